@@ -1,0 +1,146 @@
+/*
+ * text.c - writes text into a buffer of fixed size.
+ *
+ * Each call reserves all the room it needs before it writes the first byte, so that what does not
+ * fit leaves no part of itself behind. Dates are computed here and not by libc, whose functions
+ * look at the environment's time zone and language.
+ */
+#include "text.h"
+
+#include <assert.h>
+
+#define U64_DIGITS 20u
+
+/* 9999-12-31T23:59:59.999Z: past it a year has five digits and no date format holds it. */
+#define TIME_MAX_MS 253402300799999ull
+
+#define DAY_MS 86400000u
+
+/* ---- bytes and numbers ---- */
+
+/* Takes `n` bytes at the end; NULL, and full, if there are not as many. */
+static char *take(struct text *t, size_t n)
+{
+    assert(t->n <= t->cap);
+    if (n > t->cap - t->n) {
+        t->full = true;
+        return NULL;
+    }
+    char *at = t->p + t->n;
+    t->n += n;
+    return at;
+}
+
+void text_add(struct text *t, struct span s)
+{
+    if (s.n == 0)
+        return;
+    assert(s.p != NULL);
+    char *at = take(t, s.n);
+    if (at != NULL)
+        memcpy(at, s.p, s.n);
+}
+
+void text_str(struct text *t, const char *s)
+{
+    text_add(t, span_of(s));
+}
+
+void text_u64(struct text *t, uint64_t v)
+{
+    text_pad(t, v, 1);
+}
+
+void text_pad(struct text *t, uint64_t v, unsigned digits)
+{
+    char buf[U64_DIGITS];
+    size_t at = sizeof(buf);
+    assert(digits <= U64_DIGITS);
+    do {
+        buf[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    while (sizeof(buf) - at < digits)
+        buf[--at] = '0';
+    text_add(t, (struct span){buf + at, sizeof(buf) - at});
+}
+
+/* ---- dates ---- */
+
+struct date {
+    unsigned year, month, day; /* from 1 */
+    unsigned weekday;          /* 0: Sunday */
+    unsigned hour, minute, second, ms;
+};
+
+/* Years are counted from March here, so that the leap day is a year's last and the months' lengths
+ * follow one linear formula; 400 years have 146097 days, and 1970-01-01 is day 719468 from
+ * 0000-03-01. */
+static struct date date_of(uint64_t ms)
+{
+    assert(ms <= TIME_MAX_MS);
+    unsigned days = (unsigned)(ms / DAY_MS), rest = (unsigned)(ms % DAY_MS);
+    unsigned z = days + 719468, era = z / 146097;
+    unsigned day_of_era = z % 146097;
+    unsigned year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned month = (5 * day_of_year + 2) / 153; /* 0: March */
+    return (struct date){
+        .year = era * 400 + year_of_era + (month >= 10),
+        .month = month < 10 ? month + 3 : month - 9,
+        .day = day_of_year - (153 * month + 2) / 5 + 1,
+        .weekday = (days + 4) % 7, /* 1970-01-01 was a Thursday */
+        .hour = rest / 3600000,
+        .minute = rest / 60000 % 60,
+        .second = rest / 1000 % 60,
+        .ms = rest % 1000,
+    };
+}
+
+static void add_time_of_day(struct text *t, const struct date *d)
+{
+    text_pad(t, d->hour, 2);
+    text_str(t, ":");
+    text_pad(t, d->minute, 2);
+    text_str(t, ":");
+    text_pad(t, d->second, 2);
+}
+
+void text_http_date(struct text *t, uint64_t ms)
+{
+    static const char weekdays[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    struct date d = date_of(ms);
+    char buf[sizeof("Sun, 06 Nov 1994 08:49:37 GMT")];
+    struct text whole = text_in(buf, sizeof(buf));
+    text_add(&whole, (struct span){weekdays + (size_t)d.weekday * 3, 3});
+    text_str(&whole, ", ");
+    text_pad(&whole, d.day, 2);
+    text_str(&whole, " ");
+    text_add(&whole, (struct span){months + (size_t)(d.month - 1) * 3, 3});
+    text_str(&whole, " ");
+    text_pad(&whole, d.year, 4);
+    text_str(&whole, " ");
+    add_time_of_day(&whole, &d);
+    text_str(&whole, " GMT");
+    text_add(t, text_span(&whole));
+}
+
+void text_rfc3339(struct text *t, uint64_t ms)
+{
+    struct date d = date_of(ms);
+    char buf[sizeof("1994-11-06T08:49:37.000Z")];
+    struct text whole = text_in(buf, sizeof(buf));
+    text_pad(&whole, d.year, 4);
+    text_str(&whole, "-");
+    text_pad(&whole, d.month, 2);
+    text_str(&whole, "-");
+    text_pad(&whole, d.day, 2);
+    text_str(&whole, "T");
+    add_time_of_day(&whole, &d);
+    text_str(&whole, ".");
+    text_pad(&whole, d.ms, 3);
+    text_str(&whole, "Z");
+    text_add(t, text_span(&whole));
+}

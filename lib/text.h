@@ -1,0 +1,48 @@
+/*
+ * text.h - writes text into a buffer of fixed size.
+ *
+ * The caller hands the buffer; nothing is allocated. What does not fit is left out whole, call by
+ * call, and `full` is set and stays set, so that a caller checks once, at the end. The text is not
+ * ended by a NUL.
+ */
+#ifndef SSE_LIB_TEXT_H
+#define SSE_LIB_TEXT_H
+
+#include "span.h"
+
+struct text {
+    char *p;
+    size_t n;   /* bytes written */
+    size_t cap; /* bytes there are */
+    bool full;  /* something did not fit */
+};
+
+/* A text of the given buffer, empty. */
+static inline struct text text_in(void *buf, size_t cap)
+{
+    return (struct text){buf, 0, cap, false};
+}
+
+/* What has been written. */
+static inline struct span text_span(const struct text *t)
+{
+    return (struct span){t->p, t->n};
+}
+
+/* Appends bytes, a NUL-ended string, an unsigned number in decimal. */
+void text_add(struct text *t, struct span s);
+void text_str(struct text *t, const char *s);
+void text_u64(struct text *t, uint64_t v);
+
+/* Appends a number in decimal with zeros in front, `digits` wide at least (at most 20). */
+void text_pad(struct text *t, uint64_t v, unsigned digits);
+
+/* Appends a wall-clock time, in ms since 1970, as HTTP dates it: "Sun, 06 Nov 1994 08:49:37 GMT"
+ * (RFC 9110 section 5.6.7, IMF-fixdate). Years 1970 to 9999. */
+void text_http_date(struct text *t, uint64_t ms);
+
+/* Appends a wall-clock time, in ms since 1970, as RFC 3339 does, in UTC with milliseconds:
+ * "1994-11-06T08:49:37.000Z". Years 1970 to 9999. */
+void text_rfc3339(struct text *t, uint64_t ms);
+
+#endif
