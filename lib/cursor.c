@@ -1,0 +1,114 @@
+/*
+ * cursor.c - reads and writes message ids, entity tags and `since` values.
+ */
+#include "cursor.h"
+
+/* ---- ids ---- */
+
+bool cursor_read(struct span s, struct cursor *c)
+{
+    struct cursor got;
+    struct span ms = span_cut(&s, '-');
+    if (!span_u64(ms, &got.ms) || !span_u64(s, &got.n))
+        return false;
+    *c = got;
+    return true;
+}
+
+void cursor_write(struct text *t, struct cursor c)
+{
+    /* Apart first, so that an id is left out whole where it doesn't fit. */
+    char buf[CURSOR_MAX];
+    struct text id = text_in(buf, sizeof(buf));
+    text_u64(&id, c.ms);
+    text_add(&id, SPAN("-"));
+    text_u64(&id, c.n);
+    text_add(t, text_span(&id));
+}
+
+/* ---- entity tags ---- */
+
+/* Cuts what a proxy that compresses appends to a tag off the end of `s`: a separator and the name
+ * of the coding. */
+static struct span cursor_cut_coding(struct span s)
+{
+    static const char *const codings[] = {"gzip", "br", "zstd", "deflate"};
+    static const char *const separators[] = {"--", "-", ";"};
+    for (size_t i = 0; i < sizeof(codings) / sizeof(codings[0]); i++) {
+        for (size_t k = 0; k < sizeof(separators) / sizeof(separators[0]); k++) {
+            struct span coding = span_of(codings[i]), separator = span_of(separators[k]);
+            if (s.n < separator.n + coding.n)
+                continue;
+            struct span end = span_from(s, s.n - coding.n - separator.n);
+            if (span_begins(end, separator) && span_eq(span_from(end, separator.n), coding))
+                return (struct span){s.p, s.n - end.n};
+        }
+    }
+    return s;
+}
+
+bool cursor_read_tag(struct span s, struct cursor *c)
+{
+    if (span_begins(s, SPAN("W/")))
+        s = span_from(s, 2);
+    if (span_begins(s, SPAN("\""))) {
+        if (s.n < 2 || s.p[s.n - 1] != '"')
+            return false;
+        s = (struct span){s.p + 1, s.n - 2};
+    }
+    return cursor_read(cursor_cut_coding(s), c);
+}
+
+/* ---- since ---- */
+
+/* A bare number up to here is in seconds. */
+#define SINCE_SECONDS_MAX 99999999999u
+
+/* Cuts the unit off the end of a duration; gives how many ms it is, 0 if there is none. */
+static uint64_t since_cut_unit(struct span *s)
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        struct span name = span_of(units[i].name);
+        if (s->n >= name.n && span_eq(span_from(*s, s->n - name.n), name)) {
+            s->n -= name.n;
+            return units[i].ms;
+        }
+    }
+    return 0;
+}
+
+/* Reads a duration before now_ms, or a unix time. */
+static struct since since_read_time(struct span s, uint64_t now_ms)
+{
+    struct since at = {.kind = SINCE_TIME};
+    uint64_t unit = since_cut_unit(&s), v;
+    if (!span_u64(s, &v))
+        return (struct since){.kind = SINCE_BAD};
+    if (unit == 0)
+        at.value = v <= SINCE_SECONDS_MAX ? v * 1000 : v;
+    else if (v <= now_ms / unit)
+        at.value = now_ms - v * unit;
+    return at;
+}
+
+struct since since_read(struct span s, uint64_t now_ms)
+{
+    struct since at = {.kind = SINCE_BAD};
+    if (span_eq(s, SPAN("earliest"))) {
+        at.kind = SINCE_EARLIEST;
+    } else if (span_eq(s, SPAN("now"))) {
+        at.kind = SINCE_NOW;
+    } else if (span_begins(s, SPAN("-"))) {
+        if (span_u64(span_from(s, 1), &at.value))
+            at.kind = SINCE_LAST;
+    } else if (cursor_read(s, &at.id)) {
+        at.kind = SINCE_ID;
+    } else {
+        at = since_read_time(s, now_ms);
+    }
+    return at;
+}

@@ -1,0 +1,147 @@
+/*
+ * event.c - renders a message for Server-Sent Events.
+ *
+ * Text is looked through for line ends eight bytes at a time, since a message may be a megabyte
+ * and is rendered on the server's one thread.
+ */
+#include "event.h"
+
+#include <assert.h>
+
+#include "hash.h"
+
+#define EVENT_BINARY SPAN("data:;base64,")
+
+/* ---- looking for line ends ---- */
+
+#define EVENT_ONES  0x0101010101010101u
+#define EVENT_HIGHS 0x8080808080808080u
+
+/* Is one of the word's bytes zero? */
+static inline bool event_zero(uint64_t w)
+{
+    return ((w - EVENT_ONES) & ~w & EVENT_HIGHS) != 0;
+}
+
+/* Is one of the word's bytes a CR or LF? Most text has hardly a byte below 14, which is the cheaper
+ * question. */
+static inline bool event_breaks(uint64_t w)
+{
+    if (((w - EVENT_ONES * 14) & ~w & EVENT_HIGHS) == 0)
+        return false;
+    return event_zero(w ^ EVENT_ONES * '\n') || event_zero(w ^ EVENT_ONES * '\r');
+}
+
+static inline uint64_t event_word(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof(w));
+    return w;
+}
+
+/* The first CR or LF of p..end, or end. */
+static const char *event_line_end(const char *p, const char *end)
+{
+    if (end - p >= 8) {
+        const char *last = end - 8; /* reaches back over bytes looked at before */
+        while (p < last && !event_breaks(event_word(p)))
+            p += 8;
+        if (p >= last && !event_breaks(event_word(last)))
+            return end;
+    }
+    while (p < end && *p != '\n' && *p != '\r')
+        p++;
+    return p;
+}
+
+/* Behind the line end at `p`, which is before `end`: a CRLF is one. */
+static inline const char *event_line_next(const char *p, const char *end)
+{
+    return p + (p[0] == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1);
+}
+
+/* ---- names ---- */
+
+bool event_name_fits(struct span name)
+{
+    if (name.n == 0)
+        return true;
+    const char *end = name.p + name.n;
+    return event_line_end(name.p, end) == end && memchr(name.p, '\0', name.n) == NULL;
+}
+
+bool event_name_reserved(struct span name)
+{
+    return span_eq(name, SPAN("gap")) || span_eq(name, SPAN("expired"));
+}
+
+/* ---- measuring ---- */
+
+struct event_layout event_measure(const struct event *e)
+{
+    size_t around = event_line_size(e->name) + sizeof("id: \n\n") - 1 + e->id.n;
+    size_t line = sizeof("data: \n") - 1;
+    if (e->binary)
+        return (struct event_layout){around + line + EVENT_BINARY.n + base64_size(e->data.n),
+                                     false};
+    if (e->data.n == 0)
+        return (struct event_layout){around + line, true};
+    const char *end = e->data.p + e->data.n;
+    size_t lines = 1, ends = 0;
+    for (const char *p = event_line_end(e->data.p, end); p < end; lines++) {
+        const char *next = event_line_next(p, end);
+        ends += (size_t)(next - p);
+        p = event_line_end(next, end);
+    }
+    return (struct event_layout){around + lines * line + e->data.n - ends, lines == 1};
+}
+
+/* ---- writing ---- */
+
+/* Each of these writes at out and gives the place behind. */
+
+static inline char *event_put(char *out, struct span s)
+{
+    if (s.n > 0)
+        memcpy(out, s.p, s.n);
+    return out + s.n;
+}
+
+static inline char *event_field(char *out, struct span field, struct span value)
+{
+    out = event_put(event_put(out, field), value);
+    *out = '\n';
+    return out + 1;
+}
+
+static char *event_lines(char *out, struct span text)
+{
+    const char *p = text.p, *end = text.p + text.n;
+    for (;;) {
+        const char *at = event_line_end(p, end);
+        out = event_field(out, SPAN("data: "), (struct span){p, (size_t)(at - p)});
+        if (at == end)
+            return out;
+        p = event_line_next(at, end);
+    }
+}
+
+void event_write(char *out, const struct event *e, struct event_layout layout)
+{
+    assert(event_name_fits(e->name));
+    char *p = out;
+    if (e->name.n > 0)
+        p = event_field(p, SPAN("event: "), e->name);
+    if (e->binary) {
+        p = event_put(event_put(p, SPAN("data: ")), EVENT_BINARY);
+        p += base64_write(p, e->data);
+        *p++ = '\n';
+    } else if (layout.whole) {
+        p = event_field(p, SPAN("data: "), e->data);
+    } else {
+        p = event_lines(p, e->data);
+    }
+    p = event_field(p, SPAN("id: "), e->id);
+    *p++ = '\n';
+    assert((size_t)(p - out) == layout.size);
+}

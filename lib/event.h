@@ -1,0 +1,60 @@
+/*
+ * event.h - a message as Server-Sent Events have it (HTML standard, section 9.2).
+ *
+ *   event: NAME\n                      where there is a name
+ *   data: LINE\n                       one for each line of the data
+ *   id: MS-N\n
+ *   \n
+ *
+ * Lines of text end in CRLF, LF or CR. A last line end is kept, so "abc\n" is two lines, the second
+ * one empty, and empty data is one empty line; a client gets every line end as LF. Binary data is
+ * one line, a URL: "data: data:;base64,...". The id comes last: clients take it at its line, and a
+ * connection that is cut inside a message must not lose it.
+ *
+ * The caller measures first, finds room for just that many bytes, then writes.
+ */
+#ifndef SSE_LIB_EVENT_H
+#define SSE_LIB_EVENT_H
+
+#include "span.h"
+
+struct event {
+    struct span name; /* empty: no event line; else as event_name_fits() wants it */
+    struct span data;
+    struct span id; /* no line ends: asserted */
+    bool binary;
+};
+
+struct event_layout {
+    size_t size; /* bytes of the rendering */
+    bool whole;  /* the data stands in it in one piece, at event_data_at() */
+};
+
+/* May it stand in an event line? It has no CR, LF or NUL. */
+bool event_name_fits(struct span name);
+
+/* Is it a name of the server's own events ("gap", "expired")? Messages don't have these. */
+bool event_name_reserved(struct span name);
+
+/* Where the name stands in a rendering that has an event line. */
+#define EVENT_NAME_AT 7
+
+/* Bytes of the event line of a name, 0 for an empty one. */
+static inline size_t event_line_size(struct span name)
+{
+    return name.n > 0 ? EVENT_NAME_AT + name.n + 1 : 0;
+}
+
+/* Where the data's first byte stands in a rendering that has it whole, behind its event line. */
+static inline size_t event_data_at(size_t line_size)
+{
+    return line_size + 6;
+}
+
+/* What the rendering will be. One pass through the data. */
+struct event_layout event_measure(const struct event *e);
+
+/* Writes the rendering to out, layout.size bytes, as event_measure() gave it for this event. */
+void event_write(char *out, const struct event *e, struct event_layout layout);
+
+#endif
