@@ -1,0 +1,113 @@
+/*
+ * name.c - names of topics, and patterns that match them.
+ *
+ * Everything goes segment by segment. A pattern has its "**" at its end only, so that matching never
+ * has to try and come back.
+ */
+#include "name.h"
+
+#include "utf8.h"
+
+/* ---- segments ---- */
+
+bool topic_is_pattern(struct span s)
+{
+    return s.n > 0 && memchr(s.p, '*', s.n) != NULL;
+}
+
+static bool is_one(struct span segment)
+{
+    return span_eq(segment, SPAN("*"));
+}
+
+static bool is_rest(struct span segment)
+{
+    return span_eq(segment, SPAN("**"));
+}
+
+/* ---- what is wrong ---- */
+
+/* What is wrong with a name or pattern, but for its wildcards? */
+static const char *text_wrong(struct span s)
+{
+    if (s.n == 0)
+        return "is empty";
+    if (s.n > TOPIC_NAME_MAX)
+        return "is longer than 255 bytes";
+    if (s.p[0] == '-')
+        return "begins with \"-\"";
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x20 || c == 0x7F)
+            return "has a control byte";
+        if (c == ',')
+            return "has a comma";
+    }
+    if (utf8_valid(s) != s.n)
+        return "is not UTF-8";
+    do {
+        if (span_cut(&s, '/').n == 0)
+            return "has an empty segment";
+    } while (s.p != NULL);
+    return NULL;
+}
+
+const char *topic_name_wrong(struct span name)
+{
+    const char *why = text_wrong(name);
+    if (why == NULL && topic_is_pattern(name))
+        why = "has a \"*\"";
+    return why;
+}
+
+const char *topic_pattern_wrong(struct span pattern)
+{
+    const char *why = text_wrong(pattern);
+    while (why == NULL && pattern.p != NULL) {
+        struct span segment = span_cut(&pattern, '/');
+        if (is_rest(segment) && pattern.p != NULL)
+            why = "has \"**\" before its last segment";
+        else if (topic_is_pattern(segment) && !is_one(segment) && !is_rest(segment))
+            why = "has a \"*\" that is not a whole segment";
+    }
+    return why;
+}
+
+/* ---- what matches ---- */
+
+bool topic_match(struct span pattern, struct span name)
+{
+    for (;;) {
+        struct span want = span_cut(&pattern, '/'), have = span_cut(&name, '/');
+        if (is_rest(want))
+            return true;
+        if (!is_one(want) && !span_eq(want, have))
+            return false;
+        if (pattern.p == NULL || name.p == NULL)
+            return pattern.p == NULL && name.p == NULL;
+    }
+}
+
+/* The length of the shortest name that a pattern matches. */
+static size_t shortest(struct span pattern)
+{
+    bool rest = pattern.n >= 2 && memcmp(pattern.p + pattern.n - 2, "**", 2) == 0;
+    return pattern.n - rest;
+}
+
+/* Goes through both and so knows the shortest name that both match, which may be too long. */
+bool topic_overlap(struct span a, struct span b)
+{
+    size_t n = 0;
+    for (;;) {
+        if (is_rest(a) || is_rest(b))
+            return n + shortest(is_rest(a) ? b : a) <= TOPIC_NAME_MAX;
+        struct span x = span_cut(&a, '/'), y = span_cut(&b, '/');
+        if (!is_one(x) && !is_one(y) && !span_eq(x, y))
+            return false;
+        n += is_one(x) ? y.n : x.n;
+        if (a.p == NULL || b.p == NULL)
+            return a.p == NULL && b.p == NULL && n <= TOPIC_NAME_MAX;
+        n++; /* the "/" */
+    }
+}

@@ -1,0 +1,34 @@
+/*
+ * name.h - names of topics, and patterns that match them.
+ *
+ * NAMES: UTF-8, 1 to 255 bytes, segments split by "/", no control bytes, no "," and no "*", no
+ * empty segment, and "-" is not the first byte (such paths are the server's own).
+ * WILDCARDS: "*" as a segment stands for one segment, "**" as the last for one or more.
+ *
+ *     orders/ *   matches orders/7            not orders, orders/7/x      (without the space)
+ *     orders/ **  matches orders/7, orders/7/x, not orders
+ *     **          matches everything
+ */
+#ifndef SSE_LIB_NAME_H
+#define SSE_LIB_NAME_H
+
+#include "span.h"
+
+#define TOPIC_NAME_MAX 255u
+
+/* What is wrong with a name, or with a pattern (a name that may have wildcards)? NULL: nothing;
+ * else a static text for people, "has an empty segment". */
+const char *topic_name_wrong(struct span name);
+const char *topic_pattern_wrong(struct span pattern);
+
+/* Has it wildcards? (Looks for a "*".) */
+bool topic_is_pattern(struct span s);
+
+/* Does the pattern match the name? A name as a pattern matches itself. (Here and below, what is
+ * wrong as a name or pattern gives an answer that means nothing.) */
+bool topic_match(struct span pattern, struct span name);
+
+/* Is there a name that both patterns match? */
+bool topic_overlap(struct span a, struct span b);
+
+#endif

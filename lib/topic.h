@@ -1,0 +1,183 @@
+/*
+ * topic.h - the table of topics, and who subscribes to what. Names and wildcards: name.h.
+ *
+ * THE TABLE has two kinds of entry, both called by number (1 to max, 0 is none): a TOPIC, and a
+ * SET, which is what a URL with several names or with wildcards selects. Subscribers hang on
+ * either in the same way, so that all who ask for the same set share one entry:
+ *
+ *     "a"  TOPIC ------------------------- subscribers of /a
+ *       \
+ *        edge ---- "a,b"  SET  ----------- subscribers of /a,b and of /b,a
+ *       /
+ *     "b"  TOPIC
+ *        edge ---- "*"    SET  ----------- subscribers of /STAR
+ *
+ * A set knows its topics in a hash table of its own (is this topic in it: O(1)), a topic knows its
+ * sets by a list. A wildcard is matched once per topic, when the topic or the set is made. The
+ * names that a set lists exist as topics as long as the set does; those its wildcards match come
+ * and go.
+ *
+ * SUBSCRIBERS are numbers (of connections), linked in a ring list through a struct topic_link that
+ * the caller keeps for each at a fixed stride. Each is on one entry at a time. An entry has a
+ * fan-out iterator, which is moved on when its subscriber leaves; whoever joins comes last.
+ *
+ * LIFE: a topic is needed while it has subscribers, is listed in a set, or is `kept` by the caller
+ * (it has messages); a set while it has subscribers; either while it is in the queue for fan-out.
+ * topic_release() frees what nobody needs. What can't be made for want of room leaves no trace.
+ *
+ * MEMORY: handed by the caller at the start, zeroed: a table, a pool (lib/pool) for names and
+ * members, a table for edges. Numbers only, no pointers, so it may be mapped elsewhere later. It is
+ * touched from the front as it comes into use, so it may be much larger than what there is. Names
+ * are hashed with a key, so that a peer can't choose collisions.
+ */
+#ifndef SSE_LIB_TOPIC_H
+#define SSE_LIB_TOPIC_H
+
+#include "name.h"
+#include "pool.h"
+
+#define TOPICS_MAX (1u << 26) /* entries of a table */
+
+struct topic_link {
+    uint32_t next, prev; /* subscribers of the same entry, in a ring */
+    uint32_t topic;      /* the entry it is on; 0: none, and next and prev mean nothing */
+};
+
+struct topic {
+    uint64_t hash;      /* of the name */
+    uint32_t hash_next; /* in its bucket, or in the free list */
+    uint32_t name;      /* block of the pool, 0: the number is free */
+    uint32_t name_size; /* bytes */
+    uint8_t set;        /* a SET, not a TOPIC */
+    uint8_t wild;       /* a SET with a wildcard in it */
+    uint8_t kept;       /* the caller needs it: it has messages */
+    uint8_t dirty;      /* in the queue of those with something to fan out */
+    uint8_t several;    /* subscribers see events named by topic: all sets */
+    uint8_t fresh;      /* private: TOPIC: made by the topic_select() that is at work */
+    uint8_t unused[2];
+    uint32_t subscribers; /* how many */
+    uint32_t iter;        /* the subscriber whose turn is next, 0: none */
+    uint32_t todo;        /* how many are still to be looked at, from iter on */
+    uint32_t dirty_next;
+    uint32_t listed;  /* TOPIC: how many sets list it by name */
+    uint32_t edges;   /* TOPIC: first of its edges */
+    uint32_t members; /* SET: pool block of the hash table of its topics */
+    uint32_t member_count, member_cap;
+    uint32_t reach;                /* TOPIC: subscribers in all, its sets' included, ... */
+    uint64_t reach_version;        /* ... as of this version */
+    uint32_t wild_next, wild_prev; /* SET: of those with a wildcard */
+    uint32_t names;                /* SET: how many names it lists without a wildcard */
+};
+
+struct topic_edge {
+    uint32_t set, next, prev; /* of the topic's edges */
+    uint32_t listed;          /* the set lists the topic by its name */
+};
+
+struct topic_slot {
+    uint32_t topic, edge; /* 0: free */
+};
+
+struct topics_head; /* free lists, queue, counts, the hash key; then the buckets */
+
+struct topics {
+    struct topics_head *h;
+    uint32_t *bucket;
+    struct topic *topic;     /* by number */
+    struct topic_edge *edge; /* by number */
+    struct pool pool;
+    uint32_t max, edges_max;
+    uint32_t topics_max; /* 0: as many topics as the table takes */
+    char *links;         /* struct topic_link of subscriber i at links + i * stride */
+    size_t stride;
+};
+
+/* How much zeroed memory topics_init() wants for `max` entries: bytes of each part. */
+struct topics_memory {
+    size_t table, edges, pool, pool_meta;
+};
+struct topics_memory topics_size(uint32_t max);
+
+/* Sets up an empty table in zeroed memory of these sizes; `seed` is random. */
+void topics_init(struct topics *t, uint32_t max, void *table, void *edges, void *pool,
+                 void *pool_meta, const uint64_t seed[2]);
+
+/* Uses memory that topics_init() set up before, perhaps elsewhere. */
+void topics_attach(struct topics *t, uint32_t max, void *table, void *edges, void *pool,
+                   void *pool_meta);
+
+/* Tells where the links are. Subscriber numbers are 1 and up. */
+void topics_links(struct topics *t, void *links, size_t stride);
+
+/* Limits the topics, apart from the sets, from now on; 0: as many as the table takes. */
+void topics_limit(struct topics *t, uint32_t topics_max);
+
+/* The topic of that name, 0 if there is none. */
+uint32_t topic_find(const struct topics *t, struct span name);
+
+/* The same, made if need be; `name` has been found right. 0: the table or its memory is full, or
+ * there are as many topics as may be. *made says whether it is new. */
+uint32_t topic_open(struct topics *t, struct span name, bool *made);
+
+/* What a URL's path selects, e.g. "a,b/c,orders/ *" decoded: puts the parts in order without
+ * repeats. One name gives its topic, anything else its set; both made if need be. 0: *why says what
+ * is wrong with a part or that there are more than `most`, or is NULL where the table or its memory
+ * is full, or there are as many topics as may be. Topics that were made for it are reported through
+ * made(arg, topic) when all is done, so that the caller can open their chains; made() may not
+ * change the table. A new wildcard costs a look at every topic. */
+uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
+                      void (*made)(void *arg, uint32_t topic), void *arg, const char **why);
+
+/* Entry `id`; its name. A set's name is its parts, those with a wildcard first, either kind
+ * in the order of their bytes, comma between. */
+static inline struct topic *topic_at(const struct topics *t, uint32_t id)
+{
+    return &t->topic[id];
+}
+struct span topic_name(const struct topics *t, uint32_t id);
+
+/* Is `topic` in set `set`? */
+bool topic_in_set(const struct topics *t, uint32_t set, uint32_t topic);
+
+/* Walks the topics of an entry: itself for a topic. *pos begins at 0; 0 after the last. */
+uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos);
+
+/* Walks the sets of a topic that have subscribers. *edge begins at 0; 0 after the last. */
+uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *edge);
+
+/* Puts a subscriber, which is on none, on an entry, last in its turn. Takes it off the entry it is
+ * on, if it is on one; the entry stays, to be released. */
+void topic_subscribe(struct topics *t, uint32_t id, uint32_t subscriber);
+void topic_unsubscribe(struct topics *t, uint32_t subscriber);
+
+/* How many subscribers a message of this topic has: its own and those of its sets. */
+uint32_t topic_reach(struct topics *t, uint32_t topic);
+
+/* The link of a subscriber. */
+static inline struct topic_link *topic_link_of(const struct topics *t, uint32_t subscriber)
+{
+    return (struct topic_link *)(void *)(t->links + (size_t)subscriber * t->stride);
+}
+
+/* Queues an entry for fan-out: all its subscribers are to be looked at (again), from the iterator
+ * on. Nothing happens to one without subscribers, unless it is a topic with edges. */
+void topic_mark(struct topics *t, uint32_t id);
+
+/* The entry at the front of the queue, 0 if it is empty; takes that one off. */
+uint32_t topic_dirty(const struct topics *t);
+void topic_clean(struct topics *t);
+
+/* Moves the entry at the front to the end: others' turn. */
+void topic_rotate(struct topics *t);
+
+/* Frees an entry if nobody needs it, and the topics that only it needed; each topic, before it goes,
+ * is reported through gone(arg, topic), which may not change the table. A number that is free is
+ * left alone. What is in the queue stays: release it after topic_clean(). */
+void topic_release(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic),
+                   void *arg);
+
+/* How many topics there are, and sets. */
+uint32_t topic_count(const struct topics *t);
+uint32_t topic_set_count(const struct topics *t);
+
+#endif
