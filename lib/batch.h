@@ -1,0 +1,59 @@
+/*
+ * batch.h - takes messages out of a body that holds many, as its bytes arrive.
+ *
+ * text/event-stream (HTML standard, section 9.2.6): fields `event` and `data`; lines end in CRLF,
+ * LF or CR; comments, `id`, `retry` and unknown fields are dropped; a byte order mark at the very
+ * start is dropped; a block with no data field is no message. Where the body ends without an empty
+ * line the last block counts all the same: it was sent whole.
+ *
+ * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end;
+ * empty lines are dropped. A JSON object with nothing but members of a message as this server
+ * writes it ("id", "time", "topic", "event", "data", "base64", each at most once), of which
+ * "data" or "base64" is a string, and "event" a string or null, is that message (id, time and
+ * topic are dropped). Every other JSON value is itself the data, as it stands in the line.
+ *
+ * The caller keeps the bytes that have arrived and are not taken, in one piece, and calls again
+ * with these and what came since. The parser writes into that piece to unescape and join lines,
+ * and what it gives points there, valid until the next call. Nothing is scanned twice: `scanned`
+ * remembers, so that a byte at a time costs no more than all at once.
+ */
+#ifndef SSE_LIB_BATCH_H
+#define SSE_LIB_BATCH_H
+
+#include "span.h"
+
+enum batch_kind {
+    BATCH_EVENT_STREAM = 1,
+    BATCH_NDJSON = 2,
+};
+
+struct batch {
+    uint8_t kind;     /* enum batch_kind */
+    uint8_t flags;    /* private */
+    uint64_t lines;   /* lines taken so far: a wrong one is number lines + 1 */
+    uint32_t scanned; /* private: bytes at the front known to hold no whole message */
+};
+
+struct batch_message {
+    struct span event; /* empty where unnamed */
+    struct span data;
+    bool binary; /* was "base64" */
+};
+
+/* What batch_next() gives. */
+enum batch_result {
+    BATCH_MORE = 0,    /* nothing whole is left: bring more bytes */
+    BATCH_MESSAGE = 1, /* *m is one */
+    BATCH_WRONG =
+        -1, /* *why says what is wrong with line lines + 1, a static text: "is not JSON"; the
+                          body is not to be read on */
+};
+
+/* Takes the next message out of buf[0..len). `end` says that no more bytes will come. *took is
+ * set to the bytes to drop from the front before the next call, also with BATCH_MORE (comments and
+ * empty lines are dropped early) and BATCH_MESSAGE (drop them after using *m, which points into
+ * them). Data is not checked to be UTF-8 in an event stream; in NDJSON it is, by the JSON reader. */
+enum batch_result batch_next(struct batch *b, char *buf, size_t len, bool end, size_t *took,
+                             struct batch_message *m, const char **why);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * json.h - JSON out, and a small reader (RFC 8259).
+ *
+ * Out: appends to a struct text; the caller writes the braces and commas as text.
+ *
+ * In: a reader that walks a value without building anything. It checks the grammar in full
+ * (strings are UTF-8, escapes are right, no lone surrogates, no leading zeros, nothing after the
+ * value) and nests JSON_DEPTH deep at most. Strings come as spans of the input, still escaped,
+ * and json_unescape() decodes one into a buffer, never to more bytes than it had.
+ */
+#ifndef SSE_LIB_JSON_H
+#define SSE_LIB_JSON_H
+
+#include "text.h"
+
+#define JSON_DEPTH 32
+
+/* Appends `s` as a JSON string with its quotes. `s` must be UTF-8; control bytes, the quote and
+ * the backslash are escaped, and so are U+2028 and U+2029. Anything else is left as it is. */
+void json_string(struct text *t, struct span s);
+
+/* What a member of an object, or a value, is. */
+enum json_kind {
+    JSON_NULL = 0,
+    JSON_FALSE = 1,
+    JSON_TRUE = 2,
+    JSON_NUMBER = 3,
+    JSON_STRING = 4,
+    JSON_ARRAY = 5,
+    JSON_OBJECT = 6,
+};
+
+struct json_value {
+    enum json_kind kind;
+    struct span raw; /* the value's text; of a string, what stands between the quotes */
+};
+
+/* Reads `s` as one JSON value with nothing but white space around it, checked in full. Gives 0,
+ * or -1 with *at the offset of the first wrong byte (s.n where the text ends too early). */
+int json_read(struct span s, struct json_value *v, size_t *at);
+
+/* Walks the members of an object, or the elements of an array, that json_read() accepted.
+ * `*pos` begins at 0. Gives true with the member's name (still escaped; empty for an element) and
+ * value, or false after the last. */
+bool json_next(const struct json_value *of, size_t *pos, struct span *name, struct json_value *v);
+
+/* Decodes the escapes of a string that json_read() accepted into `out`, which has room for raw.n
+ * bytes (and may be the string's own place). Gives the number of bytes written. */
+size_t json_unescape(struct span raw, char *out);
+
+#endif
