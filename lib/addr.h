@@ -1,0 +1,25 @@
+/*
+ * addr.h - socket addresses as text. Numeric only: no name is ever looked up.
+ */
+#ifndef SSE_LIB_ADDR_H
+#define SSE_LIB_ADDR_H
+
+#include "text.h"
+
+#include <sys/socket.h>
+
+/* Reads an IPv4 address, an IPv6 address (in brackets or not) or "unix:PATH" (1 to 107 bytes) into
+ * *a. False if it is none. */
+bool addr_read(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len);
+
+/* Appends it as a URL: "http://127.0.0.1:8080", "http://[::1]:8080", "unix:/run/sse.sock". */
+void addr_write(struct text *t, const struct sockaddr_storage *a);
+
+/* Is the peer of this address on this host? Loopback in either family, or a unix socket (which may
+ * have no address at all: len below that of a family). */
+bool addr_local(const struct sockaddr_storage *a, socklen_t len);
+
+/* The path of a unix socket, ended by a NUL; NULL of any other. */
+const char *addr_path(const struct sockaddr_storage *a);
+
+#endif

@@ -1,0 +1,215 @@
+/*
+ * conn.c - the table of connections: states, lists, buffers, and what is due when.
+ */
+#include "conn.h"
+
+#include <assert.h>
+
+/* Buffers from this size on are given back to the system when they are freed. */
+#define LARGE (256u << 10)
+
+struct input {
+    uint32_t n, seen;
+    char bytes[];
+};
+
+struct output {
+    uint32_t from, to;
+    char bytes[];
+};
+
+/* ---- states ---------------------------------------------------------------------------------- */
+
+#define FROM(s) (1u << (s))
+
+/* From which states each state may be entered. */
+static const unsigned legal[] = {
+    [CONN_FREE] = FROM(CONN_DOOMED),
+    [CONN_LISTEN] = FROM(CONN_FREE),
+    [CONN_SIGNAL] = FROM(CONN_FREE),
+    [CONN_HEAD] = FROM(CONN_FREE) | FROM(CONN_BODY),
+    [CONN_BODY] = FROM(CONN_HEAD),
+    [CONN_STREAM] = FROM(CONN_HEAD),
+    [CONN_LINGER] = FROM(CONN_HEAD) | FROM(CONN_BODY),
+    [CONN_DOOMED] = FROM(CONN_HEAD) | FROM(CONN_BODY) | FROM(CONN_STREAM) | FROM(CONN_LINGER),
+};
+
+void conn_go(struct conn *c, enum conn_state to)
+{
+    assert((legal[to] & FROM(c->state)) != 0);
+    c->state = (uint8_t)to;
+}
+
+struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now)
+{
+    struct conn *c = &t->conn[fd];
+    assert(fd > 0 && (uint32_t)fd < t->max);
+    conn_go(c, state);
+    c->tick = (uint32_t)now;
+    if ((uint32_t)fd > t->top)
+        t->top = (uint32_t)fd;
+    if (state == CONN_HEAD)
+        t->clients++;
+    return c;
+}
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+void conn_ready(struct conns *t, struct conn *c)
+{
+    uint32_t me = (uint32_t)conn_fd(t, c);
+    if (c->flags & CONN_READY || c->state == CONN_DOOMED)
+        return;
+    c->flags |= CONN_READY;
+    c->next = 0;
+    if (t->ready != 0)
+        t->conn[t->last].next = me;
+    else
+        t->ready = me;
+    t->last = me;
+    t->ready_count++;
+}
+
+static void push_doomed(struct conns *t, struct conn *c)
+{
+    c->next = t->doomed;
+    t->doomed = (uint32_t)conn_fd(t, c);
+}
+
+struct conn *conn_next_ready(struct conns *t)
+{
+    struct conn *c = &t->conn[t->ready];
+    assert(t->ready != 0 && c->flags & CONN_READY);
+    t->ready = c->next;
+    t->ready_count--;
+    c->flags &= (uint16_t)~CONN_READY;
+    if (c->state != CONN_DOOMED)
+        return c;
+    push_doomed(t, c);
+    return NULL;
+}
+
+void conn_mark_doomed(struct conns *t, struct conn *c)
+{
+    conn_go(c, CONN_DOOMED);
+    if (!(c->flags & CONN_READY)) /* else it gets there by the ready list */
+        push_doomed(t, c);
+}
+
+struct conn *conn_next_doomed(struct conns *t)
+{
+    struct conn *c = &t->conn[t->doomed];
+    if (t->doomed == 0)
+        return NULL;
+    t->doomed = c->next;
+    return c;
+}
+
+void conn_free(struct conns *t, struct conn *c)
+{
+    uint32_t gen = c->gen;
+    conn_buffer_free(t, &c->in);
+    conn_buffer_free(t, &c->out);
+    conn_go(c, CONN_FREE);
+    *c = (struct conn){.gen = gen + 1};
+    t->clients--;
+    while (t->top > 0 && t->conn[t->top].state == CONN_FREE)
+        t->top--;
+}
+
+/* ---- buffers --------------------------------------------------------------------------------- */
+
+void conn_buffer_free(struct conns *t, uint32_t *block)
+{
+    if (*block == 0)
+        return;
+    if (pool_size(&t->buffers, *block) >= LARGE)
+        t->give_back(pool_at(&t->buffers, *block), pool_size(&t->buffers, *block));
+    pool_free(&t->buffers, *block);
+    *block = 0;
+}
+
+bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes)
+{
+    struct output *o = c->out != 0 ? pool_at(&t->buffers, c->out) : NULL;
+    size_t had = o != NULL ? o->to : 0;
+    size_t used = sizeof *o + had;
+    uint32_t block;
+    if (bytes.n == 0)
+        return true;
+    block = c->out != 0 ? pool_grow(&t->buffers, c->out, used + bytes.n, used)
+                        : pool_alloc(&t->buffers, used + bytes.n);
+    if (block == 0)
+        return false;
+    o = pool_at(&t->buffers, block);
+    if (c->out == 0)
+        o->from = 0;
+    memcpy(o->bytes + had, bytes.p, bytes.n);
+    o->to = (uint32_t)(had + bytes.n);
+    c->out = block;
+    return true;
+}
+
+struct span conn_out(const struct conns *t, const struct conn *c)
+{
+    if (c->out == 0)
+        return (struct span){NULL, 0};
+    const struct output *o = pool_at(&t->buffers, c->out);
+    return (struct span){o->bytes + o->from, o->to - o->from};
+}
+
+void conn_out_took(struct conns *t, struct conn *c, size_t n)
+{
+    if (c->out == 0)
+        return;
+    struct output *o = pool_at(&t->buffers, c->out);
+    assert(n <= o->to - o->from);
+    o->from += (uint32_t)n;
+    if (o->from == o->to)
+        conn_buffer_free(t, &c->out);
+}
+
+bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen)
+{
+    assert(c->in == 0 && seen <= bytes.n);
+    uint32_t block = pool_alloc(&t->buffers, sizeof(struct input) + bytes.n);
+    if (block == 0)
+        return false;
+    struct input *in = pool_at(&t->buffers, block);
+    *in = (struct input){.n = (uint32_t)bytes.n, .seen = (uint32_t)seen};
+    memcpy(in->bytes, bytes.p, bytes.n);
+    c->in = block;
+    return true;
+}
+
+size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
+{
+    *seen = 0;
+    if (c->in == 0)
+        return 0;
+    const struct input *in = pool_at(&t->buffers, c->in);
+    size_t n = in->n;
+    *seen = in->seen;
+    memcpy(buf, in->bytes, n);
+    conn_buffer_free(t, &c->in);
+    return n;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_times *times)
+{
+    uint32_t quiet = (uint32_t)now - c->tick;
+    bool stuck = c->out != 0 || (c->state == CONN_STREAM && !(c->flags & CONN_WRITABLE));
+    if (c->state < CONN_HEAD || c->state == CONN_DOOMED)
+        return CONN_DUE_NOTHING;
+    if (stuck)
+        return quiet > times->write ? CONN_DUE_WRITE : CONN_DUE_NOTHING;
+    if (c->state == CONN_STREAM)
+        return quiet >= times->heartbeat ? CONN_DUE_HEARTBEAT : CONN_DUE_NOTHING;
+    if (c->state == CONN_LINGER)
+        return quiet > times->linger ? CONN_DUE_LINGER : CONN_DUE_NOTHING;
+    if (c->state == CONN_BODY || c->in != 0 || !(c->flags & CONN_USED))
+        return quiet > times->request ? CONN_DUE_REQUEST : CONN_DUE_NOTHING;
+    return quiet > times->idle ? CONN_DUE_IDLE : CONN_DUE_NOTHING;
+}

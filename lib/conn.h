@@ -1,0 +1,150 @@
+/*
+ * conn.h - the table of connections: a slot of one cache line for each, by its descriptor.
+ *
+ *             .------------ answered, keep-alive -----------.
+ *             v                                             |
+ *   FREE --> HEAD ---> BODY (what is published arrives) ----+
+ *             |  `---> STREAM (Server-Sent Events)          |
+ *             `--- refused, or "close" ---> LINGER <--------'
+ *
+ *   HEAD, BODY, STREAM, LINGER ---> DOOMED ---> FREE
+ *
+ * A subscriber is a place in the ring (`at`, and `sent` bytes of the record there) and nothing
+ * else: replay, live and slow are the same. A connection owns a buffer only while a request is
+ * incomplete or an answer does not fit the socket.
+ *
+ * INVARIANTS
+ *   - The state changes only by conn_go(), which asserts that the step is a legal one.
+ *   - A slot is on one list at most: the ready list (CONN_READY) or that of the doomed.
+ *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
+ *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
+ *   - The table and the buffers hold numbers only, no pointers.
+ *
+ * OWNERSHIP: memory is handed by the caller, zeroed; it may be much larger than what is in use and is
+ * touched as descriptors come into use. No system calls are made here: opening, reading, writing and
+ * closing are the caller's.
+ */
+#ifndef SSE_LIB_CONN_H
+#define SSE_LIB_CONN_H
+
+#include "pool.h"
+#include "text.h"
+#include "topic.h"
+
+enum conn_state {
+    CONN_FREE = 0,
+    CONN_LISTEN = 1, /* a listener */
+    CONN_SIGNAL = 2, /* the signalfd */
+    CONN_HEAD = 3,   /* between requests, or inside a request's head */
+    CONN_BODY = 4,   /* inside the body of a publishing request */
+    CONN_STREAM = 5, /* subscribed */
+    CONN_LINGER = 6, /* answered for the last time: reads on until the peer closes, or a moment */
+    CONN_DOOMED = 7, /* to be closed at the end of the turn */
+};
+
+enum conn_flag {
+    CONN_READABLE = 1,  /* not read to EAGAIN since the last edge */
+    CONN_WRITABLE = 2,  /* not written to EAGAIN since the last edge */
+    CONN_READY = 4,     /* on the ready list */
+    CONN_LOCAL = 8,     /* the peer is on this host: loopback or a unix socket */
+    CONN_SHED = 16,     /* over --max-connections: is heard out and refused */
+    CONN_USED = 32,     /* has sent a request before */
+    CONN_EOF = 64,      /* the peer sends no more */
+    CONN_CLOSE = 128,   /* close when what is pending has been written */
+    CONN_STARVED = 256, /* the kernel had no memory: no edge will come, the sweep tries again */
+};
+
+/* All there is of a connection. */
+struct conn {
+    struct topic_link link; /* its place among the subscribers of what it is subscribed to */
+    uint32_t gen;           /* how many had this slot before */
+    uint64_t at;            /* STREAM: offset of the record to send next, or where it will be */
+    uint64_t n;             /* STREAM: the last id it was sent; LINGER: bytes dropped; DOOMED: its
+                             * topic */
+    uint32_t sent;          /* STREAM: bytes of the record at `at` that are out */
+    uint32_t in;            /* buffer of a request: HEAD: its bytes so far; BODY: the caller's */
+    uint32_t out;           /* buffer of answers that did not fit the socket */
+    uint32_t next;          /* on its list */
+    uint32_t tick;          /* ms: of the last progress */
+    uint16_t flags;         /* enum conn_flag */
+    uint8_t state;          /* enum conn_state */
+    uint8_t unused;
+};
+_Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
+
+struct conns {
+    struct conn *conn;    /* by descriptor */
+    uint32_t max;         /* descriptors there can be */
+    uint32_t top;         /* no slot above is in use */
+    uint32_t clients;     /* slots in use but for listeners and signals */
+    uint32_t ready, last; /* the ready list, first in, first out; 0: empty */
+    uint32_t ready_count;
+    uint32_t doomed; /* list of these; 0: empty */
+    struct pool buffers;
+    void (*give_back)(void *p, size_t n); /* told of the pages of large buffers that are freed */
+};
+
+static inline int conn_fd(const struct conns *t, const struct conn *c)
+{
+    return (int)(c - t->conn);
+}
+
+/* Changes the state; that the step is legal is asserted. */
+void conn_go(struct conn *c, enum conn_state to);
+
+/* Takes slot `fd` into use at time `now` (ms). */
+struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now);
+
+/* Puts it at the end of the ready list: it has more to do than a turn allows. Nothing happens to
+ * one that is on it, or doomed. */
+void conn_ready(struct conns *t, struct conn *c);
+
+/* Takes the first off the ready list, which must not be empty. A doomed one goes on to the doomed
+ * and NULL is given. */
+struct conn *conn_next_ready(struct conns *t);
+
+/* Dooms a connection, which must not be so yet. */
+void conn_mark_doomed(struct conns *t, struct conn *c);
+
+/* The next of the doomed, off the list; NULL: there is none. */
+struct conn *conn_next_doomed(struct conns *t);
+
+/* Empties the slot of a doomed connection and frees its buffers. */
+void conn_free(struct conns *t, struct conn *c);
+
+/* Frees a buffer, unless *block is 0, which it is afterwards. */
+void conn_buffer_free(struct conns *t, uint32_t *block);
+
+/* Keeps bytes of an answer behind those kept before. False: there is no room, and nothing is kept. */
+bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
+
+/* The bytes kept that are still to be written; strikes the first n of them off, and frees the
+ * buffer with the last. */
+struct span conn_out(const struct conns *t, const struct conn *c);
+void conn_out_took(struct conns *t, struct conn *c, size_t n);
+
+/* Keeps the bytes of a request head that is incomplete, `seen` of which have been looked at. False:
+ * there is no room. The connection must have nothing kept. */
+bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
+
+/* Moves what was kept to `buf`, which has room; gives its length, 0 for nothing, and *seen. */
+size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen);
+
+/* How long a connection may be quiet, in ms. */
+struct conn_times {
+    uint32_t heartbeat, request, idle, write, linger;
+};
+
+enum conn_due {
+    CONN_DUE_NOTHING = 0,
+    CONN_DUE_HEARTBEAT = 1, /* a subscriber that has had nothing for a while */
+    CONN_DUE_REQUEST = 2,   /* a request is not complete in time */
+    CONN_DUE_IDLE = 3,      /* no next request */
+    CONN_DUE_WRITE = 4,     /* the peer does not take what there is for it */
+    CONN_DUE_LINGER = 5,    /* answered, and the peer does not close */
+};
+
+/* What time has brought for this connection. */
+enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_times *times);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * cors.h - which other origins' pages may use this server (Fetch standard, RFC 6454).
+ *
+ * The list is that of --cors: origins as browsers write them, "https://a.example", "null", or "*"
+ * for all.
+ */
+#ifndef SSE_LIB_CORS_H
+#define SSE_LIB_CORS_H
+
+#include "text.h"
+
+/* Looks `origin` up: its place in the list plus one, that of "*" if only this takes it, 0 for an
+ * origin that is not listed and for an empty one. */
+uint16_t cors_find(const struct span *list, uint32_t n, struct span origin);
+
+/* Is `origin` that of the server itself, as the client addressed it in `host`? */
+bool cors_same(struct span origin, struct span host);
+
+/* Appends the field lines that every answer carries: who may read it (`found` as cors_find() gave
+ * it), which fields scripts may see, and Vary: Origin where the answer depends on it. Nothing with
+ * an empty list. */
+void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t found);
+
+/* Appends the lines that answer a preflight besides: methods, the fields asked for, for how long
+ * this may be kept. Nothing where `found` is 0. */
+void cors_preflight(struct text *t, uint16_t found, const char *methods, struct span fields);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * log.c - lines of logfmt.
+ */
+#include "log.h"
+
+#define VALUE_MAX 1000u
+
+static void value(struct text *t, const char *s)
+{
+    char safe[2 * VALUE_MAX];
+    size_t n = 0;
+    bool quoted = s[0] == '\0' || s[strcspn(s, " =\"\\")] != '\0';
+    for (size_t i = 0; s[i] != '\0' && i < VALUE_MAX; i++) {
+        if (s[i] == '"' || s[i] == '\\')
+            safe[n++] = '\\';
+        safe[n++] = s[i] < ' ' || s[i] > '~' ? '?' : s[i];
+    }
+    if (quoted)
+        text_str(t, "\"");
+    text_add(t, (struct span){safe, n});
+    if (quoted)
+        text_str(t, "\"");
+}
+
+void log_write(struct text *t, uint64_t wall_ms, const char *level, const char *msg, va_list ap)
+{
+    text_str(t, "time=");
+    text_rfc3339(t, wall_ms);
+    text_str(t, " level=");
+    text_str(t, level);
+    text_str(t, " msg=");
+    value(t, msg);
+    for (const char *key; (key = va_arg(ap, const char *)) != NULL;) {
+        text_str(t, " ");
+        text_str(t, key);
+        text_str(t, "=");
+        value(t, va_arg(ap, const char *));
+    }
+    text_str(t, "\n");
+}

@@ -1,0 +1,53 @@
+/*
+ * stat.h - counters, and their text for Prometheus.
+ *
+ * One line of STAT_COUNTERS makes the field, the metric's name and its help. Every limit has one.
+ */
+#ifndef SSE_LIB_STAT_H
+#define SSE_LIB_STAT_H
+
+#include "text.h"
+
+/* X(field, name without "sse_" and "_total", help) */
+#define STAT_COUNTERS(X)                                                                           \
+    X(accepted, "connections_accepted", "Connections accepted.")                                   \
+    X(requests, "requests", "Requests whose head was read.")                                       \
+    X(refused, "requests_refused", "Requests answered with a status of 400 or above.")             \
+    X(published, "messages_published", "Messages put into the ring.")                              \
+    X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                       \
+    X(delivered, "messages_delivered", "Messages written whole to a subscriber's socket.")         \
+    X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                       \
+    X(received_bytes, "received_bytes", "Bytes read from sockets.")                                \
+    X(evicted, "messages_evicted", "Messages that left the ring to make room.")                    \
+    X(aged, "messages_aged", "Messages that left the ring by --max-age.")                          \
+    X(heartbeats, "heartbeats", "Heartbeats sent.")                                                \
+    X(gaps_expired, "gaps_expired", "Subscribers told of a gap: the message had left the ring.")   \
+    X(gaps_unknown, "gaps_unknown", "Subscribers told of a gap: the cursor is not of this store.") \
+    X(gaps_lagged, "gaps_lagged", "Subscribers told of a gap: overtaken while slow.")              \
+    X(overtaken, "subscribers_overtaken", "Subscribers closed, overtaken inside a message.")       \
+    X(limit_connections, "limit_max_connections", "Connections shed by --max-connections.")        \
+    X(limit_descriptors, "limit_descriptors", "Connections shed for want of a descriptor.")        \
+    X(limit_topics, "limit_max_topics", "Requests refused by --max-topics.")                       \
+    X(limit_subscriptions, "limit_max_subscriptions", "Requests refused by --max-subscriptions.")  \
+    X(limit_message, "limit_max_message", "Messages refused by --max-message.")                    \
+    X(limit_line, "limit_max_line", "Requests refused by --max-line.")                             \
+    X(limit_head, "limit_max_head", "Requests refused by --max-head.")                             \
+    X(limit_buffers, "limit_max_buffers", "Requests refused by --max-buffers.")                    \
+    X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")               \
+    X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                        \
+    X(timeout_write, "timeout_write", "Connections ended by --write-timeout.")                     \
+    X(turns, "turns", "Turns of the loop.")
+
+struct stat_counters {
+#define X(field, name, help) uint64_t field;
+    STAT_COUNTERS(X)
+#undef X
+};
+
+/* Appends all of them in the Prometheus text format: "# HELP", "# TYPE", "sse_NAME_total V". */
+void stat_write(struct text *t, const struct stat_counters *s);
+
+/* Appends one gauge in the same way; `name` with "sse_" and its unit, as it will stand. */
+void stat_gauge(struct text *t, const char *name, const char *help, uint64_t value);
+
+#endif

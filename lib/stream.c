@@ -1,0 +1,49 @@
+/*
+ * stream.c - the parts of an event stream that are not messages.
+ */
+#include "stream.h"
+
+#include "json.h"
+#include "utf8.h"
+
+#define AFTER_MAX 128u
+
+void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id)
+{
+    text_str(t, "retry: ");
+    text_u64(t, retry_ms);
+    text_str(t, "\n");
+    if (id != NULL)
+        stream_checkpoint(t, *id);
+    else
+        text_str(t, "\n");
+}
+
+void stream_checkpoint(struct text *t, struct cursor id)
+{
+    text_str(t, "id: ");
+    cursor_write(t, id);
+    text_str(t, "\n\n");
+}
+
+void stream_gap(struct text *t, const char *reason, struct span after, struct cursor resume,
+                bool any)
+{
+    text_str(t, "event: gap\ndata: {\"reason\":");
+    json_string(t, span_of(reason));
+    text_str(t, ",\"after\":");
+    if (after.n <= AFTER_MAX && utf8_valid(after) == after.n)
+        json_string(t, after);
+    else
+        text_str(t, "null");
+    text_str(t, ",\"oldest\":");
+    if (any) {
+        text_str(t, "\"");
+        cursor_write(t, (struct cursor){resume.ms, resume.n + 1});
+        text_str(t, "\"");
+    } else {
+        text_str(t, "null");
+    }
+    text_str(t, "}\n");
+    stream_checkpoint(t, resume); /* the id comes last, as in messages */
+}

@@ -1,0 +1,22 @@
+/*
+ * stream.h - the parts of an event stream that are not messages (HTML standard, section 9.2.6).
+ */
+#ifndef SSE_LIB_STREAM_H
+#define SSE_LIB_STREAM_H
+
+#include "cursor.h"
+
+/* Appends the opening block: "retry: MS", and "id: CURSOR" unless it is NULL, and the empty line. A
+ * block without data fires no event, but sets the reconnection time and the last event id. */
+void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
+
+/* Appends a block that just sets the last event id: a checkpoint. */
+void stream_checkpoint(struct text *t, struct cursor id);
+
+/* Appends the event that tells of a gap. `reason`: "expired", "unknown" or "lagged"; `after`: the
+ * cursor the client had, as it came; null if it is over 128 bytes or not UTF-8. `resume` is the
+ * cursor to go on from: the oldest message there is is the next one, if `any` is. */
+void stream_gap(struct text *t, const char *reason, struct span after, struct cursor resume,
+                bool any);
+
+#endif
