@@ -168,11 +168,12 @@ void pool_free(struct pool *p, uint32_t block)
     push(p, block, order);
 }
 
-/* Are the buddies above a block free, as far as it takes to make it one of order `to`? */
+/* Are the buddies above a block in use free, as far as it takes to make it one of order `to`?
+ * (Where the block is the upper one of the two, what is asked about is the block itself.) */
 static bool can_widen(const struct pool *p, uint32_t block, unsigned order, unsigned to)
 {
     for (; order < to; order++)
-        if ((block & 1u << order) != 0 || !is_free(p, block | 1u << order, order))
+        if (!is_free(p, block | 1u << order, order))
             return false;
     return true;
 }

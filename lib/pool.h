@@ -36,7 +36,8 @@ struct pool {
 /* Bytes of book-keeping for that many units. */
 size_t pool_meta_size(uint32_t units);
 
-/* Sets up a pool of `units` (a power of two, at least 2) units of 2^shift bytes in zeroed memory. */
+/* Sets up a pool of `units` (a power of two, at least 2) units of 2^shift bytes in zeroed memory,
+ * of which only the book-keeping has to be zero. */
 void pool_init(struct pool *p, void *base, void *meta, uint32_t units, uint8_t shift);
 
 /* Uses memory that pool_init() set up before, perhaps elsewhere. */

@@ -63,10 +63,10 @@ struct topic {
     uint32_t edges;   /* TOPIC: first of its edges */
     uint32_t members; /* SET: pool block of the hash table of its topics */
     uint32_t member_count, member_cap;
-    uint32_t reach;                /* TOPIC: subscribers in all, its sets' included, ... */
-    uint64_t reach_version;        /* ... as of this version */
     uint32_t wild_next, wild_prev; /* SET: of those with a wildcard */
     uint32_t names;                /* SET: how many names it lists without a wildcard */
+    uint32_t reach;                /* TOPIC: subscribers in all, its sets' included, ... */
+    uint64_t reach_version;        /* ... as of this version */
 };
 
 struct topic_edge {
@@ -170,9 +170,9 @@ void topic_clean(struct topics *t);
 /* Moves the entry at the front to the end: others' turn. */
 void topic_rotate(struct topics *t);
 
-/* Frees an entry if nobody needs it, and the topics that only it needed; each topic, before it goes,
- * is reported through gone(arg, topic), which may not change the table. A number that is free is
- * left alone. What is in the queue stays: release it after topic_clean(). */
+/* Frees an entry if nobody needs it, and the topics that only it needed; each topic, before it
+ * goes, is reported through gone(arg, topic), which may not change the table. A number that is
+ * free is left alone. What is in the queue stays: release it after topic_clean(). */
 void topic_release(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic),
                    void *arg);
 
