@@ -44,7 +44,7 @@ size_t base64_write(char *out, struct span s)
         uint32_t v = (uint32_t)p[0] << 16 | (n == 2 ? (uint32_t)p[1] << 8 : 0);
         o[0] = base64_digit[v >> 18];
         o[1] = base64_digit[v >> 12 & 63];
-        o[2] = n == 2 ? base64_digit[v >> 6 & 63] : '=';
+        o[2] = (char)(n == 2 ? base64_digit[v >> 6 & 63] : '=');
         o[3] = '=';
         o += 4;
     }

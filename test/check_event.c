@@ -28,15 +28,15 @@ static struct span render(const struct event *e, bool *whole)
 
 static const struct {
     int line;
+    bool whole;
     struct event e;
     struct span want;
-    bool whole;
 } rows[] = {
-#define ROW(name, data, binary, whole, want)                                                      \
-    {                                                                                             \
-        __LINE__, {{"" name, sizeof(name) - 1}, {"" data, sizeof(data) - 1}, {"7-1", 3}, binary}, \
-            {"" want, sizeof(want) - 1}, whole                                                    \
-    }
+/* clang-format off */
+#define ROW(name, data, binary, whole, want)                                                       \
+    {__LINE__, whole, {{"" name, sizeof(name) - 1}, {"" data, sizeof(data) - 1}, {"7-1", 3},       \
+     binary}, {"" want, sizeof(want) - 1}}
+    /* clang-format on */
     ROW("", "hello", false, true, "data: hello\nid: 7-1\n\n"),
     ROW("update", "hello", false, true, "event: update\ndata: hello\nid: 7-1\n\n"),
     ROW("", "", false, true, "data: \nid: 7-1\n\n"),
@@ -181,7 +181,7 @@ static size_t line_feeds(char *out, struct span s)
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n')
             continue;
-        out[n++] = s.p[i] == '\r' ? '\n' : s.p[i];
+        out[n++] = (char)(s.p[i] == '\r' ? '\n' : s.p[i]);
     }
     return n;
 }
@@ -198,7 +198,7 @@ START_TEST(random_data)
             uint64_t x = random_next(&state);
             /* From none to all, any byte else. */
             bool end = ends != 0 && x % (1u << (ends * 2)) <= (ends == 4 ? 0 : ends);
-            data[i] = end ? "\r\n"[x >> 32 & 1] : (char)(x >> 40);
+            data[i] = (char)(end ? "\r\n"[x >> 32 & 1] : (char)(x >> 40));
             if (ends == 0 && (data[i] == '\n' || data[i] == '\r'))
                 data[i] = '\t';
         }
@@ -227,24 +227,24 @@ END_TEST
 
 static const struct {
     int line;
-    struct span name;
     bool fits, reserved;
+    struct span name;
 } names[] = {
-    {__LINE__, {NULL, 0}, true, false},
-    {__LINE__, {"a", 1}, true, false},
-    {__LINE__, {"update", 6}, true, false},
-    {__LINE__, {"an event: with more", 19}, true, false},
-    {__LINE__, {"gap", 3}, true, true},
-    {__LINE__, {"expired", 7}, true, true},
-    {__LINE__, {"gaps", 4}, true, false},
-    {__LINE__, {"Gap", 3}, true, false},
-    {__LINE__, {"ga", 2}, true, false},
-    {__LINE__, {"\n", 1}, false, false},
-    {__LINE__, {"\r", 1}, false, false},
-    {__LINE__, {"\0", 1}, false, false},
-    {__LINE__, {"0123456789abcdef\n", 17}, false, false},
-    {__LINE__, {"0123\r56789abcdef", 16}, false, false},
-    {__LINE__, {"0123456789\0bcdef", 16}, false, false},
+    {__LINE__, true, false, {NULL, 0}},
+    {__LINE__, true, false, {"a", 1}},
+    {__LINE__, true, false, {"update", 6}},
+    {__LINE__, true, false, {"an event: with more", 19}},
+    {__LINE__, true, true, {"gap", 3}},
+    {__LINE__, true, true, {"expired", 7}},
+    {__LINE__, true, false, {"gaps", 4}},
+    {__LINE__, true, false, {"Gap", 3}},
+    {__LINE__, true, false, {"ga", 2}},
+    {__LINE__, false, false, {"\n", 1}},
+    {__LINE__, false, false, {"\r", 1}},
+    {__LINE__, false, false, {"\0", 1}},
+    {__LINE__, false, false, {"0123456789abcdef\n", 17}},
+    {__LINE__, false, false, {"0123\r56789abcdef", 16}},
+    {__LINE__, false, false, {"0123456789\0bcdef", 16}},
 };
 
 START_TEST(event_names)

@@ -122,7 +122,8 @@ static void plain_rounds(uint64_t v[4], int rounds)
 static uint64_t plain_siphash(int c, int d, uint64_t k0, uint64_t k1, const char *p, size_t n)
 {
     const char *text = "somepseudorandomlygeneratedbytes";
-    uint64_t v[4] = {0}, key[2] = {k0, k1}, m = 0;
+    const uint64_t key[2] = {k0, k1};
+    uint64_t v[4] = {0}, m = 0;
     for (int i = 0; i < 32; i++)
         v[i / 8] = v[i / 8] << 8 | (unsigned char)text[i];
     for (int i = 0; i < 4; i++)

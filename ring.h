@@ -1,0 +1,310 @@
+/*
+ * ring.h - the message store: one ring of records for all topics, each rendered once.
+ *
+ * THE ARENA is a power of two bytes, mapped twice back to back, so that a record that runs past
+ * the end goes on in the second mapping and is one piece all the same:
+ *
+ *        arena, first mapping                     the same pages again
+ *   +----------------------------------------+----------------------------------------+
+ *   |R9 (end)|  free  |R5 |R6     |R7  |R8|R9 (start)|R9 (end)|  free  |R5 |R6  ...    |
+ *   +----------------------------------------+----------------------------------------+
+ *            ^head    ^tail
+ *
+ * Places are absolute 64-bit offsets that only grow, masked on use; `tail` is the oldest record,
+ * `head` where the next will begin, and tail <= offset < head says that a record is there. So an
+ * offset is a cursor that can be kept by anyone: if the ring has gone over it, it is below tail,
+ * and never means another record. Offset 0 is "none": the first record stands at `size`.
+ * Offsets and ids grow together: a smaller offset is a smaller id.
+ *
+ * A RECORD, RING_ALIGN-aligned:
+ *
+ *   +--------+----------------------------------------------+---------------+-------+-----+
+ *   | header | event: NAME\n | data: ..\n ... | id: MS-N\n \n| payload apart | topic | pad |
+ *   +--------+---------------+----------------+--------------+---------------+-------+-----+
+ *            `skip`------------^ unnamed messages carry "event: TOPIC\n" here, which a stream of
+ *            `sse_size`----------------------^  one topic leaves out by starting at `skip`
+ *
+ * The payload (what was published) is a slice of the data line where it is text in one line, and
+ * stands apart behind the rendering where it has line ends or is binary.
+ *
+ * CHAINS. The records of a topic are linked both ways, and each has a `jump`: an older record of
+ * its topic, at distances like those of a skip list (Myers, "An applicative random-access stack",
+ * 1983), so that any place in a chain is found from its newest end in O(log n) steps. An INDEX
+ * holds, for each RING_BLOCK of the arena, the first record that begins there or behind, so that an
+ * id or a time is found in O(log blocks) and a walk through one block.
+ *
+ *   chain of topic 3:   first ----> R5 <-------------> R8 <----> R9 <---- last
+ *                                    ^-------jump-------^
+ *   lost: the id and offset of the newest message that was evicted from this chain
+ *
+ * INVARIANTS
+ *   - head - tail <= size; both are multiples of RING_ALIGN.
+ *   - Only ring_put() moves head. Only eviction (in ring_put() and ring_expire()) moves tail, and
+ *     it moves the chain's `first` on and writes down `lost` in the same step.
+ *   - A record below head never changes but for its `next`, written when its successor is put.
+ *   - prev and jump may point below tail: that means evicted, and their values still compare.
+ *   - Everything in the mapping is numbers and offsets: it can be mapped anywhere, by anyone.
+ *   - Readers hold offsets and are never waited for. The ring knows nothing of them.
+ *
+ * LIMITS: size from RING_MIN to RING_MAX; a message's data at most size / 16, so that its rendering
+ * (8 bytes for 1 at worst) is at most half the ring and some, and at most RING_MESSAGE_MAX, so that
+ * it is counted in 32 bits; name and event name at most RING_NAME_MAX bytes each.
+ *
+ * OWNERSHIP: struct ring owns its mapping, from ring_open() to ring_close(). Records belong to the
+ * ring; a pointer into one is good until the next ring_put() or ring_expire().
+ */
+#ifndef SSE_RING_H
+#define SSE_RING_H
+
+#include <assert.h>
+
+#include "lib/cursor.h"
+#include "lib/event.h"
+#include "lib/topic.h"
+
+#define RING_MIN         (64u << 10)
+#define RING_MAX         (1ull << 38)
+#define RING_MESSAGE_MAX (256u << 20)
+#define RING_BLOCK       (16u << 10)
+#define RING_ALIGN       16u
+#define RING_NAME_MAX    255u
+#define RING_FORGOTTEN   4096u
+
+enum ring_flag {
+    RING_BINARY = 1, /* not text: SSE has it as a data: URL */
+    RING_NAMED = 2,  /* has an event name of its own */
+    RING_APART = 4,  /* the payload stands behind the rendering */
+};
+
+struct ring_record {
+    uint64_t n;         /* its id is (epoch, n) */
+    uint64_t prev;      /* the one before in its topic; 0: the first ever */
+    uint64_t next;      /* the one after in its topic; 0: none yet */
+    uint64_t jump;      /* an older one of its topic; 0: none */
+    uint64_t time_ms;   /* when it was put, wall clock */
+    uint64_t time_max;  /* the latest time_ms of all topics up to here */
+    uint32_t size;      /* of the whole record, header and padding included */
+    uint32_t topic;     /* number of its chain */
+    uint32_t depth;     /* how many the chain had had before it, modulo 2^32 */
+    uint32_t sse_size;  /* bytes of the rendering */
+    uint32_t data_size; /* bytes of the payload */
+    uint32_t crc;       /* kept for the file */
+    uint16_t skip;      /* bytes of the event line, where the name is the topic's; else 0 */
+    uint8_t event_size; /* bytes of the event name; 0: unnamed */
+    uint8_t topic_size; /* bytes of the topic's name */
+    uint8_t flags;      /* enum ring_flag */
+    uint8_t unused[3];
+};
+
+/* A topic's chain, by its number. */
+struct ring_chain {
+    uint64_t first, last; /* offsets; 0: no message there */
+    uint64_t lost_n;      /* the newest evicted: its n; 0: none */
+    uint64_t lost_at;     /*                     its offset */
+    uint32_t count;       /* messages there */
+    uint32_t depth;       /* messages ever, modulo 2^32 */
+    uint32_t empty_next;  /* private: list of the emptied; 0: not in it */
+    uint32_t open;        /* private: in use */
+};
+
+/* What was lost of the topics whose hash has the same low bits and that were closed. */
+struct ring_forgotten {
+    uint64_t n, at;
+};
+
+/* The front of the mapping. Private but for the functions below. */
+struct ring_head {
+    uint64_t epoch;         /* ids begin with it */
+    uint64_t head, tail;    /* offsets */
+    uint64_t n;             /* of the newest message; 0: none ever */
+    uint64_t count;         /* messages there */
+    uint64_t time_max;      /* the latest time_ms ever */
+    uint64_t forgotten_max; /* the largest n in the table */
+    uint32_t emptied;       /* list of chains */
+    uint32_t id_size;       /* bytes of ... */
+    char id[CURSOR_MAX];    /* ... the id that the next message will have, as text */
+    struct ring_forgotten forgotten[RING_FORGOTTEN];
+};
+
+struct ring {
+    struct ring_head *h;
+    char *arena;
+    uint64_t *index;
+    struct ring_chain *chain; /* by number, 1 to chains */
+    uint64_t size, mask;
+    uint32_t chains;
+    uint64_t *heap; /* scratch memory for merging chains; not part of the mapping */
+    void *map;      /* all of it, and its length */
+    size_t map_size;
+};
+
+struct ring_message {
+    struct span topic; /* the name, 1 to RING_NAME_MAX bytes */
+    struct span event; /* empty: unnamed; at most RING_NAME_MAX bytes, no CR, LF or NUL */
+    struct span data;
+    bool binary;
+};
+
+/* Makes an empty ring of `size` bytes (a power of two, RING_MIN to RING_MAX) for topics numbered 1
+ * to `chains`, whose ids begin with `epoch`. Gives 0, or minus an errno with nothing left open. */
+int ring_open(struct ring *r, uint64_t size, uint32_t chains, uint64_t epoch);
+
+/* Unmaps it. */
+void ring_close(struct ring *r);
+
+/* The largest data that ring_put() takes: size / 16, or RING_MESSAGE_MAX. */
+static inline uint64_t ring_message_max(uint64_t size)
+{
+    return size / 16 < RING_MESSAGE_MAX ? size / 16 : RING_MESSAGE_MAX;
+}
+
+/* Begins to use chain `topic`, empty, for the topic whose name hashes to `hash`. What was lost of
+ * topics with the same low bits of their hash that were closed counts as lost of this one, since
+ * it can't be known. */
+void ring_topic_open(struct ring *r, uint32_t topic, uint64_t hash);
+
+/* Ends its use; the chain must be empty. What it lost is remembered by the hash. */
+void ring_topic_close(struct ring *r, uint32_t topic, uint64_t hash);
+
+/* Takes the next open chain that eviction has left empty off a list; 0 if there is none. It may
+ * have got messages again since: look at its count. */
+uint32_t ring_emptied(struct ring *r);
+
+/* Stores a message in chain `topic`, evicting the oldest of all as far as needed. Gives the
+ * record's offset. The message must be within the limits: asserted. m's spans must not lie in the
+ * ring. An unnamed message's event line is as its topic, but where event_name_reserved(): it has
+ * none then. */
+uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms);
+
+/* Evicts messages put before `before_ms`, `most` at most. Gives how many. */
+unsigned ring_expire(struct ring *r, uint64_t before_ms, unsigned most);
+
+/* The ring's bounds; how many messages are there; the newest id (n is 0 before the first put). */
+static inline uint64_t ring_head(const struct ring *r)
+{
+    return r->h->head;
+}
+
+static inline uint64_t ring_tail(const struct ring *r)
+{
+    return r->h->tail;
+}
+
+static inline uint64_t ring_count(const struct ring *r)
+{
+    return r->h->count;
+}
+
+static inline struct cursor ring_newest(const struct ring *r)
+{
+    return (struct cursor){r->h->epoch, r->h->n};
+}
+
+/* The newest message of any topic that was closed, by n: what is below may have been lost. */
+static inline uint64_t ring_forgotten(const struct ring *r)
+{
+    return r->h->forgotten_max;
+}
+
+/* The record at an offset that a function here gave: tail <= at < head is asserted. */
+static inline const struct ring_record *ring_at(const struct ring *r, uint64_t at)
+{
+    assert(at >= r->h->tail && at < r->h->head && at % RING_ALIGN == 0);
+    const void *p = r->arena + (at & r->mask);
+    const struct ring_record *rec = p;
+    assert(rec->size <= r->h->head - at && rec->sse_size < rec->size);
+    return rec;
+}
+
+/* The offset behind a record: where the next one begins, or head. */
+static inline uint64_t ring_behind(const struct ring_record *rec, uint64_t at)
+{
+    return at + rec->size;
+}
+
+/* The first record with an id above n, of any topic; head if there is none. */
+uint64_t ring_find(const struct ring *r, uint64_t n);
+
+/* The first record put at that moment or later, of any topic; head if there is none. (Where the
+ * wall clock was set back in between, an earlier one may be given, never a later one.) */
+uint64_t ring_find_time(const struct ring *r, uint64_t ms);
+
+/* Chain `topic`, which is open: asserted. */
+static inline struct ring_chain *ring_chain(const struct ring *r, uint32_t topic)
+{
+    assert(topic >= 1 && topic <= r->chains && r->chain[topic].open);
+    return &r->chain[topic];
+}
+
+/* The same as ring_next(), for a place between a chain's oldest and its newest record. */
+uint64_t ring_seek(const struct ring *r, uint32_t topic, uint64_t at);
+
+/* The first record of chain `topic` at offset `at` or behind; 0 if there is none. O(log n); O(1) up
+ * to the oldest, and from the newest but one on. */
+static inline uint64_t ring_next(const struct ring *r, uint32_t topic, uint64_t at)
+{
+    const struct ring_chain *c = ring_chain(r, topic);
+    if (at <= c->first)
+        return c->first;
+    return at > c->last ? 0 : ring_seek(r, topic, at);
+}
+
+/* How many records chain `topic` has at offset `at` or behind. O(log n). */
+uint32_t ring_count_from(const struct ring *r, uint32_t topic, uint64_t at);
+
+/* The `count`th newest record of the chain, 1 being the newest; its oldest where there are fewer; 0
+ * where there is none. O(log n). */
+uint64_t ring_back(const struct ring *r, uint32_t topic, uint32_t count);
+
+/* Parts of a record. Its rendering for a stream of one topic, or of several; what was published;
+ * the event name (empty where unnamed); the topic's name. */
+static inline struct span ring_sse(const struct ring_record *rec, bool several)
+{
+    const char *p = (const char *)(rec + 1);
+    return several ? (struct span){p, rec->sse_size}
+                   : (struct span){p + rec->skip, (size_t)rec->sse_size - rec->skip};
+}
+
+static inline struct span ring_event(const struct ring_record *rec)
+{
+    return (struct span){(const char *)(rec + 1) + EVENT_NAME_AT, rec->event_size};
+}
+
+static inline struct span ring_data(const struct ring_record *rec)
+{
+    size_t line = rec->skip > 0 ? rec->skip : event_line_size(ring_event(rec));
+    size_t at = (rec->flags & RING_APART) != 0 ? rec->sse_size : event_data_at(line);
+    return (struct span){(const char *)(rec + 1) + at, rec->data_size};
+}
+
+static inline struct span ring_topic(const struct ring_record *rec)
+{
+    size_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
+    return (struct span){(const char *)(rec + 1) + rec->sse_size + apart, rec->topic_size};
+}
+
+/* READING FOR AN ENTRY of the table of topics (lib/topic): a topic, whose chain is followed, or a
+ * set, for which its topics' chains are merged, or what is new in the whole ring is looked through
+ * where that is less. Chains are numbered as topics are. `heap` is scratch memory for r->chains
+ * numbers, which the caller hands once. */
+void ring_scratch(struct ring *r, uint64_t *heap);
+
+/* The next records of entry `id` from *at on, `most` at most (> 0), in order, as offsets. *at, a
+ * place that a function here gave and that may be below tail by now, is moved to where to go on: to
+ * head when that is all there is. It may be moved with nothing found, when RING_WALK records of
+ * other topics were passed over: call again. */
+#define RING_WALK 4096u
+unsigned ring_collect(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
+                      uint64_t *rec, unsigned most);
+
+/* Was a message of entry `id` lost whose id is above n? Also where that can't be known. */
+bool ring_lost(const struct ring *r, const struct topics *t, uint32_t id, uint64_t n);
+
+/* The place of the `count`th newest message of entry `id`; of its oldest, if there are fewer; head
+ * where there is none or count is 0. Costs O(count log topics) for a set. */
+uint64_t ring_last(const struct ring *r, const struct topics *t, uint32_t id, uint64_t count);
+
+/* The id just before offset `at`: as a cursor it leads there. */
+struct cursor ring_before(const struct ring *r, uint64_t at);
+
+#endif
