@@ -1,0 +1,778 @@
+/*
+ * opt.c - the command line and the environment.
+ *
+ * OPTIONS is all there is to know of a flag, a line each: --help, the defaults, the bounds, the
+ * variables and the messages come from it. Flags are read first, then the variables of those that
+ * were not given, then the defaults of the rest, all by the same functions.
+ */
+#include "opt.h"
+
+#include <assert.h>
+
+#include "name.h"
+
+/* ---- the table ---- */
+
+enum kind {
+    NUMBER = 0, /* digits */
+    COUNT = 1,  /* digits, K, M or G: of things */
+    SIZE = 2,   /* the same, of bytes */
+    POWER = 3,  /* a size that is a power of two */
+    TIME = 4,
+    AGE = 5, /* a time, "none" or 0 */
+    YES = 6, /* needs no value as a flag */
+    LEVEL = 7,
+    WAYS = 8,
+    ADDRESSES = 9, /* lists: repeatable; the bounds tell how many */
+    TOPICS = 10,
+    ORIGINS = 11,
+    HELP = 12, /* ask for something else than to run */
+    VERSION = 13,
+};
+
+#define KIB 1024ull
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+#define SECOND 1000ull
+#define HOUR   (3600 * SECOND)
+
+/* X(kind, field, letter, name, value's name and blanks, default, least, most, text of --help)
+ * A(kind, letter, name and blanks, text of --help) */
+/* clang-format off */
+#define OPTIONS(X, A)                                                                              \
+    X(NUMBER, port, "-p, ", "port", " N                ", "8080", 0, 65535,                        \
+      "port; 0 takes a free one")                                                                  \
+    X(ADDRESSES, bind, "-b, ", "bind", " ADDR             ", "127.0.0.1", 1, OPT_LIST_MAX,         \
+      "IPv4, IPv6 or unix:PATH; repeatable")                                                       \
+    X(TOPICS, topic, "-t, ", "topic", " NAME            ", "any", 0, OPT_LIST_MAX,                 \
+      "the only topics there are; repeatable")                                                     \
+    X(POWER, ring, "-r, ", "ring", " SIZE             ", "64M", 64 * KIB, 1024 * GIB,              \
+      "memory for messages, a power of two")                                                       \
+    X(AGE, max_age_ms, "    ", "max-age", " TIME          ", "none", 10, 1000000 * HOUR,           \
+      "messages older than this are gone")                                                         \
+    X(SIZE, max_message, "    ", "max-message", " SIZE      ", "1M", 1, 256 * MIB,                 \
+      "largest data, at most a 16th of --ring")                                                    \
+    X(COUNT, max_connections, "    ", "max-connections", " N     ", "0", 0, 1024 * MIB,            \
+      "0: as many as descriptors allow")                                                           \
+    X(COUNT, max_topics, "    ", "max-topics", " N          ", "1M", 1, 16 * MIB,                  \
+      "topics at a time")                                                                          \
+    X(COUNT, max_subscriptions, "    ", "max-subscriptions", " N   ", "1000", 1, 64 * KIB,         \
+      "topics and wildcards in one URL")                                                           \
+    X(SIZE, max_line, "    ", "max-line", " SIZE         ", "8K", 64, MIB,                         \
+      "longest request line")                                                                      \
+    X(SIZE, max_head, "    ", "max-head", " SIZE         ", "16K", 256, MIB,                       \
+      "largest request head")                                                                      \
+    X(SIZE, max_buffers, "    ", "max-buffers", " SIZE      ", "256M", MIB, 1024 * GIB,            \
+      "for requests and answers in transit")                                                       \
+    X(TIME, heartbeat_ms, "    ", "heartbeat", " TIME        ", "15s", 10, 24 * HOUR,              \
+      "how often quiet streams get a sign of life")                                                \
+    X(TIME, retry_ms, "    ", "retry", " TIME            ", "2s", 10, 24 * HOUR,                   \
+      "when streams are to reconnect, about")                                                      \
+    X(TIME, request_timeout_ms, "    ", "request-timeout", " TIME  ", "10s", 10, 24 * HOUR,        \
+      "for a request to arrive")                                                                   \
+    X(TIME, idle_timeout_ms, "    ", "idle-timeout", " TIME     ", "60s", 10, 24 * HOUR,           \
+      "between two requests")                                                                      \
+    X(TIME, write_timeout_ms, "    ", "write-timeout", " TIME    ", "30s", 10, 24 * HOUR,          \
+      "for a client to take what it is sent")                                                      \
+    X(WAYS, anonymous_publish, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,            \
+      "what anyone may: publish, subscribe")                                                       \
+    X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
+      "whose pages may use it, or *; repeatable")                                                  \
+    X(LEVEL, log, "    ", "log", " LEVEL             ", "info", 0, 0,                              \
+      "error, warn, info or debug, on stderr")                                                     \
+    X(YES, access_log, "    ", "access-log", "            ", "no", 0, 1,                           \
+      "a line for each request")                                                                   \
+    A(VERSION, "-V, ", "version", "               ", "show the version")                           \
+    A(HELP, "-h, ", "help", "                  ", "show this")
+/* clang-format on */
+
+#define HELP_COLUMN 22 /* of a flag's name and value */
+#define HELP_WIDTH  80
+
+#define X(kind, field, letter, name, value, def, least, most, text)                    \
+    _Static_assert(sizeof(name value) - 1 == HELP_COLUMN, "--help is a table: " name); \
+    _Static_assert(sizeof("  " letter "--" name value text " [" def "]") - 1 <= HELP_WIDTH, name);
+#define A(kind, letter, name, blanks, text) \
+    _Static_assert(sizeof(name blanks) - 1 == HELP_COLUMN, "--help is a table: " name);
+OPTIONS(X, A)
+#undef X
+#undef A
+
+struct row {
+    const char *name, *def;
+    uint64_t least, most;
+    uint16_t at; /* of the field in struct opt; its bytes */
+    uint16_t size;
+    uint8_t kind; /* enum kind */
+    char letter;  /* ' ' if there is none */
+};
+
+static const struct row rows[] = {
+#define X(kind, field, letter, name, value, def, least, most, text) \
+    {name,                                                          \
+     def,                                                           \
+     least,                                                         \
+     most,                                                          \
+     offsetof(struct opt, field),                                   \
+     sizeof(((struct opt *)0)->field),                              \
+     kind,                                                          \
+     (letter)[0] == '-' ? (letter)[1] : ' '},
+#define A(kind, letter, name, blanks, text) {name, "", 0, 0, 0, 0, kind, (letter)[1]},
+    OPTIONS(X, A)
+#undef X
+#undef A
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const char help_text[] =
+    "Usage: sse [OPTION]...\n"
+    "Pushes messages to clients as Server-Sent Events, from a ring in memory.\n"
+    "\n"
+#define X(kind, field, letter, name, value, def, least, most, text) \
+    "  " letter "--" name value text " [" def "]\n"
+#define A(kind, letter, name, blanks, text) "  " letter "--" name blanks text "\n"
+    OPTIONS(X, A)
+#undef X
+#undef A
+        "\n"
+        "Each flag --foo-bar is also the variable SSE_FOO_BAR, a repeatable one's values\n"
+        "with a space between; a flag wins. SIZE, and N where it may be large, takes K, M\n"
+        "and G. TIME takes ms, s, m and h; without, it is seconds.\n";
+
+const char *opt_help(void)
+{
+    return help_text;
+}
+
+const char *opt_version(void)
+{
+    return "sse 0.1.0\n";
+}
+
+/* ---- units ---- */
+
+struct unit {
+    const char *name;
+    uint64_t size;
+};
+
+static const struct unit times[] = {{"ms", 1}, {"s", SECOND}, {"m", 60 * SECOND}, {"h", HOUR}};
+static const struct unit sizes[] = {{"", 1}, {"K", KIB}, {"M", MIB}, {"G", GIB}};
+
+#define UNITS 4
+
+/* Reads digits and a unit, in either case for sizes; a time without one is seconds. */
+static bool read_units(struct span s, const struct unit units[], uint64_t *out)
+{
+    size_t n = 0;
+    while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
+        n++;
+    struct span name = span_from(s, n);
+    if (units == times && name.n == 0)
+        name = SPAN("s");
+    for (size_t i = 0; i < UNITS; i++) {
+        struct span unit = span_of(units[i].name);
+        if (units == times ? !span_eq(name, unit) : !span_same(name, unit))
+            continue;
+        if (!span_u64((struct span){s.p, n}, out) || *out > UINT64_MAX / units[i].size)
+            return false;
+        *out *= units[i].size;
+        return true;
+    }
+    return false;
+}
+
+/* Appends it in the largest unit that leaves no rest. */
+static void write_units(struct text *t, uint64_t v, const struct unit units[])
+{
+    size_t i = UNITS - 1;
+    while (i > 0 && (v == 0 || v % units[i].size != 0))
+        i--;
+    text_u64(t, v / units[i].size);
+    text_str(t, units[i].name);
+}
+
+/* The units of a row's value, or NULL: plain digits. */
+static const struct unit *units_of(const struct row *row)
+{
+    switch ((enum kind)row->kind) {
+    case COUNT:
+    case SIZE:
+    case POWER:
+        return sizes;
+    case TIME:
+    case AGE:
+        return times;
+    default:
+        return NULL;
+    }
+}
+
+/* Reads a number within the row's bounds. */
+static bool read_bounded(const struct row *row, struct span s, uint64_t *v)
+{
+    const struct unit *units = units_of(row);
+    bool good = units != NULL ? read_units(s, units, v) : span_u64(s, v);
+    return good && *v >= row->least && *v <= row->most;
+}
+
+static void write_bounded(struct text *t, const struct row *row, uint64_t v)
+{
+    if (units_of(row) != NULL)
+        write_units(t, v, units_of(row));
+    else
+        text_u64(t, v);
+}
+
+/* ---- values ---- */
+
+static bool is_power(uint64_t v)
+{
+    return v != 0 && (v & (v - 1)) == 0;
+}
+
+/* Which of the words is `s`? UINT64_MAX: none. */
+static uint64_t word_of(struct span s, const char *const words[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (span_eq(s, span_of(words[i])))
+            return i;
+    return UINT64_MAX;
+}
+
+static bool read_yes(struct span s, uint64_t *v)
+{
+    static const char *const words[] = {"0", "1", "no", "yes", "false", "true"};
+    uint64_t word = word_of(s, words, sizeof(words) / sizeof(words[0]));
+    *v = word & 1;
+    return word != UINT64_MAX;
+}
+
+static bool read_level(struct span s, uint64_t *v)
+{
+    static const char *const words[] = {
+        [OPT_LOG_ERROR] = "error",
+        [OPT_LOG_WARN] = "warn",
+        [OPT_LOG_INFO] = "info",
+        [OPT_LOG_DEBUG] = "debug",
+    };
+    *v = word_of(s, words, sizeof(words) / sizeof(words[0]));
+    return *v != UINT64_MAX;
+}
+
+/* Reads a list of what everyone may do; *v is whether publishing is in it. */
+static bool read_ways(struct span s, uint64_t *v)
+{
+    static const char *const words[] = {"subscribe", "publish"};
+    *v = 0;
+    do {
+        uint64_t word = word_of(span_cut(&s, ','), words, 2);
+        if (word == UINT64_MAX)
+            return false;
+        *v |= word;
+    } while (s.p != NULL);
+    return true;
+}
+
+static bool read_age(const struct row *row, struct span s, uint64_t *v)
+{
+    if (span_eq(s, SPAN("none")) || (read_units(s, times, v) && *v == 0)) {
+        *v = 0;
+        return true;
+    }
+    return read_bounded(row, s, v);
+}
+
+/* ---- origins ---- */
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Is it not empty, and all of letters, digits and those of `others`? */
+static bool is_of(struct span s, const char *others)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool alnum = is_letter(s.p[i]) || (s.p[i] >= '0' && s.p[i] <= '9');
+        if (!alnum && memchr(others, s.p[i], strlen(others)) == NULL)
+            return false;
+    }
+    return s.n > 0;
+}
+
+/* Is it what may follow a host: nothing, or a port? */
+static bool is_port(struct span s)
+{
+    uint64_t n;
+    if (s.n == 0)
+        return true;
+    return s.p[0] == ':' && span_u64(span_from(s, 1), &n) && n > 0 && n <= UINT16_MAX;
+}
+
+/* Is it an origin as browsers write it (RFC 6454 section 6.2)? */
+static bool is_origin(struct span s)
+{
+    if (span_eq(s, SPAN("*")) || span_eq(s, SPAN("null")))
+        return true;
+    struct span scheme = span_cut(&s, ':');
+    if (!is_of(scheme, "+-.") || !is_letter(scheme.p[0]) || !span_begins(s, SPAN("//")))
+        return false;
+    struct span rest = span_from(s, 2);
+    if (span_begins(rest, SPAN("["))) {
+        rest = span_from(rest, 1);
+        struct span address = span_cut(&rest, ']');
+        return rest.p != NULL && is_of(address, ":.") && is_port(rest);
+    }
+    size_t n = 0;
+    while (n < rest.n && rest.p[n] != ':')
+        n++;
+    return is_of((struct span){rest.p, n}, ".-_") && is_port(span_from(rest, n));
+}
+
+/* ---- setting ---- */
+
+enum source {
+    BY_NONE = 0,
+    BY_FLAG = 1,
+    BY_ENV = 2,
+};
+
+struct parser {
+    struct opt *o;
+    struct text *err;
+    uint8_t by[ROWS]; /* enum source */
+};
+
+static void *field_of(const struct parser *x, const struct row *row)
+{
+    return (char *)x->o + row->at;
+}
+
+/* Puts a number into the row's field. */
+static void store(const struct parser *x, const struct row *row, uint64_t v)
+{
+    uint8_t v8 = (uint8_t)v;
+    uint16_t v16 = (uint16_t)v;
+    uint32_t v32 = (uint32_t)v;
+    switch (row->size) {
+    case sizeof(v8):
+        memcpy(field_of(x, row), &v8, sizeof(v8));
+        break;
+    case sizeof(v16):
+        memcpy(field_of(x, row), &v16, sizeof(v16));
+        break;
+    case sizeof(v32):
+        memcpy(field_of(x, row), &v32, sizeof(v32));
+        break;
+    default:
+        assert(row->size == sizeof(v));
+        memcpy(field_of(x, row), &v, sizeof(v));
+    }
+}
+
+/* What is wrong with one more item for a list; NULL: nothing. */
+static const char *item_wrong(const struct parser *x, const struct row *row, struct span value)
+{
+    const struct opt_list *list = field_of(x, row);
+    if (value.n == 0)
+        return "must not be empty";
+    if (row->kind == ORIGINS && !is_origin(value))
+        return "must be *, null, or scheme://host[:port] without a path";
+    const char *why = row->kind == TOPICS ? topic_pattern_wrong(value) : NULL;
+    if (why == NULL && list->n == OPT_LIST_MAX)
+        why = "is one more than there can be";
+    return why;
+}
+
+static bool is_list(const struct row *row)
+{
+    return row->kind == ADDRESSES || row->kind == TOPICS || row->kind == ORIGINS;
+}
+
+/* Is it a row that has no field? */
+static bool is_action(const struct row *row)
+{
+    return row->kind == HELP || row->kind == VERSION;
+}
+
+/* Takes a value for a row; false if it is wrong. */
+static bool set(const struct parser *x, const struct row *row, struct span value)
+{
+    uint64_t v = 0;
+    bool good;
+    if (is_list(row)) {
+        struct opt_list *list = field_of(x, row);
+        if (item_wrong(x, row, value) != NULL)
+            return false;
+        list->item[list->n++] = value;
+        return true;
+    }
+    switch ((enum kind)row->kind) {
+    case POWER:
+        good = read_bounded(row, value, &v) && is_power(v);
+        break;
+    case AGE:
+        good = read_age(row, value, &v);
+        break;
+    case YES:
+        good = read_yes(value, &v);
+        break;
+    case LEVEL:
+        good = read_level(value, &v);
+        break;
+    case WAYS:
+        good = read_ways(value, &v);
+        break;
+    default:
+        good = read_bounded(row, value, &v);
+        break;
+    }
+    if (good)
+        store(x, row, v);
+    return good;
+}
+
+/* ---- messages ---- */
+
+/* Appends the flag, or the variable that stands for it. */
+static void write_name(struct text *t, const struct row *row, enum source by)
+{
+    text_str(t, by == BY_ENV ? "SSE_" : "--");
+    for (const char *c = row->name; *c != '\0'; c++) {
+        char upper = *c;
+        if (by == BY_ENV)
+            upper = *c == '-' ? '_' : (char)(*c & ~0x20);
+        text_add(t, (struct span){&upper, 1});
+    }
+}
+
+/* Appends what the user gave, as far as it helps to find it. */
+static void write_given(struct text *t, struct span value)
+{
+    const size_t most = 100;
+    text_add(t, (struct span){value.p, value.n < most ? value.n : most});
+    if (value.n > most)
+        text_str(t, "...");
+}
+
+/* Appends the name with what comes before a value of it. */
+static void write_subject(struct text *t, const struct row *row, enum source by)
+{
+    write_name(t, row, by);
+    text_str(t, by == BY_ENV ? "=" : " ");
+}
+
+static void write_range(struct text *t, const struct row *row, const char *what)
+{
+    text_str(t, what);
+    write_bounded(t, row, row->least);
+    text_str(t, " to ");
+    write_bounded(t, row, row->most);
+}
+
+/* Appends what a size that is to be a power of two must be. */
+static void write_powers(struct text *t, const struct row *row, struct span value)
+{
+    uint64_t v, below = row->least;
+    if (!read_bounded(row, value, &v)) {
+        write_range(t, row, "must be a power of two from ");
+        return;
+    }
+    while (below * 2 < v)
+        below *= 2;
+    text_str(t, "must be a power of two: ");
+    write_units(t, below, sizes);
+    text_str(t, " or ");
+    write_units(t, below * 2, sizes);
+}
+
+/* Appends what a value for the row must be. */
+static void write_right(struct text *t, const struct row *row, struct span value)
+{
+    switch ((enum kind)row->kind) {
+    case SIZE:
+    case TIME:
+        write_range(t, row, row->kind == SIZE ? "must be a size from " : "must be a time from ");
+        text_str(t, ", such as ");
+        text_str(t, row->def);
+        break;
+    case AGE:
+        write_range(t, row, "must be none, or a time from ");
+        text_str(t, ", such as 10m");
+        break;
+    case POWER:
+        write_powers(t, row, value);
+        break;
+    case YES:
+        text_str(t, "must be 1, yes or true, or 0, no or false");
+        break;
+    case LEVEL:
+        text_str(t, "must be error, warn, info or debug");
+        break;
+    case WAYS:
+        text_str(t, "must be publish, subscribe, or both with a comma between");
+        break;
+    default:
+        write_range(t, row, "must be a number from ");
+        break;
+    }
+}
+
+/* Fails for a value that set() did not take. */
+static enum opt_result wrong(const struct parser *x, const struct row *row, enum source by,
+                             struct span value)
+{
+    write_subject(x->err, row, by);
+    write_given(x->err, value);
+    text_str(x->err, ": ");
+    if (is_list(row))
+        text_str(x->err, item_wrong(x, row, value));
+    else
+        write_right(x->err, row, value);
+    return OPT_WRONG;
+}
+
+static enum opt_result unexpected(const struct parser *x, struct span argument)
+{
+    text_str(x->err, "unexpected argument ");
+    write_given(x->err, argument);
+    text_str(x->err, ": there are only flags");
+    return OPT_WRONG;
+}
+
+/* ---- unknown flags ---- */
+
+#define TYPED_MAX ((size_t)32) /* a longer name is too far from any flag */
+
+/* How many letters must be put in, left out, changed, or swapped with the next one, to get from one
+ * name to the other. */
+static unsigned distance(struct span a, struct span b)
+{
+    unsigned d[TYPED_MAX + 1][TYPED_MAX + 1];
+    assert(a.n <= TYPED_MAX && b.n <= TYPED_MAX);
+    for (size_t i = 0; i <= a.n; i++)
+        for (size_t j = 0; j <= b.n; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = (unsigned)(i + j);
+                continue;
+            }
+            unsigned least = d[i - 1][j - 1] + (a.p[i - 1] != b.p[j - 1] ? 1 : 0);
+            least = d[i - 1][j] + 1 < least ? d[i - 1][j] + 1 : least;
+            least = d[i][j - 1] + 1 < least ? d[i][j - 1] + 1 : least;
+            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
+                least = d[i - 2][j - 2] + 1 < least ? d[i - 2][j - 2] + 1 : least;
+            d[i][j] = least;
+        }
+    return d[a.n][b.n];
+}
+
+/* The flag that was probably meant: the nearest, or the only one that begins so; NULL: none. */
+static const struct row *nearest(struct span name)
+{
+    const struct row *near = NULL, *longer = NULL;
+    unsigned least = 3, begun = 0;
+    if (name.n < 2 || name.n > TYPED_MAX)
+        return NULL;
+    for (size_t i = 0; i < ROWS; i++) {
+        struct span candidate = span_of(rows[i].name);
+        unsigned d = distance(name, candidate);
+        if (d < least && d <= name.n / 2) {
+            least = d;
+            near = &rows[i];
+        }
+        if (span_begins(candidate, name)) {
+            longer = &rows[i];
+            begun++;
+        }
+    }
+    return near == NULL && begun == 1 ? longer : near;
+}
+
+static enum opt_result unknown(const struct parser *x, const char *dashes, struct span name)
+{
+    const struct row *row = nearest(name);
+    text_str(x->err, "unknown flag ");
+    text_str(x->err, dashes);
+    write_given(x->err, name);
+    if (row != NULL) {
+        text_str(x->err, "; did you mean --");
+        text_str(x->err, row->name);
+        text_str(x->err, "?");
+    }
+    return OPT_WRONG;
+}
+
+/* ---- flags ---- */
+
+static const struct row *find_name(struct span name)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (span_eq(name, span_of(rows[i].name)))
+            return &rows[i];
+    return NULL;
+}
+
+static const struct row *find_letter(char letter)
+{
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].letter == letter && letter != ' ')
+            return &rows[i];
+    return NULL;
+}
+
+/* Does a flag, with the value that stands in the same argument (null if there is none) or with
+ * `next`, the argument behind it; *used says whether it was that. */
+static enum opt_result do_flag(struct parser *x, const struct row *row, struct span value,
+                               const char *next, bool *used)
+{
+    if (is_action(row))
+        return row->kind == HELP ? OPT_HELP : OPT_VERSION;
+    if (value.p == NULL && row->kind == YES)
+        value = SPAN("yes");
+    if (value.p == NULL && next == NULL) {
+        write_name(x->err, row, BY_FLAG);
+        text_str(x->err, " needs a value");
+        return OPT_WRONG;
+    }
+    *used = value.p == NULL;
+    if (*used)
+        value = span_of(next);
+    x->by[row - rows] = BY_FLAG;
+    return set(x, row, value) ? OPT_RUN : wrong(x, row, BY_FLAG, value);
+}
+
+static enum opt_result do_argument(struct parser *x, struct span arg, const char *next, bool *used)
+{
+    struct span value = {NULL, 0};
+    if (span_begins(arg, SPAN("--"))) {
+        value = span_from(arg, 2);
+        struct span name = span_cut(&value, '=');
+        const struct row *row = find_name(name);
+        return row != NULL ? do_flag(x, row, value, next, used) : unknown(x, "--", name);
+    }
+    if (arg.n < 2 || arg.p[0] != '-')
+        return unexpected(x, arg);
+    const struct row *row = find_letter(arg.p[1]);
+    if (arg.n > 2)
+        value = span_from(arg, 2);
+    return row != NULL ? do_flag(x, row, value, next, used) : unknown(x, "-", span_from(arg, 1));
+}
+
+static enum opt_result do_flags(struct parser *x, int argc, char *const argv[])
+{
+    enum opt_result result = OPT_RUN;
+    for (int i = 1; i < argc && result == OPT_RUN; i++) {
+        const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+        bool used = false;
+        if (span_eq(span_of(argv[i]), SPAN("--")))
+            return next == NULL ? OPT_RUN : unexpected(x, span_of(next));
+        result = do_argument(x, span_of(argv[i]), next, &used);
+        i += used;
+    }
+    return result;
+}
+
+/* ---- the environment ---- */
+
+/* The value of a row's variable; empty if there is none. */
+static struct span variable(const struct row *row, char *const envp[])
+{
+    char buf[64];
+    struct text name = text_in(buf, sizeof(buf));
+    write_subject(&name, row, BY_ENV);
+    assert(!name.full);
+    for (; *envp != NULL; envp++)
+        if (span_begins(span_of(*envp), text_span(&name)))
+            return span_from(span_of(*envp), name.n);
+    return (struct span){NULL, 0};
+}
+
+static enum opt_result do_item(struct parser *x, const struct row *row, struct span value)
+{
+    x->by[row - rows] = BY_ENV;
+    return set(x, row, value) ? OPT_RUN : wrong(x, row, BY_ENV, value);
+}
+
+/* Does the variables of the flags that were not given. An empty one is as good as none. */
+static enum opt_result do_variables(struct parser *x, char *const envp[])
+{
+    enum opt_result result = OPT_RUN;
+    for (size_t i = 0; i < ROWS && result == OPT_RUN; i++) {
+        struct span value = variable(&rows[i], envp);
+        if (x->by[i] != BY_NONE || is_action(&rows[i]) || value.n == 0)
+            continue;
+        if (!is_list(&rows[i]))
+            result = do_item(x, &rows[i], value);
+        while (is_list(&rows[i]) && value.n > 0 && result == OPT_RUN) {
+            struct span item = span_cut(&value, ' ');
+            if (item.n > 0)
+                result = do_item(x, &rows[i], item);
+        }
+    }
+    return result;
+}
+
+/* ---- all together ---- */
+
+/* Sets what was neither a flag nor a variable. */
+static void do_defaults(const struct parser *x)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        const struct row *row = &rows[i];
+        if (x->by[i] != BY_NONE || is_action(row) || (is_list(row) && row->least == 0))
+            continue;
+        bool good = set(x, row, span_of(row->def));
+        assert(good);
+    }
+}
+
+/* Fails for a number that does not go with that of another flag. */
+static enum opt_result clash(const struct parser *x, const struct row *row, uint64_t v,
+                             const char *right, uint64_t bound, const char *other)
+{
+    write_subject(x->err, row, (enum source)x->by[row - rows]);
+    write_bounded(x->err, row, v);
+    text_str(x->err, right);
+    write_bounded(x->err, row, bound);
+    text_str(x->err, other);
+    return OPT_WRONG;
+}
+
+/* Checks the numbers that depend on each other. */
+static enum opt_result check(const struct parser *x)
+{
+    const struct row *message = find_name(SPAN("max-message"));
+    const struct row *line = find_name(SPAN("max-line")), *head = find_name(SPAN("max-head"));
+    struct opt *o = x->o;
+    uint64_t most = o->ring / 16;
+    assert(message != NULL && line != NULL && head != NULL);
+    if (o->max_message > most) {
+        if (x->by[message - rows] != BY_NONE)
+            return clash(x, message, o->max_message, ": must be at most ", most,
+                         ", a sixteenth of --ring");
+        o->max_message = most;
+    }
+    if (o->max_head >= o->max_line)
+        return OPT_RUN;
+    if (x->by[head - rows] != BY_NONE)
+        return clash(x, head, o->max_head, ": must be at least ", o->max_line,
+                     ", which is --max-line");
+    return clash(x, line, o->max_line, ": must be at most ", o->max_head, ", which is --max-head");
+}
+
+enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
+                          struct text *err)
+{
+    struct parser x = {.o = o, .err = err};
+    memset(o, 0, sizeof(*o));
+    enum opt_result result = do_flags(&x, argc, argv);
+    if (result == OPT_RUN)
+        result = do_variables(&x, envp);
+    if (result != OPT_RUN)
+        return result;
+    do_defaults(&x);
+    return check(&x);
+}

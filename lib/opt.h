@@ -1,0 +1,65 @@
+/*
+ * opt.h - the command line and the environment.
+ *
+ * Every flag --foo-bar is also the environment variable SSE_FOO_BAR, and a flag wins over it. A
+ * repeatable flag's variable holds several values with a space between; an empty one is as good as
+ * none. Sizes take K, M and G (powers of 1024), times ms, s, m and h; a bare number of a time is
+ * seconds. A value is checked here as far as it can be without the system (an address is not); the
+ * text of an error names the flag, the value and what would be right.
+ */
+#ifndef SSE_LIB_OPT_H
+#define SSE_LIB_OPT_H
+
+#include "text.h"
+
+#define OPT_LIST_MAX 64
+
+enum opt_log {
+    OPT_LOG_ERROR = 0,
+    OPT_LOG_WARN = 1,
+    OPT_LOG_INFO = 2,
+    OPT_LOG_DEBUG = 3,
+};
+
+struct opt_list {
+    uint32_t n;
+    struct span item[OPT_LIST_MAX]; /* point at argv, or into the environment */
+};
+
+struct opt {
+    uint16_t port;
+    struct opt_list bind;     /* addresses as given; never empty after opt_parse() */
+    struct opt_list topic;    /* names and wildcards; empty: any */
+    uint64_t ring;            /* bytes, a power of two */
+    uint64_t max_age_ms;      /* 0: none */
+    uint64_t max_message;     /* bytes */
+    uint32_t max_connections; /* 0: as many as descriptors allow */
+    uint32_t max_topics;
+    uint32_t max_subscriptions;  /* names and wildcards in one URL */
+    uint32_t max_line, max_head; /* bytes */
+    uint64_t max_buffers;        /* bytes for requests and answers in transit */
+    uint32_t heartbeat_ms, retry_ms;
+    uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
+    bool anonymous_publish;
+    struct opt_list cors; /* origins; one may be "*" */
+    enum opt_log log;
+    bool access_log;
+};
+
+enum opt_result {
+    OPT_RUN = 0,
+    OPT_HELP = 1,
+    OPT_VERSION = 2,
+    OPT_WRONG = -1,
+};
+
+/* Reads the environment (a NULL-ended array of "NAME=VALUE") and the command line into *o, on top
+ * of the defaults. On OPT_WRONG *err holds the message, without the program's name and a newline. */
+enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
+                          struct text *err);
+
+/* The text of --help; of --version, both ended by a newline. */
+const char *opt_help(void);
+const char *opt_version(void);
+
+#endif
