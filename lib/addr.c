@@ -10,7 +10,7 @@
 static bool read_unix(struct span path, struct sockaddr_storage *a, socklen_t *len)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
-    if (path.n == 0 || path.n >= sizeof un.sun_path)
+    if (path.n == 0 || path.n >= sizeof un.sun_path || memchr(path.p, '\0', path.n) != NULL)
         return false;
     memcpy(un.sun_path, path.p, path.n);
     memcpy(a, &un, sizeof un);
@@ -79,6 +79,8 @@ bool addr_local(const struct sockaddr_storage *a, socklen_t len)
         return true;
     if (a->ss_family == AF_INET)
         return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    if (a->ss_family != AF_INET6)
+        return false;
     if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
         return v6->sin6_addr.s6_addr[12] == 127;
     return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);

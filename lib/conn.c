@@ -42,8 +42,8 @@ void conn_go(struct conn *c, enum conn_state to)
 
 struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now)
 {
-    struct conn *c = &t->conn[fd];
     assert(fd > 0 && (uint32_t)fd < t->max);
+    struct conn *c = &t->conn[fd];
     conn_go(c, state);
     c->tick = (uint32_t)now;
     if ((uint32_t)fd > t->top)
@@ -58,6 +58,7 @@ struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t 
 void conn_ready(struct conns *t, struct conn *c)
 {
     uint32_t me = (uint32_t)conn_fd(t, c);
+    assert(c->state >= CONN_HEAD);
     if (c->flags & CONN_READY || c->state == CONN_DOOMED)
         return;
     c->flags |= CONN_READY;
@@ -108,6 +109,7 @@ struct conn *conn_next_doomed(struct conns *t)
 void conn_free(struct conns *t, struct conn *c)
 {
     uint32_t gen = c->gen;
+    assert(c->link.topic == 0);
     conn_buffer_free(t, &c->in);
     conn_buffer_free(t, &c->out);
     conn_go(c, CONN_FREE);
@@ -129,22 +131,34 @@ void conn_buffer_free(struct conns *t, uint32_t *block)
     *block = 0;
 }
 
+/* Moves the bytes kept to the front, so that one who never takes the last of them does not make the
+ * buffer grow for ever; gives their number. */
+static size_t out_pack(const struct conns *t, const struct conn *c)
+{
+    if (c->out == 0)
+        return 0;
+    struct output *o = pool_at(&t->buffers, c->out);
+    if (o->from > 0)
+        memmove(o->bytes, o->bytes + o->from, o->to - o->from);
+    o->to -= o->from;
+    o->from = 0;
+    return o->to;
+}
+
 bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes)
 {
-    struct output *o = c->out != 0 ? pool_at(&t->buffers, c->out) : NULL;
-    size_t had = o != NULL ? o->to : 0;
-    size_t used = sizeof *o + had;
+    size_t had = out_pack(t, c), used = sizeof(struct output) + had;
     uint32_t block;
     if (bytes.n == 0)
         return true;
+    assert(bytes.n <= UINT32_MAX - used);
     block = c->out != 0 ? pool_grow(&t->buffers, c->out, used + bytes.n, used)
                         : pool_alloc(&t->buffers, used + bytes.n);
     if (block == 0)
         return false;
-    o = pool_at(&t->buffers, block);
-    if (c->out == 0)
-        o->from = 0;
+    struct output *o = pool_at(&t->buffers, block);
     memcpy(o->bytes + had, bytes.p, bytes.n);
+    o->from = 0;
     o->to = (uint32_t)(had + bytes.n);
     c->out = block;
     return true;
@@ -171,7 +185,8 @@ void conn_out_took(struct conns *t, struct conn *c, size_t n)
 
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen)
 {
-    assert(c->in == 0 && seen <= bytes.n);
+    assert(c->state == CONN_HEAD && c->in == 0);
+    assert(bytes.n > 0 && bytes.n <= UINT32_MAX && seen <= bytes.n);
     uint32_t block = pool_alloc(&t->buffers, sizeof(struct input) + bytes.n);
     if (block == 0)
         return false;
@@ -187,6 +202,7 @@ size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
     *seen = 0;
     if (c->in == 0)
         return 0;
+    assert(c->state == CONN_HEAD); /* in any other it is not a head */
     const struct input *in = pool_at(&t->buffers, c->in);
     size_t n = in->n;
     *seen = in->seen;

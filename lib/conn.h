@@ -95,8 +95,8 @@ void conn_go(struct conn *c, enum conn_state to);
 /* Takes slot `fd` into use at time `now` (ms). */
 struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now);
 
-/* Puts it at the end of the ready list: it has more to do than a turn allows. Nothing happens to
- * one that is on it, or doomed. */
+/* Puts a client at the end of the ready list: it has more to do than a turn allows. Nothing happens
+ * to one that is on it, or doomed. */
 void conn_ready(struct conns *t, struct conn *c);
 
 /* Takes the first off the ready list, which must not be empty. A doomed one goes on to the doomed
@@ -109,7 +109,8 @@ void conn_mark_doomed(struct conns *t, struct conn *c);
 /* The next of the doomed, off the list; NULL: there is none. */
 struct conn *conn_next_doomed(struct conns *t);
 
-/* Empties the slot of a doomed connection and frees its buffers. */
+/* Empties the slot of a doomed connection, which subscribes to nothing any more, and frees its
+ * buffers. */
 void conn_free(struct conns *t, struct conn *c);
 
 /* Frees a buffer, unless *block is 0, which it is afterwards. */
@@ -123,8 +124,8 @@ bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
 struct span conn_out(const struct conns *t, const struct conn *c);
 void conn_out_took(struct conns *t, struct conn *c, size_t n);
 
-/* Keeps the bytes of a request head that is incomplete, `seen` of which have been looked at. False:
- * there is no room. The connection must have nothing kept. */
+/* Keeps the bytes (> 0) of a request head that is incomplete, `seen` of which have been looked at.
+ * False: there is no room. The connection is in HEAD and must have nothing kept. */
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
 
 /* Moves what was kept to `buf`, which has room; gives its length, 0 for nothing, and *seen. */

@@ -6,10 +6,8 @@
 uint16_t cors_find(const struct span *list, uint32_t n, struct span origin)
 {
     uint16_t any = 0;
-    if (origin.n == 0)
-        return 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (span_same(list[i], origin))
+        if (origin.n > 0 && span_same(list[i], origin))
             return (uint16_t)(i + 1);
         if (span_eq(list[i], SPAN("*")))
             any = (uint16_t)(i + 1);
@@ -17,12 +15,24 @@ uint16_t cors_find(const struct span *list, uint32_t n, struct span origin)
     return any;
 }
 
+/* `host` without `port`, if it ends in it. */
+static struct span without_port(struct span host, struct span port)
+{
+    if (host.n >= port.n && span_eq(span_from(host, host.n - port.n), port))
+        host.n -= port.n;
+    return host;
+}
+
 bool cors_same(struct span origin, struct span host)
 {
-    if (span_begins(origin, SPAN("http://")))
-        return span_same(span_from(origin, 7), host);
-    if (span_begins(origin, SPAN("https://")))
-        return span_same(span_from(origin, 8), host);
+    static const struct {
+        struct span scheme, port;
+    } schemes[] = {{SPAN_INIT("http://"), SPAN_INIT(":80")},
+                   {SPAN_INIT("https://"), SPAN_INIT(":443")}};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0] && host.n > 0; i++)
+        if (span_begins(origin, schemes[i].scheme))
+            return span_same(without_port(span_from(origin, schemes[i].scheme.n), schemes[i].port),
+                             without_port(host, schemes[i].port));
     return false;
 }
 
@@ -34,7 +44,8 @@ void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t fo
         return;
     if (found > 0) {
         text_str(t, "Access-Control-Allow-Origin: ");
-        text_add(t, list[found - 1]);
+        for (size_t i = 0; i < list[found - 1].n; i++)
+            text_add(t, (struct span){&(char){span_lower(list[found - 1].p[i])}, 1});
         text_str(t, "\r\n");
         if (!all)
             text_str(t, "Access-Control-Allow-Credentials: true\r\n");

@@ -9,16 +9,20 @@
 
 #include "text.h"
 
-/* Looks `origin` up: its place in the list plus one, that of "*" if only this takes it, 0 for an
- * origin that is not listed and for an empty one. */
+/* Looks `origin` up: its place in the list plus one, that of "*" if only this takes it, 0 for one
+ * that is not listed. A request without an origin (an empty one) is taken by "*" alone: what all may
+ * read says so to all, since a cache may have it for another (Fetch, "CORS protocol and HTTP
+ * caches"). */
 uint16_t cors_find(const struct span *list, uint32_t n, struct span origin);
 
-/* Is `origin` that of the server itself, as the client addressed it in `host`? */
+/* Is `origin` that of the server itself, as the client addressed it in `host`? The default port of
+ * the scheme may be left out in either. */
 bool cors_same(struct span origin, struct span host);
 
 /* Appends the field lines that every answer carries: who may read it (`found` as cors_find() gave
  * it), which fields scripts may see, and Vary: Origin where the answer depends on it. Nothing with
- * an empty list. */
+ * an empty list. An origin is written in lower case: browsers compare it byte by byte with theirs,
+ * which is. */
 void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t found);
 
 /* Appends the lines that answer a preflight besides: methods, the fields asked for, for how long

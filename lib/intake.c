@@ -5,10 +5,19 @@
 
 #include <assert.h>
 
+/* Bytes of text that a byte of data takes at most in a batch: a line end is a line of its own,
+ * "data: \r\n"; in JSON an escape is 6 bytes at most. */
+#define TEXT_PER_BYTE 8u
+
+/* And the other members or fields of a message: names of 255 bytes, all escaped, ids, times. */
+#define TEXT_AROUND 4096u
+
 void intake_init(struct intake *in, struct span topic, struct span event, uint8_t batch_kind,
                  bool binary)
 {
+    assert(topic.n <= UINT16_MAX && event.n <= UINT16_MAX);
     *in = (struct intake){.batch.kind = batch_kind,
+                          .line = 1,
                           .topic_size = (uint16_t)topic.n,
                           .event_size = (uint16_t)event.n,
                           .binary = binary};
@@ -30,8 +39,8 @@ static char *undigested(struct intake *in)
 bool intake_fits(const struct intake *in, size_t more, uint64_t most)
 {
     if (in->batch.kind != 0)
-        /* what arrives at once may hold many messages: the rest of one counts, and what came */
-        return in->have <= 6 * most + 2 * 256 + 1024 || more == 0;
+        /* what arrives at once may hold many messages: what is left of the one before it counts */
+        return in->have <= TEXT_PER_BYTE * most + TEXT_AROUND || more == 0;
     return in->have + more <= most;
 }
 
@@ -57,10 +66,11 @@ enum batch_result intake_next(struct intake *in, bool end, struct batch_message 
     enum batch_result got =
         batch_next(&in->batch, bytes + in->from, in->have - in->from, end, &took, m, why);
     in->from += (uint32_t)took;
+    in->line = got == BATCH_MESSAGE ? in->batch.lines : in->batch.lines + 1;
     assert(in->from <= in->have);
     if (got == BATCH_MESSAGE && m->event.n == 0)
         m->event = event_of(in);
-    if (got == BATCH_MORE) {
+    if (got == BATCH_MORE && in->from > 0) {
         memmove(bytes, bytes + in->from, in->have - in->from);
         in->have -= in->from;
         in->from = 0;
@@ -73,8 +83,9 @@ void intake_where(const struct intake *in, struct text *t)
     if (in->batch.kind == 0)
         return;
     text_str(t, "line ");
-    text_u64(t, in->batch.lines + 1);
+    text_u64(t, in->line);
     text_str(t, " (");
     text_u64(t, in->count);
-    text_str(t, " messages before it are published): ");
+    text_str(t, in->count == 1 ? " message before it is published): "
+                               : " messages before it are published): ");
 }

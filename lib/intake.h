@@ -18,6 +18,7 @@
 struct intake {
     uint64_t caller[8]; /* the caller's own */
     struct batch batch; /* kind 0: one message */
+    uint64_t line;      /* the one where the message given last ends, or else the next one */
     uint64_t count;     /* messages published: the caller counts */
     uint64_t last;      /* the caller's: n of the last of these, ... */
     uint32_t reach;     /* ... and its subscribers */
@@ -51,8 +52,8 @@ static inline struct span intake_topic(const struct intake *in)
     return (struct span){in->bytes, in->topic_size};
 }
 
-/* May `more` bytes come, where a message has at most `most`? In a batch, a message may take six
- * times that in JSON, and its names come on top. */
+/* May `more` bytes come, where a message has at most `most` of data? In a batch its text may be
+ * eight times that, and its names come on top. */
 bool intake_fits(const struct intake *in, size_t more, uint64_t most);
 
 /* Adds bytes; the buffer has room for them: the caller has seen to it. */
@@ -63,8 +64,8 @@ void intake_add(struct intake *in, struct span bytes);
 enum batch_result intake_next(struct intake *in, bool end, struct batch_message *m,
                               const char **why);
 
-/* Appends where a batch is, for a message about an error: "line 7 (3 messages before it are
- * published): ". Nothing for one message. */
+/* Appends where a batch is, for a message about an error in what intake_next() gave last: "line 7 (3
+ * messages before it are published): ". Nothing for one message. */
 void intake_where(const struct intake *in, struct text *t);
 
 /* Is it a batch, between two messages? It may stay there: it is somebody's live feed. */

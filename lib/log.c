@@ -7,23 +7,28 @@
 
 static void value(struct text *t, const char *s)
 {
-    char safe[2 * VALUE_MAX];
+    char safe[2 * VALUE_MAX + 2];
     size_t n = 0;
     bool quoted = s[0] == '\0' || s[strcspn(s, " =\"\\")] != '\0';
+    if (quoted)
+        safe[n++] = '"';
     for (size_t i = 0; s[i] != '\0' && i < VALUE_MAX; i++) {
         if (s[i] == '"' || s[i] == '\\')
             safe[n++] = '\\';
         safe[n++] = s[i] < ' ' || s[i] > '~' ? '?' : s[i];
     }
     if (quoted)
-        text_str(t, "\"");
+        safe[n++] = '"';
     text_add(t, (struct span){safe, n});
-    if (quoted)
-        text_str(t, "\"");
 }
 
 void log_write(struct text *t, uint64_t wall_ms, const char *level, const char *msg, va_list ap)
 {
+    if (t->n == t->cap) {
+        t->full = true;
+        return;
+    }
+    t->cap--; /* for the end of the line */
     text_str(t, "time=");
     text_rfc3339(t, wall_ms);
     text_str(t, " level=");
@@ -36,5 +41,6 @@ void log_write(struct text *t, uint64_t wall_ms, const char *level, const char *
         text_str(t, "=");
         value(t, va_arg(ap, const char *));
     }
+    t->cap++;
     text_str(t, "\n");
 }

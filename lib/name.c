@@ -1,8 +1,8 @@
 /*
  * name.c - names of topics, and patterns that match them.
  *
- * Everything goes segment by segment. A pattern has its "**" at its end only, so that matching never
- * has to try and come back.
+ * Everything goes segment by segment. A pattern has its "**" at its end only, so that matching
+ * never has to try and come back.
  */
 #include "name.h"
 

@@ -3,6 +3,8 @@
  */
 #include "stream.h"
 
+#include <assert.h>
+
 #include "json.h"
 #include "utf8.h"
 
@@ -29,6 +31,7 @@ void stream_checkpoint(struct text *t, struct cursor id)
 void stream_gap(struct text *t, const char *reason, struct span after, struct cursor resume,
                 bool any)
 {
+    assert(!any || resume.n < UINT64_MAX);
     text_str(t, "event: gap\ndata: {\"reason\":");
     json_string(t, span_of(reason));
     text_str(t, ",\"after\":");

@@ -126,8 +126,10 @@ static inline size_t batch_cut(void *arg, size_t left)
 
 static inline bool batch_same(const struct batch_log *a, const struct batch_log *b)
 {
-    return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0) && a->result == b->result &&
-           a->lines == b->lines && strcmp(a->why, b->why) == 0;
+    if (a->n > 0 && (a->p == NULL || b->p == NULL))
+        return false;
+    return span_eq((struct span){a->p, a->n}, (struct span){b->p, b->n}) &&
+           a->result == b->result && a->lines == b->lines && strcmp(a->why, b->why) == 0;
 }
 
 /* ---- the plain reader ---- */

@@ -1,0 +1,151 @@
+/*
+ * answer.c - answers: their heads, refusals, and what those say.
+ */
+#include "lib/cors.h"
+#include "lib/problem.h"
+#include "lib/serve/serve.h"
+#include "lib/utf8.h"
+
+#include <assert.h>
+#include <stdarg.h>
+
+/* ---- texts for messages ---------------------------------------------------------------------- */
+
+const char *serve_quote(struct server *s, struct span text)
+{
+    char *p = s->quoted[++s->quotes % 8];
+    size_t most = sizeof s->quoted[0] - 1;
+    size_t n = text.n < most ? text.n : most;
+    while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80)
+        n--; /* not inside a character */
+    if (n > 0)
+        memcpy(p, text.p, n);
+    p[n] = '\0';
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
+            p[i] = '?';
+    for (size_t i = 0; (i += utf8_valid((struct span){p + i, n - i})) < n;)
+        p[i] = '?';
+    return p;
+}
+
+const char *serve_num(struct server *s, uint64_t v)
+{
+    char digits[20];
+    struct text t = text_in(digits, sizeof digits);
+    text_u64(&t, v);
+    return serve_quote(s, text_span(&t));
+}
+
+const char *serve_method_name(enum http_method method)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        HTTP_METHODS(X)
+#undef X
+    };
+    return names[method];
+}
+
+/* ---- topics that come and go ------------------------------------------------------------------ */
+
+void serve_topic_made(void *arg, uint32_t topic)
+{
+    struct server *s = arg;
+    ring_topic_open(&s->ring, topic, topic_at(&s->topics, topic)->hash);
+}
+
+static void topic_gone(void *arg, uint32_t topic)
+{
+    struct server *s = arg;
+    ring_topic_close(&s->ring, topic, topic_at(&s->topics, topic)->hash);
+}
+
+void serve_release(struct server *s, uint32_t id)
+{
+    topic_release(&s->topics, id, topic_gone, s);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+void serve_answer_head(struct server *s, int status)
+{
+    struct text *t = &s->out;
+    http_status(t, status);
+    http_add(t, "Date", span_of(s->date));
+    cors_write(t, s->opt.cors.item, s->opt.cors.n, s->ask.cors);
+    s->stat.refused += status >= 400;
+    if (s->opt.access_log)
+        s->say(OPT_LOG_ERROR, "request", "method", serve_method_name(s->ask.method), "path",
+               serve_quote(s, s->ask.path), "status", serve_num(s, (uint64_t)status), NULL);
+}
+
+void serve_answered_last(struct server *s, struct conn *c)
+{
+    conn_buffer_free(&s->conns, &c->in);
+    c->flags |= CONN_CLOSE;
+    c->n = 0;
+    conn_go(c, CONN_LINGER);
+}
+
+void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
+                  const char *type, struct span body)
+{
+    struct text *t = &s->out;
+    serve_answer_head(s, status);
+    text_add(t, fields);
+    if (type != NULL) {
+        http_add(t, "Content-Type", span_of(type));
+        http_add(t, "Cache-Control", SPAN("no-store"));
+        text_str(t, "Content-Length: ");
+        text_u64(t, body.n);
+        text_str(t, "\r\n");
+    }
+    if (!s->ask.keep_alive)
+        text_str(t, "Connection: close\r\n");
+    else if (s->ask.minor == 0)
+        text_str(t, "Connection: keep-alive\r\n");
+    text_str(t, "\r\n");
+    if (type != NULL && s->ask.method != HTTP_HEAD)
+        text_add(t, body);
+    assert(!t->full);
+    if (!s->ask.keep_alive) {
+        serve_answered_last(s, c);
+    } else if (c->state == CONN_BODY) {
+        conn_buffer_free(&s->conns, &c->in);
+        conn_go(c, CONN_HEAD);
+    }
+}
+
+void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...)
+{
+    char detail_bytes[2048], body_bytes[4096];
+    struct text detail = text_in(detail_bytes, sizeof detail_bytes);
+    struct text body = text_in(body_bytes, sizeof body_bytes);
+    va_list ap;
+    va_start(ap, fields);
+    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
+        text_str(&detail, part);
+    va_end(ap);
+    problem_write(&body, status, http_reason(status), text_span(&detail));
+    assert(!detail.full && !body.full); /* it quotes three texts at most */
+    if (s->ask.body)
+        s->ask.keep_alive = false;
+    serve_answer(s, c, status, span_of(fields), "application/problem+json", text_span(&body));
+}
+
+bool serve_declared(struct server *s, struct conn *c, struct span names)
+{
+    while (s->opt.topic.n > 0 && names.n > 0) {
+        struct span part = span_cut(&names, ',');
+        bool found = false;
+        for (uint32_t i = 0; i < s->opt.topic.n && !found; i++)
+            found = topic_overlap(s->opt.topic.item[i], part);
+        if (found)
+            continue;
+        serve_refuse(s, c, 404, NULL, "there is no topic ", serve_quote(s, part),
+                     ": this server has only those that --topic names", NULL);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,307 @@
+/*
+ * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
+ */
+#include "lib/cors.h"
+#include "lib/event.h"
+#include "lib/serve/serve.h"
+#include "lib/utf8.h"
+
+#include <assert.h>
+
+/* An intake's own: how its body is delimited, what its answer needs. */
+struct body {
+    struct http_body http;
+    enum http_method method;
+    uint16_t cors;
+    bool keep_alive;
+    uint8_t minor;
+};
+_Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
+
+/* May this client publish to this topic? Else it has been refused. */
+static bool may_publish(struct server *s, struct conn *c, struct span topic)
+{
+    struct span origin = http_field(&s->req, HTTP_ORIGIN);
+    const char *wrong = topic_name_wrong(topic);
+    if (!(c->flags & CONN_LOCAL) && !s->opt.anonymous_publish)
+        serve_refuse(s, c, 403, NULL, "publishing is for clients on this host; ",
+                     "--anonymous publish opens it to all", NULL);
+    else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
+        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
+                     " may not publish here; --cors ", serve_quote(s, origin), " lets them", NULL);
+    else if (wrong != NULL)
+        serve_refuse(s, c, 400, NULL, "topic ", serve_quote(s, topic), " ", wrong, NULL);
+    else
+        return serve_declared(s, c, topic);
+    return false;
+}
+
+/* Where in a batch it is that something went wrong, and what of it is published; nothing of a single
+ * message, for which `in` may be NULL. */
+static const char *where(struct server *s, const struct intake *in)
+{
+    char bytes[128];
+    struct text t = text_in(bytes, sizeof bytes);
+    if (in != NULL)
+        intake_where(in, &t);
+    assert(!t.full);
+    return serve_quote(s, text_span(&t));
+}
+
+/* Is the event name right? Else the request has been refused. */
+static bool event_right(struct server *s, struct conn *c, const struct intake *in,
+                        struct span event)
+{
+    const char *wrong = event.n > RING_NAME_MAX       ? "is longer than 255 bytes"
+                        : utf8_valid(event) < event.n ? "is not UTF-8"
+                        : !event_name_fits(event)     ? "holds a CR, LF or NUL"
+                        : event_name_reserved(event)  ? "is one of the server's own"
+                                                      : NULL;
+    if (wrong != NULL)
+        serve_refuse(s, c, 400, NULL, where(s, in), "event name ", serve_quote(s, event), " ",
+                     wrong, NULL);
+    return wrong == NULL;
+}
+
+/* Refuses a message that is too large. */
+static void refuse_large(struct server *s, struct conn *c, const struct intake *in)
+{
+    s->stat.limit_message++;
+    serve_refuse(s, c, 413, NULL, where(s, in), "a message has at most ",
+                 serve_num(s, s->opt.max_message), " bytes here (--max-message)", NULL);
+}
+
+/* Refuses for want of room in the buffers. */
+static void refuse_full(struct server *s, struct conn *c, const struct intake *in)
+{
+    s->stat.limit_buffers++;
+    serve_refuse(s, c, 503, "Retry-After: 1\r\n", where(s, in),
+                 "no room for the request: ", serve_num(s, s->opt.max_buffers),
+                 " bytes of requests and answers are in transit (--max-buffers)", NULL);
+}
+
+/* Puts one message, of `in` or the only one, into the ring and marks its topic; *reach is set to its
+ * subscribers. Gives its n; 0: it has been refused. */
+static uint64_t put(struct server *s, struct conn *c, const struct intake *in, struct span topic,
+                    const struct batch_message *m, uint32_t *reach)
+{
+    bool made = false;
+    size_t right = m->binary ? m->data.n : utf8_valid(m->data);
+    if (!event_right(s, c, in, m->event))
+        return 0;
+    if (m->data.n > s->opt.max_message) {
+        refuse_large(s, c, in);
+        return 0;
+    }
+    if (right < m->data.n) {
+        serve_refuse(s, c, 415, NULL, where(s, in), "byte ", serve_num(s, right),
+                     " of the data is not UTF-8; ",
+                     "binary data is sent as application/octet-stream", NULL);
+        return 0;
+    }
+    uint32_t id = topic_open(&s->topics, topic, &made);
+    if (id == 0) {
+        s->stat.limit_topics++;
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n", where(s, in),
+                     "there are as many topics as may be, ", serve_num(s, s->opt.max_topics),
+                     " (--max-topics)", NULL);
+        return 0;
+    }
+    if (made)
+        serve_topic_made(s, id);
+    uint64_t count = ring_count(&s->ring);
+    ring_put(&s->ring, id, &(struct ring_message){topic, m->event, m->data, m->binary}, s->wall);
+    s->stat.evicted += count + 1 - ring_count(&s->ring);
+    s->stat.published++;
+    s->stat.published_bytes += m->data.n;
+    topic_at(&s->topics, id)->kept = 1;
+    topic_mark(&s->topics, id);
+    *reach = topic_reach(&s->topics, id);
+    return ring_newest(&s->ring).n;
+}
+
+/* Answers 201: the id of the last message (0: there was none), their number (of a batch), and the
+ * subscribers of the last. */
+static void answer_published(struct server *s, struct conn *c, uint64_t last, bool batch,
+                             uint64_t count, uint32_t reach)
+{
+    char bytes[160];
+    struct text t = text_in(bytes, sizeof bytes);
+    text_str(&t, last > 0 ? "{\"id\":\"" : "{\"id\":null");
+    if (last > 0) {
+        cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, last});
+        text_str(&t, "\"");
+    }
+    if (batch) {
+        text_str(&t, ",\"count\":");
+        text_u64(&t, count);
+    }
+    text_str(&t, ",\"subscribers\":");
+    text_u64(&t, reach);
+    text_str(&t, "}\n");
+    serve_answer(s, c, last > 0 ? 201 : 200, (struct span){NULL, 0}, "application/json",
+                 text_span(&t));
+}
+
+static struct body *body_of(struct intake *in)
+{
+    return (struct body *)(void *)in->caller;
+}
+
+/* Begins a body that is not here in one piece, or holds many messages. */
+static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
+                       uint8_t batch, bool binary)
+{
+    bool known = !s->req.chunked && batch == 0;
+    size_t size = intake_size(topic, event, known ? s->req.length : 0);
+    uint32_t block = pool_alloc(&s->conns.buffers, size);
+    if (block == 0) {
+        refuse_full(s, c, NULL);
+        return;
+    }
+    struct intake *in = pool_at(&s->conns.buffers, block);
+    intake_init(in, topic, event, batch, binary);
+    *body_of(in) = (struct body){.method = s->ask.method,
+                                 .cors = s->ask.cors,
+                                 .keep_alive = s->ask.keep_alive,
+                                 .minor = s->ask.minor};
+    http_body_init(&body_of(in)->http, &s->req);
+    c->in = block;
+    conn_go(c, CONN_BODY);
+    if (s->req.expect_continue)
+        text_str(&s->out, "HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+/* What kind of body a Content-Type says: that of a batch, or 0 for one message. */
+static uint8_t batch_kind(struct span type)
+{
+    return http_is_type(type, SPAN("text/event-stream"))      ? BATCH_EVENT_STREAM
+           : http_is_type(type, SPAN("application/x-ndjson")) ? BATCH_NDJSON
+                                                              : 0;
+}
+
+size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
+                     size_t len)
+{
+    struct span type = http_field(&s->req, HTTP_CONTENT_TYPE);
+    struct span coding = http_field(&s->req, HTTP_CONTENT_ENCODING);
+    uint8_t batch = batch_kind(type);
+    uint32_t reach;
+    if (!may_publish(s, c, topic))
+        return 0;
+    if (coding.n > 0 && !span_same(coding, SPAN("identity"))) {
+        serve_refuse(s, c, 415, "Accept-Encoding: identity\r\n",
+                     "no Content-Encoding is understood", NULL);
+        return 0;
+    }
+    ptrdiff_t n = http_query(s->req.query, SPAN("event"), s->scratch, sizeof s->scratch);
+    struct batch_message m = {.event = {s->scratch, n > 0 ? (size_t)n : 0},
+                              .binary = http_is_type(type, SPAN("application/octet-stream"))};
+    if (n == -1 || n == -2) {
+        serve_refuse(s, c, 400, NULL,
+                     n == -1 ? "event= has bad percent-encoding"
+                             : "event= is longer than 255 bytes",
+                     NULL);
+        return 0;
+    }
+    if (!event_right(s, c, NULL, m.event))
+        return 0;
+    if (batch == 0 && s->req.length > s->opt.max_message) {
+        refuse_large(s, c, NULL);
+        return 0;
+    }
+    if (batch != 0 && !s->ask.body) {
+        answer_published(s, c, 0, true, 0, 0); /* no bytes of it will come */
+        return 0;
+    }
+    if (batch != 0 || s->req.chunked || s->req.length > len) {
+        body_begin(s, c, topic, m.event, batch, m.binary);
+        return 0;
+    }
+    m.data = (struct span){rest, (size_t)s->req.length};
+    s->ask.body = false;
+    uint64_t last = put(s, c, NULL, topic, &m, &reach);
+    if (last > 0)
+        answer_published(s, c, last, false, 1, reach);
+    return m.data.n;
+}
+
+/* Publishes what is whole of a body; `end`: all of it has come. False: it has been refused. */
+static bool body_publish(struct server *s, struct conn *c, struct intake *in, bool end)
+{
+    struct batch_message m;
+    const char *why = NULL;
+    enum batch_result got;
+    while ((got = intake_next(in, end, &m, &why)) != BATCH_MORE) {
+        if (got == BATCH_WRONG) {
+            serve_refuse(s, c, 400, NULL, where(s, in), why, NULL);
+            return false;
+        }
+        uint64_t n = put(s, c, in, intake_topic(in), &m, &in->reach);
+        if (n == 0)
+            return false;
+        in->last = n;
+        in->count++;
+    }
+    return true;
+}
+
+/* Makes room for `more` bytes of a body; NULL: it has been refused. */
+static struct intake *body_room(struct server *s, struct conn *c, size_t more)
+{
+    struct intake *in = pool_at(&s->conns.buffers, c->in);
+    size_t used = intake_used(in);
+    if (!intake_fits(in, more, s->opt.max_message)) {
+        refuse_large(s, c, in);
+        return NULL;
+    }
+    if (used + more > pool_size(&s->conns.buffers, c->in)) {
+        uint32_t block = pool_grow(&s->conns.buffers, c->in, used + more, used);
+        if (block == 0) {
+            refuse_full(s, c, in);
+            return NULL;
+        }
+        c->in = block;
+    }
+    return pool_at(&s->conns.buffers, c->in);
+}
+
+/* Makes the request whose body is coming the one at hand again. A batch that is refused ends the
+ * connection even where all of it has come, so that the answer does not depend on how it came. */
+static struct intake *body_resume(struct server *s, struct conn *c)
+{
+    struct intake *in = pool_at(&s->conns.buffers, c->in);
+    const struct body *b = body_of(in);
+    struct text path = text_in(s->path, sizeof s->path);
+    text_str(&path, "/");
+    text_add(&path, intake_topic(in));
+    s->ask = (struct context){b->method, b->keep_alive, true, b->minor, b->cors, text_span(&path)};
+    return in;
+}
+
+size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
+{
+    struct intake *in = body_resume(s, c);
+    bool batch = in->batch.kind != 0;
+    size_t took, got;
+    int done = http_body_decode(&body_of(in)->http, buf, len, &took, &got);
+    if ((in = body_room(s, c, got)) == NULL)
+        return took;
+    intake_add(in, (struct span){buf, got});
+    s->ask.body = batch || done != 1;
+    if (!body_publish(s, c, in, done == 1))
+        return took;
+    if (done == 1)
+        answer_published(s, c, in->last, batch, in->count, in->reach);
+    else if (done < 0)
+        serve_refuse(s, c, -done, NULL, where(s, in),
+                     "the body's chunks are not well-formed (RFC 9112, section 7.1)", NULL);
+    return took;
+}
+
+void serve_body_timeout(struct server *s, struct conn *c)
+{
+    const struct intake *in = body_resume(s, c);
+    serve_refuse(s, c, 408, NULL, where(s, in),
+                 "the body was not complete in time (--request-timeout)", NULL);
+}

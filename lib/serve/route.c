@@ -1,0 +1,152 @@
+/*
+ * route.c - from a request head to what answers it.
+ */
+#include "lib/cors.h"
+#include "lib/serve/serve.h"
+
+#include <assert.h>
+
+#define METHODS "GET, HEAD, POST, PUT, OPTIONS"
+
+/* GET /-/metrics: the counters, in Prometheus text format. */
+static void metrics(struct server *s, struct conn *c)
+{
+    struct text t = text_in(s->scratch, sizeof s->scratch - 1024); /* and a head is to fit */
+    stat_write(&t, &s->stat);
+    stat_gauge(&t, "sse_connections", "Connections there are.", s->conns.clients);
+    stat_gauge(&t, "sse_topics", "Topics there are.", topic_count(&s->topics));
+    stat_gauge(&t, "sse_messages", "Messages in the ring.", ring_count(&s->ring));
+    stat_gauge(&t, "sse_ring_bytes", "Bytes of the ring in use.",
+               ring_head(&s->ring) - ring_tail(&s->ring));
+    stat_gauge(&t, "sse_buffer_bytes", "Bytes of requests and answers in transit.",
+               pool_used(&s->conns.buffers));
+    assert(!t.full);
+    serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain; version=0.0.4; charset=utf-8",
+                 text_span(&t));
+}
+
+/* Paths under "/-", and "/" itself: the server's own. */
+static void route_own(struct server *s, struct conn *c, struct span path)
+{
+    bool healthy = span_eq(path, SPAN("/-/healthy"));
+    if (!healthy && !span_eq(path, SPAN("/-/metrics")))
+        serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
+                     ": a topic is a path as /news, ",
+                     "and the server's own are /-/healthy and /-/metrics", NULL);
+    else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
+        serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
+    else if (healthy)
+        serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
+    else
+        metrics(s, c);
+}
+
+/* OPTIONS: what can be done here, and, of a preflight, who may. */
+static void route_options(struct server *s, struct conn *c)
+{
+    char bytes[4096];
+    struct text t = text_in(bytes, sizeof bytes);
+    http_add(&t, "Allow", SPAN(METHODS));
+    cors_preflight(&t, s->ask.cors, METHODS,
+                   http_field(&s->req, HTTP_ACCESS_CONTROL_REQUEST_HEADERS));
+    if (t.full)
+        serve_refuse(s, c, 400, NULL, "Access-Control-Request-Headers is too long", NULL);
+    else
+        serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
+}
+
+/* Handles the request in s->req; rest[0..len) is what came behind its head. Gives how much of that
+ * was its body. */
+static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
+{
+    bool exact = false, body = s->req.chunked || s->req.length > 0;
+    bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
+    bool stream =
+        !publishes && http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact) > 0 && exact;
+    uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN));
+    s->ask = (struct context){s->req.method, s->req.keep_alive && (publishes || !body),
+                              body,          s->req.minor,
+                              cors,          s->req.path};
+    ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
+    assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
+    struct span path = {s->path, (size_t)n};
+    if (c->flags & CONN_SHED) {
+        s->ask.keep_alive = false;
+        if (stream)
+            serve_stream_shed(s, c);
+        else
+            serve_refuse(s, c, 503, "Retry-After: 5\r\n",
+                         "there are as many connections as may be, ",
+                         serve_num(s, s->opt.max_connections), " (--max-connections)", NULL);
+    } else if (s->req.method == HTTP_OPTIONS) {
+        route_options(s, c);
+    } else if (path.n <= 1 || span_begins(path, SPAN("/-"))) {
+        route_own(s, c, path);
+    } else if (publishes) {
+        return serve_publish(s, c, span_from(path, 1), rest, len);
+    } else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD) {
+        serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->req.method),
+                     " is not for topics", NULL);
+    } else if (!stream) {
+        serve_refuse(s, c, 406, NULL, "a topic is read as a stream: Accept: text/event-stream",
+                     NULL);
+    } else {
+        serve_subscribe(s, c, span_from(path, 1));
+    }
+    return 0;
+}
+
+/* Says what is wrong with a request that could not be parsed, or was not complete in time. Its origin
+ * is not known: only what all may read can be read by a page. */
+static void refuse_request(struct server *s, struct conn *c, int status)
+{
+    uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, (struct span){NULL, 0});
+    s->ask = (struct context){.method = HTTP_GET, .body = true, .cors = cors};
+    s->stat.limit_line += status == 414;
+    s->stat.limit_head += status == 431;
+    if (status == 414)
+        serve_refuse(s, c, status, NULL, "a request line has at most ",
+                     serve_num(s, s->opt.max_line), " bytes here (--max-line)", NULL);
+    else if (status == 431)
+        serve_refuse(s, c, status, NULL, "a request head has at most ",
+                     serve_num(s, s->opt.max_head), " bytes here (--max-head), and ",
+                     serve_num(s, HTTP_FIELDS_MAX), " fields of use", NULL);
+    else
+        serve_refuse(s, c, status, NULL,
+                     status == 408   ? "the request was not complete in time (--request-timeout)"
+                     : status == 417 ? "the only expectation understood is 100-continue"
+                     : status == 501
+                         ? "the method or the Transfer-Encoding is not one this server knows"
+                     : status == 505 ? "only HTTP/1.0 and HTTP/1.1 are spoken here"
+                                     : "the request is not well-formed HTTP/1.1 (RFC 9112)",
+                     NULL);
+}
+
+/* Takes a request head; gives the bytes taken, with what of the body was handled at once, or 0 if it
+ * is not complete. */
+static size_t head_input(struct server *s, struct conn *c, const char *buf, size_t len, size_t seen)
+{
+    int used = http_parse(buf, len, seen, &s->limits, &s->req);
+    if (used == 0)
+        return 0;
+    if (used < 0) {
+        refuse_request(s, c, -used);
+        return len;
+    }
+    c->flags |= CONN_USED;
+    s->stat.requests++;
+    return (size_t)used + route(s, c, buf + used, len - (size_t)used);
+}
+
+size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen)
+{
+    return c->state == CONN_HEAD ? head_input(s, c, buf, len, seen) : serve_body(s, c, buf, len);
+}
+
+void serve_timeout(struct server *s, struct conn *c)
+{
+    if (c->state == CONN_BODY)
+        serve_body_timeout(s, c);
+    else
+        refuse_request(s, c, 408);
+}

@@ -1,0 +1,136 @@
+/*
+ * serve.h - what a request does: answers, routes, subscribing, publishing.
+ *
+ * The upper storey of lib/. The modules below it know nothing of each other's business and nothing
+ * of the root; these put http.h, ring.h and them together. Like them they do no I/O: they are called
+ * with a connection and the bytes that have come for it, change the state of the server, and leave
+ * what is to be written in `out`, which the loop (sse.c) takes from there.
+ *
+ *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
+ *                              |                                            +--> answer.c -> out
+ *                              `-----> subscribe.c -> topic_subscribe ------'
+ *
+ * INVARIANTS
+ *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
+ *     a head or a part of a body is brought, SERVE_ROOM of it is free, which any answer fits into.
+ *   - `ask` and `req` are those of the request at hand. A body that comes in parts brings its own
+ *     back (struct body, at the front of its intake).
+ *   - A function that gives false or 0 for "refused" has put the refusal into `out` and the
+ *     connection's state in order.
+ */
+#ifndef SSE_LIB_SERVE_H
+#define SSE_LIB_SERVE_H
+
+#include "http.h"
+#include "lib/conn.h"
+#include "lib/intake.h"
+#include "lib/opt.h"
+#include "lib/stat.h"
+#include "ring.h"
+
+#define SERVE_ROOM     (16u << 10)
+#define SERVE_HEAD_MAX (1u << 20) /* the most that --max-head can be */
+
+/* What the request at hand asks of its answer. */
+struct context {
+    enum http_method method;
+    bool keep_alive;  /* the connection goes on after the answer */
+    bool body;        /* it has a body that has not been read */
+    uint8_t minor;    /* of its HTTP version */
+    uint16_t cors;    /* what cors_find() says of its origin */
+    struct span path; /* for the log */
+};
+
+struct server {
+    struct opt opt;
+    struct ring ring;
+    struct topics topics;
+    struct conns conns;
+    struct stat_counters stat;
+    struct http_limits limits;
+
+    uint64_t now;    /* ms, monotonic, read once a turn */
+    uint64_t wall;   /* ms, wall clock, likewise */
+    char date[32];   /* as text, for the Date field */
+    uint64_t random; /* state of the generator, not 0 */
+
+    struct context ask;
+    struct http_request req;
+    struct text out;           /* the answers of the connection at hand */
+    char path[SERVE_HEAD_MAX]; /* of the request at hand, decoded */
+    char scratch[SERVE_ROOM];  /* for a parameter, or a body, of the request at hand */
+    char quoted[8][128];       /* what serve_quote() gave last */
+    unsigned quotes;
+
+    /* Logs a line: pairs of key and value follow, ended by NULL. */
+    void (*say)(enum opt_log level, const char *msg, ...);
+};
+
+/* ---- for the loop ---------------------------------------------------------------------------- */
+
+/* Takes what has come for a connection in HEAD or BODY: a request head with what of its body is
+ * handled at once, or a part of a body; `seen` as http_parse() has it. buf is written to. Gives the
+ * bytes taken, 0 if a head is not complete. */
+size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
+
+/* Answers 408: the request has not come in time. */
+void serve_timeout(struct server *s, struct conn *c);
+
+/* Looks whether the ring has overtaken a subscriber, and puts the gap event into `out` if it has lost
+ * messages. False: it happened inside a record, and nothing can be mended. */
+bool serve_stream_check(struct server *s, struct conn *c);
+
+/* Frees an entry of the table of topics if nobody needs it any more. */
+void serve_release(struct server *s, uint32_t id);
+
+/* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control bytes
+ * and for what is not UTF-8; good until the eighth call from here. */
+const char *serve_quote(struct server *s, struct span text);
+const char *serve_num(struct server *s, uint64_t v);
+
+/* ---- between its parts ----------------------------------------------------------------------- */
+
+/* The name of a method. */
+const char *serve_method_name(enum http_method method);
+
+/* As topic_select() and topic_open() report a new topic: opens its chain in the ring. */
+void serve_topic_made(void *server, uint32_t topic);
+
+/* Appends the front of every answer, and writes its line in the access log. */
+void serve_answer_head(struct server *s, int status);
+
+/* The last answer of a connection is out, or will be: what the peer still sends is dropped. */
+void serve_answered_last(struct server *s, struct conn *c);
+
+/* Answers the request at hand. `fields` are further field lines; a type of NULL means no body. The
+ * connection goes on, or lingers. */
+void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
+                  const char *type, struct span body);
+
+/* Refuses the request at hand with problem+json (RFC 9457); `fields` as text, or NULL; the detail is
+ * put together from the texts that follow up to a NULL. A request whose body has not been read ends
+ * the connection. */
+void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...);
+
+/* Are all the names that a path selects, or the name that is published to, among those of --topic?
+ * Else the request has been refused. */
+bool serve_declared(struct server *s, struct conn *c, struct span names);
+
+/* GET or HEAD of a topic with Accept: text/event-stream; `names` is the path, decoded. */
+void serve_subscribe(struct server *s, struct conn *c, struct span names);
+
+/* Turns an SSE client away so that it comes back: EventSource gives up for good on a 503. */
+void serve_stream_shed(struct server *s, struct conn *c);
+
+/* POST or PUT to a topic. rest[0..len) is what came behind the head; gives how much of it was the
+ * body, as far as it was handled at once. */
+size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
+                     size_t len);
+
+/* Takes bytes of a body; gives how many were of it. */
+size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len);
+
+/* Answers 408: a body has not come in time. */
+void serve_body_timeout(struct server *s, struct conn *c);
+
+#endif
