@@ -38,7 +38,7 @@ static inline bool span_eq(struct span a, struct span b)
 /* An ASCII letter in lower case, anything else as it is. */
 static inline char span_lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
 /* Are the two equal, ASCII letters in either case alike? */

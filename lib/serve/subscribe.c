@@ -104,6 +104,22 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, struct sta
     return true;
 }
 
+/* Tells a subscriber of entry `id` of a gap, and moves it to the oldest message there is for it. */
+static void gap_tell(struct server *s, struct conn *c, uint32_t id, const char *reason,
+                     struct span after)
+{
+    uint64_t oldest = 0, at = ring_tail(&s->ring);
+    while (at < ring_head(&s->ring) && ring_collect(&s->ring, &s->topics, id, &at, &oldest, 1) == 0)
+        oldest = 0;
+    c->at = oldest != 0 ? oldest : ring_head(&s->ring);
+    struct cursor resume = ring_before(&s->ring, c->at);
+    stream_gap(&s->out, reason, after, resume, oldest != 0);
+    c->n = resume.n;
+    s->stat.gaps_expired += reason[0] == 'e';
+    s->stat.gaps_unknown += reason[0] == 'u';
+    s->stat.gaps_lagged += reason[0] == 'l';
+}
+
 /* Appends the answer head of a stream. Its end is the close: no length, no chunks. */
 static void stream_head(struct server *s)
 {
@@ -183,15 +199,11 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names)
         return;
     }
     stream_open(&s->out, retry_ms(s), start.unreadable ? NULL : &start.id);
-    if (start.gap != NULL) {
-        start.id = ring_before(&s->ring, start.at);
-        stream_gap(&s->out, start.gap, start.after, start.id, ring_count(&s->ring) > 0);
-        s->stat.gaps_expired += start.gap[0] == 'e';
-        s->stat.gaps_unknown += start.gap[0] == 'u';
-    }
     c->at = start.at;
     c->n = start.id.n;
     c->sent = 0;
+    if (start.gap != NULL)
+        gap_tell(s, c, id, start.gap, start.after);
     conn_go(c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
@@ -200,22 +212,18 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names)
 
 bool serve_stream_check(struct server *s, struct conn *c)
 {
-    uint64_t tail = ring_tail(&s->ring);
-    if (c->at >= tail)
+    if (c->at >= ring_tail(&s->ring))
         return true;
     if (c->sent > 0) {
         s->stat.overtaken++;
         return false;
     }
+    c->at = ring_tail(&s->ring);
     if (ring_lost(&s->ring, &s->topics, c->link.topic, c->n)) {
         char id[CURSOR_MAX];
         struct text t = text_in(id, sizeof id);
-        struct cursor resume = ring_before(&s->ring, tail);
-        cursor_write(&t, (struct cursor){resume.ms, c->n});
-        stream_gap(&s->out, "lagged", text_span(&t), resume, ring_count(&s->ring) > 0);
-        s->stat.gaps_lagged++;
-        c->n = resume.n;
+        cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
+        gap_tell(s, c, c->link.topic, "lagged", text_span(&t));
     }
-    c->at = tail;
     return true;
 }
