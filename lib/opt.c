@@ -47,7 +47,7 @@ enum kind {
       "IPv4, IPv6 or unix:PATH; repeatable")                                                       \
     X(TOPICS, topic, "-t, ", "topic", " NAME            ", "any", 0, OPT_LIST_MAX,                 \
       "the only topics there are; repeatable")                                                     \
-    X(POWER, ring, "-r, ", "ring", " SIZE             ", "64M", 64 * KIB, 1024 * GIB,              \
+    X(POWER, ring, "-r, ", "ring", " SIZE             ", "64M", 64 * KIB, 256 * GIB,              \
       "memory for messages, a power of two")                                                       \
     X(AGE, max_age_ms, "    ", "max-age", " TIME          ", "none", 10, 1000000 * HOUR,           \
       "messages older than this are gone")                                                         \

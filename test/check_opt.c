@@ -131,7 +131,7 @@ static const struct {
     {__LINE__, "topic", "**", "topic=**"},
     {__LINE__, "ring", "64K", "ring=65536"},
     {__LINE__, "ring", "128m", "ring=134217728"},
-    {__LINE__, "ring", "1024G", "ring=1099511627776"},
+    {__LINE__, "ring", "256G", "ring=274877906944"},
     {__LINE__, "ring", "1048576", "ring=1048576"},
     {__LINE__, "max-age", "none", "max-age=0"},
     {__LINE__, "max-age", "0", "max-age=0"},
@@ -212,7 +212,7 @@ END_TEST
 #define TIME_OF(like)        "must be a time from 10ms to 24h, such as " like
 #define AGE_OF               "must be none, or a time from 10ms to 1000000h, such as 10m"
 #define PORT_OF              "must be a number from 0 to 65535"
-#define RING_OF              "must be a power of two from 64K to 1024G"
+#define RING_OF              "must be a power of two from 64K to 256G"
 #define ORIGIN_OF            "must be *, null, or scheme://host[:port] without a path"
 #define WAYS_OF              "must be publish, subscribe, or both with a comma between"
 #define YES_OF               "must be 1, yes or true, or 0, no or false"
@@ -233,12 +233,13 @@ static const struct {
     {__LINE__, "topic", "a,b", "has a comma"},
     {__LINE__, "topic", "-/x", "begins with \"-\""},
     {__LINE__, "ring", "32K", RING_OF},
-    {__LINE__, "ring", "2048G", RING_OF},
+    {__LINE__, "ring", "512G", RING_OF},
     {__LINE__, "ring", "1T", RING_OF},
     {__LINE__, "ring", "x", RING_OF},
     {__LINE__, "ring", "64MB", RING_OF},
     {__LINE__, "ring", "1.5G", RING_OF},
     {__LINE__, "ring", "99999999999999999G", RING_OF},
+    {__LINE__, "ring", "17179869185G", RING_OF}, /* 1G, modulo 2^64 */
     {__LINE__, "ring", "100M", "must be a power of two: 64M or 128M"},
     {__LINE__, "ring", "65537", "must be a power of two: 64K or 128K"},
     {__LINE__, "ring", "1023G", "must be a power of two: 512G or 1024G"},
@@ -406,6 +407,7 @@ static const struct {
     {__LINE__, OPT_WRONG, {"- "}, "unknown flag - "},
     {__LINE__, OPT_WRONG, {"-P80"}, "unknown flag -P80"},
     {__LINE__, OPT_WRONG, {"--prot"}, "unknown flag --prot; did you mean --port?"},
+    {__LINE__, OPT_WRONG, {"--lgo"}, "unknown flag --lgo; did you mean --log?"},
     {__LINE__, OPT_WRONG, {"--prot=80"}, "unknown flag --prot; did you mean --port?"},
     {__LINE__, OPT_WRONG, {"-port80"}, "--port ort80: must be a number from 0 to 65535"},
     {__LINE__, OPT_WRONG, {"--PORT"}, "unknown flag --PORT"},
