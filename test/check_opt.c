@@ -242,7 +242,7 @@ static const struct {
     {__LINE__, "ring", "17179869185G", RING_OF}, /* 1G, modulo 2^64 */
     {__LINE__, "ring", "100M", "must be a power of two: 64M or 128M"},
     {__LINE__, "ring", "65537", "must be a power of two: 64K or 128K"},
-    {__LINE__, "ring", "1023G", "must be a power of two: 512G or 1024G"},
+    {__LINE__, "ring", "255G", "must be a power of two: 128G or 256G"},
     {__LINE__, "max-age", "9ms", AGE_OF},
     {__LINE__, "max-age", "7d", AGE_OF},
     {__LINE__, "max-age", "1000001h", AGE_OF},
