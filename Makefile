@@ -13,6 +13,7 @@ FUZZ_SECONDS ?= 30
 JOBS ?= $(shell nproc)
 
 PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c))
+HELPERS = $(filter-out test/check_% test/fuzz_% test/load.c,$(sort $(wildcard test/*.c)))
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
 
@@ -81,14 +82,14 @@ $(1)/%.o: %.c $(1)/flags
 $(1)/flags: FORCE
 	@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@
-$(1)/parts.a: $(PARTS:%.c=$(1)/%.o) $(1)/test/e2e.o
+$(1)/parts.a: $(PARTS:%.c=$(1)/%.o) $(HELPERS:%.c=$(1)/%.o)
 	$$(Q)rm -f $$@; ar rcs $$@ $$^
 endef
 $(foreach k,$(OUT) $(SAN) $(FUZZ),$(eval $(call kind,$(k))))
 .SECONDARY:
 
 $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
-	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) $(LINK_check_$*) $$(pkg-config --libs check)
+	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) $$(pkg-config --libs check)
 
 $(OUT)/test/load: $(OUT)/test/load.o
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)

@@ -61,7 +61,8 @@ enum {
     SLICES = 16,              /* ticks for a sweep over the whole table */
     EXPIRES_MAX = 4096,       /* messages that --max-age lets go in a tick */
     RESERVE = 32,             /* descriptors kept for the process itself */
-    SHED_MAX = 32,            /* connections over the limit that are heard out and refused */
+    SHED_MAX = 256,           /* connections over the limit that are heard out and refused, ... */
+    SHED_PART = 8,            /* ... but at most this part of the descriptors */
     BUFFER_SHIFT = 12,        /* buffers of connections are of 2^12 bytes and up */
 };
 
@@ -84,7 +85,8 @@ static struct {
     uint64_t swept;    /* ms: when the last slice was */
     uint32_t sweep;    /* the next slice's first descriptor */
     uint32_t slice_ms;
-    uint64_t date_s; /* the second that S.date tells */
+    uint32_t shed_max; /* connections over the limit there may be */
+    uint64_t date_s;   /* the second that S.date tells */
     struct conn_times times;
     struct share share; /* of the entry whose fan-out is at work */
     char out_bytes[BUFFER];
@@ -345,9 +347,10 @@ static unsigned fan_entry(uint32_t id, unsigned left)
 {
     struct topic *t = topic_at(&S.topics, id);
     uint32_t edge = 0, set;
-    if (t->set == 0 && t->todo == t->subscribers)
+    if (t->set == 0 && t->begun == 0)
         while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
             topic_mark(&S.topics, set);
+    t->begun = 1;
     L.share.first = 0;
     for (; left > 0 && t->todo > 0; left--) {
         struct conn *c = &S.conns.conn[t->iter];
@@ -427,7 +430,7 @@ static void conn_input(struct conn *c)
     size_t seen = 0, kept = 0, got = 0;
     if (c->state == CONN_HEAD)
         kept = conn_in_take(&S.conns, c, L.in_bytes, &seen);
-    if (c->flags & CONN_READABLE)
+    if (c->flags & CONN_READABLE && seen == kept) /* requests that wait come first */
         got = conn_recv(c, L.in_bytes + kept);
     if (c->state == CONN_DOOMED)
         return;
@@ -481,14 +484,22 @@ static void accept_pause(bool pause)
     L.paused = pause;
 }
 
-/* Refuses a connection that there is no room for, in a few words and at once. */
-static void accept_refuse(int fd, uint64_t *counter)
+/* Takes the spare descriptor back when it can be had again. */
+static void spare_open(void)
 {
-    static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
-                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    if (L.spare == -1)
+        L.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Turns a client away that there is no room for, at once: by what of its request is there. */
+static void accept_refuse(int fd, const char *why, uint64_t *counter)
+{
+    ssize_t n = recv(fd, L.in_bytes, BUFFER, MSG_DONTWAIT);
     ++*counter;
-    if (send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
-        S.stat.refused++;
+    serve_stranger(&S, L.in_bytes, n > 0 ? (size_t)n : 0, why);
+    if (send(fd, S.out.p, S.out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+        say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
+    S.out.n = 0;
     shutdown(fd, SHUT_WR);
     close(fd);
 }
@@ -497,11 +508,13 @@ static void accept_refuse(int fd, uint64_t *counter)
  * not wait in a queue that nobody empties. */
 static void accept_spare(int listener)
 {
-    close(L.spare);
+    if (L.spare != -1)
+        close(L.spare);
+    L.spare = -1;
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd != -1)
-        accept_refuse(fd, &S.stat.limit_descriptors);
-    L.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        accept_refuse(fd, "no descriptor is left (ulimit -n)", &S.stat.limit_descriptors);
+    spare_open();
     if (fd == -1 || L.spare == -1)
         accept_pause(true);
 }
@@ -509,13 +522,15 @@ static void accept_spare(int listener)
 /* Takes one client in. */
 static void accept_client(int fd, const struct sockaddr_storage *a, socklen_t len)
 {
-    if (S.conns.clients >= S.opt.max_connections + SHED_MAX) {
-        accept_refuse(fd, &S.stat.limit_connections);
+    if (S.conns.clients >= S.opt.max_connections + L.shed_max) {
+        accept_refuse(fd, "there are as many connections as may be (--max-connections)",
+                      &S.stat.limit_connections);
         return;
     }
     struct conn *c = conn_add(fd, CONN_HEAD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     if (c == NULL) {
-        accept_refuse(fd, &S.stat.limit_descriptors);
+        accept_refuse(fd, "epoll takes no more descriptors (fs.epoll.max_user_watches)",
+                      &S.stat.limit_descriptors);
         return;
     }
     c->flags = CONN_WRITABLE;
@@ -613,6 +628,7 @@ static void sweep(void)
     if (S.now - L.swept < L.slice_ms)
         return;
     L.swept = S.now;
+    spare_open();
     accept_pause(false);
     for (uint32_t left = S.conns.top / SLICES + 1; left > 0; left--) {
         if (L.sweep == 0 || L.sweep > S.conns.top)
@@ -746,7 +762,9 @@ static void limit_descriptors(void)
     if (r.rlim_cur < r.rlim_max && setrlimit(RLIMIT_NOFILE, &most) == 0)
         r = most;
     S.conns.max = r.rlim_cur < 1u << 24 ? (uint32_t)r.rlim_cur : 1u << 24;
-    uint32_t room = S.conns.max > RESERVE + SHED_MAX ? S.conns.max - RESERVE - SHED_MAX : 1;
+    L.shed_max = S.conns.max / SHED_PART < SHED_MAX ? S.conns.max / SHED_PART : SHED_MAX;
+    uint32_t kept = RESERVE + L.shed_max;
+    uint32_t room = S.conns.max > kept ? S.conns.max - kept : 1;
     if (S.opt.max_connections > room)
         fail(EX_CONFIG, "--max-connections ", serve_num(&S, S.opt.max_connections),
              ": the limit of ", serve_num(&S, S.conns.max),

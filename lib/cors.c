@@ -29,10 +29,12 @@ bool cors_same(struct span origin, struct span host)
         struct span scheme, port;
     } schemes[] = {{SPAN_INIT("http://"), SPAN_INIT(":80")},
                    {SPAN_INIT("https://"), SPAN_INIT(":443")}};
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0] && host.n > 0; i++)
-        if (span_begins(origin, schemes[i].scheme))
-            return span_same(without_port(span_from(origin, schemes[i].scheme.n), schemes[i].port),
-                             without_port(host, schemes[i].port));
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (!span_begins(origin, schemes[i].scheme))
+            continue;
+        origin = without_port(span_from(origin, schemes[i].scheme.n), schemes[i].port);
+        return origin.n > 0 && span_same(origin, without_port(host, schemes[i].port));
+    }
     return false;
 }
 

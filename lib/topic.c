@@ -827,6 +827,7 @@ void topic_mark(struct topics *t, uint32_t id)
     if (e->subscribers == 0 && e->edges == 0)
         return;
     e->todo = e->subscribers;
+    e->begun = 0;
     if (!e->dirty)
         enqueue(t, id);
     e->dirty = 1;

@@ -54,7 +54,8 @@ struct topic {
     uint8_t dirty;      /* in the queue of those with something to fan out */
     uint8_t several;    /* subscribers see events named by topic: all sets */
     uint8_t fresh;      /* private: TOPIC: made by the topic_select() that is at work */
-    uint8_t unused[2];
+    uint8_t begun;      /* the caller's: fan-out has begun since it was marked */
+    uint8_t unused;
     uint32_t subscribers; /* how many */
     uint32_t iter;        /* the subscriber whose turn is next, 0: none */
     uint32_t todo;        /* how many are still to be looked at, from iter on */

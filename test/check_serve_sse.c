@@ -214,8 +214,8 @@ static const struct {
     int line;
     const char *event, *detail;
 } wrong_names[] = {
-    {__LINE__, "gap", "gap"}, {__LINE__, "a%0Ab", "LF"},  {__LINE__, "a%0Db", "CR"},
-    {__LINE__, "a%00b", "NUL"},    {__LINE__, "%ff", "UTF-8"}, {__LINE__, "%zz", "event"},
+    {__LINE__, "gap", "gap"},   {__LINE__, "a%0Ab", "LF"},  {__LINE__, "a%0Db", "CR"},
+    {__LINE__, "a%00b", "NUL"}, {__LINE__, "%ff", "UTF-8"}, {__LINE__, "%zz", "event"},
     {__LINE__, "%", "event"},
 };
 

@@ -88,8 +88,9 @@ void serve_answered_last(struct server *s, struct conn *c)
     conn_go(c, CONN_LINGER);
 }
 
-void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
-                  const char *type, struct span body)
+/* Appends an answer to `out`, as serve_answer() takes it. */
+static void answer_write(struct server *s, int status, struct span fields, const char *type,
+                         struct span body)
 {
     struct text *t = &s->out;
     serve_answer_head(s, status);
@@ -109,12 +110,27 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
     if (type != NULL && s->ask.method != HTTP_HEAD)
         text_add(t, body);
     assert(!t->full);
+}
+
+void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
+                  const char *type, struct span body)
+{
+    answer_write(s, status, fields, type, body);
     if (!s->ask.keep_alive) {
         serve_answered_last(s, c);
     } else if (c->state == CONN_BODY) {
         conn_buffer_free(&s->conns, &c->in);
         conn_go(c, CONN_HEAD);
     }
+}
+
+void serve_refuse_stranger(struct server *s, const char *detail)
+{
+    char bytes[512];
+    struct text body = text_in(bytes, sizeof bytes);
+    s->ask.keep_alive = false;
+    problem_write(&body, 503, http_reason(503), span_of(detail));
+    answer_write(s, 503, SPAN("Retry-After: 5\r\n"), "application/problem+json", text_span(&body));
 }
 
 void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...)

@@ -214,10 +214,6 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         answer_published(s, c, 0, true, 0, 0); /* no bytes of it will come */
         return 0;
     }
-    if (batch != 0 && !s->ask.body) {
-        answer_published(s, c, 0, true, 0, 0);
-        return 0;
-    }
     if (batch != 0 || s->req.chunked || s->req.length > len) {
         body_begin(s, c, topic, m.event, batch, m.binary);
         return 0;

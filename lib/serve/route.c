@@ -55,45 +55,79 @@ static void route_options(struct server *s, struct conn *c)
         serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
+/* Notes what the request in s->req asks of its answer. */
+static void context_set(struct server *s)
+{
+    bool body = s->req.chunked || s->req.length > 0;
+    bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
+    s->ask = (struct context){.method = s->req.method,
+                              .keep_alive = s->req.keep_alive && (publishes || !body),
+                              .body = body,
+                              .minor = s->req.minor,
+                              .cors = cors_find(s->opt.cors.item, s->opt.cors.n,
+                                                http_field(&s->req, HTTP_ORIGIN)),
+                              .path = s->req.path};
+}
+
+/* Does the request in s->req want a stream of events? */
+static bool wants_stream(const struct server *s)
+{
+    bool exact = false;
+    return (s->req.method == HTTP_GET || s->req.method == HTTP_HEAD) &&
+           http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact) > 0 && exact;
+}
+
+/* Turns a client away that is over --max-connections. */
+static void route_shed(struct server *s, struct conn *c)
+{
+    if (wants_stream(s)) {
+        serve_stream_away(s);
+        serve_answered_last(s, c);
+        return;
+    }
+    s->ask.keep_alive = false;
+    serve_refuse(s, c, 503, "Retry-After: 5\r\n", "there are as many connections as may be, ",
+                 serve_num(s, s->opt.max_connections), " (--max-connections)", NULL);
+}
+
 /* Handles the request in s->req; rest[0..len) is what came behind its head. Gives how much of that
  * was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
-    bool exact = false, body = s->req.chunked || s->req.length > 0;
-    bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
-    bool stream =
-        !publishes && http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact) > 0 && exact;
-    uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN));
-    s->ask = (struct context){s->req.method, s->req.keep_alive && (publishes || !body),
-                              body,          s->req.minor,
-                              cors,          s->req.path};
+    context_set(s);
     ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};
-    if (c->flags & CONN_SHED) {
-        s->ask.keep_alive = false;
-        if (stream)
-            serve_stream_shed(s, c);
-        else
-            serve_refuse(s, c, 503, "Retry-After: 5\r\n",
-                         "there are as many connections as may be, ",
-                         serve_num(s, s->opt.max_connections), " (--max-connections)", NULL);
-    } else if (s->req.method == HTTP_OPTIONS) {
+    if (c->flags & CONN_SHED)
+        route_shed(s, c);
+    else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);
-    } else if (path.n <= 1 || span_begins(path, SPAN("/-"))) {
+    else if (path.n <= 1 || span_begins(path, SPAN("/-")))
         route_own(s, c, path);
-    } else if (publishes) {
+    else if (s->req.method == HTTP_POST || s->req.method == HTTP_PUT)
         return serve_publish(s, c, span_from(path, 1), rest, len);
-    } else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD) {
+    else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->req.method),
                      " is not for topics", NULL);
-    } else if (!stream) {
+    else if (!wants_stream(s))
         serve_refuse(s, c, 406, NULL, "a topic is read as a stream: Accept: text/event-stream",
                      NULL);
-    } else {
+    else
         serve_subscribe(s, c, span_from(path, 1));
-    }
     return 0;
+}
+
+void serve_stranger(struct server *s, const char *buf, size_t len, const char *why)
+{
+    s->ask = (struct context){.method = HTTP_GET};
+    if (http_parse(buf, len, 0, &s->limits, &s->req) > 0) {
+        context_set(s);
+        if (wants_stream(s)) {
+            serve_stream_away(s);
+            return;
+        }
+    }
+    serve_refuse_stranger(s, why);
 }
 
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. Its origin

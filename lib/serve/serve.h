@@ -76,6 +76,10 @@ size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size
 /* Answers 408: the request has not come in time. */
 void serve_timeout(struct server *s, struct conn *c);
 
+/* Turns a client away that has no place in the table; `why` names the limit. buf[0..len) is what of
+ * its request has come so far. */
+void serve_stranger(struct server *s, const char *buf, size_t len, const char *why);
+
 /* Looks whether the ring has overtaken a subscriber, and puts the gap event into `out` if it has lost
  * messages. False: it happened inside a record, and nothing can be mended. */
 bool serve_stream_check(struct server *s, struct conn *c);
@@ -119,8 +123,12 @@ bool serve_declared(struct server *s, struct conn *c, struct span names);
 /* GET or HEAD of a topic with Accept: text/event-stream; `names` is the path, decoded. */
 void serve_subscribe(struct server *s, struct conn *c, struct span names);
 
-/* Turns an SSE client away so that it comes back: EventSource gives up for good on a 503. */
-void serve_stream_shed(struct server *s, struct conn *c);
+/* Appends an answer that turns an SSE client away so that it comes back: EventSource gives up for
+ * good on a 503. It is the connection's last. */
+void serve_stream_away(struct server *s);
+
+/* Appends a 503 that is the connection's last. */
+void serve_refuse_stranger(struct server *s, const char *detail);
 
 /* POST or PUT to a topic. rest[0..len) is what came behind the head; gives how much of it was the
  * body, as far as it was handled at once. */

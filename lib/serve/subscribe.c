@@ -147,12 +147,11 @@ static uint64_t retry_ms(struct server *s)
     return s->opt.retry_ms - s->opt.retry_ms / 4 + random_below(s, s->opt.retry_ms / 2 + 1);
 }
 
-void serve_stream_shed(struct server *s, struct conn *c)
+void serve_stream_away(struct server *s)
 {
     stream_head(s);
     if (s->ask.method != HTTP_HEAD)
         stream_open(&s->out, retry_ms(s), NULL);
-    serve_answered_last(s, c);
 }
 
 /* How many names and wildcards a path has. */
@@ -181,7 +180,8 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names)
         topic_select(&s->topics, names, s->opt.max_subscriptions, serve_topic_made, s, &why);
     if (id == 0 && why == NULL) {
         s->stat.limit_topics++;
-        serve_stream_shed(s, c);
+        serve_stream_away(s);
+        serve_answered_last(s, c);
         return;
     }
     if (id == 0) {
