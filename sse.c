@@ -117,11 +117,11 @@ static void clock_read(void)
 /* Logs one line on stderr: pairs of key and value follow, ended by NULL. */
 static void say(enum opt_log level, const char *msg, ...)
 {
-    static const char *const names[] = {"error", "warn", "info", "debug"};
+    static const char *const names[] = {"error", "warn", "info", "debug", "info"};
     char line[8 << 10];
     struct text t = text_in(line, sizeof line);
     va_list ap;
-    if (level > S.opt.log)
+    if (level > S.opt.log && level != OPT_LOG_ACCESS)
         return;
     va_start(ap, msg);
     log_write(&t, S.wall, names[level], msg, ap);
@@ -522,11 +522,6 @@ static void accept_spare(int listener)
 /* Takes one client in. */
 static void accept_client(int fd, const struct sockaddr_storage *a, socklen_t len)
 {
-    if (S.conns.clients >= S.opt.max_connections + L.shed_max) {
-        accept_refuse(fd, "there are as many connections as may be (--max-connections)",
-                      &S.stat.limit_connections);
-        return;
-    }
     struct conn *c = conn_add(fd, CONN_HEAD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     if (c == NULL) {
         accept_refuse(fd, "epoll takes no more descriptors (fs.epoll.max_user_watches)",
@@ -546,6 +541,10 @@ static void accept_client(int fd, const struct sockaddr_storage *a, socklen_t le
 static void accept_clients(int listener)
 {
     for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
+        if (S.conns.clients >= S.opt.max_connections + L.shed_max) {
+            accept_pause(true); /* the kernel keeps the others until these have been turned away */
+            return;
+        }
         struct sockaddr_storage a;
         socklen_t len = sizeof a;
         int fd = accept4(listener, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);

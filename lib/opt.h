@@ -19,6 +19,7 @@ enum opt_log {
     OPT_LOG_WARN = 1,
     OPT_LOG_INFO = 2,
     OPT_LOG_DEBUG = 3,
+    OPT_LOG_ACCESS = 4, /* of a line, not of --log: it is said at any */
 };
 
 struct opt_list {

@@ -76,7 +76,7 @@ void serve_answer_head(struct server *s, int status)
     cors_write(t, s->opt.cors.item, s->opt.cors.n, s->ask.cors);
     s->stat.refused += status >= 400;
     if (s->opt.access_log)
-        s->say(OPT_LOG_ERROR, "request", "method", serve_method_name(s->ask.method), "path",
+        s->say(OPT_LOG_ACCESS, "request", "method", serve_method_name(s->ask.method), "path",
                serve_quote(s, s->ask.path), "status", serve_num(s, (uint64_t)status), NULL);
 }
 

@@ -149,9 +149,11 @@ static uint64_t retry_ms(struct server *s)
 
 void serve_stream_away(struct server *s)
 {
+    struct cursor newest = ring_newest(&s->ring);
+    bool tag, fresh = cursor_text(s, &tag).n == 0 && query_value(s, SPAN("since")).n == 0;
     stream_head(s);
-    if (s->ask.method != HTTP_HEAD)
-        stream_open(&s->out, retry_ms(s), NULL);
+    if (s->ask.method != HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
+        stream_open(&s->out, retry_ms(s), fresh ? &newest : NULL);
 }
 
 /* How many names and wildcards a path has. */
