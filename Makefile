@@ -55,9 +55,9 @@ parallel = $(MAKE) --no-print-directory -O $(if $(findstring jobserver,$(MAKEFLA
 
 all: sse
 
-# The binary of the compiler that was asked for last.
+# The binary of the compiler that was asked for last; one that runs is replaced, not written to.
 sse: $(OUT)/sse build/last
-	$(Q)cp $< $@
+	$(Q)install -m 755 $< $@
 build/last: FORCE
 	@mkdir -p build; echo $(OUT) | cmp -s - $@ || echo $(OUT) >$@
 
@@ -70,8 +70,9 @@ $(SAN)/sse: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o)
 # Static PIE where the toolchain makes one that runs; a plain static binary elsewhere.
 $(OUT)/static: $(OUT)/flags
 	@printf 'static int x; int *volatile p = &x; int main(void) { return *p; }' >$@.c
-	@if $(CC) $(CFLAGS) -fPIE -o $@.out $@.c -static-pie $(LINK) 2>/dev/null && $@.out; \
-	 then echo -static-pie >$@; else echo -static -no-pie >$@; fi; rm -f $@.c $@.out
+	@if $(CC) $(CFLAGS) -fPIE -o $@.out $@.c -static-pie $(LINK) 2>/dev/null && $@.out && \
+	    ! readelf -l $@.out | grep -q INTERP; \
+	 then echo -static-pie >$@; else echo -static >$@; fi; rm -f $@.c $@.out
 
 # $(eval $(call kind,DIRECTORY)): its objects, remade when its flags change, and a library of them
 # for the test programs, from which each links only what it needs.
@@ -86,7 +87,7 @@ $(1)/parts.a: $(PARTS:%.c=$(1)/%.o) $(HELPERS:%.c=$(1)/%.o)
 	$$(Q)rm -f $$@; ar rcs $$@ $$^
 endef
 $(foreach k,$(OUT) $(SAN) $(FUZZ),$(eval $(call kind,$(k))))
-.SECONDARY:
+.PRECIOUS: %.o
 
 $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) $$(pkg-config --libs check)
