@@ -7,7 +7,7 @@ uint16_t cors_find(const struct span *list, uint32_t n, struct span origin)
 {
     uint16_t any = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (origin.n > 0 && span_same(list[i], origin))
+        if (span_same(list[i], origin))
             return (uint16_t)(i + 1);
         if (span_eq(list[i], SPAN("*")))
             any = (uint16_t)(i + 1);

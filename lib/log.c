@@ -12,7 +12,7 @@ static void value(struct text *t, const char *s)
     bool quoted = s[0] == '\0' || s[strcspn(s, " =\"\\")] != '\0';
     if (quoted)
         safe[n++] = '"';
-    for (size_t i = 0; s[i] != '\0' && i < VALUE_MAX; i++) {
+    for (size_t i = 0; i < VALUE_MAX && s[i] != '\0'; i++) {
         if (s[i] == '"' || s[i] == '\\')
             safe[n++] = '\\';
         safe[n++] = s[i] < ' ' || s[i] > '~' ? '?' : s[i];

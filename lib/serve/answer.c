@@ -49,9 +49,9 @@ const char *serve_method_name(enum http_method method)
 
 /* ---- topics that come and go ------------------------------------------------------------------ */
 
-void serve_topic_made(void *arg, uint32_t topic)
+void serve_topic_made(void *server, uint32_t topic)
 {
-    struct server *s = arg;
+    struct server *s = server;
     ring_topic_open(&s->ring, topic, topic_at(&s->topics, topic)->hash);
 }
 

@@ -118,9 +118,17 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     return 0;
 }
 
+/* The context of a request that can't be read. Its origin is not known: a page can read the answer
+ * only where all may. */
+static struct context context_unknown(const struct server *s)
+{
+    uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, (struct span){NULL, 0});
+    return (struct context){.method = HTTP_GET, .body = true, .cors = cors};
+}
+
 void serve_stranger(struct server *s, const char *buf, size_t len, const char *why)
 {
-    s->ask = (struct context){.method = HTTP_GET};
+    s->ask = context_unknown(s);
     if (http_parse(buf, len, 0, &s->limits, &s->req) > 0) {
         context_set(s);
         if (wants_stream(s)) {
@@ -131,12 +139,10 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
     serve_refuse_stranger(s, why);
 }
 
-/* Says what is wrong with a request that could not be parsed, or was not complete in time. Its origin
- * is not known: only what all may read can be read by a page. */
+/* Says what is wrong with a request that could not be parsed, or was not complete in time. */
 static void refuse_request(struct server *s, struct conn *c, int status)
 {
-    uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, (struct span){NULL, 0});
-    s->ask = (struct context){.method = HTTP_GET, .body = true, .cors = cors};
+    s->ask = context_unknown(s);
     s->stat.limit_line += status == 414;
     s->stat.limit_head += status == 431;
     if (status == 414)
