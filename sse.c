@@ -26,8 +26,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -55,6 +57,7 @@ enum {
     REAPS_MAX = 1000,         /* sockets closed in a turn: a mass disconnect is spread */
     BATCH = 64,               /* records in one write */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
+    TURN_BYTES = 8 << 20,     /* read and written in a turn */
     BUFFER = 64 << 10,        /* read at once; the room for answers */
     LINGER_MS = 2000,         /* how long a refused client is read on */
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
@@ -85,8 +88,9 @@ static struct {
     uint64_t swept;    /* ms: when the last slice was */
     uint32_t sweep;    /* the next slice's first descriptor */
     uint32_t slice_ms;
-    uint32_t shed_max; /* connections over the limit there may be */
-    uint64_t date_s;   /* the second that S.date tells */
+    uint32_t shed, shed_max; /* connections over the limit, and how many there may be */
+    uint64_t moved;          /* bytes read and written before this turn */
+    uint64_t date_s;         /* the second that S.date tells */
     struct conn_times times;
     struct share share; /* of the entry whose fan-out is at work */
     char out_bytes[BUFFER];
@@ -114,20 +118,31 @@ static void clock_read(void)
     }
 }
 
-/* Logs one line on stderr: pairs of key and value follow, ended by NULL. */
+/* Logs one line on stderr: pairs of key and value follow, ended by NULL. It never waits for whoever
+ * reads there: a line there is no room for is dropped and counted. */
 static void say(enum opt_log level, const char *msg, ...)
 {
     static const char *const names[] = {"error", "warn", "info", "debug", "info"};
-    char line[8 << 10];
+    char line[PIPE_BUF]; /* a pipe that is ready takes so much at once */
     struct text t = text_in(line, sizeof line);
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
     va_list ap;
     if (level > S.opt.log && level != OPT_LOG_ACCESS)
         return;
     va_start(ap, msg);
     log_write(&t, S.wall, names[level], msg, ap);
     va_end(ap);
-    if (write(STDERR_FILENO, t.p, t.n) == -1)
-        return; /* there is nobody to tell */
+    t.p[t.n - 1] = '\n'; /* also of one that did not fit */
+    if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
+        write(STDERR_FILENO, t.p, t.n) == -1)
+        S.stat.log_dropped++;
+}
+
+/* Have so many bytes been moved in this turn that the rest should wait for the next? Then others'
+ * requests are answered soon, however large the messages. */
+static bool turn_spent(void)
+{
+    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > TURN_BYTES;
 }
 
 /* ---- ending connections ---------------------------------------------------------------------- */
@@ -150,6 +165,7 @@ static void conn_doom(struct conn *c, const char *reason)
 static void conn_close(struct conn *c)
 {
     uint32_t topic = (uint32_t)c->n;
+    L.shed -= (c->flags & CONN_SHED) != 0;
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.conns, c);
     if (topic != 0)
@@ -173,14 +189,24 @@ static void reap(void)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* The one place where a client's socket is written. Gives the bytes taken; 0 where the socket is
- * full or the connection was ended. */
-static size_t conn_write(struct conn *c, const struct iovec *iov, unsigned n)
+/* The one place where a client's socket is written, WRITE_BUDGET bytes at most. Gives the bytes taken;
+ * 0 where the socket is full or the connection was ended. */
+static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
 {
+    size_t left = WRITE_BUDGET, whole = 0;
+    unsigned part = 0;
     ssize_t w;
+    while (part < n && iov[part].iov_len <= left)
+        left -= iov[part++].iov_len;
+    if (part < n) { /* only the front of it */
+        whole = iov[part].iov_len;
+        iov[part].iov_len = left;
+    }
     do
-        w = writev(conn_fd(&S.conns, c), iov, (int)n);
+        w = writev(conn_fd(&S.conns, c), iov, (int)(part < n ? part + 1 : n));
     while (w == -1 && errno == EINTR);
+    if (part < n)
+        iov[part].iov_len = whole;
     if (w >= 0) {
         S.stat.sent_bytes += (uint64_t)w;
         c->tick = (uint32_t)S.now;
@@ -352,7 +378,7 @@ static unsigned fan_entry(uint32_t id, unsigned left)
             topic_mark(&S.topics, set);
     t->begun = 1;
     L.share.first = 0;
-    for (; left > 0 && t->todo > 0; left--) {
+    for (; left > 0 && t->todo > 0 && !turn_spent(); left--) {
         struct conn *c = &S.conns.conn[t->iter];
         t->iter = c->link.next;
         t->todo--;
@@ -368,7 +394,7 @@ static void fanout(void)
 {
     unsigned left = FANOUT_MAX;
     uint32_t id;
-    while (left > 0 && (id = topic_dirty(&S.topics)) != 0) {
+    while (left > 0 && !turn_spent() && (id = topic_dirty(&S.topics)) != 0) {
         left = fan_entry(id, left);
         if (topic_at(&S.topics, id)->todo > 0) {
             topic_rotate(&S.topics);
@@ -531,7 +557,8 @@ static void accept_client(int fd, const struct sockaddr_storage *a, socklen_t le
     c->flags = CONN_WRITABLE;
     if (addr_local(a, len))
         c->flags |= CONN_LOCAL;
-    if (S.conns.clients > S.opt.max_connections) {
+    if (S.conns.clients - L.shed > S.opt.max_connections) {
+        L.shed++;
         S.stat.limit_connections++;
         c->flags |= CONN_SHED;
     }
@@ -541,7 +568,7 @@ static void accept_client(int fd, const struct sockaddr_storage *a, socklen_t le
 static void accept_clients(int listener)
 {
     for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-        if (S.conns.clients >= S.opt.max_connections + L.shed_max) {
+        if (L.shed >= L.shed_max) {
             accept_pause(true); /* the kernel keeps the others until these have been turned away */
             return;
         }
@@ -670,7 +697,10 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        conn_turn(c);
+        if (turn_spent())
+            conn_ready(&S.conns, c);
+        else
+            conn_turn(c);
         return;
     case CONN_FREE:
     case CONN_DOOMED:
@@ -681,7 +711,7 @@ static void event(const struct epoll_event *ev)
 /* Gives those their turn who were ready when the phase began. */
 static void ready_list(void)
 {
-    for (uint32_t n = S.conns.ready_count; n > 0; n--) {
+    for (uint32_t n = S.conns.ready_count; n > 0 && !turn_spent(); n--) {
         struct conn *c = conn_next_ready(&S.conns);
         if (c != NULL)
             conn_turn(c);
@@ -707,6 +737,7 @@ static void loop_turn(void)
     assert(n >= 0 || errno == EINTR);
     clock_read();
     S.stat.turns++;
+    L.moved = S.stat.sent_bytes + S.stat.received_bytes;
     for (int i = 0; i < n; i++)
         event(&ev[i]);
     ready_list();
@@ -874,7 +905,8 @@ static void signals_take(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read again */
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd == -1 || conn_add(fd, CONN_SIGNAL, EPOLLIN) == NULL)
         fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);

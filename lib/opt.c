@@ -287,6 +287,8 @@ static bool read_age(const struct row *row, struct span s, uint64_t *v)
 
 /* ---- origins ---- */
 
+#define ORIGIN_MAX 300u /* bytes: a name of 253, a scheme, a port, and an answer has room for it */
+
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -317,6 +319,8 @@ static bool is_origin(struct span s)
 {
     if (span_eq(s, SPAN("*")) || span_eq(s, SPAN("null")))
         return true;
+    if (s.n > ORIGIN_MAX)
+        return false;
     struct span scheme = span_cut(&s, ':');
     if (!is_of(scheme, "+-.") || !is_letter(scheme.p[0]) || !span_begins(s, SPAN("//")))
         return false;

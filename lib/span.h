@@ -21,7 +21,10 @@ struct span {
 #define SPAN(lit) ((struct span){"" lit, sizeof(lit) - 1})
 
 /* The same to initialise a static one. */
-#define SPAN_INIT(lit) {"" lit, sizeof(lit) - 1}
+#define SPAN_INIT(lit)          \
+    {                           \
+        "" lit, sizeof(lit) - 1 \
+    }
 
 /* The span of a NUL-ended string; a null pointer gives the empty span. */
 static inline struct span span_of(const char *s)
