@@ -270,6 +270,19 @@ START_TEST(test_sigint)
 }
 END_TEST
 
+/* A closed terminal, or one who thinks that there is a file to be read again, ends nothing. */
+START_TEST(test_sighup)
+{
+    e2e_start(&s, NULL);
+    struct e2e_conn *c = e2e_subscribe(&s, "/news", NULL);
+    kill(s.pid, SIGHUP);
+    e2e_sleep_ms(100);
+    e2e_publish(&s, "/news", "x");
+    e2e_expect_message(c, NULL, "x", NULL);
+    e2e_stop(&s);
+}
+END_TEST
+
 START_TEST(test_log)
 {
     e2e_start(&s, "--log", "info", NULL);
@@ -617,6 +630,7 @@ int main(void)
     tcase_add_test(address, test_publishing_is_for_this_host);
     tcase_add_test(address, test_sigterm);
     tcase_add_test(address, test_sigint);
+    tcase_add_test(address, test_sighup);
     tcase_add_test(address, test_log);
     tcase_add_test(address, test_access_log);
     suite_add_tcase(suite, address);
