@@ -337,7 +337,7 @@ END_TEST
 START_TEST(shed)
 {
     struct opt o = options();
-    struct kernel_peer *p[3 + SHED_MAX + 2];
+    struct kernel_peer *p[3 + SHED_MAX + 2] = {NULL};
     o.max_connections = 3;
     start(&o, KERNEL_FDS);
     for (unsigned i = 0; i < COUNT(p); i++) {

@@ -96,6 +96,41 @@ START_TEST(pipeline_of_large_answers)
 }
 END_TEST
 
+/* There is no room for what waits to be written, or read, of so many: some are closed, counted, and
+ * nobody else is any worse for it. */
+START_TEST(buffers_full)
+{
+    struct opt o = options();
+    o.max_buffers = 256u << 10;
+    start(&o, KERNEL_FDS);
+    struct kernel_peer *p[100];
+    F[0] = follows(kernel_dial(false), "t", "");
+    for (unsigned i = 0; i < COUNT(p); i++) {
+        kernel_window(p[i] = kernel_dial(true), 500);
+        sends(p[i], i % 3 == 0 ? METRICS : HEALTHY HEALTHY HEALTHY HEALTHY HEALTHY "GET /");
+        if (i % 3 == 2)
+            asks(p[i], " HTTP/1.1\r\nHost: h\r\n\r\nPOST /t HTTP/1.1\r\nHost: h\r\n"
+                       "Content-Length: 60000\r\n\r\n");
+        settle();
+    }
+    unsigned closed = 0;
+    for (unsigned i = 0; i < COUNT(p); i++) {
+        closed += p[i]->closed;
+        kernel_window(p[i], KERNEL_NO_END);
+    }
+    settle();
+    ck_assert_uint_gt(closed, 10);
+    ck_assert_uint_lt(closed, COUNT(p) - 10);
+    ck_assert_uint_ge(S.stat.limit_buffers, closed);
+    for (unsigned i = 0; i < COUNT(p); i++)
+        kernel_hang_up(p[i]);
+    publishes(kernel_dial(true), "t", "x");
+    settle();
+    follow_to_the_end(&F[0]);
+    stop();
+}
+END_TEST
+
 /* A batch of nothing is answered, in each way it can be sent, and so is what follows it. */
 START_TEST(empty_batch)
 {
@@ -487,6 +522,7 @@ int main(void)
     tcase_add_test(tc, pipeline_cut);
     tcase_add_test(tc, pipeline_unread);
     tcase_add_test(tc, pipeline_of_large_answers);
+    tcase_add_test(tc, buffers_full);
     tcase_add_test(tc, empty_batch);
     tcase_add_test(tc, last_answer_cut);
     tcase_set_timeout(tc, 60);

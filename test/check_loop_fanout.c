@@ -187,6 +187,34 @@ START_TEST(sets)
 }
 END_TEST
 
+/* Many topics, and many messages of others to pass over before one of these: more than a walk through
+ * the ring takes at once. */
+START_TEST(passing_over)
+{
+    struct opt o = options();
+    start(&o, KERNEL_FDS);
+    struct kernel_peer *pub = kernel_dial(true);
+    for (unsigned i = 0; i < 900; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m/%u", i);
+        publishes(pub, name, "x");
+    }
+    settle();
+    follow_many(0, 2, "m/*");
+    follow_many(2, 3, "m/1,m/2");
+    for (unsigned i = 0; i < 6000; i++)
+        publishes(pub, "o", "");
+    settle();
+    publishes(pub, "m/1", "y");
+    settle();
+    for (unsigned i = 0; i < 3; i++) {
+        follow_to_the_end(&F[i]);
+        ck_assert_uint_eq(F[i].messages, 1);
+    }
+    stop();
+}
+END_TEST
+
 /* A message and a new subscriber of its topic arrive in one turn, in whatever order: those of the
  * topic's sets get it all the same. */
 START_TEST(joining_at_once)
@@ -370,6 +398,26 @@ START_TEST(heartbeats)
 }
 END_TEST
 
+/* The time for a heartbeat comes amid a message that is going out in pieces: it waits. */
+START_TEST(heartbeat_amid_a_message)
+{
+    struct opt o = options();
+    start(&o, KERNEL_FDS);
+    follow_many(0, 1, "t");
+    F[0].p->chunk = 1000;
+    kernel_fail(KERNEL_WRITEV, (struct kernel_fault){0, 100, ENOBUFS, F[0].p});
+    struct kernel_peer *pub = kernel_dial(true);
+    publish_many(pub, "t", 150, 4000);
+    pass(o.heartbeat_ms + 1000);
+    ck_assert(S.conns.conn[F[0].p->fd].flags & CONN_STARVED);
+    kernel_fail(KERNEL_WRITEV, (struct kernel_fault){0, 0, 0, NULL});
+    pass(2000);
+    follow_to_the_end(&F[0]);
+    ck_assert_uint_eq(F[0].messages, 150);
+    stop();
+}
+END_TEST
+
 /* The ring turns over again and again, and those who hear nothing from it could resume any time. */
 START_TEST(checkpoints)
 {
@@ -534,6 +582,7 @@ int main(void)
     tcase_add_test(tc, large_and_small);
     tcase_add_test(tc, leaving);
     tcase_add_test(tc, sets);
+    tcase_add_test(tc, passing_over);
     tcase_add_test(tc, joining_at_once);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
@@ -546,6 +595,7 @@ int main(void)
     suite_add_tcase(s, tc);
     tc = tcase_create("time");
     tcase_add_test(tc, heartbeats);
+    tcase_add_test(tc, heartbeat_amid_a_message);
     tcase_add_test(tc, checkpoints);
     tcase_add_test(tc, timeouts);
     tcase_add_test(tc, write_timeout);

@@ -220,6 +220,10 @@ static inline void look_at_rest(const struct kernel_peer *p)
         assert(out); /* it does not read its answers, and is not read */
     else
         assert((kernel_unread(p) == 0 && !p->fin && !p->reset) || kernel_event_due(p));
+    if (c->state == CONN_BODY) {
+        const struct intake *in = pool_at(&S.conns.buffers, c->in);
+        assert(!http_body_done((const struct http_body *)in->caller)); /* else it was forgotten */
+    }
     if (c->state == CONN_HEAD && c->in != 0 && !out) {
         size_t seen = 0, n = conn_in_take(&S.conns, (struct conn *)(uintptr_t)c, L.in_bytes, &seen);
         assert(http_parse(L.in_bytes, n, 0, &S.limits, &S.req) == 0); /* it is not complete */
