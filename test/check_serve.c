@@ -5,6 +5,7 @@
 #include "test/e2e.h"
 #include "test/kit.h"
 
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -315,6 +316,85 @@ START_TEST(test_access_log)
 }
 END_TEST
 
+/* Starts the harness's server with its stderr at a pipe, by a script that the harness takes for the
+ * binary; gives the pipe, which is at `path`. */
+static int start_with_log_pipe(const char *dir, const char *path)
+{
+    char script[64], bin[256], proc[64];
+    snprintf(script, sizeof(script), "%s/sse", dir);
+    e2e_start(&s, NULL); /* to learn what the binary is */
+    snprintf(proc, sizeof(proc), "/proc/%d/exe", (int)s.pid);
+    ssize_t n = readlink(proc, bin, sizeof(bin) - 1);
+    ck_assert_int_gt(n, 0);
+    bin[n] = '\0';
+    e2e_stop(&s);
+    FILE *f = fopen(script, "we");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f, "#!/bin/sh\nexec '%s' \"$@\" 2>'%s'\n", bin, path);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(chmod(script, 0700), 0);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    int log = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    ck_assert_int_ne(log, -1);
+    setenv("SSE_BIN", script, 1);
+    e2e_start(&s, "--access-log", NULL);
+    unlink(script);
+    unlink(path);
+    return log;
+}
+
+/* Empties the pipe; gives how many lines were in it, each of which must be whole. */
+static int take_log(int fd)
+{
+    static char text[1 << 20];
+    size_t n = 0;
+    int lines = 0;
+    for (ssize_t got; (got = read(fd, text + n, sizeof(text) - 1 - n)) > 0;)
+        n += (size_t)got;
+    text[n] = '\0';
+    for (char *p = text, *end; *p != '\0'; p = end + 1, lines++) {
+        end = strchr(p, '\n');
+        ck_assert_msg(end != NULL && strncmp(p, "time=", 5) == 0 &&
+                          memmem(p, (size_t)(end - p), "status=200", 10) != NULL,
+                      "line %d is not whole: %.300s", lines, p);
+    }
+    return lines;
+}
+
+/* Whoever should read the log and doesn't holds up nobody: lines are lost, and counted. */
+START_TEST(test_log_that_nobody_reads)
+{
+    enum { MANY = 4000, AT_ONCE = 100 };
+    static const char ask[] = "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n";
+    char dir[] = "/tmp/sse-test-XXXXXX", path[64];
+    unsigned dropped = 0;
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof(path), "%s/log", dir);
+    int log = start_with_log_pipe(dir, path);
+    rmdir(dir);
+    struct e2e_conn *c = e2e_open(&s);
+    for (int i = 0; i < MANY; i += AT_ONCE) {
+        for (int j = 0; j < AT_ONCE; j++)
+            e2e_send_n(c, ask, sizeof(ask) - 1);
+        for (int j = 0; j < AT_ONCE; j++) {
+            e2e_response(c, &r);
+            e2e_expect_status(&r, 200, NULL);
+        }
+    }
+    e2e_send(c, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_response(c, &r);
+    const char *at = strstr(r.body, "\nsse_log_lines_dropped_total ");
+    ck_assert_msg(at != NULL && sscanf(at, "%*s %u", &dropped) == 1, "%s", r.body);
+    int lines = take_log(log);
+    ck_assert_msg(lines > 100 && dropped > 100 && lines + (int)dropped == MANY,
+                  "%d requests, %d lines, %u dropped", MANY, lines, dropped);
+    expect_alive(c); /* and now there is room again */
+    ck_assert_int_eq(take_log(log), 1);
+    close(log);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(test_max_connections)
@@ -453,6 +533,39 @@ START_TEST(test_flood_that_asks_late)
         e2e_close(c[i]);
     e2e_sleep_ms(300);
     e2e_publish(&s, "/news", "x");
+    e2e_stop(&s);
+}
+END_TEST
+
+/* Clients that were turned away take no place, though they keep their side open: who comes when one
+ * with a place has left is let in. */
+START_TEST(test_place_is_free_at_once)
+{
+    static const char *const asks[] = {
+        "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n",
+        "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n",
+        "POST /news HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nx",
+    };
+    struct e2e_conn *shed[9];
+    e2e_start(&s, "--max-connections", "2", NULL);
+    struct e2e_conn *leaves = e2e_subscribe(&s, "/news", NULL), *stays = e2e_open(&s);
+    expect_alive(stays);
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < COUNT(shed); i++) {
+            shed[i] = e2e_open(&s);
+            e2e_send(shed[i], asks[i % COUNT(asks)]);
+            e2e_until_end(shed[i]);
+        }
+        e2e_close(leaves);
+        expect_alive(stays); /* by then the server knows */
+        leaves = e2e_subscribe(&s, "/news", NULL);
+        e2e_send_publish(stays, "/news", "x", 1);
+        e2e_response(stays, &r);
+        ck_assert_msg(strstr(r.body, "\"subscribers\":1") != NULL, "round %d: %s", round, r.body);
+        e2e_expect_message(leaves, NULL, "x", NULL);
+        for (size_t i = 0; i < COUNT(shed) && round % 2; i++) /* else they linger on */
+            e2e_close(shed[i]);
+    }
     e2e_stop(&s);
 }
 END_TEST
@@ -608,13 +721,129 @@ START_TEST(test_write_timeout)
 }
 END_TEST
 
+/* ---- README ---- */
+
+/* Replaces `from` everywhere; it must be there. */
+static void replace(char *text, size_t cap, const char *from, const char *to)
+{
+    static char rest[4096];
+    char *at = strstr(text, from);
+    ck_assert_msg(at != NULL, "no %s in README.md's %s", from, text);
+    for (; at != NULL; at = strstr(at + strlen(to), from)) {
+        snprintf(rest, sizeof(rest), "%s", at + strlen(from));
+        ck_assert_uint_lt((size_t)(at - text) + strlen(to) + strlen(rest), cap);
+        sprintf(at, "%s%s", to, rest);
+    }
+}
+
+/* The n-th block of code in README.md's first minute, with this server's port in it. */
+static char *first_minute(char *block, size_t cap, int n)
+{
+    static char text[65536];
+    char here[32];
+    FILE *f = fopen("README.md", "re");
+    ck_assert_msg(f != NULL, "no README.md here: tests run in the root of the source");
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    fclose(f);
+    const char *p = strstr(text, "\n## The first minute\n"), *end;
+    for (; n >= 0 && p != NULL; n--) {
+        p = strstr(p, "\n```");
+        p = p != NULL ? strchr(p + 1, '\n') : NULL;
+        end = p != NULL ? strstr(p, "\n```\n") : NULL;
+        ck_assert_ptr_nonnull(end);
+        snprintf(block, cap, "%.*s", (int)(end - p - 1), p + 1);
+        p = end + 4;
+    }
+    snprintf(here, sizeof(here), "localhost:%d", s.port);
+    if (strstr(block, "curl ") != NULL)
+        replace(block, cap, "localhost:8080", here);
+    return block;
+}
+
+/* Runs a script in the background; what it prints comes over c. It ends at the latest with this
+ * test: Check kills what is left of the test's process group. */
+static void shell(struct e2e_conn *c, const char *script)
+{
+    int ends[2];
+    *c = (struct e2e_conn){.cap = 16384, .buf = calloc(1, 16384)};
+    ck_assert_ptr_nonnull(c->buf);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    c->fd = ends[0];
+    pid_t pid = fork();
+    ck_assert_int_ne(pid, -1);
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+}
+
+static void shell_end(struct e2e_conn *c)
+{
+    close(c->fd);
+    free(c->buf);
+}
+
+/* All that README.md's first minute tells to type does what it says there. */
+START_TEST(test_first_minute)
+{
+    enum { CAP = 2048 };
+    static char block[CAP], shows[CAP], retry[32], epoch[32], file[] = "/tmp/sse-test-XXXXXX";
+    struct e2e_conn reads, types, resumes;
+    struct e2e_block b;
+    e2e_start(&s, NULL);
+    struct e2e_conn *live = e2e_subscribe(&s, "/log", NULL);
+    int log = mkostemp(file, O_CLOEXEC);
+    ck_assert_int_eq(write(log, "old line\n", 9), 9);
+    shell(&reads, first_minute(block, CAP, 0));
+    e2e_until(&reads, "\n\n");
+    ck_assert_int_eq(sscanf(reads.buf, "retry: %31[0-9] id: %31[0-9]", retry, epoch), 2);
+
+    first_minute(block, CAP, 1);
+    const char *answer = strstr(block, "# {");
+    ck_assert_ptr_nonnull(answer);
+    snprintf(shows, CAP, "%.*s", (int)strcspn(answer + 2, "\n"), answer + 2);
+    replace(shows, CAP, "1795371897329", epoch);
+    replace(block, CAP, "/var/log/syslog", file);
+    shell(&types, block);
+    e2e_expect(&types, "%s", shows);
+
+    first_minute(shows, CAP, 2);
+    replace(shows, CAP, "1809", retry);
+    replace(shows, CAP, "1795371897329", epoch);
+    e2e_expect(&reads, "%s\n\n", shows);
+
+    e2e_expect_message(live, NULL, "old line", NULL);
+    unlink(file);
+    for (int i = 0; i < 3; i++) { /* each as it is written, and not when the feed ends */
+        ck_assert_int_eq(write(log, "a line\nand another: <&\n", 23), 23);
+        e2e_expect_message(live, NULL, "a line", NULL);
+        e2e_expect_message(live, NULL, "and another: <&", NULL);
+    }
+
+    first_minute(block, CAP, 3);
+    replace(block, CAP, "1795371897329", epoch);
+    shell(&resumes, block);
+    e2e_block(&resumes, &b);
+    e2e_expect_message(&resumes, "greeting", "two\nlines", NULL);
+    e2e_publish(&s, "/news", "live");
+    e2e_expect_message(&resumes, NULL, "live", NULL);
+    shell_end(&reads);
+    shell_end(&types);
+    shell_end(&resumes);
+    close(log);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* ---- main ---- */
 
 int main(void)
 {
     Suite *suite = suite_create("serve");
     TCase *flags = tcase_create("flags"), *address = tcase_create("addresses");
-    TCase *limit = tcase_create("limits");
+    TCase *limit = tcase_create("limits"), *readme = tcase_create("README");
     tcase_set_timeout(flags, 60);
     tcase_add_test(flags, test_help);
     tcase_add_test(flags, test_version);
@@ -633,12 +862,14 @@ int main(void)
     tcase_add_test(address, test_sighup);
     tcase_add_test(address, test_log);
     tcase_add_test(address, test_access_log);
+    tcase_add_test(address, test_log_that_nobody_reads);
     suite_add_tcase(suite, address);
     tcase_set_timeout(limit, 60);
     tcase_add_test(limit, test_max_connections);
     tcase_add_test(limit, test_out_of_descriptors);
     tcase_add_test(limit, test_crowd_over_the_limit);
     tcase_add_test(limit, test_flood_that_asks_late);
+    tcase_add_test(limit, test_place_is_free_at_once);
     tcase_add_test(limit, test_max_topics);
     tcase_add_test(limit, test_max_subscriptions);
     tcase_add_test(limit, test_max_buffers);
@@ -647,5 +878,8 @@ int main(void)
     tcase_add_test(limit, test_idle_timeout);
     tcase_add_test(limit, test_write_timeout);
     suite_add_tcase(suite, limit);
+    tcase_set_timeout(readme, 60);
+    tcase_add_test(readme, test_first_minute);
+    suite_add_tcase(suite, readme);
     return run(suite);
 }

@@ -5,7 +5,14 @@
 #include "test/e2e.h"
 #include "test/kit.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static struct e2e_server s;
 static struct e2e_response r;
@@ -342,12 +349,107 @@ START_TEST(test_topics_come_and_go)
 }
 END_TEST
 
+/* ---- turns ---- */
+
+/* Reads and drops what comes to these connections, in a process of its own; gives its id. */
+static pid_t read_all(struct e2e_conn *const c[], size_t n)
+{
+    enum { EVENTS = 64, AT_ONCE = 1 << 20 };
+    static char bytes[AT_ONCE];
+    struct epoll_event ev[EVENTS];
+    pid_t pid = fork();
+    ck_assert_int_ne(pid, -1);
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (size_t i = 0; i < n; i++) {
+        ev[0] = (struct epoll_event){.events = EPOLLIN, .data.fd = c[i]->fd};
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, c[i]->fd, &ev[0]) == -1)
+            _exit(1);
+    }
+    for (;;) {
+        int ready = epoll_wait(epoll, ev, EVENTS, -1);
+        for (int i = 0; i < ready; i++)
+            if (recv(ev[i].data.fd, bytes, sizeof(bytes), MSG_TRUNC) == 0) /* not even copied */
+                _exit(0);
+    }
+}
+
+static unsigned long long metric(const char *name)
+{
+    char line[64];
+    snprintf(line, sizeof(line), "\n%s ", name);
+    const char *at = strstr(r.body, line);
+    if (at == NULL)
+        e2e_fail("no %s: %s", name, r.body);
+    return strtoull(at + strlen(line), NULL, 10);
+}
+
+/* Asks for the turns of the loop so far, and the bytes read and written. */
+static void ask_progress(struct e2e_conn *c, unsigned long long *turns, unsigned long long *moved)
+{
+    e2e_send(c, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 200, NULL);
+    *turns = metric("sse_turns_total");
+    *moved = metric("sse_sent_bytes_total") + metric("sse_received_bytes_total");
+}
+
+/* However much there is to be written, and however fast it is taken, a turn moves only some of it,
+ * and others are answered in between. Measured in bytes, which say on a busy machine and with
+ * sanitizers what they say on an idle one. */
+START_TEST(test_turns_are_bounded)
+{
+    enum { MANY = 3000, SIZE = 500000, MESSAGES = 2, LASTS_MS = 2500 };
+    static struct e2e_conn *c[MANY];
+    static char data[SIZE];
+    unsigned long long most = 0, all = 0, asked = 0, turns, moved;
+    e2e_start(&s, NULL);
+    struct e2e_conn *p = e2e_open(&s), *other = e2e_open(&s);
+    for (size_t i = 0; i < MANY; i++)
+        c[i] = e2e_subscribe(&s, "/news", NULL);
+    pid_t reader = read_all(c, MANY);
+    memset(data, 'd', sizeof(data));
+    ask_progress(other, &turns, &moved);
+    for (int i = 0; i < MESSAGES; i++)
+        e2e_send_publish(p, "/news", data, sizeof(data));
+    int64_t start = e2e_now_ms(), now = start, longest = 0;
+    while (all < (unsigned long long)MESSAGES * MANY * SIZE && now < start + LASTS_MS) {
+        int64_t before = now;
+        unsigned long long t = turns, n = moved;
+        ask_progress(other, &turns, &moved);
+        asked++;
+        all += moved - n;
+        n = (moved - n) /
+            (turns - t + 1); /* of the first turn and the last only a part may count */
+        most = n > most ? n : most;
+        now = e2e_now_ms();
+        longest = now - before > longest ? now - before : longest;
+    }
+    printf("%llu MB moved, %llu KB a turn at most; %llu answers, %d ms at most\n", all >> 20,
+           most >> 10, asked, (int)longest);
+    ck_assert_msg(all >> 20 >= 100, "%llu MB moved: the test is too gentle", all >> 20);
+    ck_assert_msg(most >> 20 < 12, "%llu MB moved in a turn, an answer waited %d ms", most >> 20,
+                  (int)longest);
+    kill(reader, SIGKILL);
+    waitpid(reader, NULL, 0);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* ---- main ---- */
 
 int main(void)
 {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max; /* for crowds: a shell's is often 1024 */
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     Suite *suite = suite_create("serve_slow");
     TCase *slow = tcase_create("slow readers"), *much = tcase_create("much");
+    TCase *turns = tcase_create("turns");
     tcase_set_timeout(slow, 90);
     tcase_add_test(slow, test_every_byte_arrives);
     tcase_add_test(slow, test_others_are_not_slowed);
@@ -361,5 +463,8 @@ int main(void)
     tcase_add_test(much, test_mass_disconnect);
     tcase_add_test(much, test_topics_come_and_go);
     suite_add_tcase(suite, much);
+    tcase_set_timeout(turns, 60);
+    tcase_add_test(turns, test_turns_are_bounded);
+    suite_add_tcase(suite, turns);
     return run(suite);
 }
