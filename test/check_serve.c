@@ -748,8 +748,9 @@ static char *first_minute(char *block, size_t cap, int n)
     const char *p = strstr(text, "\n## The first minute\n"), *end;
     for (; n >= 0 && p != NULL; n--) {
         p = strstr(p, "\n```");
-        p = p != NULL ? strchr(p + 1, '\n') : NULL;
-        end = p != NULL ? strstr(p, "\n```\n") : NULL;
+        ck_assert_ptr_nonnull(p);
+        p += 1 + strcspn(p + 1, "\n"); /* the end of that line */
+        end = strstr(p, "\n```\n");
         ck_assert_ptr_nonnull(end);
         snprintf(block, cap, "%.*s", (int)(end - p - 1), p + 1);
         p = end + 4;
