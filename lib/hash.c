@@ -1,5 +1,5 @@
 /*
- * hash.c - base64 and the hash for tables.
+ * hash.c - base64, SHA-1 and the hash for tables.
  */
 #include "hash.h"
 
@@ -91,6 +91,71 @@ ptrdiff_t base64_read(char *out, struct span s)
     }
     ptrdiff_t rest = base64_read_last(o, p);
     return rest < 0 ? -1 : (char *)o - out + rest;
+}
+
+/* ---- SHA-1 ---- */
+
+#define SHA1_BLOCK 64
+
+static inline uint32_t sha1_rotl(uint32_t v, unsigned n)
+{
+    return v << n | v >> (32 - n);
+}
+
+/* FIPS 180-4 section 6.1.3: the schedule needs but the last sixteen words. */
+static void sha1_block(uint32_t h[5], const unsigned char *p)
+{
+    uint32_t w[16], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+    for (size_t t = 0; t < 80; t++) {
+        uint32_t *now = &w[t % 16], mixed;
+        if (t < 16) {
+            memcpy(now, p + 4 * t, 4);
+            *now = be32toh(*now);
+        } else {
+            *now = sha1_rotl(w[(t - 3) % 16] ^ w[(t - 8) % 16] ^ w[(t - 14) % 16] ^ *now, 1);
+        }
+        if (t < 20)
+            mixed = ((b & c) | (~b & d)) + 0x5a827999u;
+        else if (t < 40)
+            mixed = (b ^ c ^ d) + 0x6ed9eba1u;
+        else if (t < 60)
+            mixed = ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdcu;
+        else
+            mixed = (b ^ c ^ d) + 0xca62c1d6u;
+        mixed += sha1_rotl(a, 5) + e + *now;
+        e = d;
+        d = c;
+        c = sha1_rotl(b, 30);
+        b = a;
+        a = mixed;
+    }
+    h[0] += a;
+    h[1] += b;
+    h[2] += c;
+    h[3] += d;
+    h[4] += e;
+}
+
+void hash_sha1(uint8_t out[20], struct span s)
+{
+    uint32_t h[5] = {0x67452301u, 0xefcdab89u, 0x98badcfeu, 0x10325476u, 0xc3d2e1f0u};
+    size_t at = 0;
+    for (; s.n - at >= SHA1_BLOCK; at += SHA1_BLOCK)
+        sha1_block(h, (const unsigned char *)s.p + at);
+    /* The rest, a one bit, zeros up to a whole block, of which the length in bits ends it. */
+    unsigned char end[2 * SHA1_BLOCK] = {0};
+    size_t rest = s.n - at, n = rest + 1 + 8 <= SHA1_BLOCK ? SHA1_BLOCK : 2 * SHA1_BLOCK;
+    if (rest > 0)
+        memcpy(end, s.p + at, rest);
+    end[rest] = 0x80;
+    uint64_t bits = htobe64((uint64_t)s.n * 8);
+    memcpy(end + n - sizeof(bits), &bits, sizeof(bits));
+    for (size_t i = 0; i < n; i += SHA1_BLOCK)
+        sha1_block(h, end + i);
+    for (size_t i = 0; i < 5; i++) {
+        uint32_t word = htobe32(h[i]);
+        memcpy(out + 4 * i, &word, sizeof(word));
+    }
 }
 
 /* ---- SipHash ---- */

@@ -22,6 +22,10 @@ size_t base64_write(char *out, struct span s);
  * padding (bits that padding leaves over must be zero, RFC 4648 section 3.5). */
 ptrdiff_t base64_read(char *out, struct span s);
 
+/* SHA-1 (FIPS 180-4): for WebSocket's handshake alone, where nothing rests on it. Not for
+ * signatures. */
+void hash_sha1(uint8_t out[20], struct span s);
+
 /* A 64-bit hash of `s` for tables, keyed with `seed` so that a peer can't choose collisions
  * (SipHash-1-3). Not for signatures. */
 uint64_t hash_table(uint64_t seed0, uint64_t seed1, struct span s);

@@ -1,6 +1,6 @@
 /*
- * check_hash.c - base64 against RFC 4648 and itself, SipHash against a plain implementation that is
- * itself held against published values.
+ * check_hash.c - base64 against RFC 4648 and itself, SHA-1 against published values, SipHash
+ * against a plain implementation that is itself held against published values.
  */
 #include "lib/hash.h"
 
@@ -97,6 +97,68 @@ START_TEST(base64_lengths)
         free(plain);
         free(coded);
     }
+}
+END_TEST
+
+/* ---- SHA-1 ---- */
+
+/* Is the digest this, in hexadecimal? */
+static bool digest_is(const uint8_t digest[20], const char *hex)
+{
+    char text[41];
+    for (int i = 0; i < 20; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    return strcmp(text, hex) == 0;
+}
+
+/* FIPS 180-4: the examples that NIST publishes to it, and the empty message of its test vectors. */
+static const struct {
+    int line;
+    const char *text, *digest;
+} sha1_rows[] = {
+    {__LINE__, "", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+    {__LINE__, "abc", "a9993e364706816aba3e25717850c26c9cd0d89d"},
+    {__LINE__, "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+     "84983e441c3bd26ebaae4aa1f95129e5e54670f1"},
+    {__LINE__,
+     "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqr"
+     "lmnopqrsmnopqrstnopqrstu",
+     "a49b2446a02c645bf419f995b67091253a04a259"},
+};
+
+START_TEST(sha1_vectors)
+{
+    uint8_t digest[20];
+    hash_sha1(digest, span_of(sha1_rows[_i].text));
+    ck_assert_msg(digest_is(digest, sha1_rows[_i].digest), "line %d", sha1_rows[_i].line);
+}
+END_TEST
+
+START_TEST(sha1_of_a_million)
+{
+    static char text[1000000];
+    uint8_t digest[20];
+    memset(text, 'a', sizeof(text));
+    hash_sha1(digest, (struct span){text, sizeof(text)});
+    ck_assert(digest_is(digest, "34aa973cd4c4daa4f61eeb2bdbad27316534016f"));
+    hash_sha1(digest, (struct span){NULL, 0});
+    ck_assert(digest_is(digest, sha1_rows[0].digest));
+}
+END_TEST
+
+/* All lengths around a block or four: the digest of their digests, which Python's hashlib gave. */
+START_TEST(sha1_lengths)
+{
+    uint8_t all[300][20], digest[20];
+    for (size_t n = 0; n < COUNT(all); n++) {
+        char *p = malloc(n + (n == 0));
+        for (size_t i = 0; i < n; i++)
+            p[i] = (char)(i * 167 + n * 31);
+        hash_sha1(all[n], (struct span){p, n});
+        free(p);
+    }
+    hash_sha1(digest, (struct span){(const char *)all, sizeof(all)});
+    ck_assert(digest_is(digest, "d988640104780cefb75896114aea1ba8cb11f9b2"));
 }
 END_TEST
 
@@ -200,6 +262,9 @@ int main(void)
     tcase_add_loop_test(c, base64_refuses, 0, COUNT(base64_wrong));
     tcase_add_test(c, base64_alphabet);
     tcase_add_test(c, base64_lengths);
+    tcase_add_loop_test(c, sha1_vectors, 0, COUNT(sha1_rows));
+    tcase_add_test(c, sha1_of_a_million);
+    tcase_add_test(c, sha1_lengths);
     tcase_add_test(c, siphash_2_4);
     tcase_add_test(c, siphash_1_3);
     tcase_add_test(c, siphash_lengths);
