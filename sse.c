@@ -51,13 +51,14 @@
 /* ---- limits, and what there is ------------------------------------------------------ */
 
 enum {
-    EVENTS_MAX = 256,         /* taken from epoll in a turn */
-    ACCEPTS_MAX = 64,         /* of a listener in a turn */
-    FANOUT_MAX = 1000,        /* subscribers looked at in a turn */
-    REAPS_MAX = 1000,         /* sockets closed in a turn: a mass disconnect is spread */
-    BATCH = 64,               /* records in one write */
+    EVENTS_MAX = 256,    /* taken from epoll in a turn */
+    ACCEPTS_MAX = 64,    /* of a listener in a turn */
+    FANOUT_MAX = 1000,   /* subscribers looked at in a turn */
+    REAPS_MAX = 1000,    /* sockets closed in a turn: a mass disconnect is spread */
+    PIECES_MAX = 1000,   /* in one write of an answer to a poll: IOV_MAX, and some for others */
+    POLL_RECORDS = 2048, /* in one answer to a poll */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
-    TURN_BYTES = 8 << 20,     /* read and written in a turn */
+    PHASE_BYTES = 3 << 20,    /* read and written in a phase of a turn */
     BUFFER = 64 << 10,        /* read at once; the room for answers */
     LINGER_MS = 2000,         /* how long a refused client is read on */
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
@@ -67,16 +68,6 @@ enum {
     SHED_MAX = 256,           /* connections over the limit that are heard out and refused, ... */
     SHED_PART = 8,            /* ... but at most this part of the descriptors */
     BUFFER_SHIFT = 12,        /* buffers of connections are of 2^12 bytes and up */
-};
-
-/* The records that a subscriber gets next, and all others of the entry who are where it is. */
-struct share {
-    uint64_t low, first; /* good for low <= at <= first; first 0: for nobody */
-    uint64_t end, n;     /* where it leads: offset, id */
-    size_t size;         /* bytes */
-    unsigned records;
-    uint64_t rec[BATCH];
-    struct iovec iov[2 + BATCH]; /* the first two places are for what goes before */
 };
 
 static struct server S;
@@ -89,10 +80,11 @@ static struct {
     uint32_t sweep;    /* the next slice's first descriptor */
     uint32_t slice_ms;
     uint32_t shed, shed_max; /* connections over the limit, and how many there may be */
-    uint64_t moved;          /* bytes read and written before this turn */
+    uint64_t moved;          /* bytes read and written before this phase */
     uint64_t date_s;         /* the second that S.date tells */
     struct conn_times times;
-    struct share share; /* of the entry whose fan-out is at work */
+    struct share own;     /* what a subscriber gets that is behind by itself */
+    struct share same[4]; /* what those get who are at the same place, by the way they get it */
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
 } L;
@@ -138,11 +130,17 @@ static void say(enum opt_log level, const char *msg, ...)
         S.stat.log_dropped++;
 }
 
-/* Have so many bytes been moved in this turn that the rest should wait for the next? Then others'
- * requests are answered soon, however large the messages. */
-static bool turn_spent(void)
+/* Have so many bytes been moved in this phase that the rest should wait for the next turn? Then
+ * others' requests are answered soon, however large the messages. Each phase has its own measure: one
+ * that has more to do than that, turn after turn, does not starve those behind it. */
+static bool phase_spent(void)
 {
-    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > TURN_BYTES;
+    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES;
+}
+
+static void phase_begin(void)
+{
+    L.moved = S.stat.sent_bytes + S.stat.received_bytes;
 }
 
 /* ---- ending connections ---------------------------------------------------------------------- */
@@ -220,42 +218,6 @@ static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
     return 0;
 }
 
-/* Fills *s with what a subscriber of entry `id` at `at` gets next. */
-static void share_build(struct share *s, uint32_t id, uint64_t at)
-{
-    bool several = topic_at(&S.topics, id)->several != 0;
-    s->low = s->end = at;
-    s->size = 0;
-    unsigned n = ring_collect(&S.ring, &S.topics, id, &s->end, s->rec, BATCH);
-    s->first = n > 0 ? s->rec[0] : 0;
-    for (s->records = 0; s->records < n; s->records++) {
-        const struct ring_record *r = ring_at(&S.ring, s->rec[s->records]);
-        struct span text = ring_sse(r, several);
-        if (s->records > 0 && s->size + text.n > WRITE_BUDGET) {
-            s->end = s->rec[s->records];
-            return;
-        }
-        s->iov[2 + s->records] = (struct iovec){(void *)(uintptr_t)text.p, text.n};
-        s->size += text.n;
-        s->n = r->n;
-    }
-}
-
-/* Moves a subscriber on by `w` bytes of the records in *s. */
-static void share_took(struct conn *c, const struct share *s, size_t w)
-{
-    unsigned i = 0;
-    while (i < s->records && w >= s->iov[2 + i].iov_len)
-        w -= s->iov[2 + i++].iov_len;
-    if (i > 0) {
-        c->n = ring_at(&S.ring, s->rec[i - 1])->n;
-        c->sent = 0;
-        S.stat.delivered += i;
-    }
-    c->at = i == s->records ? s->end : s->rec[i];
-    c->sent += (uint32_t)w;
-}
-
 /* Puts what is pending into the two places before `iov`; gives how many of them it used. */
 static unsigned pending_put(const struct conn *c, struct iovec *iov)
 {
@@ -284,7 +246,7 @@ static size_t pending_took(struct conn *c, size_t w)
 /* All is written: a connection that was answered for the last time says so. */
 static void conn_drained(struct conn *c)
 {
-    if (c->state == CONN_STREAM && c->at < ring_head(&S.ring))
+    if (conn_streams(c) && c->link.topic != 0 && c->at < ring_head(&S.ring))
         conn_ready(&S.conns, c); /* has only passed over other topics' records so far */
     if (!(c->flags & CONN_CLOSE))
         return;
@@ -294,69 +256,124 @@ static void conn_drained(struct conn *c)
         conn_doom(c, "answered");
 }
 
-/* Writes what a connection has to get: what was kept, the answers in S.out, then the records that a
- * subscriber is behind by. What does not fit is kept. S.out is empty afterwards. */
+/* Builds what a subscriber is behind by; gives its first piece, *n pieces in all. Inside a record,
+ * that is the rest of it alone, so that nothing else gets in between. */
+static struct iovec *stream_next(struct conn *c, unsigned *n)
+{
+    *n = 0;
+    if (c->link.topic == 0)
+        return L.own.iov; /* a socket that is subscribed to nothing */
+    if (!serve_stream_check(&S, c)) {
+        conn_doom(c, "overtaken inside a message");
+        return L.own.iov;
+    }
+    if (!conn_streams(c))
+        return L.own.iov; /* that was the end of it */
+    share_build(&L.own, &S.ring, &S.topics, c->link.topic, c->at, (enum conn_way)c->way,
+                c->sent > 0 ? 1 : SHARE_BYTES);
+    if (L.own.records == 0) {
+        c->at = L.own.end;
+        return L.own.iov;
+    }
+    unsigned skip = share_skip(&L.own, c->sent);
+    *n = L.own.pieces - skip;
+    return L.own.iov + skip;
+}
+
+/* Strikes off `w` bytes of what follows the answers. */
+static void tail_took(size_t w)
+{
+    while (S.tail_pieces > 0 && w >= S.tail->iov_len) {
+        w -= S.tail++->iov_len;
+        S.tail_pieces--;
+    }
+    if (w > 0)
+        *S.tail = (struct iovec){(char *)S.tail->iov_base + w, S.tail->iov_len - w};
+}
+
+/* Keeps what did not fit the socket. */
+static void pending_keep(struct conn *c)
+{
+    bool room = conn_out_keep(&S.conns, c, text_span(&S.out));
+    for (; room && S.tail_pieces > 0; S.tail_pieces--, S.tail++)
+        room = conn_out_keep(&S.conns, c, (struct span){S.tail->iov_base, S.tail->iov_len});
+    if (!room) {
+        S.stat.limit_buffers++;
+        conn_doom(c, "--max-buffers");
+    }
+}
+
+/* Writes what a connection has to get: what was kept, the answers in S.out and what follows them,
+ * then the records that a subscriber is behind by. What does not fit is kept. S.out is empty
+ * afterwards. */
 static void conn_flush(struct conn *c)
 {
-    static struct share own;
-    struct iovec *iov = own.iov + 2;
     for (size_t done = 0; c->flags & CONN_WRITABLE && c->state != CONN_DOOMED;) {
-        own.records = 0;
-        if (c->state == CONN_STREAM) {
-            if (!serve_stream_check(&S, c)) {
-                conn_doom(c, "overtaken inside a message");
-                break;
-            }
-            share_build(&own, c->link.topic, c->at);
-            if (own.records == 0)
-                c->at = own.end;
-            else
-                iov[0] =
-                    (struct iovec){(char *)iov[0].iov_base + c->sent, iov[0].iov_len - c->sent};
-        }
-        unsigned before = pending_put(c, iov);
-        if (before + own.records == 0) {
+        bool streams = conn_streams(c);
+        unsigned n = S.tail_pieces < PIECES_MAX ? S.tail_pieces : PIECES_MAX, before = 0;
+        struct iovec *iov = streams ? stream_next(c, &n) : S.tail_pieces > 0 ? S.tail : L.own.iov;
+        if (c->state == CONN_DOOMED)
+            break;
+        if (c->sent == 0 || c->state == CONN_WAIT)
+            before = pending_put(c, iov);
+        if (before + n == 0) {
             conn_drained(c);
             break;
         }
-        size_t w = conn_write(c, iov - before, before + own.records);
+        size_t w = conn_write(c, iov - before, before + n);
         if (w == 0)
             continue;
-        size_t rest = pending_took(c, w);
-        if (own.records > 0)
-            share_took(c, &own, rest);
+        size_t rest = before > 0 ? pending_took(c, w) : w;
+        if (streams && n > 0)
+            S.stat.delivered += share_took(&L.own, &S.ring, c, rest);
+        else if (!streams)
+            tail_took(rest);
         if ((done += w) >= WRITE_BUDGET) {
             conn_ready(&S.conns, c);
             break;
         }
     }
-    if (c->state != CONN_DOOMED && !conn_out_keep(&S.conns, c, text_span(&S.out))) {
-        S.stat.limit_buffers++;
-        conn_doom(c, "--max-buffers");
-    }
+    if (c->state != CONN_DOOMED)
+        pending_keep(c);
     S.out.n = 0;
+    S.tail_pieces = 0;
 }
 
 /* ---- fan-out --------------------------------------------------------------------------------- */
 
+/* Answers a client that waits, if there is something for it. */
+static void fan_wake(struct conn *c)
+{
+    serve_wake(&S, c, false);
+    if (c->state == CONN_WAIT)
+        return;
+    conn_flush(c);
+    if (c->in != 0 || c->flags & (CONN_READABLE | CONN_EOF))
+        conn_ready(&S.conns, c); /* its next request is here */
+}
+
 /* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at the
- * same place. */
+ * same place and get them the same way. */
 static void fan_one(uint32_t id, struct conn *c)
 {
-    struct share *s = &L.share;
+    struct share *s = &L.same[c->way % (sizeof L.same / sizeof L.same[0])];
+    if (c->state == CONN_WAIT) {
+        fan_wake(c);
+        return;
+    }
     if (!(c->flags & CONN_WRITABLE) || c->flags & CONN_READY || c->out != 0)
         return; /* it is behind, and goes on by itself */
     if (c->sent == 0 && c->at >= ring_tail(&S.ring) &&
         (s->first == 0 || c->at < s->low || c->at > s->first))
-        share_build(s, id, c->at);
+        share_build(s, &S.ring, &S.topics, id, c->at, (enum conn_way)c->way, SHARE_BYTES);
     if (c->sent > 0 || c->at < s->low || c->at > s->first) {
         conn_flush(c); /* overtaken, or up to date */
         return;
     }
-    size_t w = conn_write(c, s->iov + 2, s->records);
+    size_t w = conn_write(c, s->iov, s->pieces);
     if (w < s->size) {
         if (w > 0) {
-            share_took(c, s, w);
+            S.stat.delivered += share_took(s, &S.ring, c, w);
             conn_flush(c);
         }
         return;
@@ -377,8 +394,9 @@ static unsigned fan_entry(uint32_t id, unsigned left)
         while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
             topic_mark(&S.topics, set);
     t->begun = 1;
-    L.share.first = 0;
-    for (; left > 0 && t->todo > 0 && !turn_spent(); left--) {
+    for (unsigned i = 0; i < sizeof L.same / sizeof L.same[0]; i++)
+        L.same[i].first = 0;
+    for (; left > 0 && t->todo > 0 && !phase_spent(); left--) {
         struct conn *c = &S.conns.conn[t->iter];
         t->iter = c->link.next;
         t->todo--;
@@ -394,7 +412,8 @@ static void fanout(void)
 {
     unsigned left = FANOUT_MAX;
     uint32_t id;
-    while (left > 0 && !turn_spent() && (id = topic_dirty(&S.topics)) != 0) {
+    phase_begin();
+    while (left > 0 && !phase_spent() && (id = topic_dirty(&S.topics)) != 0) {
         left = fan_entry(id, left);
         if (topic_at(&S.topics, id)->todo > 0) {
             topic_rotate(&S.topics);
@@ -433,8 +452,9 @@ static size_t conn_recv(struct conn *c, char *buf)
 static void handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
-    while (off < len && used > 0 && (c->state == CONN_HEAD || c->state == CONN_BODY)) {
-        if (S.out.cap - S.out.n < SERVE_ROOM)
+    while (off < len && used > 0 &&
+           (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
+        if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
             conn_flush(c);
         if (c->state == CONN_DOOMED || (c->state == CONN_HEAD && c->out != 0))
             break;
@@ -443,7 +463,7 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
         seen = 0;
     }
     struct span rest = {buf + off, len - off};
-    if (rest.n == 0 || c->state != CONN_HEAD ||
+    if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
         conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
         return;
     S.stat.limit_buffers++;
@@ -474,12 +494,16 @@ static void conn_input(struct conn *c)
         conn_doom(c, "closed by the peer");
 }
 
-/* Whatever woke it: writes what waits, then reads, unless its answers are not read. */
+/* Whatever woke it: writes what waits, then reads, unless its answers are not read. What comes while
+ * it waits itself is left in the socket, but for the end. */
 static void conn_turn(struct conn *c)
 {
-    if (c->flags & CONN_WRITABLE && (c->out != 0 || c->state == CONN_STREAM))
+    if (c->flags & CONN_WRITABLE && (c->out != 0 || c->flags & CONN_CLOSE || conn_streams(c)))
         conn_flush(c);
-    if (c->state == CONN_DOOMED || (c->out != 0 && c->state != CONN_LINGER))
+    if (c->state == CONN_WAIT && c->flags & CONN_EOF)
+        conn_doom(c, "closed by the peer");
+    if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
+        (c->out != 0 && c->state != CONN_LINGER))
         return;
     if (c->flags & (CONN_READABLE | CONN_EOF) || (c->state == CONN_HEAD && c->in != 0))
         conn_input(c);
@@ -568,7 +592,7 @@ static void accept_client(int fd, const struct sockaddr_storage *a, socklen_t le
 static void accept_clients(int listener)
 {
     for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-        if (L.shed >= L.shed_max) {
+        if (L.shed >= L.shed_max && S.conns.clients - L.shed >= S.opt.max_connections) {
             accept_pause(true); /* the kernel keeps the others until these have been turned away */
             return;
         }
@@ -591,22 +615,14 @@ static void accept_clients(int listener)
 
 /* ---- the sweep: heartbeats and timeouts ------------------------------------------------------ */
 
-/* A sign of life for a subscriber that has had nothing for a while: a comment; or its id, if the
- * ring has gone half around since it had one, so that it never falls out of a busy ring. */
+/* A sign of life for a subscriber that has had nothing for a while. */
 static void heartbeat(struct conn *c)
 {
     conn_flush(c); /* it may be behind: there is better to write */
-    if (c->state != CONN_STREAM || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)S.now ||
-        c->at < ring_head(&S.ring))
+    if (!conn_streams(c) || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)S.now ||
+        (c->link.topic != 0 && c->at < ring_head(&S.ring)))
         return;
-    uint64_t since = ring_head(&S.ring) - ring_find(&S.ring, c->n);
-    if (since > S.opt.ring / 2 || c->n < ring_before(&S.ring, ring_tail(&S.ring)).n) {
-        c->n = ring_newest(&S.ring).n;
-        stream_checkpoint(&S.out, ring_newest(&S.ring));
-    } else {
-        text_str(&S.out, ":\n");
-    }
-    S.stat.heartbeats++;
+    serve_heartbeat(&S, c);
     conn_flush(c);
 }
 
@@ -643,6 +659,15 @@ static void sweep_conn(struct conn *c)
         return;
     case CONN_DUE_LINGER:
         conn_doom(c, "answered");
+        return;
+    case CONN_DUE_ANSWER:
+        serve_wake(&S, c, true);
+        conn_flush(c);
+        conn_ready(&S.conns, c); /* its next request may be here */
+        return;
+    case CONN_DUE_PONG:
+        S.stat.timeout_pong++;
+        conn_doom(c, "no pong");
         return;
     }
 }
@@ -689,6 +714,8 @@ static void event(const struct epoll_event *ev)
     case CONN_HEAD:
     case CONN_BODY:
     case CONN_STREAM:
+    case CONN_WAIT:
+    case CONN_SOCKET:
     case CONN_LINGER:
         /* errors count as all three: the call that follows says which */
         if (ev->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -697,7 +724,7 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        if (turn_spent())
+        if (phase_spent())
             conn_ready(&S.conns, c);
         else
             conn_turn(c);
@@ -711,7 +738,8 @@ static void event(const struct epoll_event *ev)
 /* Gives those their turn who were ready when the phase began. */
 static void ready_list(void)
 {
-    for (uint32_t n = S.conns.ready_count; n > 0 && !turn_spent(); n--) {
+    phase_begin();
+    for (uint32_t n = S.conns.ready_count; n > 0 && !phase_spent(); n--) {
         struct conn *c = conn_next_ready(&S.conns);
         if (c != NULL)
             conn_turn(c);
@@ -737,7 +765,7 @@ static void loop_turn(void)
     assert(n >= 0 || errno == EINTR);
     clock_read();
     S.stat.turns++;
-    L.moved = S.stat.sent_bytes + S.stat.received_bytes;
+    phase_begin();
     for (int i = 0; i < n; i++)
         event(&ev[i]);
     ready_list();
@@ -803,6 +831,12 @@ static void limit_descriptors(void)
         S.opt.max_connections = room;
 }
 
+static void share_make(struct share *s, unsigned records, size_t bytes)
+{
+    size_t scratch = share_scratch(S.opt.max_message, bytes, records);
+    share_init(s, records, map(share_memory(records)), map(scratch), scratch);
+}
+
 /* Maps all tables, as large as the limits let them grow; they are touched as they do. */
 static void tables_make(void)
 {
@@ -827,6 +861,10 @@ static void tables_make(void)
         fail(EX_OSERR, "cannot map a ring of ", serve_num(&S, S.opt.ring),
              " bytes: ", strerror(-err), NULL);
     ring_scratch(&S.ring, map(entries * sizeof(uint64_t)));
+    share_make(&L.own, SHARE_RECORDS, SHARE_BYTES);
+    for (unsigned i = 0; i < sizeof L.same / sizeof L.same[0]; i++)
+        share_make(&L.same[i], SHARE_RECORDS, SHARE_BYTES);
+    share_make(&S.poll, POLL_RECORDS, S.opt.max_answer);
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
     S.say = say;
@@ -960,6 +998,10 @@ static void server_stop(void)
         if (S.conns.conn[fd].state == CONN_LISTEN &&
             getsockname((int)fd, (struct sockaddr *)&a, &len) == 0 && addr_path(&a) != NULL)
             unlink(addr_path(&a));
+        if (S.conns.conn[fd].state == CONN_SOCKET) {
+            serve_socket_away(&S, &S.conns.conn[fd]);
+            conn_flush(&S.conns.conn[fd]);
+        }
         if (S.conns.conn[fd].state != CONN_FREE)
             close((int)fd);
     }

@@ -27,11 +27,14 @@ static const unsigned legal[] = {
     [CONN_FREE] = FROM(CONN_DOOMED),
     [CONN_LISTEN] = FROM(CONN_FREE),
     [CONN_SIGNAL] = FROM(CONN_FREE),
-    [CONN_HEAD] = FROM(CONN_FREE) | FROM(CONN_BODY),
+    [CONN_HEAD] = FROM(CONN_FREE) | FROM(CONN_BODY) | FROM(CONN_WAIT),
     [CONN_BODY] = FROM(CONN_HEAD),
     [CONN_STREAM] = FROM(CONN_HEAD),
-    [CONN_LINGER] = FROM(CONN_HEAD) | FROM(CONN_BODY),
-    [CONN_DOOMED] = FROM(CONN_HEAD) | FROM(CONN_BODY) | FROM(CONN_STREAM) | FROM(CONN_LINGER),
+    [CONN_WAIT] = FROM(CONN_HEAD),
+    [CONN_SOCKET] = FROM(CONN_HEAD),
+    [CONN_LINGER] = FROM(CONN_HEAD) | FROM(CONN_BODY) | FROM(CONN_WAIT) | FROM(CONN_SOCKET),
+    [CONN_DOOMED] = FROM(CONN_HEAD) | FROM(CONN_BODY) | FROM(CONN_STREAM) | FROM(CONN_WAIT) |
+                    FROM(CONN_SOCKET) | FROM(CONN_LINGER),
 };
 
 void conn_go(struct conn *c, enum conn_state to)
@@ -185,7 +188,7 @@ void conn_out_took(struct conns *t, struct conn *c, size_t n)
 
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen)
 {
-    assert(c->state == CONN_HEAD && c->in == 0);
+    assert((c->state == CONN_HEAD || c->state == CONN_WAIT) && c->in == 0);
     assert(bytes.n > 0 && bytes.n <= UINT32_MAX && seen <= bytes.n);
     uint32_t block = pool_alloc(&t->buffers, sizeof(struct input) + bytes.n);
     if (block == 0)
@@ -216,13 +219,17 @@ size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
 enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_times *times)
 {
     uint32_t quiet = (uint32_t)now - c->tick;
-    bool stuck = c->out != 0 || (c->state == CONN_STREAM && !(c->flags & CONN_WRITABLE));
+    bool stuck = c->out != 0 || (conn_streams(c) && !(c->flags & CONN_WRITABLE));
     if (c->state < CONN_HEAD || c->state == CONN_DOOMED)
         return CONN_DUE_NOTHING;
     if (stuck)
         return quiet > times->write ? CONN_DUE_WRITE : CONN_DUE_NOTHING;
-    if (c->state == CONN_STREAM)
+    if (c->state == CONN_SOCKET && c->flags & CONN_PINGED)
+        return (uint32_t)now - c->due > times->write ? CONN_DUE_PONG : CONN_DUE_NOTHING;
+    if (conn_streams(c))
         return quiet >= times->heartbeat ? CONN_DUE_HEARTBEAT : CONN_DUE_NOTHING;
+    if (c->state == CONN_WAIT)
+        return (int32_t)((uint32_t)now - c->due) >= 0 ? CONN_DUE_ANSWER : CONN_DUE_NOTHING;
     if (c->state == CONN_LINGER)
         return quiet > times->linger ? CONN_DUE_LINGER : CONN_DUE_NOTHING;
     if (c->state == CONN_BODY || c->in != 0 || !(c->flags & CONN_USED))

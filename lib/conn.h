@@ -4,10 +4,12 @@
  *             .------------ answered, keep-alive -----------.
  *             v                                             |
  *   FREE --> HEAD ---> BODY (what is published arrives) ----+
- *             |  `---> STREAM (Server-Sent Events)          |
+ *             |  `---> WAIT (long polling) -----------------+
+ *             |  `---> STREAM (Server-Sent Events, lines)   |
+ *             |  `---> SOCKET (WebSocket) ------.           |
  *             `--- refused, or "close" ---> LINGER <--------'
  *
- *   HEAD, BODY, STREAM, LINGER ---> DOOMED ---> FREE
+ *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
  *
  * A subscriber is a place in the ring (`at`, and `sent` bytes of the record there) and nothing
  * else: replay, live and slow are the same. A connection owns a buffer only while a request is
@@ -38,8 +40,21 @@ enum conn_state {
     CONN_HEAD = 3,   /* between requests, or inside a request's head */
     CONN_BODY = 4,   /* inside the body of a publishing request */
     CONN_STREAM = 5, /* subscribed */
-    CONN_LINGER = 6, /* answered for the last time: reads on until the peer closes, or a moment */
-    CONN_DOOMED = 7, /* to be closed at the end of the turn */
+    CONN_WAIT = 6,   /* subscribed until the next message, or until `due` */
+    CONN_SOCKET = 7, /* subscribed, and speaks WebSocket */
+    CONN_LINGER = 8, /* answered for the last time: reads on until the peer closes, or a moment */
+    CONN_DOOMED = 9, /* to be closed at the end of the turn */
+};
+
+/* In what form a subscriber gets messages. */
+enum conn_way {
+    WAY_EVENTS = 0,     /* STREAM: Server-Sent Events */
+    WAY_LINES = 1,      /* STREAM: a JSON object a line */
+    WAY_FRAMES = 2,     /* SOCKET: the data, a frame each */
+    WAY_OBJECTS = 3,    /* SOCKET: a JSON object a frame */
+    WAY_POLL_JSON = 4,  /* a poll, also in WAIT: one JSON object, */
+    WAY_POLL_LINES = 5, /* a JSON object a line, */
+    WAY_POLL_TEXT = 6,  /* the bare data, a line each */
 };
 
 enum conn_flag {
@@ -52,23 +67,30 @@ enum conn_flag {
     CONN_EOF = 64,      /* the peer sends no more */
     CONN_CLOSE = 128,   /* close when what is pending has been written */
     CONN_STARVED = 256, /* the kernel had no memory: no edge will come, the sweep tries again */
+    CONN_CURSOR = 512,  /* SOCKET: came with a cursor; WAIT: with If-None-Match */
+    CONN_PINGED = 1024, /* SOCKET: a pong is due */
+    CONN_KEEP = 2048,   /* WAIT: the connection goes on after the answer, */
+    CONN_OLD = 4096,    /* WAIT: which is to an HTTP/1.0 request */
 };
 
 /* All there is of a connection. */
 struct conn {
     struct topic_link link; /* its place among the subscribers of what it is subscribed to */
     uint32_t gen;           /* how many had this slot before */
-    uint64_t at;            /* STREAM: offset of the record to send next, or where it will be */
-    uint64_t n;             /* STREAM: the last id it was sent; LINGER: bytes dropped; DOOMED: its
-                             * topic */
-    uint32_t sent;          /* STREAM: bytes of the record at `at` that are out */
-    uint32_t in;            /* buffer of a request: HEAD: its bytes so far; BODY: the caller's */
+    uint64_t at;            /* subscribed: offset of the record to send next, or where it will be */
+    uint64_t n;             /* subscribed: the last id it was sent; LINGER: bytes dropped; DOOMED:
+                             * its topic */
+    uint32_t sent;          /* subscribed: bytes of the record at `at` that are out */
+    uint32_t in;            /* buffer of a request: HEAD: its bytes so far; BODY, SOCKET: the
+                             * caller's */
     uint32_t out;           /* buffer of answers that did not fit the socket */
     uint32_t next;          /* on its list */
     uint32_t tick;          /* ms: of the last progress */
     uint16_t flags;         /* enum conn_flag */
     uint8_t state;          /* enum conn_state */
-    uint8_t unused;
+    uint8_t way;            /* subscribed: enum conn_way */
+    uint32_t due;           /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
+    uint16_t cors;          /* WAIT: what cors_find() said of its origin */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
@@ -83,6 +105,12 @@ struct conns {
     struct pool buffers;
     void (*give_back)(void *p, size_t n); /* told of the pages of large buffers that are freed */
 };
+
+/* Does it get what is published as long as it is connected? */
+static inline bool conn_streams(const struct conn *c)
+{
+    return c->state == CONN_STREAM || c->state == CONN_SOCKET;
+}
 
 static inline int conn_fd(const struct conns *t, const struct conn *c)
 {
@@ -124,8 +152,9 @@ bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
 struct span conn_out(const struct conns *t, const struct conn *c);
 void conn_out_took(struct conns *t, struct conn *c, size_t n);
 
-/* Keeps the bytes (> 0) of a request head that is incomplete, `seen` of which have been looked at.
- * False: there is no room. The connection is in HEAD and must have nothing kept. */
+/* Keeps the bytes (> 0) of a request head that is incomplete, or of requests that have to wait, `seen`
+ * of which have been looked at. False: there is no room. The connection is in HEAD or WAIT and must
+ * have nothing kept. */
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
 
 /* Moves what was kept to `buf`, which has room; gives its length, 0 for nothing, and *seen. */
@@ -143,6 +172,8 @@ enum conn_due {
     CONN_DUE_IDLE = 3,      /* no next request */
     CONN_DUE_WRITE = 4,     /* the peer does not take what there is for it */
     CONN_DUE_LINGER = 5,    /* answered, and the peer does not close */
+    CONN_DUE_ANSWER = 6,    /* waits, and has waited long enough */
+    CONN_DUE_PONG = 7,      /* was pinged, and says nothing */
 };
 
 /* What time has brought for this connection. */

@@ -51,7 +51,8 @@ void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t fo
         text_str(t, "\r\n");
         if (!all)
             text_str(t, "Access-Control-Allow-Credentials: true\r\n");
-        text_str(t, "Access-Control-Expose-Headers: ETag, Last-Event-ID, Preference-Applied\r\n");
+        text_str(t,
+                 "Access-Control-Expose-Headers: ETag, Gap, Last-Event-ID, Preference-Applied\r\n");
     }
     if (!fixed)
         text_str(t, "Vary: Origin\r\n");

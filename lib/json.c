@@ -65,6 +65,11 @@ static size_t escape(struct text *t, struct span s)
     return 1;
 }
 
+bool json_plain(struct span s)
+{
+    return plain_end(s, 0, LINE_SEPARATOR_LEAD) == s.n;
+}
+
 void json_string(struct text *t, struct span s)
 {
     struct text copy = {t->p, t->n, t->cap, false};

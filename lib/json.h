@@ -19,6 +19,9 @@
  * the backslash are escaped, and so are U+2028 and U+2029. Anything else is left as it is. */
 void json_string(struct text *t, struct span s);
 
+/* Does `s` stand in a JSON string as it is, with nothing to escape? (It may say no to some that do.) */
+bool json_plain(struct span s);
+
 /* What a member of an object, or a value, is. */
 enum json_kind {
     JSON_NULL = 0,

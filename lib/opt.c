@@ -65,6 +65,10 @@ enum kind {
       "largest request head")                                                                      \
     X(SIZE, max_buffers, "    ", "max-buffers", " SIZE      ", "256M", MIB, 1024 * GIB,            \
       "for requests and answers in transit")                                                       \
+    X(SIZE, max_answer, "    ", "max-answer", " SIZE       ", "256K", 1024, 64 * MIB,              \
+      "messages in an answer to a poll, about")                                                    \
+    X(TIME, max_wait_ms, "    ", "max-wait", " TIME         ", "60s", 1000, 24 * HOUR,             \
+      "longest that a poll may wait")                                                              \
     X(TIME, heartbeat_ms, "    ", "heartbeat", " TIME        ", "15s", 10, 24 * HOUR,              \
       "how often quiet streams get a sign of life")                                                \
     X(TIME, retry_ms, "    ", "retry", " TIME            ", "2s", 10, 24 * HOUR,                   \
@@ -128,7 +132,7 @@ static const struct row rows[] = {
 
 static const char help_text[] =
     "Usage: sse [OPTION]...\n"
-    "Pushes messages to clients as Server-Sent Events, from a ring in memory.\n"
+    "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
     "\n"
 #define X(kind, field, letter, name, value, def, least, most, text) \
     "  " letter "--" name value text " [" def "]\n"

@@ -39,6 +39,8 @@ struct opt {
     uint32_t max_subscriptions;  /* names and wildcards in one URL */
     uint32_t max_line, max_head; /* bytes */
     uint64_t max_buffers;        /* bytes for requests and answers in transit */
+    uint64_t max_answer;         /* bytes of messages in the answer to a poll, about */
+    uint32_t max_wait_ms;        /* the longest that a poll may wait */
     uint32_t heartbeat_ms, retry_ms;
     uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
     bool anonymous_publish;

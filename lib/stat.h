@@ -36,6 +36,7 @@
     X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")               \
     X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                        \
     X(timeout_write, "timeout_write", "Connections ended by --write-timeout.")                     \
+    X(timeout_pong, "timeout_pong", "WebSockets closed that did not answer a ping.")               \
     X(log_dropped, "log_lines_dropped", "Lines of the log that nobody was ready to take.")         \
     X(turns, "turns", "Turns of the loop.")
 

@@ -28,11 +28,11 @@ void stream_checkpoint(struct text *t, struct cursor id)
     text_str(t, "\n\n");
 }
 
-void stream_gap(struct text *t, const char *reason, struct span after, struct cursor resume,
-                bool any)
+void stream_gap_object(struct text *t, const char *reason, struct span after, struct cursor resume,
+                       bool any)
 {
     assert(!any || resume.n < UINT64_MAX);
-    text_str(t, "event: gap\ndata: {\"reason\":");
+    text_str(t, "{\"reason\":");
     json_string(t, span_of(reason));
     text_str(t, ",\"after\":");
     if (after.n <= AFTER_MAX && utf8_valid(after) == after.n)
@@ -43,10 +43,17 @@ void stream_gap(struct text *t, const char *reason, struct span after, struct cu
     if (any) {
         text_str(t, "\"");
         cursor_write(t, (struct cursor){resume.ms, resume.n + 1});
-        text_str(t, "\"");
+        text_str(t, "\"}");
     } else {
-        text_str(t, "null");
+        text_str(t, "null}");
     }
-    text_str(t, "}\n");
+}
+
+void stream_gap(struct text *t, const char *reason, struct span after, struct cursor resume,
+                bool any)
+{
+    text_str(t, "event: gap\ndata: ");
+    stream_gap_object(t, reason, after, resume, any);
+    text_str(t, "\n");
     stream_checkpoint(t, resume); /* the id comes last, as in messages */
 }

@@ -13,9 +13,13 @@ void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
 /* Appends a block that just sets the last event id: a checkpoint. */
 void stream_checkpoint(struct text *t, struct cursor id);
 
-/* Appends the event that tells of a gap. `reason`: "expired", "unknown" or "lagged"; `after`: the
- * cursor the client had, as it came; null if it is over 128 bytes or not UTF-8. `resume` is the
- * cursor to go on from: the oldest message there is is the next one, if `any` is. */
+/* Appends what a gap is: {"reason":"expired|unknown|lagged","after":"..","oldest":".."}. `after` is the
+ * cursor the client had, as it came; null if it is over 128 bytes or not UTF-8. `resume` is the cursor
+ * to go on from: the oldest message there is for the client is the next one, if `any` is. */
+void stream_gap_object(struct text *t, const char *reason, struct span after, struct cursor resume,
+                       bool any);
+
+/* Appends the event that tells of a gap, with `resume` as its id. */
 void stream_gap(struct text *t, const char *reason, struct span after, struct cursor resume,
                 bool any);
 

@@ -88,18 +88,17 @@ void serve_answered_last(struct server *s, struct conn *c)
     conn_go(c, CONN_LINGER);
 }
 
-/* Appends an answer to `out`, as serve_answer() takes it. */
+/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. */
 static void answer_write(struct server *s, int status, struct span fields, const char *type,
-                         struct span body)
+                         struct span body, size_t more)
 {
     struct text *t = &s->out;
     serve_answer_head(s, status);
     text_add(t, fields);
     if (type != NULL) {
         http_add(t, "Content-Type", span_of(type));
-        http_add(t, "Cache-Control", SPAN("no-store"));
         text_str(t, "Content-Length: ");
-        text_u64(t, body.n);
+        text_u64(t, body.n + more);
         text_str(t, "\r\n");
     }
     if (!s->ask.keep_alive)
@@ -112,10 +111,9 @@ static void answer_write(struct server *s, int status, struct span fields, const
     assert(!t->full);
 }
 
-void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
-                  const char *type, struct span body)
+/* What an answer makes of the connection. */
+static void answered(struct server *s, struct conn *c)
 {
-    answer_write(s, status, fields, type, body);
     if (!s->ask.keep_alive) {
         serve_answered_last(s, c);
     } else if (c->state == CONN_BODY) {
@@ -124,13 +122,33 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
     }
 }
 
+void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
+                  const char *type, struct span body)
+{
+    char bytes[8 << 10];
+    struct text t = text_in(bytes, sizeof bytes);
+    text_add(&t, fields);
+    if (type != NULL)
+        http_add(&t, "Cache-Control", SPAN("no-store"));
+    answer_write(s, status, text_span(&t), type, body, 0);
+    answered(s, c);
+}
+
+void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
+                       struct span front, size_t more)
+{
+    answer_write(s, 200, fields, type, front, more);
+    answered(s, c);
+}
+
 void serve_refuse_stranger(struct server *s, const char *detail)
 {
     char bytes[512];
     struct text body = text_in(bytes, sizeof bytes);
     s->ask.keep_alive = false;
     problem_write(&body, 503, http_reason(503), span_of(detail));
-    answer_write(s, 503, SPAN("Retry-After: 5\r\n"), "application/problem+json", text_span(&body));
+    answer_write(s, 503, SPAN("Retry-After: 5\r\nCache-Control: no-store\r\n"),
+                 "application/problem+json", text_span(&body), 0);
 }
 
 void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...)
@@ -150,18 +168,31 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     serve_answer(s, c, status, span_of(fields), "application/problem+json", text_span(&body));
 }
 
-bool serve_declared(struct server *s, struct conn *c, struct span names)
+/* The first of the names that is not among those of --topic; a null pointer: all are. */
+static struct span undeclared(const struct server *s, struct span names)
 {
     while (s->opt.topic.n > 0 && names.n > 0) {
         struct span part = span_cut(&names, ',');
         bool found = false;
         for (uint32_t i = 0; i < s->opt.topic.n && !found; i++)
             found = topic_overlap(s->opt.topic.item[i], part);
-        if (found)
-            continue;
-        serve_refuse(s, c, 404, NULL, "there is no topic ", serve_quote(s, part),
-                     ": this server has only those that --topic names", NULL);
-        return false;
+        if (!found)
+            return part;
     }
-    return true;
+    return (struct span){NULL, 0};
+}
+
+bool serve_names_declared(const struct server *s, struct span names)
+{
+    return undeclared(s, names).p == NULL;
+}
+
+bool serve_declared(struct server *s, struct conn *c, struct span names)
+{
+    struct span part = undeclared(s, names);
+    if (part.p == NULL)
+        return true;
+    serve_refuse(s, c, 404, NULL, "there is no topic ", serve_quote(s, part),
+                 ": this server has only those that --topic names", NULL);
+    return false;
 }

@@ -2,9 +2,7 @@
  * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
  */
 #include "lib/cors.h"
-#include "lib/event.h"
-#include "lib/serve/serve.h"
-#include "lib/utf8.h"
+#include "lib/serve/put.h"
 
 #include <assert.h>
 
@@ -18,24 +16,6 @@ struct body {
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
 
-/* May this client publish to this topic? Else it has been refused. */
-static bool may_publish(struct server *s, struct conn *c, struct span topic)
-{
-    struct span origin = http_field(&s->req, HTTP_ORIGIN);
-    const char *wrong = topic_name_wrong(topic);
-    if (!(c->flags & CONN_LOCAL) && !s->opt.anonymous_publish)
-        serve_refuse(s, c, 403, NULL, "publishing is for clients on this host; ",
-                     "--anonymous publish opens it to all", NULL);
-    else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
-        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
-                     " may not publish here; --cors ", serve_quote(s, origin), " lets them", NULL);
-    else if (wrong != NULL)
-        serve_refuse(s, c, 400, NULL, "topic ", serve_quote(s, topic), " ", wrong, NULL);
-    else
-        return serve_declared(s, c, topic);
-    return false;
-}
-
 /* Where in a batch it is that something went wrong, and what of it is published; nothing of a single
  * message, for which `in` may be NULL. */
 static const char *where(struct server *s, const struct intake *in)
@@ -48,27 +28,34 @@ static const char *where(struct server *s, const struct intake *in)
     return serve_quote(s, text_span(&t));
 }
 
-/* Is the event name right? Else the request has been refused. */
-static bool event_right(struct server *s, struct conn *c, const struct intake *in,
-                        struct span event)
+/* Refuses the message or the event name that *p holds. */
+static void refuse_put(struct server *s, struct conn *c, const struct intake *in, struct put *p)
 {
-    const char *wrong = event.n > RING_NAME_MAX       ? "is longer than 255 bytes"
-                        : utf8_valid(event) < event.n ? "is not UTF-8"
-                        : !event_name_fits(event)     ? "holds a CR, LF or NUL"
-                        : event_name_reserved(event)  ? "is one of the server's own"
-                                                      : NULL;
-    if (wrong != NULL)
-        serve_refuse(s, c, 400, NULL, where(s, in), "event name ", serve_quote(s, event), " ",
-                     wrong, NULL);
-    return wrong == NULL;
+    serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : NULL, where(s, in),
+                 put_detail(p), NULL);
+}
+
+/* May this client publish to this topic? Else it has been refused. */
+static bool may_publish(struct server *s, struct conn *c, struct span topic)
+{
+    struct span origin = http_field(&s->req, HTTP_ORIGIN);
+    struct put p;
+    if (!put_allowed(s, (c->flags & CONN_LOCAL) != 0, topic, &p))
+        refuse_put(s, c, NULL, &p);
+    else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
+        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
+                     " may not publish here; --cors ", serve_quote(s, origin), " lets them", NULL);
+    else
+        return true;
+    return false;
 }
 
 /* Refuses a message that is too large. */
 static void refuse_large(struct server *s, struct conn *c, const struct intake *in)
 {
-    s->stat.limit_message++;
-    serve_refuse(s, c, 413, NULL, where(s, in), "a message has at most ",
-                 serve_num(s, s->opt.max_message), " bytes here (--max-message)", NULL);
+    struct put p;
+    put_too_large(s, &p);
+    refuse_put(s, c, in, &p);
 }
 
 /* Refuses for want of room in the buffers. */
@@ -80,44 +67,18 @@ static void refuse_full(struct server *s, struct conn *c, const struct intake *i
                  " bytes of requests and answers are in transit (--max-buffers)", NULL);
 }
 
-/* Puts one message, of `in` or the only one, into the ring and marks its topic; *reach is set to its
- * subscribers. Gives its n; 0: it has been refused. */
+/* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers. Gives
+ * its n; 0: it has been refused. */
 static uint64_t put(struct server *s, struct conn *c, const struct intake *in, struct span topic,
                     const struct batch_message *m, uint32_t *reach)
 {
-    bool made = false;
-    size_t right = m->binary ? m->data.n : utf8_valid(m->data);
-    if (!event_right(s, c, in, m->event))
-        return 0;
-    if (m->data.n > s->opt.max_message) {
-        refuse_large(s, c, in);
+    struct put p;
+    if (!serve_put(s, topic, m, &p)) {
+        refuse_put(s, c, in, &p);
         return 0;
     }
-    if (right < m->data.n) {
-        serve_refuse(s, c, 415, NULL, where(s, in), "byte ", serve_num(s, right),
-                     " of the data is not UTF-8; ",
-                     "binary data is sent as application/octet-stream", NULL);
-        return 0;
-    }
-    uint32_t id = topic_open(&s->topics, topic, &made);
-    if (id == 0) {
-        s->stat.limit_topics++;
-        serve_refuse(s, c, 503, "Retry-After: 10\r\n", where(s, in),
-                     "there are as many topics as may be, ", serve_num(s, s->opt.max_topics),
-                     " (--max-topics)", NULL);
-        return 0;
-    }
-    if (made)
-        serve_topic_made(s, id);
-    uint64_t count = ring_count(&s->ring);
-    ring_put(&s->ring, id, &(struct ring_message){topic, m->event, m->data, m->binary}, s->wall);
-    s->stat.evicted += count + 1 - ring_count(&s->ring);
-    s->stat.published++;
-    s->stat.published_bytes += m->data.n;
-    topic_at(&s->topics, id)->kept = 1;
-    topic_mark(&s->topics, id);
-    *reach = topic_reach(&s->topics, id);
-    return ring_newest(&s->ring).n;
+    *reach = p.reach;
+    return p.n;
 }
 
 /* Answers 201: the id of the last message (0: there was none), their number (of a batch), and the
@@ -204,8 +165,11 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
                      NULL);
         return 0;
     }
-    if (!event_right(s, c, NULL, m.event))
+    struct put p;
+    if (!put_event_right(s, m.event, &p)) {
+        refuse_put(s, c, NULL, &p);
         return 0;
+    }
     if (batch == 0 && s->req.length > s->opt.max_message) {
         refuse_large(s, c, NULL);
         return 0;
@@ -275,7 +239,12 @@ static struct intake *body_resume(struct server *s, struct conn *c)
     struct text path = text_in(s->path, sizeof s->path);
     text_str(&path, "/");
     text_add(&path, intake_topic(in));
-    s->ask = (struct context){b->method, b->keep_alive, true, b->minor, b->cors, text_span(&path)};
+    s->ask = (struct context){.method = b->method,
+                              .keep_alive = b->keep_alive,
+                              .body = true,
+                              .minor = b->minor,
+                              .cors = b->cors,
+                              .path = text_span(&path)};
     return in;
 }
 

@@ -69,12 +69,26 @@ static void context_set(struct server *s)
                               .path = s->req.path};
 }
 
-/* Does the request in s->req want a stream of events? */
+/* Does the request in s->req want a stream of events: does it name that type, and like none of a
+ * poll's better? */
 static bool wants_stream(const struct server *s)
 {
     bool exact = false;
-    return (s->req.method == HTTP_GET || s->req.method == HTTP_HEAD) &&
-           http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact) > 0 && exact;
+    unsigned q = http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact);
+    return (s->req.method == HTTP_GET || s->req.method == HTTP_HEAD) && exact && q > 0 &&
+           q >= serve_poll_quality(s);
+}
+
+/* Does it want to speak WebSocket (RFC 6455 section 4.2.1)? */
+static bool wants_socket(const struct server *s)
+{
+    struct span item;
+    size_t pos = 0;
+    while (s->req.upgrade && s->req.method == HTTP_GET &&
+           http_list(&s->req, HTTP_UPGRADE, &pos, &item))
+        if (span_same(item, SPAN("websocket")))
+            return true;
+    return false;
 }
 
 /* Turns a client away that is over --max-connections. */
@@ -110,11 +124,12 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->req.method),
                      " is not for topics", NULL);
-    else if (!wants_stream(s))
-        serve_refuse(s, c, 406, NULL, "a topic is read as a stream: Accept: text/event-stream",
-                     NULL);
+    else if (wants_socket(s))
+        serve_socket(s, c, span_from(path, 1));
+    else if (wants_stream(s))
+        serve_subscribe(s, c, span_from(path, 1), WAY_EVENTS);
     else
-        serve_subscribe(s, c, span_from(path, 1));
+        serve_poll(s, c, span_from(path, 1));
     return 0;
 }
 
@@ -181,7 +196,9 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
 
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen)
 {
-    return c->state == CONN_HEAD ? head_input(s, c, buf, len, seen) : serve_body(s, c, buf, len);
+    return c->state == CONN_HEAD   ? head_input(s, c, buf, len, seen)
+           : c->state == CONN_BODY ? serve_body(s, c, buf, len)
+                                   : serve_frames(s, c, buf, len);
 }
 
 void serve_timeout(struct server *s, struct conn *c)

@@ -25,6 +25,7 @@
 #include "lib/conn.h"
 #include "lib/intake.h"
 #include "lib/opt.h"
+#include "lib/serve/render.h"
 #include "lib/stat.h"
 #include "ring.h"
 
@@ -38,6 +39,8 @@ struct context {
     bool body;        /* it has a body that has not been read */
     uint8_t minor;    /* of its HTTP version */
     uint16_t cors;    /* what cors_find() says of its origin */
+    bool waits;       /* it is a poll that asks to wait, ... */
+    uint64_t wait;    /* ... so many seconds, as far as that is allowed */
     struct span path; /* for the log */
 };
 
@@ -56,7 +59,10 @@ struct server {
 
     struct context ask;
     struct http_request req;
-    struct text out;           /* the answers of the connection at hand */
+    struct text out;    /* the answers of the connection at hand, ... */
+    struct iovec *tail; /* ... and what follows them: pieces of s->poll, or none */
+    unsigned tail_pieces;
+    struct share poll;         /* the messages of the poll at hand */
     char path[SERVE_HEAD_MAX]; /* of the request at hand, decoded */
     char scratch[SERVE_ROOM];  /* for a parameter, or a body, of the request at hand */
     char quoted[8][128];       /* what serve_quote() gave last */
@@ -68,8 +74,8 @@ struct server {
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
 
-/* Takes what has come for a connection in HEAD or BODY: a request head with what of its body is
- * handled at once, or a part of a body; `seen` as http_parse() has it. buf is written to. Gives the
+/* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its body
+ * is handled at once, a part of a body, or frames; `seen` as http_parse() has it. buf is written to. Gives the
  * bytes taken, 0 if a head is not complete. */
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
@@ -83,6 +89,15 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 /* Looks whether the ring has overtaken a subscriber, and puts the gap event into `out` if it has lost
  * messages. False: it happened inside a record, and nothing can be mended. */
 bool serve_stream_check(struct server *s, struct conn *c);
+
+/* Brings up to date a client that waits: answers it, and ends its waiting, if there is something for
+ * it, or if it has waited long enough (`timeout`). */
+void serve_wake(struct server *s, struct conn *c, bool timeout);
+
+/* Appends a sign of life for a subscriber that is up to date and has had nothing for a while: a
+ * comment, an empty line, a ping; or its id, if the ring has gone half around since it had one, so
+ * that it never falls out of a busy ring. */
+void serve_heartbeat(struct server *s, struct conn *c);
 
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
@@ -120,8 +135,42 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
  * Else the request has been refused. */
 bool serve_declared(struct server *s, struct conn *c, struct span names);
 
-/* GET or HEAD of a topic with Accept: text/event-stream; `names` is the path, decoded. */
-void serve_subscribe(struct server *s, struct conn *c, struct span names);
+/* The same without a request: false, and nothing is said. */
+bool serve_names_declared(const struct server *s, struct span names);
+
+/* How many names and wildcards a path has. */
+size_t serve_name_count(struct span names);
+
+/* The same for one whose body is longer: the front of it is appended, and `more` bytes will follow
+ * behind `out`. */
+void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
+                       struct span front, size_t more);
+
+/* GET or HEAD of a topic as a stream, in form WAY_EVENTS or WAY_LINES; `names` is the path, decoded. */
+void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);
+
+/* The quality, 0 to 1000, that Accept gives the form of a poll's answer it likes best. */
+unsigned serve_poll_quality(const struct server *s);
+
+/* GET or HEAD of a topic as a poll. */
+void serve_poll(struct server *s, struct conn *c, struct span names);
+
+/* GET of a topic with Upgrade: websocket. */
+void serve_socket(struct server *s, struct conn *c, struct span names);
+
+/* Takes what has come for a WebSocket, up to the end of a piece of a message or a control frame; gives
+ * the bytes taken. */
+size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len);
+
+/* Tells a WebSocket of a gap: in json, or by a close. */
+struct gap;
+void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap);
+
+/* Closes a WebSocket, as the server stops. */
+void serve_socket_away(struct server *s, struct conn *c);
+
+/* Appends a ping, behind a checkpoint if the last id it had is `old`. */
+void serve_socket_ping(struct server *s, struct conn *c, bool old);
 
 /* Appends an answer that turns an SSE client away so that it comes back: EventSource gives up for
  * good on a 503. It is the connection's last. */

@@ -1,131 +1,25 @@
 /*
- * subscribe.c - Server-Sent Events: where a subscriber begins, and what it is told.
+ * subscribe.c - streams over HTTP: Server-Sent Events, and a JSON object a line; and what all who
+ * are subscribed are told when they are overtaken, or have had nothing for a while.
  */
-#include "lib/serve/serve.h"
+#include "lib/serve/start.h"
 #include "lib/stream.h"
 
-/* ---- where a subscriber begins --------------------------------------------------------------- */
+/* ---- beginning ------------------------------------------------------------------------------- */
 
-/* Where a subscriber begins. */
-struct start {
-    uint64_t at;       /* offset of the first record it gets, or where it will be */
-    struct cursor id;  /* what it is told to be at */
-    bool unreadable;   /* it came with a cursor that is none, and keeps it until the gap is told */
-    const char *gap;   /* the reason of one, NULL: none */
-    struct span after; /* the cursor it came with, as text */
-};
-
-/* Starts behind the message `c`, or with a gap where that can't be. */
-static void start_after(struct server *s, struct start *st, uint32_t id, struct cursor c)
-{
-    struct cursor newest = ring_newest(&s->ring);
-    st->id = c;
-    if (c.ms != newest.ms || c.n > newest.n)
-        st->gap = "unknown";
-    else if (ring_lost(&s->ring, &s->topics, id, c.n))
-        st->gap = "expired";
-    st->at = st->gap != NULL ? ring_tail(&s->ring) : ring_find(&s->ring, c.n);
-}
-
-/* The value of a query parameter, decoded into s->scratch; a null pointer where there is none; a byte
- * that nothing reads, and that is not UTF-8, for one that is wrong or too long. */
-static struct span query_value(struct server *s, struct span name)
-{
-    ptrdiff_t n = http_query(s->req.query, name, s->scratch, sizeof s->scratch);
-    if (n == -3)
-        return (struct span){NULL, 0};
-    return n < 0 ? SPAN("\xFF") : (struct span){s->scratch, (size_t)n};
-}
-
-/* The cursor that the request brings, as text, from the first place that has one; *tag says that it
- * is an entity tag. */
-static struct span cursor_text(struct server *s, bool *tag)
-{
-    static const struct span spellings[] = {SPAN_INIT("last-event-id"), SPAN_INIT("last_event_id"),
-                                            SPAN_INIT("lastEventId")};
-    struct span text = http_field(&s->req, HTTP_LAST_EVENT_ID);
-    size_t pos = 0;
-    *tag = false;
-    for (size_t i = 0; text.n == 0 && i < sizeof spellings / sizeof spellings[0]; i++)
-        text = query_value(s, spellings[i]);
-    if (text.n == 0 && http_list(&s->req, HTTP_IF_NONE_MATCH, &pos, &text))
-        *tag = true;
-    return text;
-}
-
-/* Finds the start that ?since= asks for. False: it is wrong. */
-static bool start_since(struct server *s, struct start *st, uint32_t id, struct span text)
-{
-    struct since since = since_read(text, s->wall);
-    switch (since.kind) {
-    case SINCE_BAD:
-        return false;
-    case SINCE_NOW:
-        return true;
-    case SINCE_ID:
-        st->after = text;
-        start_after(s, st, id, since.id);
-        return true;
-    case SINCE_EARLIEST:
-        st->at = ring_tail(&s->ring);
-        break;
-    case SINCE_TIME:
-        st->at = ring_find_time(&s->ring, since.value);
-        break;
-    case SINCE_LAST:
-        st->at = ring_last(&s->ring, &s->topics, id, since.value);
-        break;
-    }
-    st->id = ring_before(&s->ring, st->at);
-    return true;
-}
-
-/* Finds out where the request wants to begin. False: it has been refused. */
-static bool start_find(struct server *s, struct conn *c, uint32_t id, struct start *st)
-{
-    struct cursor cursor;
-    bool tag;
-    *st = (struct start){.at = ring_head(&s->ring), .id = ring_newest(&s->ring)};
-    struct span text = cursor_text(s, &tag);
-    if (text.n > 0) {
-        st->after = text;
-        if (tag ? cursor_read_tag(text, &cursor) : cursor_read(text, &cursor)) {
-            start_after(s, st, id, cursor);
-        } else {
-            st->at = ring_tail(&s->ring);
-            st->gap = "unknown";
-            st->unreadable = true;
-        }
-    } else if ((text = query_value(s, SPAN("since"))).n > 0 && !start_since(s, st, id, text)) {
-        serve_refuse(s, c, 400, NULL, "since=", serve_quote(s, text),
-                     ": must be an id, earliest, now, a duration as 10m, a unix time, or -N", NULL);
-        return false;
-    }
-    return true;
-}
-
-/* Tells a subscriber of entry `id` of a gap, and moves it to the oldest message there is for it. */
-static void gap_tell(struct server *s, struct conn *c, uint32_t id, const char *reason,
-                     struct span after)
-{
-    uint64_t oldest = 0, at = ring_tail(&s->ring);
-    while (at < ring_head(&s->ring) && ring_collect(&s->ring, &s->topics, id, &at, &oldest, 1) == 0)
-        oldest = 0;
-    c->at = oldest != 0 ? oldest : ring_head(&s->ring);
-    struct cursor resume = ring_before(&s->ring, c->at);
-    stream_gap(&s->out, reason, after, resume, oldest != 0);
-    c->n = resume.n;
-    s->stat.gaps_expired += reason[0] == 'e';
-    s->stat.gaps_unknown += reason[0] == 'u';
-    s->stat.gaps_lagged += reason[0] == 'l';
-}
-
-/* Appends the answer head of a stream. Its end is the close: no length, no chunks. */
-static void stream_head(struct server *s)
+/* Appends the answer head of a stream, with where it begins unless that is NULL. Its end is the close:
+ * no length, no chunks. */
+static void stream_head(struct server *s, enum conn_way way, const struct cursor *id)
 {
     serve_answer_head(s, 200);
-    text_str(&s->out, "Content-Type: text/event-stream\r\n"
-                      "Cache-Control: no-store\r\n"
+    text_str(&s->out, way == WAY_EVENTS ? "Content-Type: text/event-stream\r\n"
+                                        : "Content-Type: application/x-ndjson\r\n");
+    if (way != WAY_EVENTS && id != NULL) {
+        text_str(&s->out, "Last-Event-ID: ");
+        cursor_write(&s->out, *id);
+        text_str(&s->out, "\r\n");
+    }
+    text_str(&s->out, "Cache-Control: no-store\r\n"
                       "X-Accel-Buffering: no\r\n"
                       "Connection: close\r\n"
                       "\r\n");
@@ -150,67 +44,56 @@ static uint64_t retry_ms(struct server *s)
 void serve_stream_away(struct server *s)
 {
     struct cursor newest = ring_newest(&s->ring);
-    bool tag, fresh = cursor_text(s, &tag).n == 0 && query_value(s, SPAN("since")).n == 0;
-    stream_head(s);
+    stream_head(s, WAY_EVENTS, &newest);
     if (s->ask.method != HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
-        stream_open(&s->out, retry_ms(s), fresh ? &newest : NULL);
+        stream_open(&s->out, retry_ms(s), serve_starts_now(s) ? &newest : NULL);
 }
 
-/* How many names and wildcards a path has. */
-static size_t name_count(struct span names)
+/* Appends a gap to a stream, in the form it has. */
+static void stream_gap_write(struct server *s, const struct conn *c, const struct gap *gap)
 {
-    size_t n = 1;
-    for (size_t i = 0; i < names.n; i++)
-        n += names.p[i] == ',';
-    return n;
+    struct text *t = &s->out;
+    if (c->way == WAY_EVENTS) {
+        stream_gap(t, gap->reason, gap->after, gap->resume, gap->any);
+        return;
+    }
+    text_str(t, "{\"gap\":");
+    stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
+    text_str(t, "}\n");
 }
 
-void serve_subscribe(struct server *s, struct conn *c, struct span names)
+void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way)
 {
-    const char *why = NULL;
     struct start start;
-    if (name_count(names) > s->opt.max_subscriptions) {
-        s->stat.limit_subscriptions++;
-        serve_refuse(s, c, 400, NULL, "a path selects at most ",
-                     serve_num(s, s->opt.max_subscriptions),
-                     " names and wildcards here (--max-subscriptions)", NULL);
+    uint32_t id = serve_select(s, c, names, way == WAY_EVENTS);
+    if (id == 0)
         return;
-    }
-    if (!serve_declared(s, c, names))
-        return;
-    uint32_t id =
-        topic_select(&s->topics, names, s->opt.max_subscriptions, serve_topic_made, s, &why);
-    if (id == 0 && why == NULL) {
-        s->stat.limit_topics++;
-        serve_stream_away(s);
-        serve_answered_last(s, c);
-        return;
-    }
-    if (id == 0) {
-        serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
-        return;
-    }
-    if (!start_find(s, c, id, &start)) {
+    if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);
         return;
     }
-    stream_head(s);
+    stream_head(s, way, start.unreadable ? NULL : &start.id);
     if (s->ask.method == HTTP_HEAD) {
         serve_release(s, id);
         serve_answered_last(s, c);
         return;
     }
-    stream_open(&s->out, retry_ms(s), start.unreadable ? NULL : &start.id);
+    if (way == WAY_EVENTS)
+        stream_open(&s->out, retry_ms(s), start.unreadable ? NULL : &start.id);
+    c->way = (uint8_t)way;
     c->at = start.at;
     c->n = start.id.n;
     c->sent = 0;
-    if (start.gap != NULL)
-        gap_tell(s, c, id, start.gap, start.after);
+    if (start.gap != NULL) {
+        struct gap gap = {.after = start.after};
+        serve_gap(s, c, id, start.gap, &gap);
+        stream_gap_write(s, c, &gap);
+    }
     conn_go(c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
 
-/* ---- subscribers that are overtaken ---------------------------------------------------------- */
+/* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
 
 bool serve_stream_check(struct server *s, struct conn *c)
 {
@@ -224,8 +107,38 @@ bool serve_stream_check(struct server *s, struct conn *c)
     if (ring_lost(&s->ring, &s->topics, c->link.topic, c->n)) {
         char id[CURSOR_MAX];
         struct text t = text_in(id, sizeof id);
+        struct gap gap;
         cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
-        gap_tell(s, c, c->link.topic, "lagged", text_span(&t));
+        gap.after = text_span(&t);
+        serve_gap(s, c, c->link.topic, "lagged", &gap);
+        if (c->state == CONN_SOCKET)
+            serve_socket_gap(s, c, &gap);
+        else
+            stream_gap_write(s, c, &gap);
     }
     return true;
+}
+
+void serve_heartbeat(struct server *s, struct conn *c)
+{
+    struct cursor newest = ring_newest(&s->ring);
+    uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->n);
+    bool old = since > s->opt.ring / 2 || c->n < ring_before(&s->ring, ring_tail(&s->ring)).n;
+    s->stat.heartbeats++;
+    if (c->state == CONN_SOCKET) {
+        serve_socket_ping(s, c, old);
+        return;
+    }
+    if (!old) {
+        text_str(&s->out, c->way == WAY_EVENTS ? ":\n" : "\n");
+        return;
+    }
+    c->n = newest.n;
+    if (c->way == WAY_EVENTS) {
+        stream_checkpoint(&s->out, newest);
+        return;
+    }
+    text_str(&s->out, "{\"id\":\"");
+    cursor_write(&s->out, newest);
+    text_str(&s->out, "\"}\n");
 }

@@ -1,0 +1,284 @@
+/*
+ * poll.c - short and long polling: what there is, at once or as soon as there is something.
+ */
+#include "lib/json.h"
+#include "lib/serve/render.h"
+#include "lib/serve/start.h"
+#include "lib/stream.h"
+
+#include <assert.h>
+
+/* ---- what is asked --------------------------------------------------------------------------- */
+
+static const struct {
+    struct span type, subtype;
+    const char *name;
+} forms[] = {
+    [0] = {SPAN_INIT("application"), SPAN_INIT("json"), "application/json"},
+    [1] = {SPAN_INIT("application"), SPAN_INIT("x-ndjson"), "application/x-ndjson"},
+    [2] = {SPAN_INIT("text"), SPAN_INIT("plain"), "text/plain; charset=utf-8"},
+};
+
+/* The form that Accept likes best, the first of those it likes alike; -1: none. */
+static int form_choose(const struct server *s)
+{
+    unsigned best = 0;
+    int form = -1;
+    for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        bool exact;
+        unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, &exact);
+        /* whoever names a form means it rather than another that a wildcard lets in */
+        q = 2 * q + (q > 0 && exact);
+        if (q > best) {
+            best = q;
+            form = (int)i;
+        }
+    }
+    return form;
+}
+
+unsigned serve_poll_quality(const struct server *s)
+{
+    unsigned best = 0;
+    for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        bool exact;
+        unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, &exact);
+        best = q > best ? q : best;
+    }
+    return best;
+}
+
+/* Reads "wait=N" of Prefer, or ?wait=N, in seconds (RFC 7240 section 4.3). False: there is none, or
+ * none that can be read. A preference that can't be met is not an error. */
+static bool wait_asked(struct server *s, uint64_t *seconds)
+{
+    struct span item;
+    size_t pos = 0;
+    while (http_list(&s->req, HTTP_PREFER, &pos, &item)) {
+        item = span_trim(span_cut(&item, ';'));
+        struct span name = span_trim(span_cut(&item, '='));
+        item = span_trim(item);
+        if (item.n > 2 && item.p[0] == '"' && item.p[item.n - 1] == '"')
+            item = (struct span){item.p + 1, item.n - 2};
+        if (span_same(name, SPAN("wait")) && span_u64(item, seconds))
+            return true;
+    }
+    return span_u64(serve_query(s, SPAN("wait")), seconds);
+}
+
+/* ---- answering ------------------------------------------------------------------------------- */
+
+/* Appends the field lines that every answer to a poll has. */
+static void poll_fields(struct server *s, struct text *t, struct cursor id)
+{
+    char bytes[CURSOR_MAX];
+    struct text cursor = text_in(bytes, sizeof bytes);
+    cursor_write(&cursor, id);
+    http_add(t, "Last-Event-ID", text_span(&cursor));
+    text_str(t, "ETag: W/\"");
+    text_add(t, text_span(&cursor));
+    text_str(t, "\"\r\nVary: Accept, Prefer\r\nCache-Control: no-store\r\n");
+    if (s->ask.waits) {
+        text_str(t, "Preference-Applied: wait=");
+        text_u64(t, s->ask.wait);
+        text_str(t, "\r\n");
+    }
+}
+
+/* Appends the answer that there is nothing new. */
+static void answer_nothing(struct server *s, struct conn *c, bool tagged, struct cursor id)
+{
+    char bytes[512];
+    struct text t = text_in(bytes, sizeof bytes);
+    poll_fields(s, &t, id);
+    assert(!t.full);
+    serve_answer(s, c, tagged ? 304 : 204, text_span(&t), NULL, (struct span){NULL, 0});
+}
+
+/* The front of the body: in JSON the cursor and the gap, and lines tell the gap as one. */
+static void body_front(struct text *t, enum conn_way way, struct cursor id, const struct gap *gap)
+{
+    if (way == WAY_POLL_JSON) {
+        text_str(t, "{\"id\":\"");
+        cursor_write(t, id);
+        text_str(t, "\",\"gap\":");
+    } else if (way == WAY_POLL_LINES && gap != NULL) {
+        text_str(t, "{\"gap\":");
+    }
+    if (gap != NULL && way != WAY_POLL_TEXT)
+        stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
+    else if (way == WAY_POLL_JSON)
+        text_str(t, "null");
+    if (way == WAY_POLL_JSON)
+        text_str(t, ",\"messages\":[");
+    else if (way == WAY_POLL_LINES && gap != NULL)
+        text_str(t, "}\n");
+}
+
+/* Answers with the messages in s->poll; they are left in s->tail, to be written behind `out`. */
+static void answer_messages(struct server *s, struct conn *c, enum conn_way way, struct cursor id,
+                            const struct gap *gap)
+{
+    struct share *share = &s->poll;
+    struct span end = way == WAY_POLL_JSON ? SPAN("]}\n") : SPAN("");
+    char front_bytes[1024], bytes[2048];
+    struct text front = text_in(front_bytes, sizeof front_bytes);
+    struct text t = text_in(bytes, sizeof bytes);
+    body_front(&front, way, id, gap);
+    poll_fields(s, &t, id);
+    if (gap != NULL && way == WAY_POLL_TEXT) {
+        text_str(&t, "Gap: ");
+        stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
+        text_str(&t, "\r\n");
+    }
+    assert(!front.full && !t.full);
+    share_end(share, end);
+    serve_answer_long(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name, text_span(&front),
+                      share->size);
+    if (s->ask.method != HTTP_HEAD) {
+        s->tail = share->iov;
+        s->tail_pieces = share->pieces;
+    }
+}
+
+/* Fills s->poll with what there is for a client of entry `id` at its place. */
+static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way)
+{
+    uint64_t at = c->at;
+    do {
+        share_build(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
+        at = s->poll.end;
+    } while (s->poll.records == 0 && at < ring_head(&s->ring));
+}
+
+/* Answers a client with what s->poll holds; where that is nothing, that there is nothing new. The
+ * cursor is that of the last message carried, or, with all there is carried, the newest. */
+static void poll_answer(struct server *s, struct conn *c, enum conn_way way, bool tagged,
+                        const struct gap *gap)
+{
+    struct cursor id = ring_newest(&s->ring);
+    if (s->poll.end < ring_head(&s->ring))
+        id.n = s->poll.n;
+    if (s->poll.records == 0 && gap == NULL)
+        answer_nothing(s, c, tagged, id);
+    else
+        answer_messages(s, c, way, id, gap);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* Makes the request that a client waits with the one at hand again, and ends the waiting. Gives the
+ * entry it waited for. */
+static uint32_t wait_end(struct server *s, struct conn *c)
+{
+    uint32_t id = c->link.topic;
+    struct text path = text_in(s->path, sizeof s->path);
+    text_str(&path, "/");
+    text_add(&path, topic_name(&s->topics, id));
+    s->ask = (struct context){.method = HTTP_GET,
+                              .path = text_span(&path),
+                              .keep_alive = (c->flags & CONN_KEEP) != 0,
+                              .minor = (c->flags & CONN_OLD) == 0,
+                              .cors = c->cors,
+                              .waits = true,
+                              .wait = c->sent};
+    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
+    conn_go(c, CONN_HEAD);
+    c->sent = 0;
+    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
+    return id;
+}
+
+static void wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way,
+                       bool tagged)
+{
+    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD | CONN_CURSOR);
+    c->flags |= (uint16_t)((s->ask.keep_alive ? CONN_KEEP : 0) |
+                           (s->ask.minor == 0 ? CONN_OLD : 0) | (tagged ? CONN_CURSOR : 0));
+    c->way = (uint8_t)way;
+    c->cors = s->ask.cors;
+    c->due = (uint32_t)(s->now + s->ask.wait * 1000);
+    c->sent = (uint32_t)s->ask.wait;
+    conn_go(c, CONN_WAIT);
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+}
+
+void serve_wake(struct server *s, struct conn *c, bool timeout)
+{
+    enum conn_way way = (enum conn_way)c->way;
+    bool tagged = (c->flags & CONN_CURSOR) != 0;
+    uint32_t id = c->link.topic;
+    struct gap gap;
+    const struct gap *lost = NULL;
+    char cursor[CURSOR_MAX];
+    if (c->at < ring_tail(&s->ring)) {
+        if (ring_lost(&s->ring, &s->topics, id, c->n)) {
+            struct text t = text_in(cursor, sizeof cursor);
+            cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
+            gap.after = text_span(&t);
+            serve_gap(s, c, id, "lagged", &gap);
+            lost = &gap;
+        } else {
+            c->at = ring_tail(&s->ring);
+        }
+    }
+    poll_build(s, c, id, way);
+    if (s->poll.records == 0 && lost == NULL && !timeout) {
+        c->at = s->poll.end; /* what came is not for it */
+        return;
+    }
+    wait_end(s, c);
+    poll_answer(s, c, way, tagged, lost);
+    if (timeout)
+        serve_release(s, id);
+}
+
+/* ---- the request ----------------------------------------------------------------------------- */
+
+void serve_poll(struct server *s, struct conn *c, struct span names)
+{
+    int form = form_choose(s);
+    uint64_t seconds = 0;
+    if (form < 0) {
+        serve_refuse(s, c, 406, NULL, "a topic is read as text/event-stream, application/json, ",
+                     "application/x-ndjson or text/plain", NULL);
+        return;
+    }
+    enum conn_way way = (enum conn_way)(WAY_POLL_JSON + form);
+    s->ask.waits = wait_asked(s, &seconds);
+    s->ask.wait = seconds < s->opt.max_wait_ms / 1000 ? seconds : s->opt.max_wait_ms / 1000;
+    if (s->ask.waits && way == WAY_POLL_LINES) {
+        serve_subscribe(s, c, names, WAY_LINES);
+        return;
+    }
+    struct start start;
+    struct gap gap = {.reason = NULL};
+    uint32_t id = serve_select(s, c, names, false);
+    if (id == 0)
+        return;
+    bool waits = s->ask.waits && s->ask.wait > 0;
+    if (!serve_start(s, c, id, !waits, &start)) {
+        serve_release(s, id);
+        return;
+    }
+    if (start.unreadable) {
+        serve_refuse(s, c, 400, NULL, "the cursor ", serve_quote(s, start.after),
+                     " is no id of a message (MS-N)", NULL);
+        serve_release(s, id);
+        return;
+    }
+    c->at = start.at;
+    c->n = start.id.n;
+    if (start.gap != NULL) {
+        gap.after = start.after;
+        serve_gap(s, c, id, start.gap, &gap);
+    }
+    poll_build(s, c, id, way);
+    if (waits && s->poll.records == 0 && start.gap == NULL && s->ask.method == HTTP_GET) {
+        c->at = s->poll.end;
+        wait_begin(s, c, id, way, start.tagged);
+        return;
+    }
+    poll_answer(s, c, way, start.tagged, start.gap != NULL ? &gap : NULL);
+    serve_release(s, id);
+}

@@ -1,0 +1,101 @@
+/*
+ * put.c - puts a message into the ring, whichever way it came.
+ */
+#include "lib/serve/put.h"
+
+#include "lib/event.h"
+#include "lib/utf8.h"
+
+#include <stdarg.h>
+
+/* Refuses: the detail is put together from the texts up to a NULL. Gives false. */
+static bool refused(struct put *p, int status, ...)
+{
+    va_list ap;
+    p->status = status;
+    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    va_start(ap, status);
+    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
+        text_str(&p->detail, part);
+    va_end(ap);
+    return false;
+}
+
+const char *put_detail(struct put *p)
+{
+    p->bytes[p->detail.n] = '\0';
+    return p->bytes;
+}
+
+void put_too_large(struct server *s, struct put *p)
+{
+    s->stat.limit_message++;
+    refused(p, 413, "a message has at most ", serve_num(s, s->opt.max_message),
+            " bytes here (--max-message)", NULL);
+}
+
+bool put_event_right(struct server *s, struct span event, struct put *p)
+{
+    const char *wrong = event.n > RING_NAME_MAX       ? "is longer than 255 bytes"
+                        : utf8_valid(event) < event.n ? "is not UTF-8"
+                        : !event_name_fits(event)     ? "holds a CR, LF or NUL"
+                        : event_name_reserved(event)  ? "is one of the server's own"
+                                                      : NULL;
+    return wrong == NULL || refused(p, 400, "event name ", serve_quote(s, event), " ", wrong, NULL);
+}
+
+/* Is the topic among those of --topic? */
+static bool declared(const struct server *s, struct span topic)
+{
+    bool found = s->opt.topic.n == 0;
+    for (uint32_t i = 0; i < s->opt.topic.n && !found; i++)
+        found = topic_match(s->opt.topic.item[i], topic);
+    return found;
+}
+
+bool put_allowed(struct server *s, bool local, struct span topic, struct put *p)
+{
+    const char *wrong = topic_name_wrong(topic);
+    if (!local && !s->opt.anonymous_publish)
+        return refused(p, 403, "publishing is for clients on this host; ",
+                       "--anonymous publish opens it to all", NULL);
+    if (wrong != NULL)
+        return refused(p, 400, "topic ", serve_quote(s, topic), " ", wrong, NULL);
+    if (!declared(s, topic))
+        return refused(p, 404, "there is no topic ", serve_quote(s, topic),
+                       ": this server has only those that --topic names", NULL);
+    return true;
+}
+
+bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
+{
+    bool made = false;
+    size_t right = m->binary ? m->data.n : utf8_valid(m->data);
+    if (!put_event_right(s, m->event, p))
+        return false;
+    if (m->data.n > s->opt.max_message) {
+        put_too_large(s, p);
+        return false;
+    }
+    if (right < m->data.n)
+        return refused(p, 415, "byte ", serve_num(s, right), " of the data is not UTF-8; ",
+                       "binary data is sent as application/octet-stream", NULL);
+    uint32_t id = topic_open(&s->topics, topic, &made);
+    if (id == 0) {
+        s->stat.limit_topics++;
+        return refused(p, 503, "there are as many topics as may be, ",
+                       serve_num(s, s->opt.max_topics), " (--max-topics)", NULL);
+    }
+    if (made)
+        serve_topic_made(s, id);
+    uint64_t count = ring_count(&s->ring);
+    ring_put(&s->ring, id, &(struct ring_message){topic, m->event, m->data, m->binary}, s->wall);
+    s->stat.evicted += count + 1 - ring_count(&s->ring);
+    s->stat.published++;
+    s->stat.published_bytes += m->data.n;
+    topic_at(&s->topics, id)->kept = 1;
+    topic_mark(&s->topics, id);
+    p->reach = topic_reach(&s->topics, id);
+    p->n = ring_newest(&s->ring).n;
+    return true;
+}

@@ -1,0 +1,35 @@
+/*
+ * put.h - puts a message into the ring, whichever way it came.
+ */
+#ifndef SSE_LIB_SERVE_PUT_H
+#define SSE_LIB_SERVE_PUT_H
+
+#include "lib/serve/serve.h"
+
+/* What came of it. */
+struct put {
+    uint64_t n;         /* the message's, ... */
+    uint32_t reach;     /* ... and how many subscribers it has */
+    int status;         /* or the status of the refusal, ... */
+    struct text detail; /* ... and why */
+    char bytes[512];
+};
+
+/* Puts a message into the ring and marks its topic, which has been found right. False: refused, with
+ * 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic). */
+bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p);
+
+/* Is the event name right? False: refused, likewise. */
+bool put_event_right(struct server *s, struct span event, struct put *p);
+
+/* Notes that a message is too large. */
+void put_too_large(struct server *s, struct put *p);
+
+/* May a client publish to a topic of this name, which may come from anywhere? False: refused, with
+ * 400, 403 or 404. `local`: it is on this host. */
+bool put_allowed(struct server *s, bool local, struct span topic, struct put *p);
+
+/* The detail as a string. */
+const char *put_detail(struct put *p);
+
+#endif

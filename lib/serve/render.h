@@ -1,0 +1,75 @@
+/*
+ * render.h - what a subscriber gets: the records from a place on, in the form it asked for.
+ *
+ * A share is built once and written to all who are at the same place and want the same form. Its
+ * pieces point into the ring wherever the bytes are there already (an event whole; a message's data,
+ * unless JSON has to escape it), else into its own scratch memory:
+ *
+ *   events    | ring: event: ..data: ..id: ..     |
+ *   lines     | {"id":..,"data":" | ring: data | "}\n |
+ *   frames    | head | ring: data |
+ *   objects   | head | {"id":..,"data":" | ring: data | "} |
+ *
+ * The bytes of a record in one form are the same whenever it is rendered, so `sent` bytes of it are
+ * a place to go on from.
+ *
+ * OWNERSHIP: the scratch memory is the caller's: RENDER_SCRATCH bytes, touched as used. A share is
+ * good until the ring changes.
+ */
+#ifndef SSE_LIB_SERVE_RENDER_H
+#define SSE_LIB_SERVE_RENDER_H
+
+#include "lib/conn.h"
+#include "ring.h"
+
+#include <sys/uio.h>
+
+#define SHARE_BYTES   (256u << 10) /* for a stream: more than this only for one record */
+#define SHARE_RECORDS 64u          /* likewise */
+#define SHARE_PIECES  4u           /* for a record, at most */
+
+/* Bytes of scratch memory for a share of about `bytes`: a message may be six times as long in JSON,
+ * and a KiB or four come on top of each. */
+static inline size_t share_scratch(uint64_t max_message, size_t bytes, unsigned records)
+{
+    return (size_t)(6 * max_message + 6 * bytes + (size_t)records * (4u << 10) + 4096);
+}
+
+struct share {
+    uint64_t low, first; /* good for low <= at <= first; first 0: for nobody */
+    uint64_t end, n;     /* where it leads: offset, id */
+    size_t size;         /* bytes */
+    unsigned records, pieces, most;
+    uint8_t way;
+    uint64_t *rec;     /* offsets of the records, `most` at most */
+    size_t *upto;      /* bytes up to the end of each */
+    struct iovec *iov; /* the pieces; the two places before the first are for what goes before */
+    struct text scratch;
+};
+
+/* Bytes of zeroed memory that share_init() wants for a share of at most `records`, besides its
+ * scratch memory. */
+size_t share_memory(unsigned records);
+void share_init(struct share *s, unsigned records, void *memory, void *scratch,
+                size_t scratch_size);
+
+/* Fills *s with what a subscriber of entry `id` at `at` gets next, in form `way`: about `bytes` bytes,
+ * more only for one record. */
+void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
+                 uint64_t at, enum conn_way way, size_t bytes);
+
+/* Lets it have only its first record. */
+void share_first(struct share *s);
+
+/* Appends bytes that belong to no record. */
+void share_end(struct share *s, struct span bytes);
+
+/* Leaves out the first `sent` bytes, which are less than the first record. Gives the number of the
+ * first piece that is left. */
+unsigned share_skip(struct share *s, size_t sent);
+
+/* Moves a subscriber on by `w` bytes of *s, which began at its `at` and `sent`. Gives how many
+ * records that completed. */
+unsigned share_took(const struct share *s, const struct ring *r, struct conn *c, size_t w);
+
+#endif

@@ -1,0 +1,608 @@
+/*
+ * socket.c - WebSocket: the handshake, frames in, the json subprotocol, the close.
+ *
+ * Without a subprotocol a frame is a message's data, either way. With "json" each frame is an object:
+ * out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in, {"topic","event","data"}
+ * (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered {"ok":..} or {"error":..}.
+ */
+#include "lib/cors.h"
+#include "lib/hash.h"
+#include "lib/json.h"
+#include "lib/serve/put.h"
+#include "lib/serve/start.h"
+#include "lib/stream.h"
+#include "lib/ws.h"
+
+#include <assert.h>
+
+#define UNREAD_MAX (1u << 20) /* bytes of answers kept for a client, before it is let go */
+
+/* In the buffer of a connection that is inside a frame or a message. */
+struct inside {
+    struct ws ws;
+    uint32_t have; /* bytes of the message so far */
+    char bytes[];
+};
+
+/* ---- frames out ------------------------------------------------------------------------------ */
+
+static void frame(struct server *s, enum ws_opcode opcode, struct span payload)
+{
+    char head[WS_HEAD_MAX];
+    text_add(&s->out, (struct span){head, ws_head(head, opcode, payload.n)});
+    text_add(&s->out, payload);
+}
+
+/* Moves the rest of a record that is partly out into the connection's buffer, in front of what is kept
+ * there, so that what comes next does not depend on it. False: there is no room, or the ring has
+ * overtaken it. */
+static bool settle(struct server *s, struct conn *c)
+{
+    struct share *share = &s->poll;
+    struct span kept = conn_out(&s->conns, c);
+    uint32_t old = c->out;
+    bool room = true;
+    if (c->sent == 0)
+        return true;
+    if (c->at < ring_tail(&s->ring))
+        return false;
+    share_build(share, &s->ring, &s->topics, c->link.topic, c->at, (enum conn_way)c->way, 1);
+    share_first(share);
+    c->out = 0;
+    for (unsigned i = share_skip(share, c->sent); room && i < share->pieces; i++)
+        room = conn_out_keep(&s->conns, c,
+                             (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
+    if (!room || !conn_out_keep(&s->conns, c, kept)) {
+        conn_buffer_free(&s->conns, &c->out);
+        c->out = old;
+        s->stat.limit_buffers++;
+        return false;
+    }
+    conn_buffer_free(&s->conns, &old);
+    s->stat.delivered += share_took(share, &s->ring, c, share->upto[0] - c->sent);
+    return true;
+}
+
+/* Takes it off what it is subscribed to. */
+static void leave(struct server *s, struct conn *c)
+{
+    uint32_t id = c->link.topic;
+    if (id == 0)
+        return;
+    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
+    serve_release(s, id);
+}
+
+/* Sends a close frame, the last of this side; where a record can't be brought to its end before it,
+ * the connection ends without. */
+static void end(struct server *s, struct conn *c, unsigned code, struct span reason)
+{
+    char bytes[WS_CLOSE_MAX];
+    if (settle(s, c)) {
+        text_add(&s->out, (struct span){bytes, ws_close(bytes, code, reason)});
+    } else {
+        s->out.n = 0;
+        conn_buffer_free(&s->conns, &c->out);
+        c->sent = 0;
+    }
+    leave(s, c);
+    serve_answered_last(s, c);
+}
+
+/* Sends a checkpoint, to one who speaks json. */
+static void checkpoint(struct server *s, struct conn *c, struct cursor id)
+{
+    char bytes[64];
+    struct text t = text_in(bytes, sizeof bytes);
+    if (c->way != WAY_OBJECTS)
+        return;
+    text_str(&t, "{\"id\":\"");
+    cursor_write(&t, id);
+    text_str(&t, "\"}");
+    frame(s, WS_TEXT, text_span(&t));
+}
+
+void serve_socket_ping(struct server *s, struct conn *c, bool old)
+{
+    if (old) {
+        c->n = ring_newest(&s->ring).n;
+        checkpoint(s, c, ring_newest(&s->ring));
+    }
+    frame(s, WS_PING, SPAN(""));
+    c->flags |= CONN_PINGED;
+    c->due = (uint32_t)s->now;
+}
+
+void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap)
+{
+    char bytes[1024];
+    struct text t = text_in(bytes, sizeof bytes);
+    if (c->way == WAY_FRAMES) {
+        bool asked = (c->flags & CONN_CURSOR) != 0;
+        end(s, c, asked ? 4000 : WS_TRY_LATER, asked ? SPAN("gap") : SPAN("lagged"));
+        return;
+    }
+    text_str(&t, "{\"gap\":");
+    stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
+    text_str(&t, "}");
+    frame(s, WS_TEXT, text_span(&t));
+    checkpoint(s, c, gap->resume);
+}
+
+void serve_socket_away(struct server *s, struct conn *c)
+{
+    end(s, c, WS_AWAY, SPAN("the server stops"));
+}
+
+/* ---- publishing ------------------------------------------------------------------------------ */
+
+/* The topic of a connection that is subscribed to just one; empty: it is not. */
+static struct span own_topic(const struct server *s, const struct conn *c)
+{
+    if (c->link.topic == 0 || topic_at(&s->topics, c->link.topic)->set != 0)
+        return (struct span){NULL, 0};
+    return topic_name(&s->topics, c->link.topic);
+}
+
+/* Which code closes a connection whose message was refused with an HTTP status. */
+static unsigned close_code(int status)
+{
+    return status == 413 ? WS_TOO_BIG : status == 503 ? WS_TRY_LATER : WS_POLICY;
+}
+
+/* Publishes; the topic is copied, as putting may free what it stood in. */
+static bool publish(struct server *s, struct conn *c, struct span topic,
+                    const struct batch_message *m, struct put *p)
+{
+    char name[TOPIC_NAME_MAX];
+    if (!put_allowed(s, (c->flags & CONN_LOCAL) != 0, topic, p))
+        return false;
+    memcpy(name, topic.p, topic.n);
+    return serve_put(s, (struct span){name, topic.n}, m, p);
+}
+
+/* A message in a frame of its own. */
+static void message_raw(struct server *s, struct conn *c, struct span data, bool binary)
+{
+    struct batch_message m = {.data = data, .binary = binary};
+    struct span topic = own_topic(s, c);
+    struct put p;
+    if (topic.n == 0)
+        end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
+    else if (!publish(s, c, topic, &m, &p))
+        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+}
+
+/* ---- the json subprotocol -------------------------------------------------------------------- */
+
+static void answer_error(struct server *s, struct span detail)
+{
+    char bytes[2048];
+    struct text t = text_in(bytes, sizeof bytes);
+    text_str(&t, "{\"error\":");
+    json_string(&t, detail);
+    text_str(&t, "}");
+    frame(s, WS_TEXT, text_span(&t));
+}
+
+/* Answers with what the connection is subscribed to now. */
+static void answer_subscribed(struct server *s, const struct conn *c)
+{
+    char bytes[4096];
+    struct text t = text_in(bytes, sizeof bytes);
+    struct span names = {NULL, 0};
+    const char *comma = "";
+    bool more = false;
+    if (c->link.topic != 0)
+        names = topic_name(&s->topics, c->link.topic);
+    text_str(&t, "{\"ok\":{\"subscribed\":[");
+    while (names.n > 0 && !more) {
+        struct text before = t;
+        text_str(&t, comma);
+        json_string(&t, span_cut(&names, ','));
+        more = t.full || t.cap - t.n < 64;
+        if (more)
+            t = before; /* a long list is not told whole */
+        comma = ",";
+    }
+    text_str(&t, more ? "],\"and\":\"more\"}}" : "]}}");
+    frame(s, WS_TEXT, text_span(&t));
+}
+
+/* Appends the strings of a JSON array to a list with commas between. False: it is no array of strings,
+ * or there is no room. */
+static bool names_add(struct text *t, const struct json_value *list)
+{
+    size_t pos = 0;
+    struct span name;
+    struct json_value v;
+    if (list->kind != JSON_ARRAY)
+        return false;
+    while (json_next(list, &pos, &name, &v)) {
+        if (v.kind != JSON_STRING || t->cap - t->n <= v.raw.n)
+            return false;
+        if (t->n > 0)
+            text_str(t, ",");
+        t->n += json_unescape(v.raw, t->p + t->n);
+    }
+    return !t->full;
+}
+
+/* Appends the parts of `from` that are not among those of `but`. */
+static void names_without(struct text *t, struct span from, struct span but)
+{
+    while (from.n > 0) {
+        struct span part = span_cut(&from, ','), rest = but;
+        bool found = false;
+        while (rest.n > 0 && !found)
+            found = span_eq(span_cut(&rest, ','), part);
+        if (found)
+            continue;
+        if (t->n > 0)
+            text_str(t, ",");
+        text_add(t, part);
+    }
+}
+
+/* Brings its place forward over other topics' messages, so that none of the past is sent once it
+ * subscribes to these. */
+static void pass_over(struct server *s, struct conn *c)
+{
+    uint64_t rec = 0;
+    while (c->at < ring_head(&s->ring))
+        if (ring_collect(&s->ring, &s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
+            c->at = rec;
+            return;
+        }
+}
+
+/* Subscribes to what `names` lists instead of what it is on now; NULL, or what is wrong. */
+static const char *resubscribe(struct server *s, struct conn *c, struct span names)
+{
+    const char *why = NULL;
+    uint32_t id;
+    if (!serve_names_declared(s, names))
+        return "this server has only the topics that --topic names";
+    if (serve_name_count(names) > s->opt.max_subscriptions) {
+        s->stat.limit_subscriptions++;
+        return "there are more names and wildcards than --max-subscriptions allows";
+    }
+    id = topic_select(&s->topics, names, s->opt.max_subscriptions, serve_topic_made, s, &why);
+    if (id == 0)
+        return why != NULL ? why : "there are as many topics as --max-topics allows";
+    if (id == c->link.topic)
+        return NULL;
+    bool was = c->link.topic != 0;
+    if (was && !(settle(s, c) && serve_stream_check(s, c))) {
+        serve_release(s, id);
+        return "no room: --max-buffers";
+    }
+    if (was) {
+        pass_over(s, c);
+    } else {
+        c->at = ring_head(&s->ring);
+        c->n = ring_newest(&s->ring).n;
+    }
+    /* the old one goes last: what both need stays */
+    uint32_t old = c->link.topic;
+    if (was)
+        topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+    if (was)
+        serve_release(s, old);
+    return NULL;
+}
+
+/* {"subscribe":[..]} or {"unsubscribe":[..]}. */
+static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
+{
+    struct text t = text_in(s->path, sizeof s->path);
+    struct span now = {NULL, 0};
+    const char *wrong = NULL;
+    if (c->link.topic != 0)
+        now = topic_name(&s->topics, c->link.topic);
+    if (on)
+        text_add(&t, now);
+    if (!names_add(&t, list) || t.full) {
+        answer_error(s, SPAN("must be an array of names and wildcards"));
+        return;
+    }
+    if (!on) {
+        struct span but = text_span(&t);
+        struct text left = {t.p + t.n, 0, t.cap - t.n, false};
+        names_without(&left, now, but);
+        t = left;
+    }
+    if (t.n > 0) {
+        wrong = resubscribe(s, c, text_span(&t));
+    } else if (settle(s, c)) {
+        leave(s, c);
+    } else {
+        wrong = "no room: --max-buffers";
+    }
+    if (wrong != NULL)
+        answer_error(s, span_of(wrong));
+    else
+        answer_subscribed(s, c);
+}
+
+/* The members that a frame may have. */
+struct command {
+    struct json_value topic, event, data, base64, subscribe, unsubscribe;
+    bool has_topic, has_event, has_data, has_base64, has_subscribe, has_unsubscribe;
+};
+
+/* Reads them. NULL, or what is wrong. */
+static const char *command_read(struct span text, struct command *k)
+{
+    struct json_value object, v;
+    struct span name;
+    size_t at = 0, pos = 0;
+    *k = (struct command){.has_topic = false};
+    if (json_read(text, &object, &at) == -1 || object.kind != JSON_OBJECT)
+        return "a frame must be a JSON object";
+#define MEMBER(field)                          \
+    if (span_eq(name, SPAN(#field))) {         \
+        if (k->has_##field)                    \
+            return "has \"" #field "\" twice"; \
+        k->field = v;                          \
+        k->has_##field = true;                 \
+        continue;                              \
+    }
+    while (json_next(&object, &pos, &name, &v)) {
+        MEMBER(topic)
+        MEMBER(event)
+        MEMBER(data)
+        MEMBER(base64)
+        MEMBER(subscribe)
+        MEMBER(unsubscribe)
+        return "has a member that is not topic, event, data, base64, subscribe or unsubscribe";
+    }
+#undef MEMBER
+    if (k->has_subscribe + k->has_unsubscribe + (k->has_data || k->has_base64) != 1 ||
+        (k->has_data && k->has_base64))
+        return "must have one of data, base64, subscribe and unsubscribe";
+    if ((k->has_topic && k->topic.kind != JSON_STRING) ||
+        (k->has_data && k->data.kind != JSON_STRING) ||
+        (k->has_base64 && k->base64.kind != JSON_STRING) ||
+        (k->has_event && k->event.kind != JSON_STRING && k->event.kind != JSON_NULL))
+        return "topic, event, data and base64 must be strings";
+    return NULL;
+}
+
+/* Decodes a string of a frame in its place. */
+static struct span unescape(const struct json_value *v)
+{
+    char *p = (char *)(uintptr_t)v->raw.p;
+    return (struct span){p, json_unescape(v->raw, p)};
+}
+
+static void command_publish(struct server *s, struct conn *c, struct command *k)
+{
+    struct batch_message m = {.binary = k->has_base64};
+    struct span topic = k->has_topic ? unescape(&k->topic) : own_topic(s, c);
+    struct put p;
+    if (topic.n == 0) {
+        answer_error(s, SPAN("\"topic\" is needed: the connection is not to one topic"));
+        return;
+    }
+    if (k->has_event && k->event.kind == JSON_STRING)
+        m.event = unescape(&k->event);
+    m.data = unescape(k->has_base64 ? &k->base64 : &k->data);
+    if (k->has_base64) {
+        char *place = (char *)(uintptr_t)m.data.p;
+        ptrdiff_t n = base64_read(place, m.data);
+        if (n < 0) {
+            answer_error(s, SPAN("\"base64\" is not base64"));
+            return;
+        }
+        m.data.n = (size_t)n;
+    }
+    if (!publish(s, c, topic, &m, &p)) {
+        answer_error(s, span_of(put_detail(&p)));
+        return;
+    }
+    char bytes[160];
+    struct text t = text_in(bytes, sizeof bytes);
+    text_str(&t, "{\"ok\":{\"id\":\"");
+    cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, p.n});
+    text_str(&t, "\",\"subscribers\":");
+    text_u64(&t, p.reach);
+    text_str(&t, "}}");
+    frame(s, WS_TEXT, text_span(&t));
+}
+
+static void message_json(struct server *s, struct conn *c, struct span text, bool binary)
+{
+    struct command k;
+    const char *wrong = binary ? "a frame must be text" : command_read(text, &k);
+    if (wrong != NULL)
+        answer_error(s, span_of(wrong));
+    else if (k.has_subscribe || k.has_unsubscribe)
+        subscription(s, c, k.has_subscribe ? &k.subscribe : &k.unsubscribe, k.has_subscribe);
+    else
+        command_publish(s, c, &k);
+}
+
+/* ---- frames in ------------------------------------------------------------------------------- */
+
+static void message(struct server *s, struct conn *c, struct span data, bool binary)
+{
+    if (c->way == WAY_FRAMES)
+        message_raw(s, c, data, binary);
+    else
+        message_json(s, c, data, binary);
+}
+
+/* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL: there
+ * is none. */
+static struct inside *inside_room(struct server *s, struct conn *c, size_t more)
+{
+    struct pool *pool = &s->conns.buffers;
+    uint32_t block = c->in;
+    if (block == 0) {
+        block = pool_alloc(pool, sizeof(struct inside) + more);
+        if (block != 0)
+            *(struct inside *)pool_at(pool, block) = (struct inside){.have = 0};
+    } else {
+        size_t used = sizeof(struct inside) + ((struct inside *)pool_at(pool, block))->have;
+        if (used + more > pool_size(pool, block))
+            block = pool_grow(pool, block, used + more, used);
+    }
+    if (block == 0) {
+        s->stat.limit_buffers++;
+        return NULL;
+    }
+    c->in = block;
+    return pool_at(pool, block);
+}
+
+/* Takes data of a message. One that is here whole is used where it is; of one that came in parts the
+ * buffer goes after its last, as nothing is inside it then. */
+static void data_piece(struct server *s, struct conn *c, const struct ws_piece *p)
+{
+    bool binary = p->opcode == WS_BINARY;
+    if (p->first && p->last) {
+        message(s, c, p->data, binary);
+        return;
+    }
+    struct inside *in = inside_room(s, c, p->data.n);
+    if (in == NULL) {
+        end(s, c, WS_TRY_LATER, SPAN("no room: --max-buffers"));
+        return;
+    }
+    if (p->data.n > 0)
+        memcpy(in->bytes + in->have, p->data.p, p->data.n);
+    in->have += (uint32_t)p->data.n;
+    if (!p->last)
+        return;
+    message(s, c, (struct span){in->bytes, in->have}, binary);
+}
+
+/* The reason that a close frame gives for a code of ws_read(). */
+static struct span read_error(struct server *s, int code)
+{
+    if (code == WS_TOO_BIG)
+        s->stat.limit_message++;
+    return code == WS_TOO_BIG    ? SPAN("a message is over --max-message")
+           : code == WS_NOT_UTF8 ? SPAN("not UTF-8")
+                                 : SPAN("not as RFC 6455 has it");
+}
+
+size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
+{
+    uint64_t most = s->opt.max_message;
+    struct ws ws = {.size = 0};
+    struct ws_piece p;
+    size_t took;
+    if (c->way == WAY_OBJECTS)
+        most = 6 * most + (8u << 10); /* as JSON may have it */
+    if (c->in != 0)
+        ws = ((struct inside *)pool_at(&s->conns.buffers, c->in))->ws;
+    c->flags &= (uint16_t)~CONN_PINGED;
+    if (conn_out(&s->conns, c).n > UNREAD_MAX) {
+        end(s, c, WS_TRY_LATER, SPAN("the answers are not read"));
+        return len;
+    }
+    int got = ws_read(&ws, buf, len, most, &took, &p);
+    if (got < 0) {
+        end(s, c, (unsigned)-got, read_error(s, -got));
+        return len;
+    }
+    if (got > 0 && p.opcode == WS_CLOSE)
+        end(s, c, p.code, SPAN(""));
+    else if (got > 0 && p.opcode == WS_PING)
+        frame(s, WS_PONG, p.data);
+    else if (got > 0 && p.opcode != WS_PONG)
+        data_piece(s, c, &p);
+    if (c->state != CONN_SOCKET)
+        return len;
+    if (ws_idle(&ws)) {
+        conn_buffer_free(&s->conns, &c->in);
+        return took;
+    }
+    struct inside *in = inside_room(s, c, 0);
+    if (in == NULL)
+        end(s, c, WS_TRY_LATER, SPAN("no room: --max-buffers"));
+    else
+        in->ws = ws;
+    return took;
+}
+
+/* ---- the handshake --------------------------------------------------------------------------- */
+
+/* Does the client offer the json subprotocol? */
+static bool offers_json(const struct server *s)
+{
+    struct span item;
+    size_t pos = 0;
+    while (http_list(&s->req, HTTP_SEC_WEBSOCKET_PROTOCOL, &pos, &item))
+        if (span_eq(item, SPAN("json")))
+            return true;
+    return false;
+}
+
+/* Is the handshake right (RFC 6455 section 4.2.1)? Else it has been refused. */
+static bool handshake_right(struct server *s, struct conn *c)
+{
+    struct span origin = http_field(&s->req, HTTP_ORIGIN);
+    struct span version = http_field(&s->req, HTTP_SEC_WEBSOCKET_VERSION);
+    if (s->ask.body)
+        serve_refuse(s, c, 400, NULL, "a handshake has no body", NULL);
+    else if (!span_eq(version, SPAN("13")))
+        serve_refuse(s, c, 426,
+                     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
+                     "only version 13 of WebSocket is spoken here (Sec-WebSocket-Version)", NULL);
+    else if (!ws_key_right(http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY)))
+        serve_refuse(s, c, 400, NULL, "Sec-WebSocket-Key must be 16 bytes in base64", NULL);
+    else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
+        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
+                     " may not connect here; --cors ", serve_quote(s, origin), " lets them", NULL);
+    else
+        return true;
+    return false;
+}
+
+/* Appends the answer that accepts the handshake. */
+static void handshake_answer(struct server *s, bool json)
+{
+    char accept[WS_ACCEPT_SIZE];
+    ws_accept(accept, http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY));
+    serve_answer_head(s, 101);
+    text_str(&s->out, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    http_add(&s->out, "Sec-WebSocket-Accept", (struct span){accept, sizeof accept});
+    if (json)
+        text_str(&s->out, "Sec-WebSocket-Protocol: json\r\n");
+    text_str(&s->out, "\r\n");
+}
+
+void serve_socket(struct server *s, struct conn *c, struct span names)
+{
+    struct start start;
+    bool json = offers_json(s);
+    uint32_t id;
+    if (!handshake_right(s, c) || (id = serve_select(s, c, names, false)) == 0)
+        return;
+    if (!serve_start(s, c, id, false, &start)) {
+        serve_release(s, id);
+        return;
+    }
+    handshake_answer(s, json);
+    c->way = json ? WAY_OBJECTS : WAY_FRAMES;
+    c->at = start.at;
+    c->n = start.id.n;
+    c->sent = 0;
+    c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
+    if (start.cursor)
+        c->flags |= CONN_CURSOR;
+    conn_go(c, CONN_SOCKET);
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+    if (start.gap != NULL) {
+        struct gap gap = {.after = start.after};
+        serve_gap(s, c, id, start.gap, &gap);
+        c->flags |= CONN_CURSOR;
+        serve_socket_gap(s, c, &gap);
+    } else {
+        checkpoint(s, c, start.id);
+    }
+}

@@ -1,0 +1,192 @@
+/*
+ * start.c - where a client begins: the cursor it brings, or what it asks for without one.
+ */
+#include "lib/serve/start.h"
+
+/* ---- what it selects ------------------------------------------------------------------------- */
+
+size_t serve_name_count(struct span names)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < names.n; i++)
+        n += names.p[i] == ',';
+    return n;
+}
+
+uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream)
+{
+    const char *why = NULL;
+    uint32_t most = s->opt.max_subscriptions, id;
+    if (serve_name_count(names) > most) {
+        s->stat.limit_subscriptions++;
+        serve_refuse(s, c, 400, NULL, "a path selects at most ", serve_num(s, most),
+                     " names and wildcards here (--max-subscriptions)", NULL);
+        return 0;
+    }
+    if (!serve_declared(s, c, names))
+        return 0;
+    id = topic_select(&s->topics, names, most, serve_topic_made, s, &why);
+    if (id == 0 && why != NULL) {
+        serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
+    } else if (id == 0 && stream) {
+        s->stat.limit_topics++;
+        serve_stream_away(s);
+        serve_answered_last(s, c);
+    } else if (id == 0) {
+        s->stat.limit_topics++;
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n", "there are as many topics as may be, ",
+                     serve_num(s, s->opt.max_topics), " (--max-topics)", NULL);
+    }
+    return id;
+}
+
+/* ---- where it begins ------------------------------------------------------------------------- */
+
+/* Starts behind the message `c`, or with a gap where that can't be. */
+static void start_after(struct server *s, struct start *st, uint32_t id, struct cursor c)
+{
+    struct cursor newest = ring_newest(&s->ring);
+    st->id = c;
+    if (c.ms != newest.ms || c.n > newest.n)
+        st->gap = "unknown";
+    else if (ring_lost(&s->ring, &s->topics, id, c.n))
+        st->gap = "expired";
+    st->at = st->gap != NULL ? ring_tail(&s->ring) : ring_find(&s->ring, c.n);
+}
+
+/* Starts with a gap, as what the client came with is no cursor. */
+static void start_unreadable(struct server *s, struct start *st)
+{
+    st->at = ring_tail(&s->ring);
+    st->gap = "unknown";
+    st->unreadable = true;
+}
+
+struct span serve_query(struct server *s, struct span name)
+{
+    ptrdiff_t n = http_query(s->req.query, name, s->scratch, sizeof s->scratch);
+    if (n == -3)
+        return (struct span){NULL, 0};
+    return n < 0 ? SPAN("\xFF") : (struct span){s->scratch, (size_t)n};
+}
+
+/* The cursor that the request brings in a header of its own or in the query, as text. */
+static struct span cursor_text(struct server *s)
+{
+    static const struct span spellings[] = {SPAN_INIT("last-event-id"), SPAN_INIT("last_event_id"),
+                                            SPAN_INIT("lastEventId")};
+    struct span text = http_field(&s->req, HTTP_LAST_EVENT_ID);
+    for (size_t i = 0; text.n == 0 && i < sizeof spellings / sizeof spellings[0]; i++)
+        text = serve_query(s, spellings[i]);
+    return text;
+}
+
+/* Starts behind the newest message that an entity tag of If-None-Match names; "*" names whatever
+ * there is. False: there is no such field. */
+static bool start_tags(struct server *s, struct start *st, uint32_t id)
+{
+    struct span tag;
+    struct cursor best = {0, 0}, c;
+    uint64_t here = ring_newest(&s->ring).ms; /* one of another store tells less than one of this */
+    size_t pos = 0;
+    bool readable = false;
+    while (http_list(&s->req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
+        st->tagged = true;
+        if (span_eq(tag, SPAN("*")))
+            return true; /* it begins at the head already */
+        if (!readable)
+            st->after = tag;
+        if (!cursor_read_tag(tag, &c) ||
+            (readable && best.ms == here && (c.ms != here || c.n < best.n)))
+            continue;
+        st->after = tag;
+        best = c;
+        readable = true;
+    }
+    if (readable)
+        start_after(s, st, id, best);
+    else if (st->tagged)
+        start_unreadable(s, st);
+    return st->tagged;
+}
+
+/* Finds the start that ?since= asks for. False: it is wrong. */
+static bool start_since(struct server *s, struct start *st, uint32_t id, struct span text)
+{
+    struct since since = since_read(text, s->wall);
+    switch (since.kind) {
+    case SINCE_BAD:
+        return false;
+    case SINCE_NOW:
+        return true;
+    case SINCE_ID:
+        st->after = text;
+        start_after(s, st, id, since.id);
+        return true;
+    case SINCE_EARLIEST:
+        st->at = ring_tail(&s->ring);
+        break;
+    case SINCE_TIME:
+        st->at = ring_find_time(&s->ring, since.value);
+        break;
+    case SINCE_LAST:
+        st->at = ring_last(&s->ring, &s->topics, id, since.value);
+        break;
+    }
+    st->id = ring_before(&s->ring, st->at);
+    return true;
+}
+
+bool serve_starts_now(struct server *s)
+{
+    return cursor_text(s).n == 0 && http_field(&s->req, HTTP_IF_NONE_MATCH).n == 0 &&
+           serve_query(s, SPAN("since")).n == 0;
+}
+
+bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
+{
+    struct cursor cursor;
+    *st = (struct start){.at = ring_head(&s->ring), .id = ring_newest(&s->ring)};
+    struct span text = cursor_text(s);
+    if (text.n > 0) {
+        st->cursor = true;
+        st->tagged = http_field(&s->req, HTTP_IF_NONE_MATCH).n > 0;
+        st->after = text;
+        if (cursor_read(text, &cursor))
+            start_after(s, st, id, cursor);
+        else
+            start_unreadable(s, st);
+        return true;
+    }
+    if (start_tags(s, st, id)) {
+        st->cursor = true;
+        return true;
+    }
+    text = serve_query(s, SPAN("since"));
+    if (text.n == 0 && oldest) {
+        st->at = ring_tail(&s->ring);
+        st->id = ring_before(&s->ring, st->at);
+    } else if (text.n > 0 && !start_since(s, st, id, text)) {
+        serve_refuse(s, c, 400, NULL, "since=", serve_quote(s, text),
+                     ": must be an id, earliest, now, a duration as 10m, a unix time, or -N", NULL);
+        return false;
+    }
+    return true;
+}
+
+/* ---- what it has missed ---------------------------------------------------------------------- */
+
+void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap)
+{
+    uint64_t oldest = 0, at = ring_tail(&s->ring);
+    while (at < ring_head(&s->ring) && ring_collect(&s->ring, &s->topics, id, &at, &oldest, 1) == 0)
+        oldest = 0;
+    c->at = oldest != 0 ? oldest : ring_head(&s->ring);
+    gap->reason = reason;
+    gap->any = oldest != 0;
+    gap->resume = ring_before(&s->ring, c->at);
+    c->n = gap->resume.n;
+    s->stat.gaps_expired += reason[0] == 'e';
+    s->stat.gaps_unknown += reason[0] == 'u';
+    s->stat.gaps_lagged += reason[0] == 'l';
+}

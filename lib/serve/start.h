@@ -1,0 +1,49 @@
+/*
+ * start.h - where a client begins: the cursor it brings, or what it asks for without one.
+ *
+ * A cursor comes from, in this order: Last-Event-ID, ?last-event-id= and its spellings, If-None-Match.
+ * Without one, ?since= says where to begin.
+ */
+#ifndef SSE_LIB_SERVE_START_H
+#define SSE_LIB_SERVE_START_H
+
+#include "lib/serve/serve.h"
+
+struct start {
+    uint64_t at;       /* offset of the first record it gets, or where it will be */
+    struct cursor id;  /* what it is told to be at */
+    bool cursor;       /* it came with a cursor, ... */
+    bool unreadable;   /* ... which is none */
+    bool tagged;       /* it came with If-None-Match, whether or not that was the cursor */
+    const char *gap;   /* the reason of one, NULL: none */
+    struct span after; /* the cursor as it came; may be in s->scratch */
+};
+
+/* The entry that a path selects. 0: the request has been refused, or, where it is for a `stream` of
+ * events and there is no room for more topics, told to come back. */
+uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream);
+
+/* Finds out where the request in s->req wants to begin, for entry `id`; without a word of it, at the
+ * oldest message there is if `oldest`, else with the next to come. False: it has been refused. */
+bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
+
+/* Does the request say nothing of where to begin? */
+bool serve_starts_now(struct server *s);
+
+/* A gap, as it is told in one way or another. */
+struct gap {
+    const char *reason;
+    struct span after;    /* the cursor that the client had */
+    struct cursor resume; /* the one to go on from */
+    bool any;             /* is there a message behind it? */
+};
+
+/* Moves a client of entry `id` to the oldest message there is for it, and counts the gap. Fills in
+ * *gap but for `after`, which is the caller's. */
+void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap);
+
+/* The value of a query parameter, decoded into s->scratch; a null pointer where there is none; a byte
+ * that nothing reads, and that is not UTF-8, for one that is wrong or too long. */
+struct span serve_query(struct server *s, struct span name);
+
+#endif
