@@ -9,8 +9,8 @@
  *
  * One Chromium serves a whole test program; each test (a process of its own) takes over its page.
  * The page (browser.html) asks the test what to run, and reports lines. The web server that it
- * comes from, at two ports so that there are two origins, and the proxy are served by page_wait()
- * and what calls it, in the test's own process: nothing moves but while the test waits.
+ * comes from, at two ports so that there are two origins, and the proxy, from which it may come as
+ * well and then has the server in its own origin, are served by page_wait() and what calls it, in the test's own process: nothing moves but while the test waits.
  *
  * Chromium is looked after by a keeper, a process that takes it and all its children down and its
  * directory away when the test program has ended, however that came about.
@@ -336,6 +336,7 @@ static void answer(struct peer *p, const char *status, const char *type, const c
     char head[256];
     int len = snprintf(head, sizeof(head),
                        "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                       "Access-Control-Allow-Origin: *\r\n"
                        "Cache-Control: no-store\r\nConnection: close\r\n\r\n",
                        status, type, n);
     send_whole(p->fd, head, (size_t)len);
@@ -459,6 +460,11 @@ static void proxy_input(struct peer *from)
     }
     size_t n = (size_t)got;
     bool cut = false;
+    if (from->kind == PEER_BROWSER && n > 6 && memcmp(bytes, "GET /?", 6) == 0) {
+        peer_free(from->other, CUT_CLOSE);
+        answer_page(from);
+        return;
+    }
     if (from->kind == PEER_BROWSER) {
         note(proxy.asked, bytes, n);
     } else if (proxy.pass >= 0) {
@@ -506,14 +512,15 @@ static void page_serve(int64_t deadline)
 }
 
 /* Serves until the condition holds. */
-#define page_wait(condition)                                                                    \
-    do {                                                                                        \
-        int64_t page_deadline = e2e_now_ms() + E2E_WAIT_MS;                                     \
-        while (!(condition)) {                                                                  \
-            if (e2e_now_ms() >= page_deadline)                                                  \
-                e2e_fail("not in time: %s; the page has reported: %s", #condition, page.lines); \
-            page_serve(page_deadline);                                                          \
-        }                                                                                       \
+#define page_wait(condition)                                                            \
+    do {                                                                                \
+        int64_t page_deadline = e2e_now_ms() + E2E_WAIT_MS;                             \
+        while (!(condition)) {                                                          \
+            if (e2e_now_ms() >= page_deadline)                                          \
+                e2e_fail("not in time: %s; the page has reported: %.2000s", #condition, \
+                         page.lines);                                                   \
+            page_serve(page_deadline);                                                  \
+        }                                                                               \
     } while (0)
 
 /* ---- the page ---- */
@@ -540,16 +547,21 @@ __attribute__((format(printf, 1, 2))) static void page_run(const char *format, .
     answer(page_waiting(page.token), "200 OK", "text/plain; charset=utf-8", command, (size_t)n);
 }
 
-/* Replaces the page, whosever it was, by a new one of this origin. */
-static void page_open(int origin)
+/* Replaces the page, whosever it was, by a new one from this URL: of an origin, or of the proxy. */
+static void page_open_at(const char *url)
 {
     static int count;
     page.token = 0;
-    page_run("location.replace('%s/?%d%03d')", origin_url[origin], (int)getpid(), ++count);
+    page_run("location.replace('%s/?%d%03d#%s')", url, (int)getpid(), ++count, origin_url[0]);
     page.token = getpid() * 1000L + count;
     page.n = 0;
     page.lines[0] = '\0';
     page_wait(page_waiting(page.token) != NULL);
+}
+
+static void page_open(int origin)
+{
+    page_open_at(origin_url[origin]);
 }
 
 /* The next line that the page reports, in a static buffer. */
@@ -576,8 +588,8 @@ __attribute__((format(printf, 1, 2))) static void page_expect(const char *format
     page_wait(page.n > 0);
     const char *line = page_line();
     if (strcmp(line, wanted) != 0)
-        e2e_fail("the page was to report: %s\nit reported: %s\nand then: %s", wanted, line,
-                 page.lines);
+        e2e_fail("the page was to report: %s\nit reported: %.1000s\nand then: %.1000s", wanted,
+                 line, page.lines);
 }
 
 /* It must report nothing for so long. */
@@ -587,7 +599,7 @@ static void page_expect_silence(int ms)
     while (page.n == 0 && e2e_now_ms() < deadline)
         page_serve(deadline);
     if (page.n > 0)
-        e2e_fail("the page was to report nothing; it reported: %s", page.lines);
+        e2e_fail("the page was to report nothing; it reported: %.2000s", page.lines);
 }
 
 /* An EventSource that was cut off: some attempts that fail, then it is back. */

@@ -1,5 +1,6 @@
 /*
- * check_browser.c - end to end: EventSource and fetch() of headless Chromium against the binary.
+ * check_browser.c - end to end: EventSource, fetch() and WebSocket of headless Chromium against the
+ * binary.
  *
  * The page reports everything that its EventSource fires, and each test tells every line that is to
  * come, so that an event too many fails as one too few does.
@@ -530,6 +531,224 @@ START_TEST(any_origin_may_where_all_are_listed)
 }
 END_TEST
 
+/* ---- all four ways ---- */
+
+/* Publishes from the page; gives the id, in one of 8 static buffers in turn. */
+static const char *page_publish(const char *url, const char *path, const char *data)
+{
+    static char ids[8][64];
+    static unsigned turn;
+    char *id = ids[turn++ % 8];
+    page_run("publish('%s%s', {body: '%s'})", url, path, data);
+    const char *line = page_line();
+    if (sscanf(line, "201 %63s", id) != 1)
+        e2e_fail("publishing was answered %s", line);
+    return id;
+}
+
+static void poll_short(const char *url)
+{
+    const char *one = page_publish(url, "/news", "one");
+    page_run("poll('%s/news')", url);
+    page_expect("poll 200 %s [\"one\"]", one);
+    page_run("poll('%s/news?last-event-id=%s')", url, one);
+    page_expect("poll 204 %s \"\"", one);
+    page_run("poll('%s/news', {headers: {'Last-Event-ID': '%s'}})", url, one);
+    page_expect("poll 204 %s \"\"", one);
+    page_run("poll('%s/news', {headers: {'If-None-Match': 'W/\"%s\"'}})", url, one);
+    page_expect("poll 304 %s \"\"", one);
+    page_run("poll('%s/news', {method: 'HEAD', headers: {Accept: 'text/plain'}})", url);
+    page_expect("poll 200 %s \"\"", one);
+    const char *two = page_publish(url, "/news", "two \xc3\xa9");
+    page_run("poll('%s/*', {headers: {Accept: 'text/plain'}})", url);
+    page_expect("poll 200 %s \"one\\ntwo \xc3\xa9\\n\"", two);
+    page_run("poll('%s/news,other?since=%s')", url, one);
+    page_expect("poll 200 %s [\"two \xc3\xa9\"]", two);
+    page_run("poll('%s/news?last-event-id=1-1')", url);
+    page_expect("poll 200 %s unknown [\"one\",\"two \xc3\xa9\"]", two);
+}
+
+static void poll_long(const struct e2e_server *s, const char *url)
+{
+    page_run("poll('%s/news,long?wait=20')", url);
+    page_expect_silence(200);
+    const char *id = e2e_publish(s, "/long", "three");
+    page_expect("poll 200 %s [\"three\"]", id);
+    page_run("poll('%s/long?last-event-id=%s', {headers: {Prefer: 'wait=20'}})", url, id);
+    page_expect_silence(200);
+    const char *next = e2e_publish(s, "/long", "four");
+    page_expect("poll 200 %s [\"four\"]", next);
+    page_run("poll('%s/long?wait=20&last-event-id=%s')", url, id);
+    page_expect("poll 200 %s [\"four\"]", next);
+    int64_t began = e2e_now_ms();
+    page_run("poll('%s/long', {headers: {Prefer: 'wait=1', 'If-None-Match': '\"%s\"'}})", url,
+             next);
+    page_expect("poll 304 %s \"\"", next);
+    ck_assert_int_ge(e2e_now_ms() - began, 900);
+}
+
+static void frames(const struct e2e_server *s, const char *url)
+{
+    page_run("ws = connect('%s/raw')", url);
+    page_expect("ws open ");
+    const char *id = e2e_publish(s, "/raw", "five \xc3\xa9");
+    page_expect("ws five \xc3\xa9");
+    page_run("ws.send('of the page')");
+    page_expect("ws of the page");
+    page_run("ws.send(new Uint8Array([0, 255, 7]))");
+    page_expect("ws binary 0,255,7");
+    page_run("ws.close(3001, 'enough')");
+    page_expect("ws close 3001 ");
+    page_run("ws = connect('%s/raw?last-event-id=%s')", url, id);
+    page_expect("ws open ");
+    page_expect("ws of the page");
+    page_expect("ws binary 0,255,7");
+    page_run("ws.send('x'.repeat(100000)); ws.onmessage = e => say(`ws ${e.data.length}`)");
+    page_expect("ws 100000");
+    page_run("ws.close()");
+    page_expect("ws close 1005 ");
+    page_run("ws = connect('%s/raw?last-event-id=1-1')", url);
+    page_expect("ws open ");
+    page_expect("ws close 4000 gap");
+    page_run("ws = connect('%s/raw,news'); ws.onopen = () => ws.send('where to?')", url);
+    page_expect("ws close 1008 publishing takes a connection to one topic");
+}
+
+static void objects(const struct e2e_server *s, const char *url)
+{
+    const char *six = e2e_publish(s, "/json", "six");
+    page_run("ws = connect('%s/json', ['other', 'json'])", url);
+    page_expect("ws open json");
+    page_expect("ws {\"id\":\"%s\"}", six);
+    const char *id = e2e_publish(s, "/json", "seven");
+    page_expect("ws %s json \"seven\"", id);
+    page_run("ws.send('{\"subscribe\":[\"more/*\"]}')");
+    page_expect("ws {\"ok\":{\"subscribed\":[\"more/*\",\"json\"]}}");
+    id = e2e_publish(s, "/more/a", "eight");
+    page_expect("ws %s more/a \"eight\"", id);
+    page_run("ws.send('{\"unsubscribe\":[\"json\"]}')");
+    page_expect("ws {\"ok\":{\"subscribed\":[\"more/*\"]}}");
+    page_run("ws.send('{\"topic\":\"json\",\"data\":\"nine\"}')");
+    unsigned long nine = number_of(id) + 1;
+    page_expect("ws {\"ok\":{\"id\":\"%.*s-%lu\",\"subscribers\":0}}", epoch_size(id), id, nine);
+    page_run("ws.send('nonsense')");
+    page_expect("ws {\"error\":\"a frame must be a JSON object\"}");
+    page_run("ws.close()");
+    page_expect("ws close 1005 ");
+    page_run("ws = connect('%s/json?last-event-id=%s', 'json')", url, six);
+    page_expect("ws open json");
+    page_expect("ws {\"id\":\"%s\"}", six);
+    page_expect("ws %.*s-%lu json \"seven\"", epoch_size(six), six, number_of(six) + 1);
+    page_expect("ws %.*s-%lu json \"nine\"", epoch_size(id), id, nine);
+    page_run("ws.close()");
+    page_expect("ws close 1005 ");
+    page_run("ws = connect('%s/json?last-event-id=1-1', 'json')", url);
+    page_expect("ws open json");
+    page_expect("ws {\"gap\":{\"reason\":\"unknown\",\"after\":\"1-1\",\"oldest\":\"%s\"}}", six);
+    page_expect("ws {\"id\":\"%.*s-%lu\"}", epoch_size(six), six, number_of(six) - 1);
+    page_expect("ws %s json \"six\"", six);
+    page_expect("ws %.*s-%lu json \"seven\"", epoch_size(six), six, number_of(six) + 1);
+    page_expect("ws %.*s-%lu json \"nine\"", epoch_size(id), id, nine);
+    page_run("ws.close()");
+    page_expect("ws close 1005 ");
+}
+
+static void events(const struct e2e_server *s, const char *url)
+{
+    page_run("es = listen('%s/events')", url);
+    page_expect("open");
+    const char *id = e2e_publish(s, "/events", "ten");
+    page_expect("message %s \"ten\"", id);
+    page_run("es.close()");
+}
+
+START_TEST(a_page_uses_all_four_ways)
+{
+    struct e2e_server s;
+    bool own = _i == 0; /* the server is in the page's own origin: nothing need be listed */
+    if (own)
+        e2e_start(&s, NULL);
+    else
+        serve(&s, NULL);
+    proxy_start(&s);
+    page_open_at(own ? proxy.url : origin_url[0]);
+    const char *url = own ? proxy.url : s.address[0];
+    poll_short(url);
+    poll_long(&s, url);
+    frames(&s, url);
+    objects(&s, url);
+    events(&s, url);
+    page_expect_silence(200);
+    e2e_stop(&s);
+}
+END_TEST
+
+START_TEST(a_way_is_left_for_another_between_any_two_messages)
+{
+    static const char *const ways[] = {
+        "poll('%s/news?last-event-id=%s')",
+        "poll('%s/news?wait=20&last-event-id=%s')",
+        "ws = connect('%s/news?last-event-id=%s', 'json')",
+        "es = listen('%s/news?last-event-id=%s')",
+    };
+    struct e2e_server s;
+    char at[64];
+    serve(&s, NULL);
+    page_open(0);
+    snprintf(at, sizeof(at), "%s", e2e_publish(&s, "/news", "first"));
+    for (unsigned i = 0; i < 24; i++) {
+        unsigned way = i * 7 % 24 / 6; /* each after each other */
+        const char *id = e2e_publish(&s, "/news", "between");
+        page_run(ways[way], s.address[0], at); /* NOLINT(clang-diagnostic-format-nonliteral) */
+        if (way < 2) {
+            page_expect("poll 200 %s [\"between\"]", id);
+        } else {
+            page_expect(way == 2 ? "ws open json" : "open");
+            if (way == 2)
+                page_expect("ws {\"id\":\"%s\"}", at);
+            page_expect(way == 2 ? "ws %s news \"between\"" : "message %s \"between\"", id);
+            id = e2e_publish(&s, "/news", "live");
+            page_expect(way == 2 ? "ws %s news \"live\"" : "message %s \"live\"", id);
+            page_run("%s", way == 2 ? "ws.onmessage = ws.onclose = null; ws.close(); say('left')"
+                                    : "es.close(); say('left')");
+            page_expect("left");
+        }
+        snprintf(at, sizeof(at), "%s", id);
+    }
+    page_expect_silence(200);
+    e2e_stop(&s);
+}
+END_TEST
+
+START_TEST(an_origin_not_listed_has_none_of_them)
+{
+    struct e2e_server s;
+    serve(&s, NULL);
+    page_open(1);
+    e2e_publish(&s, "/news", "not for all");
+    page_run("poll('%s/news')", s.address[0]);
+    page_expect("poll failed TypeError");
+    page_run("poll('%s/news?wait=1&since=earliest')", s.address[0]);
+    page_expect("poll failed TypeError");
+    page_run("ws = connect('%s/news?since=earliest')", s.address[0]);
+    page_expect("ws close 1006 ");
+    page_run("ws = connect('%s/news?since=earliest', 'json')", s.address[0]);
+    page_expect("ws close 1006 ");
+    e2e_stop(&s);
+
+    e2e_start(&s, "--cors", "*", NULL);
+    page_run("ws = connect('%s/news')", s.address[0]);
+    page_expect("ws open ");
+    e2e_publish(&s, "/news", "for all");
+    page_expect("ws for all");
+    page_run("ws.onmessage = null; ws.close()");
+    page_expect("ws close 1005 ");
+    page_run("poll('%s/news')", s.address[0]);
+    page_line();
+    e2e_stop(&s);
+}
+END_TEST
+
 /* ---- leaving ---- */
 
 /* The server is to notice that nobody reads the topic any more. */
@@ -557,6 +776,14 @@ START_TEST(a_browser_that_leaves_is_noticed)
     page_run("es = listen('%s/news')", s.address[0]);
     page_expect("open");
     page_open(0); /* a page that is left closes its streams */
+    expect_no_subscribers(&s);
+    page_run("ws = connect('%s/news'); ws.onmessage = null", s.address[0]);
+    page_expect("ws open ");
+    page_run("ws.onclose = null; ws.close()");
+    expect_no_subscribers(&s);
+    page_run("ws = connect('%s/news'); ws.onmessage = null", s.address[0]);
+    page_expect("ws open ");
+    page_open(0); /* and its sockets */
     expect_no_subscribers(&s);
     e2e_stop(&s);
 }
@@ -589,6 +816,9 @@ static TCase *cases(void)
     tcase_add_test(c, a_listed_origin_publishes_and_reads);
     tcase_add_test(c, an_origin_not_listed_neither_publishes_nor_reads);
     tcase_add_test(c, any_origin_may_where_all_are_listed);
+    tcase_add_loop_test(c, a_page_uses_all_four_ways, 0, 2);
+    tcase_add_test(c, a_way_is_left_for_another_between_any_two_messages);
+    tcase_add_test(c, an_origin_not_listed_has_none_of_them);
     tcase_add_test(c, a_browser_that_leaves_is_noticed);
     return c;
 }

@@ -54,11 +54,13 @@ static void discard(struct fixture *f)
 static const struct {
     enum conn_state from, to;
 } legal[] = {
-    {CONN_FREE, CONN_LISTEN}, {CONN_FREE, CONN_SIGNAL},   {CONN_FREE, CONN_HEAD},
-    {CONN_HEAD, CONN_BODY},   {CONN_HEAD, CONN_STREAM},   {CONN_HEAD, CONN_LINGER},
-    {CONN_HEAD, CONN_DOOMED}, {CONN_BODY, CONN_HEAD},     {CONN_BODY, CONN_LINGER},
-    {CONN_BODY, CONN_DOOMED}, {CONN_STREAM, CONN_DOOMED}, {CONN_LINGER, CONN_DOOMED},
-    {CONN_DOOMED, CONN_FREE},
+    {CONN_FREE, CONN_LISTEN},   {CONN_FREE, CONN_SIGNAL},   {CONN_FREE, CONN_HEAD},
+    {CONN_HEAD, CONN_BODY},     {CONN_HEAD, CONN_STREAM},   {CONN_HEAD, CONN_WAIT},
+    {CONN_HEAD, CONN_SOCKET},   {CONN_HEAD, CONN_LINGER},   {CONN_HEAD, CONN_DOOMED},
+    {CONN_BODY, CONN_HEAD},     {CONN_BODY, CONN_LINGER},   {CONN_BODY, CONN_DOOMED},
+    {CONN_STREAM, CONN_DOOMED}, {CONN_WAIT, CONN_HEAD},     {CONN_WAIT, CONN_LINGER},
+    {CONN_WAIT, CONN_DOOMED},   {CONN_SOCKET, CONN_LINGER}, {CONN_SOCKET, CONN_DOOMED},
+    {CONN_LINGER, CONN_DOOMED}, {CONN_DOOMED, CONN_FREE},
 };
 
 enum { STATES = CONN_DOOMED + 1 };
@@ -491,9 +493,14 @@ static const struct conn_times times = {
 #define IDLE      CONN_DUE_IDLE
 #define WRITE     CONN_DUE_WRITE
 #define LINGER    CONN_DUE_LINGER
+#define ANSWER    CONN_DUE_ANSWER
+#define PONG      CONN_DUE_PONG
 
 #define W CONN_WRITABLE
 #define U CONN_USED
+#define P CONN_PINGED
+
+enum { DUE = 20 }; /* when a client's waiting ends; or when it was pinged */
 
 /* What comes, and the first ms at which it does; 0: never. */
 static const struct {
@@ -529,6 +536,20 @@ static const struct {
     {__LINE__, CONN_STREAM, W | U, 0, 0, HEARTBEAT, 15},
     {__LINE__, CONN_LINGER, W | U, 0, 0, LINGER, 3},
     {__LINE__, CONN_LINGER, 0, 0, 0, LINGER, 3},
+    /* one that waits is answered in its time, whatever it has sent behind its request */
+    {__LINE__, CONN_WAIT, W | U, 0, 0, ANSWER, DUE},
+    {__LINE__, CONN_WAIT, U, 0, 0, ANSWER, DUE},
+    {__LINE__, CONN_WAIT, W | U, 1, 0, ANSWER, DUE},
+    {__LINE__, CONN_WAIT, U, 0, 1, WRITE, 31}, /* an answer of before is in the way */
+    /* a WebSocket is a subscriber, whose pong must come */
+    {__LINE__, CONN_SOCKET, W | U, 0, 0, HEARTBEAT, 15},
+    {__LINE__, CONN_SOCKET, W | U, 1, 0, HEARTBEAT, 15},
+    {__LINE__, CONN_SOCKET, U, 0, 0, WRITE, 31},
+    {__LINE__, CONN_SOCKET, W | U, 0, 1, WRITE, 31},
+    {__LINE__, CONN_SOCKET, W | U | P, 0, 0, PONG, DUE + 31},
+    {__LINE__, CONN_SOCKET, W | U | P, 1, 0, PONG, DUE + 31},
+    {__LINE__, CONN_SOCKET, U | P, 0, 0, WRITE, 31}, /* has it ever seen the ping? */
+    {__LINE__, CONN_LINGER, W | U | P, 0, 0, LINGER, 3},
 };
 
 START_TEST(knows_what_is_due)
@@ -539,8 +560,10 @@ START_TEST(knows_what_is_due)
                          .flags = (uint16_t)dues[_i].flags,
                          .in = dues[_i].in,
                          .out = dues[_i].out,
-                         .tick = (uint32_t)starts[i]};
-        for (uint32_t ms = 0; ms < 70; ms++) {
+                         .tick = (uint32_t)starts[i],
+                         .due = (uint32_t)starts[i] + DUE};
+        bool pinged = dues[_i].due == PONG;
+        for (uint32_t ms = pinged ? DUE : 0; ms < 70; ms++) {
             bool due = dues[_i].after > 0 && ms >= dues[_i].after;
             ck_assert_msg(conn_due(&c, starts[i] + ms, &times) == (due ? dues[_i].due : NOTHING),
                           "line %d, %u ms", dues[_i].line, ms);

@@ -367,6 +367,29 @@ START_TEST(shed)
 }
 END_TEST
 
+/* As many as may be are being turned away; who leaves makes room all the same. */
+START_TEST(room_beside_shed)
+{
+    struct opt o = options();
+    struct kernel_peer *p[3 + SHED_MAX + 2];
+    o.max_connections = 3;
+    start(&o, KERNEL_FDS);
+    for (unsigned i = 0; i < COUNT(p); i++) {
+        p[i] = kernel_dial(false);
+        settle();
+    }
+    F[0] = follows(p[3 + SHED_MAX], "t", "");
+    F[1] = follows(p[4 + SHED_MAX], "t", "");
+    for (unsigned i = 0; i < 3; i++)
+        kernel_hang_up(p[i]);
+    pass(2 * L.slice_ms);
+    ck_assert(!p[2 + SHED_MAX]->closed);
+    follow_to_the_end(&F[0]);
+    follow_to_the_end(&F[1]);
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("loop");
@@ -387,6 +410,7 @@ int main(void)
     suite_add_tcase(s, tc);
     tc = tcase_create("limits on connections");
     tcase_add_test(tc, shed);
+    tcase_add_test(tc, room_beside_shed);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
     return run(s);

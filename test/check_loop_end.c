@@ -101,13 +101,13 @@ END_TEST
 START_TEST(buffers_full)
 {
     struct opt o = options();
-    o.max_buffers = 256u << 10;
+    o.max_buffers = 512u << 10;
     start(&o, KERNEL_FDS);
     struct kernel_peer *p[100];
     F[0] = follows(kernel_dial(false), "t", "");
     for (unsigned i = 0; i < COUNT(p); i++) {
         kernel_window(p[i] = kernel_dial(true), 500);
-        sends(p[i], i % 3 == 0 ? METRICS : HEALTHY HEALTHY HEALTHY HEALTHY HEALTHY "GET /");
+        sends(p[i], i % 4 == 0 ? METRICS : HEALTHY HEALTHY HEALTHY HEALTHY HEALTHY "GET /");
         if (i % 3 == 2)
             asks(p[i], " HTTP/1.1\r\nHost: h\r\n\r\nPOST /t HTTP/1.1\r\nHost: h\r\n"
                        "Content-Length: 60000\r\n\r\n");
@@ -515,6 +515,30 @@ START_TEST(quiet)
 }
 END_TEST
 
+/* Whoever reads the log has stopped: lines are dropped and counted, and nothing waits. */
+START_TEST(log_unread)
+{
+    struct opt o = options();
+    o.access_log = true;
+    start(&o, KERNEL_FDS);
+    struct kernel_peer *p = kernel_dial(true);
+    sends(p, HEALTHY);
+    settle();
+    size_t size = kernel.log.n;
+    ck_assert_uint_gt(size, 0);
+    kernel.log_full = true;
+    sends(p, HEALTHY HEALTHY);
+    settle();
+    ck_assert_uint_eq(count(p, "HTTP/1.1 200 "), 3);
+    ck_assert_uint_eq(S.stat.log_dropped, 2);
+    kernel.log_full = false;
+    sends(p, HEALTHY);
+    settle();
+    ck_assert_uint_eq(kernel.log.n, 2 * size);
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("loop: end");
@@ -547,6 +571,7 @@ int main(void)
     tcase_add_test(tc, signals);
     tcase_add_test(tc, sleeping);
     tcase_add_test(tc, quiet);
+    tcase_add_test(tc, log_unread);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
     return run(s);

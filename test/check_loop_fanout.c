@@ -119,6 +119,43 @@ START_TEST(large_and_small)
 }
 END_TEST
 
+/* Many who catch up on a large ring, more than is moved in a turn: what is new for others is not held
+ * up by them. */
+START_TEST(live_beside_replay)
+{
+    static char large[60 << 10];
+    struct opt o = options();
+    o.ring = 16u << 20;
+    start(&o, KERNEL_FDS);
+    struct kernel_peer *pub = kernel_dial(true), *slow[100];
+    memset(large, 'x', sizeof large - 1);
+    for (unsigned i = 0; i < 200; i++)
+        publishes(pub, "t", large);
+    settle();
+    follow_many(0, 1, "live");
+    for (unsigned i = 0; i < COUNT(slow); i++) {
+        slow[i] = kernel_dial(false);
+        slow[i]->deaf = true;
+        follows(slow[i], "t", "Last-Event-ID: 1790000000000-0\r\n");
+    }
+    for (unsigned i = 0; i < 8; i++)
+        turn(); /* until all of them are on the ready list, in which the publisher is at first, too */
+    for (unsigned i = 0; i < 10; i++) {
+        ck_assert_uint_gt(S.conns.ready_count, 50);
+        publishes(pub, "live", "x");
+        for (unsigned k = 0; k < 4; k++)
+            turn();
+        follow(&F[0]);
+        ck_assert_uint_eq(F[0].messages, i + 1);
+    }
+    settle();
+    follow_to_the_end(&F[0]);
+    for (unsigned i = 1; i < COUNT(slow); i++)
+        ck_assert_uint_eq(slow[i]->out.n, slow[0]->out.n);
+    stop();
+}
+END_TEST
+
 /* Subscribers leave and come while their topic's fan-out is under way: those about to be served,
  * those who were, neighbours, in great numbers. */
 START_TEST(leaving)
@@ -498,6 +535,26 @@ START_TEST(timeouts)
 }
 END_TEST
 
+/* The time for a request runs from its first byte, whatever was before. */
+START_TEST(time_of_a_head)
+{
+    struct opt o = options();
+    start(&o, KERNEL_FDS);
+    struct kernel_peer *p = kernel_dial(true);
+    publishes(p, "t", "x");
+    pass(o.idle_timeout_ms - 1000);
+    sends(p, "GET /");
+    pass(2000);
+    sends(p, " HTTP/1.1\r\nHost");
+    pass(o.request_timeout_ms - 3000);
+    ck_assert(!p->answered && strstr(got(p), "HTTP/1.1 408 ") == NULL);
+    sends(p, ": h");
+    pass(3000);
+    ck_assert(p->answered && strstr(got(p), "HTTP/1.1 408 ") != NULL);
+    stop();
+}
+END_TEST
+
 /* One who takes nothing is closed, whatever it waits for; one who takes a little is not. */
 START_TEST(write_timeout)
 {
@@ -581,6 +638,7 @@ int main(void)
     tcase_add_test(tc, one_write_each);
     tcase_add_test(tc, many_at_once);
     tcase_add_test(tc, large_and_small);
+    tcase_add_test(tc, live_beside_replay);
     tcase_add_test(tc, leaving);
     tcase_add_test(tc, sets);
     tcase_add_test(tc, passing_over);
@@ -599,6 +657,7 @@ int main(void)
     tcase_add_test(tc, heartbeat_amid_a_message);
     tcase_add_test(tc, checkpoints);
     tcase_add_test(tc, timeouts);
+    tcase_add_test(tc, time_of_a_head);
     tcase_add_test(tc, write_timeout);
     tcase_add_test(tc, max_age);
     tcase_add_test(tc, clocks);

@@ -66,6 +66,8 @@ static const char *show(void)
     show_number(&t, "max-line=", opt.max_line);
     show_number(&t, "max-head=", opt.max_head);
     show_number(&t, "max-buffers=", opt.max_buffers);
+    show_number(&t, "max-answer=", opt.max_answer);
+    show_number(&t, "max-wait=", opt.max_wait_ms);
     show_number(&t, "heartbeat=", opt.heartbeat_ms);
     show_number(&t, "retry=", opt.retry_ms);
     show_number(&t, "request-timeout=", opt.request_timeout_ms);
@@ -83,8 +85,9 @@ static const char *show(void)
 static const char defaults[] =
     " port=8080 bind=127.0.0.1 topic= ring=67108864 max-age=0 max-message=1048576 "
     "max-connections=0 max-topics=1048576 max-subscriptions=1000 max-line=8192 max-head=16384 "
-    "max-buffers=268435456 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
-    "write-timeout=30000 anonymous=0 cors= log=2 access-log=0 ";
+    "max-buffers=268435456 max-answer=262144 max-wait=60000 heartbeat=15000 retry=2000 "
+    "request-timeout=10000 idle-timeout=60000 write-timeout=30000 anonymous=0 cors= log=2 "
+    "access-log=0 ";
 
 START_TEST(has_defaults)
 {
@@ -155,6 +158,10 @@ static const struct {
     {__LINE__, "max-head", "1M", "max-head=1048576"},
     {__LINE__, "max-buffers", "1M", "max-buffers=1048576"},
     {__LINE__, "max-buffers", "1024G", "max-buffers=1099511627776"},
+    {__LINE__, "max-answer", "1K", "max-answer=1024"},
+    {__LINE__, "max-answer", "64M", "max-answer=67108864"},
+    {__LINE__, "max-wait", "1s", "max-wait=1000"},
+    {__LINE__, "max-wait", "24h", "max-wait=86400000"},
     {__LINE__, "heartbeat", "10ms", "heartbeat=10"},
     {__LINE__, "heartbeat", "24h", "heartbeat=86400000"},
     {__LINE__, "heartbeat", "90", "heartbeat=90000"},
@@ -210,6 +217,7 @@ END_TEST
 
 #define SIZE_OF(range, like) "must be a size from " range ", such as " like
 #define TIME_OF(like)        "must be a time from 10ms to 24h, such as " like
+#define WAIT_OF              "must be a time from 1s to 24h, such as 60s"
 #define AGE_OF               "must be none, or a time from 10ms to 1000000h, such as 10m"
 #define PORT_OF              "must be a number from 0 to 65535"
 #define RING_OF              "must be a power of two from 64K to 256G"
@@ -264,6 +272,11 @@ static const struct {
     {__LINE__, "max-head", "4K", "must be at least 8K, which is --max-line"},
     {__LINE__, "max-buffers", "1023K", SIZE_OF("1M to 1024G", "256M")},
     {__LINE__, "max-buffers", "", SIZE_OF("1M to 1024G", "256M")},
+    {__LINE__, "max-answer", "1023", SIZE_OF("1K to 64M", "256K")},
+    {__LINE__, "max-answer", "65M", SIZE_OF("1K to 64M", "256K")},
+    {__LINE__, "max-wait", "999ms", WAIT_OF},
+    {__LINE__, "max-wait", "0", WAIT_OF},
+    {__LINE__, "max-wait", "25h", WAIT_OF},
     {__LINE__, "heartbeat", "9ms", TIME_OF("15s")},
     {__LINE__, "heartbeat", "0", TIME_OF("15s")},
     {__LINE__, "heartbeat", "25h", TIME_OF("15s")},
@@ -530,7 +543,7 @@ START_TEST(help_is_true)
         ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), NULL), OPT_RUN);
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 23);
+    ck_assert_uint_eq(flags, 25);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);

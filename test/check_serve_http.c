@@ -104,7 +104,7 @@ START_TEST(test_pipeline_of_all_kinds)
                        "\r\nGET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n" POST_X
                        "GET /news?since=earliest HTTP/1.1\r\nHost: test\r\n"
                        "Accept: text/event-stream\r\n\r\n");
-    static const int statuses[] = {201, 406, 200, 204, 405, 201, 200, 201, 200};
+    static const int statuses[] = {201, 204, 200, 204, 405, 201, 200, 201, 200};
     for (size_t i = 0; i < COUNT(statuses); i++) {
         (i == 2 ? e2e_response_head : e2e_response)(c, &r);
         ck_assert_msg(r.status == statuses[i], "answer %zu: %d %s", i, r.status, r.body);
@@ -474,8 +474,9 @@ static const struct {
     {__LINE__, 405, "DELETE", "DELETE /news HTTP/1.1\r\nHost: test\r\n\r\n"},
     {__LINE__, 405, "PATCH", "PATCH /news HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx"},
     {__LINE__, 405, NULL, "POST /-/healthy HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx"},
-    {__LINE__, 406, "text/event-stream", "GET /news HTTP/1.1\r\nHost: test\r\n\r\n"},
     {__LINE__, 406, "text/event-stream",
+     "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/html\r\n\r\n"},
+    {__LINE__, 406, "application/json",
      "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream;q=0\r\n\r\n"},
     {__LINE__, 413, "--max-message",
      "POST /news HTTP/1.1\r\nHost: test\r\nContent-Length: 999999\r\n\r\nx"},
@@ -534,7 +535,7 @@ START_TEST(test_goes_on_after_an_error)
 {
     e2e_start(&s, NULL);
     struct e2e_conn *c = e2e_open(&s);
-    e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/html\r\n\r\n");
     e2e_response(c, &r);
     e2e_expect_status(&r, 406, NULL);
     expect_alive(c);
@@ -586,23 +587,35 @@ static const struct {
     int line;
     const char *accept;
     int status;
+    const char *type; /* of the answer */
 } accepts[] = {
-    {__LINE__, "text/event-stream", 200},
-    {__LINE__, "Text/Event-Stream", 200},
-    {__LINE__, "text/event-stream; charset=utf-8", 200},
-    {__LINE__, "text/html, text/event-stream;q=0.5", 200},
-    {__LINE__, "text/event-stream;q=0", 406},
-    {__LINE__, "application/json", 406},
-    {__LINE__, "text/event-streams", 406},
+    {__LINE__, "text/event-stream", 200, "text/event-stream"},
+    {__LINE__, "Text/Event-Stream", 200, "text/event-stream"},
+    {__LINE__, "text/event-stream; charset=utf-8", 200, "text/event-stream"},
+    {__LINE__, "text/html, text/event-stream;q=0.5", 200, "text/event-stream"},
+    {__LINE__, "application/json", 200, "application/json"},
+    {__LINE__, "*/*", 200, "application/json"},
+    {__LINE__, "text/*", 200, "text/plain"},
+    {__LINE__, "application/*;q=0.1, text/plain", 200, "text/plain"},
+    {__LINE__, "application/x-ndjson, */*;q=0.1", 200, "application/x-ndjson"},
+    {__LINE__, "application/json;q=0.2, application/x-ndjson;q=0.3", 200, "application/x-ndjson"},
+    {__LINE__, "text/event-stream;q=0, */*", 200, "application/json"},
+    {__LINE__, "text/event-stream;q=0", 406, "application/problem+json"},
+    {__LINE__, "text/event-streams", 406, "application/problem+json"},
+    {__LINE__, "text/html", 406, "application/problem+json"},
 };
 
 START_TEST(test_accept)
 {
     e2e_start(&s, NULL);
+    e2e_ask(&s, &r, "%s", POST_X);
     for (size_t i = 0; i < COUNT(accepts); i++) {
         e2e_ask(&s, &r, "GET /news HTTP/1.1\r\nHost: test\r\nAccept: %s\r\n\r\n",
                 accepts[i].accept);
+        const char *type = e2e_field(&r, "Content-Type");
         ck_assert_msg(r.status == accepts[i].status, "line %d: %d", accepts[i].line, r.status);
+        ck_assert_msg(type != NULL && strncmp(type, accepts[i].type, strlen(accepts[i].type)) == 0,
+                      "line %d: %s", accepts[i].line, type);
     }
     e2e_ask(&s, &r,
             "GET http://test/news HTTP/1.1\r\nHost: test\r\n"
@@ -624,7 +637,9 @@ static const struct {
 } cors_requests[] = {
     {__LINE__, "POST /news HTTP/1.1", "Content-Length: 1\r\n\r\nx", 201},
     {__LINE__, "GET /news HTTP/1.1", "Accept: text/event-stream\r\n\r\n", 200},
-    {__LINE__, "GET /news HTTP/1.1", "\r\n", 406},
+    {__LINE__, "GET /news HTTP/1.1", "Accept: text/html\r\n\r\n", 406},
+    {__LINE__, "GET /nothing HTTP/1.1", "\r\n", 204},
+    {__LINE__, "GET /nothing HTTP/1.1", "If-None-Match: *\r\n\r\n", 304},
     {__LINE__, "GET /-/nope HTTP/1.1", "\r\n", 404},
     {__LINE__, "OPTIONS /news HTTP/1.1", "\r\n", 204},
     {__LINE__, "DELETE /news HTTP/1.1", "\r\n", 405},

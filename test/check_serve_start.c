@@ -132,8 +132,14 @@ static const struct {
     {__LINE__, "/a", INM "1000-1\r\n", "1000-1", NULL, 0, "3"},
     {__LINE__, "/a", INM ", W/\"1000-1\" , \"x\"\r\n", "1000-1", NULL, 0, "3"},
     {__LINE__, "/a", INM "\"8-8\"\r\n", "8-8", "\"\\\"8-8\\\"\"", 1, "13"},
-    {__LINE__, "/a", INM "*\r\n", NULL, "\"*\"", 1, "13"},
     {__LINE__, "/a", INM "\"x\"\r\n", NULL, "\"\\\"x\\\"\"", 1, "13"},
+    /* of several the newest counts that can be read; "*" is whatever there is */
+    {__LINE__, "/a", INM "\"1000-1\", \"1000-3\"\r\n", "1000-3", NULL, 0, ""},
+    {__LINE__, "/a", INM "\"1000-3\", W/\"1000-1\"\r\n", "1000-3", NULL, 0, ""},
+    {__LINE__, "/a", INM "\"x\", \"1000-1\"\r\n", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a", INM "\"1000-1\", \"999-9\"\r\n", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a", INM "\"999-9\", \"1000-1\"\r\n", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a", INM "*\r\n", "1000-5", NULL, 0, ""},
     /* the first of these places that has one */
     {__LINE__, "/a?last-event-id=1000-0&since=earliest", LEI "1000-1\r\n" INM "\"1000-0\"\r\n",
      "1000-1", NULL, 0, "3"},

@@ -18,6 +18,13 @@
 #define NO_ROOM                                                                      \
     "no room for the request: 2097152 bytes of requests and answers are in transit " \
     "(--max-buffers)"
+#define NO_FORM                                                \
+    "a topic is read as text/event-stream, application/json, " \
+    "application/x-ndjson or text/plain"
+#define SOCKET(version, key)                                                         \
+    H "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: " version \
+      "\r\nSec-WebSocket-Key: " key "\r\n\r\n"
+#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
 
 static const struct {
     int line;
@@ -43,14 +50,38 @@ static const struct {
      "this is read with GET"},
     {__LINE__, PLAIN, "DELETE /news" END, 405, false, ALLOWED, "DELETE is not for topics"},
     {__LINE__, PLAIN, "PATCH /news" SIZED(2) "xx", 405, true, ALLOWED, "PATCH is not for topics"},
-    {__LINE__, PLAIN, "GET /news" END, 406, false, "",
-     "a topic is read as a stream: Accept: text/event-stream"},
-    {__LINE__, PLAIN, "GET /news" H "Accept: */*\r\n\r\n", 406, false, "",
-     "a topic is read as a stream: Accept: text/event-stream"},
+    {__LINE__, PLAIN, "GET /news" H "Accept: text/html\r\n\r\n", 406, false, "", NO_FORM},
+    {__LINE__, PLAIN, "GET /news" H "Accept: */*;q=0\r\n\r\n", 406, false, "", NO_FORM},
     {__LINE__, PLAIN, "GET /news" H "Accept: text/event-stream;q=0\r\n\r\n", 406, false, "",
-     "a topic is read as a stream: Accept: text/event-stream"},
-    {__LINE__, PLAIN, "GET /news" SIZED(3) "xxx", 406, true, "",
-     "a topic is read as a stream: Accept: text/event-stream"},
+     NO_FORM},
+    {__LINE__, PLAIN, "GET /news" H "Accept: image/*\r\nContent-Length: 3\r\n\r\nxxx", 406, true,
+     "", NO_FORM},
+    {__LINE__, PLAIN, "GET /news?wait=5" H "Accept: text/html\r\n\r\n", 406, false, "", NO_FORM},
+    /* polls */
+    {__LINE__, PLAIN, "GET /news" H "Last-Event-ID: news\r\n\r\n", 400, false, "",
+     "the cursor news is no id of a message (MS-N)"},
+    {__LINE__, PLAIN, "GET /news?last-event-id=%zz" END, 400, false, "",
+     "the cursor ? is no id of a message (MS-N)"},
+    {__LINE__, PLAIN, "GET /news?wait=5" H "If-None-Match: \"x\"\r\n\r\n", 400, false, "",
+     "the cursor \"x\" is no id of a message (MS-N)"},
+    {__LINE__, PLAIN, "GET /news?since=tomorrow" END, 400, false, "",
+     "since=tomorrow: must be an id, earliest, now, a duration as 10m, a unix time, or -N"},
+    {__LINE__, PLAIN, "GET /a//b" END, 400, false, "", "a//b has an empty segment"},
+    {__LINE__, ONLY, "GET /weather?wait=1" END, 404, false, "", NOT_HERE("weather")},
+    {__LINE__, FULL, "GET /news" END, 503, false, "Retry-After: 10\r\n", NO_MORE_TOPICS},
+    /* WebSocket */
+    {__LINE__, PLAIN, "GET /news" SOCKET("12", KEY), 426, false, "Sec-WebSocket-Version: 13\r\n",
+     "only version 13 of WebSocket is spoken here (Sec-WebSocket-Version)"},
+    {__LINE__, PLAIN, "GET /news" SOCKET("13", "AAAA"), 400, false, "",
+     "Sec-WebSocket-Key must be 16 bytes in base64"},
+    {__LINE__, PLAIN, "GET /a//b" SOCKET("13", KEY), 400, false, "", "a//b has an empty segment"},
+    {__LINE__, ONLY, "GET /weather" SOCKET("13", KEY), 404, false, "", NOT_HERE("weather")},
+    {__LINE__, FULL, "GET /news" SOCKET("13", KEY), 503, false, "Retry-After: 10\r\n",
+     NO_MORE_TOPICS},
+    {__LINE__, PLAIN,
+     "GET /news" H "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+     "Sec-WebSocket-Key: " KEY "\r\nOrigin: http://evil\r\n\r\n",
+     403, false, "", "pages of http://evil may not connect here; --cors http://evil lets them"},
     /* HTTP */
     {__LINE__, PLAIN, "GET news" END, 400, true, "", NO_HTTP},
     {__LINE__, PLAIN, "GET /n HTTP/1.1\r\n\r\n", 400, true, "", NO_HTTP},
@@ -221,10 +252,12 @@ END_TEST
 /* An answer to HEAD is that to GET without its body. */
 START_TEST(answers_head)
 {
-    static const char *const paths[] = {"/",     "/-/healthy", "/-/nothing",
-                                        "/news", "/a//b",      "/-/metrics"};
+    static const char *const paths[] = {
+        "/", "/-/healthy", "/-/nothing", "/news", "/a//b", "/-/metrics", "/news?last-event-id=1-1"};
     for (size_t i = 0; i < COUNT(paths); i++) {
         struct unit u = make(PLAIN);
+        publish(&u, "news", SPAN("one"));
+        u.s->stat = (struct stat_counters){0};
         struct conn *c = client(&u, PLAIN);
         char request[100];
         snprintf(request, sizeof(request), "GET %s" END, paths[i]);

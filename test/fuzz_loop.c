@@ -7,7 +7,7 @@
  * what there is, and everybody must be up to date; then all leave, and nothing may be left behind.
  * What must hold meanwhile: loop.h.
  */
-#include "test/loop.h"
+#include "test/loop_ways.h"
 
 #define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 #define CLIENTS     8
@@ -19,6 +19,7 @@
 static struct client {
     struct kernel_peer *p;
     struct follower f; /* what: "" until it subscribes */
+    struct talker t;   /* what: "" until it wants to speak WebSocket, or a stream of objects */
     bool wild;         /* has sent who knows what */
     bool well;         /* has done nothing for which it could be closed */
     char held[8 << 10];
@@ -166,13 +167,136 @@ static void step_subscribe(struct client *c)
              query, field);
 }
 
+/* ---- the other ways ---- */
+
+/* What a poll that waits for N seconds is for: the answer tells N. One that does not wait: the first. */
+static const char *const waited[] = {"a", "a,b", "*", "c/**"};
+
+/* Looks at an answer, which may be one to a poll. */
+static void answered(struct span s)
+{
+    static const char applied[] = "\r\nPreference-Applied: wait=";
+    const char *end = memmem(s.p, s.n, "\r\n\r\n", 4);
+    size_t head = (size_t)(end - s.p) + 4;
+    if (!stands_in(s.p, head, "\r\nVary: Accept, Prefer\r\n") ||
+        (stands_in(s.p, head, "\r\nContent-Type: ") &&
+         !stands_in(s.p, head, "\r\nContent-Type: application/json\r\n")))
+        return;
+    const char *wait = memmem(s.p, head, applied, sizeof applied - 1);
+    unsigned long n = wait != NULL ? strtoul(wait + sizeof applied - 1, NULL, 10) : 1;
+    struct polled a;
+    assert(n >= 1 && n <= COUNT(waited));
+    size_t size = poll_check(s, waited[n - 1], 0, false, &a);
+    assert(size == s.n);
+}
+
+static void step_poll(struct client *c)
+{
+    static const char *const accept[] = {"*/*", "application/json", "text/plain",
+                                         "application/x-ndjson"};
+    unsigned wait = pick(COUNT(waited) + 1), how = pick(6), n = pick(256), form = pick(8);
+    char cursor[64] = "", prefer[32] = "";
+    if (how == 1)
+        snprintf(cursor, sizeof cursor, "Last-Event-ID: %llu-%u\r\n",
+                 (unsigned long long)KERNEL_WALL_MS, n % 32);
+    else if (how == 2)
+        snprintf(cursor, sizeof cursor, "If-None-Match: W/\"%llu-%u\", \"x\"\r\n",
+                 (unsigned long long)KERNEL_WALL_MS, n);
+    else if (how == 3)
+        snprintf(cursor, sizeof cursor, "If-None-Match: *\r\n");
+    else if (how == 4)
+        snprintf(cursor, sizeof cursor, "Last-Event-ID: %u-%u\r\n", n, n);
+    if (wait > 0)
+        snprintf(prefer, sizeof prefer, "Prefer: wait=%u\r\n", wait);
+    form = form < COUNT(accept) ? form : 0;
+    if (form == 3 && wait > 0) { /* a stream of objects */
+        if (c->t.what[0] != '\0' || how == 4 || how == 5)
+            return;
+        c->t = (struct talker){.p = c->p, .json = true};
+        snprintf(c->t.what, sizeof c->t.what, "%s", waited[wait - 1]);
+        c->t.loose = true;
+    }
+    say_text(c, "GET /%s%s HTTP/1.%u\r\nHost: h\r\nAccept: %s\r\n%s%s\r\n",
+             waited[wait > 0 ? wait - 1 : 0], how == 5 ? "?since=earliest" : "", n % 16 != 15,
+             accept[form], prefer, cursor);
+}
+
+static void step_socket(struct client *c)
+{
+    static const char *const what[] = {"a", "b", "a,b", "*", "c/**"};
+    const char *names = what[pick(COUNT(what))];
+    unsigned json = pick(2), n = pick(64);
+    if (c->t.what[0] != '\0')
+        return;
+    c->t = (struct talker){.p = c->p, .json = json, .known = true, .last = n};
+    snprintf(c->t.what, sizeof c->t.what, "%s", names);
+    say_text(c,
+             "GET /%s?last-event-id=%llu-%u HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+             names, (unsigned long long)KERNEL_WALL_MS, n,
+             json ? "Sec-WebSocket-Protocol: json\r\n" : "");
+}
+
+static void step_frame(struct client *c)
+{
+    static const struct {
+        unsigned first;
+        const char *data;
+    } frames[] = {
+        {0x81, "{\"data\":\"x\"}"},
+        {0x81, "{\"topic\":\"b\",\"data\":\"\\u00e9\\n\",\"event\":\"e\"}"},
+        {0x81, "{\"base64\":\"AAEC\",\"topic\":\"c/d\"}"},
+        {0x81, "{\"subscribe\":[\"b\",\"c/*\"]}"},
+        {0x81, "{\"unsubscribe\":[\"a\",\"b\",\"*\"]}"},
+        {0x82, "\xff\xfe"},
+        {0x01, "{\"data\":"},
+        {0x80, "\"y\"}"},
+        {0x89, "ping"},
+        {0x8a, ""},
+        {0x88, "\x03\xe8"},
+        {0x81, ""},
+        {0x81, "\xff"},
+        {0xc1, "x"},
+    };
+    char bytes[600], data[512];
+    unsigned i = pick(COUNT(frames) + 1);
+    size_t n = pick(256) * 2;
+    if (i < COUNT(frames)) {
+        n = strlen(frames[i].data);
+        memcpy(data, frames[i].data, n);
+    } else {
+        memset(data, 'd', n);
+    }
+    c->t.loose = c->t.loose || c->t.json;
+    c->well = false;
+    say_bytes(c, bytes, frame_put(bytes, i < COUNT(frames) ? frames[i].first : 0x81, data, n));
+}
+
+/* Looks at all it has been sent. */
+static void watch(struct client *c)
+{
+    if (c->wild)
+        return;
+    c->f.answered = answered;
+    follow(&c->f);
+    if (c->f.state >= FOLLOW_FRAMES && c->t.state == TALK_HEAD) {
+        c->t.state = TALK_OPEN;
+        c->t.pos = c->f.pos;
+    }
+    if (c->f.state == FOLLOW_FRAMES)
+        talk(&c->t);
+    else if (c->f.state == FOLLOW_LINES)
+        talk_lines(&c->t);
+}
+
 static void step_other(struct client *c)
 {
     static const char *const text[] = {
         "GET /-/healthy HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /-/metrics HTTP/1.1\r\nHost: h\r\n\r\n",
         "OPTIONS /a HTTP/1.1\r\nHost: h\r\nOrigin: http://o\r\n\r\n",
-        "GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: h\r\nAccept: text/html\r\n\r\n",
         "DELETE /a HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /-/healthy HTTP/1.0\r\n\r\n",
         "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n",
@@ -183,12 +307,12 @@ static void step_other(struct client *c)
     say_bytes(c, request, strlen(request));
 }
 
-/* Is it sure that what it sends is dropped? */
+/* Is it sure that what it sends is dropped, or frames? */
 static bool streaming(struct client *c)
 {
-    if (!c->wild)
-        follow(&c->f);
-    return c->f.state == FOLLOW_EVENTS;
+    watch(c);
+    c->t.loose = c->t.loose || c->t.json;
+    return c->f.state >= FOLLOW_EVENTS;
 }
 
 static void step_raw(struct client *c)
@@ -222,8 +346,7 @@ static void step_dial(struct client *c)
     if (c->p != NULL && !c->p->closed && !c->p->answered)
         return;
     if (c->p != NULL) {
-        if (!c->wild)
-            follow(&c->f);
+        watch(c);
         kernel_rst(c->p);
     }
     *c = (struct client){.p = kernel_dial(local), .well = true};
@@ -296,8 +419,13 @@ static void step(void)
         step_dial,  step_publish, step_publish, step_batch,  step_part, step_subscribe,
         step_other, step_raw,     step_pieces,  step_window, step_end,
     };
-    unsigned what = pick(COUNT(of_client) + 5);
-    if (what < COUNT(of_client)) {
+    static void (*const of_ways[])(struct client *) = {step_poll, step_socket, step_frame};
+    unsigned byte = pick(256), what = byte % (COUNT(of_client) + 5);
+    if (byte >= 128) {
+        struct client *c = &clients[pick(CLIENTS)];
+        if (c->p != NULL)
+            of_ways[byte % COUNT(of_ways)](c);
+    } else if (what < COUNT(of_client)) {
         struct client *c = &clients[pick(CLIENTS)];
         if (c->p != NULL || what == 0)
             of_client[what](c);
@@ -324,6 +452,8 @@ static void begin(unsigned limits)
     o.max_topics = limits & 1 ? 3 : 50;
     o.max_connections = limits & 2 ? 3 : 12;
     o.max_buffers = limits & 4 ? 24 << 10 : 256 << 10;
+    o.max_answer = limits & 64 ? 32u << 10 : 1024;
+    o.max_wait_ms = 4000;
     o.max_age_ms = limits & 8 ? 2000 : 0;
     o.max_head = limits & 16 ? 256 : 1024;
     o.max_line = o.max_head / 2;
@@ -360,9 +490,11 @@ static void check_client(struct client *c)
     assert(memcmp(got(c->p), http, n) == 0);
     if (c->wild)
         return;
-    follow(&c->f);
+    watch(c);
     if (c->f.state == FOLLOW_EVENTS && !c->p->closed && !c->p->answered)
         follow_to_the_end(&c->f);
+    if (c->f.state == FOLLOW_FRAMES && !c->p->closed && !c->p->answered)
+        talk_to_the_end(&c->t);
     if (c->well && !faults && c->f.state == FOLLOW_EVENTS && !c->p->answered)
         assert(!c->p->closed);
 }

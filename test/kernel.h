@@ -21,6 +21,7 @@
 #ifndef SSE_TEST_KERNEL_H
 #define SSE_TEST_KERNEL_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,6 +62,7 @@ struct kernel_peer {
     bool local;             /* connects from this host */
     bool fin, reset, gone;  /* what it has done: sends no more; reset; is closed altogether */
     int error;              /* of the socket, not yet told */
+    bool deaf;              /* what it is sent is counted, not kept */
     bool answered, closed;  /* what the server has done: shutdown(SHUT_WR); close() */
     bool nospace;           /* an edge is due when there is room */
     struct kernel_bytes in; /* to the server, from `read` on */
@@ -91,6 +93,7 @@ struct kernel {
     int listener;              /* the newest that listens */
     bool signal;               /* one has arrived */
     struct epoll_event stale;  /* if .events is not 0: given by the next epoll_wait() besides */
+    bool log_full;             /* nobody reads there any more */
     struct kernel_bytes log;   /* what went to stdout and stderr */
     struct kernel_peer *peers; /* the newest, not accepted ones included */
     void (*before_read)(void); /* called, if not NULL, before a client's bytes are read */
@@ -135,6 +138,7 @@ int kernel_accept4(int fd, struct sockaddr *a, socklen_t *len, int flags);
 ssize_t kernel_read(int fd, void *buf, size_t n);
 ssize_t kernel_recv(int fd, void *buf, size_t n, int flags);
 ssize_t kernel_write(int fd, const void *buf, size_t n);
+int kernel_poll(struct pollfd *p, nfds_t n, int timeout);
 ssize_t kernel_writev(int fd, const struct iovec *iov, int n);
 ssize_t kernel_send_to(int fd, const void *buf, size_t n, int flags);
 int kernel_shutdown(int fd, int how);

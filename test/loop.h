@@ -45,6 +45,7 @@
 #define read(fd, buf, n)                   kernel_read(fd, buf, n)
 #define recv(fd, buf, n, flags)            kernel_recv(fd, buf, n, flags)
 #define write(fd, buf, n)                  kernel_write(fd, buf, n)
+#define poll(p, n, timeout)                kernel_poll(p, n, timeout)
 #define writev(fd, iov, n)                 kernel_writev(fd, iov, n)
 #define send(fd, buf, n, flags)            kernel_send_to(fd, buf, n, flags)
 #define shutdown(fd, how)                  kernel_shutdown(fd, how)
@@ -78,7 +79,8 @@ int sse_main(int argc, char **argv);
 
 /* Message n is told.item[n - 1]; its texts stand in told.bytes. */
 struct told {
-    size_t topic_at, topic_size, sse_at, sse_size, skip;
+    size_t topic_at, topic_size, sse_at, sse_size, skip, data_at, data_size;
+    bool binary;
 };
 
 static struct {
@@ -118,9 +120,11 @@ static inline void note_messages(void)
             told.cap = told.cap * 2 + 64;
             told.item = grown(told.item, told.cap * sizeof *told.item);
         }
-        struct span name = ring_topic(r), sse = ring_sse(r, true);
-        told.item[told.n++] =
-            (struct told){told_bytes(name), name.n, told_bytes(sse), sse.n, r->skip};
+        struct span name = ring_topic(r), sse = ring_sse(r, true), data = ring_data(r);
+        told.item[told.n++] = (struct told){told_bytes(name), name.n,
+                                            told_bytes(sse),  sse.n,
+                                            r->skip,          told_bytes(data),
+                                            data.n,           (r->flags & RING_BINARY) != 0};
     }
 }
 
@@ -138,6 +142,8 @@ static inline struct opt options(void)
                         .max_line = 8u << 10,
                         .max_head = 16u << 10,
                         .max_buffers = 1u << 20,
+                        .max_answer = 64u << 10,
+                        .max_wait_ms = 60000,
                         .heartbeat_ms = 15000,
                         .retry_ms = 2000,
                         .request_timeout_ms = 10000,
@@ -177,8 +183,9 @@ static inline void look(void)
         buffers += c->in != 0 ? pool_size(&S.conns.buffers, c->in) : 0;
         buffers += c->out != 0 ? pool_size(&S.conns.buffers, c->out) : 0;
         subscribers += c->link.topic != 0;
-        assert((c->link.topic != 0) == (c->state == CONN_STREAM));
-        assert(c->state != CONN_STREAM || c->at <= ring_head(&S.ring));
+        if (c->state != CONN_SOCKET) /* which may be subscribed to nothing for a while */
+            assert((c->link.topic != 0) == (c->state == CONN_STREAM || c->state == CONN_WAIT));
+        assert(c->link.topic == 0 || c->at <= ring_head(&S.ring));
         assert(c->state != CONN_BODY || c->in != 0);
     }
     assert(clients == S.conns.clients && clients == kernel.open_clients);
@@ -193,13 +200,15 @@ static inline void look(void)
 static inline bool up_to_date(const struct conn *c)
 {
     uint64_t at = c->at, rec;
+    if (c->link.topic == 0)
+        return true;
     if (at < ring_tail(&S.ring) && ring_forgotten(&S.ring) == 0 &&
         ring_lost(&S.ring, &S.topics, c->link.topic, c->n))
         return false;
     while (at < ring_head(&S.ring))
         if (ring_collect(&S.ring, &S.topics, c->link.topic, &at, &rec, 1) > 0)
             return false;
-    return c->sent == 0;
+    return c->sent == 0 || c->state == CONN_WAIT;
 }
 
 /* What holds of a connection when the loop goes to sleep: all there is to do for it waits for an
@@ -212,12 +221,13 @@ static inline void look_at_rest(const struct kernel_peer *p)
     assert((c->flags & CONN_READY) == 0);
     if (c->flags & CONN_WRITABLE) {
         assert(!out && !(c->flags & CONN_CLOSE));
-        assert(c->state != CONN_STREAM || up_to_date(c));
+        assert(up_to_date(c));
     } else {
         assert(starved || p->nospace || kernel_event_due(p));
     }
     if (c->flags & (CONN_READABLE | CONN_EOF))
-        assert(out); /* it does not read its answers, and is not read */
+        /* it does not read its answers, and is not read; or waits for one itself */
+        assert(out || (c->state == CONN_WAIT && !(c->flags & CONN_EOF)));
     else
         assert((kernel_unread(p) == 0 && !p->fin && !p->reset) || kernel_event_due(p));
     if (c->state == CONN_BODY) {
@@ -331,10 +341,13 @@ struct follower {
         FOLLOW_HEAD,
         FOLLOW_OPENING,
         FOLLOW_EVENTS,
+        FOLLOW_FRAMES, /* it is a WebSocket: loop_ways.h goes on from `pos` */
+        FOLLOW_LINES,  /* it is a stream of objects: likewise */
     } state;
-    bool lost;     /* a gap must be told next */
-    size_t pos;    /* bytes that were looked at */
-    uint64_t last; /* n of the last id it was told */
+    void (*answered)(struct span answer); /* if not NULL: told of each answer but a stream's */
+    bool lost;                            /* a gap must be told next */
+    size_t pos;                           /* bytes that were looked at */
+    uint64_t last;                        /* n of the last id it was told */
     unsigned messages, gaps, checkpoints, beats;
     char reason[16]; /* of the last gap */
 };
@@ -466,6 +479,12 @@ static inline void follow_block(struct follower *f, struct span block)
         follow_message(f, block);
 }
 
+/* Does it stand in the first n bytes at p? */
+static inline bool stands_in(const char *p, size_t n, const char *text)
+{
+    return memmem(p, n, text, strlen(text)) != NULL;
+}
+
 /* Takes the head of an answer, and all of one that begins no stream. False: it is not complete. */
 static inline bool follow_answer(struct follower *f, struct span s)
 {
@@ -481,9 +500,15 @@ static inline bool follow_answer(struct follower *f, struct span s)
         f->state = FOLLOW_OPENING;
     } else if ((p = memmem(s.p, n, length, sizeof length - 1)) != NULL) {
         body = strtoul(p + sizeof length - 1, NULL, 10);
+    } else if (span_begins(s, SPAN("HTTP/1.1 101 "))) {
+        f->state = FOLLOW_FRAMES;
+    } else if (stands_in(s.p, n, "\r\nContent-Type: application/x-ndjson\r\n")) {
+        f->state = FOLLOW_LINES;
     }
     if (n + body > s.n)
         return false;
+    if (f->state == FOLLOW_HEAD && f->answered != NULL)
+        f->answered((struct span){s.p, n + body});
     f->pos += n + body;
     return true;
 }
@@ -491,7 +516,7 @@ static inline bool follow_answer(struct follower *f, struct span s)
 /* Looks at what has come since the last call. */
 static inline void follow(struct follower *f)
 {
-    while (f->pos < f->p->out.n) {
+    while (f->pos < f->p->out.n && f->state < FOLLOW_FRAMES) {
         struct span s = {f->p->out.p + f->pos, f->p->out.n - f->pos};
         const char *end;
         if (f->state == FOLLOW_HEAD) {

@@ -21,6 +21,7 @@ enum {
     UNIT_CONNS = 16,
     UNIT_TOPICS = 64,
     UNIT_BUFFERS = 1 << 9, /* of 2^12 bytes */
+    UNIT_RECORDS = 64,     /* in an answer to a poll */
     UNIT_EPOCH = 1000,
 };
 #define UNIT_WALL 1790000000000u /* ms */
@@ -34,8 +35,8 @@ enum {
 
 struct unit {
     struct server *s;
-    void *memory[8];
-    size_t size[8];
+    void *memory[10];
+    size_t size[10];
     char *kept; /* what of a head has come */
     size_t nkept, seen;
     struct text got; /* all that was to be written */
@@ -83,6 +84,8 @@ static inline struct opt unit_opt(void)
                         .max_line = 1000,
                         .max_head = 3000,
                         .max_buffers = (uint64_t)UNIT_BUFFERS << 12,
+                        .max_answer = 8u << 10,
+                        .max_wait_ms = 60000,
                         .access_log = true};
 }
 
@@ -120,6 +123,9 @@ static inline struct unit unit_make(const struct opt *o)
     s->random = 1;
     s->say = unit_say;
     s->out = text_in(unit_map(&u, 6, SERVE_ROOM), SERVE_ROOM);
+    size_t scratch = share_scratch(o->max_message, o->max_answer, UNIT_RECORDS);
+    share_init(&s->poll, UNIT_RECORDS, unit_map(&u, 8, share_memory(UNIT_RECORDS)),
+               unit_map(&u, 9, scratch), scratch);
     unit_log[0] = '\0';
     return u;
 }
@@ -148,6 +154,8 @@ static inline void unit_take_out(struct unit *u)
     struct text *out = &u->s->out;
     MUST(!out->full);
     text_add(&u->got, text_span(out));
+    for (; u->s->tail_pieces > 0; u->s->tail_pieces--, u->s->tail++)
+        text_add(&u->got, (struct span){u->s->tail->iov_base, u->s->tail->iov_len});
     MUST(!u->got.full);
     out->n = 0;
 }
@@ -165,7 +173,8 @@ static inline void feed(struct unit *u, struct conn *c, struct span bytes)
     free(u->kept);
     u->kept = NULL;
     u->nkept = u->seen = 0;
-    while (off < len && used > 0 && (c->state == CONN_HEAD || c->state == CONN_BODY)) {
+    while (off < len && used > 0 &&
+           (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         char *buf = malloc(len - off);
         MUST(buf != NULL);
         memcpy(buf, all + off, len - off);
@@ -176,7 +185,7 @@ static inline void feed(struct unit *u, struct conn *c, struct span bytes)
         off += used;
         seen = 0;
     }
-    if (off < len && c->state == CONN_HEAD) {
+    if (off < len && (c->state == CONN_HEAD || c->state == CONN_WAIT)) {
         u->kept = malloc(len - off);
         MUST(u->kept != NULL);
         memcpy(u->kept, all + off, len - off);
@@ -256,13 +265,17 @@ static inline struct answer answer_cut(const struct server *s, struct span *got,
              (a.head.p[i] == '\n' && a.head.p[i - 1] == '\r'));
     MUST(span_eq(field(a.head, "Date"), span_of(s->date)));
     bool sized = span_u64(field(a.head, "Content-Length"), &length);
-    MUST(sized == (field(a.head, "Content-Type").n > 0 &&
-                   !span_eq(field(a.head, "Content-Type"), SPAN("text/event-stream"))));
+    struct span type = field(a.head, "Content-Type");
+    bool stream = span_eq(type, SPAN("text/event-stream")) ||
+                  (span_eq(type, SPAN("application/x-ndjson")) &&
+                   field(a.head, "X-Accel-Buffering").n > 0); /* lines, until someone closes */
+    bool empty = a.status == 204 || a.status == 304;
+    MUST(sized == (type.n > 0 && !stream));
     if (a.status >= 400)
         MUST(span_eq(field(a.head, "Content-Type"), SPAN("application/problem+json")));
-    if (a.status == 204)
-        MUST(!sized);
-    size_t n = head_only ? 0 : sized ? length : a.status == 204 ? 0 : got->n;
+    if (empty)
+        MUST(type.n == 0);
+    size_t n = head_only ? 0 : sized ? length : empty ? 0 : got->n;
     MUST(n <= got->n);
     a.body = (struct span){got->p, n};
     *got = span_from(*got, n);

@@ -1,0 +1,781 @@
+/*
+ * check_proxy.c - end to end: all ways through real nginx, Caddy and HAProxy before the server.
+ *
+ * The configurations are those of test/proxy/, which the README shows: only their ports are
+ * replaced, and their timeouts of 75 s by PATIENCE. Each test starts a server and a proxy of its
+ * own, in the foreground, in a directory that goes when the program ends; a proxy dies with its
+ * test.
+ */
+#include "test/e2e.h"
+#include "test/kit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <linux/close_range.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define AT_ONCE_MS  1000 /* what comes at once, on a busy machine */
+#define PATIENCE    "2s"
+#define PATIENCE_MS 2000
+#define NOTICED_MS  1500 /* before the proxy's patience is what ends it, or a heartbeat */
+
+static const struct {
+    const char *name, *package, *config;
+    const char *argv[8];
+    bool impatient; /* it cuts what is quiet for too long */
+} kinds[] = {
+    {"nginx",
+     "nginx",
+     "nginx.conf",
+     {"nginx", "-p", ".", "-c", "nginx.conf", "-e", "stderr", NULL},
+     true},
+    {"caddy", "caddy", "Caddyfile", {"caddy", "run", "--config", "Caddyfile", NULL}, false},
+    {"haproxy", "haproxy", "haproxy.cfg", {"haproxy", "-db", "-f", "haproxy.cfg", NULL}, true},
+};
+
+static char directory[64]; /* all that the proxies write, their certificate too */
+
+static struct {
+    pid_t pid;
+    struct e2e_server at; /* its address; the process in there is nobody's */
+    int tls;              /* its port for TLS */
+} proxy;
+
+static struct e2e_response r;
+
+/* ---- processes ---- */
+
+/* Starts a program in the directory, with this stdin and stdout (-1: none). It dies with this
+ * process. */
+static pid_t spawn(const char *const argv[], const char *package, int in, int out)
+{
+    static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                                              "HOME=.", "XDG_DATA_HOME=.", "XDG_CONFIG_HOME=.",
+                                              NULL};
+    pid_t parent = getpid(), pid = fork();
+    ck_assert_int_ne(pid, -1);
+    if (pid > 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (getppid() == parent && dup2(in == -1 ? null : in, 0) != -1 &&
+        dup2(out == -1 ? null : out, 1) != -1 && chdir(directory) == 0) {
+        close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+        /* The PATH of the environment counts, which a tester's may be shorter than. */
+        setenv("PATH", environment[0] + 5, 1);
+        execvpe(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)environment);
+    }
+    dprintf(2, "%s can't be run (%s): these tests need it; apt-get install %s\n", argv[0],
+            strerror(errno), package);
+    _exit(127);
+}
+
+static void end_process(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* ---- a proxy ---- */
+
+/* Takes a free port of 127.0.0.1, and keeps it from others while this process lives; a program that
+ * sets SO_REUSEADDR, as servers do, may listen there. */
+static int port_take(void)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(in);
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ne(fd, -1);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, len), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    return ntohs(in.sin_port);
+}
+
+static bool port_listens(int port)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_ne(fd, -1);
+    bool listens = connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0;
+    close(fd);
+    return listens;
+}
+
+/* Copies a configuration into the directory; what it says in the place of `from` is replaced. */
+static void config_write(const char *name, const char *const from[], char to[][32])
+{
+    char path[128], line[512];
+    snprintf(path, sizeof(path), "test/proxy/%s", name);
+    FILE *in = fopen(path, "re");
+    if (in == NULL)
+        e2e_fail("%s: %s (the tests run in the project's root)", path, strerror(errno));
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    FILE *out = fopen(path, "we");
+    ck_assert_ptr_nonnull(out);
+    while (fgets(line, sizeof(line), in) != NULL) {
+        const char *rest = line, *at = NULL;
+        for (size_t i = 0; from[i] != NULL && at == NULL; i++) {
+            if ((at = strstr(line, from[i])) != NULL) {
+                fprintf(out, "%.*s%s", (int)(at - line), line, to[i]);
+                rest = at + strlen(from[i]);
+            }
+        }
+        fputs(rest, out);
+    }
+    fclose(in);
+    ck_assert_int_eq(fclose(out), 0);
+}
+
+/* Starts the proxy of a kind before the server, and waits until it listens. */
+static void proxy_start(int kind, const struct e2e_server *s)
+{
+    static const char *const from[] = {"127.0.0.1:8080", "8000", "8443", "75s", NULL};
+    char to[4][32];
+    int port = port_take(), status;
+    proxy.tls = port_take();
+    proxy.at.addresses = 1;
+    proxy.at.port = port;
+    snprintf(proxy.at.address[0], sizeof(proxy.at.address[0]), "http://127.0.0.1:%d", port);
+    snprintf(to[0], sizeof(to[0]), "127.0.0.1:%d", s->port);
+    snprintf(to[1], sizeof(to[1]), "%d", port);
+    snprintf(to[2], sizeof(to[2]), "%d", proxy.tls);
+    snprintf(to[3], sizeof(to[3]), PATIENCE);
+    config_write(kinds[kind].config, from, to);
+    proxy.pid = spawn(kinds[kind].argv, kinds[kind].package, -1, -1);
+    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS;
+    while (!port_listens(port) || !port_listens(proxy.tls)) {
+        if (waitpid(proxy.pid, &status, WNOHANG) != 0)
+            e2e_fail("%s (of the package %s) ended with status %#x", kinds[kind].name,
+                     kinds[kind].package, (unsigned)status);
+        if (e2e_now_ms() > deadline)
+            e2e_fail("%s did not listen in time", kinds[kind].name);
+        e2e_sleep_ms(5);
+    }
+}
+
+/* Starts both; `heartbeat` is the server's. */
+static void begin(int kind, struct e2e_server *s, const char *heartbeat)
+{
+    e2e_start(s, "--heartbeat", heartbeat, NULL);
+    proxy_start(kind, s);
+}
+
+static void end(struct e2e_server *s)
+{
+    end_process(proxy.pid);
+    e2e_stop(s);
+}
+
+/* ---- what comes through it ---- */
+
+/* The body of an answer as it comes, without the chunks that the proxy may have cut it into. */
+struct body {
+    struct e2e_conn *c;
+    bool chunked, end;
+    char text[16384];
+    size_t n;
+};
+
+/* Sends a GET through the proxy with these field lines, and reads the head of the answer. */
+static void body_open(struct body *b, const char *target, const char *fields)
+{
+    *b = (struct body){.c = e2e_open(&proxy.at)};
+    e2e_printf(b->c, "GET %s HTTP/1.1\r\nHost: test\r\n%s\r\n", target, fields);
+    e2e_response(b->c, &r);
+    e2e_expect_status(&r, 200, NULL);
+    ck_assert_ptr_null(e2e_field(&r, "Content-Length"));
+    b->chunked = e2e_field_has(&r, "Transfer-Encoding", "chunked");
+}
+
+static void body_more(struct body *b)
+{
+    size_t n, line = 0;
+    if (b->chunked) {
+        line = (size_t)(e2e_until(b->c, "\r\n") + 2 - b->c->buf);
+        n = strtoul(b->c->buf, NULL, 16);
+        e2e_need(b->c, line + n + 2);
+        b->end = n == 0;
+    } else {
+        if (!e2e_comes(b->c, E2E_WAIT_MS))
+            e2e_fail("neither more of the body came nor its end, behind: %s", b->text);
+        n = b->c->n;
+        b->end = n == 0;
+    }
+    ck_assert_uint_lt(b->n + n, sizeof(b->text));
+    memcpy(b->text + b->n, b->c->buf + line, n);
+    b->n += n;
+    b->text[b->n] = '\0';
+    e2e_consume(b->c, line + n + (b->chunked ? 2 : 0));
+}
+
+/* Reads on until this text, and drops what is before it, and it. */
+static void body_until(struct body *b, const char *text)
+{
+    const char *at;
+    while ((at = strstr(b->text, text)) == NULL) {
+        if (b->end)
+            e2e_fail("the end without \"%s\": %s", text, b->text);
+        body_more(b);
+    }
+    at += strlen(text);
+    b->n -= (size_t)(at - b->text);
+    memmove(b->text, at, b->n + 1);
+}
+
+static void body_until_end(struct body *b)
+{
+    while (!b->end)
+        body_more(b);
+}
+
+/* Publishes to the server itself; the text is to be with the reader at once. */
+static void expect_at_once(const struct e2e_server *s, struct body *b, const char *text)
+{
+    int64_t began = e2e_now_ms();
+    e2e_publish(s, "/news", text);
+    body_until(b, text);
+    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+}
+
+/* A gauge of the server's is to come to n. */
+static void expect_gauge(const struct e2e_server *s, const char *name, int n)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof(wanted), "\n%s %d\n", name, n);
+    for (int64_t deadline = e2e_now_ms() + NOTICED_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
+        e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+        if (strstr(r.body, wanted) != NULL)
+            return;
+    }
+    e2e_fail("the server was to have a %s of %d", name, n);
+}
+
+/* The server is to come to so many subscribers. */
+static void expect_subscribers(const struct e2e_server *s, int n)
+{
+    char wanted[32];
+    snprintf(wanted, sizeof(wanted), "\"subscribers\":%d}", n);
+    for (int64_t deadline = e2e_now_ms() + NOTICED_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
+        e2e_ask(s, &r,
+                "POST /news?event=count HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+        if (strstr(r.body, wanted) != NULL)
+            return;
+    }
+    e2e_fail("the server was to have %d subscribers: %s", n, r.body);
+}
+
+/* ---- polling ---- */
+
+START_TEST(polls_are_answered)
+{
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_send_publish(c, "/news", "one", 3);
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 201, NULL);
+    e2e_send_publish(c, "/news?event=e", "two", 3);
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 201, NULL);
+
+    e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 200, NULL);
+    ck_assert_ptr_nonnull(strstr(r.body, "\"data\":\"one\""));
+    ck_assert_ptr_nonnull(strstr(r.body, "\"event\":\"e\",\"data\":\"two\""));
+    char tag[64], id[64];
+    ck_assert_ptr_nonnull(e2e_field(&r, "ETag"));
+    snprintf(tag, sizeof(tag), "%s", e2e_field(&r, "ETag"));
+    snprintf(id, sizeof(id), "%s", e2e_field(&r, "Last-Event-ID"));
+
+    e2e_printf(c, "GET /news HTTP/1.1\r\nHost: test\r\nIf-None-Match: %s\r\n\r\n", tag);
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 304, NULL);
+    e2e_printf(c, "GET /news HTTP/1.1\r\nHost: test\r\nLast-Event-ID: %s\r\n\r\n", id);
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 204, NULL);
+    e2e_send(c, "HEAD /news HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_response_head(c, &r);
+    e2e_expect_status(&r, 200, NULL);
+    ck_assert_str_eq(e2e_field(&r, "Last-Event-ID"), id);
+
+    e2e_publish(&s, "/news", "three");
+    e2e_printf(c,
+               "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/plain\r\n"
+               "If-None-Match: %s\r\n\r\n",
+               tag);
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 200, NULL);
+    ck_assert_str_eq(r.body, "three\n");
+    e2e_send(c, "GET /a%2Fb,, HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 400, NULL);
+    end(&s);
+}
+END_TEST
+
+START_TEST(long_polls_wait)
+{
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nPrefer: wait=1\r\n\r\n");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 204, NULL);
+    ck_assert_str_eq(e2e_field(&r, "Preference-Applied"), "wait=1");
+
+    e2e_send(c, "GET /news?wait=30 HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_expect_silence(c, 200);
+    int64_t began = e2e_now_ms();
+    e2e_publish(&s, "/news", "now");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 200, NULL);
+    ck_assert_ptr_nonnull(strstr(r.body, "\"data\":\"now\""));
+    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+    end(&s);
+}
+END_TEST
+
+START_TEST(who_leaves_a_long_poll_is_noticed)
+{
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_send(c, "GET /quiet?wait=30 HTTP/1.1\r\nHost: test\r\n\r\n");
+    expect_gauge(&s, "sse_topics", 1); /* one without messages is there while somebody waits */
+    e2e_close(c);
+    expect_gauge(&s, "sse_topics", 0);
+    end(&s);
+}
+END_TEST
+
+/* ---- streams ---- */
+
+static const char *const streams[] = {
+    "Accept: text/event-stream\r\n",
+    "Accept: application/x-ndjson\r\nPrefer: wait=60\r\n",
+};
+
+START_TEST(streams_come_at_once)
+{
+    static struct body b;
+    struct e2e_server s;
+    char fields[128];
+    begin(_i, &s, "15s");
+    for (size_t i = 0; i < COUNT(streams); i++) {
+        int64_t began = e2e_now_ms();
+        body_open(&b, "/news", streams[i]);
+        ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+        expect_subscribers(&s, 1);
+        expect_at_once(&s, &b, "one");
+        expect_at_once(&s, &b, "two");
+        e2e_close(b.c);
+        expect_subscribers(&s, 0);
+
+        const char *id = e2e_publish(&s, "/news", "seen");
+        e2e_publish(&s, "/news", "missed");
+        snprintf(fields, sizeof(fields), "%sLast-Event-ID: %s\r\n", streams[i], id);
+        body_open(&b, "/news", fields);
+        body_until(&b, "missed");
+        e2e_close(b.c);
+    }
+    end(&s);
+}
+END_TEST
+
+START_TEST(the_end_of_the_server_is_told)
+{
+    static struct body b[COUNT(streams)];
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    for (size_t i = 0; i < COUNT(streams); i++)
+        body_open(&b[i], "/news", streams[i]);
+    expect_subscribers(&s, COUNT(streams));
+    e2e_stop(&s);
+    int64_t began = e2e_now_ms();
+    for (size_t i = 0; i < COUNT(streams); i++)
+        body_until_end(&b[i]);
+    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+    end_process(proxy.pid);
+}
+END_TEST
+
+/* EventSource gives up for good on any status but 200: while there is no server, the proxy answers
+ * it with a stream that ends, and others with an error. */
+START_TEST(streams_are_put_off_while_the_server_is_away)
+{
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    e2e_stop(&s);
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+    e2e_until(c, "\r\n\r\n");
+    if (strncmp(c->buf, "HTTP/1.1 200 ", 13) != 0 ||
+        strcasestr(c->buf, "\r\nContent-Type: text/event-stream\r\n") == NULL)
+        e2e_fail("a stream was answered %s", c->buf);
+    c = e2e_open(&proxy.at);
+    e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\n\r\n");
+    e2e_until(c, "\r\n\r\n");
+    if (strncmp(c->buf, "HTTP/1.1 50", 11) != 0)
+        e2e_fail("a poll was answered %s", c->buf);
+    end_process(proxy.pid);
+}
+END_TEST
+
+/* ---- WebSocket ---- */
+
+/* Opens a WebSocket through the proxy; `fields`: more field lines. */
+static struct e2e_conn *socket_open(const char *target, const char *fields)
+{
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_printf(c,
+               "GET %s HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+               target, fields);
+    const char *head = e2e_until(c, "\r\n\r\n");
+    if (strncmp(c->buf, "HTTP/1.1 101 ", 13) != 0 ||
+        strcasestr(c->buf, "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n") == NULL)
+        e2e_fail("the handshake was answered %s", c->buf);
+    e2e_consume(c, (size_t)(head + 4 - c->buf));
+    return c;
+}
+
+/* Sends a frame of at most 125 bytes, with a mask of zeros. */
+static void socket_send(struct e2e_conn *c, unsigned opcode, const char *payload)
+{
+    char head[6] = {(char)(0x80 | opcode), (char)(0x80 | strlen(payload))};
+    ck_assert_uint_le(strlen(payload), 125);
+    e2e_send_n(c, head, sizeof(head));
+    e2e_send(c, payload);
+}
+
+/* Reads the next frame that is no ping; gives its payload, in a static buffer. */
+static const char *socket_frame(struct e2e_conn *c, unsigned opcode)
+{
+    static char payload[65536];
+    for (;;) {
+        e2e_need(c, 2);
+        unsigned first = (unsigned char)c->buf[0], n = (unsigned char)c->buf[1], head = 2;
+        if (n == 126) {
+            e2e_need(c, head = 4);
+            n = (unsigned)(unsigned char)c->buf[2] << 8 | (unsigned char)c->buf[3];
+        }
+        e2e_need(c, head + n);
+        memcpy(payload, c->buf + head, n);
+        payload[n] = '\0';
+        e2e_consume(c, head + n);
+        if (first == (0x80 | opcode))
+            return payload;
+        if (first != 0x89)
+            e2e_fail("a frame of %#x, not %#x: %s", first, 0x80 | opcode, payload);
+        socket_send(c, 10, payload);
+    }
+}
+
+/* Answers pings for so long; nothing else must come. */
+static void socket_idle(struct e2e_conn *c, int ms)
+{
+    int pings = 0;
+    for (int64_t deadline = e2e_now_ms() + ms; e2e_now_ms() < deadline;) {
+        if (!e2e_comes(c, (int)(deadline - e2e_now_ms())))
+            break;
+        e2e_expect(c, "\x89%c", 0);
+        socket_send(c, 10, "");
+        pings++;
+    }
+    ck_assert_int_gt(pings, 1);
+}
+
+START_TEST(websockets_work)
+{
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    struct e2e_conn *raw = socket_open("/news", ""),
+                    *json = socket_open("/news", "Sec-WebSocket-Protocol: json\r\n");
+    ck_assert_int_eq(strncmp(socket_frame(json, 1), "{\"id\":\"", 7), 0);
+    int64_t began = e2e_now_ms();
+    e2e_publish(&s, "/news", "one");
+    ck_assert_str_eq(socket_frame(raw, 1), "one");
+    ck_assert_ptr_nonnull(strstr(socket_frame(json, 1), "\"data\":\"one\""));
+    socket_send(raw, 2, "two");
+    ck_assert_str_eq(socket_frame(raw, 2), "two");
+    ck_assert_ptr_nonnull(strstr(socket_frame(json, 1), "\"base64\":\"dHdv\""));
+    socket_send(json, 1, "{\"topic\":\"news\",\"data\":\"three\"}");
+    ck_assert_str_eq(socket_frame(raw, 1), "three");
+    const char *frame = socket_frame(json, 1);
+    if (strstr(frame, "{\"ok\":") == NULL) /* the answer and the message come in either order */
+        ck_assert_ptr_nonnull(strstr(frame, "\"data\":\"three\""));
+    else
+        ck_assert_ptr_nonnull(strstr(socket_frame(json, 1), "\"data\":\"three\""));
+    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+    end(&s);
+}
+END_TEST
+
+START_TEST(the_end_of_a_websocket_is_told)
+{
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    struct e2e_conn *away = socket_open("/news", ""), *polite = socket_open("/news", ""),
+                    *rest = socket_open("/news", "");
+    e2e_publish(&s, "/news", "x");
+    ck_assert_str_eq(socket_frame(polite, 1), "x");
+    e2e_close(away);
+    socket_send(polite, 8, "\x03\xe8");
+    ck_assert_str_eq(socket_frame(polite, 8), "\x03\xe8");
+    e2e_expect_end(polite);
+    e2e_close(polite);
+    expect_gauge(&s, "sse_connections", 2); /* with that which asks */
+    ck_assert_str_eq(socket_frame(rest, 1), "x");
+    e2e_stop(&s);
+    int64_t began = e2e_now_ms();
+    e2e_until_end(rest);
+    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+    end_process(proxy.pid);
+}
+END_TEST
+
+/* ---- publishing ---- */
+
+static void send_chunk(struct e2e_conn *c, const char *bytes, size_t n)
+{
+    e2e_printf(c, "%zx\r\n", n);
+    e2e_send_n(c, bytes, n);
+    e2e_send(c, "\r\n");
+}
+
+/* Each message of an upload is with the subscriber before the next is sent; then it goes on for
+ * more than proxies like. */
+START_TEST(an_upload_is_live)
+{
+    enum { LINES = 40, LINE = 50000 };
+    static char line[LINE + 1];
+    struct e2e_server s;
+    begin(_i, &s, "15s");
+    struct e2e_conn *sub = e2e_subscribe(&s, "/feed", NULL), *c = e2e_open(&proxy.at);
+    e2e_send(c, "POST /feed HTTP/1.1\r\nHost: test\r\nContent-Type: application/x-ndjson\r\n"
+                "Transfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 3; i++) {
+        int64_t began = e2e_now_ms();
+        send_chunk(c, "\"live\"\n", 7);
+        e2e_expect_message(sub, NULL, "\"live\"", NULL);
+        ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+        e2e_sleep_ms(50);
+    }
+    e2e_close(sub);
+    memset(line, '7', LINE);
+    line[LINE - 1] = '\n';
+    for (int i = 0; i < LINES; i++)
+        send_chunk(c, line, LINE);
+    e2e_send(c, "0\r\n\r\n");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 201, NULL);
+    ck_assert_ptr_nonnull(strstr(r.body, "\"count\":43,"));
+    end(&s);
+}
+END_TEST
+
+START_TEST(pages_of_the_proxy_may_publish)
+{
+    struct e2e_server s;
+    char own[128];
+    begin(_i, &s, "15s");
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_printf(c, "POST /news HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nContent-Length: 1\r\n\r\nx",
+               proxy.at.address[0] + 7, proxy.at.address[0]);
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 201, NULL);
+    e2e_send(c, "POST /news HTTP/1.1\r\nHost: test\r\nOrigin: http://other\r\n"
+                "Content-Length: 1\r\n\r\nx");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 403, "--cors");
+    snprintf(own, sizeof(own), "Origin: http://test\r\n");
+    socket_open("/news", own);
+    end(&s);
+}
+END_TEST
+
+/* ---- timeouts ---- */
+
+START_TEST(heartbeats_keep_streams_open)
+{
+    static struct body b[COUNT(streams)];
+    struct e2e_server s;
+    begin(_i, &s, "500ms");
+    for (size_t i = 0; i < COUNT(streams); i++)
+        body_open(&b[i], "/news", streams[i]);
+    struct e2e_conn *raw = socket_open("/news", "");
+    socket_idle(raw, PATIENCE_MS + PATIENCE_MS / 2);
+    expect_subscribers(&s, 3);
+    for (size_t i = 0; i < COUNT(streams); i++)
+        expect_at_once(&s, &b[i], i == 0 ? "first" : "second");
+    while (strcmp(socket_frame(raw, 1), "second") != 0)
+        ;
+    end(&s);
+}
+END_TEST
+
+/* That they do is seen from what becomes of a stream without. */
+START_TEST(a_quiet_stream_is_cut)
+{
+    struct e2e_server s;
+    if (!kinds[_i].impatient)
+        return;
+    begin(_i, &s, "1h");
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+    e2e_until(c, "\nid: ");
+    e2e_until_end(c);
+    expect_subscribers(&s, 0);
+    end(&s);
+}
+END_TEST
+
+/* ---- TLS and HTTP/2 ---- */
+
+/* Reads from a pipe until this text. */
+static void pipe_until(int fd, const char *text)
+{
+    static char got[16384];
+    size_t n = 0;
+    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS;
+    got[0] = '\0';
+    while (strstr(got, text) == NULL) {
+        struct pollfd p = {fd, POLLIN, 0};
+        if (n == sizeof(got) - 1 || e2e_now_ms() > deadline)
+            e2e_fail("curl did not print \"%s\" in time: %s", text, got);
+        if (poll(&p, 1, 100) == 0)
+            continue;
+        ssize_t more = read(fd, got + n, sizeof(got) - 1 - n);
+        if (more <= 0)
+            e2e_fail("curl ended without printing \"%s\": %s", text, got);
+        n += (size_t)more;
+        got[n] = '\0';
+    }
+}
+
+/* Starts curl with HTTP/2 over TLS; *out is set to what it prints. */
+static pid_t curl_start(const char *path, const char *const options[4], int in, int *out)
+{
+    char url[128];
+    int fd[2];
+    snprintf(url, sizeof(url), "https://localhost:%d%s", proxy.tls, path);
+    const char *const argv[] = {"curl",     "-q",       "-sSkNi4",  "--http2",  "--noproxy", "*",
+                                options[0], options[1], options[2], options[3], url,         NULL};
+    ck_assert_int_eq(pipe2(fd, O_CLOEXEC), 0);
+    pid_t pid = spawn(argv, "curl", in, fd[1]);
+    close(fd[1]);
+    *out = fd[0];
+    return pid;
+}
+
+START_TEST(http2_over_tls_works)
+{
+    static const char *const listen[] = {"-H", "Accept: text/event-stream", "-m", "20"};
+    static const char *const upload[] = {"-H", "Content-Type: application/x-ndjson", "-T", "-"};
+    struct e2e_server s;
+    int out, answer, feed[2];
+    begin(_i, &s, "15s");
+    pid_t sub = curl_start("/news", listen, -1, &out);
+    pipe_until(out, "HTTP/2 200");
+    expect_subscribers(&s, 1);
+    int64_t began = e2e_now_ms();
+    e2e_publish(&s, "/news", "hello");
+    pipe_until(out, "data: hello\n");
+    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
+
+    ck_assert_int_eq(pipe2(feed, O_CLOEXEC), 0);
+    pid_t pub = curl_start("/news", upload, feed[0], &answer);
+    close(feed[0]);
+    ck_assert_int_eq(write(feed[1], "\"first\"\n", 8), 8);
+    pipe_until(out, "data: \"first\"\n");
+    ck_assert_int_eq(write(feed[1], "\"last\"\n", 7), 7);
+    pipe_until(out, "data: \"last\"\n");
+    close(feed[1]);
+    pipe_until(answer, "\"count\":2,\"subscribers\":1}");
+    waitpid(pub, NULL, 0);
+    end_process(sub);
+    expect_subscribers(&s, 0);
+    end(&s);
+}
+END_TEST
+
+/* ---- the suite ---- */
+
+/* Makes the directory, and in it a certificate for localhost. */
+static void directory_make(void)
+{
+    static const char *const argv[] = {
+        "sh", "-c",
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        "-subj /CN=localhost -keyout key.pem -out cert.pem 2>openssl.log && "
+        "cat cert.pem key.pem >both.pem",
+        NULL};
+    int status;
+    snprintf(directory, sizeof(directory), "/tmp/sse-proxy-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    ck_assert_int_eq(waitpid(spawn(argv, "dash", -1, -1), &status, 0) > 0, 1);
+    if (status != 0)
+        e2e_fail("openssl made no certificate: these tests need it; apt-get install openssl");
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static void directory_remove(void)
+{
+    nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A test does not outlive the program, nor ends for a curl that did. */
+static void bound(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static TCase *cases(void)
+{
+    static const int kinds_n = COUNT(kinds);
+    TCase *c = tcase_create("proxy");
+    tcase_set_timeout(c, 30);
+    tcase_add_unchecked_fixture(c, directory_make, directory_remove);
+    tcase_add_checked_fixture(c, bound, NULL);
+    tcase_add_loop_test(c, polls_are_answered, 0, kinds_n);
+    tcase_add_loop_test(c, long_polls_wait, 0, kinds_n);
+    tcase_add_loop_test(c, who_leaves_a_long_poll_is_noticed, 0, kinds_n);
+    tcase_add_loop_test(c, streams_come_at_once, 0, kinds_n);
+    tcase_add_loop_test(c, the_end_of_the_server_is_told, 0, kinds_n);
+    tcase_add_loop_test(c, streams_are_put_off_while_the_server_is_away, 0, kinds_n);
+    tcase_add_loop_test(c, websockets_work, 0, kinds_n);
+    tcase_add_loop_test(c, the_end_of_a_websocket_is_told, 0, kinds_n);
+    tcase_add_loop_test(c, an_upload_is_live, 0, kinds_n);
+    tcase_add_loop_test(c, pages_of_the_proxy_may_publish, 0, kinds_n);
+    tcase_add_loop_test(c, heartbeats_keep_streams_open, 0, kinds_n);
+    tcase_add_loop_test(c, a_quiet_stream_is_cut, 0, kinds_n);
+    tcase_add_loop_test(c, http2_over_tls_works, 0, kinds_n);
+    return c;
+}
+
+int main(void)
+{
+    Suite *s = suite_create("proxy");
+    suite_add_tcase(s, cases());
+    return run(s);
+}
