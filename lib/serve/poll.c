@@ -167,14 +167,12 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* Makes the request that a client waits with the one at hand again, and ends the waiting. Gives the
- * entry it waited for. */
-static uint32_t wait_end(struct server *s, struct conn *c)
+/* Makes the request that a client waits with the one at hand again, and ends the waiting. */
+static void wait_end(struct server *s, struct conn *c)
 {
-    uint32_t id = c->link.topic;
     struct text path = text_in(s->path, sizeof s->path);
     text_str(&path, "/");
-    text_add(&path, topic_name(&s->topics, id));
+    text_add(&path, topic_name(&s->topics, c->link.topic));
     s->ask = (struct context){.method = HTTP_GET,
                               .path = text_span(&path),
                               .keep_alive = (c->flags & CONN_KEEP) != 0,
@@ -186,7 +184,6 @@ static uint32_t wait_end(struct server *s, struct conn *c)
     conn_go(c, CONN_HEAD);
     c->sent = 0;
     c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
-    return id;
 }
 
 static void wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way,
@@ -209,19 +206,7 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     bool tagged = (c->flags & CONN_CURSOR) != 0;
     uint32_t id = c->link.topic;
     struct gap gap;
-    const struct gap *lost = NULL;
-    char cursor[CURSOR_MAX];
-    if (c->at < ring_tail(&s->ring)) {
-        if (ring_lost(&s->ring, &s->topics, id, c->n)) {
-            struct text t = text_in(cursor, sizeof cursor);
-            cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
-            gap.after = text_span(&t);
-            serve_gap(s, c, id, "lagged", &gap);
-            lost = &gap;
-        } else {
-            c->at = ring_tail(&s->ring);
-        }
-    }
+    const struct gap *lost = serve_lagged(s, c, &gap) ? &gap : NULL;
     poll_build(s, c, id, way);
     if (s->poll.records == 0 && lost == NULL && !timeout) {
         c->at = s->poll.end; /* what came is not for it */

@@ -159,18 +159,6 @@ void share_build(struct share *s, const struct ring *r, const struct topics *t, 
     }
 }
 
-void share_first(struct share *s)
-{
-    if (s->records <= 1)
-        return;
-    s->end = s->rec[1];
-    s->records = 1;
-    s->pieces = 0;
-    for (size_t size = 0; size < s->upto[0]; s->pieces++)
-        size += s->iov[s->pieces].iov_len;
-    s->size = s->upto[0];
-}
-
 void share_end(struct share *s, struct span bytes)
 {
     if (bytes.n > 0)

@@ -58,9 +58,6 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch,
 void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
                  uint64_t at, enum conn_way way, size_t bytes);
 
-/* Lets it have only its first record. */
-void share_first(struct share *s);
-
 /* Appends bytes that belong to no record. */
 void share_end(struct share *s, struct span bytes);
 

@@ -47,7 +47,6 @@ static bool settle(struct server *s, struct conn *c)
     if (c->at < ring_tail(&s->ring))
         return false;
     share_build(share, &s->ring, &s->topics, c->link.topic, c->at, (enum conn_way)c->way, 1);
-    share_first(share);
     c->out = 0;
     for (unsigned i = share_skip(share, c->sent); room && i < share->pieces; i++)
         room = conn_out_keep(&s->conns, c,

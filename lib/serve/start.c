@@ -190,3 +190,17 @@ void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason
     s->stat.gaps_unknown += reason[0] == 'u';
     s->stat.gaps_lagged += reason[0] == 'l';
 }
+
+bool serve_lagged(struct server *s, struct conn *c, struct gap *gap)
+{
+    struct text t = text_in(gap->cursor, sizeof gap->cursor);
+    if (c->at >= ring_tail(&s->ring))
+        return false;
+    c->at = ring_tail(&s->ring);
+    if (!ring_lost(&s->ring, &s->topics, c->link.topic, c->n))
+        return false;
+    cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
+    gap->after = text_span(&t);
+    serve_gap(s, c, c->link.topic, "lagged", gap);
+    return true;
+}

@@ -33,14 +33,19 @@ bool serve_starts_now(struct server *s);
 /* A gap, as it is told in one way or another. */
 struct gap {
     const char *reason;
-    struct span after;    /* the cursor that the client had */
+    struct span after;    /* the cursor that the client had; may be the text behind */
     struct cursor resume; /* the one to go on from */
     bool any;             /* is there a message behind it? */
+    char cursor[CURSOR_MAX];
 };
 
 /* Moves a client of entry `id` to the oldest message there is for it, and counts the gap. Fills in
  * *gap but for `after`, which is the caller's. */
 void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap);
+
+/* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it has
+ * lost messages, and *gap says so. Nothing happens to one that is not overtaken. */
+bool serve_lagged(struct server *s, struct conn *c, struct gap *gap);
 
 /* The value of a query parameter, decoded into s->scratch; a null pointer where there is none; a byte
  * that nothing reads, and that is not UTF-8, for one that is wrong or too long. */

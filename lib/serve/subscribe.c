@@ -97,20 +97,12 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
 
 bool serve_stream_check(struct server *s, struct conn *c)
 {
-    if (c->at >= ring_tail(&s->ring))
-        return true;
-    if (c->sent > 0) {
+    struct gap gap;
+    if (c->sent > 0 && c->at < ring_tail(&s->ring)) {
         s->stat.overtaken++;
         return false;
     }
-    c->at = ring_tail(&s->ring);
-    if (ring_lost(&s->ring, &s->topics, c->link.topic, c->n)) {
-        char id[CURSOR_MAX];
-        struct text t = text_in(id, sizeof id);
-        struct gap gap;
-        cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
-        gap.after = text_span(&t);
-        serve_gap(s, c, c->link.topic, "lagged", &gap);
+    if (serve_lagged(s, c, &gap)) {
         if (c->state == CONN_SOCKET)
             serve_socket_gap(s, c, &gap);
         else
