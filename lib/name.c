@@ -75,8 +75,16 @@ const char *topic_pattern_wrong(struct span pattern)
 
 /* ---- what matches ---- */
 
+/* Is it the name of a topic of the server's own? */
+static bool is_own(struct span s)
+{
+    return s.n > 0 && s.p[0] == '-';
+}
+
 bool topic_match(struct span pattern, struct span name)
 {
+    if (is_own(name))
+        return span_eq(pattern, name);
     for (;;) {
         struct span want = span_cut(&pattern, '/'), have = span_cut(&name, '/');
         if (is_rest(want))
@@ -99,6 +107,8 @@ static size_t shortest(struct span pattern)
 bool topic_overlap(struct span a, struct span b)
 {
     size_t n = 0;
+    if (is_own(a) || is_own(b))
+        return span_eq(a, b);
     for (;;) {
         if (is_rest(a) || is_rest(b))
             return n + shortest(is_rest(a) ? b : a) <= TOPIC_NAME_MAX;

@@ -8,6 +8,9 @@
  *     orders/ *   matches orders/7            not orders, orders/7/x      (without the space)
  *     orders/ **  matches orders/7, orders/7/x, not orders
  *     **          matches everything
+ *
+ * A topic of the server's own has a name that begins with "-": no client can name it, and no wildcard
+ * matches it.
  */
 #ifndef SSE_LIB_NAME_H
 #define SSE_LIB_NAME_H
@@ -25,7 +28,8 @@ const char *topic_pattern_wrong(struct span pattern);
 bool topic_is_pattern(struct span s);
 
 /* Does the pattern match the name? A name as a pattern matches itself. (Here and below, what is
- * wrong as a name or pattern gives an answer that means nothing.) */
+ * wrong as a name or pattern gives an answer that means nothing, but for a name that is wrong for
+ * its "-" alone: nothing else matches it.) */
 bool topic_match(struct span pattern, struct span name);
 
 /* Is there a name that both patterns match? */

@@ -1,108 +1,9 @@
 /*
- * check_topic.c - the table of topics: by example, against a model, and where there is no room.
+ * check_topic.c - the table of topics: by example, and against a model.
  */
-#include "test/topic_model.h"
-
-#include "test/kit.h"
+#include "test/topic_kit.h"
 
 #include <signal.h>
-
-/* ---- a table with its memory ---- */
-
-enum { SUBS = 32 };
-
-struct fixture {
-    struct topics t;
-    void *memory[4];
-    struct topic_link links[SUBS + 1];
-    char told[4096]; /* names that made() and gone() were told of, each with a space */
-};
-
-static struct fixture *make(uint32_t max)
-{
-    static const uint64_t key[2] = {1, 2};
-    struct fixture *f = calloc(1, sizeof(*f));
-    struct topics_memory size = topics_size(max);
-    size_t sizes[4] = {size.table, size.edges, size.pool, size.pool_meta};
-    ck_assert_ptr_nonnull(f);
-    for (unsigned i = 0; i < 4; i++)
-        f->memory[i] = calloc(1, sizes[i]);
-    topics_init(&f->t, max, f->memory[0], f->memory[1], f->memory[2], f->memory[3], key);
-    topics_links(&f->t, f->links, sizeof(f->links[0]));
-    return f;
-}
-
-static void discard(struct fixture *f)
-{
-    for (unsigned i = 0; i < 4; i++)
-        free(f->memory[i]);
-    free(f);
-}
-
-static void tell(void *arg, uint32_t topic)
-{
-    struct fixture *f = arg;
-    struct span name = topic_name(&f->t, topic);
-    size_t n = strlen(f->told);
-    ck_assert_uint_lt(n + name.n + 2, sizeof(f->told));
-    memcpy(f->told + n, name.p, name.n);
-    memcpy(f->told + n + name.n, " ", 2);
-}
-
-/* Of the names told since the last call, in any order: are they these? */
-static bool told(struct fixture *f, const char *names)
-{
-    size_t n = strlen(names);
-    bool all = strlen(f->told) == n + (n > 0);
-    char list[256];
-    snprintf(list, sizeof(list), "%s", names);
-    for (char *s = strtok(list, " "); s != NULL; s = strtok(NULL, " ")) {
-        char with_ends[256], whole[sizeof(f->told) + 1];
-        snprintf(with_ends, sizeof(with_ends), " %s ", s);
-        snprintf(whole, sizeof(whole), " %s", f->told);
-        all = all && strstr(whole, with_ends) != NULL;
-    }
-    f->told[0] = 0;
-    return all;
-}
-
-static uint32_t open_topic(struct fixture *f, const char *name)
-{
-    bool made;
-    return topic_open(&f->t, span_of(name), &made);
-}
-
-static uint32_t find(struct fixture *f, const char *name)
-{
-    return topic_find(&f->t, span_of(name));
-}
-
-static uint32_t choose(struct fixture *f, const char *expression)
-{
-    const char *why = "";
-    uint32_t id = topic_select(&f->t, span_of(expression), 100, tell, f, &why);
-    ck_assert_msg(why == NULL, "%s: %s", expression, why);
-    return id;
-}
-
-static void let_go(struct fixture *f, uint32_t id)
-{
-    topic_release(&f->t, id, tell, f);
-}
-
-static void assert_named(struct fixture *f, uint32_t id, const char *name)
-{
-    struct span s = topic_name(&f->t, id);
-    ck_assert_msg(span_eq(s, span_of(name)), "%.*s, not %s", (int)s.n, s.p, name);
-}
-
-static void assert_empty(struct fixture *f)
-{
-    ck_assert_uint_eq(topic_count(&f->t), 0);
-    ck_assert_uint_eq(topic_set_count(&f->t), 0);
-    ck_assert_uint_eq(topic_dirty(&f->t), 0);
-    ck_assert_uint_eq(pool_used(&f->t.pool), 0);
-}
 
 /* ---- by example ---- */
 
@@ -196,6 +97,7 @@ START_TEST(wrong_selections)
         {__LINE__, "new,**/a", "has \"**\" before its last segment"},
         {__LINE__, "new,a\nb", "has a control byte"},
         {__LINE__, "new,\xC3", "is not UTF-8"},
+        {__LINE__, "new,*/a/a/a/a/a/a/a/*", "has a \"*\" behind its eighth segment"},
         {__LINE__, "a,b,c,d,e", "has more parts than are allowed"},
         {__LINE__, "a,a,a,a,a", "has more parts than are allowed"},
     };
@@ -275,6 +177,80 @@ START_TEST(what_is_needed)
     let_go(f, b);
     ck_assert(told(f, "b"));
     assert_empty(f);
+    discard(f);
+}
+END_TEST
+
+/* What is the server's own is in a set that lists it, were there one, and matches no wildcard. */
+START_TEST(own_topics)
+{
+    struct fixture *f = make(8);
+    uint32_t sets[] = {choose(f, "**"), choose(f, "*"), choose(f, "*/**"),
+                       choose(f, "**,*/1,*/2,*/3,*/4,*/5,*/6,*/7,*/8,*/9")};
+    uint32_t own = open_topic(f, "-"), deep = open_topic(f, "-own/1"), pos = 0, at = 0;
+    for (uint32_t i = 0; i < COUNT(sets); i++, pos = 0) {
+        topic_subscribe(&f->t, sets[i], i + 1);
+        ck_assert(!topic_in_set(&f->t, sets[i], own) && !topic_in_set(&f->t, sets[i], deep));
+        ck_assert_uint_eq(topic_member(&f->t, sets[i], &pos), 0);
+    }
+    ck_assert_uint_eq(topic_set_of(&f->t, deep, &at), 0);
+    ck_assert_uint_eq(topic_reach(&f->t, own), 0);
+    topic_mark(&f->t, own);
+    ck_assert_uint_eq(topic_dirty(&f->t), 0);
+    discard(f);
+}
+END_TEST
+
+/* The last "*" may be the eighth segment, and "**" stand anywhere. */
+START_TEST(many_segments)
+{
+    struct fixture *f = make(8);
+    uint32_t set = choose(f, "*/*/*/*/*/*/*/*,a/a/a/a/a/a/a/a/a/**");
+    uint32_t yes = open_topic(f, "a/b/c/d/e/f/g/h"), deep = open_topic(f, "a/a/a/a/a/a/a/a/a/a/a");
+    uint32_t no = open_topic(f, "a/a/a/a/a/a/a/a/a");
+    char text[TOPIC_NAME_MAX + 1]; /* as many segments as there can be */
+    for (unsigned i = 0; i < TOPIC_NAME_MAX; i++)
+        text[i] = i % 2 == 0 ? 'a' : '/';
+    text[TOPIC_NAME_MAX] = 0;
+    uint32_t longest = open_topic(f, text);
+    text[TOPIC_NAME_MAX - 1] = 'b';
+    uint32_t other = open_topic(f, text);
+    text[TOPIC_NAME_MAX - 1] = 'a';
+    memcpy(text, "*/*/*/*/*/*/*/*", 15);
+    uint32_t one = choose(f, text);
+    topic_subscribe(&f->t, set, 1);
+    topic_subscribe(&f->t, one, 2);
+    ck_assert_uint_eq(topic_reach(&f->t, yes), 1);
+    ck_assert_uint_eq(topic_reach(&f->t, no), 0);
+    ck_assert_uint_eq(topic_reach(&f->t, deep), 1);
+    ck_assert_uint_eq(topic_reach(&f->t, longest), 2);
+    ck_assert_uint_eq(topic_reach(&f->t, other), 1);
+    ck_assert_uint_le(topic_weight(&f->t, set), 10);
+    discard(f);
+}
+END_TEST
+
+START_TEST(weights)
+{
+    static const struct {
+        int line;
+        const char *expression;
+        uint32_t least, most;
+    } rows[] = {
+        {__LINE__, "a", 1, 1},
+        {__LINE__, "a,b,c,d", 1, 1},
+        {__LINE__, "**", 1, 2},
+        {__LINE__, "*/b,a/*", 2, 4},
+        {__LINE__, "1/*,2/*,3/*,4/*,5/*,6/*,7/*,8/*,9/*", 3, 7},
+        {__LINE__, "1/*,2/*,3/*,4/*,5/*,6/*,7/*,8/*,9/*/*/*/*/x", 20, 60},
+    };
+    struct fixture *f = make(64);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint32_t weight = topic_weight(&f->t, choose(f, rows[i].expression));
+        ck_assert_msg(weight >= rows[i].least && weight <= rows[i].most, "line %d: %u",
+                      rows[i].line, weight);
+        f->told[0] = 0;
+    }
     discard(f);
 }
 END_TEST
@@ -399,7 +375,10 @@ START_TEST(queue)
     uint32_t set = choose(f, "*");
     topic_mark(&f->t, set); /* nobody to tell */
     ck_assert_uint_eq(topic_dirty(&f->t), 0);
-    topic_mark(&f->t, a); /* its set may have somebody */
+    topic_mark(&f->t, a); /* nor in its set */
+    ck_assert_uint_eq(topic_dirty(&f->t), 0);
+    topic_subscribe(&f->t, set, 1);
+    topic_mark(&f->t, a);
     ck_assert_uint_eq(topic_dirty(&f->t), a);
     discard(f);
 }
@@ -451,8 +430,8 @@ START_TEST(many_topics)
         ck_assert_msg(topic_reach(&f->t, id[i]) == (i % 3 == 0), SEED_FMT, from);
         ck_assert_msg(topic_in_set(&f->t, all, id[i]), SEED_FMT, from);
     }
-    ck_assert_uint_eq(topic_at(&f->t, all)->member_count, count);
-    ck_assert_uint_eq(topic_at(&f->t, three)->member_count, threes);
+    ck_assert_uint_eq(topic_members_most(&f->t, all), count);
+    ck_assert_uint_eq(topic_members_most(&f->t, three), threes);
     topic_unsubscribe(&f->t, 1);
     let_go(f, all);
     let_go(f, three);
@@ -461,6 +440,53 @@ START_TEST(many_topics)
             let_go(f, id[i]);
             f->told[0] = 0;
         }
+    assert_empty(f);
+    discard(f);
+}
+END_TEST
+
+/* Many sets with wildcards: a topic finds its own. */
+START_TEST(many_sets)
+{
+    enum { MANY = 6000 };
+    static const char *const forms[] = {"u/%u/*", "*/%u/**", "*/*/%u"};
+    struct fixture *f = make(4 * MANY);
+    static struct topic_link links[MANY + 1];
+    static uint32_t id[MANY];
+    uint64_t from = seed(), rnd = from;
+    char buf[64];
+    memset(links, 0, sizeof(links));
+    topics_links(&f->t, links, sizeof(links[0]));
+    for (uint32_t i = 0; i < MANY; i++) {
+        snprintf(buf, sizeof(buf), forms[i % 3], i / 3);
+        id[i] = choose(f, buf);
+        topic_subscribe(&f->t, id[i], i + 1);
+    }
+    for (unsigned round = 0; round < 20000; round++) {
+        uint32_t a = (uint32_t)(random_next(&rnd) % (MANY / 3)), at = 0;
+        uint32_t b = (uint32_t)(random_next(&rnd) % (MANY / 3)), i = a * 3, found = 0, set;
+        snprintf(buf, sizeof(buf), "u/%u/%u", a, b);
+        uint32_t topic = open_topic(f, buf);
+        while ((set = topic_set_of(&f->t, topic, &at)) != 0) {
+            ck_assert_msg(set == id[i] || set == id[i + 1] || set == id[b * 3 + 2], SEED_FMT, from);
+            found++;
+        }
+        ck_assert_msg(found == 3 && topic_reach(&f->t, topic) == 3, SEED_FMT, from);
+        let_go(f, topic);
+        f->told[0] = 0;
+        /* another one goes and comes again */
+        uint32_t n = (uint32_t)(random_next(&rnd) % MANY);
+        topic_unsubscribe(&f->t, n + 1);
+        let_go(f, id[n]);
+        snprintf(buf, sizeof(buf), forms[n % 3], n / 3);
+        id[n] = choose(f, buf);
+        topic_subscribe(&f->t, id[n], n + 1);
+    }
+    for (uint32_t i = 0; i < MANY; i++) {
+        topic_unsubscribe(&f->t, i + 1);
+        let_go(f, id[i]);
+    }
+    ck_assert_uint_eq(f->t.h->nodes, 0);
     assert_empty(f);
     discard(f);
 }
@@ -551,7 +577,7 @@ START_TEST(address_space)
     ck_assert_uint_gt(m.pool, 1 << 19);
     m = topics_size(TOPICS_MAX);
     ck_assert_uint_ge(m.table, (uint64_t)TOPICS_MAX * sizeof(struct topic));
-    ck_assert_uint_le(sizeof(struct topic), 112);
+    ck_assert_uint_le(sizeof(struct topic), 80);
 }
 END_TEST
 
@@ -601,153 +627,6 @@ START_TEST(model_without_room)
 }
 END_TEST
 
-/* ---- no room ---- */
-
-static const char *const crowd[] = {"*", "x/**,b", "a,b", "a/*,x/*,z"};
-
-/* A table in use, in which `what` is tried with ever more room until it succeeds. Each failure must
- * leave everything as it was, and nothing may be lost at the end. */
-static struct fixture *make_crowd(uint32_t max)
-{
-    struct fixture *f = make(max);
-    for (uint32_t i = 0; i < COUNT(crowd); i++) {
-        uint32_t id = choose(f, crowd[i]);
-        ck_assert_uint_ne(id, 0);
-        topic_subscribe(&f->t, id, i + 1);
-    }
-    topic_at(&f->t, open_topic(f, "a/1"))->kept = 1;
-    topic_at(&f->t, open_topic(f, "x/1"))->kept = 1;
-    f->told[0] = 0;
-    return f;
-}
-
-struct counts {
-    uint32_t topics, sets, members[COUNT(crowd)];
-    uint64_t bytes; /* in the pool, but for the members' tables, which may have grown */
-};
-
-static struct counts count(struct fixture *f)
-{
-    struct counts c;
-    memset(&c, 0, sizeof(c));
-    c.topics = topic_count(&f->t);
-    c.sets = topic_set_count(&f->t);
-    c.bytes = pool_used(&f->t.pool);
-    for (uint32_t i = 0; i < COUNT(crowd); i++) {
-        const struct topic *e = topic_at(&f->t, topic_link_of(&f->t, i + 1)->topic);
-        c.members[i] = e->member_count;
-        c.bytes -= pool_size(&f->t.pool, e->members);
-    }
-    return c;
-}
-
-static void end_crowd(struct fixture *f)
-{
-    for (uint32_t i = 0; i < COUNT(crowd); i++) {
-        uint32_t id = topic_link_of(&f->t, i + 1)->topic;
-        topic_unsubscribe(&f->t, i + 1);
-        let_go(f, id);
-    }
-    topic_at(&f->t, find(f, "a/1"))->kept = 0;
-    topic_at(&f->t, find(f, "x/1"))->kept = 0;
-    let_go(f, find(f, "a/1"));
-    let_go(f, find(f, "x/1"));
-    assert_empty(f);
-    discard(f);
-}
-
-/* Tries it; true if it succeeded, after which it is taken back. */
-static bool try_it(struct fixture *f, const char *what, const char *made)
-{
-    struct counts before = count(f);
-    uint32_t id = choose(f, what);
-    if (id == 0) {
-        struct counts after = count(f);
-        ck_assert(told(f, ""));
-        ck_assert_mem_eq(&before, &after, sizeof(before));
-        return false;
-    }
-    ck_assert(told(f, made));
-    let_go(f, id);
-    ck_assert(told(f, made));
-    struct counts after = count(f);
-    ck_assert_uint_eq(before.topics, after.topics);
-    ck_assert_uint_eq(before.sets, after.sets);
-    return true;
-}
-
-static const struct {
-    const char *what, *made;
-} tries[] = {
-    {"x/new", "x/new"},
-    {"x/1,x/2,n,a,b,k", "x/2 n k"},
-    {"**", ""},
-    {"**,x/9,x/8,x/7,a/6", "x/9 x/8 x/7 a/6"},
-    {"a/*,x/*,x/5,a/4,b,w", "x/5 a/4 w"},
-};
-
-START_TEST(no_edges)
-{
-    struct fixture *f = make_crowd(64);
-    uint32_t most = f->t.edges_max, n = 0;
-    while (f->t.edges_max = n, !try_it(f, tries[_i].what, tries[_i].made))
-        ck_assert_uint_lt(n++, most);
-    ck_assert_uint_gt(n, 10); /* those of the crowd, and more */
-    f->t.edges_max = most;
-    end_crowd(f);
-}
-END_TEST
-
-START_TEST(no_numbers)
-{
-    struct fixture *f = make_crowd(64);
-    uint32_t n = 0;
-    while (f->t.max = n, !try_it(f, tries[_i].what, tries[_i].made))
-        ck_assert_uint_lt(n++, 64);
-    ck_assert_uint_gt(n, 8);
-    f->t.max = 64;
-    end_crowd(f);
-}
-END_TEST
-
-START_TEST(no_topics)
-{
-    struct fixture *f = make_crowd(64);
-    uint32_t n = 1;
-    while (topics_limit(&f->t, n), !try_it(f, tries[_i].what, tries[_i].made))
-        ck_assert_uint_lt(n++, 64);
-    topics_limit(&f->t, 0);
-    end_crowd(f);
-}
-END_TEST
-
-/* The pool is filled but for `n` units, in one piece or scattered. */
-START_TEST(no_memory)
-{
-    for (unsigned scattered = 0; scattered < 2; scattered++) {
-        struct fixture *f = make_crowd(64);
-        uint32_t units = f->t.pool.units, *block = calloc(units, sizeof(*block)), n = 0;
-        bool done = false;
-        while ((block[n] = pool_alloc(&f->t.pool, 1)) != 0)
-            n++;
-        for (uint32_t i = 0; !done && i < 400; i++) {
-            uint32_t *last = scattered ? &block[n / 2 - i * 2] : &block[n - 1 - i];
-            done = try_it(f, tries[_i].what, tries[_i].made);
-            pool_free(&f->t.pool, *last);
-            *last = 0;
-        }
-        /* what needs more than a unit at once can't be had of scattered ones */
-        ck_assert(done || scattered);
-        for (uint32_t i = 0; i < n; i++)
-            if (block[i] != 0)
-                pool_free(&f->t.pool, block[i]);
-        ck_assert(try_it(f, tries[_i].what, tries[_i].made));
-        end_crowd(f);
-        free(block);
-    }
-}
-END_TEST
-
 /* ---- misuse ---- */
 
 START_TEST(subscribe_twice)
@@ -782,36 +661,33 @@ int main(void)
 {
     Suite *s = suite_create("topic");
     TCase *example = tcase_create("example"), *many = tcase_create("many");
-    TCase *model = tcase_create("model"), *room = tcase_create("no room");
-    TCase *misuse = tcase_create("misuse");
+    TCase *model = tcase_create("model"), *misuse = tcase_create("misuse");
     tcase_add_test(example, open_and_find);
     tcase_add_test(example, selections);
     tcase_add_test(example, wrong_selections);
     tcase_add_test(example, listed_and_matched);
     tcase_add_test(example, what_is_needed);
+    tcase_add_test(example, own_topics);
+    tcase_add_test(example, many_segments);
+    tcase_add_test(example, weights);
     tcase_add_test(example, topics_are_limited);
     tcase_add_test(example, order_of_turns);
     tcase_add_test(example, queue);
     tcase_add_test(many, many_topics);
+    tcase_add_test(many, many_sets);
     tcase_add_test(many, wide_set);
     tcase_add_test(many, touched_late);
     tcase_add_test(many, address_space);
     tcase_add_loop_test(model, model_with_room, 0, 6);
     tcase_add_loop_test(model, model_without_room, 0, 7);
-    tcase_add_loop_test(room, no_edges, 0, COUNT(tries));
-    tcase_add_loop_test(room, no_numbers, 0, COUNT(tries));
-    tcase_add_loop_test(room, no_topics, 0, COUNT(tries));
-    tcase_add_loop_test(room, no_memory, 0, COUNT(tries));
     tcase_set_timeout(many, 60);
     tcase_set_timeout(model, 60);
-    tcase_set_timeout(room, 60);
     tcase_add_test_raise_signal(misuse, subscribe_twice, SIGABRT);
     tcase_add_test_raise_signal(misuse, free_number, SIGABRT);
     tcase_add_test_raise_signal(misuse, clean_nothing, SIGABRT);
     suite_add_tcase(s, example);
     suite_add_tcase(s, many);
     suite_add_tcase(s, model);
-    suite_add_tcase(s, room);
     suite_add_tcase(s, misuse);
     return run(s);
 }

@@ -67,6 +67,41 @@ static void check_word(struct span s)
         assert(s.n > 0 && s.n <= TOPIC_NAME_MAX && memchr(s.p, 0, s.n) == NULL);
 }
 
+static struct model m;
+
+static void begin(uint32_t max, uint32_t topics_max);
+
+/* A table must say the same, of a set with few wildcards and of one with many. */
+static void check_table(struct span a, struct span b, struct span name)
+{
+    char text[2 * TOPIC_NAME_MAX + 256];
+    const char *why = NULL;
+    bool made, want = false;
+    for (unsigned many = 0; many < 2; many++) {
+        int n = snprintf(text, sizeof(text), "%.*s,%.*s%s", (int)a.n, a.p, (int)b.n, b.p,
+                         many ? ",1/*,2/**,3/*,4/*/x,*/*/*/z/z,6/*,7/*,8/*,9/*" : "");
+        struct span list = {text, (size_t)n}, rest = list;
+        uint32_t edge = 0;
+        m = (struct model){.seed = 0};
+        begin(MODEL_ENTRIES, 0);
+        uint32_t set = topic_select(&m.t, list, 24, model_told, &m, &why);
+        if (set == 0) {
+            assert(why != NULL);
+            return;
+        }
+        uint32_t topic = topic_open(&m.t, name, &made);
+        assert(topic != 0);
+        if (!topic_at(&m.t, set)->set)
+            return;
+        while (rest.p != NULL)
+            want = topic_match(span_cut(&rest, ','), name) || want;
+        topic_subscribe(&m.t, set, 1);
+        assert(topic_in_set(&m.t, set, topic) == want);
+        assert(topic_set_of(&m.t, topic, &edge) == (want ? set : 0));
+        assert(topic_reach(&m.t, topic) == want);
+    }
+}
+
 static void names(struct span s)
 {
     struct span a = span_cut(&s, '\n'), b = span_cut(&s, '\n'), name = s;
@@ -79,11 +114,12 @@ static void names(struct span s)
     check_match(b, name);
     if (topic_pattern_wrong(a) == NULL && topic_pattern_wrong(b) == NULL)
         check_overlap(a, b, name);
+    if (topic_pattern_wrong(a) == NULL && topic_pattern_wrong(b) == NULL &&
+        topic_name_wrong(name) == NULL)
+        check_table(a, b, name);
 }
 
 /* ---- paths ---- */
-
-static struct model m;
 
 /* Begins anew, in memory that is had once. */
 static void begin(uint32_t max, uint32_t topics_max)

@@ -7,15 +7,15 @@
 #ifndef SSE_TEST_TOPIC_MODEL_H
 #define SSE_TEST_TOPIC_MODEL_H
 
-#include "lib/topic.h"
+#include "lib/topic_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define MODEL_ENTRIES 64u
 #define MODEL_SUBS    12u
-#define MODEL_PARTS   6u
-#define MODEL_NAME    256u
+#define MODEL_PARTS   14u
+#define MODEL_NAME    640u
 
 /* Topic or set; id 0: none here. */
 struct model_entry {
@@ -51,7 +51,10 @@ static const char *const model_names[] = {
     "a",     "b",     "c",     "a/a",        "a/b",    "b/a",
     "a/b/c", "a/b/b", "c/c/c", "\xC3\xA9/a", "orders", "a-name/of-more-than/thirty-two/bytes",
 };
-static const char *const model_patterns[] = {"*", "**", "a/*", "*/b", "a/**", "*/*", "b/**", "x/*"};
+static const char *const model_patterns[] = {
+    "*",     "**",    "a/*",   "*/b",    "a/**",  "*/*",    "b/**",   "x/*",  "*/a",
+    "*/*/c", "a/b/*", "a/*/b", "*/b/**", "c/*/*", "*/*/**", "a/b/**", "x/**",
+};
 
 #define MODEL_NAMES    ((uint32_t)(sizeof(model_names) / sizeof(model_names[0])))
 #define MODEL_PATTERNS ((uint32_t)(sizeof(model_patterns) / sizeof(model_patterns[0])))
@@ -164,6 +167,29 @@ static inline void model_add(struct model *m, uint32_t id, const char *name, boo
     must(m, false);
 }
 
+/* How many parts of the set are names? */
+static inline uint32_t model_listed(const struct model_entry *set)
+{
+    uint32_t n = 0;
+    for (const char *s = set->name; s != NULL; s = strchr(s, ',')) {
+        s += *s == ',';
+        n += memchr(s, '*', strcspn(s, ",")) == NULL;
+    }
+    return n;
+}
+
+/* Does the name begin with what is in front of the "*" in a wildcard of the set? */
+static inline bool model_may(const struct model_entry *set, const char *name)
+{
+    for (const char *s = set->name; s != NULL; s = strchr(s, ',')) {
+        s += *s == ',';
+        const char *star = memchr(s, '*', strcspn(s, ","));
+        if (star != NULL && strncmp(s, name, (size_t)(star - s)) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- comparison ---- */
 
 static inline size_t model_block(size_t bytes)
@@ -191,25 +217,31 @@ static inline void model_check_topic(struct model *m, struct model_entry *e)
     must(m, walked == want);
     must(m, topic_reach(&m->t, e->id) == reach);
     must(m, r->listed == model_sets(m, e->name, true));
-    must(m, r->kept == e->kept && !r->set && !r->several && !r->fresh);
+    must(m, r->kept == e->kept && !r->set && !r->several && !r->fresh && !r->found);
 }
 
 static inline void model_check_set(struct model *m, struct model_entry *e)
 {
-    uint32_t pos = 0, walked = 0, want = 0, topic;
+    uint32_t pos = 0, walked = 0, want = 0, looks = model_listed(e), topic;
     const struct topic *r = topic_at(&m->t, e->id);
+    bool seen[MODEL_ENTRIES + 1] = {false};
     for (uint32_t i = 0; i < MODEL_ENTRIES; i++)
         if (m->e[i].id != 0 && !m->e[i].set) {
             bool in = model_in(e, m->e[i].name, false);
             want += in;
+            looks += model_may(e, m->e[i].name);
             must(m, topic_in_set(&m->t, e->id, m->e[i].id) == in);
         }
     while ((topic = topic_member(&m->t, e->id, &pos)) != 0) {
         must(m, model_by_id(m, topic) != NULL && !model_by_id(m, topic)->set);
+        must(m, topic <= MODEL_ENTRIES && !seen[topic]);
+        seen[topic] = true;
         walked++;
     }
-    must(m, walked == want && r->member_count == want && r->member_cap >= 2 * want);
-    must(m, r->set && r->several && r->wild == (strchr(e->name, '*') != NULL));
+    must(m, walked == want && topic_member(&m->t, e->id, &pos) == 0);
+    must(m, r->member_count == model_listed(e) && r->member_cap >= 2 * r->member_count);
+    must(m, topic_members_most(&m->t, e->id) == looks && topic_weight(&m->t, e->id) > 0);
+    must(m, r->set && r->several && r->wild == (strchr(e->name, '*') != NULL) && !r->found);
 }
 
 static inline void model_check_subs(struct model *m, struct model_entry *e)
@@ -226,6 +258,21 @@ static inline void model_check_subs(struct model *m, struct model_entry *e)
         s = link->next;
     }
     must(m, s == r->iter);
+}
+
+/* Are all topics in the order of their names? */
+static inline void model_check_order(struct model *m)
+{
+    uint32_t n = 0;
+    const struct model_entry *last = NULL;
+    for (uint32_t id = m->t.h->first; id != 0; id = topic_at(&m->t, id)->next) {
+        const struct model_entry *e = model_by_id(m, id);
+        must(m, e != NULL && !e->set && (last == NULL || strcmp(last->name, e->name) < 0));
+        must(m, order_seek(&m->t, span_of(e->name)) == id);
+        last = e;
+        n++;
+    }
+    must(m, n == topic_count(&m->t));
 }
 
 static inline void model_check(struct model *m)
@@ -251,9 +298,13 @@ static inline void model_check(struct model *m)
             model_check_topic(m, e);
         model_check_subs(m, e);
         bytes += model_block(r->name_size);
-        if (r->member_cap > 0)
-            bytes += model_block(r->member_cap * sizeof(struct topic_slot));
+        if (e->set && r->member_cap > 0)
+            bytes += model_block((size_t)r->member_cap * 2 * sizeof(uint32_t));
+        if (e->set && r->wild)
+            bytes += pool_size(&m->t.pool, r->wildcards);
     }
+    bytes += model_block(1) * m->t.h->nodes;
+    model_check_order(m);
     must(m, pool_used(&m->t.pool) == bytes);
     uint32_t id = topic_dirty(&m->t);
     for (uint32_t i = 0; i < m->queued; i++) {
@@ -347,10 +398,10 @@ static inline void model_select(struct model *m)
     const char *part[MODEL_PARTS], *why = "nothing";
     char expression[MODEL_NAME] = "", name[MODEL_NAME];
     uint32_t n = 1 + m->pick(m->arg, MODEL_PARTS), fresh = 0;
-    uint32_t most = 1 + m->pick(m->arg, 4 * MODEL_PARTS);
+    uint32_t most = 1 + m->pick(m->arg, 4 * MODEL_PARTS), wild = 1 + m->pick(m->arg, 3);
     for (uint32_t i = 0; i < n; i++) {
-        part[i] = m->pick(m->arg, 3) == 0 ? model_patterns[m->pick(m->arg, MODEL_PATTERNS)]
-                                          : model_names[m->pick(m->arg, MODEL_NAMES)];
+        part[i] = m->pick(m->arg, 4) < wild ? model_patterns[m->pick(m->arg, MODEL_PATTERNS)]
+                                            : model_names[m->pick(m->arg, MODEL_NAMES)];
         strcat(strcat(expression, i > 0 ? "," : ""), part[i]);
     }
     char list[MODEL_NAME];
@@ -441,13 +492,22 @@ static inline void model_release(struct model *m, struct model_entry *e)
     must(m, m->tolds == gone);
 }
 
+static inline uint32_t model_reach(const struct model *m, const struct model_entry *e)
+{
+    uint32_t reach = e->sub_count;
+    for (uint32_t i = 0; !e->set && i < MODEL_ENTRIES; i++)
+        if (m->e[i].id != 0 && m->e[i].set && model_in(&m->e[i], e->name, false))
+            reach += m->e[i].sub_count;
+    return reach;
+}
+
 static inline void model_mark(struct model *m, const struct model_entry *e0)
 {
     struct model_entry *e = e0 != NULL ? model_by_id(m, e0->id) : NULL;
     if (e == NULL)
         return;
     topic_mark(&m->t, e->id);
-    if (e->sub_count == 0 && (e->set || model_sets(m, e->name, false) == 0))
+    if (model_reach(m, e) == 0)
         return;
     for (uint32_t i = 0; i < e->sub_count; i++)
         e->pending[e->subs[i]] = true;
@@ -485,12 +545,12 @@ static inline void model_fan(struct model *m, uint32_t most)
 
 /* ---- running ---- */
 
-/* How much of each memory a model of `max` entries wants: edges for every topic in every set. */
+/* How much of each memory a model of `max` entries wants: edges for every part of every set. */
 static inline void model_sizes(uint32_t max, size_t size[4])
 {
     struct topics_memory m = topics_size(max);
     size[0] = m.table;
-    size[1] = (max * MODEL_NAMES + 1) * sizeof(struct topic_edge);
+    size[1] = (max * MODEL_PARTS + 1) * sizeof(struct topic_edge);
     size[2] = m.pool;
     size[3] = m.pool_meta;
 }
@@ -500,7 +560,7 @@ static inline void model_begin(struct model *m, uint32_t max, uint32_t topics_ma
 {
     uint64_t key[2] = {m->seed, ~m->seed};
     topics_init(&m->t, max, m->memory[0], m->memory[1], m->memory[2], m->memory[3], key);
-    m->t.edges_max = max * MODEL_NAMES;
+    m->t.edges_max = max * MODEL_PARTS;
     topics_limit(&m->t, topics_max);
     topics_links(&m->t, m->links, sizeof(m->links[0]));
 }
@@ -531,7 +591,7 @@ static inline void model_move(struct model *m)
         m->memory[i] = to;
     }
     topics_attach(&m->t, m->t.max, m->memory[0], m->memory[1], m->memory[2], m->memory[3]);
-    m->t.edges_max = m->t.max * MODEL_NAMES;
+    m->t.edges_max = m->t.max * MODEL_PARTS;
     topics_limit(&m->t, topics_max);
     topics_links(&m->t, m->links, sizeof(m->links[0]));
 }
