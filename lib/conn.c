@@ -8,6 +8,9 @@
 /* Buffers from this size on are given back to the system when they are freed. */
 #define LARGE (256u << 10)
 
+/* So much of what was used is given back at once: it takes some 2 ms. */
+#define PART ((size_t)8 << 20)
+
 struct input {
     uint32_t n, seen;
     char bytes[];
@@ -32,7 +35,8 @@ static const unsigned legal[] = {
     [CONN_STREAM] = FROM(CONN_HEAD),
     [CONN_WAIT] = FROM(CONN_HEAD),
     [CONN_SOCKET] = FROM(CONN_HEAD),
-    [CONN_LINGER] = FROM(CONN_HEAD) | FROM(CONN_BODY) | FROM(CONN_WAIT) | FROM(CONN_SOCKET),
+    [CONN_LINGER] =
+        FROM(CONN_HEAD) | FROM(CONN_BODY) | FROM(CONN_STREAM) | FROM(CONN_WAIT) | FROM(CONN_SOCKET),
     [CONN_DOOMED] = FROM(CONN_HEAD) | FROM(CONN_BODY) | FROM(CONN_STREAM) | FROM(CONN_WAIT) |
                     FROM(CONN_SOCKET) | FROM(CONN_LINGER),
 };
@@ -122,6 +126,14 @@ void conn_free(struct conns *t, struct conn *c)
         t->top--;
 }
 
+void conn_forget(struct conns *t, struct conn *c)
+{
+    assert(c->state == CONN_LISTEN || c->state == CONN_SIGNAL);
+    *c = (struct conn){.gen = c->gen + 1};
+    while (t->top > 0 && t->conn[t->top].state == CONN_FREE)
+        t->top--;
+}
+
 /* ---- buffers --------------------------------------------------------------------------------- */
 
 void conn_buffer_free(struct conns *t, uint32_t *block)
@@ -132,6 +144,26 @@ void conn_buffer_free(struct conns *t, uint32_t *block)
         t->give_back(pool_at(&t->buffers, *block), pool_size(&t->buffers, *block));
     pool_free(&t->buffers, *block);
     *block = 0;
+}
+
+bool conn_buffers_due(const struct conns *t)
+{
+    return t->stale > 0 || (pool_used(&t->buffers) == 0 && pool_touched(&t->buffers) > LARGE);
+}
+
+void conn_buffers_rest(struct conns *t)
+{
+    if (pool_used(&t->buffers) == 0 && pool_touched(&t->buffers) > LARGE) {
+        size_t touched = pool_rest(&t->buffers);
+        t->stale = touched > t->stale ? touched : t->stale;
+    }
+    if (t->stale == 0)
+        return;
+    size_t keep = pool_touched(&t->buffers), from = t->stale > PART ? t->stale - PART : 0;
+    from = from > keep ? from : keep;
+    if (from < t->stale)
+        t->give_back(t->buffers.base + from, t->stale - from);
+    t->stale = from > keep ? from : 0;
 }
 
 /* Moves the bytes kept to the front, so that one who never takes the last of them does not make the

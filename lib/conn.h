@@ -5,9 +5,9 @@
  *             v                                             |
  *   FREE --> HEAD ---> BODY (what is published arrives) ----+
  *             |  `---> WAIT (long polling) -----------------+
- *             |  `---> STREAM (Server-Sent Events, lines)   |
- *             |  `---> SOCKET (WebSocket) ------.           |
- *             `--- refused, or "close" ---> LINGER <--------'
+ *             |  `---> STREAM (Server-Sent Events, lines) --|--.
+ *             |  `---> SOCKET (WebSocket) ------.           |  |
+ *             `--- refused, or "close" ---> LINGER <--------'<-'
  *
  *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
  *
@@ -55,22 +55,26 @@ enum conn_way {
     WAY_POLL_JSON = 4,  /* a poll, also in WAIT: one JSON object, */
     WAY_POLL_LINES = 5, /* a JSON object a line, */
     WAY_POLL_TEXT = 6,  /* the bare data, a line each */
+    WAY_READY = 7,      /* in WAIT: asks whether messages come back from the ring */
 };
 
 enum conn_flag {
-    CONN_READABLE = 1,  /* not read to EAGAIN since the last edge */
-    CONN_WRITABLE = 2,  /* not written to EAGAIN since the last edge */
-    CONN_READY = 4,     /* on the ready list */
-    CONN_LOCAL = 8,     /* the peer is on this host: loopback or a unix socket */
-    CONN_SHED = 16,     /* over --max-connections: is heard out and refused */
-    CONN_USED = 32,     /* has sent a request before */
-    CONN_EOF = 64,      /* the peer sends no more */
-    CONN_CLOSE = 128,   /* close when what is pending has been written */
-    CONN_STARVED = 256, /* the kernel had no memory: no edge will come, the sweep tries again */
-    CONN_CURSOR = 512,  /* SOCKET: came with a cursor; WAIT: with If-None-Match */
-    CONN_PINGED = 1024, /* SOCKET: a pong is due */
-    CONN_KEEP = 2048,   /* WAIT: the connection goes on after the answer, */
-    CONN_OLD = 4096,    /* WAIT: which is to an HTTP/1.0 request */
+    CONN_READABLE = 1,     /* not read to EAGAIN since the last edge */
+    CONN_WRITABLE = 2,     /* not written to EAGAIN since the last edge */
+    CONN_READY = 4,        /* on the ready list */
+    CONN_LOCAL = 8,        /* the peer is on this host: loopback or a unix socket */
+    CONN_SHED = 16,        /* over --max-connections: is heard out and refused */
+    CONN_USED = 32,        /* has sent a request before */
+    CONN_EOF = 64,         /* the peer sends no more */
+    CONN_CLOSE = 128,      /* close when what is pending has been written */
+    CONN_STARVED = 256,    /* the kernel had no memory: no edge will come, the sweep tries again */
+    CONN_CURSOR = 512,     /* SOCKET: came with a cursor; WAIT: with If-None-Match */
+    CONN_PINGED = 1024,    /* SOCKET: a pong is due */
+    CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
+    CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
+    CONN_HELD = 8192,      /* what it is to be written waits until the store has been synced */
+    CONN_CROWD = 16384,    /* CONN_SHED, and over --max-per-address */
+    CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
 };
 
 /* All there is of a connection. */
@@ -91,6 +95,7 @@ struct conn {
     uint8_t way;            /* subscribed: enum conn_way */
     uint32_t due;           /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
     uint16_t cors;          /* WAIT: what cors_find() said of its origin */
+    uint8_t heavy;          /* what came last was much: others go before it */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
@@ -103,6 +108,7 @@ struct conns {
     uint32_t ready_count;
     uint32_t doomed; /* list of these; 0: empty */
     struct pool buffers;
+    size_t stale; /* up to there, pages of the buffers are to be given back; 0: none */
     void (*give_back)(void *p, size_t n); /* told of the pages of large buffers that are freed */
 };
 
@@ -141,8 +147,16 @@ struct conn *conn_next_doomed(struct conns *t);
  * buffers. */
 void conn_free(struct conns *t, struct conn *c);
 
+/* Empties the slot of a descriptor of the process's own (LISTEN, SIGNAL), which the caller closes. */
+void conn_forget(struct conns *t, struct conn *c);
+
 /* Frees a buffer, unless *block is 0, which it is afterwards. */
 void conn_buffer_free(struct conns *t, uint32_t *block);
+
+/* Gives pages of buffers back to the system, some at a time, once none has been in use and many had
+ * been; is there something to give back? */
+void conn_buffers_rest(struct conns *t);
+bool conn_buffers_due(const struct conns *t);
 
 /* Keeps bytes of an answer behind those kept before. False: there is no room, and nothing is kept. */
 bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);

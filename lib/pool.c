@@ -214,3 +214,19 @@ uint64_t pool_used(const struct pool *p)
 {
     return p->meta->used;
 }
+
+size_t pool_touched(const struct pool *p)
+{
+    return (size_t)p->meta->edge << p->shift;
+}
+
+size_t pool_rest(struct pool *p)
+{
+    struct pool_meta *m = p->meta;
+    size_t touched = pool_touched(p);
+    assert(m->used == 0);
+    for (uint32_t block = 1; block < m->edge; block *= 2)
+        pull(p, block, (unsigned)__builtin_ctz(block)); /* its blocks have all grown together */
+    m->edge = 1;
+    return touched;
+}

@@ -60,4 +60,11 @@ size_t pool_size(const struct pool *p, uint32_t block);
 /* Bytes in use. */
 uint64_t pool_used(const struct pool *p);
 
+/* How many bytes from the front may have been written to. */
+size_t pool_touched(const struct pool *p);
+
+/* Begins anew, as nothing is in use (asserted). Gives what pool_touched() was: the caller may give
+ * these pages back. */
+size_t pool_rest(struct pool *p);
+
 #endif

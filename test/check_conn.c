@@ -6,6 +6,7 @@
 #include "test/kit.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 
 /* ---- a table with its memory ---- */
 
@@ -60,7 +61,7 @@ static const struct {
     {CONN_BODY, CONN_HEAD},     {CONN_BODY, CONN_LINGER},   {CONN_BODY, CONN_DOOMED},
     {CONN_STREAM, CONN_DOOMED}, {CONN_WAIT, CONN_HEAD},     {CONN_WAIT, CONN_LINGER},
     {CONN_WAIT, CONN_DOOMED},   {CONN_SOCKET, CONN_LINGER}, {CONN_SOCKET, CONN_DOOMED},
-    {CONN_LINGER, CONN_DOOMED}, {CONN_DOOMED, CONN_FREE},
+    {CONN_LINGER, CONN_DOOMED}, {CONN_DOOMED, CONN_FREE},   {CONN_STREAM, CONN_LINGER},
 };
 
 enum { STATES = CONN_DOOMED + 1 };
@@ -574,6 +575,50 @@ END_TEST
 
 /* ---- main ---- */
 
+/* ---- buffers that were many --------------------------------------------------------------------- */
+
+enum { BIG = 1 << 14, BIG_SHIFT = 12 }; /* 64 MiB */
+
+/* What was in use is given back from its end, some of it at a time, as soon as nothing is; what is in
+ * use again by then is left alone. */
+START_TEST(buffers_rest)
+{
+    struct conns t = {.give_back = give_back};
+    void *base = mmap(NULL, (size_t)BIG << BIG_SHIFT, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *meta = calloc(1, pool_meta_size(BIG));
+    static uint32_t block[6000];
+    ck_assert(base != MAP_FAILED && meta != NULL);
+    pool_init(&t.buffers, base, meta, BIG, BIG_SHIFT);
+    ck_assert(!conn_buffers_due(&t));
+    for (unsigned i = 0; i < COUNT(block); i++)
+        ck_assert_uint_ne(block[i] = pool_alloc(&t.buffers, 1), 0);
+    conn_buffers_rest(&t);
+    ck_assert(!conn_buffers_due(&t) && backs == 0); /* they are in use */
+    size_t touched = pool_touched(&t.buffers), end = touched;
+    for (unsigned i = 0; i < COUNT(block); i++)
+        pool_free(&t.buffers, block[i]);
+    ck_assert(conn_buffers_due(&t));
+    for (unsigned ticks = 0; conn_buffers_due(&t); ticks++) {
+        ck_assert_uint_lt(ticks, 10);
+        if (ticks == 1)
+            block[0] = pool_alloc(&t.buffers, 100000);
+        backs = 0;
+        conn_buffers_rest(&t);
+        ck_assert_uint_eq(backs, 1);
+        ck_assert_uint_le(back[0].n, 8u << 20);
+        ck_assert_ptr_eq((char *)back[0].p + back[0].n, (char *)base + end);
+        end -= back[0].n;
+    }
+    ck_assert_uint_gt(touched, COUNT(block) << BIG_SHIFT);
+    ck_assert_uint_eq(end, pool_touched(&t.buffers));
+    ck_assert_uint_ge(end, 100000);
+    pool_free(&t.buffers, block[0]);
+    free(meta);
+    munmap(base, (size_t)BIG << BIG_SHIFT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("conn");
@@ -584,6 +629,7 @@ int main(void)
                                      STATES * STATES - COUNT(legal));
     tcase_add_loop_test_raise_signal(states, breaks_a_contract, SIGABRT, 0, CONTRACTS);
     suite_add_tcase(s, states);
+    tcase_add_test(slots, buffers_rest);
     tcase_add_test(slots, opens_and_frees);
     tcase_add_test(slots, counts_generations_around);
     tcase_add_test(slots, doomed_on_the_ready_list);

@@ -318,6 +318,36 @@ START_TEST(touched_late)
 }
 END_TEST
 
+/* What was touched is told and forgotten, and the pool is as good as new; many times over. */
+START_TEST(rests)
+{
+    enum { UNITS = 256, SHIFT = 5 };
+    struct fixture f = make(UNITS, SHIFT);
+    uint32_t block[UNITS];
+    ck_assert_uint_eq(pool_touched(&f.p), 32);
+    for (unsigned round = 1; round < 60; round++) {
+        unsigned n = 0;
+        uint32_t highest = 0;
+        while (n < round * 4 && (block[n] = pool_alloc(&f.p, 1 + (n * 37 + round) % 100)) != 0) {
+            memset(pool_at(&f.p, block[n]), 1, pool_size(&f.p, block[n]));
+            highest = block[n] > highest ? block[n] : highest;
+            n++;
+        }
+        size_t touched = pool_touched(&f.p);
+        ck_assert_uint_gt(touched, (size_t)highest << SHIFT);
+        ck_assert_uint_le(touched, (size_t)UNITS << SHIFT);
+        for (unsigned i = 0; i < n; i++)
+            pool_free(&f.p, block[i]);
+        ck_assert_uint_eq(pool_rest(&f.p), touched);
+        ck_assert_uint_eq(pool_touched(&f.p), 32);
+        memset((char *)f.base + 32, 0x5a, ((size_t)UNITS - 1) << SHIFT); /* nothing is kept there */
+    }
+    uint32_t whole = pool_alloc(&f.p, (UNITS / 2) << SHIFT);
+    ck_assert_uint_ne(whole, 0);
+    discard(&f);
+}
+END_TEST
+
 /* ---- misuse ---- */
 
 /* What assert() says is expected. */
@@ -360,6 +390,15 @@ START_TEST(free_inside)
 }
 END_TEST
 
+START_TEST(rest_in_use)
+{
+    struct fixture f = make(16, 5);
+    quiet();
+    pool_alloc(&f.p, 1);
+    pool_rest(&f.p);
+}
+END_TEST
+
 START_TEST(attach_other)
 {
     struct fixture f = make(16, 5);
@@ -379,12 +418,14 @@ int main(void)
     tcase_add_test(t, grow_in_place);
     tcase_add_test(t, as_a_list);
     tcase_add_test(t, touched_late);
+    tcase_add_test(t, rests);
     tcase_set_timeout(t, 60);
     tcase_add_test_raise_signal(misuse, free_of_none, SIGABRT);
     tcase_add_test_raise_signal(misuse, free_outside, SIGABRT);
     tcase_add_test_raise_signal(misuse, free_twice, SIGABRT);
     tcase_add_test_raise_signal(misuse, free_inside, SIGABRT);
     tcase_add_test_raise_signal(misuse, attach_other, SIGABRT);
+    tcase_add_test_raise_signal(misuse, rest_in_use, SIGABRT);
     suite_add_tcase(s, t);
     suite_add_tcase(s, misuse);
     return run(s);
