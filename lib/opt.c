@@ -19,15 +19,18 @@ enum kind {
     SIZE = 2,   /* the same, of bytes */
     POWER = 3,  /* a size that is a power of two */
     TIME = 4,
-    AGE = 5, /* a time, "none" or 0 */
-    YES = 6, /* needs no value as a flag */
-    LEVEL = 7,
-    WAYS = 8,
-    ADDRESSES = 9, /* lists: repeatable; the bounds tell how many */
-    TOPICS = 10,
-    ORIGINS = 11,
-    HELP = 12, /* ask for something else than to run */
-    VERSION = 13,
+    AGE = 5,  /* a time, "none" or 0 */
+    MOST = 6, /* a size, "none" or 0 */
+    YES = 7,  /* needs no value as a flag */
+    LEVEL = 8,
+    SYNC = 9,
+    WAYS = 10,
+    PATH = 11,      /* of a file, or "none" */
+    ADDRESSES = 12, /* lists: repeatable; the bounds tell how many */
+    TOPICS = 13,
+    ORIGINS = 14,
+    HELP = 15, /* ask for something else than to run */
+    VERSION = 16,
 };
 
 #define KIB 1024ull
@@ -49,14 +52,22 @@ enum kind {
       "the only topics there are; repeatable")                                                     \
     X(POWER, ring, "-r, ", "ring", " SIZE             ", "64M", 64 * KIB, 256 * GIB,              \
       "memory for messages, a power of two")                                                       \
+    X(PATH, store, "    ", "store", " FILE            ", "none", 0, 0,                             \
+      "keeps the messages in a file")                                                              \
+    X(SYNC, fsync, "    ", "fsync", " WHEN            ", "interval", 0, 0,                         \
+      "never, interval or always, with --store")                                                   \
     X(AGE, max_age_ms, "    ", "max-age", " TIME          ", "none", 10, 1000000 * HOUR,           \
       "messages older than this are gone")                                                         \
     X(SIZE, max_message, "    ", "max-message", " SIZE      ", "1M", 1, 256 * MIB,                 \
       "largest data, at most a 16th of --ring")                                                    \
     X(COUNT, max_connections, "    ", "max-connections", " N     ", "0", 0, 1024 * MIB,            \
       "0: as many as descriptors allow")                                                           \
+    X(COUNT, max_per_address, "    ", "max-per-address", " N     ", "0", 0, 1024 * MIB,            \
+      "connections from one; 0: any number")                                                       \
     X(COUNT, max_topics, "    ", "max-topics", " N          ", "1M", 1, 16 * MIB,                  \
       "topics at a time")                                                                          \
+    X(MOST, max_memory, "    ", "max-memory", " SIZE       ", "none", MIB, 1024 * GIB,             \
+      "in all; limits not given shrink to fit")                                                    \
     X(COUNT, max_subscriptions, "    ", "max-subscriptions", " N   ", "1000", 1, 64 * KIB,         \
       "topics and wildcards in one URL")                                                           \
     X(SIZE, max_line, "    ", "max-line", " SIZE         ", "8K", 64, MIB,                         \
@@ -75,10 +86,14 @@ enum kind {
       "when streams are to reconnect, about")                                                      \
     X(TIME, request_timeout_ms, "    ", "request-timeout", " TIME  ", "10s", 10, 24 * HOUR,        \
       "for a request to arrive")                                                                   \
+    X(SIZE, min_rate, "    ", "min-rate", " SIZE         ", "500", 0, GIB,                         \
+      "bytes a second of a longer body; 0: any")                                                   \
     X(TIME, idle_timeout_ms, "    ", "idle-timeout", " TIME     ", "60s", 10, 24 * HOUR,           \
       "between two requests")                                                                      \
     X(TIME, write_timeout_ms, "    ", "write-timeout", " TIME    ", "30s", 10, 24 * HOUR,          \
       "for a client to take what it is sent")                                                      \
+    X(TIME, drain_ms, "    ", "drain", " TIME            ", "5s", 0, 24 * HOUR,                    \
+      "over which clients are let go at the end")                                                  \
     X(WAYS, anonymous_publish, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,            \
       "what anyone may: publish, subscribe")                                                       \
     X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
@@ -205,6 +220,7 @@ static const struct unit *units_of(const struct row *row)
     case COUNT:
     case SIZE:
     case POWER:
+    case MOST:
         return sizes;
     case TIME:
     case AGE:
@@ -266,6 +282,18 @@ static bool read_level(struct span s, uint64_t *v)
     return *v != UINT64_MAX;
 }
 
+static const char *const syncs[] = {
+    [OPT_FSYNC_NEVER] = "never",
+    [OPT_FSYNC_INTERVAL] = "interval",
+    [OPT_FSYNC_ALWAYS] = "always",
+};
+
+static bool read_sync(struct span s, uint64_t *v)
+{
+    *v = word_of(s, syncs, sizeof(syncs) / sizeof(syncs[0]));
+    return *v != UINT64_MAX;
+}
+
 /* Reads a list of what everyone may do; *v is whether publishing is in it. */
 static bool read_ways(struct span s, uint64_t *v)
 {
@@ -280,9 +308,10 @@ static bool read_ways(struct span s, uint64_t *v)
     return true;
 }
 
-static bool read_age(const struct row *row, struct span s, uint64_t *v)
+/* Reads a number within the row's bounds, or that there is to be none: 0. */
+static bool read_or_none(const struct row *row, struct span s, uint64_t *v)
 {
-    if (span_eq(s, SPAN("none")) || (read_units(s, times, v) && *v == 0)) {
+    if (span_eq(s, SPAN("none")) || (read_units(s, units_of(row), v) && *v == 0)) {
         *v = 0;
         return true;
     }
@@ -406,6 +435,15 @@ static bool is_action(const struct row *row)
     return row->kind == HELP || row->kind == VERSION;
 }
 
+/* Takes a file's path. It is ended by a NUL, being the end of an argument or a variable. */
+static bool set_path(const struct parser *x, const struct row *row, struct span value)
+{
+    const char *path = span_eq(value, SPAN("none")) ? NULL : value.p;
+    assert(value.p[value.n] == '\0');
+    memcpy(field_of(x, row), &path, sizeof(path));
+    return value.n > 0;
+}
+
 /* Takes a value for a row; false if it is wrong. */
 static bool set(const struct parser *x, const struct row *row, struct span value)
 {
@@ -423,7 +461,8 @@ static bool set(const struct parser *x, const struct row *row, struct span value
         good = read_bounded(row, value, &v) && is_power(v);
         break;
     case AGE:
-        good = read_age(row, value, &v);
+    case MOST:
+        good = read_or_none(row, value, &v);
         break;
     case YES:
         good = read_yes(value, &v);
@@ -431,9 +470,14 @@ static bool set(const struct parser *x, const struct row *row, struct span value
     case LEVEL:
         good = read_level(value, &v);
         break;
+    case SYNC:
+        good = read_sync(value, &v);
+        break;
     case WAYS:
         good = read_ways(value, &v);
         break;
+    case PATH:
+        return set_path(x, row, value);
     default:
         good = read_bounded(row, value, &v);
         break;
@@ -511,6 +555,10 @@ static void write_right(struct text *t, const struct row *row, struct span value
         write_range(t, row, "must be none, or a time from ");
         text_str(t, ", such as 10m");
         break;
+    case MOST:
+        write_range(t, row, "must be none, or a size from ");
+        text_str(t, ", such as 512M");
+        break;
     case POWER:
         write_powers(t, row, value);
         break;
@@ -519,6 +567,12 @@ static void write_right(struct text *t, const struct row *row, struct span value
         break;
     case LEVEL:
         text_str(t, "must be error, warn, info or debug");
+        break;
+    case SYNC:
+        text_str(t, "must be never, interval or always");
+        break;
+    case PATH:
+        text_str(t, "must be a file, or none");
         break;
     case WAYS:
         text_str(t, "must be publish, subscribe, or both with a comma between");
@@ -749,7 +803,26 @@ static enum opt_result clash(const struct parser *x, const struct row *row, uint
     return OPT_WRONG;
 }
 
-/* Checks the numbers that depend on each other. */
+/* Was it given at all? */
+static bool is_given(const struct parser *x, const char *name)
+{
+    const struct row *row = find_name(span_of(name));
+    assert(row != NULL);
+    return x->by[row - rows] != BY_NONE;
+}
+
+/* Fails for a way to sync a store that there is none of. */
+static enum opt_result no_store(const struct parser *x)
+{
+    const struct row *row = find_name(SPAN("fsync"));
+    assert(row != NULL);
+    write_subject(x->err, row, (enum source)x->by[row - rows]);
+    text_str(x->err, syncs[x->o->fsync]);
+    text_str(x->err, ": there is nothing to sync without --store FILE");
+    return OPT_WRONG;
+}
+
+/* Checks the values that depend on each other. */
 static enum opt_result check(const struct parser *x)
 {
     const struct row *message = find_name(SPAN("max-message"));
@@ -757,6 +830,8 @@ static enum opt_result check(const struct parser *x)
     struct opt *o = x->o;
     uint64_t most = o->ring / 16;
     assert(message != NULL && line != NULL && head != NULL);
+    if (o->store == NULL && is_given(x, "fsync"))
+        return no_store(x);
     if (o->max_message > most) {
         if (x->by[message - rows] != BY_NONE)
             return clash(x, message, o->max_message, ": must be at most ", most,
@@ -782,5 +857,9 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
     if (result != OPT_RUN)
         return result;
     do_defaults(&x);
+    o->ring_given = is_given(&x, "ring");
+    o->connections_given = is_given(&x, "max-connections") && o->max_connections > 0;
+    o->topics_given = is_given(&x, "max-topics");
+    o->buffers_given = is_given(&x, "max-buffers");
     return check(&x);
 }

@@ -22,6 +22,12 @@ enum opt_log {
     OPT_LOG_ACCESS = 4, /* of a line, not of --log: it is said at any */
 };
 
+enum opt_fsync {
+    OPT_FSYNC_NEVER = 0,    /* the kernel writes when it likes */
+    OPT_FSYNC_INTERVAL = 1, /* every second */
+    OPT_FSYNC_ALWAYS = 2,   /* before anyone is told */
+};
+
 struct opt_list {
     uint32_t n;
     struct span item[OPT_LIST_MAX]; /* point at argv, or into the environment */
@@ -29,13 +35,20 @@ struct opt_list {
 
 struct opt {
     uint16_t port;
-    struct opt_list bind;     /* addresses as given; never empty after opt_parse() */
-    struct opt_list topic;    /* names and wildcards; empty: any */
-    uint64_t ring;            /* bytes, a power of two */
+    struct opt_list bind;  /* addresses as given; never empty after opt_parse() */
+    struct opt_list topic; /* names and wildcards; empty: any */
+    uint64_t ring;         /* bytes, a power of two */
+    bool ring_given;       /* by flag or variable: a store that is there is to have this size */
+    const char *store;     /* the file, NULL: none */
+    enum opt_fsync fsync;
     uint64_t max_age_ms;      /* 0: none */
     uint64_t max_message;     /* bytes */
     uint32_t max_connections; /* 0: as many as descriptors allow */
+    uint32_t max_per_address; /* connections from one address; 0: any number */
     uint32_t max_topics;
+    uint64_t max_memory; /* bytes, ring and tables together; 0: any */
+    /* by flag or variable (of connections, a number above 0): these are not made less to fit */
+    bool connections_given, topics_given, buffers_given;
     uint32_t max_subscriptions;  /* names and wildcards in one URL */
     uint32_t max_line, max_head; /* bytes */
     uint64_t max_buffers;        /* bytes for requests and answers in transit */
@@ -43,6 +56,8 @@ struct opt {
     uint32_t max_wait_ms;        /* the longest that a poll may wait */
     uint32_t heartbeat_ms, retry_ms;
     uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
+    uint32_t min_rate; /* bytes a second that a body has to come at, after request_timeout_ms */
+    uint32_t drain_ms; /* over which the connections are closed when the server stops */
     bool anonymous_publish;
     struct opt_list cors; /* origins; one may be "*" */
     enum opt_log log;

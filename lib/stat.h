@@ -20,12 +20,14 @@
     X(received_bytes, "received_bytes", "Bytes read from sockets.")                                \
     X(evicted, "messages_evicted", "Messages that left the ring to make room.")                    \
     X(aged, "messages_aged", "Messages that left the ring by --max-age.")                          \
+    X(conflated, "messages_conflated", "Messages left out for subscribers that conflate.")         \
     X(heartbeats, "heartbeats", "Heartbeats sent.")                                                \
     X(gaps_expired, "gaps_expired", "Subscribers told of a gap: the message had left the ring.")   \
     X(gaps_unknown, "gaps_unknown", "Subscribers told of a gap: the cursor is not of this store.") \
     X(gaps_lagged, "gaps_lagged", "Subscribers told of a gap: overtaken while slow.")              \
     X(overtaken, "subscribers_overtaken", "Subscribers closed, overtaken inside a message.")       \
     X(limit_connections, "limit_max_connections", "Connections shed by --max-connections.")        \
+    X(limit_per_address, "limit_max_per_address", "Connections refused by --max-per-address.")     \
     X(limit_descriptors, "limit_descriptors", "Connections shed for want of a descriptor.")        \
     X(limit_topics, "limit_max_topics", "Requests refused by --max-topics.")                       \
     X(limit_subscriptions, "limit_max_subscriptions", "Requests refused by --max-subscriptions.")  \
@@ -33,10 +35,16 @@
     X(limit_line, "limit_max_line", "Requests refused by --max-line.")                             \
     X(limit_head, "limit_max_head", "Requests refused by --max-head.")                             \
     X(limit_buffers, "limit_max_buffers", "Requests refused by --max-buffers.")                    \
+    X(limit_rate, "limit_min_rate", "Requests ended by --min-rate.")                               \
     X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")               \
     X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                        \
     X(timeout_write, "timeout_write", "Connections ended by --write-timeout.")                     \
     X(timeout_pong, "timeout_pong", "WebSockets closed that did not answer a ping.")               \
+    X(store_syncs, "store_syncs", "Times the store was synced.")                                   \
+    X(store_errors, "store_errors", "Times the store could not be synced.")                        \
+    X(upgrades, "upgrades", "Upgrades in place.")                                                  \
+    X(upgrades_refused, "upgrades_refused", "Upgrades in place that could not be done.")           \
+    X(drained, "connections_drained", "Connections closed by --drain.")                            \
     X(log_dropped, "log_lines_dropped", "Lines of the log that nobody was ready to take.")         \
     X(turns, "turns", "Turns of the loop.")
 
@@ -51,5 +59,14 @@ void stat_write(struct text *t, const struct stat_counters *s);
 
 /* Appends one gauge in the same way; `name` with "sse_" and its unit, as it will stand. */
 void stat_gauge(struct text *t, const char *name, const char *help, uint64_t value);
+
+/* The same of a time in microseconds, which is written in seconds, with six decimals. */
+void stat_gauge_us(struct text *t, const char *name, const char *help, uint64_t us);
+
+/* To hand the counters over to another version of the program. Saving appends a line "name value"
+ * for each. Loading adds to those that are known and passes over others; false: some line was
+ * none. */
+void stat_save(const struct stat_counters *s, struct text *t);
+bool stat_load(struct stat_counters *s, struct span saved);
 
 #endif

@@ -8,7 +8,8 @@
 
 /* ---- running it ---- */
 
-#define ARGS_MAX 80
+#define ARGS_MAX  80
+#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static struct opt opt;
 static char message[1024];
@@ -58,10 +59,15 @@ static const char *show(void)
     show_list(&t, "bind=", &opt.bind);
     show_list(&t, "topic=", &opt.topic);
     show_number(&t, "ring=", opt.ring);
+    text_str(&t, "store=");
+    text_str(&t, opt.store != NULL ? opt.store : "(none)");
+    show_number(&t, " fsync=", opt.fsync);
     show_number(&t, "max-age=", opt.max_age_ms);
     show_number(&t, "max-message=", opt.max_message);
     show_number(&t, "max-connections=", opt.max_connections);
+    show_number(&t, "max-per-address=", opt.max_per_address);
     show_number(&t, "max-topics=", opt.max_topics);
+    show_number(&t, "max-memory=", opt.max_memory);
     show_number(&t, "max-subscriptions=", opt.max_subscriptions);
     show_number(&t, "max-line=", opt.max_line);
     show_number(&t, "max-head=", opt.max_head);
@@ -72,7 +78,9 @@ static const char *show(void)
     show_number(&t, "retry=", opt.retry_ms);
     show_number(&t, "request-timeout=", opt.request_timeout_ms);
     show_number(&t, "idle-timeout=", opt.idle_timeout_ms);
+    show_number(&t, "min-rate=", opt.min_rate);
     show_number(&t, "write-timeout=", opt.write_timeout_ms);
+    show_number(&t, "drain=", opt.drain_ms);
     show_number(&t, "anonymous=", opt.anonymous_publish);
     show_list(&t, "cors=", &opt.cors);
     show_number(&t, "log=", opt.log);
@@ -83,11 +91,11 @@ static const char *show(void)
 }
 
 static const char defaults[] =
-    " port=8080 bind=127.0.0.1 topic= ring=67108864 max-age=0 max-message=1048576 "
-    "max-connections=0 max-topics=1048576 max-subscriptions=1000 max-line=8192 max-head=16384 "
-    "max-buffers=268435456 max-answer=262144 max-wait=60000 heartbeat=15000 retry=2000 "
-    "request-timeout=10000 idle-timeout=60000 write-timeout=30000 anonymous=0 cors= log=2 "
-    "access-log=0 ";
+    " port=8080 bind=127.0.0.1 topic= ring=67108864 store=(none) fsync=1 max-age=0 "
+    "max-message=1048576 max-connections=0 max-per-address=0 max-topics=1048576 max-memory=0 "
+    "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
+    "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
+    "min-rate=500 write-timeout=30000 drain=5000 anonymous=0 cors= log=2 access-log=0 ";
 
 START_TEST(has_defaults)
 {
@@ -136,6 +144,13 @@ static const struct {
     {__LINE__, "ring", "128m", "ring=134217728"},
     {__LINE__, "ring", "256G", "ring=274877906944"},
     {__LINE__, "ring", "1048576", "ring=1048576"},
+    {__LINE__, "store", "/var/lib/sse/ring", "store=/var/lib/sse/ring"},
+    {__LINE__, "store", "a file=1,b", "store=a file=1,b"},
+    {__LINE__, "store", "none", "store=(none)"},
+    {__LINE__, "store", "None", "store=None"},
+    {__LINE__, "fsync", "never", "fsync=0"},
+    {__LINE__, "fsync", "interval", "fsync=1"},
+    {__LINE__, "fsync", "always", "fsync=2"},
     {__LINE__, "max-age", "none", "max-age=0"},
     {__LINE__, "max-age", "0", "max-age=0"},
     {__LINE__, "max-age", "0h", "max-age=0"},
@@ -148,8 +163,16 @@ static const struct {
     {__LINE__, "max-connections", "0", "max-connections=0"},
     {__LINE__, "max-connections", "100k", "max-connections=102400"},
     {__LINE__, "max-connections", "1G", "max-connections=1073741824"},
+    {__LINE__, "max-per-address", "0", "max-per-address=0"},
+    {__LINE__, "max-per-address", "20", "max-per-address=20"},
+    {__LINE__, "max-per-address", "1G", "max-per-address=1073741824"},
     {__LINE__, "max-topics", "1", "max-topics=1"},
     {__LINE__, "max-topics", "16M", "max-topics=16777216"},
+    {__LINE__, "max-memory", "none", "max-memory=0"},
+    {__LINE__, "max-memory", "0", "max-memory=0"},
+    {__LINE__, "max-memory", "1M", "max-memory=1048576"},
+    {__LINE__, "max-memory", "1000000000", "max-memory=1000000000"},
+    {__LINE__, "max-memory", "1024g", "max-memory=1099511627776"},
     {__LINE__, "max-subscriptions", "1", "max-subscriptions=1"},
     {__LINE__, "max-subscriptions", "65536", "max-subscriptions=65536"},
     {__LINE__, "max-line", "64", "max-line=64"},
@@ -168,7 +191,14 @@ static const struct {
     {__LINE__, "retry", "2m", "retry=120000"},
     {__LINE__, "request-timeout", "5s", "request-timeout=5000"},
     {__LINE__, "idle-timeout", "500ms", "idle-timeout=500"},
+    {__LINE__, "min-rate", "0", "min-rate=0"},
+    {__LINE__, "min-rate", "64K", "min-rate=65536"},
+    {__LINE__, "min-rate", "1G", "min-rate=1073741824"},
     {__LINE__, "write-timeout", "1h", "write-timeout=3600000"},
+    {__LINE__, "drain", "0", "drain=0"},
+    {__LINE__, "drain", "0ms", "drain=0"},
+    {__LINE__, "drain", "1500ms", "drain=1500"},
+    {__LINE__, "drain", "24h", "drain=86400000"},
     {__LINE__, "anonymous", "publish", "anonymous=1"},
     {__LINE__, "anonymous", "subscribe", "anonymous=0"},
     {__LINE__, "anonymous", "publish,subscribe", "anonymous=1"},
@@ -195,21 +225,21 @@ static const struct {
 START_TEST(takes_values)
 {
     const char *name = good[_i].name, *value = good[_i].value, *word = good[_i].word;
+    const char *also = strcmp(name, "fsync") == 0 ? "SSE_STORE=/s" : "A=b";
     char flag[128], both[256], env[256], bad[256];
     snprintf(flag, sizeof(flag), "--%s", name);
     snprintf(both, sizeof(both), "--%s=%s", name, value);
     variable(env, sizeof(env), name, value);
     variable(bad, sizeof(bad), name, "%");
 
-    ck_assert_int_eq(parse((const char *const[]){both, NULL}, NULL), OPT_RUN);
+    ck_assert_int_eq(parse(ARGS(both), ARGS(also)), OPT_RUN);
     has(word, good[_i].line, "--flag=value");
-    ck_assert_int_eq(parse(NULL, (const char *const[]){"A=b", env, NULL}), OPT_RUN);
+    ck_assert_int_eq(parse(NULL, ARGS(also, env)), OPT_RUN);
     has(word, good[_i].line, "variable");
-    ck_assert_int_eq(parse((const char *const[]){both, NULL}, (const char *const[]){bad, NULL}),
-                     OPT_RUN);
+    ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
     if (strcmp(name, "access-log") != 0) {
-        ck_assert_int_eq(parse((const char *const[]){flag, value, "--", NULL}, NULL), OPT_RUN);
+        ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
 }
@@ -223,6 +253,9 @@ END_TEST
 #define RING_OF              "must be a power of two from 64K to 256G"
 #define ORIGIN_OF            "must be *, null, or scheme://host[:port] without a path"
 #define WAYS_OF              "must be publish, subscribe, or both with a comma between"
+#define FSYNC_OF             "must be never, interval or always"
+#define MEMORY_OF            "must be none, or a size from 1M to 1024G, such as 512M"
+#define DRAIN_OF             "must be a time from 0ms to 24h, such as 5s"
 #define YES_OF               "must be 1, yes or true, or 0, no or false"
 
 static const struct {
@@ -251,6 +284,12 @@ static const struct {
     {__LINE__, "ring", "100M", "must be a power of two: 64M or 128M"},
     {__LINE__, "ring", "65537", "must be a power of two: 64K or 128K"},
     {__LINE__, "ring", "255G", "must be a power of two: 128G or 256G"},
+    {__LINE__, "store", "", "must be a file, or none"},
+    {__LINE__, "fsync", "sometimes", FSYNC_OF},
+    {__LINE__, "fsync", "Always", FSYNC_OF},
+    {__LINE__, "fsync", "never", "there is nothing to sync without --store FILE"},
+    {__LINE__, "fsync", "interval", "there is nothing to sync without --store FILE"},
+    {__LINE__, "fsync", "always", "there is nothing to sync without --store FILE"},
     {__LINE__, "max-age", "9ms", AGE_OF},
     {__LINE__, "max-age", "7d", AGE_OF},
     {__LINE__, "max-age", "1000001h", AGE_OF},
@@ -260,8 +299,15 @@ static const struct {
     {__LINE__, "max-message", "5M", "must be at most 4M, a sixteenth of --ring"},
     {__LINE__, "max-connections", "1025M", "must be a number from 0 to 1G"},
     {__LINE__, "max-connections", "all", "must be a number from 0 to 1G"},
+    {__LINE__, "max-per-address", "-1", "must be a number from 0 to 1G"},
+    {__LINE__, "max-per-address", "none", "must be a number from 0 to 1G"},
+    {__LINE__, "max-per-address", "1073741825", "must be a number from 0 to 1G"},
     {__LINE__, "max-topics", "0", "must be a number from 1 to 16M"},
     {__LINE__, "max-topics", "17M", "must be a number from 1 to 16M"},
+    {__LINE__, "max-memory", "1023K", MEMORY_OF},
+    {__LINE__, "max-memory", "1025G", MEMORY_OF},
+    {__LINE__, "max-memory", "50%", MEMORY_OF},
+    {__LINE__, "max-memory", "", MEMORY_OF},
     {__LINE__, "max-subscriptions", "0", "must be a number from 1 to 64K"},
     {__LINE__, "max-subscriptions", "65537", "must be a number from 1 to 64K"},
     {__LINE__, "max-line", "63", SIZE_OF("64 to 1M", "8K")},
@@ -288,7 +334,13 @@ static const struct {
     {__LINE__, "retry", "1ms", TIME_OF("2s")},
     {__LINE__, "request-timeout", "none", TIME_OF("10s")},
     {__LINE__, "idle-timeout", "86401", TIME_OF("60s")},
+    {__LINE__, "min-rate", "none", SIZE_OF("0 to 1G", "500")},
+    {__LINE__, "min-rate", "2G", SIZE_OF("0 to 1G", "500")},
+    {__LINE__, "min-rate", "5s", SIZE_OF("0 to 1G", "500")},
     {__LINE__, "write-timeout", "1 s", TIME_OF("30s")},
+    {__LINE__, "drain", "never", DRAIN_OF},
+    {__LINE__, "drain", "25h", DRAIN_OF},
+    {__LINE__, "drain", "-1s", DRAIN_OF},
     {__LINE__, "anonymous", "all", WAYS_OF},
     {__LINE__, "anonymous", "publish,", WAYS_OF},
     {__LINE__, "anonymous", "publish, subscribe", WAYS_OF},
@@ -347,8 +399,6 @@ END_TEST
 
 /* ---- arguments ---- */
 
-#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 START_TEST(reads_arguments)
 {
     ck_assert_int_eq(parse(ARGS("-p1", "-b", "::1", "-b0.0.0.0", "-t", "a", "-ta/*", "-r1M"), NULL),
@@ -389,6 +439,48 @@ START_TEST(reads_variables)
     ck_assert_str_eq(message, "SSE_TOPIC=b//c: has an empty segment");
     ck_assert_int_eq(parse(ARGS("-r1M"), ARGS("SSE_MAX_MESSAGE=1M")), OPT_WRONG);
     ck_assert_str_eq(message, "SSE_MAX_MESSAGE=1M: must be at most 64K, a sixteenth of --ring");
+}
+END_TEST
+
+/* Which of ring, connections, topics and buffers were given, as digits. */
+static int given(const char *const args[], const char *const env[])
+{
+    ck_assert_int_eq(parse(args, env), OPT_RUN);
+    return opt.ring_given * 1000 + opt.connections_given * 100 + opt.topics_given * 10 +
+           opt.buffers_given;
+}
+
+START_TEST(tells_what_was_given)
+{
+    ck_assert_int_eq(given(NULL, NULL), 0);
+    ck_assert_int_eq(given(ARGS("-r64M"), NULL), 1000);
+    ck_assert_int_eq(given(ARGS("--max-connections=1"), NULL), 100);
+    ck_assert_int_eq(given(ARGS("--max-connections=0"), NULL), 0);
+    ck_assert_int_eq(given(ARGS("--max-topics=1M"), NULL), 10);
+    ck_assert_int_eq(given(ARGS("--max-buffers=256M"), NULL), 1);
+    ck_assert_int_eq(given(ARGS("--max-memory=1G", "-p1", "--max-message=1K"), NULL), 0);
+    ck_assert_int_eq(given(NULL, ARGS("SSE_RING=64M", "SSE_MAX_TOPICS=5")), 1010);
+    ck_assert_int_eq(given(NULL, ARGS("SSE_MAX_CONNECTIONS=5", "SSE_MAX_BUFFERS=1M")), 101);
+    ck_assert_int_eq(given(NULL, ARGS("SSE_MAX_CONNECTIONS=", "SSE_MAX_BUFFERS=", "SSE_RING=")), 0);
+}
+END_TEST
+
+START_TEST(stores)
+{
+    static char store[] = "--store=/s";
+    char *argv[] = {NULL, store, NULL}, *envp[] = {NULL};
+    struct text err = text_in(message, sizeof(message));
+    ck_assert_int_eq(opt_parse(&opt, 2, argv, envp, &err), OPT_RUN);
+    ck_assert_ptr_eq(opt.store, store + 8);
+    ck_assert_int_eq(parse(ARGS("--store", "/a", "--store=/b"), ARGS("SSE_STORE=/c")), OPT_RUN);
+    has("store=/b fsync=1", __LINE__, "the last one wins");
+    ck_assert_int_eq(parse(ARGS("--store=none"), ARGS("SSE_STORE=/c")), OPT_RUN);
+    has("store=(none)", __LINE__, "a flag takes back a variable");
+    ck_assert_int_eq(parse(ARGS("--store=none"), ARGS("SSE_STORE=/c", "SSE_FSYNC=always")),
+                     OPT_WRONG);
+    ck_assert_str_eq(message, "SSE_FSYNC=always: there is nothing to sync without --store FILE");
+    ck_assert_int_eq(parse(ARGS("--fsync", "always"), ARGS("SSE_STORE=/c")), OPT_RUN);
+    has("store=/c fsync=2", __LINE__, "flag and variable");
 }
 END_TEST
 
@@ -540,10 +632,13 @@ START_TEST(help_is_true)
         char arg[128];
         snprintf(arg, sizeof(arg), "--%.*s=%.*s", (int)name.n, name.p, (int)def.n, def.p);
         bool empty = span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors"));
-        ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), NULL), OPT_RUN);
+        bool store = span_eq(name, SPAN("fsync"));
+        ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), store ? ARGS("SSE_STORE=/s") : NULL),
+                         OPT_RUN);
+        opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 25);
+    ck_assert_uint_eq(flags, 31);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
@@ -576,6 +671,8 @@ int main(void)
     tcase_add_loop_test(tc, refuses_values, 0, (int)COUNT(bad));
     tcase_add_test(tc, reads_arguments);
     tcase_add_test(tc, reads_variables);
+    tcase_add_test(tc, tells_what_was_given);
+    tcase_add_test(tc, stores);
     tcase_add_loop_test(tc, command_lines, 0, (int)COUNT(lines));
     tcase_add_test(tc, limits_lists);
     tcase_add_test(tc, cuts_long_values);

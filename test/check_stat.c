@@ -1,5 +1,6 @@
 /*
- * check_stat.c - stat.h: the text format of Prometheus, in whole metrics or not at all.
+ * check_stat.c - stat.h: the text format of Prometheus, in whole metrics or not at all; and what is
+ * handed over comes back.
  */
 #include "lib/stat.h"
 
@@ -14,6 +15,12 @@ static const char accepted[] = "# HELP sse_connections_accepted_total Connection
 
 static const char *const names[] = {
 #define X(field, name, help) "sse_" name "_total",
+    STAT_COUNTERS(X)
+#undef X
+};
+
+static const char *const bare[] = {
+#define X(field, name, help) name,
     STAT_COUNTERS(X)
 #undef X
 };
@@ -90,6 +97,105 @@ START_TEST(writes_gauges)
 }
 END_TEST
 
+static const struct {
+    int line;
+    uint64_t us;
+    const char *shown;
+} durations[] = {
+    {__LINE__, 0, "0.000000"},
+    {__LINE__, 1, "0.000001"},
+    {__LINE__, 1500, "0.001500"},
+    {__LINE__, 999999, "0.999999"},
+    {__LINE__, 1000000, "1.000000"},
+    {__LINE__, 61000020, "61.000020"},
+    {__LINE__, UINT64_MAX, "18446744073709.551615"},
+};
+
+START_TEST(writes_durations)
+{
+    char buf[256], want[256];
+    int n = snprintf(want, sizeof(want),
+                     "# HELP sse_turn_seconds_max Longest.\n# TYPE sse_turn_seconds_max gauge\n"
+                     "sse_turn_seconds_max %s\n",
+                     durations[_i].shown);
+    struct text t = text_in(buf, (size_t)n);
+    stat_gauge_us(&t, "sse_turn_seconds_max", "Longest.", durations[_i].us);
+    ck_assert_msg(span_eq(text_span(&t), span_of(want)), "line %d", durations[_i].line);
+    t = text_in(buf, (size_t)n - 1);
+    stat_gauge_us(&t, "sse_turn_seconds_max", "Longest.", durations[_i].us);
+    ck_assert(t.full && t.n == 0);
+}
+END_TEST
+
+/* ---- handing over ---------------------------------------------------------------------------- */
+
+START_TEST(saves_and_loads)
+{
+    static char buf[16384];
+    uint64_t more = _i > 0 ? UINT64_MAX - COUNT(names) : 0;
+    struct stat_counters s = counted(more), back = {0};
+    struct text t = text_in(buf, sizeof(buf));
+    stat_save(&s, &t);
+    ck_assert(!t.full);
+    ck_assert(stat_load(&back, text_span(&t)));
+    ck_assert_mem_eq(&s, &back, sizeof(s));
+    struct span rest = text_span(&t);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char want[256];
+        snprintf(want, sizeof(want), "%s %" PRIu64, bare[i], more + i + 1);
+        ck_assert(span_eq(span_cut(&rest, '\n'), span_of(want)));
+    }
+    ck_assert_uint_eq(rest.n, 0);
+    size_t whole = t.n;
+    t = text_in(buf, whole);
+    stat_save(&s, &t);
+    ck_assert(!t.full && t.n == whole);
+    t = text_in(buf, whole - 1);
+    stat_save(&s, &t);
+    ck_assert(t.full && t.n == 0);
+}
+END_TEST
+
+static const struct {
+    int line;
+    struct span saved;
+    bool good;
+    uint64_t accepted, turns; /* 10 and 20 before */
+} loads[] = {
+    {__LINE__, BYTES(""), true, 10, 20},
+    {__LINE__, BYTES("turns 1\n"), true, 10, 21},
+    {__LINE__, BYTES("turns 1"), true, 10, 21},
+    {__LINE__, BYTES("connections_accepted 5\nturns 6\n"), true, 15, 26},
+    {__LINE__, BYTES("turns 6\nconnections_accepted 5\n"), true, 15, 26},
+    {__LINE__, BYTES("of_a_later_version 7\nturns 1\n"), true, 10, 21},
+    {__LINE__, BYTES("turns_long 7\nturn 7\nTURNS 7\nsse_turns 7\n"), true, 10, 20},
+    {__LINE__, BYTES("turns\nconnections_accepted 5\n"), false, 15, 20},
+    {__LINE__, BYTES("turns x\nconnections_accepted 5\n"), false, 15, 20},
+    {__LINE__, BYTES("turns  1\n"), false, 10, 20},
+    {__LINE__, BYTES("turns 1 2\n"), false, 10, 20},
+    {__LINE__, BYTES("turns -1\n"), false, 10, 20},
+    {__LINE__, BYTES("turns 99999999999999999999\n"), false, 10, 20},
+    {__LINE__, BYTES("\nturns 1\n"), false, 10, 21},
+    {__LINE__, BYTES(" 1\n"), false, 10, 20},
+    {__LINE__, BYTES("turns\0 1\n"), true, 10, 20},
+    {__LINE__, BYTES("\xff\xfe"), false, 10, 20},
+};
+
+START_TEST(loads_what_it_knows)
+{
+    struct stat_counters s = {.accepted = 10, .turns = 20};
+    char *saved = on_heap(loads[_i].saved);
+    bool good = stat_load(&s, (struct span){saved, loads[_i].saved.n});
+    free(saved);
+    ck_assert_msg(good == loads[_i].good, "line %d", loads[_i].line);
+    ck_assert_msg(s.accepted == loads[_i].accepted && s.turns == loads[_i].turns, "line %d",
+                  loads[_i].line);
+    struct stat_counters others = s;
+    others.accepted = others.turns = 0;
+    ck_assert_mem_eq(&others, &(struct stat_counters){0}, sizeof(others));
+}
+END_TEST
+
 START_TEST(all_or_nothing)
 {
     static char buf[16384];
@@ -115,6 +221,9 @@ int main(void)
     tcase_add_loop_test(tc, writes_counters, 0, 2);
     tcase_add_test(tc, names_are_right);
     tcase_add_test(tc, writes_gauges);
+    tcase_add_loop_test(tc, writes_durations, 0, (int)COUNT(durations));
+    tcase_add_loop_test(tc, saves_and_loads, 0, 2);
+    tcase_add_loop_test(tc, loads_what_it_knows, 0, (int)COUNT(loads));
     tcase_add_test(tc, all_or_nothing);
     suite_add_tcase(s, tc);
     return run(s);
