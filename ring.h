@@ -37,21 +37,30 @@
  *                                    ^-------jump-------^
  *   lost: the id and offset of the newest message that was evicted from this chain
  *
+ * IN A STORE's file the arena outlives the process; the table does not and is made anew from it
+ * (lib/host/store). There each record carries two check sums that are keyed, so that no payload can
+ * pose as a record, and bound to its place in the arena: a CRC-32C of its content; and SipHash of its
+ * header, the CRC with it, so that it is cheap to find that something is no record; it stands first, so that a record is not whole once
+ * anything was written over its beginning. What was damaged leaves a HOLE: `size` of the record
+ * before it leads over it, and ids up to `hole_n` may be missing.
+ *
  * INVARIANTS
  *   - head - tail <= size; both are multiples of RING_ALIGN.
  *   - Only ring_put() moves head. Only eviction (in ring_put() and ring_expire()) moves tail, and
  *     it moves the chain's `first` on and writes down `lost` in the same step.
  *   - A record below head never changes but for its `next`, written when its successor is put.
+ *   - Ids grow along the ring, by one each but at a hole.
  *   - prev and jump may point below tail: that means evicted, and their values still compare.
- *   - Everything in the mapping is numbers and offsets: it can be mapped anywhere, by anyone.
+ *   - Everything in the mappings is numbers and offsets: they can be made anywhere, by anyone.
  *   - Readers hold offsets and are never waited for. The ring knows nothing of them.
  *
  * LIMITS: size from RING_MIN to RING_MAX; a message's data at most size / 16, so that its rendering
  * (8 bytes for 1 at worst) is at most half the ring and some, and at most RING_MESSAGE_MAX, so that
  * it is counted in 32 bits; name and event name at most RING_NAME_MAX bytes each.
  *
- * OWNERSHIP: struct ring owns its mapping, from ring_open() to ring_close(). Records belong to the
- * ring; a pointer into one is good until the next ring_put() or ring_expire().
+ * OWNERSHIP: struct ring owns its mappings and their files, from ring_open() to ring_close().
+ * Records belong to the ring; a pointer into one is good until the next ring_put() or
+ * ring_expire().
  */
 #ifndef SSE_RING_H
 #define SSE_RING_H
@@ -69,6 +78,11 @@
 #define RING_ALIGN       16u
 #define RING_NAME_MAX    255u
 #define RING_FORGOTTEN   4096u
+#define RING_N_MAX       (1ull << 62) /* an id's n: never reached by counting */
+
+/* The arena begins at a multiple of this in its file, as every size is one: no page of Linux is
+ * larger, so none need be asked for. */
+#define RING_PAGE RING_MIN
 
 enum ring_flag {
     RING_BINARY = 1, /* not text: SSE has it as a data: URL */
@@ -76,24 +90,27 @@ enum ring_flag {
     RING_APART = 4,  /* the payload stands behind the rendering */
 };
 
+/* Its first part never changes. The second belongs to the table there is, and is made anew when a
+ * store is opened. */
 struct ring_record {
-    uint64_t n;         /* its id is (epoch, n) */
-    uint64_t prev;      /* the one before in its topic; 0: the first ever */
-    uint64_t next;      /* the one after in its topic; 0: none yet */
-    uint64_t jump;      /* an older one of its topic; 0: none */
-    uint64_t time_ms;   /* when it was put, wall clock */
-    uint64_t time_max;  /* the latest time_ms of all topics up to here */
-    uint32_t size;      /* of the whole record, header and padding included */
-    uint32_t topic;     /* number of its chain */
-    uint32_t depth;     /* how many the chain had had before it, modulo 2^32 */
-    uint32_t sse_size;  /* bytes of the rendering */
-    uint32_t data_size; /* bytes of the payload */
-    uint32_t crc;       /* kept for the file */
-    uint16_t skip;      /* bytes of the event line, where the name is the topic's; else 0 */
-    uint8_t event_size; /* bytes of the event name; 0: unnamed */
-    uint8_t topic_size; /* bytes of the topic's name */
-    uint8_t flags;      /* enum ring_flag */
-    uint8_t unused[3];
+    uint8_t check[3];       /* in a store, of what follows here up to topic_size */
+    uint8_t flags;          /* enum ring_flag */
+    uint32_t content_check; /* in a store, of what stands behind the header */
+    uint64_t n;             /* its id is (epoch, n) */
+    uint64_t time_ms;       /* when it was put, wall clock */
+    uint64_t time_max;      /* the latest time_ms of all topics up to here */
+    uint32_t sse_size;      /* bytes of the rendering */
+    uint32_t data_size;     /* bytes of the payload */
+    uint16_t skip;          /* bytes of the event line, where the name is the topic's; else 0 */
+    uint8_t event_size;     /* bytes of the event name; 0: unnamed */
+    uint8_t topic_size;     /* bytes of the topic's name */
+
+    uint32_t size;  /* bytes to where the next one begins */
+    uint64_t prev;  /* the one before in its topic; 0: the first ever */
+    uint64_t next;  /* the one after in its topic; 0: none yet */
+    uint64_t jump;  /* an older one of its topic; 0: none */
+    uint32_t topic; /* number of its chain */
+    uint32_t depth; /* how many the chain had had before it, modulo 2^32 */
 };
 
 /* A topic's chain, by its number. */
@@ -112,7 +129,7 @@ struct ring_forgotten {
     uint64_t n, at;
 };
 
-/* The front of the mapping. Private but for the functions below. */
+/* The front of the table. Private but for the functions below. */
 struct ring_head {
     uint64_t epoch;         /* ids begin with it */
     uint64_t head, tail;    /* offsets */
@@ -120,9 +137,10 @@ struct ring_head {
     uint64_t count;         /* messages there */
     uint64_t time_max;      /* the latest time_ms ever */
     uint64_t forgotten_max; /* the largest n in the table */
-    uint32_t emptied;       /* list of chains */
-    uint32_t id_size;       /* bytes of ... */
-    char id[CURSOR_MAX];    /* ... the id that the next message will have, as text */
+    uint64_t hole_n;     /* the newest that may be missing though older ones are there; 0: none */
+    uint32_t emptied;    /* list of chains */
+    uint32_t id_size;    /* bytes of ... */
+    char id[CURSOR_MAX]; /* ... the id that the next message will have, as text */
     struct ring_forgotten forgotten[RING_FORGOTTEN];
 };
 
@@ -133,9 +151,11 @@ struct ring {
     struct ring_chain *chain; /* by number, 1 to chains */
     uint64_t size, mask;
     uint32_t chains;
-    uint64_t *heap; /* scratch memory for merging chains; not part of the mapping */
-    void *map;      /* all of it, and its length */
-    size_t map_size;
+    uint64_t *heap;      /* scratch memory for merging chains; not part of the mapping */
+    uint64_t key;        /* not 0: records carry check sums made with it */
+    uint64_t arena_from; /* where the arena begins in its file */
+    int table_fd;        /* head, index and chains: a file in memory */
+    int arena_fd;        /* the arena: one in memory, or a store's */
 };
 
 struct ring_message {
@@ -149,7 +169,19 @@ struct ring_message {
  * to `chains`, whose ids begin with `epoch`. Gives 0, or minus an errno with nothing left open. */
 int ring_open(struct ring *r, uint64_t size, uint32_t chains, uint64_t epoch);
 
-/* Unmaps it. */
+/* The same with its arena in the file `arena_fd`, which has blocks for it from `arena_from` (a
+ * multiple of RING_PAGE) on; what stands there is not looked at. It owns the descriptor from then
+ * on, but not if it fails. `key`, if not 0, is what check sums are made with. */
+int ring_open_in(struct ring *r, int arena_fd, uint64_t arena_from, uint64_t size, uint32_t chains,
+                 uint64_t epoch, uint64_t key);
+
+/* Maps the ring that an earlier program of this process set up, as its struct said and with all that
+ * is in it, and owns the descriptors from then on; they are left alone where it fails. -EINVAL:
+ * these can't be a ring's. */
+int ring_attach(struct ring *r, int table_fd, int arena_fd, uint64_t arena_from, uint64_t size,
+                uint32_t chains, uint64_t key);
+
+/* Unmaps it and closes its files. */
 void ring_close(struct ring *r);
 
 /* The largest data that ring_put() takes: size / 16, or RING_MESSAGE_MAX. */
@@ -169,6 +201,12 @@ void ring_topic_close(struct ring *r, uint32_t topic, uint64_t hash);
 /* Takes the next open chain that eviction has left empty off a list; 0 if there is none. It may
  * have got messages again since: look at its count. */
 uint32_t ring_emptied(struct ring *r);
+
+/* Is there one in the list? */
+static inline bool ring_emptying(const struct ring *r)
+{
+    return r->h->emptied != 0;
+}
 
 /* Stores a message in chain `topic`, evicting the oldest of all as far as needed. Gives the
  * record's offset. The message must be within the limits: asserted. m's spans must not lie in the
@@ -283,26 +321,72 @@ static inline struct span ring_topic(const struct ring_record *rec)
     return (struct span){(const char *)(rec + 1) + rec->sse_size + apart, rec->topic_size};
 }
 
+/* RESTORING a ring from the arena of a store's file: ring_open_in(), then ring_begin(), then the
+ * messages, the oldest first. */
+
+/* Bytes that a record needs, of which `size` may have more. */
+static inline uint64_t ring_record_size(const struct ring_record *rec)
+{
+    uint64_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
+    uint64_t size = sizeof(*rec) + (uint64_t)rec->sse_size + apart + rec->topic_size;
+    return (size + RING_ALIGN - 1) & ~(uint64_t)(RING_ALIGN - 1);
+}
+
+/* The record at that place of the arena, a multiple of RING_ALIGN below the ring's size, if there is
+ * a whole one with right check sums; else NULL. Needs a key. */
+struct ring_record *ring_whole(const struct ring *r, uint64_t place);
+
+/* An empty ring, which never had a topic, goes on at offset `at` behind id n, up to which anything may
+ * have been lost. */
+void ring_begin(struct ring *r, uint64_t at, uint64_t n);
+
+/* The whole record at offset `at` becomes the newest, of chain `topic`. It may stand behind head, with
+ * a hole in between, as far as the `size` of the newest so far, at offset `last`, can tell; at any
+ * distance where the ring is empty. It ends before tail + size. Its id is larger than the newest. */
+void ring_keep(struct ring *r, uint32_t topic, uint64_t at, uint64_t last);
+
+/* Puts the message of another ring's record with its id, which is larger than the newest, and its
+ * times; within the limits, as for ring_put(). */
+void ring_copy(struct ring *r, uint32_t topic, const struct ring_record *from);
+
+/* The newest id is n from now on, and messages up to it may be missing. n >= the newest. */
+void ring_miss(struct ring *r, uint64_t n);
+
 /* READING FOR AN ENTRY of the table of topics (lib/topic): a topic, whose chain is followed, or a
- * set, for which its topics' chains are merged, or what is new in the whole ring is looked through
- * where that is less. Chains are numbered as topics are. `heap` is scratch memory for r->chains
- * numbers, which the caller hands once. */
+ * set, whose messages are found in one of two ways: by going through the ring and asking of each
+ * record whether it is of the set, or by merging its topics' chains. Which is less work depends on
+ * how many topics and messages there are of it and of others; either may be too much for one call.
+ * So each of these functions is bounded, and says what it gives then. Chains are numbered as topics
+ * are. `heap` is scratch memory for r->chains numbers, which the caller hands once. */
 void ring_scratch(struct ring *r, uint64_t *heap);
+
+/* The bounds, in steps of some 100 ns: what it takes to ask of a record whether it is of a set, or to
+ * look at a topic; more for sets with many wildcards. */
+#define RING_NEAR    64u        /* records that are asked before anything else is considered */
+#define RING_WALK    4096u      /* then, in a call that finds the next ones */
+#define RING_MERGE   32768u     /* in one that merges to find them */
+#define RING_MEMBERS 65536u     /* for a set's topics, where no chain has to be searched */
+#define RING_BACK    16384u     /* back from the newest */
+#define RING_SCAN    (1u << 21) /* chains that are looked through in their order: far less each */
 
 /* The next records of entry `id` from *at on, `most` at most (> 0), in order, as offsets. *at, a
  * place that a function here gave and that may be below tail by now, is moved to where to go on: to
- * head when that is all there is. It may be moved with nothing found, when RING_WALK records of
- * other topics were passed over: call again. */
-#define RING_WALK 4096u
+ * head when that is all there is. It is moved with nothing found where the next one is too far off:
+ * call again, but not in a loop. */
 unsigned ring_collect(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
                       uint64_t *rec, unsigned most);
 
-/* Was a message of entry `id` lost whose id is above n? Also where that can't be known. */
+/* Was a message of entry `id` lost whose id is above n? Also where that can't be known, or not soon
+ * enough: for a set of more topics than RING_MEMBERS allows, in a table of more than RING_SCAN, or
+ * where too many others have lost some. */
 bool ring_lost(const struct ring *r, const struct topics *t, uint32_t id, uint64_t n);
 
-/* The place of the `count`th newest message of entry `id`; of its oldest, if there are fewer; head
- * where there is none or count is 0. Costs O(count log topics) for a set. */
-uint64_t ring_last(const struct ring *r, const struct topics *t, uint32_t id, uint64_t count);
+/* Makes *at the place of the `count`th newest message of entry `id`; of its oldest, if there are
+ * fewer; head where there is none or count is 0. False: that can't be found soon enough, as it is a
+ * set and count is more than RING_BACK, or it has too many topics and not enough messages among the
+ * last. */
+bool ring_last(const struct ring *r, const struct topics *t, uint32_t id, uint64_t count,
+               uint64_t *at);
 
 /* The id just before offset `at`: as a cursor it leads there. */
 struct cursor ring_before(const struct ring *r, uint64_t at);

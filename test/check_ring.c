@@ -130,7 +130,7 @@ START_TEST(empty)
     ck_assert_uint_eq(ring_emptied(&r), 0);
     ck_assert_uint_eq(ring_forgotten(&r), 0);
     ring_close(&r);
-    ck_assert_ptr_null(r.map);
+    ck_assert_ptr_null(r.h);
 }
 END_TEST
 
@@ -191,11 +191,11 @@ static unsigned long pages_resident(void)
 START_TEST(leaves_nothing_open)
 {
     int fd = free_fd();
-    for (fail_at = 0; fail_at <= 5; fail_at++) {
+    for (fail_at = 0; fail_at <= 8; fail_at++) {
         struct ring r;
         int at = fail_at, err = ring_open(&r, RING_MIN, 1, EPOCH);
-        ck_assert_int_eq(err, at >= 1 && at <= 5 ? -ENFILE : 0);
-        ck_assert_uint_eq(count_maps(), err == 0 ? 2 : 0);
+        ck_assert_int_eq(err, at >= 1 ? -ENFILE : 0);
+        ck_assert_uint_eq(count_maps(), err == 0 ? 3 : 0);
         if (err == 0)
             ring_close(&r);
         ck_assert_uint_eq(count_maps(), 0);
@@ -203,9 +203,65 @@ START_TEST(leaves_nothing_open)
         fail_at = at;
     }
     struct ring r;
-    fail_at = 6;
-    ck_assert_int_eq(ring_open(&r, RING_MIN, 1, EPOCH), 0); /* there is no sixth */
+    fail_at = 9;
+    ck_assert_int_eq(ring_open(&r, RING_MIN, 1, EPOCH), 0); /* there is no ninth */
     ring_close(&r);
+}
+END_TEST
+
+/* Another program's ring_attach(): all is there, and both go on in the same ring. */
+START_TEST(attached)
+{
+    struct ring a = opened(RING_MIN, 3), b;
+    for (int i = 0; i < 200; i++)
+        put(&a, 1 + (uint32_t)i % 2, 700, 5);
+    int table = dup(a.table_fd), arena = dup(a.arena_fd), fd = free_fd();
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, RING_MIN, 3, 0), 0);
+    ck_assert(b.h != a.h && b.arena != a.arena);
+    ck_assert_uint_eq(ring_newest(&b).n, 200);
+    ck_assert_uint_eq(ring_newest(&b).ms, EPOCH);
+    uint64_t at = put(&b, 3, 700, 6);
+    ck_assert_uint_eq(ring_at(&a, at)->n, 201);
+    ck_assert_uint_eq(ring_head(&a), ring_head(&b));
+    ck_assert_uint_eq(ring_find(&b, 200), at);
+    ck_assert_uint_eq(ring_next(&b, 3, 0), at);
+    ring_close(&a);
+    put(&b, 1, 700, 7);
+    ring_close(&b);
+    ck_assert_uint_eq(count_maps(), 0);
+    ck_assert_int_ge(fd, free_fd());
+}
+END_TEST
+
+START_TEST(attaches_no_other)
+{
+    struct ring a = opened(RING_MIN, 3), b;
+    int pipes[2], table = a.table_fd, arena = a.arena_fd;
+    ck_assert_int_eq(pipe(pipes), 0);
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, 2 * RING_MIN, 3, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, 3 * RING_MIN, 3, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, RING_MIN / 2, 3, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, RING_MIN, 4, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, RING_MIN, 0, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, table, arena, RING_PAGE, RING_MIN, 3, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, table, arena, 1, RING_MIN, 3, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, arena, table, 0, RING_MIN, 3, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, pipes[0], arena, 0, RING_MIN, 3, 0), -EINVAL);
+    ck_assert_int_eq(ring_attach(&b, -1, arena, 0, RING_MIN, 3, 0), -EBADF);
+    ck_assert_uint_eq(count_maps(), 3);
+    for (fail_at = 1; fail_at <= 4; fail_at++) {
+        int at = fail_at;
+        ck_assert_int_eq(ring_attach(&b, table, arena, 0, RING_MIN, 3, 0), -ENFILE);
+        ck_assert_uint_eq(count_maps(), 3);
+        fail_at = at;
+    }
+    fail_at = 0;
+    a.h->tail += RING_ALIGN;
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, RING_MIN, 3, 0), -EINVAL);
+    a.h->tail -= RING_ALIGN;
+    ck_assert_int_eq(ring_attach(&b, table, arena, 0, RING_MIN, 3, 0), 0);
+    ck_assert_int_eq(close(pipes[0]) | close(pipes[1]), 0);
+    ring_close(&b); /* the descriptors are the same */
 }
 END_TEST
 
@@ -489,6 +545,109 @@ START_TEST(seeks_are_short)
 }
 END_TEST
 
+/* ---- restoring ---- */
+
+#define KEY UINT64_C(0x0123456789abcdef)
+
+static struct ring sealed(uint64_t size, uint32_t topics, uint64_t key)
+{
+    struct ring r;
+    int fd = ring_file("ring-arena", size);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ring_open_in(&r, fd, 0, size, topics, EPOCH, key), 0);
+    for (uint32_t t = 1; t <= topics; t++)
+        ring_topic_open(&r, t, t);
+    return r;
+}
+
+/* Any byte of a record that matters, another key, another place: it is whole no longer. */
+START_TEST(whole)
+{
+    struct ring r = sealed(RING_MIN, 1, KEY);
+    put(&r, 1, 33, 1);
+    uint64_t at = put(&r, 1, 50, 2), place = at & r.mask;
+    put(&r, 1, 50, 3);
+    const struct ring_record *rec = ring_at(&r, at);
+    size_t checked = sizeof(*rec) + rec->sse_size + rec->topic_size;
+    ck_assert(ring_whole(&r, place) == rec && ring_record_size(rec) == rec->size);
+    for (size_t i = 0; i < rec->size; i++) {
+        bool counts = i < offsetof(struct ring_record, size) || (i >= sizeof(*rec) && i < checked);
+        for (unsigned bit = 0; bit < 8; bit++) {
+            r.arena[place + i] = (char)(r.arena[place + i] ^ (1 << bit));
+            ck_assert_msg((ring_whole(&r, place) == NULL) == counts, "byte %zu", i);
+            r.arena[place + i] = (char)(r.arena[place + i] ^ (1 << bit));
+        }
+    }
+    memcpy(r.arena + RING_MIN / 2, rec, rec->size);
+    ck_assert_ptr_null(ring_whole(&r, RING_MIN / 2));
+    ck_assert_ptr_null(ring_whole(&r, RING_MIN - RING_ALIGN));
+    r.key++;
+    ck_assert_ptr_null(ring_whole(&r, place));
+    ring_close(&r);
+    r = opened(RING_MIN, 1); /* a ring in memory has no sums */
+    rec = ring_at(&r, put(&r, 1, 50, 2));
+    ck_assert(rec->content_check == 0 && (rec->check[0] | rec->check[1] | rec->check[2]) == 0);
+    ring_close(&r);
+}
+END_TEST
+
+/* Some of a ring's records are kept, where they are and by copying: all the others are holes. */
+START_TEST(restored)
+{
+    uint64_t first = seed(), state = first;
+    for (int round = 0; round < 50; round++) {
+        struct ring from = sealed(RING_MIN, 3, KEY), to, copy = sealed(RING_MIN, 3, KEY + 1);
+        for (unsigned i = 0; i < 300; i++)
+            put(&from, 1 + i % 3, random_next(&state) % (i % 50 == 7 ? RING_MIN / 16 : 300), i);
+        ck_assert_int_eq(ring_open_in(&to, dup(from.arena_fd), 0, RING_MIN, 3, EPOCH, KEY), 0);
+        uint64_t tail = ring_tail(&from), base = (tail & from.mask) + from.size - tail, last = 0;
+        uint64_t kept[300], chance = 1 + random_next(&state) % 6;
+        unsigned n = 0;
+        for (uint64_t at = tail, end = ring_head(&from), next; at < end; at = next) {
+            const struct ring_record *rec = ring_at(&from, at);
+            uint32_t topic = rec->topic;
+            next = ring_behind(rec, at); /* before `size` may change */
+            if (random_next(&state) % chance != 0)
+                continue;
+            if (n == 0) {
+                ring_begin(&to, at + base, rec->n - 1);
+                ring_begin(&copy, copy.size, rec->n - 1);
+                for (uint32_t t = 1; t <= 3; t++)
+                    ring_topic_open(&to, t, t);
+            }
+            ring_copy(&copy, topic, rec);
+            ring_keep(&to, topic, at + base, last);
+            kept[n++] = last = at + base;
+        }
+        uint64_t oldest = n > 0 ? ring_at(&to, kept[0])->n : 0, hole = 0, was = oldest;
+        for (unsigned i = 0; i < n; i++) {
+            const struct ring_record *rec = ring_at(&to, kept[i]);
+            hole = rec->n > was + 1 ? rec->n - 1 : hole;
+            for (uint64_t id = was; id < rec->n; id++)
+                ck_assert_msg(i == 0 || ring_find(&to, id) == kept[i], SEED_FMT, first);
+            ck_assert_uint_eq(ring_find_time(&to, rec->time_ms), kept[i]);
+            ck_assert_uint_eq(ring_behind(rec, kept[i]), i + 1 < n ? kept[i + 1] : ring_head(&to));
+            ck_assert_uint_eq(ring_next(&to, rec->topic, kept[i]), kept[i]);
+            ck_assert_uint_eq(ring_at(&copy, ring_find(&copy, rec->n - 1))->n, rec->n);
+            was = rec->n;
+        }
+        ck_assert(ring_count(&to) == n && ring_count(&copy) == n);
+        ck_assert(to.h->hole_n == hole && copy.h->hole_n == hole && ring_newest(&to).n == was);
+        ck_assert(n == 0 || to.chain[1].lost_n == oldest - 1);
+        ring_miss(&to, was + 100);
+        for (unsigned i = 0; n > 0 && i < 300; i++) { /* it goes on, and over the holes */
+            uint64_t at = put(&to, 1, random_next(&state) % 400, 1000);
+            ck_assert_uint_eq(ring_at(&to, at)->n, was + 101 + i);
+            ck_assert_uint_eq(ring_find(&to, was + 100 + i), at);
+            ck_assert(ring_find(&to, 0) == ring_tail(&to) && to.h->hole_n == was + 100);
+        }
+        ring_close(&from);
+        ring_close(&to);
+        ring_close(&copy);
+    }
+}
+END_TEST
+
 /* ---- contracts ---- */
 
 static struct ring R;
@@ -591,10 +750,35 @@ static void open_too_small(void)
     ring_open(&R, RING_MIN / 2, 1, 1);
 }
 
+static void look_without_key(void)
+{
+    (void)ring_whole(&R, 0);
+}
+
+static void miss_backwards(void)
+{
+    ring_put(&R, 1, &some, 0);
+    ring_miss(&R, 0);
+}
+
+static void begin_with_messages(void)
+{
+    ring_put(&R, 1, &some, 0);
+    ring_begin(&R, RING_MIN, 7);
+}
+
+static void copy_older(void)
+{
+    uint64_t at = ring_put(&R, 1, &some, 0);
+    ring_copy(&R, 1, ring_at(&R, at));
+}
+
 static void (*const breaches[])(void) = {
-    put_too_much,        put_nowhere,       put_behind_the_last, put_into_closed, put_without_topic,
-    put_with_long_name,  put_with_line_end, put_from_ring,       read_at_head,    read_evicted,
-    close_with_messages, close_closed,      open_open,           open_odd_size,   open_too_small,
+    look_without_key,  miss_backwards,     begin_with_messages, copy_older,
+    put_too_much,      put_nowhere,        put_behind_the_last, put_into_closed,
+    put_without_topic, put_with_long_name, put_with_line_end,   put_from_ring,
+    read_at_head,      read_evicted,       close_with_messages, close_closed,
+    open_open,         open_odd_size,      open_too_small,
 };
 
 START_TEST(contracts)
@@ -612,6 +796,8 @@ int main(void)
     tcase_add_test(c, empty);
     tcase_add_test(c, ids_as_text);
     tcase_add_test(c, leaves_nothing_open);
+    tcase_add_test(c, attached);
+    tcase_add_test(c, attaches_no_other);
     tcase_add_test(c, sparse);
     tcase_add_test(c, mapped_twice);
     tcase_add_test(c, largest);
@@ -622,6 +808,8 @@ int main(void)
     tcase_add_test(c, time_set_back);
     tcase_add_test(c, finds_in_blocks);
     tcase_add_test(c, seeks_are_short);
+    tcase_add_test(c, whole);
+    tcase_add_test(c, restored);
     suite_add_tcase(s, c);
     TCase *a = tcase_create("contracts");
     tcase_add_checked_fixture(a, breach, NULL);
