@@ -349,6 +349,40 @@ START_TEST(test_topics_come_and_go)
 }
 END_TEST
 
+/* ---- writers that drip ---- */
+
+#define CHUNKED_LINES "Transfer-Encoding: chunked\r\nContent-Type: application/x-ndjson\r\n"
+
+/* A body has the time of the request, and what --min-rate gives for its bytes; a live feed takes its time
+ * between two messages. */
+START_TEST(test_min_rate)
+{
+    static const char *const drips[] = {"Content-Length: 1000\r\n\r\n",
+                                        "Transfer-Encoding: chunked\r\n\r\n3E8\r\n",
+                                        CHUNKED_LINES "\r\n3E8\r\n\""};
+    e2e_start(&s, "--min-rate", "1K", "--request-timeout", "500ms", NULL);
+    struct e2e_conn *feed = e2e_open(&s);
+    e2e_send(feed, "POST /feed HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson\r\n"
+                   "Transfer-Encoding: chunked\r\n\r\n2\r\n1\n\r\n");
+    for (size_t i = 0; i < COUNT(drips); i++) {
+        struct e2e_conn *c = e2e_open(&s);
+        int64_t start = e2e_now_ms();
+        e2e_printf(c, "POST /news HTTP/1.1\r\nHost: t\r\n%s", drips[i]);
+        while (!e2e_comes(c, 50) && e2e_now_ms() - start < E2E_WAIT_MS)
+            e2e_send(c, "x");
+        e2e_response(c, &r);
+        e2e_expect_status(&r, 408, "--min-rate");
+        ck_assert_int_ge(e2e_now_ms() - start, 500);
+        e2e_close(c);
+    }
+    e2e_send(feed, "2\r\n2\n\r\n0\r\n\r\n");
+    e2e_response(feed, &r);
+    e2e_expect_status(&r, 201, NULL);
+    ck_assert_ptr_nonnull(strstr(r.body, "\"count\":2"));
+    e2e_stop(&s);
+}
+END_TEST
+
 /* ---- turns ---- */
 
 /* Reads and drops what comes to these connections, in a process of its own; gives its id. */
@@ -462,6 +496,7 @@ int main(void)
     tcase_add_test(much, test_largest_rendering);
     tcase_add_test(much, test_mass_disconnect);
     tcase_add_test(much, test_topics_come_and_go);
+    tcase_add_test(much, test_min_rate);
     suite_add_tcase(suite, much);
     tcase_set_timeout(turns, 60);
     tcase_add_test(turns, test_turns_are_bounded);

@@ -520,6 +520,187 @@ START_TEST(remembers_topics_that_went)
 }
 END_TEST
 
+/* ---- holes ----------------------------------------------------------------------------------- */
+
+static const struct {
+    unsigned n;
+    const char *topic;
+} kept[] = {{1, "a"}, {2, "b"}, {3, "a"}, {4, "c/d"}, {5, "b"}, {9, "a"}, {10, "b"}};
+
+enum { LOST_FROM = 6, LOST_TO = 8, LAST = 10 };
+
+/* What a client of topics whose names begin with a byte of `which` gets behind message n. */
+static void check_behind(struct unit *u, const char *path, const char *which, unsigned n)
+{
+    char fields[64], want_bytes[400], gap[200] = "";
+    struct text want = text_in(want_bytes, sizeof(want_bytes));
+    unsigned first = 0;
+    for (size_t i = COUNT(kept); i-- > 0;)
+        if (kept[i].n > n && strchr(which, kept[i].topic[0]) != NULL)
+            first = kept[i].n;
+    if (n < LOST_TO && first > 0)
+        snprintf(gap, sizeof(gap), "\"expired\",\"after\":\"1000-%u\",\"oldest\":\"1000-%u\"}", n,
+                 first);
+    else if (n < LOST_TO)
+        snprintf(gap, sizeof(gap), "\"expired\",\"after\":\"1000-%u\",\"oldest\":null}", n);
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        if (kept[i].n <= n || strchr(which, kept[i].topic[0]) == NULL)
+            continue;
+        text_u64(&want, kept[i].n);
+        text_str(&want, ";");
+    }
+    snprintf(fields, sizeof(fields), LEI "1000-%u\r\n", n);
+    struct conn *c = subscribe(u, 3, path, fields);
+    struct span got = answer_only(u, false).body;
+    ck_assert_msg(holds(got, "event: gap\n") == (n < LOST_TO) && holds(got, gap), "%s of %s: %.*s",
+                  fields, path, (int)got.n, got.p);
+    ck_assert_uint_eq(c->n, n >= LOST_TO ? n : first > 0 ? first - 1 : LAST);
+    unit_clear(u);
+    for (uint64_t rec; c->at < ring_head(&u->s->ring);)
+        if (ring_collect(&u->s->ring, &u->s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
+            text_u64(&u->got, ring_at(&u->s->ring, rec)->n);
+            text_str(&u->got, ";");
+        }
+    ck_assert_msg(span_eq(text_span(&u->got), text_span(&want)), "%s of %s: %.*s, not %.*s", fields,
+                  path, (int)u->got.n, u->got.p, (int)want.n, want.p);
+    leave(u, c);
+}
+
+/* Messages are missing in the middle of a store. Who is in front of these is told so, and goes on
+ * with what is left behind its cursor, not with all there is. */
+START_TEST(goes_on_over_a_hole)
+{
+    static const struct {
+        const char *path, *which;
+    } rows[] = {{"/a", "a"},    {"/b", "b"},     {"/c/d", "c"}, {"/a,b", "ab"},
+                {"/*", "ab"},   {"/**", "abc"},  {"/c/*", "c"}, {"/c/d,none", "c"},
+                {"/none", "-"}, {"/none/*", "-"}};
+    struct opt o = unit_opt();
+    struct unit u = unit_make(&o);
+    for (size_t i = 0; i < COUNT(kept); i++) {
+        if (i > 0 && kept[i].n != kept[i - 1].n + 1) {
+            ck_assert_uint_eq(ring_newest(&u.s->ring).n, LOST_FROM - 1);
+            ring_miss(&u.s->ring, LOST_TO);
+            check_expired(&u, "/**", "1000-2", 3);
+            check_expired(&u, "/**", "1000-5", 0); /* the hole is the end so far */
+            check_no_gap(&u, "/**", "1000-8");
+        }
+        publish(&u, kept[i].topic, SPAN("x"));
+        ck_assert_uint_eq(ring_newest(&u.s->ring).n, kept[i].n);
+    }
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (unsigned n = 0; n <= LAST; n++)
+            check_behind(&u, rows[i].path, rows[i].which, n);
+    check_no_gap(&u, "/**?since=1000-8", "1000-8");
+    ck_assert_uint_eq(u.s->stat.gaps_unknown + u.s->stat.gaps_lagged, 0);
+    struct conn *c = subscribe(&u, 3, "/a?since=999-9", ""); /* of another store: from the oldest */
+    ck_assert_uint_eq(c->n, 0);
+    ck_assert_uint_eq(c->at, ring_tail(&u.s->ring));
+    leave(&u, c);
+    unit_free(&u);
+}
+END_TEST
+
+/* ---- what would take too long ---------------------------------------------------------------- */
+
+enum { LARGER = 2000 };
+
+static void *larger[4];
+
+/* Two topics with so many messages, by turns, in a table that takes large sets. */
+static struct unit busy(struct opt *o, unsigned count)
+{
+    o->ring = 4u << 20;
+    o->max_subscriptions = 400;
+    o->max_line = o->max_head = 8000;
+    struct unit u = unit_make(o);
+    struct topics_memory size = topics_size(LARGER);
+    size_t sizes[4] = {size.table, size.edges, size.pool, size.pool_meta};
+    uint64_t key[2] = {1, 2};
+    uint32_t id[2];
+    for (size_t i = 0; i < 4; i++)
+        MUST((larger[i] = calloc(1, sizes[i])) != NULL);
+    topics_init(&u.s->topics, LARGER, larger[0], larger[1], larger[2], larger[3], key);
+    topics_links(&u.s->topics, u.s->conns.conn, sizeof(struct conn));
+    publish(&u, "a", SPAN("x"));
+    publish(&u, "b", SPAN("x"));
+    id[0] = topic_find(&u.s->topics, SPAN("a"));
+    id[1] = topic_find(&u.s->topics, SPAN("b"));
+    for (unsigned i = 2; i < count; i++) {
+        struct ring_message m = {.topic = i % 2 == 0 ? SPAN("a") : SPAN("b"), .data = SPAN("x")};
+        ring_put(&u.s->ring, id[i % 2], &m, UNIT_WALL);
+    }
+    ck_assert_uint_eq(ring_count(&u.s->ring), count);
+    return u;
+}
+
+static void busy_free(struct unit *u)
+{
+    unit_free(u);
+    for (size_t i = 0; i < 4; i++)
+        free(larger[i]);
+}
+
+START_TEST(counts_back_only_so_far)
+{
+    enum { MANY = RING_BACK + 100 };
+    static const struct {
+        const char *path;
+        unsigned first; /* n of the first it gets; 0: refused */
+    } rows[] = {
+        {"/a,b?since=-1", MANY},
+        {"/a,b?since=-16384", MANY - RING_BACK + 1},
+        {"/a,b?since=-16385", 0},
+        {"/a,b?since=-16483", 0},
+        {"/a,b?since=-16484", 1}, /* that is all there is */
+        {"/*?since=-18446744073709551615", 1},
+        {"/a?since=-8000", MANY - 2 * 8000 + 1},
+        {"/a,x?since=-8242", 1},
+        {"/a,x?since=-8243", 1},
+    };
+    struct opt o = unit_opt();
+    struct unit u = busy(&o, MANY);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct conn *c = subscribe(&u, 3, rows[i].path, "");
+        struct answer a = answer_only(&u, false);
+        ck_assert_msg(a.status == (rows[i].first > 0 ? 200 : 400), "%s", rows[i].path);
+        if (rows[i].first > 0)
+            ck_assert_msg(ring_at(&u.s->ring, c->at)->n == rows[i].first, "%s", rows[i].path);
+        else
+            ck_assert(holds(a.body, " goes back too far to be counted in so many topics: "
+                                    "ask for fewer, or by time"));
+        leave(&u, c);
+        ck_assert_uint_eq(topic_set_count(&u.s->topics), 0);
+    }
+    busy_free(&u);
+}
+END_TEST
+
+/* A gap in front of far more than can be looked through: it goes on where there may be something. */
+START_TEST(tells_a_gap_soon)
+{
+    char path[6000];
+    struct opt o = unit_opt();
+    struct unit u = busy(&o, 10000);
+    struct text t = text_in(path, sizeof(path) - 1);
+    for (unsigned i = 0; i < 330; i++) {
+        text_str(&t, i == 0 ? "/q" : ",q");
+        text_u64(&t, i);
+        text_str(&t, "/*");
+    }
+    t.p[t.n] = '\0';
+    struct conn *c = subscribe(&u, 3, path, LEI "999-1\r\n");
+    struct span got = answer_only(&u, false).body;
+    ck_assert_msg(holds(got, "\"reason\":\"unknown\",\"after\":\"999-1\",\"oldest\":\"1000-"),
+                  "%.*s", (int)got.n, got.p);
+    ck_assert(c->n > 500 && c->n < 9000);
+    ck_assert_uint_eq(ring_find(&u.s->ring, c->n), c->at);
+    follow(&u, c, &u.got);
+    leave(&u, c);
+    busy_free(&u);
+}
+END_TEST
+
 /* ---- overtaken ------------------------------------------------------------------------------- */
 
 START_TEST(tells_who_lags)
@@ -677,6 +858,9 @@ int main(void)
     suite_add_tcase(s, answers);
     tcase_add_test(gaps, tells_what_expired);
     tcase_add_test(gaps, remembers_topics_that_went);
+    tcase_add_test(gaps, goes_on_over_a_hole);
+    tcase_add_test(gaps, counts_back_only_so_far);
+    tcase_add_test(gaps, tells_a_gap_soon);
     tcase_add_test(gaps, tells_who_lags);
     tcase_add_test(gaps, random_starts);
     suite_add_tcase(s, gaps);

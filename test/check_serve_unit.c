@@ -8,7 +8,7 @@
 
 #define NOTHING_AT(path)                                                 \
     "there is nothing at " path ": a topic is a path as /news, and the " \
-    "server's own are /-/healthy and /-/metrics"
+    "server's own are /-/healthy, /-/ready and /-/metrics"
 #define NO_HTTP        "the request is not well-formed HTTP/1.1 (RFC 9112)"
 #define NOT_HERE(name) "there is no topic " name ": this server has only those that --topic names"
 #define NOT_PAGES(o)   "pages of " o " may not publish here; --cors " o " lets them"
@@ -168,6 +168,10 @@ static const struct {
     {__LINE__, ONLY, "GET /news/*" STREAM, 404, false, "", NOT_HERE("news/*")},
     {__LINE__, PLAIN, "GET /a?since=tomorrow" STREAM, 400, false, "",
      "since=tomorrow: must be an id, earliest, now, a duration as 10m, a unix time, or -N"},
+    {__LINE__, PLAIN, "GET /a?conflate=yes" STREAM, 400, false, "",
+     "conflate=yes: must be 1 or 0, or nothing"},
+    {__LINE__, PLAIN, "GET /a?conflate=%zz" END, 400, false, "",
+     "conflate=?: must be 1 or 0, or nothing"},
     {__LINE__, PLAIN, "GET /a?since=%zz" STREAM, 400, false, "",
      "since=?: must be an id, earliest, now, a duration as 10m, a unix time, or -N"},
     /* over the limit */
@@ -175,6 +179,8 @@ static const struct {
      "there are as many connections as may be, 10 (--max-connections)"},
     {__LINE__, SHED, "POST /n" H "Accept: text/event-stream\r\nContent-Length: 1\r\n\r\nx", 503,
      true, "Retry-After: 5\r\n", "there are as many connections as may be, 10 (--max-connections)"},
+    {__LINE__, SHED | CROWD, "GET /-/healthy" END, 503, true, "Retry-After: 5\r\n",
+     "there are as many connections from one address as may be, 3 (--max-per-address)"},
 };
 
 /* Each is refused in so many words, counted and logged once, and leaves nothing behind. */
@@ -530,6 +536,121 @@ START_TEST(times_out)
 }
 END_TEST
 
+/* Bytes that come, and when; what serve_body_late() says of it just before and after. */
+static const struct {
+    int line;
+    const char *head;
+    struct {
+        unsigned ms;
+        const char *bytes;
+    } part[6];
+    unsigned late; /* ms: the first moment, 0: never */
+    const char *where;
+} drips[] = {
+    /* a second, and 100 bytes more for each second: 10 ms for each byte */
+    {__LINE__, "POST /n" SIZED(300), {{0, "abc"}}, 1031, ""},
+    {__LINE__, "POST /n" SIZED(300), {{0, "abc"}, {900, "de"}, {1000, "f"}}, 1061, ""},
+    {__LINE__, "POST /n" SIZED(300), {{500, X100}, {1500, X100}}, 3001, ""},
+    {__LINE__, "POST /n" CHUNKED "\r\n", {{900, "2;a=b\r\nab\r\n"}, {1001, "5\r\nc"}}, 1031, ""},
+    {__LINE__, "POST /n" CHUNKED "\r\n", {{900, "1\r\na\r\n0\r\n"}, {1000, "A: b"}}, 1011, ""},
+    /* a batch: each message counts from its own first byte */
+    {__LINE__, "POST /n" CHUNKED NDJSON "\r\n", {{0, ""}}, 0, ""},
+    {__LINE__, "POST /n" CHUNKED NDJSON "\r\n", {{0, "4\r\n1\n2\n\r\n"}, {5000, "1"}}, 0, ""},
+    {__LINE__,
+     "POST /n" CHUNKED NDJSON "\r\n",
+     {{0, "2\r\n1\n\r\n"}, {7000, "6\r\n2\n345"}},
+     8031,
+     "line 3 (2 messages before it are published): "},
+    {__LINE__,
+     "POST /n" CHUNKED NDJSON "\r\n",
+     {{7000, "1\r\n\"\r\n"}, {7500, "2\r\nab\r\n"}, {8030, "1\r\nc\r\n"}},
+     8041,
+     "line 1 (0 messages before it are published): "},
+    {__LINE__,
+     "POST /n" CHUNKED NDJSON "\r\n",
+     {{500, "2\r\n12\r\n"}, {1400, "2\r\n\n3\r\n"}},
+     2411,
+     "line 2 (1 message before it is published): "},
+    {__LINE__,
+     "POST /n" CHUNKED EVENTS "\r\n",
+     {{2000, "A\r\ndata: abc\n\r\n"}, {3000, "1\r\n\n\r\n"}},
+     0,
+     ""},
+    {__LINE__,
+     "POST /n" CHUNKED EVENTS "\r\n",
+     {{2000, "A\r\ndata: abc\n\r\n"}, {3000, "5\r\ndata:\r\n"}},
+     3151,
+     "line 1 (0 messages before it are published): "},
+};
+
+static struct unit drip_server(uint32_t min_rate)
+{
+    struct opt o = unit_opt();
+    o.request_timeout_ms = 1000;
+    o.min_rate = min_rate;
+    return unit_make(&o);
+}
+
+START_TEST(bodies_that_drip)
+{
+    for (unsigned with = 0; with < 2; with++) {
+        struct unit u = drip_server(with ? 100 : 0);
+        struct conn *c = client(&u, PLAIN);
+        uint64_t start = u.s->now;
+        unsigned last = 0, late = with ? drips[_i].late : 0;
+        feed_str(&u, c, drips[_i].head);
+        for (size_t i = 0; i < COUNT(drips[_i].part) && drips[_i].part[i].bytes != NULL; i++) {
+            u.s->now = start + drips[_i].part[i].ms;
+            c->tick = (uint32_t)u.s->now;
+            feed_str(&u, c, drips[_i].part[i].bytes);
+            last = drips[_i].part[i].ms;
+        }
+        ck_assert_uint_eq(c->state, CONN_BODY);
+        for (unsigned ms = last; ms < 20000; ms++) {
+            u.s->now = start + ms;
+            ck_assert_msg(serve_body_late(u.s, c) == (late > 0 && ms >= late), "line %d: %u ms",
+                          drips[_i].line, ms);
+        }
+        if (late > 0) {
+            char detail[200];
+            unit_clear(&u);
+            u.s->now = start + late;
+            c->tick = (uint32_t)u.s->now - 1000;
+            serve_timeout(u.s, c);
+            unit_take_out(&u);
+            struct answer a = answer_only(&u, false);
+            snprintf(detail, sizeof(detail),
+                     "%sthe body comes at less than 100 bytes a second (--min-rate)",
+                     drips[_i].where);
+            ck_assert_int_eq(a.status, 408);
+            ck_assert_msg(is_problem(&a, detail), "line %d: %.*s", drips[_i].line, (int)a.body.n,
+                          a.body.p);
+            ck_assert_uint_eq(u.s->stat.limit_rate, 1);
+            ck_assert_uint_eq(c->state, CONN_LINGER);
+        }
+        unit_free(&u);
+    }
+}
+END_TEST
+
+/* One that says nothing at all has not come in time, however fast it was. */
+START_TEST(bodies_that_stop)
+{
+    struct unit u = drip_server(100);
+    struct conn *c = client(&u, PLAIN);
+    feed_str(&u, c, "POST /n" SIZED(300) "abc");
+    c->tick = (uint32_t)u.s->now;
+    u.s->now += 1031;
+    ck_assert(serve_body_late(u.s, c));
+    serve_timeout(u.s, c);
+    unit_take_out(&u);
+    struct answer a = answer_only(&u, false);
+    ck_assert(is_problem(&a, "the body was not complete in time (--request-timeout)"));
+    ck_assert_uint_eq(u.s->stat.limit_rate, 0);
+    unit_free(&u);
+}
+END_TEST
+
 START_TEST(timeouts_can_be_read)
 {
     struct unit u = make(CORS);
@@ -616,6 +737,8 @@ int main(void)
     tcase_add_test(answers, own_pages);
     tcase_add_loop_test(answers, keeps_alive, 0, COUNT(ends));
     tcase_add_loop_test(answers, times_out, 0, COUNT(lates));
+    tcase_add_loop_test(answers, bodies_that_drip, 0, COUNT(drips));
+    tcase_add_test(answers, bodies_that_stop);
     tcase_add_test(answers, timeouts_can_be_read);
     tcase_add_test(answers, strangers);
     tcase_add_test(answers, quotes);

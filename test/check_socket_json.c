@@ -237,6 +237,63 @@ START_TEST(test_many_subscriptions)
     e2e_stop(&s);
 }
 
+/* What is held already takes no second place. */
+START_TEST(test_held_already)
+{
+    static const struct {
+        const char *text, *answer;
+    } rows[] = {
+        {"{\"subscribe\":[\"a\"]}", "{\"ok\":{\"subscribed\":[\"a\"]}}"},
+        {"{\"subscribe\":[\"a\",\"a\"]}", "{\"ok\":{\"subscribed\":[\"a\"]}}"},
+        {"{\"subscribe\":[\"b\"]}", "{\"ok\":{\"subscribed\":[\"a\",\"b\"]}}"},
+        {"{\"subscribe\":[\"b\",\"a\"]}", "{\"ok\":{\"subscribed\":[\"a\",\"b\"]}}"},
+        {"{\"subscribe\":[\"a\"]}", "{\"ok\":{\"subscribed\":[\"a\",\"b\"]}}"},
+        {"{\"subscribe\":[]}", "{\"ok\":{\"subscribed\":[\"a\",\"b\"]}}"},
+        {"{\"subscribe\":[\"c\"]}", NULL},
+        {"{\"subscribe\":[\"a\",\"c\"]}", NULL},
+        {"{\"subscribe\":[\"c\",\"d\",\"e\"]}", NULL},
+        {"{\"unsubscribe\":[\"c\",\"d\",\"e\"]}", NULL},
+        {"{\"unsubscribe\":[\"a\",\"c\"]}", "{\"ok\":{\"subscribed\":[\"b\"]}}"},
+        {"{\"subscribe\":[\"*\",\"b\"]}", "{\"ok\":{\"subscribed\":[\"*\",\"b\"]}}"},
+    };
+    struct e2e_response r;
+    e2e_start(&s, "--max-subscriptions", "2", NULL);
+    struct e2e_conn *c = socket_open_json(&s, "/a", NULL);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        socket_text(c, "%s", rows[i].text);
+        if (rows[i].answer != NULL)
+            socket_expect_text(c, "%s", rows[i].answer);
+        else
+            socket_expect_in(c, "--max-subscriptions allows\"}");
+    }
+    e2e_ask(&s, &r, "GET /-/metrics HTTP/1.1\r\nHost: t\r\n\r\n");
+    ck_assert_ptr_nonnull(strstr(r.body, "\nsse_topics 1\n"));
+    ck_assert_ptr_nonnull(strstr(r.body, "\nsse_limit_max_subscriptions_total 4\n"));
+    e2e_stop(&s);
+}
+
+/* The server's own topic can't be had, though it is there. */
+START_TEST(test_inside_topic)
+{
+    struct e2e_response r;
+    e2e_start(&s, NULL);
+    struct e2e_conn *c = socket_open_json(&s, "/a", NULL);
+    socket_text(c, "{\"unsubscribe\":[\"a\"]}");
+    socket_expect_text(c, "{\"ok\":{\"subscribed\":[]}}");
+    e2e_ask(&s, &r, "GET /-/ready HTTP/1.1\r\nHost: t\r\n\r\n");
+    e2e_expect_status(&r, 200, NULL);
+    static const char *const texts[] = {"{\"subscribe\":[\"-ready\"]}",
+                                        "{\"subscribe\":[\"x\",\"-ready\"]}",
+                                        "{\"subscribe\":[\"-ready\",\"x\"]}",
+                                        "{\"topic\":\"-ready\",\"data\":\"x\"}",
+                                        "{\"subscribe\":[\"-*\"]}"};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        socket_text(c, "%s", texts[i]);
+        socket_expect_in(c, "begins with \\\"-\\\"");
+    }
+    e2e_stop(&s);
+}
+
 /* ---- cursors ---- */
 
 START_TEST(test_replay)
@@ -416,6 +473,8 @@ static Suite *suite(void)
     tcase_add_test(t, test_subscribe_starts_now);
     tcase_add_test(t, test_subscribed_to_nothing);
     tcase_add_test(t, test_many_subscriptions);
+    tcase_add_test(t, test_held_already);
+    tcase_add_test(t, test_inside_topic);
     tcase_add_test(t, test_replay);
     tcase_add_test(t, test_gap);
     tcase_add_test(t, test_checkpoints);

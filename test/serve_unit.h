@@ -79,6 +79,7 @@ static inline struct opt unit_opt(void)
     return (struct opt){.ring = RING_MIN,
                         .max_message = 400,
                         .max_connections = 10,
+                        .max_per_address = 3,
                         .max_topics = 8,
                         .max_subscriptions = 4,
                         .max_line = 1000,
@@ -123,7 +124,7 @@ static inline struct unit unit_make(const struct opt *o)
     s->random = 1;
     s->say = unit_say;
     s->out = text_in(unit_map(&u, 6, SERVE_ROOM), SERVE_ROOM);
-    size_t scratch = share_scratch(o->max_message, o->max_answer, UNIT_RECORDS);
+    size_t scratch = share_scratch(o->max_message, o->max_answer);
     share_init(&s->poll, UNIT_RECORDS, unit_map(&u, 8, share_memory(UNIT_RECORDS)),
                unit_map(&u, 9, scratch), scratch);
     unit_log[0] = '\0';
@@ -354,13 +355,14 @@ static inline void publish(struct unit *u, const char *topic, struct span data)
 /* What a server is like, and who asks. */
 enum setup {
     PLAIN = 0,
-    REMOTE = 1, /* the client is not on this host */
-    ANYONE = 2, /* --anonymous publish */
-    ONLY = 4,   /* --topic news, and orders/ with any segment */
-    CORS = 8,   /* --cors https://a.example */
-    FULL = 16,  /* there are as many topics as may be */
-    POOR = 32,  /* no buffer is left */
-    SHED = 64,  /* over --max-connections */
+    REMOTE = 1,  /* the client is not on this host */
+    ANYONE = 2,  /* --anonymous publish */
+    ONLY = 4,    /* --topic news, and orders/ with any segment */
+    CORS = 8,    /* --cors https://a.example */
+    FULL = 16,   /* there are as many topics as may be */
+    POOR = 32,   /* no buffer is left */
+    SHED = 64,   /* over --max-connections */
+    CROWD = 128, /* and over --max-per-address */
 };
 
 static inline struct unit make(unsigned setup)
@@ -392,6 +394,8 @@ static inline struct conn *client(struct unit *u, unsigned setup)
         c->flags &= (uint16_t)~CONN_LOCAL;
     if (setup & SHED)
         c->flags |= CONN_SHED;
+    if (setup & CROWD)
+        c->flags |= CONN_CROWD;
     return c;
 }
 

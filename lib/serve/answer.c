@@ -58,6 +58,7 @@ void serve_topic_made(void *server, uint32_t topic)
 static void topic_gone(void *arg, uint32_t topic)
 {
     struct server *s = arg;
+    serve_ready_gone(s, topic);
     ring_topic_close(&s->ring, topic, topic_at(&s->topics, topic)->hash);
 }
 

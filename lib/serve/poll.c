@@ -141,14 +141,27 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
     }
 }
 
-/* Fills s->poll with what there is for a client of entry `id` at its place. */
+enum {
+    LOOKS = 4,         /* pieces of the ring that are looked through for a poll at once */
+    LOOK_SECONDS = 10, /* and how long it goes on with that at most, if it does not wait */
+};
+
+/* Fills s->poll with what there is for a client of entry `id` at its place. Where it is nothing,
+ * there may be more to look at, from s->poll.end on. */
 static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way)
 {
     uint64_t at = c->at;
+    unsigned looks = LOOKS;
+    bool conflates = (c->flags & CONN_CONFLATE) != 0;
     do {
-        share_build(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
+        if (conflates)
+            share_build_newest(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
+        else
+            share_build(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
         at = s->poll.end;
-    } while (s->poll.records == 0 && at < ring_head(&s->ring));
+    } while (s->poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
+    if (conflates)
+        s->stat.conflated += share_left_out(&s->poll, &s->ring, &s->topics, id, c->at, at);
 }
 
 /* Answers a client with what s->poll holds; where that is nothing, that there is nothing new. The
@@ -158,7 +171,7 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 {
     struct cursor id = ring_newest(&s->ring);
     if (s->poll.end < ring_head(&s->ring))
-        id.n = s->poll.n;
+        id.n = s->poll.records > 0 ? s->poll.n : ring_before(&s->ring, s->poll.end).n;
     if (s->poll.records == 0 && gap == NULL)
         answer_nothing(s, c, tagged, id);
     else
@@ -167,18 +180,17 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* Makes the request that a client waits with the one at hand again, and ends the waiting. */
-static void wait_end(struct server *s, struct conn *c)
+void serve_wait_end(struct server *s, struct conn *c)
 {
     struct text path = text_in(s->path, sizeof s->path);
     text_str(&path, "/");
     text_add(&path, topic_name(&s->topics, c->link.topic));
     s->ask = (struct context){.method = HTTP_GET,
                               .path = text_span(&path),
-                              .keep_alive = (c->flags & CONN_KEEP) != 0,
+                              .keep_alive = (c->flags & CONN_KEEP) != 0 && !s->draining,
                               .minor = (c->flags & CONN_OLD) == 0,
                               .cors = c->cors,
-                              .waits = true,
+                              .waits = c->sent > 0,
                               .wait = c->sent};
     topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
     conn_go(c, CONN_HEAD);
@@ -186,17 +198,19 @@ static void wait_end(struct server *s, struct conn *c)
     c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
 }
 
-static void wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way,
-                       bool tagged)
+void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms,
+                      uint32_t more)
 {
-    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD | CONN_CURSOR);
-    c->flags |= (uint16_t)((s->ask.keep_alive ? CONN_KEEP : 0) |
-                           (s->ask.minor == 0 ? CONN_OLD : 0) | (tagged ? CONN_CURSOR : 0));
+    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
+    c->flags |=
+        (uint16_t)((s->ask.keep_alive ? CONN_KEEP : 0) | (s->ask.minor == 0 ? CONN_OLD : 0));
     c->way = (uint8_t)way;
     c->cors = s->ask.cors;
-    c->due = (uint32_t)(s->now + s->ask.wait * 1000);
-    c->sent = (uint32_t)s->ask.wait;
+    c->due = (uint32_t)(s->now + ms);
+    c->sent = more;
     conn_go(c, CONN_WAIT);
+    if (way != WAY_READY && c->at < ring_head(&s->ring))
+        conn_ready(&s->conns, c); /* there is more to look at */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
 
@@ -205,17 +219,23 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     enum conn_way way = (enum conn_way)c->way;
     bool tagged = (c->flags & CONN_CURSOR) != 0;
     uint32_t id = c->link.topic;
+    if (way == WAY_READY) {
+        serve_ready_wake(s, c, timeout);
+        return;
+    }
     struct gap gap;
     const struct gap *lost = serve_lagged(s, c, &gap) ? &gap : NULL;
     poll_build(s, c, id, way);
-    if (s->poll.records == 0 && lost == NULL && !timeout) {
+    bool all = s->poll.end == ring_head(&s->ring);
+    if (s->poll.records == 0 && lost == NULL && !timeout && (c->sent > 0 || !all)) {
         c->at = s->poll.end; /* what came is not for it */
+        if (!all)
+            conn_ready(&s->conns, c);
         return;
     }
-    wait_end(s, c);
+    serve_wait_end(s, c);
     poll_answer(s, c, way, tagged, lost);
-    if (timeout)
-        serve_release(s, id);
+    serve_release(s, id); /* which fan-out does when it is through */
 }
 
 /* ---- the request ----------------------------------------------------------------------------- */
@@ -238,8 +258,8 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     }
     struct start start;
     struct gap gap = {.reason = NULL};
-    uint32_t id = serve_select(s, c, names, false);
-    if (id == 0)
+    uint32_t id;
+    if (!serve_conflate(s, c) || (id = serve_select(s, c, names, false)) == 0)
         return;
     bool waits = s->ask.waits && s->ask.wait > 0;
     if (!serve_start(s, c, id, !waits, &start)) {
@@ -259,9 +279,13 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         serve_gap(s, c, id, start.gap, &gap);
     }
     poll_build(s, c, id, way);
-    if (waits && s->poll.records == 0 && start.gap == NULL && s->ask.method == HTTP_GET) {
+    bool more = s->poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
+    if ((waits || more) && s->poll.records == 0 && start.gap == NULL && s->ask.method == HTTP_GET &&
+        !s->draining) {
         c->at = s->poll.end;
-        wait_begin(s, c, id, way, start.tagged);
+        c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
+        serve_wait_begin(s, c, id, way, (waits ? s->ask.wait : LOOK_SECONDS) * 1000,
+                         waits ? (uint32_t)s->ask.wait : 0);
         return;
     }
     poll_answer(s, c, way, start.tagged, start.gap != NULL ? &gap : NULL);

@@ -13,6 +13,8 @@ struct body {
     uint16_t cors;
     bool keep_alive;
     uint8_t minor;
+    uint64_t since; /* ms: when it began, or, in a batch, the message that is not whole yet, ... */
+    uint64_t bytes; /* ... and what has come of it since */
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
 
@@ -113,9 +115,8 @@ static struct body *body_of(struct intake *in)
 static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
                        uint8_t batch, bool binary)
 {
-    bool known = !s->req.chunked && batch == 0;
-    size_t size = intake_size(topic, event, known ? s->req.length : 0);
-    uint32_t block = pool_alloc(&s->conns.buffers, size);
+    /* room for more is made when more comes: a length alone takes nothing from others */
+    uint32_t block = pool_alloc(&s->conns.buffers, intake_size(topic, event, 0));
     if (block == 0) {
         refuse_full(s, c, NULL);
         return;
@@ -125,7 +126,8 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
     *body_of(in) = (struct body){.method = s->ask.method,
                                  .cors = s->ask.cors,
                                  .keep_alive = s->ask.keep_alive,
-                                 .minor = s->ask.minor};
+                                 .minor = s->ask.minor,
+                                 .since = s->now};
     http_body_init(&body_of(in)->http, &s->req);
     c->in = block;
     conn_go(c, CONN_BODY);
@@ -240,7 +242,7 @@ static struct intake *body_resume(struct server *s, struct conn *c)
     text_str(&path, "/");
     text_add(&path, intake_topic(in));
     s->ask = (struct context){.method = b->method,
-                              .keep_alive = b->keep_alive,
+                              .keep_alive = b->keep_alive && !s->draining,
                               .body = true,
                               .minor = b->minor,
                               .cors = b->cors,
@@ -256,10 +258,18 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     int done = http_body_decode(&body_of(in)->http, buf, len, &took, &got);
     if ((in = body_room(s, c, got)) == NULL)
         return took;
+    bool between = intake_idle(in);
+    uint64_t count = in->count;
     intake_add(in, (struct span){buf, got});
     s->ask.body = batch || done != 1;
     if (!body_publish(s, c, in, done == 1))
         return took;
+    if (between || in->count > count) { /* another message has begun */
+        body_of(in)->since = s->now;
+        body_of(in)->bytes = in->have;
+    } else {
+        body_of(in)->bytes += got;
+    }
     if (done == 1)
         answer_published(s, c, in->last, batch, in->count, in->reach);
     else if (done < 0)
@@ -268,9 +278,25 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     return took;
 }
 
+bool serve_body_late(const struct server *s, const struct conn *c)
+{
+    const struct intake *in = pool_at(&s->conns.buffers, c->in);
+    const struct body *b = (const struct body *)(const void *)in->caller;
+    if (s->opt.min_rate == 0 || intake_idle(in))
+        return false;
+    return s->now - b->since > s->opt.request_timeout_ms + b->bytes * 1000 / s->opt.min_rate;
+}
+
 void serve_body_timeout(struct server *s, struct conn *c)
 {
     const struct intake *in = body_resume(s, c);
-    serve_refuse(s, c, 408, NULL, where(s, in),
-                 "the body was not complete in time (--request-timeout)", NULL);
+    bool quiet = (uint32_t)s->now - c->tick > s->opt.request_timeout_ms;
+    bool slow = !quiet && serve_body_late(s, c);
+    s->stat.limit_rate += slow;
+    if (slow)
+        serve_refuse(s, c, 408, NULL, where(s, in), "the body comes at less than ",
+                     serve_num(s, s->opt.min_rate), " bytes a second (--min-rate)", NULL);
+    else
+        serve_refuse(s, c, 408, NULL, where(s, in),
+                     "the body was not complete in time (--request-timeout)", NULL);
 }

@@ -67,6 +67,16 @@ bool put_allowed(struct server *s, bool local, struct span topic, struct put *p)
     return true;
 }
 
+uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
+{
+    uint64_t count = ring_count(&s->ring);
+    uint64_t at = ring_put(&s->ring, id, m, s->wall);
+    s->stat.evicted += count + 1 - ring_count(&s->ring);
+    topic_at(&s->topics, id)->kept = 1;
+    topic_mark(&s->topics, id);
+    return at;
+}
+
 bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
 {
     bool made = false;
@@ -88,13 +98,9 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     }
     if (made)
         serve_topic_made(s, id);
-    uint64_t count = ring_count(&s->ring);
-    ring_put(&s->ring, id, &(struct ring_message){topic, m->event, m->data, m->binary}, s->wall);
-    s->stat.evicted += count + 1 - ring_count(&s->ring);
+    put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary});
     s->stat.published++;
     s->stat.published_bytes += m->data.n;
-    topic_at(&s->topics, id)->kept = 1;
-    topic_mark(&s->topics, id);
     p->reach = topic_reach(&s->topics, id);
     p->n = ring_newest(&s->ring).n;
     return true;

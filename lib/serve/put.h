@@ -19,6 +19,10 @@ struct put {
  * 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic). */
 bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p);
 
+/* Puts a message into the ring, as one of topic `id`, which is marked for fan-out; counts what is evicted.
+ * Gives the record's offset. */
+uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m);
+
 /* Is the event name right? False: refused, likewise. */
 bool put_event_right(struct server *s, struct span event, struct put *p);
 

@@ -116,7 +116,126 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
         object(s, r, rec, SPAN(""), SPAN(""));
         frame(s, first, WS_TEXT);
         return;
+    case WAY_READY:
+        assert(false); /* gets no messages */
+        return;
     }
+}
+
+/* Topics of a set whose newest messages are found one by one, and not along the ring. */
+#define ENDS_MOST 64u
+
+/* ---- the newest of each topic ---------------------------------------------------------------- */
+
+/* Is it less work to look through the ring from `at` on than at each topic of a set? All ends would
+ * be looked at for each share. */
+static bool walks(const struct ring *r, const struct topics *t, uint32_t id, uint64_t at)
+{
+    uint32_t ends = topic_at(t, id)->set != 0 ? topic_members_most(t, id) : 0;
+    return ends > ENDS_MOST || (ring_head(r) - at) / 1024 < ends;
+}
+
+/* Moves entry i of a heap of n, largest first, down to its place. */
+static void sink(uint64_t *heap, size_t i, size_t n)
+{
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && heap[child + 1] > heap[child])
+            child++;
+        if (heap[i] >= heap[child])
+            return;
+        uint64_t was = heap[i];
+        heap[i] = heap[child];
+        heap[child] = was;
+    }
+}
+
+/* Makes a heap of n offsets and then an order of it. */
+static void sort(uint64_t *rec, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sink(rec, i, n);
+    for (size_t end = n; end-- > 1;) {
+        uint64_t last = rec[0];
+        rec[0] = rec[end];
+        rec[end] = last;
+        sink(rec, 0, end);
+    }
+}
+
+/* By the ends of the topics' chains, whatever is in between: the first `most` of these. */
+static unsigned newest_ends(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
+                            uint64_t *rec, unsigned most)
+{
+    uint64_t next = ring_head(r);
+    uint32_t pos = 0, topic;
+    unsigned got = 0;
+    while ((topic = topic_member(t, id, &pos)) != 0) {
+        uint64_t last = ring_chain(r, topic)->last;
+        if (last < *at)
+            continue; /* also an empty chain */
+        if (got < most) {
+            rec[got++] = last;
+            for (unsigned i = got == most ? most / 2 : 0; i-- > 0;)
+                sink(rec, i, most);
+            continue;
+        }
+        uint64_t out = last < rec[0] ? rec[0] : last; /* the latest of all is left out */
+        next = out < next ? out : next;
+        if (out != last) {
+            rec[0] = last;
+            sink(rec, 0, most);
+        }
+    }
+    sort(rec, got);
+    *at = next;
+    return got;
+}
+
+/* As ring_collect() gives the records, those alone that no newer one of their topic follows. */
+static unsigned newest(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
+                       uint64_t *rec, unsigned most)
+{
+    unsigned got = 0;
+    if (!walks(r, t, id, *at))
+        return newest_ends(r, t, id, at, rec, most);
+    uint32_t weight = topic_weight(t, id);
+    for (unsigned steps = 0; *at < ring_head(r) && got < most && steps < RING_WALK; steps++) {
+        const struct ring_record *record = ring_at(r, *at);
+        steps += record->next == 0 ? weight : 0;
+        if (record->next == 0 && topic_in_set(t, id, record->topic))
+            rec[got++] = *at;
+        *at = ring_behind(record, *at);
+    }
+    return got;
+}
+
+/* How many of the records from `from` on and before `to` are of entry `id`. */
+static uint64_t count_of(const struct ring *r, const struct topics *t, uint32_t id, uint64_t from,
+                         uint64_t to)
+{
+    uint64_t n = 0;
+    while (from < to) {
+        const struct ring_record *rec = ring_at(r, from);
+        n += topic_in_set(t, id, rec->topic);
+        from = ring_behind(rec, from);
+    }
+    return n;
+}
+
+uint64_t share_left_out(const struct share *s, const struct ring *r, const struct topics *t,
+                        uint32_t id, uint64_t from, uint64_t to)
+{
+    bool walk = walks(r, t, id, from);
+    uint64_t n = walk ? count_of(r, t, id, from, to) : 0;
+    for (unsigned i = 0; i < s->records; i++) {
+        uint64_t at = s->rec[i] < to ? s->rec[i] : to;
+        uint32_t topic = ring_at(r, s->rec[i])->topic;
+        if (walk)
+            n -= s->rec[i] < to;
+        else
+            n += ring_count_from(r, topic, from) - ring_count_from(r, topic, at);
+    }
+    return n;
 }
 
 /* ---- shares ---------------------------------------------------------------------------------- */
@@ -136,8 +255,11 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch, 
     s->iov = (struct iovec *)(void *)(p + records * (sizeof *s->rec + sizeof *s->upto)) + 2;
 }
 
-void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, enum conn_way way, size_t bytes)
+/* Fills a share with the records that `collect` gives. */
+static void fill(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
+                 uint64_t at, enum conn_way way, size_t bytes,
+                 unsigned (*collect)(const struct ring *, const struct topics *, uint32_t,
+                                     uint64_t *, uint64_t *, unsigned))
 {
     bool several = topic_at(t, id)->several != 0;
     s->low = s->end = at;
@@ -145,7 +267,7 @@ void share_build(struct share *s, const struct ring *r, const struct topics *t, 
     s->size = 0;
     s->pieces = 0;
     s->scratch.n = 0;
-    unsigned n = ring_collect(r, t, id, &s->end, s->rec, s->most);
+    unsigned n = collect(r, t, id, &s->end, s->rec, s->most);
     s->first = n > 0 ? s->rec[0] : 0;
     for (s->records = 0; s->records < n; s->records++) {
         const struct ring_record *rec = ring_at(r, s->rec[s->records]);
@@ -157,6 +279,18 @@ void share_build(struct share *s, const struct ring *r, const struct topics *t, 
         s->upto[s->records] = s->size;
         s->n = rec->n;
     }
+}
+
+void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
+                 uint64_t at, enum conn_way way, size_t bytes)
+{
+    fill(s, r, t, id, at, way, bytes, ring_collect);
+}
+
+void share_build_newest(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
+                        uint64_t at, enum conn_way way, size_t bytes)
+{
+    fill(s, r, t, id, at, way, bytes, newest);
 }
 
 void share_end(struct share *s, struct span bytes)

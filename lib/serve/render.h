@@ -28,11 +28,11 @@
 #define SHARE_RECORDS 64u          /* likewise */
 #define SHARE_PIECES  4u           /* for a record, at most */
 
-/* Bytes of scratch memory for a share of about `bytes`: a message may be six times as long in JSON,
- * and a KiB or four come on top of each. */
-static inline size_t share_scratch(uint64_t max_message, size_t bytes, unsigned records)
+/* Bytes of scratch memory for a share of about `bytes`: a message may be six times as long in JSON, and
+ * what stands around each is in `bytes` already, but for the last. */
+static inline size_t share_scratch(uint64_t max_message, size_t bytes)
 {
-    return (size_t)(6 * max_message + 6 * bytes + (size_t)records * (4u << 10) + 4096);
+    return (size_t)(6 * (max_message > bytes ? max_message : bytes) + (8u << 10));
 }
 
 struct share {
@@ -57,6 +57,17 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch,
  * more only for one record. */
 void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
                  uint64_t at, enum conn_way way, size_t bytes);
+
+/* The same with the newest message of each topic alone, where that is at `at` or behind; `at` is not
+ * below the tail. */
+void share_build_newest(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
+                        uint64_t at, enum conn_way way, size_t bytes);
+
+/* How many records of entry `id` such a share, of which a subscriber has got from `from` to `to`, has
+ * left out. Of topics none of whose records is in it not all are counted, where that would cost more
+ * than what is sent. */
+uint64_t share_left_out(const struct share *s, const struct ring *r, const struct topics *t,
+                        uint32_t id, uint64_t from, uint64_t to);
 
 /* Appends bytes that belong to no record. */
 void share_end(struct share *s, struct span bytes);

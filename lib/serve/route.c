@@ -14,12 +14,15 @@ static void metrics(struct server *s, struct conn *c)
     struct text t = text_in(s->scratch, sizeof s->scratch - 1024); /* and a head is to fit */
     stat_write(&t, &s->stat);
     stat_gauge(&t, "sse_connections", "Connections there are.", s->conns.clients);
-    stat_gauge(&t, "sse_topics", "Topics there are.", topic_count(&s->topics));
+    stat_gauge(&t, "sse_topics", "Topics there are.",
+               topic_count(&s->topics) - (s->ready.topic != 0));
     stat_gauge(&t, "sse_messages", "Messages in the ring.", ring_count(&s->ring));
     stat_gauge(&t, "sse_ring_bytes", "Bytes of the ring in use.",
                ring_head(&s->ring) - ring_tail(&s->ring));
     stat_gauge(&t, "sse_buffer_bytes", "Bytes of requests and answers in transit.",
                pool_used(&s->conns.buffers));
+    stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.",
+                  s->turn_max_us);
     assert(!t.full);
     serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain; version=0.0.4; charset=utf-8",
                  text_span(&t));
@@ -28,15 +31,17 @@ static void metrics(struct server *s, struct conn *c)
 /* Paths under "/-", and "/" itself: the server's own. */
 static void route_own(struct server *s, struct conn *c, struct span path)
 {
-    bool healthy = span_eq(path, SPAN("/-/healthy"));
-    if (!healthy && !span_eq(path, SPAN("/-/metrics")))
+    bool healthy = span_eq(path, SPAN("/-/healthy")), ready = span_eq(path, SPAN("/-/ready"));
+    if (!healthy && !ready && !span_eq(path, SPAN("/-/metrics")))
         serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
                      ": a topic is a path as /news, ",
-                     "and the server's own are /-/healthy and /-/metrics", NULL);
+                     "and the server's own are /-/healthy, /-/ready and /-/metrics", NULL);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
     else if (healthy)
         serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
+    else if (ready)
+        serve_ready(s, c);
     else
         metrics(s, c);
 }
@@ -60,13 +65,13 @@ static void context_set(struct server *s)
 {
     bool body = s->req.chunked || s->req.length > 0;
     bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
-    s->ask = (struct context){.method = s->req.method,
-                              .keep_alive = s->req.keep_alive && (publishes || !body),
-                              .body = body,
-                              .minor = s->req.minor,
-                              .cors = cors_find(s->opt.cors.item, s->opt.cors.n,
-                                                http_field(&s->req, HTTP_ORIGIN)),
-                              .path = s->req.path};
+    s->ask = (struct context){
+        .method = s->req.method,
+        .keep_alive = s->req.keep_alive && (publishes || !body) && !s->draining,
+        .body = body,
+        .minor = s->req.minor,
+        .cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
+        .path = s->req.path};
 }
 
 /* Does the request in s->req want a stream of events: does it name that type, and like none of a
@@ -91,7 +96,7 @@ static bool wants_socket(const struct server *s)
     return false;
 }
 
-/* Turns a client away that is over --max-connections. */
+/* Turns a client away that is over --max-connections or --max-per-address. */
 static void route_shed(struct server *s, struct conn *c)
 {
     if (wants_stream(s)) {
@@ -100,8 +105,13 @@ static void route_shed(struct server *s, struct conn *c)
         return;
     }
     s->ask.keep_alive = false;
-    serve_refuse(s, c, 503, "Retry-After: 5\r\n", "there are as many connections as may be, ",
-                 serve_num(s, s->opt.max_connections), " (--max-connections)", NULL);
+    if (c->flags & CONN_CROWD)
+        serve_refuse(s, c, 503, "Retry-After: 5\r\n",
+                     "there are as many connections from one address as may be, ",
+                     serve_num(s, s->opt.max_per_address), " (--max-per-address)", NULL);
+    else
+        serve_refuse(s, c, 503, "Retry-After: 5\r\n", "there are as many connections as may be, ",
+                     serve_num(s, s->opt.max_connections), " (--max-connections)", NULL);
 }
 
 /* Handles the request in s->req; rest[0..len) is what came behind its head. Gives how much of that
@@ -152,6 +162,15 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
         }
     }
     serve_refuse_stranger(s, why);
+}
+
+void serve_no_room(struct server *s, struct conn *c)
+{
+    s->ask = context_unknown(s);
+    s->stat.limit_buffers++;
+    serve_refuse(s, c, 503, "Retry-After: 1\r\n",
+                 "no room for the request: ", serve_num(s, s->opt.max_buffers),
+                 " bytes of requests and answers are in transit (--max-buffers)", NULL);
 }
 
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */

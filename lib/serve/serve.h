@@ -9,12 +9,15 @@
  *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
  *                              |                                            +--> answer.c -> out
  *                              `-----> subscribe.c -> topic_subscribe ------'
+ *                                      poll.c, ready.c, socket.c
  *
  * INVARIANTS
  *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
  *     a head or a part of a body is brought, SERVE_ROOM of it is free, which any answer fits into.
  *   - `ask` and `req` are those of the request at hand. A body that comes in parts brings its own
  *     back (struct body, at the front of its intake).
+ *   - Between two turns of the loop `ready` is all that is needed of a struct server besides its
+ *     tables, its options and what they are set up from: who hands those over hands `ready` over.
  *   - A function that gives false or 0 for "refused" has put the refusal into `out` and the
  *     connection's state in order.
  */
@@ -44,6 +47,14 @@ struct context {
     struct span path; /* for the log */
 };
 
+/* What is known of whether messages come back from the ring: see ready.c. */
+struct ready {
+    uint64_t put_ms; /* when (monotonic) a message was last put to the inside topic; 0: never */
+    uint64_t put_at; /* that message's offset */
+    uint64_t ok_ms;  /* when one was last seen to come back; 0: never */
+    uint32_t topic;  /* the inside topic; 0: there is none now */
+};
+
 struct server {
     struct opt opt;
     struct ring ring;
@@ -56,6 +67,9 @@ struct server {
     uint64_t wall;   /* ms, wall clock, likewise */
     char date[32];   /* as text, for the Date field */
     uint64_t random; /* state of the generator, not 0 */
+    bool draining;   /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */
+    struct ready ready;
+    uint64_t turn_max_us; /* the longest turn of the loop so far */
 
     struct context ask;
     struct http_request req;
@@ -79,8 +93,15 @@ struct server {
  * bytes taken, 0 if a head is not complete. */
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
-/* Answers 408: the request has not come in time. */
+/* Answers 408: the request has not come in time, or, of a body, too slowly. */
 void serve_timeout(struct server *s, struct conn *c);
+
+/* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
+ * --min-rate give? Then serve_timeout() is due. */
+bool serve_body_late(const struct server *s, const struct conn *c);
+
+/* Refuses a request in HEAD that can't be kept until it is complete, for want of buffers. */
+void serve_no_room(struct server *s, struct conn *c);
 
 /* Turns a client away that has no place in the table; `why` names the limit. buf[0..len) is what of
  * its request has come so far. */
@@ -89,6 +110,15 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 /* Looks whether the ring has overtaken a subscriber, and puts the gap event into `out` if it has lost
  * messages. False: it happened inside a record, and nothing can be mended. */
 bool serve_stream_check(struct server *s, struct conn *c);
+
+/* Fills *share with what a subscriber that serve_stream_check() let pass gets next; inside a record that
+ * is the rest of it alone. False: there is nothing here for it, and it has been moved on, to the
+ * head or to where to look next. */
+bool serve_next(struct server *s, struct conn *c, struct share *share);
+
+/* Moves it on by the `w` bytes of that share that were written, the first `sent` of the record not
+ * counted; counts. */
+void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w);
 
 /* Brings up to date a client that waits: answers it, and ends its waiting, if there is something for
  * it, or if it has waited long enough (`timeout`). */
@@ -99,6 +129,12 @@ void serve_wake(struct server *s, struct conn *c, bool timeout);
  * that it never falls out of a busy ring. */
 void serve_heartbeat(struct server *s, struct conn *c);
 
+/* Sends a client away, as the server ends: one that is subscribed or waits is told to come back, in
+ * the way it speaks, and is answered for the last time. What of the ring it is to have before that
+ * has been written, as far as its socket took it; the rest of a record that is partly out is kept.
+ * Nothing is done to the others. */
+void serve_drain(struct server *s, struct conn *c);
+
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
 
@@ -106,6 +142,18 @@ void serve_release(struct server *s, uint32_t id);
  * and for what is not UTF-8; good until the eighth call from here. */
 const char *serve_quote(struct server *s, struct span text);
 const char *serve_num(struct server *s, uint64_t v);
+
+/* What a connection is to be written before records and what follows its answers: puts it into the two
+ * places before `iov`, and gives how many of them it used. */
+unsigned serve_out_put(const struct server *s, const struct conn *c, struct iovec *iov);
+
+/* Strikes off `w` bytes that were written of that; gives those that were of something else. Strikes
+ * them off s->tail. */
+size_t serve_out_took(struct server *s, struct conn *c, size_t w);
+void serve_tail_took(struct server *s, size_t w);
+
+/* Keeps `out` and the tail with the connection, as its socket is full. False: there is no room. */
+bool serve_out_keep(struct server *s, struct conn *c);
 
 /* ---- between its parts ----------------------------------------------------------------------- */
 
@@ -154,6 +202,35 @@ unsigned serve_poll_quality(const struct server *s);
 
 /* GET or HEAD of a topic as a poll. */
 void serve_poll(struct server *s, struct conn *c, struct span names);
+
+/* Makes a poll wait in form `way` on entry `id`, until s->now + ms; `more` is kept in c->sent. */
+void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms,
+                      uint32_t more);
+
+/* Makes the request that a client waits with the one at hand again, with c->sent as the seconds it
+ * was to wait, and ends the waiting. */
+void serve_wait_end(struct server *s, struct conn *c);
+
+/* A store has been opened, which may hold the inside topic. */
+void serve_ready_recover(struct server *s);
+
+/* GET or HEAD of /-/ready; and what serve_wake() is for those who wait for its answer. */
+void serve_ready(struct server *s, struct conn *c);
+void serve_ready_wake(struct server *s, struct conn *c, bool timeout);
+
+/* A topic is about to be freed. */
+void serve_ready_gone(struct server *s, uint32_t topic);
+
+/* Refuses the request at hand with 503, as the server ends. */
+void serve_refuse_draining(struct server *s, struct conn *c);
+
+/* Moves the rest of a record that is partly out into the connection's buffer, in front of what is kept
+ * there, so that what comes next does not depend on it. False: there is no room, or the ring has
+ * overtaken it. */
+bool serve_settle(struct server *s, struct conn *c);
+
+/* Takes a subscriber off what it is subscribed to. */
+void serve_leave(struct server *s, struct conn *c);
 
 /* GET of a topic with Upgrade: websocket. */
 void serve_socket(struct server *s, struct conn *c, struct span names);

@@ -33,58 +33,19 @@ static void frame(struct server *s, enum ws_opcode opcode, struct span payload)
     text_add(&s->out, payload);
 }
 
-/* Moves the rest of a record that is partly out into the connection's buffer, in front of what is kept
- * there, so that what comes next does not depend on it. False: there is no room, or the ring has
- * overtaken it. */
-static bool settle(struct server *s, struct conn *c)
-{
-    struct share *share = &s->poll;
-    struct span kept = conn_out(&s->conns, c);
-    uint32_t old = c->out;
-    bool room = true;
-    if (c->sent == 0)
-        return true;
-    if (c->at < ring_tail(&s->ring))
-        return false;
-    share_build(share, &s->ring, &s->topics, c->link.topic, c->at, (enum conn_way)c->way, 1);
-    c->out = 0;
-    for (unsigned i = share_skip(share, c->sent); room && i < share->pieces; i++)
-        room = conn_out_keep(&s->conns, c,
-                             (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
-    if (!room || !conn_out_keep(&s->conns, c, kept)) {
-        conn_buffer_free(&s->conns, &c->out);
-        c->out = old;
-        s->stat.limit_buffers++;
-        return false;
-    }
-    conn_buffer_free(&s->conns, &old);
-    s->stat.delivered += share_took(share, &s->ring, c, share->upto[0] - c->sent);
-    return true;
-}
-
-/* Takes it off what it is subscribed to. */
-static void leave(struct server *s, struct conn *c)
-{
-    uint32_t id = c->link.topic;
-    if (id == 0)
-        return;
-    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
-    serve_release(s, id);
-}
-
 /* Sends a close frame, the last of this side; where a record can't be brought to its end before it,
  * the connection ends without. */
 static void end(struct server *s, struct conn *c, unsigned code, struct span reason)
 {
     char bytes[WS_CLOSE_MAX];
-    if (settle(s, c)) {
+    if (serve_settle(s, c)) {
         text_add(&s->out, (struct span){bytes, ws_close(bytes, code, reason)});
     } else {
         s->out.n = 0;
         conn_buffer_free(&s->conns, &c->out);
         c->sent = 0;
     }
-    leave(s, c);
+    serve_leave(s, c);
     serve_answered_last(s, c);
 }
 
@@ -243,36 +204,49 @@ static void names_without(struct text *t, struct span from, struct span but)
     }
 }
 
+/* Pieces of the ring that are looked through at once. */
+#define PASS_LOOKS 8u
+
 /* Brings its place forward over other topics' messages, so that none of the past is sent once it
- * subscribes to these. */
+ * subscribes to these; but for one that is far behind, so as not to look for long. */
 static void pass_over(struct server *s, struct conn *c)
 {
     uint64_t rec = 0;
-    while (c->at < ring_head(&s->ring))
+    for (unsigned looks = PASS_LOOKS; c->at < ring_head(&s->ring) && looks > 0; looks--)
         if (ring_collect(&s->ring, &s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
             c->at = rec;
             return;
         }
 }
 
-/* Subscribes to what `names` lists instead of what it is on now; NULL, or what is wrong. */
+/* Counts that more is asked for than may be; what is wrong with that. */
+static const char *too_many(struct server *s)
+{
+    s->stat.limit_subscriptions++;
+    return "there are more names and wildcards than --max-subscriptions allows";
+}
+
+/* Subscribes to what `names` lists, which may be up to twice as many as may be if there are repeats,
+ * instead of what it is on now; NULL, or what is wrong. */
 static const char *resubscribe(struct server *s, struct conn *c, struct span names)
 {
     const char *why = NULL;
-    uint32_t id;
+    uint32_t id, most = s->opt.max_subscriptions;
     if (!serve_names_declared(s, names))
         return "this server has only the topics that --topic names";
-    if (serve_name_count(names) > s->opt.max_subscriptions) {
-        s->stat.limit_subscriptions++;
-        return "there are more names and wildcards than --max-subscriptions allows";
-    }
-    id = topic_select(&s->topics, names, s->opt.max_subscriptions, serve_topic_made, s, &why);
+    if (names.p[0] == '-')
+        return "begins with \"-\""; /* the server's own, which the table may have */
+    id = topic_select(&s->topics, names, 2 * most, serve_topic_made, s, &why);
     if (id == 0)
         return why != NULL ? why : "there are as many topics as --max-topics allows";
     if (id == c->link.topic)
         return NULL;
+    if (serve_name_count(topic_name(&s->topics, id)) > most) {
+        serve_release(s, id);
+        return too_many(s);
+    }
     bool was = c->link.topic != 0;
-    if (was && !(settle(s, c) && serve_stream_check(s, c))) {
+    if (was && !(serve_settle(s, c) && serve_stream_check(s, c))) {
         serve_release(s, id);
         return "no room: --max-buffers";
     }
@@ -302,20 +276,24 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
         now = topic_name(&s->topics, c->link.topic);
     if (on)
         text_add(&t, now);
+    size_t had = t.n;
     if (!names_add(&t, list) || t.full) {
         answer_error(s, SPAN("must be an array of names and wildcards"));
         return;
     }
-    if (!on) {
-        struct span but = text_span(&t);
+    struct span listed = span_from(text_span(&t), had);
+    bool many = serve_name_count(listed) - (had > 0 && listed.n > 0) > s->opt.max_subscriptions;
+    if (!on && !many) {
         struct text left = {t.p + t.n, 0, t.cap - t.n, false};
-        names_without(&left, now, but);
+        names_without(&left, now, listed);
         t = left;
     }
-    if (t.n > 0) {
+    if (many) {
+        wrong = too_many(s);
+    } else if (t.n > 0) {
         wrong = resubscribe(s, c, text_span(&t));
-    } else if (settle(s, c)) {
-        leave(s, c);
+    } else if (serve_settle(s, c)) {
+        serve_leave(s, c);
     } else {
         wrong = "no room: --max-buffers";
     }
@@ -580,7 +558,13 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     struct start start;
     bool json = offers_json(s);
     uint32_t id;
-    if (!handshake_right(s, c) || (id = serve_select(s, c, names, false)) == 0)
+    if (!handshake_right(s, c))
+        return;
+    if (s->draining) {
+        serve_refuse_draining(s, c);
+        return;
+    }
+    if (!serve_conflate(s, c) || (id = serve_select(s, c, names, false)) == 0)
         return;
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);

@@ -51,7 +51,9 @@ static void start_after(struct server *s, struct start *st, uint32_t id, struct 
         st->gap = "unknown";
     else if (ring_lost(&s->ring, &s->topics, id, c.n))
         st->gap = "expired";
-    st->at = st->gap != NULL ? ring_tail(&s->ring) : ring_find(&s->ring, c.n);
+    /* what it has had is not for it again, even in front of a gap that is not at the tail */
+    bool known = c.ms == newest.ms && c.n <= newest.n;
+    st->at = known ? ring_find(&s->ring, c.n) : ring_tail(&s->ring);
 }
 
 /* Starts with a gap, as what the client came with is no cursor. */
@@ -68,6 +70,20 @@ struct span serve_query(struct server *s, struct span name)
     if (n == -3)
         return (struct span){NULL, 0};
     return n < 0 ? SPAN("\xFF") : (struct span){s->scratch, (size_t)n};
+}
+
+bool serve_conflate(struct server *s, struct conn *c)
+{
+    struct span text = serve_query(s, SPAN("conflate"));
+    c->flags &= (uint16_t)~CONN_CONFLATE;
+    if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
+        return true;
+    c->flags |= CONN_CONFLATE;
+    if (text.n == 0 || span_eq(text, SPAN("1")) || span_same(text, SPAN("true")))
+        return true;
+    serve_refuse(s, c, 400, NULL, "conflate=", serve_quote(s, text), ": must be 1 or 0, or nothing",
+                 NULL);
+    return false;
 }
 
 /* The cursor that the request brings in a header of its own or in the query, as text. */
@@ -110,19 +126,19 @@ static bool start_tags(struct server *s, struct start *st, uint32_t id)
     return st->tagged;
 }
 
-/* Finds the start that ?since= asks for. False: it is wrong. */
-static bool start_since(struct server *s, struct start *st, uint32_t id, struct span text)
+/* Finds the start that ?since= asks for. Gives what is wrong with it, or NULL. */
+static const char *start_since(struct server *s, struct start *st, uint32_t id, struct span text)
 {
     struct since since = since_read(text, s->wall);
     switch (since.kind) {
     case SINCE_BAD:
-        return false;
+        return ": must be an id, earliest, now, a duration as 10m, a unix time, or -N";
     case SINCE_NOW:
-        return true;
+        return NULL;
     case SINCE_ID:
         st->after = text;
         start_after(s, st, id, since.id);
-        return true;
+        return NULL;
     case SINCE_EARLIEST:
         st->at = ring_tail(&s->ring);
         break;
@@ -130,11 +146,12 @@ static bool start_since(struct server *s, struct start *st, uint32_t id, struct 
         st->at = ring_find_time(&s->ring, since.value);
         break;
     case SINCE_LAST:
-        st->at = ring_last(&s->ring, &s->topics, id, since.value);
+        if (!ring_last(&s->ring, &s->topics, id, since.value, &st->at))
+            return " goes back too far to be counted in so many topics: ask for fewer, or by time";
         break;
     }
     st->id = ring_before(&s->ring, st->at);
-    return true;
+    return NULL;
 }
 
 bool serve_starts_now(struct server *s)
@@ -143,7 +160,8 @@ bool serve_starts_now(struct server *s)
            serve_query(s, SPAN("since")).n == 0;
 }
 
-bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
+/* What serve_start() is to one that wants to be told of gaps. */
+static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
 {
     struct cursor cursor;
     *st = (struct start){.at = ring_head(&s->ring), .id = ring_newest(&s->ring)};
@@ -166,10 +184,21 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
     if (text.n == 0 && oldest) {
         st->at = ring_tail(&s->ring);
         st->id = ring_before(&s->ring, st->at);
-    } else if (text.n > 0 && !start_since(s, st, id, text)) {
-        serve_refuse(s, c, 400, NULL, "since=", serve_quote(s, text),
-                     ": must be an id, earliest, now, a duration as 10m, a unix time, or -N", NULL);
+        return true;
+    }
+    const char *wrong = text.n > 0 ? start_since(s, st, id, text) : NULL;
+    if (wrong != NULL)
+        serve_refuse(s, c, 400, NULL, "since=", serve_quote(s, text), wrong, NULL);
+    return wrong == NULL;
+}
+
+bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
+{
+    if (!start_find(s, c, id, oldest, st))
         return false;
+    if (c->flags & CONN_CONFLATE && st->gap != NULL) {
+        st->gap = NULL;
+        st->id = ring_before(&s->ring, st->at);
     }
     return true;
 }
@@ -178,12 +207,11 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 
 void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap)
 {
-    uint64_t oldest = 0, at = ring_tail(&s->ring);
-    while (at < ring_head(&s->ring) && ring_collect(&s->ring, &s->topics, id, &at, &oldest, 1) == 0)
-        oldest = 0;
-    c->at = oldest != 0 ? oldest : ring_head(&s->ring);
+    uint64_t oldest;
+    if (ring_collect(&s->ring, &s->topics, id, &c->at, &oldest, 1) > 0)
+        c->at = oldest;
     gap->reason = reason;
-    gap->any = oldest != 0;
+    gap->any = c->at < ring_head(&s->ring);
     gap->resume = ring_before(&s->ring, c->at);
     c->n = gap->resume.n;
     s->stat.gaps_expired += reason[0] == 'e';
@@ -197,7 +225,7 @@ bool serve_lagged(struct server *s, struct conn *c, struct gap *gap)
     if (c->at >= ring_tail(&s->ring))
         return false;
     c->at = ring_tail(&s->ring);
-    if (!ring_lost(&s->ring, &s->topics, c->link.topic, c->n))
+    if (c->flags & CONN_CONFLATE || !ring_lost(&s->ring, &s->topics, c->link.topic, c->n))
         return false;
     cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
     gap->after = text_span(&t);

@@ -13,7 +13,7 @@ struct start {
     uint64_t at;       /* offset of the first record it gets, or where it will be */
     struct cursor id;  /* what it is told to be at */
     bool cursor;       /* it came with a cursor, ... */
-    bool unreadable;   /* ... which is none */
+    bool unreadable;   /* ... which is none; `id` is one all the same where there is no gap */
     bool tagged;       /* it came with If-None-Match, whether or not that was the cursor */
     const char *gap;   /* the reason of one, NULL: none */
     struct span after; /* the cursor as it came; may be in s->scratch */
@@ -24,8 +24,12 @@ struct start {
 uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream);
 
 /* Finds out where the request in s->req wants to begin, for entry `id`; without a word of it, at the
- * oldest message there is if `oldest`, else with the next to come. False: it has been refused. */
+ * oldest message there is if `oldest`, else with the next to come. False: it has been refused. One
+ * that conflates is told of no gap: the newest of each topic is all it asks for. */
 bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
+
+/* Reads ?conflate (or conflate=1) into CONN_CONFLATE. False: it is wrong, and has been refused. */
+bool serve_conflate(struct server *s, struct conn *c);
 
 /* Does the request say nothing of where to begin? */
 bool serve_starts_now(struct server *s);
@@ -35,12 +39,13 @@ struct gap {
     const char *reason;
     struct span after;    /* the cursor that the client had; may be the text behind */
     struct cursor resume; /* the one to go on from */
-    bool any;             /* is there a message behind it? */
+    bool any;             /* is there a message behind it, as far as that is known? */
     char cursor[CURSOR_MAX];
 };
 
-/* Moves a client of entry `id` to the oldest message there is for it, and counts the gap. Fills in
- * *gap but for `after`, which is the caller's. */
+/* Moves a client of entry `id` to the oldest message there is for it from its place on, and counts the
+ * gap. Fills in *gap but for `after`, which is the caller's. Where that message is not found soon
+ * enough it is moved to where it may be, at the earliest. */
 void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap);
 
 /* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it has

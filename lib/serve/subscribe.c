@@ -62,24 +62,46 @@ static void stream_gap_write(struct server *s, const struct conn *c, const struc
     text_str(t, "}\n");
 }
 
+void serve_refuse_draining(struct server *s, struct conn *c)
+{
+    serve_refuse(s, c, 503, "Retry-After: 5\r\n", "the server is stopping: come back in a moment",
+                 NULL);
+}
+
+/* Turns a new subscriber away, as the server ends. */
+static void subscribe_draining(struct server *s, struct conn *c, enum conn_way way)
+{
+    if (way == WAY_EVENTS) {
+        serve_stream_away(s);
+        serve_answered_last(s, c);
+    } else {
+        serve_refuse_draining(s, c);
+    }
+}
+
 void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way)
 {
     struct start start;
-    uint32_t id = serve_select(s, c, names, way == WAY_EVENTS);
-    if (id == 0)
+    uint32_t id;
+    if (s->draining) {
+        subscribe_draining(s, c, way);
+        return;
+    }
+    if (!serve_conflate(s, c) || (id = serve_select(s, c, names, way == WAY_EVENTS)) == 0)
         return;
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);
         return;
     }
-    stream_head(s, way, start.unreadable ? NULL : &start.id);
+    const struct cursor *from = start.unreadable && start.gap != NULL ? NULL : &start.id;
+    stream_head(s, way, from);
     if (s->ask.method == HTTP_HEAD) {
         serve_release(s, id);
         serve_answered_last(s, c);
         return;
     }
     if (way == WAY_EVENTS)
-        stream_open(&s->out, retry_ms(s), start.unreadable ? NULL : &start.id);
+        stream_open(&s->out, retry_ms(s), from);
     c->way = (uint8_t)way;
     c->at = start.at;
     c->n = start.id.n;
@@ -91,6 +113,97 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
     }
     conn_go(c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+}
+
+/* ---- what comes next ------------------------------------------------------------------------- */
+
+bool serve_next(struct server *s, struct conn *c, struct share *share)
+{
+    enum conn_way way = (enum conn_way)c->way;
+    uint32_t id = c->link.topic;
+    bool conflates = (c->flags & CONN_CONFLATE) != 0;
+    if (c->sent > 0)
+        share_build(share, &s->ring, &s->topics, id, c->at, way, 1);
+    else if (conflates)
+        share_build_newest(share, &s->ring, &s->topics, id, c->at, way, SHARE_BYTES);
+    else
+        share_build(share, &s->ring, &s->topics, id, c->at, way, SHARE_BYTES);
+    if (share->records > 0)
+        return true;
+    if (conflates)
+        s->stat.conflated += share_left_out(share, &s->ring, &s->topics, id, c->at, share->end);
+    c->at = share->end;
+    return false;
+}
+
+void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w)
+{
+    uint64_t from = c->at;
+    s->stat.delivered += share_took(share, &s->ring, c, w);
+    if (c->flags & CONN_CONFLATE)
+        s->stat.conflated +=
+            share_left_out(share, &s->ring, &s->topics, c->link.topic, from, c->at);
+}
+
+bool serve_settle(struct server *s, struct conn *c)
+{
+    struct share *share = &s->poll;
+    struct span kept = conn_out(&s->conns, c);
+    uint32_t old = c->out;
+    bool room = true;
+    if (c->sent == 0)
+        return true;
+    if (c->at < ring_tail(&s->ring))
+        return false;
+    share_build(share, &s->ring, &s->topics, c->link.topic, c->at, (enum conn_way)c->way, 1);
+    c->out = 0;
+    for (unsigned i = share_skip(share, c->sent); room && i < share->pieces; i++)
+        room = conn_out_keep(&s->conns, c,
+                             (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
+    if (!room || !conn_out_keep(&s->conns, c, kept)) {
+        conn_buffer_free(&s->conns, &c->out);
+        c->out = old;
+        s->stat.limit_buffers++;
+        return false;
+    }
+    conn_buffer_free(&s->conns, &old);
+    serve_took(s, c, share, share->upto[0] - c->sent);
+    return true;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void serve_leave(struct server *s, struct conn *c)
+{
+    uint32_t id = c->link.topic;
+    if (id == 0)
+        return;
+    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
+    serve_release(s, id);
+}
+
+/* Ends a stream; where a record can't be brought to its end before, without a word. */
+static void stream_end(struct server *s, struct conn *c)
+{
+    if (serve_settle(s, c)) {
+        if (c->way == WAY_EVENTS)
+            stream_open(&s->out, retry_ms(s), NULL);
+    } else {
+        conn_buffer_free(&s->conns, &c->out);
+        c->sent = 0;
+    }
+    serve_leave(s, c);
+    serve_answered_last(s, c);
+}
+
+void serve_drain(struct server *s, struct conn *c)
+{
+    if (c->state == CONN_STREAM)
+        stream_end(s, c);
+    else if (c->state == CONN_SOCKET)
+        serve_socket_away(s, c);
+    else if (c->state == CONN_WAIT)
+        serve_wake(s, c, true);
 }
 
 /* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
