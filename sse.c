@@ -18,27 +18,25 @@
  *
  * This is the only file that calls socket, epoll, clock and signal functions.
  */
-#include "lib/addr.h"
+#include "lib/host/door.h"
+#include "lib/host/listen.h"
+#include "lib/host/notify.h"
+#include "lib/host/process.h"
+#include "lib/host/tables.h"
 #include "lib/log.h"
 #include "lib/serve/serve.h"
-#include "lib/stream.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sysexits.h>
 #include <time.h>
@@ -52,57 +50,75 @@
 
 enum {
     EVENTS_MAX = 256,    /* taken from epoll in a turn */
-    ACCEPTS_MAX = 64,    /* of a listener in a turn */
     FANOUT_MAX = 1000,   /* subscribers looked at in a turn */
-    REAPS_MAX = 1000,    /* sockets closed in a turn: a mass disconnect is spread */
+    REAPS_MAX = 200,     /* sockets closed in a turn: a mass disconnect is spread */
     PIECES_MAX = 1000,   /* in one write of an answer to a poll: IOV_MAX, and some for others */
     POLL_RECORDS = 2048, /* in one answer to a poll */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
-    PHASE_BYTES = 3 << 20,    /* read and written in a phase of a turn */
+    PHASE_BYTES = 1 << 20,    /* read and written in a phase of a turn */
     BUFFER = 64 << 10,        /* read at once; the room for answers */
     LINGER_MS = 2000,         /* how long a refused client is read on */
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
     SLICES = 16,              /* ticks for a sweep over the whole table */
     EXPIRES_MAX = 4096,       /* messages that --max-age lets go in a tick */
-    RESERVE = 32,             /* descriptors kept for the process itself */
-    SHED_MAX = 256,           /* connections over the limit that are heard out and refused, ... */
-    SHED_PART = 8,            /* ... but at most this part of the descriptors */
-    BUFFER_SHIFT = 12,        /* buffers of connections are of 2^12 bytes and up */
+    PHASE_US = 2000,       /* and its longest time: a turn has some of these, and 50 ms at most */
+    READY_US = 50,         /* that of the ready list, where those are who have much to do */
+    REAP_US = 250,         /* that of closing */
+    HEAVY = 2 << 10,       /* bytes read at once of one who has: others go before it, ... */
+    HEAVY_READ = 8 << 10,  /* ... and it is read so much at a time */
+    CHEAP = 8,             /* steps between two looks at the clock */
+    DRAIN_EACH_MS = 10,    /* connections are closed no more slowly, when the server stops */
+    DRAIN_GRACE_MS = 1000, /* for the last of them to take what was written */
+    DRAIN_TICK_MS = 5,
+    DRAIN_TRIES = 20,     /* turns that one of them may have to get what it is behind by */
+    STORE_TICK_MS = 1000, /* between two syncs of --fsync interval */
 };
 
 static struct server S;
 
 /* The loop's own. */
 static struct {
-    int epoll, spare;
-    bool stop, paused; /* paused: the listeners are, for want of descriptors or memory */
-    uint64_t swept;    /* ms: when the last slice was */
-    uint32_t sweep;    /* the next slice's first descriptor */
+    char **argv;
+    bool stop;
+    struct door door;
+    uint64_t now_us;            /* when this turn began */
+    uint64_t swept;             /* ms: when the last slice was */
+    uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    uint32_t shed, shed_max; /* connections over the limit, and how many there may be */
-    uint64_t moved;          /* bytes read and written before this phase */
-    uint64_t date_s;         /* the second that S.date tells */
+    uint64_t moved;        /* bytes read and written before this phase */
+    unsigned allowed;      /* us: that this phase may take */
+    uint64_t began;        /* us: when this phase did, */
+    unsigned steps;        /* and how often it was asked whether it should end */
+    uint64_t date_s;       /* the second that S.date tells */
+    uint64_t store_ticked; /* ms */
+    uint64_t drain_from;   /* ms: when the server began to stop; 0: it has not */
+    uint32_t drain_ms;     /* over which its connections are closed, */
+    uint32_t drain_next;   /* from this descriptor on, */
+    uint32_t drain_top;    /* to this one; */
+    unsigned drain_tries;  /* turns that it has had */
     struct conn_times times;
-    struct share own;     /* what a subscriber gets that is behind by itself */
-    struct share same[4]; /* what those get who are at the same place, by the way they get it */
+    struct tables t;
+    struct trial trial; /* of the next program, */
+    bool upgrade;       /* which can take over */
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
 } L;
 
 /* ---- small helpers --------------------------------------------------------------------------- */
 
-static uint64_t clock_ms(clockid_t id)
+static uint64_t clock_us(clockid_t id)
 {
     struct timespec t;
     clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* The one reading of the clocks in a turn. */
 static void clock_read(void)
 {
-    S.now = clock_ms(CLOCK_MONOTONIC);
-    S.wall = clock_ms(CLOCK_REALTIME);
+    L.now_us = clock_us(CLOCK_MONOTONIC);
+    S.now = L.now_us / 1000;
+    S.wall = clock_us(CLOCK_REALTIME) / 1000;
     if (S.wall / 1000 != L.date_s) {
         struct text t = text_in(S.date, sizeof S.date - 1);
         text_http_date(&t, S.wall);
@@ -130,17 +146,22 @@ static void say(enum opt_log level, const char *msg, ...)
         S.stat.log_dropped++;
 }
 
-/* Have so many bytes been moved in this phase that the rest should wait for the next turn? Then
- * others' requests are answered soon, however large the messages. Each phase has its own measure: one
- * that has more to do than that, turn after turn, does not starve those behind it. */
-static bool phase_spent(void)
+/* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the next
+ * turn? Then others' requests are answered soon, whatever there is to do. Each phase has its own
+ * measure: one that has more to do than that, turn after turn, does not starve those behind it. Looks
+ * at the clock at one of `every` calls: what is asked before each cheap step asks less often. */
+static bool phase_spent(unsigned every)
 {
-    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES;
+    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES ||
+           (++L.steps % every == 0 && clock_us(CLOCK_MONOTONIC) - L.began > L.allowed);
 }
 
-static void phase_begin(void)
+static void phase_begin(unsigned us)
 {
+    L.allowed = us;
     L.moved = S.stat.sent_bytes + S.stat.received_bytes;
+    L.began = clock_us(CLOCK_MONOTONIC);
+    L.steps = 0;
 }
 
 /* ---- ending connections ---------------------------------------------------------------------- */
@@ -163,7 +184,7 @@ static void conn_doom(struct conn *c, const char *reason)
 static void conn_close(struct conn *c)
 {
     uint32_t topic = (uint32_t)c->n;
-    L.shed -= (c->flags & CONN_SHED) != 0;
+    door_leave(&L.door, c);
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.conns, c);
     if (topic != 0)
@@ -174,10 +195,16 @@ static void conn_close(struct conn *c)
 static void reap(void)
 {
     struct conn *c;
-    uint32_t topic;
-    for (unsigned i = 0; i < REAPS_MAX && (c = conn_next_doomed(&S.conns)) != NULL; i++)
+    uint32_t topic = 0;
+    if (S.conns.doomed == 0 && !ring_emptying(&S.ring))
+        return;
+    phase_begin(REAP_US);
+    for (unsigned n = REAPS_MAX; n > 0 && !phase_spent(CHEAP); n--) {
+        if ((c = conn_next_doomed(&S.conns)) == NULL)
+            break;
         conn_close(c);
-    while ((topic = ring_emptied(&S.ring)) != 0) {
+    }
+    while (!phase_spent(CHEAP) && (topic = ring_emptied(&S.ring)) != 0) {
         if (ring_chain(&S.ring, topic)->count > 0)
             continue;
         topic_at(&S.topics, topic)->kept = 0;
@@ -218,31 +245,6 @@ static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
     return 0;
 }
 
-/* Puts what is pending into the two places before `iov`; gives how many of them it used. */
-static unsigned pending_put(const struct conn *c, struct iovec *iov)
-{
-    struct span kept = conn_out(&S.conns, c);
-    unsigned n = 0;
-    if (S.out.n > 0)
-        *(iov - ++n) = (struct iovec){S.out.p, S.out.n};
-    if (kept.n > 0)
-        *(iov - ++n) = (struct iovec){(void *)(uintptr_t)kept.p, kept.n};
-    return n;
-}
-
-/* Strikes off `w` bytes that were written; gives those that were not pending but records. */
-static size_t pending_took(struct conn *c, size_t w)
-{
-    size_t kept = conn_out(&S.conns, c).n;
-    size_t part = w < kept ? w : kept;
-    conn_out_took(&S.conns, c, part);
-    w -= part;
-    part = w < S.out.n ? w : S.out.n;
-    memmove(S.out.p, S.out.p + part, S.out.n - part);
-    S.out.n -= part;
-    return w - part;
-}
-
 /* All is written: a connection that was answered for the last time says so. */
 static void conn_drained(struct conn *c)
 {
@@ -262,45 +264,39 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
 {
     *n = 0;
     if (c->link.topic == 0)
-        return L.own.iov; /* a socket that is subscribed to nothing */
+        return L.t.own.iov; /* a socket that is subscribed to nothing */
     if (!serve_stream_check(&S, c)) {
         conn_doom(c, "overtaken inside a message");
-        return L.own.iov;
+        return L.t.own.iov;
     }
     if (!conn_streams(c))
-        return L.own.iov; /* that was the end of it */
-    share_build(&L.own, &S.ring, &S.topics, c->link.topic, c->at, (enum conn_way)c->way,
-                c->sent > 0 ? 1 : SHARE_BYTES);
-    if (L.own.records == 0) {
-        c->at = L.own.end;
-        return L.own.iov;
-    }
-    unsigned skip = share_skip(&L.own, c->sent);
-    *n = L.own.pieces - skip;
-    return L.own.iov + skip;
-}
-
-/* Strikes off `w` bytes of what follows the answers. */
-static void tail_took(size_t w)
-{
-    while (S.tail_pieces > 0 && w >= S.tail->iov_len) {
-        w -= S.tail++->iov_len;
-        S.tail_pieces--;
-    }
-    if (w > 0)
-        *S.tail = (struct iovec){(char *)S.tail->iov_base + w, S.tail->iov_len - w};
+        return L.t.own.iov; /* that was the end of it */
+    if (!serve_next(&S, c, &L.t.own))
+        return L.t.own.iov;
+    unsigned skip = share_skip(&L.t.own, c->sent);
+    *n = L.t.own.pieces - skip;
+    return L.t.own.iov + skip;
 }
 
 /* Keeps what did not fit the socket. */
 static void pending_keep(struct conn *c)
 {
-    bool room = conn_out_keep(&S.conns, c, text_span(&S.out));
-    for (; room && S.tail_pieces > 0; S.tail_pieces--, S.tail++)
-        room = conn_out_keep(&S.conns, c, (struct span){S.tail->iov_base, S.tail->iov_len});
-    if (!room) {
-        S.stat.limit_buffers++;
-        conn_doom(c, "--max-buffers");
-    }
+    if (serve_out_keep(&S, c))
+        return;
+    S.stat.limit_buffers++;
+    conn_doom(c, "--max-buffers");
+}
+
+/* Is there a message that the store has not been synced for? */
+static bool store_behind(void)
+{
+    return L.t.store.h != NULL && L.t.store.synced != ring_head(&S.ring);
+}
+
+/* Is there a message that nobody may hear of yet, as it could be lost in a power cut? */
+static bool uncommitted(void)
+{
+    return L.t.store.mode == OPT_FSYNC_ALWAYS && store_behind();
 }
 
 /* Writes what a connection has to get: what was kept, the answers in S.out and what follows them,
@@ -308,14 +304,19 @@ static void pending_keep(struct conn *c)
  * afterwards. */
 static void conn_flush(struct conn *c)
 {
-    for (size_t done = 0; c->flags & CONN_WRITABLE && c->state != CONN_DOOMED;) {
+    bool hold = c->state != CONN_DOOMED && uncommitted();
+    if (hold) {
+        c->flags |= CONN_HELD;
+        conn_ready(&S.conns, c);
+    }
+    for (size_t done = 0; !hold && c->flags & CONN_WRITABLE && c->state != CONN_DOOMED;) {
         bool streams = conn_streams(c);
         unsigned n = S.tail_pieces < PIECES_MAX ? S.tail_pieces : PIECES_MAX, before = 0;
-        struct iovec *iov = streams ? stream_next(c, &n) : S.tail_pieces > 0 ? S.tail : L.own.iov;
+        struct iovec *iov = streams ? stream_next(c, &n) : S.tail_pieces > 0 ? S.tail : L.t.own.iov;
         if (c->state == CONN_DOOMED)
             break;
         if (c->sent == 0 || c->state == CONN_WAIT)
-            before = pending_put(c, iov);
+            before = serve_out_put(&S, c, iov);
         if (before + n == 0) {
             conn_drained(c);
             break;
@@ -323,11 +324,11 @@ static void conn_flush(struct conn *c)
         size_t w = conn_write(c, iov - before, before + n);
         if (w == 0)
             continue;
-        size_t rest = before > 0 ? pending_took(c, w) : w;
+        size_t rest = before > 0 ? serve_out_took(&S, c, w) : w;
         if (streams && n > 0)
-            S.stat.delivered += share_took(&L.own, &S.ring, c, rest);
+            serve_took(&S, c, &L.t.own, rest);
         else if (!streams)
-            tail_took(rest);
+            serve_tail_took(&S, rest);
         if ((done += w) >= WRITE_BUDGET) {
             conn_ready(&S.conns, c);
             break;
@@ -356,7 +357,7 @@ static void fan_wake(struct conn *c)
  * same place and get them the same way. */
 static void fan_one(uint32_t id, struct conn *c)
 {
-    struct share *s = &L.same[c->way % (sizeof L.same / sizeof L.same[0])];
+    struct share *s = &L.t.same[c->way % TABLES_SAME];
     if (c->state == CONN_WAIT) {
         fan_wake(c);
         return;
@@ -394,9 +395,9 @@ static unsigned fan_entry(uint32_t id, unsigned left)
         while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
             topic_mark(&S.topics, set);
     t->begun = 1;
-    for (unsigned i = 0; i < sizeof L.same / sizeof L.same[0]; i++)
-        L.same[i].first = 0;
-    for (; left > 0 && t->todo > 0 && !phase_spent(); left--) {
+    for (unsigned i = 0; i < TABLES_SAME; i++)
+        L.t.same[i].first = 0;
+    for (; left > 0 && t->todo > 0 && !phase_spent(CHEAP); left--) {
         struct conn *c = &S.conns.conn[t->iter];
         t->iter = c->link.next;
         t->todo--;
@@ -412,8 +413,10 @@ static void fanout(void)
 {
     unsigned left = FANOUT_MAX;
     uint32_t id;
-    phase_begin();
-    while (left > 0 && !phase_spent() && (id = topic_dirty(&S.topics)) != 0) {
+    if (topic_dirty(&S.topics) == 0)
+        return;
+    phase_begin(PHASE_US);
+    while (left > 0 && !phase_spent(1) && (id = topic_dirty(&S.topics)) != 0) {
         left = fan_entry(id, left);
         if (topic_at(&S.topics, id)->todo > 0) {
             topic_rotate(&S.topics);
@@ -424,25 +427,64 @@ static void fanout(void)
     }
 }
 
+/* ---- the store's group commit ---------------------------------------------------------------- */
+
+/* Takes note of a sync that failed, if it did. */
+static void store_failed(int err)
+{
+    if (err >= 0)
+        return;
+    S.stat.store_errors++;
+    say(OPT_LOG_ERROR, "the store could not be synced", "error", strerror(-err), NULL);
+}
+
+/* Syncs the store, if that is to be done before anyone hears of the messages of this turn, and lets
+ * go what waited for it. If it can't be done nothing is acknowledged: those connections end. */
+static void commit(void)
+{
+    if (!uncommitted())
+        return;
+    int err = store_commit(&L.t.store, &S.ring);
+    S.stat.store_syncs++;
+    store_failed(err);
+    L.t.store.synced = ring_head(&S.ring); /* a sync that failed is not made good by another */
+    phase_begin(PHASE_US);
+    bool spent = false; /* those behind are the first the next time */
+    for (uint32_t n = S.conns.ready_count; n > 0; n--) {
+        struct conn *c = conn_next_ready(&S.conns);
+        if (c == NULL)
+            continue;
+        bool held = (c->flags & CONN_HELD) != 0;
+        c->flags &= (uint16_t)~CONN_HELD;
+        if (held && err < 0)
+            conn_doom(c, "the store could not be synced");
+        else if (held && !(spent = spent || phase_spent(1)))
+            conn_flush(c);
+        if (!held || spent || c->flags & (CONN_READABLE | CONN_EOF) || c->in != 0)
+            conn_ready(&S.conns, c);
+    }
+}
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 /* The one place where a client's socket is read: once, into buf[0..BUFFER). Gives the bytes, 0 for
  * none; notes the end of what the peer sends. */
 static size_t conn_recv(struct conn *c, char *buf)
 {
-    ssize_t n;
+    ssize_t n, most = c->heavy ? HEAVY_READ : BUFFER;
     do
-        n = read(conn_fd(&S.conns, c), buf, BUFFER);
+        n = read(conn_fd(&S.conns, c), buf, (size_t)most);
     while (n == -1 && errno == EINTR);
     /* a short read has emptied the socket, and what comes after it makes an edge; but the end that
      * epoll told of before is still to be read */
-    if (n < BUFFER && (n <= 0 || !(c->flags & CONN_EOF)))
+    if (n < most && (n <= 0 || !(c->flags & CONN_EOF)))
         c->flags &= (uint16_t)~CONN_READABLE;
     if (n == 0)
         c->flags |= CONN_EOF;
     else if (n == -1 && errno != EAGAIN)
         conn_doom(c, strerror(errno));
     S.stat.received_bytes += n > 0 ? (uint64_t)n : 0;
+    c->heavy = n >= HEAVY;
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -466,6 +508,10 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
         conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
         return;
+    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM) {
+        serve_no_room(&S, c);
+        return;
+    }
     S.stat.limit_buffers++;
     conn_doom(c, "--max-buffers");
 }
@@ -502,115 +548,13 @@ static void conn_turn(struct conn *c)
         conn_flush(c);
     if (c->state == CONN_WAIT && c->flags & CONN_EOF)
         conn_doom(c, "closed by the peer");
+    if (c->state == CONN_WAIT && c->way != WAY_READY && c->at < ring_head(&S.ring))
+        fan_wake(c); /* it has not been through all that there was */
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;
     if (c->flags & (CONN_READABLE | CONN_EOF) || (c->state == CONN_HEAD && c->in != 0))
         conn_input(c);
-}
-
-/* ---- accepting ------------------------------------------------------------------------------- */
-
-/* Puts a descriptor into epoll and into the table; NULL: the kernel won't. */
-static struct conn *conn_add(int fd, enum conn_state state, uint32_t events)
-{
-    struct epoll_event ev = {.events = events,
-                             .data.u64 = (uint64_t)S.conns.conn[fd].gen << 32 | (uint32_t)fd};
-    if (epoll_ctl(L.epoll, EPOLL_CTL_ADD, fd, &ev) == -1)
-        return NULL;
-    return conn_open(&S.conns, fd, state, S.now);
-}
-
-/* Stops the listeners, which would wake the loop for nothing, until the next sweep; or starts them
- * again. */
-static void accept_pause(bool pause)
-{
-    for (uint32_t fd = 1; L.paused != pause && fd <= S.conns.top; fd++) {
-        struct epoll_event ev = {.events = pause ? 0 : EPOLLIN,
-                                 .data.u64 = (uint64_t)S.conns.conn[fd].gen << 32 | fd};
-        if (S.conns.conn[fd].state == CONN_LISTEN)
-            epoll_ctl(L.epoll, EPOLL_CTL_MOD, (int)fd, &ev);
-    }
-    L.paused = pause;
-}
-
-/* Takes the spare descriptor back when it can be had again. */
-static void spare_open(void)
-{
-    if (L.spare == -1)
-        L.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* Turns a client away that there is no room for, at once: by what of its request is there. */
-static void accept_refuse(int fd, const char *why, uint64_t *counter)
-{
-    ssize_t n = recv(fd, L.in_bytes, BUFFER, MSG_DONTWAIT);
-    ++*counter;
-    serve_stranger(&S, L.in_bytes, n > 0 ? (size_t)n : 0, why);
-    if (send(fd, S.out.p, S.out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
-        say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
-    S.out.n = 0;
-    shutdown(fd, SHUT_WR);
-    close(fd);
-}
-
-/* Out of descriptors: gives the spare one up for a moment, so that the client is refused and does
- * not wait in a queue that nobody empties. */
-static void accept_spare(int listener)
-{
-    if (L.spare != -1)
-        close(L.spare);
-    L.spare = -1;
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd != -1)
-        accept_refuse(fd, "no descriptor is left (ulimit -n)", &S.stat.limit_descriptors);
-    spare_open();
-    if (fd == -1 || L.spare == -1)
-        accept_pause(true);
-}
-
-/* Takes one client in. */
-static void accept_client(int fd, const struct sockaddr_storage *a, socklen_t len)
-{
-    struct conn *c = conn_add(fd, CONN_HEAD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-    if (c == NULL) {
-        accept_refuse(fd, "epoll takes no more descriptors (fs.epoll.max_user_watches)",
-                      &S.stat.limit_descriptors);
-        return;
-    }
-    c->flags = CONN_WRITABLE;
-    if (addr_local(a, len))
-        c->flags |= CONN_LOCAL;
-    if (S.conns.clients - L.shed > S.opt.max_connections) {
-        L.shed++;
-        S.stat.limit_connections++;
-        c->flags |= CONN_SHED;
-    }
-    S.stat.accepted++;
-}
-
-static void accept_clients(int listener)
-{
-    for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-        if (L.shed >= L.shed_max && S.conns.clients - L.shed >= S.opt.max_connections) {
-            accept_pause(true); /* the kernel keeps the others until these have been turned away */
-            return;
-        }
-        struct sockaddr_storage a;
-        socklen_t len = sizeof a;
-        int fd = accept4(listener, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd != -1) {
-            accept_client(fd, &a, len);
-        } else if (errno == EMFILE || errno == ENFILE) {
-            accept_spare(listener);
-            return;
-        } else if (errno == ENOBUFS || errno == ENOMEM) {
-            accept_pause(true);
-            return;
-        } else if (errno == EAGAIN) {
-            return;
-        } /* else that client has gone (ECONNABORTED), or its network has: the next one */
-    }
 }
 
 /* ---- the sweep: heartbeats and timeouts ------------------------------------------------------ */
@@ -631,6 +575,11 @@ static void sweep_conn(struct conn *c)
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         conn_ready(&S.conns, c);
+    }
+    if (c->state == CONN_BODY && serve_body_late(&S, c)) {
+        serve_timeout(&S, c);
+        conn_flush(c);
+        return;
     }
     switch (conn_due(c, S.now, &L.times)) {
     case CONN_DUE_NOTHING:
@@ -676,18 +625,148 @@ static void sweep_conn(struct conn *c)
  * at once in SLICES ticks; lets old messages go. */
 static void sweep(void)
 {
-    if (S.now - L.swept < L.slice_ms)
+    if (S.now - L.swept >= L.slice_ms) {
+        L.swept = S.now;
+        L.sweep_left = S.conns.top / SLICES + 1;
+        door_tick(&L.door);
+        conn_buffers_rest(&S.conns);
+        if (S.opt.max_age_ms > 0 && S.wall > S.opt.max_age_ms)
+            S.stat.aged += ring_expire(&S.ring, S.wall - S.opt.max_age_ms, EXPIRES_MAX);
+    }
+    if (L.sweep_left == 0)
         return;
-    L.swept = S.now;
-    spare_open();
-    accept_pause(false);
-    for (uint32_t left = S.conns.top / SLICES + 1; left > 0; left--) {
+    phase_begin(PHASE_US);
+    for (; L.sweep_left > 0 && !phase_spent(CHEAP); L.sweep_left--) {
         if (L.sweep == 0 || L.sweep > S.conns.top)
             L.sweep = 1;
         sweep_conn(&S.conns.conn[L.sweep++]);
     }
-    if (S.opt.max_age_ms > 0 && S.wall > S.opt.max_age_ms)
-        S.stat.aged += ring_expire(&S.ring, S.wall - S.opt.max_age_ms, EXPIRES_MAX);
+}
+
+/* ---- stopping -------------------------------------------------------------------------------- */
+
+/* Begins to stop: what is being published goes on to its end, all others are told to come back, one
+ * after the other. */
+static void drain_begin(void)
+{
+    say(OPT_LOG_INFO, "stopping", "connections", serve_num(&S, S.conns.clients), NULL);
+    if (!notify("STOPPING=1"))
+        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+    S.draining = true;
+    L.drain_from = S.now;
+    door_close(&L.door);
+    uint64_t spread = (uint64_t)S.conns.clients * DRAIN_EACH_MS;
+    L.drain_ms = spread < S.opt.drain_ms ? (uint32_t)spread : S.opt.drain_ms;
+    L.drain_next = 1;
+    L.drain_top = S.conns.top;
+}
+
+/* Ends one connection, as far as it is not in the middle of something. False: it gets more of what it
+ * is to have before, and its turn is to come again, unless it has had turns enough. */
+static bool drain_conn(struct conn *c, bool again)
+{
+    if (c->state < CONN_HEAD || c->state == CONN_DOOMED || c->state == CONN_LINGER)
+        return true;
+    if (c->state == CONN_HEAD)
+        c->flags |= CONN_READABLE; /* a request may have come that no event has told of yet */
+    conn_turn(c);                  /* that, and what it is behind by, goes first */
+    bool behind = conn_streams(c) && c->flags & CONN_WRITABLE && c->link.topic != 0 &&
+                  c->at < ring_head(&S.ring);
+    if (again && (behind || c->flags & (CONN_HELD | CONN_READY)))
+        return false;
+    S.stat.drained++;
+    if (c->state == CONN_HEAD && c->in == 0 && c->out == 0)
+        conn_doom(c, "stopping");
+    else if (c->state == CONN_HEAD && c->in == 0)
+        serve_answered_last(&S, c);
+    if (c->state != CONN_DOOMED) {
+        serve_drain(&S, c);
+        conn_flush(c);
+    }
+    return true;
+}
+
+/* Goes on with it; the server stops when all are gone or their time is up. */
+static void drain(void)
+{
+    uint64_t gone = S.now - L.drain_from;
+    uint64_t to = gone >= L.drain_ms ? L.drain_top : L.drain_top * gone / L.drain_ms;
+    phase_begin(PHASE_US);
+    while (L.drain_next <= to && !phase_spent(1)) {
+        if (!drain_conn(&S.conns.conn[L.drain_next], L.drain_tries < DRAIN_TRIES)) {
+            L.drain_tries++;
+            break;
+        }
+        L.drain_next++;
+        L.drain_tries = 0;
+    }
+    uint64_t grace = S.opt.drain_ms < DRAIN_GRACE_MS ? S.opt.drain_ms : DRAIN_GRACE_MS;
+    if (S.conns.clients == 0 ||
+        (gone >= S.opt.drain_ms + grace &&
+         (L.drain_next > to || gone >= S.opt.drain_ms + 2 * DRAIN_GRACE_MS)))
+        L.stop = true;
+}
+
+/* ---- the in-place upgrade -------------------------------------------------------------------- */
+
+static void upgrade_refused(const char *why)
+{
+    S.stat.upgrades_refused++;
+    say(OPT_LOG_ERROR, "not upgraded", "reason", why, NULL);
+}
+
+/* Notes all that the next program has to know. */
+static void hand_over(struct handover *h)
+{
+    memset(h, 0, sizeof *h);
+    tables_hand_over(&L.t, &S, h);
+    h->epoll = L.door.epoll;
+    h->sweep = L.sweep;
+    h->shed = L.door.shed;
+    h->ready = S.ready;
+}
+
+/* Starts a trial of the next program. */
+static void upgrade_begin(void)
+{
+    static struct handover h;
+    if (L.trial.child != 0 || S.draining)
+        return;
+    hand_over(&h);
+    if (!trial_begin(&L.trial, &h, L.argv, S.now)) {
+        upgrade_refused(strerror(errno));
+        return;
+    }
+    say(OPT_LOG_INFO, "upgrading", "program", L.argv[0], "trial",
+        serve_num(&S, (uint64_t)L.trial.child), NULL);
+    if (door_add(&L.door, L.trial.out, CONN_SIGNAL, EPOLLIN) == NULL)
+        L.trial.until = S.now; /* it can't be heard */
+}
+
+/* Ends the trial, by its verdict. */
+static void upgrade_decide(void)
+{
+    struct conn *c = &S.conns.conn[L.trial.out];
+    const char *why = trial_end(&L.trial);
+    if (c->state == CONN_SIGNAL)
+        conn_forget(&S.conns, c);
+    L.upgrade = why == NULL && !S.draining;
+    if (why != NULL)
+        upgrade_refused(why);
+}
+
+/* Becomes the next program; comes back only if that fails. */
+static void upgrade(void)
+{
+    static struct handover h;
+    L.upgrade = false;
+    hand_over(&h);
+    if (h.stored)
+        store_failed(store_leave(&L.t.store));
+    handover_exec(&h, L.argv, &S.conns);
+    upgrade_refused(strerror(errno));
+    if (h.stored)
+        store_stay(&L.t.store);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -695,8 +774,20 @@ static void sweep(void)
 static void signalled(int fd)
 {
     struct signalfd_siginfo info;
-    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
-        L.stop = true;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGUSR2)
+            upgrade_begin();
+        else if (S.draining)
+            L.stop = true; /* the second time: at once */
+        else
+            drain_begin();
+    }
+}
+
+/* Has this one nothing to say, but much to get? Requests go before it. */
+static bool replays(const struct conn *c)
+{
+    return conn_streams(c) && c->at < ring_head(&S.ring) && !(c->flags & CONN_READABLE);
 }
 
 static void event(const struct epoll_event *ev)
@@ -706,10 +797,13 @@ static void event(const struct epoll_event *ev)
         return; /* of an earlier owner of the descriptor */
     switch ((enum conn_state)c->state) {
     case CONN_LISTEN:
-        accept_clients(conn_fd(&S.conns, c));
+        door_accept(&L.door, conn_fd(&S.conns, c));
         return;
     case CONN_SIGNAL:
-        signalled(conn_fd(&S.conns, c));
+        if (L.trial.child != 0 && conn_fd(&S.conns, c) == L.trial.out)
+            L.trial.over |= trial_read(&L.trial);
+        else
+            signalled(conn_fd(&S.conns, c));
         return;
     case CONN_HEAD:
     case CONN_BODY:
@@ -724,7 +818,7 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        if (phase_spent())
+        if (c->heavy || replays(c) || phase_spent(1))
             conn_ready(&S.conns, c);
         else
             conn_turn(c);
@@ -738,8 +832,10 @@ static void event(const struct epoll_event *ev)
 /* Gives those their turn who were ready when the phase began. */
 static void ready_list(void)
 {
-    phase_begin();
-    for (uint32_t n = S.conns.ready_count; n > 0 && !phase_spent(); n--) {
+    if (S.conns.ready_count == 0)
+        return;
+    phase_begin(READY_US);
+    for (uint32_t n = S.conns.ready_count; n > 0 && !phase_spent(1); n--) {
         struct conn *c = conn_next_ready(&S.conns);
         if (c != NULL)
             conn_turn(c);
@@ -750,124 +846,62 @@ static void ready_list(void)
  * that time could change. */
 static int sleep_ms(void)
 {
-    if (S.conns.ready != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0)
+    if (S.conns.ready != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
+        L.sweep_left > 0 || ring_emptying(&S.ring) || L.upgrade)
         return 0;
-    if (S.conns.clients == 0 && !L.paused && (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
+    if (S.draining)
+        return DRAIN_TICK_MS;
+    if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
+        L.trial.child == 0 && !(L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind()) &&
+        (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
-    uint64_t due = L.swept + L.slice_ms, now = clock_ms(CLOCK_MONOTONIC);
+    uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
     return due > now ? (int)(due - now) : 0;
+}
+
+/* Looks what time has brought to the process itself. */
+static void tick(void)
+{
+    if (L.t.store.h != NULL && S.now - L.store_ticked >= STORE_TICK_MS) {
+        L.store_ticked = S.now;
+        S.stat.store_syncs += L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind();
+        store_failed(store_tick(&L.t.store, &S.ring));
+    }
+    if (L.trial.child != 0 && (L.trial.over || S.now >= L.trial.until))
+        upgrade_decide();
+    if (S.draining)
+        drain();
 }
 
 static void loop_turn(void)
 {
     struct epoll_event ev[EVENTS_MAX];
-    int n = epoll_wait(L.epoll, ev, EVENTS_MAX, sleep_ms());
+    int n = epoll_wait(L.door.epoll, ev, EVENTS_MAX, sleep_ms());
     assert(n >= 0 || errno == EINTR);
     clock_read();
     S.stat.turns++;
-    phase_begin();
+    phase_begin(PHASE_US);
     for (int i = 0; i < n; i++)
         event(&ev[i]);
     ready_list();
     sweep();
+    tick();
+    commit();
     fanout();
     reap();
+    uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
+    S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
+    if (L.upgrade)
+        upgrade();
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
-/* Ends the program with a message: the texts up to a NULL. */
-static _Noreturn void fail(int code, ...)
+/* Sets up what is neither in the tables nor handed over. */
+static void times_set(void)
 {
-    char line[1024];
-    struct text t = text_in(line, sizeof line);
-    va_list ap;
-    text_str(&t, "sse: ");
-    va_start(ap, code);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(&t, part);
-    va_end(ap);
-    text_str(&t, "\n");
-    if (write(STDERR_FILENO, t.p, t.n) == -1)
-        code = EX_IOERR;
-    exit(code);
-}
-
-/* Zeroed memory whose pages are there when they are touched. */
-static void *map(size_t size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-    if (p == MAP_FAILED)
-        fail(EX_OSERR, "cannot reserve ", serve_num(&S, size),
-             " bytes of memory: ", strerror(errno), NULL);
-    madvise(p, size, MADV_NOHUGEPAGE);
-    return p;
-}
-
-static void pages_free(void *p, size_t n)
-{
-    madvise(p, n, MADV_DONTNEED);
-}
-
-/* Raises the limit on descriptors as far as it goes and sees what --max-connections this allows. */
-static void limit_descriptors(void)
-{
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) == -1)
-        fail(EX_OSERR, "cannot read the limit on descriptors: ", strerror(errno), NULL);
-    struct rlimit most = {r.rlim_max, r.rlim_max};
-    if (r.rlim_cur < r.rlim_max && setrlimit(RLIMIT_NOFILE, &most) == 0)
-        r = most;
-    S.conns.max = r.rlim_cur < 1u << 24 ? (uint32_t)r.rlim_cur : 1u << 24;
-    L.shed_max = S.conns.max / SHED_PART < SHED_MAX ? S.conns.max / SHED_PART : SHED_MAX;
-    uint32_t kept = RESERVE + L.shed_max;
-    uint32_t room = S.conns.max > kept ? S.conns.max - kept : 1;
-    if (S.opt.max_connections > room)
-        fail(EX_CONFIG, "--max-connections ", serve_num(&S, S.opt.max_connections),
-             ": the limit of ", serve_num(&S, S.conns.max),
-             " descriptors (ulimit -n) leaves room for ", serve_num(&S, room), NULL);
-    if (S.opt.max_connections == 0)
-        S.opt.max_connections = room;
-}
-
-static void share_make(struct share *s, unsigned records, size_t bytes)
-{
-    size_t scratch = share_scratch(S.opt.max_message, bytes, records);
-    share_init(s, records, map(share_memory(records)), map(scratch), scratch);
-}
-
-/* Maps all tables, as large as the limits let them grow; they are touched as they do. */
-static void tables_make(void)
-{
-    uint64_t seed[3];
-    uint32_t units = 2, entries = S.opt.max_topics + S.conns.max;
-    if (getrandom(seed, sizeof seed, 0) != (ssize_t)sizeof seed)
-        fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
-    S.random = seed[2] | 1;
-    while ((uint64_t)units << BUFFER_SHIFT < S.opt.max_buffers)
-        units *= 2;
-    pool_init(&S.conns.buffers, map((size_t)units << BUFFER_SHIFT), map(pool_meta_size(units)),
-              units, BUFFER_SHIFT);
-    S.conns.give_back = pages_free;
-    S.conns.conn = map(S.conns.max * sizeof *S.conns.conn);
-    struct topics_memory m = topics_size(entries);
-    topics_init(&S.topics, entries, map(m.table), map(m.edges), map(m.pool), map(m.pool_meta),
-                seed);
-    topics_limit(&S.topics, S.opt.max_topics);
-    topics_links(&S.topics, S.conns.conn, sizeof *S.conns.conn);
-    int err = ring_open(&S.ring, S.opt.ring, entries, S.wall);
-    if (err < 0)
-        fail(EX_OSERR, "cannot map a ring of ", serve_num(&S, S.opt.ring),
-             " bytes: ", strerror(-err), NULL);
-    ring_scratch(&S.ring, map(entries * sizeof(uint64_t)));
-    share_make(&L.own, SHARE_RECORDS, SHARE_BYTES);
-    for (unsigned i = 0; i < sizeof L.same / sizeof L.same[0]; i++)
-        share_make(&L.same[i], SHARE_RECORDS, SHARE_BYTES);
-    share_make(&S.poll, POLL_RECORDS, S.opt.max_answer);
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
-    S.say = say;
     L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     uint32_t least = LINGER_MS;
@@ -876,138 +910,140 @@ static void tables_make(void)
     least = L.times.idle < least ? L.times.idle : least;
     least = L.times.write < least ? L.times.write : least;
     L.slice_ms = least / 2 / SLICES + 1;
+    L.swept = S.now;
 }
 
-/* Removes the socket that a server left behind which is no more. */
-static void unlink_stale(const struct sockaddr_storage *a, socklen_t len)
+/* Makes the tables and the ring, or takes them over. */
+static void memory_make(const struct handover *from, bool trial)
 {
-    const char *path = addr_path(a);
-    struct stat st;
-    int fd;
-    if (path == NULL || lstat(path, &st) == -1 || !S_ISSOCK(st.st_mode))
-        return;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return;
-    if (connect(fd, (const struct sockaddr *)a, len) == -1 && errno == ECONNREFUSED)
-        unlink(path);
-    close(fd);
-}
-
-/* Sets what every client's socket takes over from its listener. */
-static void listener_options(int fd, int family)
-{
-    int one = 1, low = BUFFER;
-    unsigned patience = S.opt.write_timeout_ms;
-    if (family == AF_UNIX)
-        return;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    /* the kernel need not hoard what the ring holds anyway */
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &low, sizeof low);
-    /* a peer that is gone without a word is noticed by the heartbeats it doesn't confirm */
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
-    if (family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-}
-
-/* Listens on one --bind address. */
-static void listen_on(struct span text)
-{
-    struct sockaddr_storage a;
-    socklen_t len;
-    if (!addr_read(text, S.opt.port, &a, &len))
-        fail(EX_USAGE, "--bind ", serve_quote(&S, text),
-             ": must be an IPv4 or IPv6 address, or unix:PATH ", "of at most 107 bytes", NULL);
-    unlink_stale(&a, len);
-    int fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        fail(EX_OSERR, "--bind ", serve_quote(&S, text), ": ", strerror(errno), NULL);
-    listener_options(fd, a.ss_family);
-    if (bind(fd, (struct sockaddr *)&a, len) == -1 || listen(fd, SOMAXCONN) == -1) {
-        int err = errno;
-        bool port = a.ss_family != AF_UNIX;
-        fail(err == EACCES ? EX_NOPERM : EX_UNAVAILABLE, "cannot listen on ", serve_quote(&S, text),
-             port ? " port " : "", port ? serve_num(&S, S.opt.port) : "", ": ", strerror(err),
-             NULL);
+    char bytes[1024];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    S.say = say;
+    L.t.poll_records = POLL_RECORDS;
+    L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
+    if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
+        process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
+    S.random |= 1;
+    if (!door_measure(&L.door, &why)) {
+        bytes[why.n] = '\0';
+        process_fail(EX_CONFIG, bytes, NULL);
     }
-    if (conn_add(fd, CONN_LISTEN, EPOLLIN) == NULL)
-        fail(EX_OSERR, "epoll_ctl: ", strerror(errno), NULL);
+    if (!tables_make(&L.t, &S, from, &why) || !tables_ring(&L.t, &S, from, trial, &why)) {
+        bytes[why.n] = '\0';
+        process_fail(EX_OSERR, bytes, NULL);
+    }
 }
 
-/* Signals come through a descriptor, like everything else. */
 static void signals_take(void)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read again */
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (fd == -1 || conn_add(fd, CONN_SIGNAL, EPOLLIN) == NULL)
-        fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
+    int fd = process_signals();
+    if (fd == -1 || door_add(&L.door, fd, CONN_SIGNAL, EPOLLIN) == NULL)
+        process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
 }
 
-/* Says on stdout, a line an address, that the server is ready. */
+/* Says on stdout, a line an address, that the server is ready; and to a service manager. */
 static void announce(void)
 {
+    say(OPT_LOG_INFO, "room", "for", L.t.room, NULL);
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
         char line[256];
         struct text t = text_in(line, sizeof line);
-        struct sockaddr_storage a = {0};
-        socklen_t len = sizeof a;
-        if (S.conns.conn[fd].state != CONN_LISTEN ||
-            getsockname((int)fd, (struct sockaddr *)&a, &len) == -1)
+        if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
             continue;
-        addr_write(&t, &a);
         say(OPT_LOG_INFO, "listening", "address", serve_quote(&S, text_span(&t)), NULL);
         text_str(&t, "\n");
         if (write(STDOUT_FILENO, t.p, t.n) == -1)
             say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
     }
+    if (!notify("READY=1"))
+        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
 }
 
 static void server_start(void)
 {
-    for (int fd = 0; fd <= STDERR_FILENO; fd++) /* no socket shall get one of these numbers */
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
-            fail(EX_OSERR, "/dev/null: ", strerror(errno), NULL);
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    process_standard();
     clock_read();
-    L.swept = S.now;
-    limit_descriptors();
-    tables_make();
-    L.epoll = epoll_create1(EPOLL_CLOEXEC);
-    L.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (L.epoll == -1 || L.spare == -1)
-        fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
+    memory_make(NULL, false);
+    times_set();
+    L.door.epoll = epoll_create1(EPOLL_CLOEXEC);
+    L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (L.door.epoll == -1 || L.door.spare == -1)
+        process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     signals_take();
-    for (uint32_t i = 0; i < S.opt.bind.n; i++)
-        listen_on(S.opt.bind.item[i]);
+    int code = door_open(&L.door, BUFFER, &why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
     announce();
 }
 
-/* Closes everything, and removes the unix sockets. */
+/* Goes on where the program before this one stopped; on trial, only sees whether it could. */
+static void server_take(int fd, bool trial)
+{
+    static struct handover h;
+    char bytes[1024];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    clock_read();
+    if (trial) {
+        process_leash();
+        S.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
+    }
+    if (!handover_read(fd, &h, &why)) {
+        bytes[why.n] = '\0';
+        process_fail(EX_CONFIG, bytes, NULL);
+    }
+    close(fd);
+    memory_make(&h, trial);
+    times_set();
+    if (trial) {
+        bool said = write(STDOUT_FILENO, HANDOVER_READY, sizeof HANDOVER_READY - 1) != -1;
+        exit(said ? EX_OK : EX_IOERR);
+    }
+    L.door.epoll = h.epoll;
+    L.sweep = h.sweep;
+    L.door.shed = h.shed;
+    L.door.paused = true; /* it may be: the next tick opens it */
+    S.random = h.random;
+    S.ready = h.ready;
+    topics_limit(&S.topics, S.opt.max_topics + (S.ready.topic != 0));
+    stat_load(&S.stat, (struct span){h.counters, h.counters_size});
+    S.stat.upgrades++;
+    handover_keep(&h, &S.conns);
+    for (uint32_t i = 1; i <= S.conns.top; i++)
+        if (S.conns.conn[i].state == CONN_SIGNAL) /* that one's is closed */
+            conn_forget(&S.conns, &S.conns.conn[i]);
+    L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    signals_take();
+    say(OPT_LOG_INFO, "upgraded", "connections", serve_num(&S, S.conns.clients), NULL);
+    if (!notify("READY=1"))
+        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+}
+
+/* Closes everything that is still there, and removes the unix sockets. */
 static void server_stop(void)
 {
-    say(OPT_LOG_INFO, "stopping", "connections", serve_num(&S, S.conns.clients), NULL);
+    if (L.trial.child != 0)
+        trial_end(&L.trial);
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
-        struct sockaddr_storage a = {0};
-        socklen_t len = sizeof a;
-        if (S.conns.conn[fd].state == CONN_LISTEN &&
-            getsockname((int)fd, (struct sockaddr *)&a, &len) == 0 && addr_path(&a) != NULL)
-            unlink(addr_path(&a));
-        if (S.conns.conn[fd].state == CONN_SOCKET) {
-            serve_socket_away(&S, &S.conns.conn[fd]);
-            conn_flush(&S.conns.conn[fd]);
+        struct conn *c = &S.conns.conn[fd];
+        if (c->state == CONN_LISTEN)
+            listen_unlink((int)fd);
+        if (c->state == CONN_SOCKET) {
+            serve_socket_away(&S, c);
+            conn_flush(c);
         }
-        if (S.conns.conn[fd].state != CONN_FREE)
+        if (c->state != CONN_FREE)
             close((int)fd);
     }
-    close(L.spare);
-    close(L.epoll);
+    close(L.door.spare);
+    close(L.door.epoll);
+    if (L.t.store.h != NULL)
+        store_failed(store_close(&L.t.store, &S.ring));
     ring_close(&S.ring);
+    memory_close(&L.t.memory);
+    say(OPT_LOG_INFO, "stopped", NULL);
 }
 
 int main(int argc, char **argv)
@@ -1015,6 +1051,7 @@ int main(int argc, char **argv)
     char err_bytes[1024];
     struct text err = text_in(err_bytes, sizeof err_bytes - 1);
     const char *text = NULL;
+    int fd = -1;
     switch (opt_parse(&S.opt, argc, argv, environ, &err)) {
     case OPT_HELP:
         text = opt_help();
@@ -1024,13 +1061,18 @@ int main(int argc, char **argv)
         break;
     case OPT_WRONG:
         err_bytes[err.n] = '\0';
-        fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);
+        process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);
     case OPT_RUN:
         break;
     }
     if (text != NULL)
         return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
-    server_start();
+    L.argv = argv;
+    enum handover_mode mode = handover_mode(&fd);
+    if (mode == HANDOVER_NONE)
+        server_start();
+    else
+        server_take(fd, mode == HANDOVER_TRY);
     while (!L.stop)
         loop_turn();
     server_stop();

@@ -325,7 +325,7 @@ START_TEST(mass_disconnect)
     publishes(pub, "t", "x");
     unsigned before = S.conns.clients, turns = 0;
     while (S.conns.clients > 1) {
-        ck_assert(!turn());
+        ck_assert(!turn() || S.conns.clients == 1);
         turns++;
         ck_assert_uint_le(before - S.conns.clients, REAPS_MAX);
         before = S.conns.clients;
@@ -352,7 +352,7 @@ START_TEST(doomed_wait)
     ck_assert(!turn());
     ck_assert_uint_eq(S.conns.clients, COUNT(F) - REAPS_MAX);
     ck_assert_int_eq(sleep_ms(), 0);
-    ck_assert(turn() || turn());
+    ck_assert_uint_ge(settle() + 1, COUNT(F) / REAPS_MAX);
     ck_assert_uint_eq(S.conns.clients, 0);
     stop();
 }
@@ -416,8 +416,11 @@ START_TEST(ready_list_order)
         ck_assert_uint_eq(S.conns.ready_count, COUNT(p));
         turn();
         at = S.conns.ready;
+        unsigned served = 0; /* these are behind the others now */
+        while (served < COUNT(p) && order[served] != at)
+            served++;
         for (unsigned k = 0; k < COUNT(p); k++, at = S.conns.conn[at].next)
-            ck_assert_uint_eq(order[k], at);
+            ck_assert_uint_eq(order[(served + k) % COUNT(p)], at);
     }
     kernel_rst(p[1]);
     kernel_rst(p[4]);

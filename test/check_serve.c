@@ -243,7 +243,7 @@ END_TEST
 /* With subscribers, a request half sent, and a batch under way. */
 static void busy_stop(int sign)
 {
-    e2e_start(&s, NULL);
+    e2e_start(&s, "--drain", "500ms", NULL);
     struct e2e_conn *c[20];
     for (size_t i = 0; i < COUNT(c); i++)
         c[i] = e2e_subscribe(&s, i % 2 ? "/news" : "/*", NULL);
@@ -255,8 +255,12 @@ static void busy_stop(int sign)
     for (size_t i = 0; i < COUNT(c); i++)
         e2e_expect_message(c[i], i % 2 ? NULL : "news", "x", NULL);
     e2e_stop_log(&s, sign, "");
-    for (size_t i = 0; i < COUNT(c); i++)
+    for (size_t i = 0; i < COUNT(c); i++) {
+        struct e2e_block b; /* --retry is 2 s, give or take a quarter */
+        e2e_block(c[i], &b);
+        ck_assert(b.retry >= 1500 && b.retry <= 2500 && !b.has_id && !b.has_data);
         e2e_expect_end(c[i]);
+    }
 }
 
 START_TEST(test_sigterm)

@@ -149,9 +149,9 @@ static bool read_line(int fd, char *line, size_t cap, int64_t deadline)
 
 void e2e_start_with(struct e2e_server *s, const char *const flags[], unsigned descriptors)
 {
-    const char *argv[FLAGS_MAX] = {binary(), "--port", "0", "--log", "warn", NULL};
+    const char *argv[FLAGS_MAX] = {binary(), "--port", "0", "--log", "warn", "--drain", "0", NULL};
     int slot = 0;
-    size_t n = 5;
+    size_t n = 7;
     memset(s, 0, sizeof(*s));
     unsigned binds = 0;
     for (; *flags != NULL; flags++) {

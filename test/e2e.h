@@ -60,7 +60,7 @@ struct e2e_block {
 
 /* ---- the server ---- */
 
-/* Starts the server with these flags (the last argument is NULL) behind `--port 0 --log warn`, and
+/* Starts the server with these flags (the last argument is NULL) behind `--port 0 --log warn --drain 0`, and
  * waits until it has printed an address for each --bind. */
 void e2e_start(struct e2e_server *s, ...) __attribute__((sentinel));
 

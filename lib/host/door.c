@@ -1,0 +1,256 @@
+/*
+ * door.c - lets clients in, as far as the limits allow.
+ */
+#include "lib/host/door.h"
+
+#include "lib/addr.h"
+#include "lib/host/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+    RESERVE = 48,       /* descriptors kept for the process itself */
+    SHED_MAX = 256,     /* connections over a limit that are heard out and refused, ... */
+    SHED_PART = 8,      /* ... but at most this part of the descriptors */
+    HEARD = 16 << 10,   /* bytes of one that is refused at once */
+    LAST_ACCEPTS = 100, /* times DOOR_MAX clients that are still taken in at the end */
+};
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+bool door_measure(struct door *d, struct text *why)
+{
+    struct opt *opt = &d->s->opt;
+    uint32_t max = tables_descriptors();
+    if (max == 0) {
+        text_str(why, "cannot get the limit of descriptors: ");
+        text_str(why, strerror(errno));
+        return false;
+    }
+    d->shed_max = max / SHED_PART < SHED_MAX ? max / SHED_PART : SHED_MAX;
+    uint32_t kept = RESERVE + listen_given() + d->shed_max, room = max > kept ? max - kept : 1;
+    d->s->conns.max = max;
+    if (opt->max_connections > room) {
+        text_str(why, "--max-connections ");
+        text_u64(why, opt->max_connections);
+        text_str(why, ": the limit of ");
+        text_u64(why, max);
+        text_str(why, " descriptors (ulimit -n) leaves room for ");
+        text_u64(why, room);
+        return false;
+    }
+    if (opt->max_connections == 0)
+        opt->max_connections = room;
+    return tables_fit(d->t, d->s, kept, why);
+}
+
+struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events)
+{
+    struct conns *conns = &d->s->conns;
+    struct epoll_event ev = {.events = events,
+                             .data.u64 = (uint64_t)conns->conn[fd].gen << 32 | (uint32_t)fd};
+    if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == -1)
+        return NULL;
+    return conn_open(conns, fd, state, d->s->now);
+}
+
+int door_open(struct door *d, int unsent, struct text *why)
+{
+    const struct opt *opt = &d->s->opt;
+    unsigned given = listen_given(), n = given > 0 ? given : opt->bind.n;
+    for (unsigned i = 0; i < n; i++) {
+        int fd = LISTEN_FIRST + (int)i, err;
+        if (given > 0)
+            err = listen_take(fd, opt->write_timeout_ms, unsent, why);
+        else
+            err = fd = listen_at(opt->bind.item[i], opt->port, opt->write_timeout_ms, unsent, why);
+        if (err < 0)
+            return -err;
+        if (door_add(d, fd, CONN_LISTEN, EPOLLIN) == NULL) {
+            text_str(why, "epoll_ctl: ");
+            text_str(why, strerror(errno));
+            return EX_OSERR;
+        }
+    }
+    return 0;
+}
+
+/* ---- pausing --------------------------------------------------------------------------------- */
+
+/* Stops the listeners, which would wake the loop for nothing, until the next tick; or starts them
+ * again. */
+static void door_pause(struct door *d, bool pause)
+{
+    struct conns *conns = &d->s->conns;
+    for (uint32_t fd = 1; d->paused != pause && fd <= conns->top; fd++) {
+        struct epoll_event ev = {.events = pause ? 0 : EPOLLIN,
+                                 .data.u64 = (uint64_t)conns->conn[fd].gen << 32 | fd};
+        if (conns->conn[fd].state == CONN_LISTEN &&
+            epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 && !pause)
+            return; /* the next tick tries again */
+    }
+    d->paused = pause;
+}
+
+/* Takes the spare descriptor back when it can be had again. */
+static void spare_open(struct door *d)
+{
+    if (d->spare == -1)
+        d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void door_tick(struct door *d)
+{
+    spare_open(d);
+    door_pause(d, false);
+}
+
+/* ---- accepting ------------------------------------------------------------------------------- */
+
+/* Turns a client away that there is no room for, at once: by what of its request is there. */
+static void refuse(struct door *d, int fd, const char *why)
+{
+    char heard[HEARD];
+    struct server *s = d->s;
+    ssize_t n = recv(fd, heard, sizeof heard, MSG_DONTWAIT);
+    serve_stranger(s, heard, n > 0 ? (size_t)n : 0, why);
+    if (send(fd, s->out.p, s->out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+        s->say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
+    s->out.n = 0;
+    shutdown(fd, SHUT_WR);
+    close(fd);
+}
+
+/* Out of descriptors: gives the spare one up for a moment, so that the client is refused and does
+ * not wait in a queue that nobody empties. */
+static void accept_spare(struct door *d, int listener)
+{
+    if (d->spare != -1)
+        close(d->spare);
+    d->spare = -1;
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd != -1) {
+        d->s->stat.limit_descriptors++;
+        refuse(d, fd, "no descriptor is left (ulimit -n)");
+    }
+    spare_open(d);
+    if (fd == -1 || d->spare == -1)
+        door_pause(d, true);
+}
+
+/* Counts a client among those from its address, in entry *peer. False: there are more than may be. */
+static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len,
+                      uint32_t *peer)
+{
+    uint32_t count;
+    *peer = 0;
+    if (d->t->peer == NULL)
+        return true;
+    *peer = peer_enter(&d->t->peers, a, len, &count);
+    if (count <= d->s->opt.max_per_address)
+        return true;
+    d->s->stat.limit_per_address++;
+    return false;
+}
+
+/* Gives a client its slot; NULL: it has been refused. */
+static struct conn *seat(struct door *d, int fd, bool crowd)
+{
+    struct conn *c = NULL;
+    if (crowd && d->shed >= d->shed_max) {
+        refuse(d, fd,
+               "there are as many connections from this address as may be "
+               "(--max-per-address)");
+    } else if ((c = door_add(d, fd, CONN_HEAD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) ==
+               NULL) {
+        d->s->stat.limit_descriptors++;
+        refuse(d, fd, "epoll takes no more descriptors (fs.epoll.max_user_watches)");
+    }
+    return c;
+}
+
+static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len)
+{
+    struct server *s = d->s;
+    uint32_t peer;
+    bool crowd = !peer_fits(d, a, len, &peer);
+    struct conn *c = seat(d, fd, crowd);
+    if (c == NULL) {
+        if (peer != 0)
+            peer_leave(&d->t->peers, peer);
+        return;
+    }
+    if (d->t->peer != NULL)
+        d->t->peer[fd] = peer;
+    c->flags = CONN_WRITABLE;
+    if (addr_local(a, len))
+        c->flags |= CONN_LOCAL;
+    bool full = s->conns.clients - d->shed > s->opt.max_connections;
+    s->stat.limit_connections += full && !crowd;
+    if (full || crowd) {
+        d->shed++;
+        c->flags |= (uint16_t)(crowd ? CONN_SHED | CONN_CROWD : CONN_SHED);
+    }
+    s->stat.accepted++;
+}
+
+void door_accept(struct door *d, int listener)
+{
+    for (unsigned i = 0; i < DOOR_MAX; i++) {
+        if (d->shed >= d->shed_max && d->s->conns.clients - d->shed >= d->s->opt.max_connections) {
+            door_pause(d, true); /* the kernel keeps the others until these have been turned away */
+            return;
+        }
+        struct sockaddr_storage a;
+        socklen_t len = sizeof a;
+        int fd = accept4(listener, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd != -1) {
+            let_in(d, fd, &a, len);
+        } else if (errno == EMFILE || errno == ENFILE) {
+            accept_spare(d, listener);
+            return;
+        } else if (errno == ENOBUFS || errno == ENOMEM) {
+            door_pause(d, true);
+            return;
+        } else if (errno == EAGAIN) {
+            return;
+        } /* else that client has gone (ECONNABORTED), or its network has: the next one */
+    }
+}
+
+/* ---- leaving --------------------------------------------------------------------------------- */
+
+void door_leave(struct door *d, const struct conn *c)
+{
+    int fd = conn_fd(&d->s->conns, c);
+    d->shed -= (c->flags & CONN_SHED) != 0;
+    if (d->t->peer == NULL)
+        return;
+    if (d->t->peer[fd] != 0)
+        peer_leave(&d->t->peers, d->t->peer[fd]);
+    d->t->peer[fd] = 0;
+}
+
+void door_close(struct door *d)
+{
+    struct conns *conns = &d->s->conns;
+    for (uint32_t fd = 1; fd <= conns->top; fd++) {
+        struct conn *c = &conns->conn[fd];
+        if (c->state != CONN_LISTEN)
+            continue;
+        uint64_t before;
+        unsigned times = 0;
+        do {
+            before = d->s->stat.accepted;
+            door_accept(d, (int)fd);
+        } while (d->s->stat.accepted - before == DOOR_MAX && ++times < LAST_ACCEPTS);
+        listen_unlink((int)fd);
+        close((int)fd);
+        conn_forget(conns, c);
+    }
+}

@@ -1,0 +1,54 @@
+/*
+ * door.h - the listeners, and who is let in.
+ *
+ *   kernel's queue --> accepted --> a slot in the table: served
+ *        |                |    `--> a slot, marked CONN_SHED: heard out and refused in its own words
+ *        |                `-------> refused at once: by what of its request is there
+ *        `--> left there, while as many as may be are being refused (the door is paused)
+ *
+ * INVARIANTS
+ *   - Out of descriptors or memory, the listeners neither spin nor stall: a spare descriptor is given
+ *     up for a moment to refuse with, and where even that fails they are paused until the next tick.
+ *   - `shed` is the number of slots that are marked CONN_SHED; at most shed_max over a limit.
+ *
+ * OWNERSHIP: the door owns the spare descriptor; the table of connections owns the listeners.
+ */
+#ifndef SSE_LIB_HOST_DOOR_H
+#define SSE_LIB_HOST_DOOR_H
+
+#include "lib/host/tables.h"
+
+struct door {
+    struct server *s;
+    struct tables *t;
+    int epoll, spare;
+    bool paused;       /* for want of descriptors or memory */
+    uint32_t shed;     /* connections over a limit, ... */
+    uint32_t shed_max; /* ... and how many there may be */
+};
+
+/* Sees how many connections the limit on descriptors and --max-memory allow and sets s->conns.max,
+ * shed_max and the limits by it. False: *why says that it was asked for more. */
+bool door_measure(struct door *d, struct text *why);
+
+/* Puts a descriptor into epoll and into the table; NULL: the kernel won't. */
+struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events);
+
+/* Opens the listeners that systemd hands over, or else those of --bind; `unsent` as listen.h has it.
+ * Gives 0, or an exit code with the reason in *why. */
+int door_open(struct door *d, int unsent, struct text *why);
+
+/* Takes in those who wait at a listener, DOOR_MAX at most. */
+#define DOOR_MAX 64
+void door_accept(struct door *d, int listener);
+
+/* A tick: the listeners go on if they were paused, and the spare descriptor is taken back. */
+void door_tick(struct door *d);
+
+/* Forgets a connection that is about to be closed. */
+void door_leave(struct door *d, const struct conn *c);
+
+/* Takes in who waits, and closes the listeners. */
+void door_close(struct door *d);
+
+#endif

@@ -1,0 +1,227 @@
+/*
+ * handover.c - tries the next program, and becomes it.
+ */
+#include "lib/host/handover.h"
+
+#include "lib/intake.h"
+#include "ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- what is handed over --------------------------------------------------------------------- */
+
+void handover_layout(char layout[HANDOVER_LAYOUT])
+{
+    struct text t = text_in(layout, HANDOVER_LAYOUT - 1);
+    const struct {
+        const char *name;
+        uint64_t size;
+    } part[] = {{"layout ", HANDOVER_VERSION},           {" hand-over ", sizeof(struct handover)},
+                {" connection ", sizeof(struct conn)},   {" body ", sizeof(struct intake)},
+                {" topic ", sizeof(struct topic)},       {" edge ", sizeof(struct topic_edge)},
+                {" ring ", sizeof(struct ring_head)},    {" chain ", sizeof(struct ring_chain)},
+                {" record ", sizeof(struct ring_record)}};
+    memset(layout, 0, HANDOVER_LAYOUT);
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
+        text_str(&t, part[i].name);
+        text_u64(&t, part[i].size);
+    }
+    assert(!t.full);
+}
+
+enum handover_mode handover_mode(int *fd)
+{
+    struct span text = span_of(getenv(HANDOVER_ENV)), mode = span_cut(&text, ' ');
+    uint64_t n;
+    unsetenv(HANDOVER_ENV);
+    if (!span_u64(text, &n) || n > INT32_MAX)
+        return HANDOVER_NONE;
+    *fd = (int)n;
+    return span_eq(mode, SPAN("try"))    ? HANDOVER_TRY
+           : span_eq(mode, SPAN("take")) ? HANDOVER_TAKE
+                                         : HANDOVER_NONE;
+}
+
+bool handover_read(int fd, struct handover *h, struct text *why)
+{
+    char mine[HANDOVER_LAYOUT];
+    ssize_t n = pread(fd, h, sizeof *h, 0);
+    handover_layout(mine);
+    h->layout[HANDOVER_LAYOUT - 1] = '\0';
+    if (n >= HANDOVER_LAYOUT && strcmp(h->layout, mine) == 0 && n == (ssize_t)sizeof *h)
+        return true;
+    text_str(why, "incompatible: the server that runs has ");
+    text_str(why, n >= HANDOVER_LAYOUT ? h->layout : "nothing to hand over");
+    text_str(why, ", this program has ");
+    text_str(why, mine);
+    return false;
+}
+
+/* A file in memory that holds *h. */
+static int handover_file(const struct handover *h)
+{
+    int fd = memfd_create("handover", MFD_CLOEXEC);
+    if (fd != -1 && pwrite(fd, h, sizeof *h, 0) != (ssize_t)sizeof *h) {
+        close(fd);
+        errno = ENOSPC;
+        return -1;
+    }
+    return fd;
+}
+
+static int env_set(const char *mode, int fd)
+{
+    char bytes[32];
+    struct text t = text_in(bytes, sizeof bytes - 1);
+    text_str(&t, mode);
+    text_u64(&t, (uint64_t)fd);
+    bytes[t.n] = '\0';
+    return setenv(HANDOVER_ENV, bytes, 1);
+}
+
+enum { TRIAL_READS = 16 }; /* at once */
+
+/* ---- the trial ------------------------------------------------------------------------------- */
+
+/* The child's descriptors: nothing to read, what it says goes to the pipe, and the memory. All else is
+ * closed by the exec. */
+static int child_files(posix_spawn_file_actions_t *files, const struct handover *h, int out, int fd)
+{
+    int err = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDWR, 0);
+    err = err != 0 ? err : posix_spawn_file_actions_adddup2(files, out, 1);
+    err = err != 0 ? err : posix_spawn_file_actions_adddup2(files, out, 2);
+    const int more[] = {fd, h->table_fd, h->arena_fd};
+    /* a descriptor that is made a copy of itself stays open */
+    for (size_t i = 0; err == 0 && i < sizeof more / sizeof more[0]; i++)
+        err = posix_spawn_file_actions_adddup2(files, more[i], more[i]);
+    for (uint32_t i = 0; err == 0 && i < h->memory.n; i++)
+        err = posix_spawn_file_actions_adddup2(files, h->memory.piece[i].fd, h->memory.piece[i].fd);
+    return err;
+}
+
+/* Starts the child; gives 0 or an errno. */
+static int child_start(pid_t *child, const struct handover *h, char *const argv[], int out, int fd)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attr;
+    sigset_t none;
+    sigemptyset(&none);
+    int err = posix_spawn_file_actions_init(&files);
+    if (err != 0)
+        return err;
+    err = posix_spawnattr_init(&attr);
+    if (err == 0) {
+        err = child_files(&files, h, out, fd);
+        err = err != 0 ? err : posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+        err = err != 0 ? err : posix_spawnattr_setsigmask(&attr, &none);
+        if (err == 0 && env_set("try ", fd) == -1)
+            err = errno;
+        if (err == 0)
+            err = posix_spawnp(child, argv[0], &files, &attr, argv, environ);
+        unsetenv(HANDOVER_ENV);
+        posix_spawnattr_destroy(&attr);
+    }
+    posix_spawn_file_actions_destroy(&files);
+    return err;
+}
+
+bool trial_begin(struct trial *t, const struct handover *h, char *const argv[], uint64_t now)
+{
+    int ends[2], fd = handover_file(h);
+    pid_t child = 0;
+    if (fd == -1)
+        return false;
+    int err = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1 ? errno : 0;
+    if (err == 0) {
+        err = child_start(&child, h, argv, ends[1], fd);
+        close(ends[1]);
+        if (err != 0)
+            close(ends[0]);
+    }
+    close(fd);
+    errno = err;
+    if (err == 0)
+        *t = (struct trial){.child = child, .out = ends[0], .until = now + TRIAL_MS};
+    return err == 0;
+}
+
+bool trial_read(struct trial *t)
+{
+    ssize_t n = 0;
+    for (unsigned times = 0; times < TRIAL_READS; times++) {
+        char rest[256];
+        size_t room = sizeof t->said - 1 - t->n;
+        n = room > 0 ? read(t->out, t->said + t->n, room) : read(t->out, rest, sizeof rest);
+        if (n <= 0)
+            return n == 0 || (errno != EAGAIN && errno != EINTR);
+        t->n += room > 0 ? (size_t)n : 0;
+    }
+    return false; /* it goes on and on */
+}
+
+const char *trial_end(struct trial *t)
+{
+    int status;
+    close(t->out);
+    kill(t->child, SIGKILL); /* it has ended, or will never */
+    while (waitpid(t->child, &status, 0) == -1 && errno == EINTR) {
+    }
+    t->child = 0;
+    if (span_eq((struct span){t->said, t->n}, SPAN(HANDOVER_READY)))
+        return NULL;
+    for (; t->n > 0 && t->said[t->n - 1] == '\n'; t->n--) {
+    }
+    t->said[t->n] = '\0';
+    return t->n > 0  ? t->said
+           : t->over ? "the program ended and did not say that it can take over"
+                     : "the program did not say that it can take over in time";
+}
+
+/* ---- the change ------------------------------------------------------------------------------ */
+
+/* Lets descriptors pass an exec, or not. */
+static bool let_pass(int fd, bool yes)
+{
+    return fcntl(fd, F_SETFD, yes ? 0 : FD_CLOEXEC) == 0;
+}
+
+static bool let_all_pass(const struct handover *h, const struct conns *conns, bool yes)
+{
+    bool good = let_pass(h->epoll, yes);
+    good &= let_pass(h->table_fd, yes);
+    good &= let_pass(h->arena_fd, yes);
+    for (uint32_t i = 0; i < h->memory.n; i++)
+        good &= let_pass(h->memory.piece[i].fd, yes);
+    for (uint32_t i = 1; i <= conns->top; i++) {
+        uint8_t state = conns->conn[i].state;
+        if (state != CONN_FREE && state != CONN_SIGNAL)
+            good &= let_pass((int)i, yes);
+    }
+    return good;
+}
+
+void handover_exec(const struct handover *h, char *const argv[], const struct conns *conns)
+{
+    int fd = handover_file(h);
+    if (fd == -1)
+        return;
+    if (let_all_pass(h, conns, true) && let_pass(fd, true) && env_set("take ", fd) == 0)
+        execvp(argv[0], argv);
+    int err = errno;
+    unsetenv(HANDOVER_ENV);
+    let_all_pass(h, conns, false);
+    close(fd);
+    errno = err;
+}
+
+void handover_keep(const struct handover *h, const struct conns *conns)
+{
+    let_all_pass(h, conns, false);
+}

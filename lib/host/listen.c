@@ -1,0 +1,147 @@
+/*
+ * listen.c - makes and takes over listeners.
+ */
+#include "lib/host/listen.h"
+
+#include "lib/addr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* ---- --bind ---------------------------------------------------------------------------------- */
+
+/* Removes the socket that a server left behind which is no more. */
+static void unlink_stale(const struct sockaddr_storage *a, socklen_t len)
+{
+    const char *path = addr_path(a);
+    struct stat st;
+    int fd;
+    if (path == NULL || lstat(path, &st) == -1 || !S_ISSOCK(st.st_mode))
+        return;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return;
+    if (connect(fd, (const struct sockaddr *)a, len) == -1 && errno == ECONNREFUSED)
+        unlink(path);
+    close(fd);
+}
+
+/* Sets what every client's socket takes over from its listener. */
+static void listen_options(int fd, int family, uint32_t patience_ms, int unsent)
+{
+    int one = 1;
+    unsigned patience = patience_ms;
+    if (family == AF_UNIX)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    /* the kernel need not hoard what the ring holds anyway */
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    /* a peer that is gone without a word is noticed by the heartbeats it doesn't confirm */
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+}
+
+/* Puts what went wrong into *why; gives minus the exit code. */
+static int listen_failed(struct text *why, int code, struct span address, int err)
+{
+    text_str(why, "cannot listen on ");
+    text_add(why, address);
+    text_str(why, ": ");
+    text_str(why, strerror(err));
+    return -code;
+}
+
+int listen_at(struct span address, uint16_t port, uint32_t patience_ms, int unsent,
+              struct text *why)
+{
+    struct sockaddr_storage a;
+    socklen_t len;
+    int one = 1;
+    if (!addr_read(address, port, &a, &len)) {
+        text_str(why, "--bind ");
+        text_add(why, address);
+        text_str(why, ": must be an IPv4 or IPv6 address, or unix:PATH of at most 107 bytes");
+        return -EX_USAGE;
+    }
+    unlink_stale(&a, len);
+    int fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return listen_failed(why, EX_OSERR, address, errno);
+    listen_options(fd, a.ss_family, patience_ms, unsent);
+    if (a.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    int err = errno;
+    char bytes[192];
+    struct text place = text_in(bytes, sizeof bytes);
+    text_add(&place, address);
+    if (a.ss_family != AF_UNIX) {
+        text_str(&place, " port ");
+        text_u64(&place, port);
+    }
+    close(fd);
+    return listen_failed(why, err == EACCES ? EX_NOPERM : EX_UNAVAILABLE, text_span(&place), err);
+}
+
+/* ---- systemd --------------------------------------------------------------------------------- */
+
+unsigned listen_given(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    uint64_t n;
+    if (pid == NULL || count == NULL || !span_u64(span_of(pid), &n) || n != (uint64_t)getpid() ||
+        !span_u64(span_of(count), &n) || n > 1000)
+        return 0;
+    return (unsigned)n;
+}
+
+int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why)
+{
+    int listens = 0, type = 0;
+    socklen_t len = sizeof listens;
+    struct sockaddr_storage a = {0};
+    socklen_t a_len = sizeof a;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == -1 || !listens ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1 || type != SOCK_STREAM ||
+        getsockname(fd, (struct sockaddr *)&a, &a_len) == -1) {
+        text_str(why, "descriptor ");
+        text_u64(why, (uint64_t)fd);
+        text_str(why, ", handed over by LISTEN_FDS, is no socket that listens for streams");
+        return -EX_CONFIG;
+    }
+    listen_options(fd, a.ss_family, patience_ms, unsent);
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) == -1 || fcntl(fd, F_SETFD, FD_CLOEXEC) == -1)
+        return listen_failed(why, EX_OSERR, SPAN("a socket handed over by LISTEN_FDS"), errno);
+    return 0;
+}
+
+/* ---- both ------------------------------------------------------------------------------------ */
+
+bool listen_address(int fd, struct text *t)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &len) == -1)
+        return false;
+    addr_write(t, &a);
+    return true;
+}
+
+void listen_unlink(int fd)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof a;
+    if (listen_given() > 0)
+        return; /* the service manager goes on with it */
+    if (getsockname(fd, (struct sockaddr *)&a, &len) == 0 && addr_path(&a) != NULL)
+        unlink(addr_path(&a));
+}

@@ -1,0 +1,64 @@
+/*
+ * process.c - the process itself.
+ */
+#include "lib/host/process.h"
+
+#include "lib/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+_Noreturn void process_fail(int code, ...)
+{
+    char line[2048];
+    struct text t = text_in(line, sizeof line);
+    va_list ap;
+    text_str(&t, "sse: ");
+    va_start(ap, code);
+    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
+        text_str(&t, part);
+    va_end(ap);
+    text_str(&t, "\n");
+    if (write(STDERR_FILENO, t.p, t.n) == -1)
+        code = EX_IOERR;
+    exit(code);
+}
+
+void process_standard(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
+            process_fail(EX_OSERR, "/dev/null: ", strerror(errno), NULL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL); /* it waits until there is a loop */
+    (void)signal(SIGCHLD, SIG_DFL);           /* as others may have left it */
+    (void)signal(SIGXFSZ, SIG_IGN);           /* a file that may not grow is an error like others */
+}
+
+void process_leash(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+int process_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR2);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+        return -1;
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read again */
+    return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}

@@ -1,0 +1,20 @@
+/*
+ * process.h - the process itself: its end with a message, its standard descriptors, its signals.
+ */
+#ifndef SSE_LIB_HOST_PROCESS_H
+#define SSE_LIB_HOST_PROCESS_H
+
+/* Ends the program with "sse: ", the texts that follow up to a NULL, and an exit code of sysexits.h. */
+_Noreturn void process_fail(int code, ...);
+
+/* Sees to it that descriptors 0 to 2 are there, so that no socket gets one of these numbers. */
+void process_standard(void);
+
+/* Ends when the process ends that started it. */
+void process_leash(void);
+
+/* SIGTERM, SIGINT and SIGUSR2 come through a descriptor from now on, which it gives (-1: errno);
+ * SIGPIPE and SIGHUP are ignored. */
+int process_signals(void);
+
+#endif

@@ -1,0 +1,876 @@
+/*
+ * store.c - the ring's file: opens, makes, checks and locks it, finds the messages that are whole,
+ * and has the kernel write it down.
+ */
+#include "lib/host/store.h"
+
+#include "lib/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STORE_VERSION 1u
+#define STORE_ORDER   0x01020304u /* as this machine writes it */
+#define STORE_HEAD    4096u       /* bytes of the first page that are used, and mapped */
+#define STORE_STACK   (64u << 10)
+#define LOCK_TIMES    100u     /* the lock is tried so often, */
+#define LOCK_EACH_NS  10000000 /* and so long apart */
+
+enum store_mark {
+    STORE_IN_USE = 1,
+    STORE_CLEAN = 2,
+};
+
+/* What changes. A copy that was being written is wrong by its check sum, and the other counts. */
+struct store_state {
+    uint64_t turn;    /* the copy with the larger one is the newer */
+    uint64_t n;       /* of the newest message, at least */
+    uint64_t inode;   /* of the file; in a copy of it that is another */
+    char boot_id[40]; /* of the machine, as it was in use; may be empty */
+    uint32_t mark;    /* enum store_mark */
+    uint32_t mode;    /* enum opt_fsync */
+    uint64_t check;   /* of what is above */
+    char unused[432];
+};
+
+/* The first page. */
+struct store_head {
+    char magic[8];
+    uint32_t order, version;
+    uint64_t size;  /* of the arena */
+    uint64_t epoch; /* of ids */
+    uint64_t key;   /* of check sums: a secret, never 0 */
+    uint64_t check; /* of what is above */
+    char unused[464];
+    struct store_state state[2]; /* each in a sector of its own */
+};
+
+_Static_assert(sizeof(struct store_state) == 512, "a sector");
+_Static_assert(offsetof(struct store_head, state) == 512, "a sector of its own");
+_Static_assert(sizeof(struct store_head) <= STORE_HEAD, "it fits");
+_Static_assert(sizeof(atomic_int) == sizeof(int), "lock-free");
+
+static const char store_magic[8] = {'s', 's', 'e', '-', 'r', 'i', 'n', 'g'};
+
+/* What store_open() works on. */
+struct opening {
+    struct store *st;
+    struct ring *r;
+    struct topics *t;
+    const struct store_ask *ask;
+    struct store_report *rep;
+    struct text *why;
+    struct store_head head; /* as read from the file */
+    int fd;
+    uint64_t file_size;
+    bool fresh; /* the file was not there */
+};
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+/* Says what is wrong, the path first, put together from the texts up to a NULL. Gives false. */
+static bool wrong(struct opening *o, ...)
+{
+    va_list ap;
+    text_str(o->why, o->ask->path);
+    va_start(ap, o);
+    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
+        text_str(o->why, part);
+    va_end(ap);
+    return false;
+}
+
+static bool wrong_errno(struct opening *o, const char *doing, int err)
+{
+    return wrong(o, ": ", doing, ": ", strerror(err), NULL);
+}
+
+/* ---- the first page -------------------------------------------------------------------------- */
+
+static uint64_t head_check(const struct store_head *h)
+{
+    return hash_table(1, 1, (struct span){(const char *)h, offsetof(struct store_head, check)});
+}
+
+/* The state's check sum needs the key: what another store left there is none. */
+static uint64_t state_check(const struct store_head *h, const struct store_state *s)
+{
+    return hash_table(h->key, 2,
+                      (struct span){(const char *)s, offsetof(struct store_state, check)});
+}
+
+/* The copy of the state that counts; -1: both are wrong. */
+static int state_newest(const struct store_head *h)
+{
+    int newest = -1;
+    for (int i = 0; i < 2; i++)
+        if (h->state[i].check == state_check(h, &h->state[i]) && h->state[i].n <= RING_N_MAX &&
+            (newest < 0 || h->state[i].turn > h->state[newest].turn))
+            newest = i;
+    return newest;
+}
+
+static void boot_id(char out[40])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    memset(out, 0, 40);
+    if (fd == -1)
+        return;
+    if (read(fd, out, 36) != 36)
+        memset(out, 0, 40);
+    close(fd);
+}
+
+/* Writes the state into the copy that does not count. */
+static void state_write(struct store *st, uint64_t n, enum store_mark mark)
+{
+    struct stat about = {.st_ino = 0};
+    int newest = state_newest(st->h);
+    struct store_state s = {
+        .turn = newest < 0 ? 1 : st->h->state[newest].turn + 1,
+        .n = n,
+        .mark = mark,
+        .mode = st->mode,
+    };
+    (void)fstat(st->fd, &about);
+    s.inode = about.st_ino;
+    boot_id(s.boot_id);
+    s.check = state_check(st->h, &s);
+    st->h->state[newest == 0] = s;
+}
+
+/* Just the newest id: cheap. */
+static void state_hint(struct store *st, uint64_t n)
+{
+    int newest = state_newest(st->h);
+    struct store_state s = st->h->state[newest == 1];
+    if (newest < 0 || s.n == n)
+        return;
+    s.turn++;
+    s.n = n;
+    s.check = state_check(st->h, &s);
+    st->h->state[newest == 0] = s;
+}
+
+static int head_map(struct store *st, int fd)
+{
+    void *p = mmap(NULL, STORE_HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        return -errno;
+    st->h = p;
+    st->fd = fd;
+    return 0;
+}
+
+static bool size_right(uint64_t size)
+{
+    return size >= RING_MIN && size <= RING_MAX && (size & (size - 1)) == 0;
+}
+
+/* Is this a store that this program can read? */
+static bool head_right(struct opening *o)
+{
+    const struct store_head *h = &o->head;
+    char number[24] = "";
+    struct text t = text_in(number, sizeof(number) - 1);
+    if (memcmp(h->magic, store_magic, sizeof(h->magic)) != 0)
+        return wrong(o, " is not a store: it begins with something else", NULL);
+    if (h->order == __builtin_bswap32(STORE_ORDER))
+        return wrong(o, " was made on a machine of the other byte order", NULL);
+    text_u64(&t, h->version);
+    if (h->order == STORE_ORDER && h->version != STORE_VERSION)
+        return wrong(o, " was made by another version of this program: its format is ", number,
+                     ", this one reads format 1", NULL);
+    if (h->check != head_check(h) || !size_right(h->size) || h->key == 0)
+        return wrong(o, " is a store whose header is damaged", NULL);
+    return true;
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+/* Is all of the file zero, as in one that was never finished? */
+static bool file_blank(const struct opening *o)
+{
+    static const char zeros[STORE_HEAD];
+    char page[STORE_HEAD];
+    if (o->file_size <= RING_PAGE || !size_right(o->file_size - RING_PAGE))
+        return o->file_size == 0;
+    for (uint64_t at = 0; at < o->file_size; at += sizeof(page))
+        if (pread(o->fd, page, sizeof(page), (off_t)at) != (ssize_t)sizeof(page) ||
+            memcmp(page, zeros, sizeof(page)) != 0)
+            return false;
+    return true;
+}
+
+/* Locks the file; waits for a while, as a server that was killed leaves its lock a moment later where a
+ * child of it was trying an upgrade. False: errno. */
+static bool file_lock(int fd)
+{
+    const struct timespec moment = {0, LOCK_EACH_NS};
+    for (unsigned times = LOCK_TIMES; flock(fd, LOCK_EX | LOCK_NB) == -1; times--) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || times == 0)
+            return false;
+        (void)nanosleep(&moment, NULL);
+    }
+    return true;
+}
+
+/* Opens the file, perhaps a new one, as one that no other process uses. */
+static bool file_open(struct opening *o)
+{
+    struct stat now, named;
+    int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    o->fd = open(o->ask->path, flags);
+    if (o->fd == -1 && errno == ENOENT) {
+        o->fd = open(o->ask->path, flags | O_CREAT | O_EXCL, 0600);
+        o->fresh = o->fd != -1;
+    }
+    if (o->fd == -1)
+        return wrong_errno(o, "cannot be opened", errno);
+    if (fstat(o->fd, &now) == -1)
+        return wrong_errno(o, "cannot be asked for its size", errno);
+    if (!S_ISREG(now.st_mode))
+        return wrong(o, " is not a regular file", NULL);
+    if (!file_lock(o->fd))
+        return errno == EWOULDBLOCK ? wrong(o, " is in use by another process", NULL)
+                                    : wrong_errno(o, "cannot be locked", errno);
+    if (stat(o->ask->path, &named) == -1 || named.st_ino != now.st_ino ||
+        named.st_dev != now.st_dev)
+        return wrong(o, " is in use by another process, which has just replaced it", NULL);
+    if (fstat(o->fd, &now) == -1)
+        return wrong_errno(o, "cannot be asked for its size", errno);
+    o->file_size = (uint64_t)now.st_size;
+    return true;
+}
+
+/* Writes zeros to the end of what the file is to have, where the file system knows no fallocate(). */
+static int file_fill(int fd, uint64_t from, uint64_t to)
+{
+    static const char zeros[RING_PAGE];
+    while (from < to) {
+        size_t part = to - from < sizeof(zeros) ? to - from : sizeof(zeros);
+        ssize_t w = pwrite(fd, zeros, part, (off_t)from);
+        if (w == -1 && errno != EINTR)
+            return -errno;
+        from += w > 0 ? (uint64_t)w : 0;
+    }
+    return 0;
+}
+
+/* Makes the file `size` bytes long, each on a block of the disk, so that no write through the
+ * mapping can fail for want of room. */
+static bool file_room(struct opening *o, int fd, uint64_t had, uint64_t size)
+{
+    char number[24] = "";
+    struct text t = text_in(number, sizeof(number) - 1);
+    int err = 0;
+    while (fallocate(fd, 0, 0, (off_t)size) == -1 && (err = errno) == EINTR)
+        err = 0;
+    if (err == EOPNOTSUPP)
+        err = -file_fill(fd, had, size);
+    if (err == 0 && had > size && ftruncate(fd, (off_t)size) == -1)
+        err = errno;
+    if (err == 0)
+        return true;
+    text_u64(&t, size);
+    const char *and = ftruncate(fd, (off_t)had) == -1 ? ", and what was made of it stays" : NULL;
+    return wrong(o, ": there is no room for ", number, " bytes: ", strerror(err), and, NULL);
+}
+
+/* Has the entry in the directory written down. */
+static int directory_sync(const char *path)
+{
+    char dir[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    if (n >= sizeof(dir))
+        return -ENAMETOOLONG;
+    memcpy(dir, n > 0 ? path : ".", n > 0 ? n : 1);
+    dir[n > 0 ? n : 1] = '\0';
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd == -1)
+        return errno == EACCES ? 0 : -errno; /* a directory that may be passed but not read */
+    int err = fsync(fd) == -1 && errno != EINVAL ? -errno : 0;
+    close(fd);
+    return err;
+}
+
+/* Has what was written to the file written down. 0, or minus an errno. */
+static int file_sync(int fd)
+{
+    int result;
+    while ((result = fdatasync(fd)) == -1 && errno == EINTR) {
+    }
+    return result == -1 ? -errno : 0;
+}
+
+/* ---- the thread that syncs ------------------------------------------------------------------- */
+
+static void *thread_run(void *arg)
+{
+    struct store_thread *thread = arg;
+    uint64_t times;
+    while (read(thread->wake, &times, sizeof(times)) == (ssize_t)sizeof(times) || errno == EINTR) {
+        if (atomic_load(&thread->stop))
+            break;
+        int err = file_sync(thread->fd);
+        if (err < 0)
+            atomic_store(&thread->error, -err);
+    }
+    return NULL;
+}
+
+static int thread_make(struct store *st)
+{
+    pthread_attr_t attr;
+    sigset_t all, before;
+    size_t stack = STORE_STACK > PTHREAD_STACK_MIN ? STORE_STACK : (size_t)PTHREAD_STACK_MIN;
+    int err = pthread_attr_init(&attr);
+    if (err != 0)
+        return -err;
+    sigfillset(&all);
+    pthread_attr_setstacksize(&attr, stack);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* it inherits that: signals are the loop's */
+    err = pthread_create(&st->id, &attr, thread_run, &st->thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return -err;
+}
+
+static int thread_begin(struct store *st)
+{
+    if (st->mode != OPT_FSYNC_INTERVAL)
+        return 0;
+    st->thread.fd = st->fd;
+    st->thread.wake = eventfd(0, EFD_CLOEXEC);
+    if (st->thread.wake == -1)
+        return -errno;
+    int err = thread_make(st);
+    if (err < 0)
+        close(st->thread.wake);
+    st->threaded = err == 0;
+    return err;
+}
+
+static void thread_wake(struct store *st)
+{
+    uint64_t one = 1;
+    ssize_t w;
+    do
+        w = write(st->thread.wake, &one, sizeof(one));
+    while (w == -1 && errno == EINTR);
+}
+
+static void thread_end(struct store *st)
+{
+    if (!st->threaded)
+        return;
+    atomic_store(&st->thread.stop, true);
+    thread_wake(st);
+    pthread_join(st->id, NULL);
+    close(st->thread.wake);
+    st->threaded = false;
+}
+
+/* ---- finding the messages -------------------------------------------------------------------- */
+
+#define NOWHERE UINT64_MAX
+
+/* The whole records of an arena, a list through `next` in the order of their places. */
+struct found {
+    uint64_t count, first, last; /* places */
+    uint64_t newest;             /* the place of the largest id */
+};
+
+static struct ring_record *record_at(const struct ring *r, uint64_t place)
+{
+    return (struct ring_record *)(void *)(r->arena + place);
+}
+
+static void found_add(const struct ring *r, struct found *f, uint64_t place)
+{
+    struct ring_record *rec = record_at(r, place);
+    rec->next = NOWHERE;
+    if (f->count++ == 0)
+        f->first = place;
+    else
+        record_at(r, f->last)->next = place;
+    f->last = place;
+}
+
+/* A record is not there any more, at this opening and the next. */
+static void record_wipe(struct ring_record *rec)
+{
+    rec->topic_size = 0;
+}
+
+/* No two whole records can overlap by themselves. Should they, where the last one runs past the
+ * arena's end, those at its start go. */
+static void found_unlap(const struct ring *r, struct found *f)
+{
+    uint64_t end = f->last + ring_record_size(record_at(r, f->last));
+    for (; f->count > 1 && f->first + r->size < end; f->count--)
+        f->first = record_at(r, f->first)->next;
+}
+
+/* Looks through the arena: from record to record, and where there is none, at every place. */
+static struct found find_records(const struct ring *r)
+{
+    struct found f = {.first = NOWHERE, .last = NOWHERE, .newest = NOWHERE};
+    for (uint64_t place = 0; place < r->size;) {
+        const struct ring_record *rec = ring_whole(r, place);
+        if (rec != NULL)
+            found_add(r, &f, place);
+        place += rec != NULL ? ring_record_size(rec) : RING_ALIGN;
+    }
+    if (f.count == 0)
+        return f;
+    found_unlap(r, &f);
+    for (uint64_t p = f.first; p != NOWHERE; p = record_at(r, p)->next)
+        if (f.newest == NOWHERE || record_at(r, p)->n > record_at(r, f.newest)->n)
+            f.newest = p;
+    return f;
+}
+
+/* The record behind `place` in the ring. */
+static uint64_t found_next(const struct ring *r, const struct found *f, uint64_t place)
+{
+    uint64_t next = record_at(r, place)->next;
+    return next != NOWHERE ? next : f->first;
+}
+
+/* ---- taking them over ------------------------------------------------------------------------ */
+
+/* The number of the topic of a record, opened if it is new and kept; 0: there is no room for it. */
+static uint32_t topic_of(struct opening *o, const struct ring_record *rec)
+{
+    bool made = false;
+    struct span name = ring_topic(rec);
+    uint32_t id = topic_open(o->t, name, &made);
+    if (made)
+        ring_topic_open(o->r, id, topic_at(o->t, id)->hash);
+    if (id != 0)
+        topic_at(o->t, id)->kept = 1;
+    return id;
+}
+
+/* May the record follow the newest that there is? Also its topic's name is one: the server's own,
+ * which no client can name, begin with a dash. */
+static bool follows(const struct ring *r, const struct ring_record *rec)
+{
+    struct span name = ring_topic(rec);
+    return rec->n > r->h->n && rec->time_max >= r->h->time_max &&
+           (name.p[0] == '-' || topic_name_wrong(name) == NULL);
+}
+
+/* Counts the ids that are missing before `n`, but for those that were only jumped over. */
+static void count_missing(struct opening *o, uint64_t n)
+{
+    if (n > o->r->h->n + 1 && (n - 1) % STORE_JUMP != 0)
+        o->rep->dropped += n - 1 - o->r->h->n;
+}
+
+/* Takes a record over where it is, as offset `at`; `last` is the one before. False: it can't be. */
+static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at, uint64_t last)
+{
+    struct ring *r = o->r;
+    uint32_t topic;
+    if (!follows(r, rec))
+        return false;
+    if (last != 0 && at - last > UINT32_MAX) { /* too wide a hole: what is older goes */
+        o->rep->dropped += ring_count(r);
+        ring_expire(r, UINT64_MAX, UINT_MAX);
+    }
+    if (last == 0)
+        ring_begin(r, at, rec->n - 1);
+    topic = topic_of(o, rec);
+    if (topic == 0) {
+        o->rep->topics_full++;
+        return false;
+    }
+    if (last != 0 && at > ring_head(r)) {
+        o->rep->places++;
+        o->rep->bytes += at - ring_head(r);
+    }
+    count_missing(o, rec->n);
+    ring_keep(r, topic, at, last);
+    return true;
+}
+
+/* Takes the records over, the oldest first. Their places become offsets: the oldest has the
+ * smallest. */
+static void keep_records(struct opening *o, const struct found *f)
+{
+    uint64_t size = o->r->size, start = found_next(o->r, f, f->newest), last = 0, next;
+    for (uint64_t left = f->count, place = start; left > 0; left--, place = next) {
+        uint64_t at = place + (place >= start ? size : 2 * size);
+        struct ring_record *rec = record_at(o->r, place);
+        next = found_next(o->r, f, place);
+        if (keep_record(o, rec, at, last))
+            last = at;
+        else
+            record_wipe(rec);
+    }
+}
+
+static void topic_gone(void *arg, uint32_t topic)
+{
+    struct opening *o = arg;
+    ring_topic_close(o->r, topic, topic_at(o->t, topic)->hash);
+}
+
+/* Takes the messages of another ring over into this empty one, as far as they fit. */
+static void copy_records(struct opening *o, const struct ring *from, const struct found *f)
+{
+    struct ring *r = o->r;
+    uint64_t place = found_next(from, f, f->newest), most = ring_message_max(r->size);
+    uint32_t topic;
+    ring_begin(r, r->size, record_at(from, place)->n - 1);
+    for (uint64_t left = f->count; left > 0; left--, place = found_next(from, f, place)) {
+        const struct ring_record *rec = record_at(from, place);
+        if (!follows(r, rec) || rec->data_size > most || ring_record_size(rec) > r->size)
+            continue;
+        topic = topic_of(o, rec);
+        if (topic == 0) {
+            o->rep->topics_full++;
+            continue;
+        }
+        count_missing(o, rec->n);
+        ring_copy(r, topic, rec);
+        while ((topic = ring_emptied(r)) != 0)
+            if (ring_chain(r, topic)->count == 0) {
+                topic_at(o->t, topic)->kept = 0;
+                topic_release(o->t, topic, topic_gone, o);
+            }
+    }
+}
+
+/* Sets the newest id, by what the header tells of it; must it jump? */
+static void settle_ids(struct opening *o, int fd)
+{
+    struct ring_head *h = o->r->h;
+    struct stat about = {.st_ino = 0};
+    char boot[40];
+    int newest = state_newest(&o->head);
+    const struct store_state *s = newest < 0 ? NULL : &o->head.state[newest];
+    boot_id(boot);
+    (void)fstat(fd, &about);
+    o->rep->unclean = s == NULL || s->mark != STORE_CLEAN;
+    bool known = s != NULL && s->inode == about.st_ino &&
+                 (s->mark == STORE_CLEAN || s->mode == OPT_FSYNC_ALWAYS ||
+                  (boot[0] != '\0' && memcmp(s->boot_id, boot, sizeof(boot)) == 0));
+    if (s != NULL && s->n > h->n) {
+        if (s->n % STORE_JUMP != 0)
+            o->rep->dropped += s->n - h->n;
+        ring_miss(o->r, s->n);
+    }
+    if (!known) {
+        o->rep->jumped = (h->n / STORE_JUMP + 1) * STORE_JUMP;
+        ring_miss(o->r, o->rep->jumped);
+    }
+    o->rep->messages = ring_count(o->r);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* Sets up the ring over a file that has room for it, and what goes with it. */
+static bool ring_set_up(struct opening *o, int fd, uint64_t size)
+{
+    struct store *st = o->st;
+    int err = head_map(st, fd);
+    if (err == 0 && (err = ring_open_in(o->r, fd, RING_PAGE, size, o->ask->chains, o->head.epoch,
+                                        o->head.key)) == 0) {
+        if ((err = thread_begin(st)) == 0)
+            return true;
+        o->r->arena_fd = -1;
+        ring_close(o->r);
+    }
+    if (st->h != NULL)
+        munmap(st->h, STORE_HEAD);
+    st->h = NULL;
+    return wrong_errno(o, "cannot be mapped", -err);
+}
+
+/* All is in the file: says so in its first page. */
+static bool set_in_use(struct opening *o)
+{
+    state_write(o->st, o->r->h->n, STORE_IN_USE);
+    o->st->synced = ring_head(o->r);
+    if (o->st->mode != OPT_FSYNC_NEVER && file_sync(o->st->fd) < 0)
+        return wrong_errno(o, "cannot be synced", errno);
+    return true;
+}
+
+/* Fills in o->head for a new store. */
+static bool head_make(struct opening *o)
+{
+    struct store_head *h = &o->head;
+    *h = (struct store_head){.order = STORE_ORDER,
+                             .version = STORE_VERSION,
+                             .size = o->ask->ring,
+                             .epoch = o->ask->wall_ms};
+    memcpy(h->magic, store_magic, sizeof(h->magic));
+    while (h->key == 0)
+        if (getrandom(&h->key, sizeof(h->key), 0) == -1 && errno != EINTR)
+            return wrong_errno(o, "no random numbers for its key", errno);
+    h->check = head_check(h);
+    return true;
+}
+
+/* Makes the store in the empty file. Its first page comes last. */
+static bool make(struct opening *o)
+{
+    uint64_t size = o->ask->ring;
+    o->rep->created = true;
+    if (!head_make(o) || !file_room(o, o->fd, o->file_size, RING_PAGE + size) ||
+        !ring_set_up(o, o->fd, size))
+        return false;
+    if (o->st->mode != OPT_FSYNC_NEVER && file_sync(o->fd) < 0)
+        return wrong_errno(o, "cannot be synced", errno);
+    *o->st->h = o->head;
+    int err = o->st->mode != OPT_FSYNC_NEVER ? directory_sync(o->ask->path) : 0;
+    if (err < 0)
+        return wrong_errno(o, "its directory cannot be synced", -err);
+    return set_in_use(o);
+}
+
+/* Opens the store that is in the file, at its size. */
+static bool recover(struct opening *o)
+{
+    uint64_t size = o->head.size, want = RING_PAGE + size;
+    if (!file_room(o, o->fd, o->file_size, want) || !ring_set_up(o, o->fd, size))
+        return false;
+    o->rep->cut = o->file_size < want ? want - o->file_size : 0;
+    struct found f = find_records(o->r);
+    if (f.count > 0)
+        keep_records(o, &f);
+    settle_ids(o, o->fd);
+    return set_in_use(o);
+}
+
+/* Puts the messages of the file, the old ring, into the new one, and that in the old one's place. */
+static bool move_to(struct opening *o, const struct ring *old, const char *path, const char *new)
+{
+    struct found f = find_records(old);
+    if (f.count > 0)
+        copy_records(o, old, &f);
+    settle_ids(o, o->fd);
+    struct store_head head = o->head;
+    head.size = o->r->size;
+    head.check = head_check(&head);
+    *o->st->h = head;
+    state_write(o->st, o->r->h->n, STORE_IN_USE);
+    o->st->synced = ring_head(o->r);
+    if (fsync(o->st->fd) == -1)
+        return wrong_errno(o, "its successor cannot be synced", errno);
+    if (rename(new, path) == -1)
+        return wrong_errno(o, "cannot be replaced", errno);
+    int err = directory_sync(path);
+    return err == 0 || wrong_errno(o, "its directory cannot be synced", -err);
+}
+
+/* Gives a new file the owner and the rights of another, as far as that may be. */
+static void file_grant(int from, int to)
+{
+    struct stat about;
+    if (fstat(from, &about) == 0 && fchown(to, about.st_uid, about.st_gid) == 0)
+        (void)fchmod(to, about.st_mode & 0777);
+}
+
+/* Makes a store of another size beside the one in the file. */
+static bool resize(struct opening *o)
+{
+    char path[PATH_MAX], new[PATH_MAX + 4];
+    uint64_t had = RING_PAGE + o->head.size, size = RING_PAGE + o->ask->ring;
+    struct ring old;
+    bool right = false;
+    if (realpath(o->ask->path, path) == NULL)
+        return wrong_errno(o, "cannot be resolved", errno);
+    (void)snprintf(new, sizeof(new), "%s.new", path);
+    if (unlink(new) == -1 && errno != ENOENT)
+        return wrong_errno(
+            o,
+            "what stands in the way of its successor, with .new behind its name, cannot be removed",
+            errno);
+    int fd = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd == -1)
+        return wrong_errno(o, "its successor, with .new behind its name, cannot be made", errno);
+    file_grant(o->fd, fd);
+    if (flock(fd, LOCK_EX | LOCK_NB) == -1)
+        wrong_errno(o, "its successor cannot be locked", errno);
+    else if (file_room(o, fd, 0, size) && file_room(o, o->fd, o->file_size, had)) {
+        int err = ring_open_in(&old, o->fd, RING_PAGE, o->head.size, 1, 0, o->head.key);
+        if (err < 0)
+            wrong_errno(o, "cannot be mapped", -err);
+        right = err == 0 && ring_set_up(o, fd, o->ask->ring) && move_to(o, &old, path, new);
+        if (err == 0) {
+            ring_close(&old);
+            o->fd = -1;
+        }
+    }
+    if (!right) {
+        (void)unlink(new);
+        if (o->st->h == NULL)
+            close(fd);
+        return false;
+    }
+    o->rep->resized_from = o->head.size;
+    o->rep->cut = o->file_size < had ? had - o->file_size : 0;
+    return true;
+}
+
+static bool open_file(struct opening *o)
+{
+    if (!file_open(o))
+        return false;
+    if (file_blank(o)) {
+        bool made = make(o);
+        if (!made && o->fresh)
+            (void)unlink(o->ask->path);
+        return made;
+    }
+    ssize_t got = pread(o->fd, &o->head, sizeof(o->head), 0);
+    if (got == -1)
+        return wrong_errno(o, "cannot be read", errno);
+    if (got >= (ssize_t)sizeof(o->head.magic) && (size_t)got < sizeof(o->head) &&
+        memcmp(o->head.magic, store_magic, sizeof(store_magic)) == 0)
+        return wrong(o, " is a store that was cut off within its header", NULL);
+    if (!head_right(o))
+        return false;
+    return o->ask->ring_given && o->ask->ring != o->head.size ? resize(o) : recover(o);
+}
+
+bool store_open(struct store *st, struct ring *r, struct topics *t, const struct store_ask *ask,
+                struct store_report *rep, struct text *why)
+{
+    struct opening o = {.st = st, .r = r, .t = t, .ask = ask, .rep = rep, .why = why, .fd = -1};
+    assert(st->h == NULL && size_right(ask->ring));
+    *rep = (struct store_report){.created = false};
+    st->mode = ask->mode;
+    if (open_file(&o))
+        return true;
+    if (st->h != NULL) {
+        thread_end(st);
+        munmap(st->h, STORE_HEAD);
+        st->h = NULL;
+        if (o.fd == st->fd)
+            o.fd = -1;
+        ring_close(r);
+    }
+    if (o.fd != -1)
+        close(o.fd);
+    return false;
+}
+
+int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
+{
+    *st = (struct store){.mode = mode, .synced = 0};
+    int err = head_map(st, r->arena_fd);
+    if (err == 0 && (st->h->key != r->key || r->arena_from != RING_PAGE))
+        err = -EINVAL;
+    if (err == 0)
+        (void)thread_begin(st); /* without it the loop syncs by itself */
+    if (err < 0 && st->h != NULL) {
+        munmap(st->h, STORE_HEAD);
+        st->h = NULL;
+    }
+    return err;
+}
+
+/* ---- while it is open ------------------------------------------------------------------------ */
+
+int store_commit(struct store *st, const struct ring *r)
+{
+    if (st->h == NULL || st->mode != OPT_FSYNC_ALWAYS || st->synced == ring_head(r))
+        return 0;
+    int err = file_sync(st->fd);
+    if (err == 0)
+        st->synced = ring_head(r);
+    return err;
+}
+
+int store_tick(struct store *st, const struct ring *r)
+{
+    if (st->h == NULL || st->mode == OPT_FSYNC_ALWAYS)
+        return 0;
+    if (st->synced != ring_head(r)) {
+        state_hint(st, r->h->n);
+        st->synced = ring_head(r);
+        if (st->threaded)
+            thread_wake(st);
+        else if (st->mode == OPT_FSYNC_INTERVAL)
+            return file_sync(st->fd);
+    }
+    return -atomic_exchange(&st->thread.error, 0);
+}
+
+int store_leave(struct store *st)
+{
+    thread_end(st);
+    return -atomic_exchange(&st->thread.error, 0);
+}
+
+void store_stay(struct store *st)
+{
+    atomic_store(&st->thread.stop, false);
+    (void)thread_begin(st); /* without it the loop syncs by itself */
+}
+
+int store_close(struct store *st, const struct ring *r)
+{
+    thread_end(st);
+    int err = -atomic_exchange(&st->thread.error, 0);
+    bool syncs = st->mode != OPT_FSYNC_NEVER;
+    /* The mark comes after the messages: what tells of a clean end is to be true. */
+    if (syncs && file_sync(st->fd) < 0)
+        err = -errno;
+    if (err == 0)
+        state_write(st, r->h->n, STORE_CLEAN);
+    if (syncs && file_sync(st->fd) < 0)
+        err = -errno;
+    munmap(st->h, STORE_HEAD);
+    st->h = NULL;
+    if (flock(st->fd, LOCK_UN) == -1 && err == 0)
+        err = -errno;
+    return err;
+}
+
+/* ---- in words -------------------------------------------------------------------------------- */
+
+static void count_of(struct text *out, const char *before, uint64_t n, const char *what)
+{
+    if (n == 0)
+        return;
+    text_str(out, before);
+    text_u64(out, n);
+    text_str(out, what);
+}
+
+void store_describe(const struct store_report *rep, struct text *out)
+{
+    text_u64(out, rep->messages);
+    text_str(out, rep->messages == 1 ? " message" : " messages");
+    if (rep->created)
+        text_str(out, ", made");
+    if (rep->unclean && !rep->created)
+        text_str(out, ", was not closed");
+    count_of(out, ", was of ", rep->resized_from, " bytes");
+    count_of(out, ", was short by ", rep->cut, " bytes");
+    count_of(out, ", ", rep->dropped, " missing");
+    count_of(out, ", damaged in ", rep->places, " places");
+    count_of(out, ", ", rep->bytes, " bytes of them");
+    count_of(out, ", ", rep->topics_full, " left out for want of topics");
+    count_of(out, ", ids jump to ", rep->jumped, "");
+}

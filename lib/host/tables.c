@@ -1,0 +1,319 @@
+/*
+ * tables.c - maps a server's tables.
+ */
+#include "lib/host/tables.h"
+
+#include "lib/budget.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+enum {
+    SHARE_HEADS = 64 << 10,    /* heads of frames for SHARE_RECORDS of them, and to spare */
+    FIXED = 5 << 20,           /* bytes of the program, its stack and what it keeps besides */
+    BUFFER_SHIFT = 12,         /* buffers of connections are of 2^12 bytes and up */
+    DESCRIPTORS_MAX = 1 << 24, /* in a table; Linux has no more by default, either */
+};
+
+uint32_t tables_descriptors(void)
+{
+    struct rlimit r = {0, 0};
+    if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+        return 0;
+    struct rlimit most = {r.rlim_max, r.rlim_max};
+    if (r.rlim_cur < r.rlim_max && setrlimit(RLIMIT_NOFILE, &most) == 0)
+        r = most;
+    return r.rlim_cur < DESCRIPTORS_MAX ? (uint32_t)r.rlim_cur : DESCRIPTORS_MAX;
+}
+
+/* ---- mapping --------------------------------------------------------------------------------- */
+
+/* What went wrong with `size` bytes of memory. */
+static bool tables_failed(struct text *why, uint64_t size)
+{
+    if (errno == EINVAL) {
+        text_str(why, "the tables have another size than those of the server that runs, which "
+                      "its flags or its limits must have set otherwise");
+        return false;
+    }
+    text_str(why, "cannot reserve ");
+    text_u64(why, size);
+    text_str(why, " bytes of memory: ");
+    text_str(why, strerror(errno));
+    return false;
+}
+
+static bool random_bytes(void *p, size_t n, struct text *why)
+{
+    if (getrandom(p, n, 0) == (ssize_t)n)
+        return true;
+    text_str(why, "cannot get random bytes: ");
+    text_str(why, strerror(errno));
+    return false;
+}
+
+/* ---- what messages are put together in ------------------------------------------------------- */
+
+/* Scratch memory of a share: those of events and frames need none but for the heads of frames. */
+static size_t scratch_bytes(const struct server *s, enum conn_way way, size_t bytes)
+{
+    bool heads = way == WAY_EVENTS || way == WAY_FRAMES;
+    return heads ? SHARE_HEADS : share_scratch(s->opt.max_message, bytes);
+}
+
+/* Bytes for all of them. */
+static uint64_t shares_bytes(const struct tables *t, const struct server *s)
+{
+    uint64_t n = share_scratch(s->opt.max_message, s->opt.max_answer) +
+                 share_memory(t->poll_records) + share_scratch(s->opt.max_message, SHARE_BYTES) +
+                 share_memory(SHARE_RECORDS);
+    for (unsigned way = 0; way < TABLES_SAME; way++)
+        n += scratch_bytes(s, (enum conn_way)way, SHARE_BYTES) + share_memory(SHARE_RECORDS);
+    return n;
+}
+
+static bool share_make(struct share *s, unsigned records, size_t scratch_size, struct text *why)
+{
+    void *memory = memory_scratch(share_memory(records)), *scratch = memory_scratch(scratch_size);
+    if (memory == NULL || scratch == NULL)
+        return tables_failed(why, scratch_size);
+    share_init(s, records, memory, scratch, scratch_size);
+    return true;
+}
+
+static bool shares_make(struct tables *t, struct server *s, struct text *why)
+{
+    uint64_t message = s->opt.max_message;
+    for (unsigned way = 0; way < TABLES_SAME; way++)
+        if (!share_make(&t->same[way], SHARE_RECORDS,
+                        scratch_bytes(s, (enum conn_way)way, SHARE_BYTES), why))
+            return false;
+    return share_make(&t->own, SHARE_RECORDS, share_scratch(message, SHARE_BYTES), why) &&
+           share_make(&s->poll, t->poll_records, share_scratch(message, s->opt.max_answer), why);
+}
+
+/* ---- how large ------------------------------------------------------------------------------- */
+
+/* Bytes of the ring in memory: of a store that is there, what it has, unless --ring is to change it. */
+static uint64_t ring_bytes(const struct server *s)
+{
+    struct stat st;
+    uint64_t size = s->opt.ring;
+    if (s->opt.store != NULL && !s->opt.ring_given && stat(s->opt.store, &st) == 0 &&
+        (uint64_t)st.st_size > RING_PAGE)
+        size = (uint64_t)st.st_size - RING_PAGE;
+    return size + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) + RING_PAGE;
+}
+
+/* Sees to it that no more descriptors are opened than the tables are for. */
+static bool descriptors_lower(struct server *s, uint32_t max, struct text *why)
+{
+    struct rlimit r = {0, 0};
+    bool got = getrlimit(RLIMIT_NOFILE, &r) == 0;
+    s->conns.max = max;
+    r.rlim_cur = max;
+    if (got && setrlimit(RLIMIT_NOFILE, &r) == 0)
+        return true;
+    text_str(why, "cannot lower the limit of descriptors: ");
+    text_str(why, strerror(errno));
+    return false;
+}
+
+bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct text *why)
+{
+    struct opt *opt = &s->opt;
+    struct budget b;
+    const struct budget_needs needs = {
+        .memory = opt->max_memory,
+        .ring = ring_bytes(s),
+        .scratch = shares_bytes(t, s),
+        .fixed = FIXED,
+        .message = opt->max_message + 1024,
+        .per_descriptor = sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0),
+        .per_entry = sizeof(struct ring_chain) + sizeof(uint64_t),
+        .descriptors = s->conns.max,
+        .reserve = reserve,
+        .buffer_shift = BUFFER_SHIFT,
+        .connections = {opt->max_connections, opt->connections_given},
+        .topics = {opt->max_topics, opt->topics_given},
+        .buffers = {opt->max_buffers, opt->buffers_given},
+    };
+    if (!budget_fit(&needs, &b, why))
+        return false;
+    opt->max_connections = b.connections;
+    opt->max_topics = b.topics;
+    opt->max_buffers = b.buffers;
+    t->entries = b.entries;
+    struct text room = text_in(t->room, sizeof t->room - 1);
+    budget_describe(&room, &b);
+    t->room[room.n] = '\0';
+    return opt->max_memory == 0 || descriptors_lower(s, b.descriptors, why);
+}
+
+static bool conns_make(struct tables *t, struct server *s, const struct handover *from,
+                       struct text *why)
+{
+    struct conns *c = &s->conns;
+    struct pool *p = &c->buffers;
+    uint32_t units = budget_units(s->opt.max_buffers, BUFFER_SHIFT), max = c->max;
+    uint64_t bytes = (uint64_t)units << BUFFER_SHIFT, meta_bytes = pool_meta_size(units);
+    void *buffers = memory_map(&t->memory, bytes), *meta = NULL;
+    if (buffers == NULL || (meta = memory_map(&t->memory, meta_bytes)) == NULL)
+        return tables_failed(why, bytes + meta_bytes);
+    if (from != NULL)
+        *c = from->conns;
+    c->max = max;
+    c->give_back = memory_give_back;
+    c->conn = memory_map(&t->memory, max * sizeof *c->conn);
+    if (c->conn == NULL)
+        return tables_failed(why, max * sizeof *c->conn);
+    (from != NULL ? pool_attach : pool_init)(p, buffers, meta, units, BUFFER_SHIFT);
+    return true;
+}
+
+static bool topics_make(struct tables *t, struct server *s, const struct handover *from,
+                        struct text *why)
+{
+    uint64_t seed[2];
+    struct topics_memory m = topics_size(t->entries);
+    const size_t size[] = {m.table, m.edges, m.pool, m.pool_meta};
+    void *p[4];
+    for (unsigned i = 0; i < 4; i++)
+        if ((p[i] = memory_map(&t->memory, size[i])) == NULL)
+            return tables_failed(why, size[i]);
+    if (!random_bytes(seed, sizeof seed, why))
+        return false;
+    if (from != NULL)
+        topics_attach(&s->topics, t->entries, p[0], p[1], p[2], p[3]);
+    else
+        topics_init(&s->topics, t->entries, p[0], p[1], p[2], p[3], seed);
+    topics_limit(&s->topics, s->opt.max_topics);
+    topics_links(&s->topics, s->conns.conn, sizeof *s->conns.conn);
+    return true;
+}
+
+static bool peers_make(struct tables *t, const struct server *s, const struct handover *from,
+                       struct text *why)
+{
+    uint64_t seed[2];
+    uint32_t max = s->conns.max;
+    if (s->opt.max_per_address == 0)
+        return true;
+    void *memory = memory_map(&t->memory, peers_size(max));
+    if (memory == NULL)
+        return tables_failed(why, peers_size(max));
+    if (!random_bytes(seed, sizeof seed, why))
+        return false;
+    if (from != NULL)
+        peers_attach(&t->peers, max, memory);
+    else
+        peers_init(&t->peers, max, memory, seed);
+    t->peer = memory_map(&t->memory, max * sizeof *t->peer);
+    return t->peer != NULL || tables_failed(why, max * sizeof *t->peer);
+}
+
+bool tables_make(struct tables *t, struct server *s, const struct handover *from, struct text *why)
+{
+    t->memory = (struct memory){.n = 0};
+    if (from != NULL) {
+        t->memory = from->memory;
+        t->memory.given = from->memory.n;
+        t->memory.n = 0;
+    }
+    if (!conns_make(t, s, from, why) || !topics_make(t, s, from, why) ||
+        !peers_make(t, s, from, why))
+        return false;
+    if (t->memory.given > t->memory.n) {
+        errno = EINVAL;
+        return tables_failed(why, 0);
+    }
+    t->memory.given = 0;
+    return shares_make(t, s, why);
+}
+
+/* ---- the ring -------------------------------------------------------------------------------- */
+
+static bool stored_ring(struct tables *t, struct server *s, struct text *why)
+{
+    char bytes[512];
+    struct text found = text_in(bytes, sizeof bytes - 1);
+    struct store_report report;
+    const struct store_ask ask = {.path = s->opt.store,
+                                  .ring = s->opt.ring,
+                                  .ring_given = s->opt.ring_given,
+                                  .mode = s->opt.fsync,
+                                  .chains = t->entries,
+                                  .wall_ms = s->wall};
+    topics_limit(&s->topics, s->opt.max_topics + 1); /* the inside topic of /-/ready comes on top */
+    if (!store_open(&t->store, &s->ring, &s->topics, &ask, &report, why))
+        return false;
+    serve_ready_recover(s);
+    if (s->opt.max_age_ms > 0 && s->wall > s->opt.max_age_ms) /* some may have come back */
+        while (ring_expire(&s->ring, s->wall - s->opt.max_age_ms, UINT32_MAX) > 0) {
+        }
+    store_describe(&report, &found);
+    bytes[found.n] = '\0';
+    bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0 || report.topics_full > 0;
+    s->say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->opt.store, "found", bytes, NULL);
+    return true;
+}
+
+/* The ring of the store may be smaller than what --max-message goes with. */
+static void message_fit(struct server *s)
+{
+    uint64_t most = ring_message_max(s->ring.size);
+    s->opt.ring = s->ring.size;
+    if (s->opt.max_message <= most)
+        return;
+    s->opt.max_message = most;
+    s->say(OPT_LOG_INFO, "--max-message is a 16th of the store's ring", "bytes", serve_num(s, most),
+           NULL);
+}
+
+bool tables_ring(struct tables *t, struct server *s, const struct handover *from, bool trial,
+                 struct text *why)
+{
+    int err = 0;
+    uint64_t *heap = memory_scratch(t->entries * sizeof *heap);
+    if (heap == NULL)
+        return tables_failed(why, t->entries * sizeof *heap);
+    if (from != NULL) {
+        err = ring_attach(&s->ring, from->table_fd, from->arena_fd, from->arena_from,
+                          from->ring_size, t->entries, from->ring_key);
+        if (err == 0 && from->stored && !trial)
+            err = store_attach(&t->store, &s->ring, s->opt.fsync);
+    } else if (s->opt.store != NULL) {
+        if (!stored_ring(t, s, why))
+            return false;
+    } else {
+        err = ring_open(&s->ring, s->opt.ring, t->entries, s->wall);
+    }
+    if (err < 0) {
+        errno = -err;
+        return tables_failed(why, s->opt.ring);
+    }
+    ring_scratch(&s->ring, heap);
+    message_fit(s);
+    return true;
+}
+
+void tables_hand_over(const struct tables *t, const struct server *s, struct handover *h)
+{
+    handover_layout(h->layout);
+    h->memory = t->memory;
+    h->conns = s->conns;
+    h->entries = t->entries;
+    h->table_fd = s->ring.table_fd;
+    h->arena_fd = s->ring.arena_fd;
+    h->arena_from = s->ring.arena_from;
+    h->ring_size = s->ring.size;
+    h->ring_key = s->ring.key;
+    h->chains = s->ring.chains;
+    h->stored = t->store.h != NULL;
+    h->random = s->random;
+    struct text counters = text_in(h->counters, sizeof h->counters);
+    stat_save(&s->stat, &counters);
+    h->counters_size = (uint32_t)counters.n;
+}
