@@ -10,11 +10,13 @@ endif
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
+SOAK_SECONDS ?= 600
 JOBS ?= $(shell nproc)
 
-PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c))
-HELPERS = $(filter-out test/check_% test/fuzz_% test/load.c,$(sort $(wildcard test/*.c)))
+PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c))
+HELPERS = $(filter-out test/check_% test/fuzz_% test/load_%,$(sort $(wildcard test/*.c)))
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
+LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
@@ -38,7 +40,9 @@ FUZZ_CC = clang
 OUT = build/$(call compiler,$(CC))
 SAN = build/$(call compiler,$(SAN_CC))-asan
 FUZZ = build/fuzz
-sanitizers = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=address,undefined
+# No call is made by a jump, so that each has a place it returns to.
+sanitizers = -g -O1 -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-sanitize-recover=all \
+             -fsanitize=address,undefined
 $(OUT)_CC = $(CC) $(BASE) $(HARDEN)
 $(SAN)_CC = $(SAN_CC) $(BASE) $(sanitizers)
 $(FUZZ)_CC = $(FUZZ_CC) $(BASE) $(sanitizers),fuzzer-no-link
@@ -50,7 +54,7 @@ parallel = $(MAKE) --no-print-directory -O $(if $(findstring jobserver,$(MAKEFLA
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run install uninstall test lint fuzz regress clean help FORCE
+.PHONY: all run install uninstall test soak lint fuzz regress clean help FORCE
 .PHONY: for-test for-fuzz # what `test` and `fuzz` compile once test/setup has run
 
 all: sse
@@ -66,6 +70,18 @@ $(OUT)/sse: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static
 
 $(SAN)/sse: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o)
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS)
+
+# One that lays its tables out in another way, which no running server may turn into.
+$(SAN)/sse-other: $(SAN)/sse.o $(patsubst %/handover.o,%/handover-other.o,$(PARTS:%.c=$(SAN)/%.o))
+	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS)
+$(SAN)/lib/host/handover-other.o: lib/host/handover.c $(SAN)/flags
+	@mkdir -p $(@D)
+	$(call say,cc,$@)$($(SAN)_CC) -DHANDOVER_VERSION=99 -c -o $@ $<
+
+# One whose system calls can be made to fail: those that test/faults.c has a __wrap_ for.
+$(SAN)/sse-faults: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o) $(SAN)/test/faults.o
+	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) \
+	 $$(nm $(SAN)/test/faults.o | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 
 # Static PIE where the toolchain makes one that runs; a plain static binary elsewhere.
 $(OUT)/static: $(OUT)/flags
@@ -92,7 +108,7 @@ $(foreach k,$(OUT) $(SAN) $(FUZZ),$(eval $(call kind,$(k))))
 $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) $$(pkg-config --libs check)
 
-$(OUT)/test/load: $(OUT)/test/load.o
+$(OUT)/test/load_%: $(OUT)/test/load_%.o $(OUT)/parts.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)
 
 $(FUZZ)/%: $(FUZZ)/test/%.o $(FUZZ)/parts.a
@@ -112,7 +128,10 @@ test: ## installs what is missing (as root), then runs every test
 	@mkdir -p build
 	@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz 0 $(FUZZERS:%=$(FUZZ)/%) | SSE_BIN=$(SAN)/sse \
-	 test/run $(CHECKS:%=$(SAN)/test/%) - -- '$(OUT)/test/load $(OUT)/sse'
+	 test/run $(CHECKS:%=$(SAN)/test/%) - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
+
+soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
+	$(OUT)/test/load_soak $(OUT)/sse $(SOAK_SECONDS)
 
 lint: ## warnings as errors, clang-tidy, cppcheck, format, scripts, layers, README
 	@test/setup lint
@@ -129,7 +148,7 @@ regress: ## replays the fuzz targets' corpus and what they once failed on
 	@$(parallel) for-fuzz
 	@test/fuzz 0 $(FUZZERS:%=$(FUZZ)/%) | test/run -
 
-for-test: sse $(OUT)/test/load $(SAN)/sse $(CHECKS:%=$(SAN)/test/%)
+for-test: sse $(LOADS:%=$(OUT)/test/%) $(SAN)/sse $(SAN)/sse-other $(SAN)/sse-faults $(CHECKS:%=$(SAN)/test/%)
 for-fuzz: $(FUZZERS:%=$(FUZZ)/%)
 
 clean: ## removes all that was made
@@ -140,4 +159,4 @@ help: ## this
 	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
 	 while IFS='#' read -r a b; do printf '%-15s %s\n' "$$a" "$$b"; done
 
--include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/test/*.d)
+-include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/lib/host/*.d build/*/test/*.d)

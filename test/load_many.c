@@ -1,5 +1,5 @@
 /*
- * load.c - many subscribers on one server process: load SERVER [SUBSCRIBERS [MESSAGES]].
+ * load_many.c - many subscribers on one server process: load_many SERVER [SUBSCRIBERS [MESSAGES]].
  *
  * Starts SERVER, opens SUBSCRIBERS (18,000) event streams from a few processes, looks how much
  * resident memory the server took for them while all are idle, publishes MESSAGES (100) and sees
@@ -61,7 +61,7 @@ static void die(const char *format, ...)
     static char log[8192];
     va_list ap;
     va_start(ap, format);
-    fprintf(stderr, "load: FAILED: ");
+    fprintf(stderr, "load_many: FAILED: ");
     vfprintf(stderr, format, ap);
     fprintf(stderr, "\n");
     va_end(ap);
@@ -93,7 +93,7 @@ static void raise_limit(rlim_t want)
         if (setrlimit(RLIMIT_NOFILE, &more) == 0)
             return;
         subscribers = (int)l.rlim_max - SPARE;
-        printf("load: descriptors are limited to %ld, so there are %d subscribers only\n",
+        printf("load_many: descriptors are limited to %ld, so there are %d subscribers only\n",
                (long)l.rlim_max, subscribers);
     }
     l.rlim_cur = l.rlim_max;
@@ -390,7 +390,8 @@ int main(int argc, char **argv)
         if (waitpid(-1, &status, 0) == -1 || status != 0)
             die("a client failed");
     stop_server();
-    printf("load: %d subscribers (%.1f s) each got %d messages in order (%.1f s), %ld bytes each\n",
+    printf("load_many: %d subscribers (%.1f s) each got %d messages in order (%.1f s), %ld bytes "
+           "each\n",
            subscribers, t1 - t0, messages, t3 - t2, idle > after ? idle : after);
     if (idle > BYTES_MOST || after > BYTES_MOST)
         die("more than %d bytes a subscriber", BYTES_MOST);
