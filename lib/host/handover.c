@@ -154,11 +154,10 @@ bool trial_begin(struct trial *t, const struct handover *h, char *const argv[], 
 
 bool trial_read(struct trial *t)
 {
-    ssize_t n = 0;
     for (unsigned times = 0; times < TRIAL_READS; times++) {
         char rest[256];
         size_t room = sizeof t->said - 1 - t->n;
-        n = room > 0 ? read(t->out, t->said + t->n, room) : read(t->out, rest, sizeof rest);
+        ssize_t n = room > 0 ? read(t->out, t->said + t->n, room) : read(t->out, rest, sizeof rest);
         if (n <= 0)
             return n == 0 || (errno != EAGAIN && errno != EINTR);
         t->n += room > 0 ? (size_t)n : 0;
