@@ -766,6 +766,13 @@ START_TEST(refusals)
     ck_assert_int_eq(truncate(path, 100), 0);
     refused("cut off within its header");
     ck_assert_uint_eq(file_size(), 100); /* nothing was written */
+    unlink(path);
+    started(&p, asked());
+    stopped(&p);
+    uint64_t whole = file_size();
+    file_write("more", 4, whole); /* longer than its header says */
+    refused("is longer than its header says");
+    ck_assert_uint_eq(file_size(), whole + 4);
     file_write("root:x:0:0", 10, 0);
     refused("is not a store");
     ck_assert_int_eq(truncate(path, 3), 0);

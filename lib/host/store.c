@@ -749,6 +749,9 @@ static bool open_file(struct opening *o)
         return wrong(o, " is a store that was cut off within its header", NULL);
     if (!head_right(o))
         return false;
+    if (o->file_size > RING_PAGE + o->head.size)
+        return wrong(o, " is longer than its header says: what stands behind its end is no store's",
+                     NULL);
     return o->ask->ring_given && o->ask->ring != o->head.size ? resize(o) : recover(o);
 }
 
