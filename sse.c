@@ -18,6 +18,7 @@
  *
  * This is the only file that calls socket, epoll, clock and signal functions.
  */
+#include "lib/host/command.h"
 #include "lib/host/door.h"
 #include "lib/host/listen.h"
 #include "lib/host/notify.h"
@@ -1051,7 +1052,9 @@ int main(int argc, char **argv)
     char err_bytes[1024];
     struct text err = text_in(err_bytes, sizeof err_bytes - 1);
     const char *text = NULL;
-    int fd = -1;
+    int fd = -1, code = command_run(argc, argv);
+    if (code >= 0)
+        return code;
     switch (opt_parse(&S.opt, argc, argv, environ, &err)) {
     case OPT_HELP:
         text = opt_help();

@@ -1,0 +1,23 @@
+/*
+ * command.c - which command is which function.
+ */
+#include "lib/host/command.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Each gets its own arguments: argv[0] is its name. */
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {NULL, NULL}, /* the end */
+};
+
+int command_run(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && commands[i].name != NULL; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    return -1;
+}
