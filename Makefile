@@ -119,8 +119,8 @@ $(addprefix $(OUT)/bench/,bench load floor count): %: %.o $(OUT)/bench/kit.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)
 
 # The server and the floor, for which time stands still and chance is always the same: what they do
-# depends on their input alone.
-STILL = $(OUT)/bench/still.o -Wl,--wrap=clock_gettime,--wrap=getrandom,--wrap=epoll_wait
+# depends on their input alone. Valgrind can't read the debugging information of newer clangs.
+STILL = $(if $(findstring clang,$(CC)),-Xlinker --strip-debug) $(OUT)/bench/still.o -Wl,--wrap=clock_gettime,--wrap=getrandom,--wrap=epoll_wait
 $(OUT)/bench/sse-still: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static $(OUT)/bench/still.o
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter-out %/still.o,$(filter %.o,$^)) $(STILL) $$(cat $(OUT)/static) $(LINK)
 $(OUT)/bench/floor-still: $(OUT)/bench/floor.o $(OUT)/bench/kit.a $(OUT)/static $(OUT)/bench/still.o

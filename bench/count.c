@@ -72,30 +72,14 @@ static void start(const char *server)
 {
     char out[128], line[256];
     int from;
-    char *argv[] = {
-        "/usr/bin/valgrind",
-        "--tool=callgrind",
-        "-q",
-        "--instr-atstart=yes",
-        out,
-        (char *)(uintptr_t)server,
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-        NULL,
-    };
-    static char *const ours[] = {"--port", "0",         "--ring",      "16M",
-                                 "--log",  "error",     "--heartbeat", "1h",
-                                 NULL};
+    const char *argv[] = {"/usr/bin/valgrind", "--tool=callgrind", "-q", out, server, NULL, NULL,
+                          NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+    static const char *const ours[] = {"--port", "0",     "--ring",      "16M",
+                                       "--log",  "error", "--heartbeat", "1h"};
     snprintf(out, sizeof out, "--callgrind-out-file=%s/part", C.dir);
     C.ours = strstr(server, "floor") == NULL;
-    for (unsigned i = 0; C.ours && ours[i] != NULL; i++)
-        argv[6 + i] = ours[i];
+    for (unsigned i = 0; C.ours && i < sizeof ours / sizeof ours[0]; i++)
+        argv[5 + i] = ours[i];
     /* the plainest memcpy and the like, whatever this processor has */
     setenv("GLIBC_TUNABLES",
            "glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-BMI1,-BMI2,-ERMS,-FSRM,"

@@ -138,7 +138,7 @@ pid_t fork_leashed(void)
     return pid;
 }
 
-pid_t spawn(char *const argv[], int core, int *in, int *out)
+pid_t spawn(const char *const argv[], int core, int *in, int *out)
 {
     int to[2] = {-1, -1}, from[2] = {-1, -1};
     if ((in != NULL && pipe2(to, O_CLOEXEC) == -1) || (out != NULL && pipe2(from, O_CLOEXEC) == -1))
@@ -151,7 +151,7 @@ pid_t spawn(char *const argv[], int core, int *in, int *out)
             (out != NULL && dup2(from[1], STDOUT_FILENO) == -1))
             _exit(126);
         pin(core);
-        execv(argv[0], argv);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
         fprintf(stderr, "%s: %s: %s\n", kit_name, argv[0], strerror(errno));
         _exit(127);
     }

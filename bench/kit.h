@@ -39,9 +39,9 @@ int connect_from(unsigned from, unsigned port);
 /* Sends all of it, waiting as long as that takes. */
 void send_all(int fd, const void *bytes, size_t n);
 
-/* Starts a program on a core (-1: any), at most `descriptors` of these being asked for; its stdin is
- * *in and its stdout *out, where these are not NULL, else /dev/null and ours. */
-pid_t spawn(char *const argv[], int core, int *in, int *out);
+/* Starts a program on a core (-1: any). Its stdin is *in and its stdout *out, pipes, where these are
+ * not NULL; else /dev/null, and ours. */
+pid_t spawn(const char *const argv[], int core, int *in, int *out);
 
 /* Forks: 0 in the child, which dies with its parent. */
 pid_t fork_leashed(void);
