@@ -19,6 +19,7 @@ CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
 BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c),$(sort $(wildcard bench/*.c)))
+BENCHES = $(addprefix $(OUT)/bench/,bench load floor count sse-still floor-still)
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
        -Wmissing-prototypes -Wvla -Wwrite-strings -Wimplicit-fallthrough
@@ -116,7 +117,7 @@ $(OUT)/test/load_%: $(OUT)/test/load_%.o $(OUT)/parts.a
 $(OUT)/bench/kit.a: $(BENCH_KIT:%.c=$(OUT)/%.o)
 	$(Q)rm -f $@; ar rcs $@ $^
 $(addprefix $(OUT)/bench/,bench load floor count): %: %.o $(OUT)/bench/kit.a
-	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK) -lm
 
 # The server and the floor, for which time stands still and chance is always the same: what they do
 # depends on their input alone. Valgrind can't read the debugging information of newer clangs.
@@ -148,6 +149,13 @@ test: ## installs what is missing (as root), then runs every test
 
 soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
 	$(OUT)/test/load_soak $(OUT)/sse $(SOAK_SECONDS)
+
+bench: $(OUT)/sse $(BENCHES) ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
+	@bench/setup bench
+	@$(OUT)/bench/bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+	 --commit "$$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+	 --json build/bench.json --markdown build/bench.md --svg build/bench.svg \
+	 $(if $(KEEP),--into bench/README.md --svg bench/results.svg --json bench/results.json)
 
 bench-check: $(addprefix $(OUT)/bench/,count sse-still) ## counts instructions, and fails where they have grown
 	@bench/setup count

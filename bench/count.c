@@ -50,9 +50,8 @@ enum what {
 };
 
 static const char *const names[WHATS] = {
-    "sse-delivery-64",  "sse-delivery-1024", "websocket-delivery-64",
-    "long-poll-answer", "accept-subscribe",  "publish-to-nobody",
-    "poll-nothing-new", "replay-of-100",
+    "sse-delivery-64",  "sse-delivery-1024", "websocket-delivery-64", "long-poll-answer",
+    "accept-subscribe", "publish-to-nobody", "poll-nothing-new",      "replay-of-100",
 };
 
 static struct {
@@ -72,8 +71,20 @@ static void start(const char *server)
 {
     char out[128], line[256];
     int from;
-    const char *argv[] = {"/usr/bin/valgrind", "--tool=callgrind", "-q", out, server, NULL, NULL,
-                          NULL, NULL, NULL, NULL, NULL, NULL, NULL};
+    const char *argv[] = {"/usr/bin/valgrind",
+                          "--tool=callgrind",
+                          "-q",
+                          out,
+                          server,
+                          NULL,
+                          NULL,
+                          NULL,
+                          NULL,
+                          NULL,
+                          NULL,
+                          NULL,
+                          NULL,
+                          NULL};
     static const char *const ours[] = {"--port", "0",     "--ring",      "16M",
                                        "--log",  "error", "--heartbeat", "1h"};
     snprintf(out, sizeof out, "--callgrind-out-file=%s/part", C.dir);
@@ -301,12 +312,14 @@ static void record(const char *path)
     FILE *to = fopen(path, "we");
     if (to == NULL)
         die("%s: %s", path, strerror(errno));
-    fprintf(to,
-            "# User-mode instructions of the release build, one a line: `make bench-check` counts them\n"
-            "# and fails where something grows by more than %d %%. When that is meant, write the new\n"
-            "# ones down with `make bench-record`, and say why in the commit.\n"
-            "compiler %s\nflags %s\n",
-            GROWTH_PERCENT, C.compiler, C.flags);
+    fprintf(
+        to,
+        "# User-mode instructions of the release build, one a line: `make bench-check` counts "
+        "them\n"
+        "# and fails where something grows by more than %d %%. When that is meant, write the new\n"
+        "# ones down with `make bench-record`, and say why in the commit.\n"
+        "compiler %s\nflags %s\n",
+        GROWTH_PERCENT, C.compiler, C.flags);
     for (unsigned i = 0; i < WHATS; i++)
         fprintf(to, "%s %llu\n", names[i], (unsigned long long)C.per[i]);
     if (fclose(to) != 0)
@@ -330,12 +343,13 @@ static unsigned compare(const char *path)
         die("%s: %s", path, strerror(errno));
     while (fgets(line, sizeof line, f) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        if (bound == GROWTH_PERCENT && (!same(line, "compiler ", C.compiler) ||
-                                        !same(line, "flags ", C.flags))) {
+        if (bound == GROWTH_PERCENT &&
+            (!same(line, "compiler ", C.compiler) || !same(line, "flags ", C.flags))) {
             bound = GROWTH_ELSEWHERE;
-            printf("recorded with \"%s\", and this is \"%s\", \"%s\": its instructions are others, so "
-                   "they may be up to %u %% more\n",
-                   strchr(line, ' ') + 1, C.compiler, C.flags, bound);
+            printf(
+                "recorded with \"%s\", and this is \"%s\", \"%s\": its instructions are others, so "
+                "they may be up to %u %% more\n",
+                strchr(line, ' ') + 1, C.compiler, C.flags, bound);
         }
         for (unsigned i = 0; i < WHATS; i++) {
             size_t n = strlen(names[i]);

@@ -73,7 +73,7 @@ static const char poll_answer[] = "HTTP/1.1 204 No Content\r\n"
 static const char publish_answer[] = "HTTP/1.1 201 Created\r\n"
                                      "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
                                      "Content-Type: application/json\r\n"
-                                     "Content-Length: 41\r\n"
+                                     "Content-Length: 42\r\n"
                                      "\r\n"
                                      "{\"id\":\"1800000000000-0\",\"subscribers\":00}\n";
 

@@ -147,8 +147,7 @@ pid_t spawn(const char *const argv[], int core, int *in, int *out)
     if (pid == 0) {
         if (in == NULL)
             to[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (dup2(to[0], STDIN_FILENO) == -1 ||
-            (out != NULL && dup2(from[1], STDOUT_FILENO) == -1))
+        if (dup2(to[0], STDIN_FILENO) == -1 || (out != NULL && dup2(from[1], STDOUT_FILENO) == -1))
             _exit(126);
         pin(core);
         execv(argv[0], (char *const *)(uintptr_t)argv);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <valgrind/callgrind.h>
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
 int __wrap_clock_gettime(clockid_t id, struct timespec *t);
 ssize_t __wrap_getrandom(void *p, size_t n, unsigned flags);
 int __wrap_epoll_wait(int ep, struct epoll_event *ev, int n, int timeout);
@@ -34,6 +35,8 @@ int __wrap_epoll_wait(int ep, struct epoll_event *ev, int n, int timeout)
 {
     return __real_epoll_wait(ep, ev, n, timeout > 0 ? -1 : timeout);
 }
+
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static void mark(int signal)
 {

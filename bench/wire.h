@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_DATA_MIN 40u   /* bytes of a message's data */
+#define WIRE_DATA_MIN 40u    /* bytes of a message's data */
 #define WIRE_HEAD_MAX 16384u /* of a request, without what is published */
 
 enum wire_dialect { WIRE_SSE = 0, WIRE_FLOOR = 1, WIRE_NCHAN = 2, WIRE_DIALECTS = 3 };
