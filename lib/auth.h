@@ -17,7 +17,8 @@
  * nothing.
  *
  * LIMITS: AUTH_KEYS_MAX keys of AUTH_KEY_MIN to AUTH_KEY_MAX bytes; key names of AUTH_KID_MAX; a token of
- * AUTH_TOKEN_MAX bytes; the lists of its claims may be as long as that allows.
+ * AUTH_TOKEN_MAX bytes, whose header and claims have AUTH_MEMBERS_MAX members; the lists of its claims
+ * may be as long as that allows.
  *
  * OWNERSHIP: struct auth_keys holds its keys itself and is wiped by auth_keys_wipe(); nothing else keeps
  * a key. What claims point to is the buffer that the caller handed.
@@ -27,14 +28,16 @@
 
 #include "text.h"
 
-#define AUTH_KEYS_MAX  16u
-#define AUTH_KEY_MIN   32u
-#define AUTH_KEY_MAX   512u
-#define AUTH_KID_MAX   64u
-#define AUTH_TOKEN_MAX 8192u
-#define AUTH_FILE_MAX  (64u << 10)
-#define AUTH_LEEWAY_S  60u
-#define AUTH_URL_SIGN  43u /* bytes of a URL's signature */
+#define AUTH_KEYS_MAX    16u
+#define AUTH_KEY_MIN     32u
+#define AUTH_KEY_MAX     512u
+#define AUTH_KID_MAX     64u
+#define AUTH_TOKEN_MAX   8192u
+#define AUTH_FILE_MAX    (64u << 10)
+#define AUTH_LEEWAY_S    60u
+#define AUTH_TIME_MAX    253402300799u /* unix time, in 9999: what is later counts as this */
+#define AUTH_MEMBERS_MAX 64u           /* of a token's header, of its claims */
+#define AUTH_URL_SIGN    43u           /* bytes of a URL's signature */
 
 struct auth_key {
     uint16_t n;    /* bytes of the key */
@@ -77,17 +80,38 @@ struct auth_claims {
 enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64_t now_s,
                             char *room, struct auth_claims *claims, struct text *why);
 
-/* Does a scope hold this name, or, of a wildcard, all that it matches? */
+/* What a token says, whoever signed it and whenever: for people to read. */
+struct auth_said {
+    struct span kid; /* empty: none */
+    struct span publish, subscribe;
+    bool ends, begins; /* it has `exp`, `nbf` */
+    uint64_t exp_s, nbf_s;
+};
+
+/* Reads that; all but the signature and the times is checked as auth_check() does. */
+enum auth_result auth_read(struct span token, char *room, struct auth_said *said, struct text *why);
+
+/* Is it valid at this time? */
+enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, struct text *why);
+
+/* The key that signed it, or NULL. */
+const struct auth_key *auth_signer(const struct auth_keys *k, struct span token, char *room);
+
+/* Does a scope hold this name, or, of a wildcard, does one of its parts hold all that it matches? */
 bool auth_covers(struct span scope, struct span pattern);
 
-/* Appends what of a URL's names and wildcards a scope allows, with commas between, none twice and none
- * that another of them holds: a name if the scope holds it, of a wildcard the part that both match.
- * False: the scope allows nothing of one of them, which *refused is then; or *refused is empty, and there
- * was no room. */
+/* Appends what of a URL's names and wildcards a scope allows, with commas between: a name if the scope
+ * holds it, of a wildcard the part that both match; none twice and none that another of them holds, as
+ * long as there are fewer than AUTH_NARROW_PARTS. It takes as many steps as there are names times
+ * parts of the scope. False, and nothing appended: the scope allows nothing of one of them, or it is
+ * wrong as a name, and *refused is that one (all of `names`, where it is empty); or *refused is empty,
+ * and there was no room. */
+#define AUTH_NARROW_PARTS 100u
 bool auth_narrow(struct text *t, struct span scope, struct span names, struct span *refused);
 
-/* Appends a token made with the key; expires_s 0: without end. The scopes have been found right. Its header
- * names the key if it has a name. */
+/* Appends a token made with the key, whose `exp` is expires_s; 0: without end. The scopes have been
+ * found right. Its header names the key if it has a name. What would be longer than AUTH_TOKEN_MAX does
+ * not fit. */
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims);
 
 /* What a signed URL is for. */
@@ -101,7 +125,8 @@ enum auth_class {
 void auth_url_sign(struct text *t, const struct auth_key *key, enum auth_class class,
                    struct span topics, uint64_t expires_s);
 
-/* Checks it with all keys; a signed URL has no leeway: it ends when it says. */
+/* Checks it with all keys; a signed URL has no leeway: it ends when it says. `expires` is a unix time in
+ * decimal, no more than AUTH_TIME_MAX, without zeros in front. */
 enum auth_result auth_url_check(const struct auth_keys *k, enum auth_class class,
                                 struct span topics, struct span expires, struct span signature,
                                 uint64_t now_s, struct text *why);
