@@ -472,7 +472,7 @@ static void commit(void)
  * none; notes the end of what the peer sends. */
 static size_t conn_recv(struct conn *c, char *buf)
 {
-    ssize_t n, most = c->heavy ? HEAVY_READ : BUFFER;
+    ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : BUFFER;
     do
         n = read(conn_fd(&S.conns, c), buf, (size_t)most);
     while (n == -1 && errno == EINTR);
@@ -485,7 +485,7 @@ static size_t conn_recv(struct conn *c, char *buf)
     else if (n == -1 && errno != EAGAIN)
         conn_doom(c, strerror(errno));
     S.stat.received_bytes += n > 0 ? (uint64_t)n : 0;
-    c->heavy = n >= HEAVY;
+    c->marks = (uint8_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -819,7 +819,7 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        if (c->heavy || replays(c) || phase_spent(1))
+        if (c->marks & CONN_HEAVY || replays(c) || phase_spent(1))
             conn_ready(&S.conns, c);
         else
             conn_turn(c);
@@ -903,6 +903,7 @@ static void times_set(void)
 {
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
+    serve_trust(&S);
     L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     uint32_t least = LINGER_MS;

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "name.h"
+#include "net.h"
 
 /* ---- the table ---- */
 
@@ -29,8 +30,9 @@ enum kind {
     ADDRESSES = 12, /* lists: repeatable; the bounds tell how many */
     TOPICS = 13,
     ORIGINS = 14,
-    HELP = 15, /* ask for something else than to run */
-    VERSION = 16,
+    NETWORKS = 15,
+    HELP = 16, /* ask for something else than to run */
+    VERSION = 17,
 };
 
 #define KIB 1024ull
@@ -96,6 +98,8 @@ enum kind {
       "over which clients are let go at the end")                                                  \
     X(WAYS, anonymous_publish, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,            \
       "what anyone may: publish, subscribe")                                                       \
+    X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
+      "who may say for whom it asks; repeatable")                                                  \
     X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
       "whose pages may use it, or *; repeatable")                                                  \
     X(LEVEL, log, "    ", "log", " LEVEL             ", "info", 0, 0,                              \
@@ -423,7 +427,10 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
         return "must not be empty";
     if (row->kind == ORIGINS && !is_origin(value))
         return "must be *, null, or scheme://host[:port] without a path";
-    const char *why = row->kind == TOPICS ? topic_pattern_wrong(value) : NULL;
+    struct net net;
+    const char *why = row->kind == TOPICS     ? topic_pattern_wrong(value)
+                      : row->kind == NETWORKS ? net_read(value, &net)
+                                              : NULL;
     if (why == NULL && list->n == OPT_LIST_MAX)
         why = "is one more than there can be";
     return why;
@@ -431,7 +438,7 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
 
 static bool is_list(const struct row *row)
 {
-    return row->kind == ADDRESSES || row->kind == TOPICS || row->kind == ORIGINS;
+    return row->kind >= ADDRESSES && row->kind <= NETWORKS;
 }
 
 /* Is it a row that has no field? */

@@ -13,6 +13,8 @@ struct body {
     uint16_t cors;
     bool keep_alive;
     uint8_t minor;
+    bool local;
+    uint64_t from;
     uint64_t since; /* ms: when it began, or, in a batch, the message that is not whole yet, ... */
     uint64_t bytes; /* ... and what has come of it since */
 };
@@ -42,7 +44,7 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
     struct span origin = http_field(&s->req, HTTP_ORIGIN);
     struct put p;
-    if (!put_allowed(s, (c->flags & CONN_LOCAL) != 0, topic, &p))
+    if (!put_allowed(s, topic, &p))
         refuse_put(s, c, NULL, &p);
     else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
         serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
@@ -127,6 +129,8 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                                  .cors = s->ask.cors,
                                  .keep_alive = s->ask.keep_alive,
                                  .minor = s->ask.minor,
+                                 .local = s->ask.local,
+                                 .from = s->ask.from,
                                  .since = s->now};
     http_body_init(&body_of(in)->http, &s->req);
     c->in = block;
@@ -245,6 +249,8 @@ static struct intake *body_resume(struct server *s, struct conn *c)
                               .keep_alive = b->keep_alive && !s->draining,
                               .body = true,
                               .minor = b->minor,
+                              .local = b->local,
+                              .from = b->from,
                               .cors = b->cors,
                               .path = text_span(&path)};
     return in;

@@ -29,9 +29,9 @@ bool put_event_right(struct server *s, struct span event, struct put *p);
 /* Notes that a message is too large. */
 void put_too_large(struct server *s, struct put *p);
 
-/* May a client publish to a topic of this name, which may come from anywhere? False: refused, with
- * 400, 403 or 404. `local`: it is on this host. */
-bool put_allowed(struct server *s, bool local, struct span topic, struct put *p);
+/* May the client that s->ask tells of publish to a topic of this name, which may come from anywhere?
+ * False: refused, with 400, 403 or 404. */
+bool put_allowed(struct server *s, struct span topic, struct put *p);
 
 /* The detail as a string. */
 const char *put_detail(struct put *p);

@@ -7,9 +7,9 @@
  * what is to be written in `out`, which the loop (sse.c) takes from there.
  *
  *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
- *                              |                                            +--> answer.c -> out
- *                              `-----> subscribe.c -> topic_subscribe ------'
- *                                      poll.c, ready.c, socket.c
+ *                           client.c   |                                    +--> answer.c -> out
+ *                                      +-> subscribe.c -> topic_subscribe --'
+ *                                          poll.c, ready.c, socket.c
  *
  * INVARIANTS
  *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
@@ -27,6 +27,7 @@
 #include "http.h"
 #include "lib/conn.h"
 #include "lib/intake.h"
+#include "lib/net.h"
 #include "lib/opt.h"
 #include "lib/serve/render.h"
 #include "lib/stat.h"
@@ -35,16 +36,36 @@
 #define SERVE_ROOM     (16u << 10)
 #define SERVE_HEAD_MAX (1u << 20) /* the most that --max-head can be */
 
-/* What the request at hand asks of its answer. */
+/* Through which proxy a request came, and what that says of whom it is. */
+enum via {
+    VIA_NOBODY = 0,  /* none that is trusted */
+    VIA_SILENT = 1,  /* nothing */
+    VIA_UNKNOWN = 2, /* no address */
+    VIA_TWO = 3,     /* one in Forwarded, another in X-Forwarded-For */
+    VIA_CLIENT = 4,  /* it is of `from` */
+};
+
+/* What the request at hand asks of its answer, and who asks. */
 struct context {
     enum http_method method;
-    bool keep_alive;  /* the connection goes on after the answer */
-    bool body;        /* it has a body that has not been read */
-    uint8_t minor;    /* of its HTTP version */
-    uint16_t cors;    /* what cors_find() says of its origin */
-    bool waits;       /* it is a poll that asks to wait, ... */
-    uint64_t wait;    /* ... so many seconds, as far as that is allowed */
+    bool keep_alive; /* the connection goes on after the answer */
+    bool body;       /* it has a body that has not been read */
+    bool local;      /* the client is on this host */
+    uint8_t minor;   /* of its HTTP version */
+    uint16_t cors;   /* what cors_find() says of its origin */
+    bool waits;      /* it is a poll that asks to wait, ... */
+    uint64_t wait;   /* ... so many seconds, as far as that is allowed */
+    uint64_t from;   /* the client's addr_key(); 0 also where s->pass is NULL */
+    uint64_t proxy;  /* that of the proxy in between */
+    enum via via;
     struct span path; /* for the log */
+};
+
+/* What is kept of who a connection is from, besides its place in the table. */
+struct pass {
+    uint64_t from;    /* addr_key() of the peer; of a WebSocket that of the client */
+    uint32_t grant;   /* 0: none */
+    uint32_t expires; /* 0: never */
 };
 
 /* What is known of whether messages come back from the ring: see ready.c. */
@@ -62,6 +83,8 @@ struct server {
     struct conns conns;
     struct stat_counters stat;
     struct http_limits limits;
+    struct nets proxies; /* that are trusted */
+    struct pass *pass;   /* by descriptor; NULL: no flag asks for it */
 
     uint64_t now;    /* ms, monotonic, read once a turn */
     uint64_t wall;   /* ms, wall clock, likewise */
@@ -87,6 +110,9 @@ struct server {
 };
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
+
+/* Takes --trust-proxy from s->opt. */
+void serve_trust(struct server *s);
 
 /* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its body
  * is handled at once, a part of a body, or frames; `seen` as http_parse() has it. buf is written to. Gives the
@@ -156,6 +182,12 @@ void serve_tail_took(struct server *s, size_t w);
 bool serve_out_keep(struct server *s, struct conn *c);
 
 /* ---- between its parts ----------------------------------------------------------------------- */
+
+/* Whom s->pass says that a connection is from. */
+uint64_t serve_from(const struct server *s, const struct conn *c);
+
+/* Notes in s->ask who the request in s->req is from, which came over this connection. */
+void serve_client(struct server *s, const struct conn *c);
 
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);

@@ -111,11 +111,11 @@ static unsigned close_code(int status)
 }
 
 /* Publishes; the topic is copied, as putting may free what it stood in. */
-static bool publish(struct server *s, struct conn *c, struct span topic,
-                    const struct batch_message *m, struct put *p)
+static bool publish(struct server *s, struct span topic, const struct batch_message *m,
+                    struct put *p)
 {
     char name[TOPIC_NAME_MAX];
-    if (!put_allowed(s, (c->flags & CONN_LOCAL) != 0, topic, p))
+    if (!put_allowed(s, topic, p))
         return false;
     memcpy(name, topic.p, topic.n);
     return serve_put(s, (struct span){name, topic.n}, m, p);
@@ -129,7 +129,7 @@ static void message_raw(struct server *s, struct conn *c, struct span data, bool
     struct put p;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!publish(s, c, topic, &m, &p))
+    else if (!publish(s, topic, &m, &p))
         end(s, c, close_code(p.status), span_of(put_detail(&p)));
 }
 
@@ -375,7 +375,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         }
         m.data.n = (size_t)n;
     }
-    if (!publish(s, c, topic, &m, &p)) {
+    if (!publish(s, topic, &m, &p)) {
         answer_error(s, span_of(put_detail(&p)));
         return;
     }
@@ -472,6 +472,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
+    s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0, .from = serve_from(s, c)};
     if (c->way == WAY_OBJECTS)
         most = 6 * most + (8u << 10); /* as JSON may have it */
     if (c->in != 0)
@@ -553,6 +554,14 @@ static void handshake_answer(struct server *s, bool json)
     text_str(&s->out, "\r\n");
 }
 
+/* The connection is its client's from now on, whoever its peer is. */
+static void client_keep(struct server *s, struct conn *c)
+{
+    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (s->ask.local ? CONN_LOCAL : 0));
+    if (s->pass != NULL)
+        s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
+}
+
 void serve_socket(struct server *s, struct conn *c, struct span names)
 {
     struct start start;
@@ -575,6 +584,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     c->at = start.at;
     c->n = start.id.n;
     c->sent = 0;
+    client_keep(s, c);
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;
