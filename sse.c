@@ -495,6 +495,15 @@ static size_t conn_recv(struct conn *c, char *buf)
 static void handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
+    if (c->marks & CONN_PREFACE && len > 0) {
+        int n = door_preface(&L.door, c, (struct span){buf, len});
+        if (n < 0) {
+            conn_doom(c, "no PROXY header (--proxy-protocol)");
+            return;
+        }
+        off = used = (size_t)n;
+        seen = 0;
+    }
     while (off < len && used > 0 &&
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
@@ -509,7 +518,7 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
         conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
         return;
-    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM) {
+    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
     }
@@ -527,7 +536,8 @@ static void conn_input(struct conn *c)
         got = conn_recv(c, L.in_bytes + kept);
     if (c->state == CONN_DOOMED)
         return;
-    if (got > 0 && ((c->state == CONN_HEAD && kept == 0) || c->state == CONN_BODY))
+    bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
+    if (got > 0 && (begins || c->state == CONN_BODY))
         c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
     if (c->state == CONN_LINGER && (c->n += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
@@ -592,7 +602,7 @@ static void sweep_conn(struct conn *c)
         if (c->state == CONN_BODY && intake_idle(pool_at(&S.conns.buffers, c->in)))
             return;
         S.stat.timeout_request++;
-        if (c->in == 0) {
+        if (c->in == 0 || c->marks & CONN_PREFACE) {
             conn_doom(c, "--request-timeout");
             return;
         }

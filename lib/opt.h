@@ -59,8 +59,9 @@ struct opt {
     uint32_t min_rate; /* bytes a second that a body has to come at, after request_timeout_ms */
     uint32_t drain_ms; /* over which the connections are closed when the server stops */
     bool anonymous_publish;
+    bool proxy_protocol;         /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
-    struct opt_list cors; /* origins; one may be "*" */
+    struct opt_list cors;        /* origins; one may be "*" */
     enum opt_log log;
     bool access_log;
 };
