@@ -209,6 +209,11 @@ static bool read_units(struct span s, const struct unit units[], uint64_t *out)
     return false;
 }
 
+bool opt_time(struct span s, uint64_t *ms)
+{
+    return read_units(s, times, ms);
+}
+
 /* Appends it in the largest unit that leaves no rest. */
 static void write_units(struct text *t, uint64_t v, const struct unit units[])
 {
