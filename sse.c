@@ -953,6 +953,18 @@ static void signals_take(void)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
 }
 
+/* Warns where the server may be open to more than was thought of. */
+static void warn_open(int fd, struct span address)
+{
+    bool proxies_only = S.opt.proxy_protocol && S.proxies.n > 0;
+    if (proxies_only || !listen_open(fd))
+        return;
+    say(OPT_LOG_WARN,
+        S.opt.anonymous_publish ? "anyone who can reach it may subscribe and publish"
+                                : "anyone who can reach it may subscribe",
+        "address", serve_quote(&S, address), "instead", "--bind 127.0.0.1, behind a proxy", NULL);
+}
+
 /* Says on stdout, a line an address, that the server is ready; and to a service manager. */
 static void announce(void)
 {
@@ -963,6 +975,7 @@ static void announce(void)
         if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
             continue;
         say(OPT_LOG_INFO, "listening", "address", serve_quote(&S, text_span(&t)), NULL);
+        warn_open((int)fd, text_span(&t));
         text_str(&t, "\n");
         if (write(STDOUT_FILENO, t.p, t.n) == -1)
             say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);

@@ -386,6 +386,45 @@ START_TEST(proxies_are_not_counted)
 }
 END_TEST
 
+/* ---- who can reach it ------------------------------------------------------------------------ */
+
+static const struct {
+    int line;
+    bool open, publish, headed;
+    const char *trusted, *warning; /* NULL: none */
+} reach[] = {
+    {__LINE__, false, false, false, NULL, NULL},
+    {__LINE__, false, true, false, NULL, NULL},
+    {__LINE__, true, false, false, NULL, "msg=\"anyone who can reach it may subscribe\""},
+    {__LINE__, true, true, false, NULL,
+     "msg=\"anyone who can reach it may subscribe and publish\""},
+    {__LINE__, true, false, false, "192.0.2.1", "msg=\"anyone who can reach it may subscribe\""},
+    {__LINE__, true, false, true, NULL, "msg=\"anyone who can reach it may subscribe\""},
+    {__LINE__, true, false, true, "192.0.2.1", NULL}, /* only that one can speak to it */
+};
+
+START_TEST(warns_who_can_reach_it)
+{
+    struct opt o = options();
+    o.anonymous_publish = reach[_i].publish;
+    o.proxy_protocol = reach[_i].headed;
+    if (reach[_i].trusted != NULL)
+        o = trusting(o, reach[_i].trusted);
+    start(&o, KERNEL_FDS);
+    kernel.open_to_all = reach[_i].open;
+    announce();
+    struct span log = {kernel.log.p, kernel.log.n};
+    const char *warning = log.n > 0 ? memmem(log.p, log.n, "level=warn", 10) : NULL;
+    ck_assert_msg((warning != NULL) == (reach[_i].warning != NULL), "line %d", reach[_i].line);
+    if (warning != NULL) {
+        ck_assert_ptr_nonnull(memmem(log.p, log.n, reach[_i].warning, strlen(reach[_i].warning)));
+        ck_assert_ptr_nonnull(memmem(log.p, log.n, "address=http://192.0.2.1:8080", 29));
+        ck_assert_ptr_nonnull(memmem(log.p, log.n, "--bind 127.0.0.1", 16));
+    }
+    stop();
+}
+END_TEST
+
 /* ---- its place in the table ------------------------------------------------------------------ */
 
 /* What is kept of one who has gone is not the next one's. */
@@ -459,6 +498,7 @@ int main(void)
     tcase_add_test(tc, shed);
     tcase_add_test(tc, refused_at_once);
     tcase_add_test(tc, proxies_are_not_counted);
+    tcase_add_loop_test(tc, warns_who_can_reach_it, 0, COUNT(reach));
     tcase_add_test(tc, places_are_clean);
     tcase_add_test(tc, drain_inside);
     tcase_set_timeout(tc, 60);
