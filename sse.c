@@ -22,6 +22,7 @@
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
 #include "lib/host/listen.h"
+#include "lib/host/machine.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
 #include "lib/host/tables.h"
@@ -1167,6 +1168,8 @@ int main(int argc, char **argv)
     case OPT_VERSION:
         text = opt_version();
         break;
+    case OPT_EXPLAIN:
+        return machine_explain();
     case OPT_WRONG:
         err_bytes[err.n] = '\0';
         process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);
