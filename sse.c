@@ -20,6 +20,7 @@
  */
 #include "lib/host/command.h"
 #include "lib/host/door.h"
+#include "lib/host/keys.h"
 #include "lib/host/listen.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
@@ -186,6 +187,7 @@ static void conn_close(struct conn *c)
 {
     uint32_t topic = (uint32_t)c->n;
     door_leave(&L.door, c);
+    serve_forget(&S, c);
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.conns, c);
     if (topic != 0)
@@ -592,6 +594,11 @@ static void sweep_conn(struct conn *c)
         conn_flush(c);
         return;
     }
+    if (serve_expired(&S, c)) {
+        serve_expire(&S, c);
+        conn_flush(c);
+        return;
+    }
     switch (conn_due(c, S.now, &L.times)) {
     case CONN_DUE_NOTHING:
         return;
@@ -780,13 +787,50 @@ static void upgrade(void)
         store_stay(&L.t.store);
 }
 
+/* ---- the keys -------------------------------------------------------------------------------- */
+
+/* Reads the key file, if there is to be one. 0; or an exit code, and *why says what is wrong: the keys
+ * that there were stay. */
+static int keys_take(struct text *why)
+{
+    static struct auth_keys next;
+    if (S.opt.key_file == NULL)
+        return 0;
+    int code = keys_read(S.opt.key_file, &next, why);
+    if (code == 0) {
+        auth_keys_wipe(&S.keys);
+        S.keys = next;
+        S.stat.key_loads++;
+    }
+    auth_keys_wipe(&next);
+    return code;
+}
+
+/* Reads it again. */
+static void keys_again(void)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    if (S.opt.key_file == NULL)
+        return;
+    if (keys_take(&why) == 0) {
+        say(OPT_LOG_INFO, "keys read", "keys", serve_num(&S, S.keys.n), NULL);
+        return;
+    }
+    S.stat.key_errors++;
+    bytes[why.n] = '\0';
+    say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+}
+
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 static void signalled(int fd)
 {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGUSR2)
+        if (info.ssi_signo == SIGHUP)
+            keys_again();
+        else if (info.ssi_signo == SIGUSR2)
             upgrade_begin();
         else if (S.draining)
             L.stop = true; /* the second time: at once */
@@ -936,6 +980,10 @@ static void memory_make(const struct handover *from, bool trial)
     if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     S.random |= 1;
+    int code = keys_take(&why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
     if (!door_measure(&L.door, &why)) {
         bytes[why.n] = '\0';
         process_fail(EX_CONFIG, bytes, NULL);
@@ -957,12 +1005,15 @@ static void signals_take(void)
 static void warn_open(int fd, struct span address)
 {
     bool proxies_only = S.opt.proxy_protocol && S.proxies.n > 0;
-    if (proxies_only || !listen_open(fd))
+    if (proxies_only || S.opt.anonymous == 0 || !listen_open(fd))
         return;
     say(OPT_LOG_WARN,
-        S.opt.anonymous_publish ? "anyone who can reach it may subscribe and publish"
-                                : "anyone who can reach it may subscribe",
-        "address", serve_quote(&S, address), "instead", "--bind 127.0.0.1, behind a proxy", NULL);
+        S.opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
+        : S.opt.anonymous == OPT_ANONYMOUS_PUBLISH
+            ? "anyone who can reach it may publish"
+            : "anyone who can reach it may subscribe and publish",
+        "address", serve_quote(&S, address), "instead",
+        S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
 }
 
 /* Says on stdout, a line an address, that the server is ready; and to a service manager. */

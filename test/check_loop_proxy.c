@@ -406,7 +406,7 @@ static const struct {
 START_TEST(warns_who_can_reach_it)
 {
     struct opt o = options();
-    o.anonymous_publish = reach[_i].publish;
+    o.anonymous |= reach[_i].publish ? OPT_ANONYMOUS_PUBLISH : 0;
     o.proxy_protocol = reach[_i].headed;
     if (reach[_i].trusted != NULL)
         o = trusting(o, reach[_i].trusted);

@@ -162,6 +162,7 @@ static inline struct opt options(void)
                         .request_timeout_ms = 10000,
                         .idle_timeout_ms = 60000,
                         .write_timeout_ms = 30000,
+                        .anonymous = OPT_ANONYMOUS_SUBSCRIBE,
                         .log = OPT_LOG_WARN};
 }
 

@@ -3,7 +3,6 @@
  */
 #include "lib/serve/put.h"
 
-#include "lib/addr.h"
 #include "lib/event.h"
 #include "lib/utf8.h"
 
@@ -54,42 +53,13 @@ static bool declared(const struct server *s, struct span topic)
     return found;
 }
 
-/* An addr_key() as a string. */
-static const char *key_text(struct server *s, uint64_t key)
-{
-    char bytes[64];
-    struct text t = text_in(bytes, sizeof bytes);
-    addr_key_write(&t, key);
-    return serve_quote(s, text_span(&t));
-}
-
-/* Refuses one who is not on this host; of one who came through a proxy the reason may be how that is set
- * up. */
-static bool refused_remote(struct server *s, struct put *p)
-{
-    static const char *const says[] = {
-        [VIA_NOBODY] = "",
-        [VIA_SILENT] = ", which did not say for whom (Forwarded, X-Forwarded-For); ",
-        [VIA_UNKNOWN] = ", for somebody whose address it does not tell; ",
-        [VIA_TWO] = ", whose Forwarded and X-Forwarded-For tell of two clients; ",
-        [VIA_CLIENT] = ", for ",
-    };
-    bool via = s->ask.via != VIA_NOBODY, known = s->ask.via == VIA_CLIENT;
-    return refused(p, 403, "publishing is for clients on this host; ",
-                   via ? "this request came through the proxy " : "",
-                   !via                ? ""
-                   : s->ask.proxy == 0 ? "at a unix socket"
-                                       : key_text(s, s->ask.proxy),
-                   via ? " (--trust-proxy)" : "", says[s->ask.via],
-                   known ? key_text(s, s->ask.from) : "", known ? "; " : "",
-                   "--anonymous publish opens it to all", NULL);
-}
-
-bool put_allowed(struct server *s, struct span topic, struct put *p)
+bool put_allowed(struct server *s, const struct access *a, struct span topic, struct put *p)
 {
     const char *wrong = topic_name_wrong(topic);
-    if (!s->ask.local && !s->opt.anonymous_publish)
-        return refused_remote(s, p);
+    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->status = access_publish(s, a, topic, &p->detail);
+    if (p->status != 0)
+        return false;
     if (wrong != NULL)
         return refused(p, 400, "topic ", serve_quote(s, topic), " ", wrong, NULL);
     if (!declared(s, topic))

@@ -121,6 +121,7 @@ static void route_shed(struct server *s, struct conn *c)
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
     context_set(s, c);
+    s->access = (struct access){.kind = ACCESS_PLACE};
     ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};

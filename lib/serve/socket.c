@@ -89,6 +89,11 @@ void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap)
     checkpoint(s, c, gap->resume);
 }
 
+void serve_socket_expired(struct server *s, struct conn *c)
+{
+    end(s, c, 4001, SPAN("the token has expired"));
+}
+
 void serve_socket_away(struct server *s, struct conn *c)
 {
     end(s, c, WS_AWAY, SPAN("the server stops"));
@@ -111,11 +116,12 @@ static unsigned close_code(int status)
 }
 
 /* Publishes; the topic is copied, as putting may free what it stood in. */
-static bool publish(struct server *s, struct span topic, const struct batch_message *m,
-                    struct put *p)
+static bool publish(struct server *s, const struct conn *c, struct span topic,
+                    const struct batch_message *m, struct put *p)
 {
     char name[TOPIC_NAME_MAX];
-    if (!put_allowed(s, topic, p))
+    struct access a = access_of_socket(s, c);
+    if (!put_allowed(s, &a, topic, p))
         return false;
     memcpy(name, topic.p, topic.n);
     return serve_put(s, (struct span){name, topic.n}, m, p);
@@ -129,7 +135,7 @@ static void message_raw(struct server *s, struct conn *c, struct span data, bool
     struct put p;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!publish(s, topic, &m, &p))
+    else if (!publish(s, c, topic, &m, &p))
         end(s, c, close_code(p.status), span_of(put_detail(&p)));
 }
 
@@ -266,6 +272,22 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     return NULL;
 }
 
+/* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. False: it allows
+ * nothing of one of these; there are none of its words then. */
+static bool names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
+{
+    struct access a = access_of_socket(s, c);
+    struct text narrow = text_in(s->names, sizeof s->names);
+    struct span refused;
+    if (t->n == from || span_eq(a.subscribe, SPAN("**")))
+        return true;
+    if (!auth_narrow(&narrow, a.subscribe, span_from(text_span(t), from), &refused))
+        return false;
+    t->n = from;
+    text_add(t, text_span(&narrow));
+    return !t->full;
+}
+
 /* {"subscribe":[..]} or {"unsubscribe":[..]}. */
 static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
 {
@@ -279,6 +301,12 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
     size_t had = t.n;
     if (!names_add(&t, list) || t.full) {
         answer_error(s, SPAN("must be an array of names and wildcards"));
+        return;
+    }
+    size_t begin = had > 0 && t.n > had ? had + 1 : had; /* behind the comma */
+    if (!names_narrow(s, c, &t, begin) && on) {
+        s->stat.access_denied++;
+        answer_error(s, SPAN("the token does not allow subscribing to all of these"));
         return;
     }
     struct span listed = span_from(text_span(&t), had);
@@ -375,7 +403,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         }
         m.data.n = (size_t)n;
     }
-    if (!publish(s, topic, &m, &p)) {
+    if (!publish(s, c, topic, &m, &p)) {
         answer_error(s, span_of(put_detail(&p)));
         return;
     }
@@ -576,6 +604,13 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     if (!serve_conflate(s, c) || (id = serve_select(s, c, names, false)) == 0)
         return;
     if (!serve_start(s, c, id, false, &start)) {
+        serve_release(s, id);
+        return;
+    }
+    if (!access_keep(s, c, true)) {
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n",
+                     "there is no room for what the token allows, ",
+                     serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
         serve_release(s, id);
         return;
     }
