@@ -13,7 +13,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"health", health_run}, {NULL, NULL}, /* the end */
+    {"health", health_run}, /* is a server ready? */
+    {NULL, NULL},           /* the end */
 };
 
 int command_run(int argc, char **argv)
