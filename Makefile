@@ -127,7 +127,8 @@ run: sse ## builds and starts the server: make run ARGS="--port 9000"
 	./sse $(ARGS)
 
 # What is installed besides the binary, FILE:PLACE; and the units, which name the binary.
-PLACES = sse.1:$(PREFIX)/share/man/man1/sse.1 debian/sse.zsh:$(ZSHDIR)/_sse \
+PLACES = README.md:$(PREFIX)/share/doc/sse/README.md \
+         sse.1:$(PREFIX)/share/man/man1/sse.1 debian/sse.zsh:$(ZSHDIR)/_sse \
          debian/sse.bash:$(PREFIX)/share/bash-completion/completions/sse \
          debian/sse.fish:$(PREFIX)/share/fish/vendor_completions.d/sse.fish
 UNITS = sse.service sse.socket
@@ -151,7 +152,7 @@ TARBALL = sse-$(VERSION)-linux-$(firstword $(subst -, ,$(machine)))
 # The context is a directory with the binary alone. An engine counts as there when it answers.
 image: ## a container image `sse`, with docker, podman or buildah: the first that works, or ENGINE
 	@test/setup image
-	@$(MAKE) --no-print-directory OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' \
+	@$(parallel) OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' \
 	 CFLAGS='-Os -fno-asynchronous-unwind-tables' LDFLAGS=-Wl,-z,noseparate-code for-image
 	@set -e; options=; run='docker run --rm -p 8080:8080'; engine='$(ENGINE)'; \
 	 for e in docker podman; do \
@@ -171,7 +172,7 @@ for-image: $(OUT)/stripped
 dist: $(OUT)/stripped ## a tarball of what `make install` installs, build/sse-VERSION-linux-MACHINE.tar.gz
 	@rm -rf build/dist
 	@$(MAKE) --no-print-directory install BINARY=$< DESTDIR=build/dist PREFIX=/usr/local
-	@install -m 644 README.md build/dist/usr/local/ && mv build/dist/usr/local build/dist/$(TARBALL)
+	@mv build/dist/usr/local build/dist/$(TARBALL)
 	@epoch=$${SOURCE_DATE_EPOCH:-$$(if [ -e .git ]; then git log -1 --format=%ct; else \
 	  find . -path ./build -prune -o ! -name sse -type f -printf '%T@\n' | sort -n | tail -n 1; fi)}; \
 	 tar -C build/dist --format=gnu --sort=name --mtime=@$${epoch%.*} --mode=u=rwX,go=rX \
