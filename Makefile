@@ -17,7 +17,7 @@ SOAK_SECONDS ?= 600
 JOBS ?= $(shell nproc)
 
 PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c))
-HELPERS = $(filter-out test/check_% test/fuzz_% test/load_%,$(sort $(wildcard test/*.c)))
+HELPERS = $(filter-out test/check_% test/fuzz_% test/load_% test/replay.c,$(sort $(wildcard test/*.c)))
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
@@ -119,6 +119,10 @@ $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 
 $(OUT)/test/load_%: $(OUT)/test/load_%.o $(OUT)/parts.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)
+
+# A fuzz target without a fuzzer, for a machine that there is none for.
+$(OUT)/test/fuzz_%: $(OUT)/test/fuzz_%.o $(OUT)/test/replay.o $(OUT)/parts.a
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ $$(cat $(OUT)/static) $(LINK)
 
 $(FUZZ)/%: $(FUZZ)/test/%.o $(FUZZ)/parts.a
 	$(call say,link,$@)$(FUZZ_CC) $(sanitizers),fuzzer -o $@ $^

@@ -3,10 +3,13 @@ complete -c sse -f
 complete -c sse -n 'test (count (commandline -opc)) -eq 1' \
     -a "(sse --help | string replace -rf '^       sse COMMAND[^:]*: ' '' | string split ', ')"
 sse --help | string match -r '^  (?:-[a-zA-Z], |    )--[a-z-]+ .*' | while read -l line
-    set -l part (string match -r -- '^(?:-([a-zA-Z]), )?--([a-z-]+)( [A-Z]+)? +(.*)' (string trim $line))
-    set -l options -l $part[3] -d $part[5]
-    test -n "$part[2]"; and set -a options -s $part[2]
-    switch "$part[3]$part[4]"
+    set -l name (string match -rg -- '--([a-z-]+)' $line)[1]
+    set -l letter (string match -rg -- '^  -([a-zA-Z]),' $line)
+    set -l value (string match -rg -- '--[a-z-]+ ([A-Z]+)  ' $line)
+    set -l text (string replace -r -- '^.*?--[a-z-]+( [A-Z]+)? +' '' $line)
+    set -l options
+    test -n "$letter"; and set -a options -s $letter
+    switch "$name $value"
         case 'log *'
             set -a options -x -a 'error warn info debug'
         case 'fsync *'
@@ -15,8 +18,8 @@ sse --help | string match -r '^  (?:-[a-zA-Z], |    )--[a-z-]+ .*' | while read 
             set -a options -x -a 'publish subscribe publish,subscribe'
         case '* FILE'
             set -a options -r -F
-        case '* *'
+        case '* ?*'
             set -a options -x
     end
-    complete -c sse $options
+    complete -c sse -l $name -d $text $options
 end
