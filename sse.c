@@ -20,6 +20,7 @@
  */
 #include "lib/host/command.h"
 #include "lib/host/door.h"
+#include "lib/host/keys.h"
 #include "lib/host/listen.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
@@ -186,6 +187,7 @@ static void conn_close(struct conn *c)
 {
     uint32_t topic = (uint32_t)c->n;
     door_leave(&L.door, c);
+    serve_forget(&S, c);
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.conns, c);
     if (topic != 0)
@@ -472,7 +474,7 @@ static void commit(void)
  * none; notes the end of what the peer sends. */
 static size_t conn_recv(struct conn *c, char *buf)
 {
-    ssize_t n, most = c->heavy ? HEAVY_READ : BUFFER;
+    ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : BUFFER;
     do
         n = read(conn_fd(&S.conns, c), buf, (size_t)most);
     while (n == -1 && errno == EINTR);
@@ -485,7 +487,7 @@ static size_t conn_recv(struct conn *c, char *buf)
     else if (n == -1 && errno != EAGAIN)
         conn_doom(c, strerror(errno));
     S.stat.received_bytes += n > 0 ? (uint64_t)n : 0;
-    c->heavy = n >= HEAVY;
+    c->marks = (uint8_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -579,6 +581,11 @@ static void sweep_conn(struct conn *c)
     }
     if (c->state == CONN_BODY && serve_body_late(&S, c)) {
         serve_timeout(&S, c);
+        conn_flush(c);
+        return;
+    }
+    if (serve_expired(&S, c)) {
+        serve_expire(&S, c);
         conn_flush(c);
         return;
     }
@@ -770,13 +777,50 @@ static void upgrade(void)
         store_stay(&L.t.store);
 }
 
+/* ---- the keys -------------------------------------------------------------------------------- */
+
+/* Reads the key file, if there is to be one. 0; or an exit code, and *why says what is wrong: the keys
+ * that there were stay. */
+static int keys_take(struct text *why)
+{
+    static struct auth_keys next;
+    if (S.opt.key_file == NULL)
+        return 0;
+    int code = keys_read(S.opt.key_file, &next, why);
+    if (code == 0) {
+        auth_keys_wipe(&S.keys);
+        S.keys = next;
+        S.stat.key_loads++;
+    }
+    auth_keys_wipe(&next);
+    return code;
+}
+
+/* Reads it again. */
+static void keys_again(void)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    if (S.opt.key_file == NULL)
+        return;
+    if (keys_take(&why) == 0) {
+        say(OPT_LOG_INFO, "keys read", "keys", serve_num(&S, S.keys.n), NULL);
+        return;
+    }
+    S.stat.key_errors++;
+    bytes[why.n] = '\0';
+    say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+}
+
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 static void signalled(int fd)
 {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGUSR2)
+        if (info.ssi_signo == SIGHUP)
+            keys_again();
+        else if (info.ssi_signo == SIGUSR2)
             upgrade_begin();
         else if (S.draining)
             L.stop = true; /* the second time: at once */
@@ -819,7 +863,7 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        if (c->heavy || replays(c) || phase_spent(1))
+        if (c->marks & CONN_HEAVY || replays(c) || phase_spent(1))
             conn_ready(&S.conns, c);
         else
             conn_turn(c);
@@ -903,6 +947,7 @@ static void times_set(void)
 {
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
+    serve_trust(&S);
     L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     uint32_t least = LINGER_MS;
@@ -925,6 +970,10 @@ static void memory_make(const struct handover *from, bool trial)
     if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     S.random |= 1;
+    int code = keys_take(&why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
     if (!door_measure(&L.door, &why)) {
         bytes[why.n] = '\0';
         process_fail(EX_CONFIG, bytes, NULL);

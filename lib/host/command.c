@@ -4,6 +4,7 @@
 #include "lib/host/command.h"
 
 #include "lib/host/health.h"
+#include "lib/host/token.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -14,6 +15,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"health", health_run}, /* is a server ready? */
+    {"token", token_run},   /* who may do what */
     {NULL, NULL},           /* the end */
 };
 

@@ -143,13 +143,14 @@ static void accept_spare(struct door *d, int listener)
         door_pause(d, true);
 }
 
-/* Counts a client among those from its address, in entry *peer. False: there are more than may be. */
-static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len,
+/* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all share.
+ * False: there are more than may be. */
+static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len, bool proxied,
                       uint32_t *peer)
 {
     uint32_t count;
     *peer = 0;
-    if (d->t->peer == NULL)
+    if (d->t->peer == NULL || proxied)
         return true;
     *peer = peer_enter(&d->t->peers, a, len, &count);
     if (count <= d->s->opt.max_per_address)
@@ -178,7 +179,7 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
 {
     struct server *s = d->s;
     uint32_t peer;
-    bool crowd = !peer_fits(d, a, len, &peer);
+    bool proxied = nets_have(&s->proxies, a, len), crowd = !peer_fits(d, a, len, proxied, &peer);
     struct conn *c = seat(d, fd, crowd);
     if (c == NULL) {
         if (peer != 0)
@@ -187,9 +188,10 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
     }
     if (d->t->peer != NULL)
         d->t->peer[fd] = peer;
-    c->flags = CONN_WRITABLE;
-    if (addr_local(a, len))
-        c->flags |= CONN_LOCAL;
+    if (s->pass != NULL)
+        s->pass[fd] = (struct pass){.from = addr_key(a, len)};
+    c->flags = (uint16_t)(CONN_WRITABLE | (addr_local(a, len) ? CONN_LOCAL : 0));
+    c->marks = proxied ? CONN_PROXIED : 0;
     bool full = s->conns.clients - d->shed > s->opt.max_connections;
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
