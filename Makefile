@@ -168,7 +168,7 @@ image: ## a container image `sse`, with docker, podman or buildah: the first tha
 	 esac; \
 	 $$engine build $$options -t sse -t sse:$(VERSION) -f Containerfile build/image; \
 	 case $$engine in buildah) run="$$run \$$(buildah from sse) /sse" ;; *) run="$$run sse" ;; esac; \
-	 echo "the image is sse; to run it: $$run --anonymous publish"
+	 echo "the image is sse; to run it: $$run --anonymous publish,subscribe"
 for-image: $(OUT)/stripped
 	@mkdir -p build/image && install -m 755 $< build/image/sse
 

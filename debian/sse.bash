@@ -11,7 +11,7 @@ _sse() {
     case $flag in
     --log) mapfile -t COMPREPLY < <(compgen -W 'error warn info debug' -- "$cur") ;;
     --fsync) mapfile -t COMPREPLY < <(compgen -W 'never interval always' -- "$cur") ;;
-    --anonymous) mapfile -t COMPREPLY < <(compgen -W 'publish subscribe publish,subscribe' -- "$cur") ;;
+    --anonymous) mapfile -t COMPREPLY < <(compgen -W 'publish subscribe publish,subscribe none' -- "$cur") ;;
     *)
         if grep -q -- " $flag FILE " <<<"$help"; then
             compopt -o filenames

@@ -15,7 +15,7 @@ sse --help | string match -r '^  (?:-[a-zA-Z], |    )--[a-z-]+ .*' | while read 
         case 'fsync *'
             set -a options -x -a 'never interval always'
         case 'anonymous *'
-            set -a options -x -a 'publish subscribe publish,subscribe'
+            set -a options -x -a 'publish subscribe publish,subscribe none'
         case '* FILE'
             set -a options -r -F
         case '* ?*'

@@ -11,7 +11,7 @@ for line in ${(f)"$(_call_program flags $words[1] --help 2>/dev/null)"}; do
         case $match[2] in
         log) value=':level:(error warn info debug)' ;;
         fsync) value=':when:(never interval always)' ;;
-        anonymous) value=':what:(publish subscribe publish,subscribe)' ;;
+        anonymous) value=':what:(publish subscribe publish,subscribe none)' ;;
         *) [[ -z $match[3] ]] || value=":${match[3]# }: " ;;
         esac
         [[ $match[3] != ' FILE' ]] || value=':file:_files'
