@@ -497,6 +497,15 @@ static size_t conn_recv(struct conn *c, char *buf)
 static void handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
+    if (c->marks & CONN_PREFACE && len > 0) {
+        int n = door_preface(&L.door, c, (struct span){buf, len});
+        if (n < 0) {
+            conn_doom(c, "no PROXY header (--proxy-protocol)");
+            return;
+        }
+        off = used = (size_t)n;
+        seen = 0;
+    }
     while (off < len && used > 0 &&
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
@@ -511,7 +520,7 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
         conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
         return;
-    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM) {
+    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
     }
@@ -529,7 +538,8 @@ static void conn_input(struct conn *c)
         got = conn_recv(c, L.in_bytes + kept);
     if (c->state == CONN_DOOMED)
         return;
-    if (got > 0 && ((c->state == CONN_HEAD && kept == 0) || c->state == CONN_BODY))
+    bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
+    if (got > 0 && (begins || c->state == CONN_BODY))
         c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
     if (c->state == CONN_LINGER && (c->n += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
@@ -599,7 +609,7 @@ static void sweep_conn(struct conn *c)
         if (c->state == CONN_BODY && intake_idle(pool_at(&S.conns.buffers, c->in)))
             return;
         S.stat.timeout_request++;
-        if (c->in == 0) {
+        if (c->in == 0 || c->marks & CONN_PREFACE) {
             conn_doom(c, "--request-timeout");
             return;
         }
@@ -991,6 +1001,21 @@ static void signals_take(void)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
 }
 
+/* Warns where the server may be open to more than was thought of. */
+static void warn_open(int fd, struct span address)
+{
+    bool proxies_only = S.opt.proxy_protocol && S.proxies.n > 0;
+    if (proxies_only || S.opt.anonymous == 0 || !listen_open(fd))
+        return;
+    say(OPT_LOG_WARN,
+        S.opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
+        : S.opt.anonymous == OPT_ANONYMOUS_PUBLISH
+            ? "anyone who can reach it may publish"
+            : "anyone who can reach it may subscribe and publish",
+        "address", serve_quote(&S, address), "instead",
+        S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
+}
+
 /* Says on stdout, a line an address, that the server is ready; and to a service manager. */
 static void announce(void)
 {
@@ -1001,6 +1026,7 @@ static void announce(void)
         if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
             continue;
         say(OPT_LOG_INFO, "listening", "address", serve_quote(&S, text_span(&t)), NULL);
+        warn_open((int)fd, text_span(&t));
         text_str(&t, "\n");
         if (write(STDOUT_FILENO, t.p, t.n) == -1)
             say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);

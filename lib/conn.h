@@ -73,13 +73,14 @@ enum conn_flag {
     CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
     CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
     CONN_HELD = 8192,      /* what it is to be written waits until the store has been synced */
-    CONN_CROWD = 16384,    /* CONN_SHED, and over --max-per-address */
+    CONN_CROWD = 16384,    /* over --max-per-address: likewise */
     CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
 };
 
 enum conn_mark {
     CONN_HEAVY = 1,   /* what came last was much: others go before it */
     CONN_PROXIED = 2, /* the peer is a trusted proxy: each request is of whom it says */
+    CONN_PREFACE = 4, /* a PROXY header is due before anything else */
 };
 
 /* All there is of a connection. */

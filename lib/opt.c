@@ -108,6 +108,8 @@ enum kind {
       "for what the tokens of WebSockets allow")                                                   \
     X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
       "who may say for whom it asks; repeatable")                                                  \
+    X(YES, proxy_protocol, "    ", "proxy-protocol", "        ", "no", 0, 1,                       \
+      "each connection begins with its header")                                                    \
     X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
       "whose pages may use it, or *; repeatable")                                                  \
     X(LEVEL, log, "    ", "log", " LEVEL             ", "info", 0, 0,                              \

@@ -68,6 +68,7 @@ struct opt {
     uint8_t anonymous;     /* what those may who have no token, or are elsewhere */
     uint32_t max_failures; /* bad tokens from an address in a minute; 0: any number */
     uint64_t max_scopes;   /* bytes for the scopes of WebSockets' tokens */
+    bool proxy_protocol;   /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
     struct opt_list cors;        /* origins; one may be "*" */
     enum opt_log log;

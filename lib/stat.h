@@ -34,6 +34,7 @@
     X(limit_message, "limit_max_message", "Messages refused by --max-message.")                    \
     X(limit_line, "limit_max_line", "Requests refused by --max-line.")                             \
     X(limit_head, "limit_max_head", "Requests refused by --max-head.")                             \
+    X(proxy_refused, "proxy_refused", "Connections closed that brought no PROXY header.")          \
     X(limit_buffers, "limit_max_buffers", "Requests refused by --max-buffers.")                    \
     X(limit_failures, "limit_max_failures", "Requests refused by --max-failures.")                 \
     X(limit_scopes, "limit_max_scopes", "WebSockets refused by --max-scopes.")                     \

@@ -87,6 +87,7 @@ static const char *show(void)
     show_number(&t, "max-failures=", opt.max_failures);
     show_number(&t, "max-scopes=", opt.max_scopes);
     show_list(&t, "trust-proxy=", &opt.trust_proxy);
+    show_number(&t, "proxy-protocol=", opt.proxy_protocol);
     show_list(&t, "cors=", &opt.cors);
     show_number(&t, "log=", opt.log);
     show_number(&t, "access-log=", opt.access_log);
@@ -101,7 +102,7 @@ static const char defaults[] =
     "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
-    "max-failures=60 max-scopes=16777216 trust-proxy= cors= log=2 access-log=0 ";
+    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= log=2 access-log=0 ";
 
 START_TEST(has_defaults)
 {
@@ -220,6 +221,9 @@ static const struct {
     {__LINE__, "trust-proxy", "[::1]", "trust-proxy=[::1]"},
     {__LINE__, "trust-proxy", "10.0.0.0/8", "trust-proxy=10.0.0.0/8"},
     {__LINE__, "trust-proxy", "unix", "trust-proxy=unix"},
+    {__LINE__, "proxy-protocol", "1", "proxy-protocol=1"},
+    {__LINE__, "proxy-protocol", "yes", "proxy-protocol=1"},
+    {__LINE__, "proxy-protocol", "no", "proxy-protocol=0"},
     {__LINE__, "cors", "*", "cors=*"},
     {__LINE__, "cors", "null", "cors=null"},
     {__LINE__, "cors", "https://a.example", "cors=https://a.example"},
@@ -255,7 +259,7 @@ START_TEST(takes_values)
     has(word, good[_i].line, "variable");
     ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
-    if (strcmp(name, "access-log") != 0) {
+    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0) {
         ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
@@ -374,6 +378,7 @@ static const struct {
     {__LINE__, "trust-proxy", "10.0.0.0/33", "must have 0 to 32 bits behind the /"},
     {__LINE__, "trust-proxy", "10.0.0.1/8", "is no network: it has bits behind those that count"},
     {__LINE__, "trust-proxy", "", "must not be empty"},
+    {__LINE__, "proxy-protocol", "v2", YES_OF},
     {__LINE__, "cors", "http://a.example/", ORIGIN_OF},
     {__LINE__, "cors", "http://a.example/x", ORIGIN_OF},
     {__LINE__, "cors", "a.example", ORIGIN_OF},
@@ -668,7 +673,7 @@ START_TEST(help_is_true)
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 35);
+    ck_assert_uint_eq(flags, 36);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);

@@ -469,6 +469,34 @@ START_TEST(who_asks)
 }
 END_TEST
 
+#define HEADER "PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n"
+
+/* Connections that are inside their PROXY header, at each of its bytes. */
+START_TEST(half_headers)
+{
+    static const char header[] = HEADER;
+    struct e2e_conn *c[sizeof header];
+    e2e_start(&s, "--drain", "0", "--proxy-protocol", "--max-per-address", "60", NULL);
+    for (size_t i = 0; i < COUNT(c); i++)
+        e2e_send_n(c[i] = e2e_open(&s), header, i);
+    e2e_ask(&s, &r, "%s" HEALTHY, header); /* all that came before is read */
+    kill(s.pid, SIGUSR2);
+    for (int64_t end = e2e_now_ms() + E2E_WAIT_MS;
+         strstr(r.body, "\nsse_upgrades_total 1\n") == NULL;) {
+        if (e2e_now_ms() > end)
+            e2e_fail("no upgrade: %s", r.body);
+        e2e_ask(&s, &r, "%sGET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n", header);
+    }
+    for (size_t i = 0; i < COUNT(c); i++) {
+        e2e_printf(c[i], "%sPOST /t HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n",
+                   header + i);
+        e2e_response(c[i], &r);
+        e2e_expect_status(&r, 403, "publishing is for clients on this host");
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
 /* It is asked twice, thrice: it does it at least once, and goes on. */
 START_TEST(asked_often)
 {
@@ -722,6 +750,7 @@ int main(void)
     tcase_add_test(tc, paused);
     tcase_add_test(tc, per_address);
     tcase_add_test(tc, who_asks);
+    tcase_add_test(tc, half_headers);
     tcase_add_test(tc, asked_often);
     tcase_add_test(tc, ends);
     tcase_add_test(tc, store);

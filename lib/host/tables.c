@@ -99,7 +99,7 @@ static bool shares_make(struct tables *t, struct server *s, struct text *why)
 /* Does a flag ask who each connection is from? */
 static bool wants_passes(const struct opt *opt)
 {
-    return opt->trust_proxy.n > 0 || opt->key_file != NULL;
+    return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_file != NULL;
 }
 
 /* Bytes of the ring in memory: of a store that is there, what it has, unless --ring is to change it. */

@@ -273,7 +273,8 @@ static struct span topics_of(struct span url, enum auth_class class, char *out)
     text_add(&t, target);
     text_str(&t, " HTTP/1.1\r\nHost: sse\r\n\r\n");
     if (url.n > URL_MAX || target.n == 0 || target.p[0] != '/' ||
-        http_parse(t.p, t.n, 0, &limits, &r) != (int)t.n)
+        http_parse(t.p, t.n, 0, &limits, &r) != (int)t.n ||
+        r.path.n + (r.path.n < target.n ? 1 + r.query.n : 0) != target.n)
         wrong("--url", url.p, "must be a URL such as http://localhost:8080/news");
     if (http_query(r.query, SPAN("expires"), value, sizeof value) != -3 ||
         http_query(r.query, SPAN("signature"), value, sizeof value) != -3)

@@ -126,7 +126,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};
     s->ask.path = path; /* as a body that comes later has it */
-    if (c->flags & CONN_SHED)
+    if (c->flags & (CONN_SHED | CONN_CROWD))
         route_shed(s, c);
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);
