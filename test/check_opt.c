@@ -368,6 +368,7 @@ static const struct {
     {__LINE__, "cors", "http://[::1]:x", ORIGIN_OF},
     {__LINE__, "log", "verbose", "must be error, warn, info or debug"},
     {__LINE__, "log", "INFO", "must be error, warn, info or debug"},
+    {__LINE__, "no-page", "maybe", YES_OF},
     {__LINE__, "access-log", "maybe", YES_OF},
     {__LINE__, "access-log", "2", YES_OF},
     {__LINE__, "access-log", "", YES_OF},
@@ -640,7 +641,7 @@ START_TEST(help_is_true)
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 31);
+    ck_assert_uint_eq(flags, 32);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
