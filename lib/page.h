@@ -4,6 +4,18 @@
  * The page's script and style stand in it, and nothing else may run in a browser that shows it: its
  * policy names them by what they hash to. Whoever changes them changes PAGE_SCRIPT or PAGE_STYLE;
  * test/check_page.c says to what.
+ *
+ * sse.js is served as it stands and may have 2 KB, so what there is to say of it is said here:
+ *
+ *   poll(0)  what was missed  --> lock, if there are any: one tab has it, and opens for all
+ *   open     EventSource      --> hold, if no "hello" has come within a second, or of wildcards
+ *   hold     long polls, one after the other
+ *   fail     whatever ends one of these: poll(0) and open again, a moment later
+ *
+ * id is the cursor, kept in sessionStorage (kv) under k. Who has the lock (lead) sends each message to the
+ * other tabs (bc), with the id before it: a tab that has that one takes the message, one that has the
+ * message passes it over, and one that is further behind polls. An AbortController is passed where
+ * options with a `signal` are wanted, as it has one.
  */
 #ifndef SSE_LIB_PAGE_H
 #define SSE_LIB_PAGE_H
@@ -11,8 +23,8 @@
 #include "text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "4lkrI0T1hozrbL8BmXaWU5LU2bnQMCN6zqv3l8z+tpU="
-#define PAGE_STYLE  "D8sgvksvb6wd5KgE5OaNmd6NQz7+iyn69a4oGfUP0cU="
+#define PAGE_SCRIPT "YwkUznytwufLEwwZm/c0H3U1ZgCWC+/Ki1zxrl6Zl3w="
+#define PAGE_STYLE  "UKw5o7srtOX5eVZrcoVbS7h9okE3ghMdVBuhanYuGmA="
 
 /* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself, and
  * nobody spoken to but this server. */
