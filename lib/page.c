@@ -8,26 +8,33 @@
 
 #include "crc.h"
 
-/* A file between two symbols, among the constants. */
-#define FILE_IN(symbol, path)                                      \
-    __asm__(".pushsection .rodata\n"                               \
-            ".globl " #symbol ", " #symbol "_end\n"                \
-            ".hidden " #symbol ", " #symbol "_end\n" #symbol ":\n" \
-            ".incbin \"" path "\"\n" #symbol "_end:\n"             \
-            ".popsection\n");                                      \
-    extern const char symbol[], symbol##_end[]
+/* clang-format off */
+/* Puts a file, and how many bytes it has, among the constants. */
+#define FILE_IN(name, path)                                 \
+    __asm__(".pushsection .rodata\n"                        \
+            ".globl " name ", " name "_size\n"              \
+            ".hidden " name ", " name "_size\n"             \
+            ".p2align 3\n"                                  \
+            name "_size: .quad " name "_end - " name "\n"   \
+            name ": .incbin \"" path "\"\n"                 \
+            name "_end:\n"                                  \
+            ".popsection\n")
+/* clang-format on */
 
-FILE_IN(page_html_file, "lib/page.html");
-FILE_IN(page_helper_file, "lib/sse.js");
+FILE_IN("page_html_file", "lib/page.html");
+FILE_IN("page_helper_file", "lib/sse.js");
+
+extern const char page_html_file[], page_helper_file[];
+extern const uint64_t page_html_file_size, page_helper_file_size;
 
 struct span page_html(void)
 {
-    return (struct span){page_html_file, (size_t)(page_html_file_end - page_html_file)};
+    return (struct span){page_html_file, page_html_file_size};
 }
 
 struct span page_helper(void)
 {
-    return (struct span){page_helper_file, (size_t)(page_helper_file_end - page_helper_file)};
+    return (struct span){page_helper_file, page_helper_file_size};
 }
 
 void page_tag(struct text *t, struct span file)

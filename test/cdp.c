@@ -152,9 +152,8 @@ static void take_event(const struct json_value *message, const struct json_value
     bool error = cdp_at(&params, "entry.level", &v) || cdp_at(&params, "type", &v);
     error = error && (span_eq(v.raw, SPAN("error")) || span_eq(v.raw, SPAN("warning")) ||
                       span_eq(v.raw, SPAN("assert")));
-    if (span_eq(name, SPAN("Network.requestWillBeSent")) && cdp_at(&params, "request.url", &v))
-        note(t->asked, &t->nasked, sizeof(t->asked), v.raw);
-    else if (span_eq(name, SPAN("Network.webSocketCreated")) && cdp_at(&params, "url", &v))
+    if ((span_eq(name, SPAN("Network.requestWillBeSent")) && cdp_at(&params, "request.url", &v)) ||
+        (span_eq(name, SPAN("Network.webSocketCreated")) && cdp_at(&params, "url", &v)))
         note(t->asked, &t->nasked, sizeof(t->asked), v.raw);
     else if (span_eq(name, SPAN("Runtime.exceptionThrown")) ||
              (error && (span_eq(name, SPAN("Runtime.consoleAPICalled")) ||

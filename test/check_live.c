@@ -268,7 +268,7 @@ END_TEST
 
 START_TEST(lanes_survive_a_restart)
 {
-    struct nginx nginx;
+    struct nginx nginx = {0};
     char bind[160], upstream[200], store[160];
     snprintf(bind, sizeof(bind), "unix:%s/live.sock", cdp_directory());
     snprintf(upstream, sizeof(upstream), "http://%s", bind);

@@ -36,7 +36,8 @@ static void route_own(struct server *s, struct conn *c, struct span path)
     if (!healthy && !ready && !page && !helper && !span_eq(path, SPAN("/-/metrics")))
         serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
                      ": a topic is a path as /news, ",
-                     "and the server's own are /, /-/sse.js, /-/healthy, /-/ready and /-/metrics", NULL);
+                     "and the server's own are /, /-/sse.js, /-/healthy, /-/ready and /-/metrics",
+                     NULL);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
     else if (healthy)
