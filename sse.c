@@ -20,6 +20,7 @@
  */
 #include "lib/host/command.h"
 #include "lib/host/door.h"
+#include "lib/host/keys.h"
 #include "lib/host/listen.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
@@ -186,6 +187,7 @@ static void conn_close(struct conn *c)
 {
     uint32_t topic = (uint32_t)c->n;
     door_leave(&L.door, c);
+    serve_forget(&S, c);
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.conns, c);
     if (topic != 0)
@@ -472,7 +474,7 @@ static void commit(void)
  * none; notes the end of what the peer sends. */
 static size_t conn_recv(struct conn *c, char *buf)
 {
-    ssize_t n, most = c->heavy ? HEAVY_READ : BUFFER;
+    ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : BUFFER;
     do
         n = read(conn_fd(&S.conns, c), buf, (size_t)most);
     while (n == -1 && errno == EINTR);
@@ -485,7 +487,7 @@ static size_t conn_recv(struct conn *c, char *buf)
     else if (n == -1 && errno != EAGAIN)
         conn_doom(c, strerror(errno));
     S.stat.received_bytes += n > 0 ? (uint64_t)n : 0;
-    c->heavy = n >= HEAVY;
+    c->marks = (uint8_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -495,6 +497,15 @@ static size_t conn_recv(struct conn *c, char *buf)
 static void handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
+    if (c->marks & CONN_PREFACE && len > 0) {
+        int n = door_preface(&L.door, c, (struct span){buf, len});
+        if (n < 0) {
+            conn_doom(c, "no PROXY header (--proxy-protocol)");
+            return;
+        }
+        off = used = (size_t)n;
+        seen = 0;
+    }
     while (off < len && used > 0 &&
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
@@ -509,7 +520,7 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
         conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
         return;
-    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM) {
+    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
     }
@@ -527,7 +538,8 @@ static void conn_input(struct conn *c)
         got = conn_recv(c, L.in_bytes + kept);
     if (c->state == CONN_DOOMED)
         return;
-    if (got > 0 && ((c->state == CONN_HEAD && kept == 0) || c->state == CONN_BODY))
+    bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
+    if (got > 0 && (begins || c->state == CONN_BODY))
         c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
     if (c->state == CONN_LINGER && (c->n += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
@@ -582,6 +594,11 @@ static void sweep_conn(struct conn *c)
         conn_flush(c);
         return;
     }
+    if (serve_expired(&S, c)) {
+        serve_expire(&S, c);
+        conn_flush(c);
+        return;
+    }
     switch (conn_due(c, S.now, &L.times)) {
     case CONN_DUE_NOTHING:
         return;
@@ -592,7 +609,7 @@ static void sweep_conn(struct conn *c)
         if (c->state == CONN_BODY && intake_idle(pool_at(&S.conns.buffers, c->in)))
             return;
         S.stat.timeout_request++;
-        if (c->in == 0) {
+        if (c->in == 0 || c->marks & CONN_PREFACE) {
             conn_doom(c, "--request-timeout");
             return;
         }
@@ -770,13 +787,50 @@ static void upgrade(void)
         store_stay(&L.t.store);
 }
 
+/* ---- the keys -------------------------------------------------------------------------------- */
+
+/* Reads the key file, if there is to be one. 0; or an exit code, and *why says what is wrong: the keys
+ * that there were stay. */
+static int keys_take(struct text *why)
+{
+    static struct auth_keys next;
+    if (S.opt.key_file == NULL)
+        return 0;
+    int code = keys_read(S.opt.key_file, &next, why);
+    if (code == 0) {
+        auth_keys_wipe(&S.keys);
+        S.keys = next;
+        S.stat.key_loads++;
+    }
+    auth_keys_wipe(&next);
+    return code;
+}
+
+/* Reads it again. */
+static void keys_again(void)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    if (S.opt.key_file == NULL)
+        return;
+    if (keys_take(&why) == 0) {
+        say(OPT_LOG_INFO, "keys read", "keys", serve_num(&S, S.keys.n), NULL);
+        return;
+    }
+    S.stat.key_errors++;
+    bytes[why.n] = '\0';
+    say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+}
+
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 static void signalled(int fd)
 {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGUSR2)
+        if (info.ssi_signo == SIGHUP)
+            keys_again();
+        else if (info.ssi_signo == SIGUSR2)
             upgrade_begin();
         else if (S.draining)
             L.stop = true; /* the second time: at once */
@@ -819,7 +873,7 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        if (c->heavy || replays(c) || phase_spent(1))
+        if (c->marks & CONN_HEAVY || replays(c) || phase_spent(1))
             conn_ready(&S.conns, c);
         else
             conn_turn(c);
@@ -903,6 +957,7 @@ static void times_set(void)
 {
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
+    serve_trust(&S);
     L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     uint32_t least = LINGER_MS;
@@ -925,6 +980,10 @@ static void memory_make(const struct handover *from, bool trial)
     if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     S.random |= 1;
+    int code = keys_take(&why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
     if (!door_measure(&L.door, &why)) {
         bytes[why.n] = '\0';
         process_fail(EX_CONFIG, bytes, NULL);
@@ -942,6 +1001,21 @@ static void signals_take(void)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
 }
 
+/* Warns where the server may be open to more than was thought of. */
+static void warn_open(int fd, struct span address)
+{
+    bool proxies_only = S.opt.proxy_protocol && S.proxies.n > 0;
+    if (proxies_only || S.opt.anonymous == 0 || !listen_open(fd))
+        return;
+    say(OPT_LOG_WARN,
+        S.opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
+        : S.opt.anonymous == OPT_ANONYMOUS_PUBLISH
+            ? "anyone who can reach it may publish"
+            : "anyone who can reach it may subscribe and publish",
+        "address", serve_quote(&S, address), "instead",
+        S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
+}
+
 /* Says on stdout, a line an address, that the server is ready; and to a service manager. */
 static void announce(void)
 {
@@ -952,6 +1026,7 @@ static void announce(void)
         if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
             continue;
         say(OPT_LOG_INFO, "listening", "address", serve_quote(&S, text_span(&t)), NULL);
+        warn_open((int)fd, text_span(&t));
         text_str(&t, "\n");
         if (write(STDOUT_FILENO, t.p, t.n) == -1)
             say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);

@@ -23,8 +23,8 @@
 #include "text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "YwkUznytwufLEwwZm/c0H3U1ZgCWC+/Ki1zxrl6Zl3w="
-#define PAGE_STYLE  "UKw5o7srtOX5eVZrcoVbS7h9okE3ghMdVBuhanYuGmA="
+#define PAGE_SCRIPT "T6PM+C3EpoQaGmaCZsiHdNHQCVw4bHYMHQLFamNXMJs="
+#define PAGE_STYLE  "i27V1Z3+a2D/V4mVwpX7UBseLCnO72ii+sVa1HcXz+4="
 
 /* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself, and
  * nobody spoken to but this server. */

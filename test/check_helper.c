@@ -9,6 +9,7 @@
 #include "test/e2e.h"
 #include "test/kit.h"
 #include "test/nginx.h"
+#include "test/tokens.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -177,6 +178,26 @@ START_TEST(tells_of_refusals)
 }
 END_TEST
 
+START_TEST(takes_a_token)
+{
+    char url[1200];
+    program_make();
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), NULL);
+    const char *token = token_good("[\"news\"]", "[\"news\"]", 600);
+    struct tab *t = page_open(NULL, s.address[0]);
+    snprintf(url, sizeof(url), "/?access_token=%s", token);
+    subscribe(t, url, "topics: ['news'],");
+    tab_eval(t,
+             "fetch('/news', {method: 'POST', body: 'one', headers: {Authorization: 'Bearer %s'}})"
+             ".then(a => a.ok)",
+             token);
+    expect(t, "message one");
+    tab_close(t);
+    e2e_stop(&s);
+    program_remove();
+}
+END_TEST
+
 /* ---- through a proxy ---- */
 
 /* The server at a unix socket, where it can come back, and an nginx before it. */
@@ -320,6 +341,7 @@ int main(void)
     tcase_add_test(tc, tells_of_several_topics);
     tcase_add_test(tc, tells_of_gaps);
     tcase_add_test(tc, tells_of_refusals);
+    tcase_add_test(tc, takes_a_token);
     tcase_add_test(tc, gets_through_a_proxy_that_buffers);
     tcase_add_loop_test(tc, comes_back_when_the_server_does, 0, 2);
     tcase_add_test(tc, tabs_share_a_connection);

@@ -7,6 +7,7 @@
 #include "test/e2e.h"
 #include "test/kit.h"
 #include "test/nginx.h"
+#include "test/tokens.h"
 
 #include <signal.h>
 #include <string.h>
@@ -264,6 +265,34 @@ START_TEST(refusals_are_shown)
 }
 END_TEST
 
+/* Without a token it is told so, with one it goes on; what the token does not allow is told as well. */
+START_TEST(tokens_are_used)
+{
+    program_make();
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), NULL);
+    char url[300];
+    snprintf(url, sizeof(url), "%s/", s.address[0]);
+    struct tab *t = tab_open(NULL, url);
+    lanes_become(t, "bad");
+    tab_wait(t, "[...document.querySelectorAll('.lane .note')].every(e =>"
+                " /^401 Unauthorized: ./.test(e.textContent))");
+    tab_eval(t, "document.getElementById('token').value = '%s'",
+             token_good("[\"demo\"]", "[\"demo\"]", 600));
+    press(t, "Listen");
+    lanes_become(t, "on");
+    publish(t);
+    numbers_become(t, "got", "1,1,1,1");
+    tab_eval(t, "document.getElementById('token').value = '%s'",
+             token_good(NULL, "[\"demo\"]", 600));
+    press(t, "Publish");
+    tab_wait(t, "/403 Forbidden: ./.test(document.getElementById('published').textContent)");
+    ck_assert_str_eq(numbers(t, "got"), "1,1,1,1");
+    tab_close(t);
+    e2e_stop(&s);
+    program_remove();
+}
+END_TEST
+
 /* ---- servers that go away -------------------------------------------------------------------- */
 
 START_TEST(lanes_survive_a_restart)
@@ -357,6 +386,7 @@ START_TEST(every_control_has_a_name)
         "button Copy: Publish, curl",
         "button Copy: Server-Sent Events, JavaScript",
         "textbox Topics to listen to, also with wildcards: a,b/*,c/**",
+        "textbox Token, if it takes one",
         "textbox Publish to",
         "textbox Event name, if any",
         "textbox Text",
@@ -518,6 +548,7 @@ int main(void)
     tcase_add_test(tc, topics_and_wildcards_are_chosen);
     tcase_add_test(tc, gaps_are_shown);
     tcase_add_test(tc, refusals_are_shown);
+    tcase_add_test(tc, tokens_are_used);
     tcase_add_test(tc, lanes_survive_a_restart);
     tcase_add_test(tc, lanes_do_not_notice_an_upgrade);
     tcase_add_test(tc, memory_is_bounded);

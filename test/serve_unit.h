@@ -368,7 +368,7 @@ enum setup {
 static inline struct unit make(unsigned setup)
 {
     struct opt o = unit_opt();
-    o.anonymous_publish = (setup & ANYONE) != 0;
+    o.anonymous = OPT_ANONYMOUS_SUBSCRIBE | (setup & ANYONE ? OPT_ANONYMOUS_PUBLISH : 0);
     if (setup & ONLY) {
         unit_list(&o.topic, "news");
         unit_list(&o.topic, "orders/*");

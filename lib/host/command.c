@@ -3,6 +3,8 @@
  */
 #include "lib/host/command.h"
 
+#include "lib/host/token.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -11,7 +13,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {NULL, NULL}, /* the end */
+    {"token", token_run}, {NULL, NULL}, /* the end */
 };
 
 int command_run(int argc, char **argv)

@@ -66,8 +66,8 @@ static void route_options(struct server *s, struct conn *c)
         serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* Notes what the request in s->req asks of its answer. */
-static void context_set(struct server *s)
+/* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody knows. */
+static void context_set(struct server *s, const struct conn *c)
 {
     bool body = s->req.chunked || s->req.length > 0;
     bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
@@ -78,6 +78,8 @@ static void context_set(struct server *s)
         .minor = s->req.minor,
         .cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
         .path = s->req.path};
+    if (c != NULL)
+        serve_client(s, c);
 }
 
 /* Does the request in s->req want a stream of events: does it name that type, and like none of a
@@ -124,12 +126,13 @@ static void route_shed(struct server *s, struct conn *c)
  * was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
-    context_set(s);
+    context_set(s, c);
+    s->access = (struct access){.kind = ACCESS_PLACE};
     ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};
     s->ask.path = path; /* as a body that comes later has it */
-    if (c->flags & CONN_SHED)
+    if (c->flags & (CONN_SHED | CONN_CROWD))
         route_shed(s, c);
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);
@@ -161,7 +164,7 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 {
     s->ask = context_unknown(s);
     if (http_parse(buf, len, 0, &s->limits, &s->req) > 0) {
-        context_set(s);
+        context_set(s, NULL);
         if (wants_stream(s)) {
             serve_stream_away(s);
             return;
