@@ -107,6 +107,7 @@ define kind
 $(1)/%.o: %.c $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,cc,$$@)$$($(1)_CC) -c -o $$@ $$<
+$(1)/lib/page.o: lib/page.html lib/sse.js
 $(1)/flags: FORCE
 	@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@
