@@ -127,6 +127,8 @@ static int read_options(struct health *h, int argc, char **argv)
         return write(STDOUT_FILENO, opt_version(), strlen(opt_version())) == -1 ? EX_IOERR : EX_OK;
     case OPT_WRONG:
         return complain(EX_USAGE, "", text_span(&err), " (sse health --help tells more)");
+    case OPT_EXPLAIN:
+        return complain(EX_USAGE, "--explain-limits", SPAN(""), " is a flag of the server");
     case OPT_RUN:
         break;
     }
