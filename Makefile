@@ -21,6 +21,8 @@ HELPERS = $(filter-out test/check_% test/fuzz_% test/load_% test/replay.c,$(sort
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
+BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c),$(sort $(wildcard bench/*.c)))
+BENCHES = $(addprefix $(OUT)/bench/,bench load floor count sse-still floor-still)
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
        -Wmissing-prototypes -Wvla -Wwrite-strings -Wimplicit-fallthrough
@@ -60,7 +62,7 @@ parallel = $(MAKE) --no-print-directory -O $(if $(findstring jobserver,$(MAKEFLA
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: all run install uninstall image dist deb
-.PHONY: test test-pack soak lint fuzz regress clean help FORCE
+.PHONY: test test-pack soak lint fuzz regress bench bench-check bench-record clean help FORCE
 .PHONY: for-test for-fuzz for-image # what `test`, `fuzz`, `image` compile once test/setup has run
 
 all: sse
@@ -105,6 +107,7 @@ define kind
 $(1)/%.o: %.c $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,cc,$$@)$$($(1)_CC) -c -o $$@ $$<
+$(1)/lib/page.o: lib/page.html lib/sse.js
 $(1)/flags: FORCE
 	@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@
@@ -120,6 +123,19 @@ $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 $(OUT)/test/load_%: $(OUT)/test/load_%.o $(OUT)/parts.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)
 
+$(OUT)/bench/kit.a: $(BENCH_KIT:%.c=$(OUT)/%.o)
+	$(Q)rm -f $@; ar rcs $@ $^
+$(addprefix $(OUT)/bench/,bench load floor count): %: %.o $(OUT)/bench/kit.a
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK) -lm
+
+# The server and the floor, for which time stands still and chance is always the same: what they do
+# depends on their input alone. Valgrind can't read the debugging information of newer clangs.
+STILL = $(if $(findstring clang,$(CC)),-Xlinker --strip-debug) $(OUT)/bench/still.o -Wl,--wrap=clock_gettime,--wrap=getrandom,--wrap=epoll_wait
+$(OUT)/bench/sse-still: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static $(OUT)/bench/still.o
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter-out %/still.o,$(filter %.o,$^)) $(STILL) $$(cat $(OUT)/static) $(LINK)
+$(OUT)/bench/floor-still: $(OUT)/bench/floor.o $(OUT)/bench/kit.a $(OUT)/static $(OUT)/bench/still.o
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(OUT)/bench/floor.o $(OUT)/bench/kit.a $(STILL) $$(cat $(OUT)/static) $(LINK)
+COUNT = $(OUT)/bench/count $(OUT)/bench/sse-still "$$($(CC) --version | head -n 1)" '$(CFLAGS)' bench/instructions
 # A fuzz target without a fuzzer, for a machine that there is none for.
 $(OUT)/test/fuzz_%: $(OUT)/test/fuzz_%.o $(OUT)/test/replay.o $(OUT)/parts.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ $$(cat $(OUT)/static) $(LINK)
@@ -206,6 +222,21 @@ test-pack: ## packages, images, another machine: installs what is missing (as ro
 soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
 	$(OUT)/test/load_soak $(OUT)/sse $(SOAK_SECONDS)
 
+bench: $(OUT)/sse $(BENCHES) ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
+	@bench/setup bench
+	@$(OUT)/bench/bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+	 --commit "$$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+	 --json build/bench.json --markdown build/bench.md --svg build/bench.svg \
+	 $(if $(KEEP),--into bench/README.md --svg bench/results.svg --json bench/results.json)
+
+bench-check: $(addprefix $(OUT)/bench/,count sse-still) ## counts instructions, and fails where they have grown
+	@bench/setup count
+	@$(COUNT)
+
+bench-record: $(addprefix $(OUT)/bench/,count sse-still) ## writes these down in bench/instructions
+	@bench/setup count
+	@$(COUNT) record
+
 lint: ## warnings as errors, clang-tidy, cppcheck, format, scripts, layers, README
 	@test/setup lint
 	@test/lint
@@ -232,4 +263,4 @@ help: ## this
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
 	 while IFS='#' read -r a b; do printf '%-15s %s\n' "$$a" "$$b"; done
 
--include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/lib/host/*.d build/*/test/*.d)
+-include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/lib/host/*.d build/*/test/*.d build/*/bench/*.d)

@@ -73,12 +73,14 @@ struct opt {
     struct opt_list cors;        /* origins; one may be "*" */
     enum opt_log log;
     bool access_log;
+    bool no_page; /* no live page at "/" */
 };
 
 enum opt_result {
     OPT_RUN = 0,
     OPT_HELP = 1,
     OPT_VERSION = 2,
+    OPT_EXPLAIN = 3, /* what limits this machine */
     OPT_WRONG = -1,
 };
 

@@ -91,6 +91,7 @@ static const char *show(void)
     show_list(&t, "cors=", &opt.cors);
     show_number(&t, "log=", opt.log);
     show_number(&t, "access-log=", opt.access_log);
+    show_number(&t, "no-page=", opt.no_page);
     ck_assert(!t.full);
     shown[t.n] = '\0';
     return shown;
@@ -102,7 +103,8 @@ static const char defaults[] =
     "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
-    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= log=2 access-log=0 ";
+    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= log=2 access-log=0 "
+    "no-page=0 ";
 
 START_TEST(has_defaults)
 {
@@ -241,6 +243,7 @@ static const struct {
     {__LINE__, "access-log", "0", "access-log=0"},
     {__LINE__, "access-log", "no", "access-log=0"},
     {__LINE__, "access-log", "false", "access-log=0"},
+    {__LINE__, "no-page", "yes", "no-page=1"},
 };
 
 START_TEST(takes_values)
@@ -259,7 +262,8 @@ START_TEST(takes_values)
     has(word, good[_i].line, "variable");
     ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
-    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0) {
+    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0 &&
+        strcmp(name, "no-page") != 0) {
         ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
@@ -400,6 +404,7 @@ static const struct {
     {__LINE__, "cors", "http://[::1]:x", ORIGIN_OF},
     {__LINE__, "log", "verbose", "must be error, warn, info or debug"},
     {__LINE__, "log", "INFO", "must be error, warn, info or debug"},
+    {__LINE__, "no-page", "maybe", YES_OF},
     {__LINE__, "access-log", "maybe", YES_OF},
     {__LINE__, "access-log", "2", YES_OF},
     {__LINE__, "access-log", "", YES_OF},
@@ -529,6 +534,7 @@ static const struct {
     {__LINE__, OPT_HELP, {"-p", "1", "-h", "--nonsense"}, ""},
     {__LINE__, OPT_VERSION, {"--version"}, ""},
     {__LINE__, OPT_VERSION, {"-V"}, ""},
+    {__LINE__, OPT_EXPLAIN, {"--explain-limits"}, ""},
     {__LINE__, OPT_RUN, {"--"}, ""},
     {__LINE__, OPT_WRONG, {"--port"}, "--port needs a value"},
     {__LINE__, OPT_WRONG, {"-p"}, "--port needs a value"},
@@ -660,7 +666,8 @@ START_TEST(help_is_true)
         if (!help_line(line, &name, &def))
             continue;
         flags++;
-        if (span_eq(name, SPAN("help")) || span_eq(name, SPAN("version")))
+        if (span_eq(name, SPAN("help")) || span_eq(name, SPAN("version")) ||
+            span_eq(name, SPAN("explain-limits")))
             continue;
         ck_assert_msg(def.n > 0 && has_row(name), "%.*s", (int)line.n, line.p);
         char arg[128];
@@ -673,7 +680,7 @@ START_TEST(help_is_true)
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 36);
+    ck_assert_uint_eq(flags, 37);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
