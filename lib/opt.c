@@ -117,6 +117,8 @@ enum kind {
       "error, warn, info or debug, on stderr")                                                     \
     X(YES, access_log, "    ", "access-log", "            ", "no", 0, 1,                           \
       "a line for each request")                                                                   \
+    X(YES, no_page, "    ", "no-page", "               ", "no", 0, 1,                              \
+      "no live page at /")                                                                         \
     A(EXPLAIN, "    ", "explain-limits", "        ", "show what of this machine limits it")              \
     A(VERSION, "-V, ", "version", "               ", "show the version")                           \
     A(HELP, "-h, ", "help", "                  ", "show this")
@@ -163,6 +165,7 @@ static const struct row rows[] = {
 
 static const char help_text[] =
     "Usage: sse [OPTION]...\n"
+    "       sse COMMAND [OPTION]...: health, token\n"
     "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
     "\n"
 #define X(kind, field, letter, name, value, def, least, most, text) \

@@ -73,6 +73,7 @@ struct opt {
     struct opt_list cors;        /* origins; one may be "*" */
     enum opt_log log;
     bool access_log;
+    bool no_page; /* no live page at "/" */
 };
 
 enum opt_result {

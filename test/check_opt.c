@@ -91,6 +91,7 @@ static const char *show(void)
     show_list(&t, "cors=", &opt.cors);
     show_number(&t, "log=", opt.log);
     show_number(&t, "access-log=", opt.access_log);
+    show_number(&t, "no-page=", opt.no_page);
     ck_assert(!t.full);
     shown[t.n] = '\0';
     return shown;
@@ -102,7 +103,8 @@ static const char defaults[] =
     "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
-    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= log=2 access-log=0 ";
+    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= log=2 access-log=0 "
+    "no-page=0 ";
 
 START_TEST(has_defaults)
 {
@@ -241,6 +243,7 @@ static const struct {
     {__LINE__, "access-log", "0", "access-log=0"},
     {__LINE__, "access-log", "no", "access-log=0"},
     {__LINE__, "access-log", "false", "access-log=0"},
+    {__LINE__, "no-page", "yes", "no-page=1"},
 };
 
 START_TEST(takes_values)
@@ -259,7 +262,8 @@ START_TEST(takes_values)
     has(word, good[_i].line, "variable");
     ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
-    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0) {
+    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0 &&
+        strcmp(name, "no-page") != 0) {
         ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
@@ -400,6 +404,7 @@ static const struct {
     {__LINE__, "cors", "http://[::1]:x", ORIGIN_OF},
     {__LINE__, "log", "verbose", "must be error, warn, info or debug"},
     {__LINE__, "log", "INFO", "must be error, warn, info or debug"},
+    {__LINE__, "no-page", "maybe", YES_OF},
     {__LINE__, "access-log", "maybe", YES_OF},
     {__LINE__, "access-log", "2", YES_OF},
     {__LINE__, "access-log", "", YES_OF},

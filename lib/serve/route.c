@@ -32,16 +32,22 @@ static void metrics(struct server *s, struct conn *c)
 static void route_own(struct server *s, struct conn *c, struct span path)
 {
     bool healthy = span_eq(path, SPAN("/-/healthy")), ready = span_eq(path, SPAN("/-/ready"));
-    if (!healthy && !ready && !span_eq(path, SPAN("/-/metrics")))
+    bool page = span_eq(path, SPAN("/")), helper = span_eq(path, SPAN("/-/sse.js"));
+    if (!healthy && !ready && !page && !helper && !span_eq(path, SPAN("/-/metrics")))
         serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
                      ": a topic is a path as /news, ",
-                     "and the server's own are /-/healthy, /-/ready and /-/metrics", NULL);
+                     "and the server's own are /, /-/sse.js, /-/healthy, /-/ready and /-/metrics",
+                     NULL);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
     else if (healthy)
         serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
     else if (ready)
         serve_ready(s, c);
+    else if (page)
+        serve_live_page(s, c);
+    else if (helper)
+        serve_helper(s, c);
     else
         metrics(s, c);
 }

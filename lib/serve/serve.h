@@ -9,7 +9,7 @@
  *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
  *                           client.c   |                                    +--> answer.c -> out
  *                                      +-> subscribe.c -> topic_subscribe --'
- *                                          poll.c, ready.c, socket.c
+ *                                          poll.c, ready.c, socket.c, files.c
  *
  * INVARIANTS
  *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
@@ -120,7 +120,7 @@ struct server {
     struct http_request req;
     struct access access;
     struct text out;    /* the answers of the connection at hand, ... */
-    struct iovec *tail; /* ... and what follows them: pieces of s->poll, or none */
+    struct iovec *tail; /* ... and what follows them: pieces in s->poll, or none */
     unsigned tail_pieces;
     struct share poll;          /* the messages of the poll at hand */
     char path[SERVE_HEAD_MAX];  /* of the request at hand, decoded */
@@ -283,6 +283,10 @@ void serve_ready_recover(struct server *s);
 /* GET or HEAD of /-/ready; and what serve_wake() is for those who wait for its answer. */
 void serve_ready(struct server *s, struct conn *c);
 void serve_ready_wake(struct server *s, struct conn *c, bool timeout);
+
+/* GET or HEAD of the live page; of the helper for pages, /-/sse.js. */
+void serve_live_page(struct server *s, struct conn *c);
+void serve_helper(struct server *s, struct conn *c);
 
 /* A topic is about to be freed. */
 void serve_ready_gone(struct server *s, uint32_t topic);

@@ -101,8 +101,11 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         serve_answered_last(s, c);
         return;
     }
-    if (way == WAY_EVENTS)
+    if (way == WAY_EVENTS) {
         stream_open(&s->out, retry_ms(s), from);
+        if (serve_query(s, SPAN("hello")).p != NULL)
+            stream_hello(&s->out);
+    }
     c->way = (uint8_t)way;
     c->at = start.at;
     c->n = start.id.n;
