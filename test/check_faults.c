@@ -74,7 +74,7 @@ static const struct {
     {"realpath", {ENOMEM}},
     {"recv", {EAGAIN, ECONNRESET}},
     {"rename", {EACCES, ENOSPC}},
-    {"send", {EAGAIN, EPIPE, SHORT}},
+    {"send", {ECONNRESET, EPIPE, ENOBUFS, EINTR, SHORT}},
     {"sendto", {ECONNREFUSED, EAGAIN}},
     {"setenv", {ENOMEM}},
     {"setrlimit", {EPERM}},

@@ -545,7 +545,9 @@ ssize_t kernel_writev(int fd, const struct iovec *iov, int n)
 ssize_t kernel_send_to(int fd, const void *buf, size_t n, int flags)
 {
     struct kernel_peer *p = file_of(fd, CLIENT, "send to what is no client")->peer;
-    (void)flags;
+    struct iovec one = {(void *)(uintptr_t)buf, n};
+    if (flags == 0) /* of a client that is served; with flags, of one that is refused */
+        return kernel_writev(fd, &one, 1);
     if (fails(KERNEL_SEND, p))
         return -1;
     ssize_t took = room_for(p, n);

@@ -122,6 +122,9 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
     }
 }
 
+/* Bytes of a share that is worth copying. */
+#define JOINED_MOST (8u << 10)
+
 /* Topics of a set whose newest messages are found one by one, and not along the ring. */
 #define ENDS_MOST 64u
 
@@ -291,6 +294,18 @@ void share_build_newest(struct share *s, const struct ring *r, const struct topi
                         uint64_t at, enum conn_way way, size_t bytes)
 {
     fill(s, r, t, id, at, way, bytes, newest);
+}
+
+void share_join(struct share *s)
+{
+    struct text *t = &s->scratch;
+    size_t from = t->n;
+    if (s->pieces < 2 || s->size > JOINED_MOST || s->size > t->cap - from)
+        return;
+    for (unsigned i = 0; i < s->pieces; i++)
+        text_add(t, (struct span){s->iov[i].iov_base, s->iov[i].iov_len});
+    s->iov[0] = (struct iovec){t->p + from, s->size};
+    s->pieces = 1;
 }
 
 void share_end(struct share *s, struct span bytes)
