@@ -22,6 +22,7 @@
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
 #include "lib/host/listen.h"
+#include "lib/host/machine.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
 #include "lib/host/tables.h"
@@ -152,7 +153,7 @@ static void say(enum opt_log level, const char *msg, ...)
  * turn? Then others' requests are answered soon, whatever there is to do. Each phase has its own
  * measure: one that has more to do than that, turn after turn, does not starve those behind it. Looks
  * at the clock at one of `every` calls: what is asked before each cheap step asks less often. */
-static bool phase_spent(unsigned every)
+static inline bool phase_spent(unsigned every)
 {
     return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES ||
            (++L.steps % every == 0 && clock_us(CLOCK_MONOTONIC) - L.began > L.allowed);
@@ -217,35 +218,47 @@ static void reap(void)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* The one place where a client's socket is written, WRITE_BUDGET bytes at most. Gives the bytes taken;
- * 0 where the socket is full or the connection was ended. */
+/* A write was not taken: the socket is full, or the connection is over. */
+static void conn_stuck(struct conn *c, int err)
+{
+    if (err == ENOBUFS || err == ENOMEM)
+        c->flags |= CONN_STARVED;
+    else if (err != EAGAIN)
+        conn_doom(c, strerror(err));
+    c->flags &= (uint16_t)~CONN_WRITABLE;
+}
+
+/* The one place where a client's socket is written: WRITE_BUDGET bytes at most, which its callers see
+ * to. Gives the bytes taken; 0 where the socket is full or the connection was ended. */
+static inline size_t conn_writev(struct conn *c, const struct iovec *iov, unsigned n)
+{
+    ssize_t w;
+    do
+        w = writev(conn_fd(&S.conns, c), iov, (int)n);
+    while (w == -1 && errno == EINTR);
+    if (w < 0) {
+        conn_stuck(c, errno);
+        return 0;
+    }
+    S.stat.sent_bytes += (uint64_t)w;
+    c->tick = (uint32_t)S.now;
+    return (size_t)w;
+}
+
+/* The same for what may be more than WRITE_BUDGET: only the front of that is written. */
 static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
 {
-    size_t left = WRITE_BUDGET, whole = 0;
+    size_t left = WRITE_BUDGET, whole;
     unsigned part = 0;
-    ssize_t w;
     while (part < n && iov[part].iov_len <= left)
         left -= iov[part++].iov_len;
-    if (part < n) { /* only the front of it */
-        whole = iov[part].iov_len;
-        iov[part].iov_len = left;
-    }
-    do
-        w = writev(conn_fd(&S.conns, c), iov, (int)(part < n ? part + 1 : n));
-    while (w == -1 && errno == EINTR);
-    if (part < n)
-        iov[part].iov_len = whole;
-    if (w >= 0) {
-        S.stat.sent_bytes += (uint64_t)w;
-        c->tick = (uint32_t)S.now;
-        return (size_t)w;
-    }
-    if (errno == ENOBUFS || errno == ENOMEM)
-        c->flags |= CONN_STARVED;
-    else if (errno != EAGAIN)
-        conn_doom(c, strerror(errno));
-    c->flags &= (uint16_t)~CONN_WRITABLE;
-    return 0;
+    if (part == n)
+        return conn_writev(c, iov, n);
+    whole = iov[part].iov_len;
+    iov[part].iov_len = left;
+    size_t w = conn_writev(c, iov, part + 1);
+    iov[part].iov_len = whole;
+    return w;
 }
 
 /* All is written: a connection that was answered for the last time says so. */
@@ -356,25 +369,17 @@ static void fan_wake(struct conn *c)
         conn_ready(&S.conns, c); /* its next request is here */
 }
 
-/* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at the
- * same place and get them the same way. */
-static void fan_one(uint32_t id, struct conn *c)
+/* Is this subscriber at a place that the share is good for, between two records? */
+static inline bool fan_shares(const struct conn *c, const struct share *s)
 {
-    struct share *s = &L.t.same[c->way % TABLES_SAME];
-    if (c->state == CONN_WAIT) {
-        fan_wake(c);
-        return;
-    }
-    if (!(c->flags & CONN_WRITABLE) || c->flags & CONN_READY || c->out != 0)
-        return; /* it is behind, and goes on by itself */
-    if (c->sent == 0 && c->at >= ring_tail(&S.ring) &&
-        (s->first == 0 || c->at < s->low || c->at > s->first))
-        share_build(s, &S.ring, &S.topics, id, c->at, (enum conn_way)c->way, SHARE_BYTES);
-    if (c->sent > 0 || c->at < s->low || c->at > s->first) {
-        conn_flush(c); /* overtaken, or up to date */
-        return;
-    }
-    size_t w = conn_write(c, s->iov, s->pieces);
+    return c->sent == 0 && c->at >= s->low && c->at <= s->first;
+}
+
+/* Writes what a subscriber shares with others. */
+static inline void fan_write(struct conn *c, const struct share *s)
+{
+    size_t w = s->size <= WRITE_BUDGET ? conn_writev(c, s->iov, s->pieces)
+                                       : conn_write(c, s->iov, s->pieces);
     if (w < s->size) {
         if (w > 0) {
             S.stat.delivered += share_took(s, &S.ring, c, w);
@@ -387,6 +392,32 @@ static void fan_one(uint32_t id, struct conn *c)
     S.stat.delivered += s->records;
     if (s->end < ring_head(&S.ring))
         conn_ready(&S.conns, c);
+}
+
+/* Brings one subscriber of entry `id` up to date that no share is there for. */
+static void fan_other(uint32_t id, struct conn *c, struct share *s)
+{
+    if (c->sent == 0 && c->at >= ring_tail(&S.ring))
+        share_build(s, &S.ring, &S.topics, id, c->at, (enum conn_way)c->way, SHARE_BYTES);
+    if (fan_shares(c, s))
+        fan_write(c, s);
+    else
+        conn_flush(c); /* overtaken, or up to date */
+}
+
+/* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at the
+ * same place and get them the same way. */
+static inline void fan_one(uint32_t id, struct conn *c)
+{
+    struct share *s = &L.t.same[c->way % TABLES_SAME];
+    if (c->state == CONN_WAIT)
+        fan_wake(c);
+    else if ((c->flags & (CONN_WRITABLE | CONN_READY)) != CONN_WRITABLE || c->out != 0)
+        return; /* it is behind, and goes on by itself */
+    else if (fan_shares(c, s))
+        fan_write(c, s);
+    else
+        fan_other(id, c, s);
 }
 
 /* Goes on with entry `id` for `left` subscribers at most; gives how many are left of these. */
@@ -1137,6 +1168,8 @@ int main(int argc, char **argv)
     case OPT_VERSION:
         text = opt_version();
         break;
+    case OPT_EXPLAIN:
+        return machine_explain();
     case OPT_WRONG:
         err_bytes[err.n] = '\0';
         process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);

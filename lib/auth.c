@@ -498,7 +498,7 @@ static uint64_t until(const struct auth_said *said)
 
 enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, struct text *why)
 {
-    if (said->ends && (said->exp_s == 0 || now_s >= until(said))) {
+    if (said->ends && now_s >= until(said)) {
         text_str(why, "the token has expired: it was valid until ");
         say_time(why, said->exp_s);
         return AUTH_EXPIRED;

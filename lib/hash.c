@@ -216,33 +216,39 @@ static inline uint32_t sha256_rotr(uint32_t v, unsigned n)
     return v >> n | v << (32 - n);
 }
 
-/* FIPS 180-4 section 6.2.2, each word of the schedule made when it is due. */
+/* Round t of FIPS 180-4 section 6.2.2 step 3, with its word of the schedule. The eight variables stay
+ * where they are and change their names: a is v[-t mod 8], b the next. */
+static inline __attribute__((always_inline)) void sha256_round(uint32_t v[8], uint32_t w[16],
+                                                               size_t t)
+{
+#define V(i) v[((i)-t) % 8]
+    uint32_t a = V(0), e = V(4), b = w[(t + 1) % 16], y = w[(t + 14) % 16];
+    if (t >= 16)
+        w[t % 16] += (sha256_rotr(b, 7) ^ sha256_rotr(b, 18) ^ b >> 3) + w[(t + 9) % 16] +
+                     (sha256_rotr(y, 17) ^ sha256_rotr(y, 19) ^ y >> 10);
+    uint32_t t1 = V(7) + (sha256_rotr(e, 6) ^ sha256_rotr(e, 11) ^ sha256_rotr(e, 25)) +
+                  ((e & V(5)) ^ (~e & V(6))) + sha256_k[t] + w[t % 16];
+    V(3) += t1;
+    V(7) = t1 + (sha256_rotr(a, 2) ^ sha256_rotr(a, 13) ^ sha256_rotr(a, 22)) +
+           ((a & V(1)) ^ (a & V(2)) ^ (V(1) & V(2)));
+#undef V
+}
+
 static void sha256_block(struct sha256 *x, const unsigned char *p)
 {
     uint32_t v[8];
     memcpy(v, x->h, sizeof(v));
-    for (size_t t = 0; t < 64; t++) {
-        uint32_t *now = &x->w[t % 16];
-        if (t < 16) {
-            memcpy(now, p + 4 * t, 4);
-            *now = be32toh(*now);
-        } else {
-            uint32_t a = x->w[(t - 15) % 16], b = x->w[(t - 2) % 16];
-            *now += (sha256_rotr(a, 7) ^ sha256_rotr(a, 18) ^ a >> 3) + x->w[(t - 7) % 16] +
-                    (sha256_rotr(b, 17) ^ sha256_rotr(b, 19) ^ b >> 10);
-        }
-        uint32_t a = v[0], e = v[4];
-        uint32_t t1 = v[7] + (sha256_rotr(e, 6) ^ sha256_rotr(e, 11) ^ sha256_rotr(e, 25)) +
-                      ((e & v[5]) ^ (~e & v[6])) + sha256_k[t] + *now;
-        uint32_t t2 = (sha256_rotr(a, 2) ^ sha256_rotr(a, 13) ^ sha256_rotr(a, 22)) +
-                      ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-        memmove(&v[1], &v[0], 7 * sizeof(v[0]));
-        v[4] += t1;
-        v[0] = t1 + t2;
+    for (size_t i = 0; i < 16; i++) {
+        memcpy(&x->w[i], p + 4 * i, 4);
+        x->w[i] = be32toh(x->w[i]);
+    }
+    for (size_t t = 0; t < 64; t += 16) {
+#pragma GCC unroll 16
+        for (size_t i = 0; i < 16; i++)
+            sha256_round(v, x->w, t + i);
     }
     for (size_t i = 0; i < 8; i++)
         x->h[i] += v[i];
-    hash_wipe(v, sizeof(v));
 }
 
 static void sha256_begin(struct sha256 *x)

@@ -6,6 +6,8 @@
  */
 #include "name.h"
 
+#include <assert.h>
+
 #include "utf8.h"
 
 /* ---- segments ---- */
@@ -158,6 +160,7 @@ size_t topic_meet(char out[TOPIC_NAME_MAX], struct span a, struct span b)
         struct span both = rest_a && rest_b ? a : is_one(x) ? y : x;
         if (is_one_in_effect(both, n))
             both = SPAN("*");
+        assert(both.p != NULL && n + both.n <= TOPIC_NAME_MAX);
         memcpy(out + n, both.p, both.n);
         n += both.n;
         if ((rest_a || a.p == NULL) && (rest_b || b.p == NULL))

@@ -35,6 +35,7 @@ enum kind {
     NETWORKS = 15,
     HELP = 16, /* ask for something else than to run */
     VERSION = 17,
+    EXPLAIN = 18,
 };
 
 #define KIB 1024ull
@@ -118,6 +119,7 @@ enum kind {
       "a line for each request")                                                                   \
     X(YES, no_page, "    ", "no-page", "               ", "no", 0, 1,                              \
       "no live page at /")                                                                         \
+    A(EXPLAIN, "    ", "explain-limits", "        ", "show what of this machine limits it")              \
     A(VERSION, "-V, ", "version", "               ", "show the version")                           \
     A(HELP, "-h, ", "help", "                  ", "show this")
 /* clang-format on */
@@ -163,6 +165,7 @@ static const struct row rows[] = {
 
 static const char help_text[] =
     "Usage: sse [OPTION]...\n"
+    "       sse COMMAND [OPTION]...: health, token\n"
     "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
     "\n"
 #define X(kind, field, letter, name, value, def, least, most, text) \
@@ -407,7 +410,7 @@ static bool is_list(const struct row *row)
 /* Is it a row that has no field? */
 static bool is_action(const struct row *row)
 {
-    return row->kind == HELP || row->kind == VERSION;
+    return row->kind == HELP || row->kind == VERSION || row->kind == EXPLAIN;
 }
 
 /* Takes a file's path. It is ended by a NUL, being the end of an argument or a variable. */
@@ -642,7 +645,7 @@ static enum opt_result do_flag(struct parser *x, const struct row *row, struct s
                                const char *next, bool *used)
 {
     if (is_action(row))
-        return row->kind == HELP ? OPT_HELP : OPT_VERSION;
+        return row->kind == HELP ? OPT_HELP : row->kind == VERSION ? OPT_VERSION : OPT_EXPLAIN;
     if (value.p == NULL && row->kind == YES)
         value = SPAN("yes");
     if (value.p == NULL && next == NULL) {

@@ -80,6 +80,7 @@ enum opt_result {
     OPT_RUN = 0,
     OPT_HELP = 1,
     OPT_VERSION = 2,
+    OPT_EXPLAIN = 3, /* what limits this machine */
     OPT_WRONG = -1,
 };
 

@@ -74,10 +74,10 @@ static bool narrow(struct list *l, struct span scope, struct span want)
         return true;
     }
     while (topic_is_pattern(want) && scope.n > 0 && !l->t->full) {
-        struct span both = {out, topic_meet(out, span_cut(&scope, ','), want)};
-        if (both.n > 0)
-            list_add(l, both);
-        any = any || both.n > 0;
+        size_t n = topic_meet(out, span_cut(&scope, ','), want);
+        if (n > 0)
+            list_add(l, (struct span){out, n});
+        any = any || n > 0;
     }
     return any;
 }

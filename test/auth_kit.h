@@ -72,6 +72,16 @@ static inline void kit_keys(struct auth_keys *k, struct span kid, struct span ke
         memcpy(k->key[0].kid, kid.p, kid.n);
 }
 
+/* Is there nothing in it but zeros? */
+static inline bool kit_is_wiped(const struct auth_keys *k)
+{
+    const char *p = (const char *)k;
+    for (size_t i = 0; i < sizeof(*k); i++)
+        if (p[i] != 0)
+            return false;
+    return true;
+}
+
 /* Is it fit for a client and for quoted-string? */
 static inline bool kit_is_fit(struct span why)
 {

@@ -669,13 +669,12 @@ START_TEST(file)
         ck_assert_uint_eq(why.n, 0);
     else
         ck_assert_msg(strstr(said(), files[_i].says) != NULL, "line %d: %s", line, said());
-    const char zero[sizeof(keys)] = {0};
-    ck_assert(good || memcmp(&keys, zero, sizeof(keys)) == 0);
+    ck_assert(good || kit_is_wiped(&keys));
     for (unsigned i = 0; i < keys.n; i++)
         ck_assert(keys.key[i].n >= 32 && memcmp(keys.key[i].bytes, A32, 32) == 0);
     ck_assert(memcmp(why_bytes, "abcdefgh", 8) != 0 && strstr(said(), "short") == NULL);
     auth_keys_wipe(&keys);
-    ck_assert(memcmp(&keys, zero, sizeof(keys)) == 0);
+    ck_assert(kit_is_wiped(&keys));
     free(p);
 }
 END_TEST

@@ -126,6 +126,7 @@ static const struct {
     const char *function, *call, *why;
 } unreached[] = {
     {"listen_at", "setsockopt", "of IPv6, which not every machine has"},
+    {"turned_away", "close", "of --proxy-protocol, whose clients are in check_loop_proxy.c"},
     {"store_attach", "munmap", "of a store that is not the ring's, which the trial has ruled out"},
 };
 

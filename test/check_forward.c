@@ -197,7 +197,7 @@ static int ask_as(const char *header, const char *request)
 /* Without a header there is no answer, but a count; nor for one that never comes. */
 START_TEST(a_header_is_due)
 {
-    static const char *const wrong[] = {HEALTHY, "PROXY TCP4 1.2.3.4\r\n" HEALTHY, "PROXIES"};
+    static const char *const wrong[] = {HEALTHY, ("PROXY TCP4 1.2.3.4\r\n" HEALTHY), "PROXIES"};
     e2e_start(&s, "--proxy-protocol", "--request-timeout", "300ms", NULL);
     for (size_t i = 0; i < COUNT(wrong); i++) {
         struct e2e_conn *c = e2e_open(&s);

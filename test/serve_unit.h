@@ -87,6 +87,7 @@ static inline struct opt unit_opt(void)
                         .max_buffers = (uint64_t)UNIT_BUFFERS << 12,
                         .max_answer = 8u << 10,
                         .max_wait_ms = 60000,
+                        .anonymous = OPT_ANONYMOUS_SUBSCRIBE,
                         .access_log = true};
 }
 

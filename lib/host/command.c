@@ -3,6 +3,7 @@
  */
 #include "lib/host/command.h"
 
+#include "lib/host/health.h"
 #include "lib/host/token.h"
 
 #include <stddef.h>
@@ -13,7 +14,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"token", token_run}, {NULL, NULL}, /* the end */
+    {"health", health_run}, /* is a server ready? */
+    {"token", token_run},   /* who may do what */
+    {NULL, NULL},           /* the end */
 };
 
 int command_run(int argc, char **argv)

@@ -160,7 +160,7 @@ static void flags_agree(const struct ask *a)
 static void read_values(struct ask *a)
 {
     const char *what = a->value[FOR], *expires = a->value[EXPIRES];
-    uint64_t ms = 3600 * 1000;
+    uint64_t ms = 3600000;
     if (what != NULL && strcmp(what, "publish") != 0 && strcmp(what, "subscribe") != 0)
         wrong("--for", what, "must be publish or subscribe");
     a->class = what != NULL && strcmp(what, "publish") == 0 ? AUTH_PUBLISH : AUTH_SUBSCRIBE;

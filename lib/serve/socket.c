@@ -303,14 +303,15 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
         answer_error(s, SPAN("must be an array of names and wildcards"));
         return;
     }
-    size_t begin = had > 0 && t.n > had ? had + 1 : had; /* behind the comma */
-    if (!names_narrow(s, c, &t, begin) && on) {
+    struct span listed = span_from(text_span(&t), had);
+    bool many = serve_name_count(listed) - (had > 0 && listed.n > 0) > s->opt.max_subscriptions;
+    size_t begin = had > 0 && listed.n > 0 ? had + 1 : had; /* behind the comma */
+    if (!many && !names_narrow(s, c, &t, begin) && on) {
         s->stat.access_denied++;
         answer_error(s, SPAN("the token does not allow subscribing to all of these"));
         return;
     }
-    struct span listed = span_from(text_span(&t), had);
-    bool many = serve_name_count(listed) - (had > 0 && listed.n > 0) > s->opt.max_subscriptions;
+    listed = span_from(text_span(&t), had);
     if (!on && !many) {
         struct text left = {t.p + t.n, 0, t.cap - t.n, false};
         names_without(&left, now, listed);

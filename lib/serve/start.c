@@ -19,17 +19,19 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
 {
     const char *why = NULL;
     uint32_t most = s->opt.max_subscriptions, id;
-    struct span asked = names;
-    if (!access_find(s, c, AUTH_SUBSCRIBE, names) || !access_subscribe(s, c, &names))
+    if (!access_find(s, c, AUTH_SUBSCRIBE, names))
         return 0;
-    /* one who asks for several is told their topics, also where the token leaves it but one */
-    bool several = names.p != asked.p && (topic_is_pattern(asked) || serve_name_count(asked) > 1);
     if (serve_name_count(names) > most) {
         s->stat.limit_subscriptions++;
         serve_refuse(s, c, 400, NULL, "a path selects at most ", serve_num(s, most),
                      " names and wildcards here (--max-subscriptions)", NULL);
         return 0;
     }
+    struct span asked = names;
+    if (!access_subscribe(s, c, &names))
+        return 0;
+    /* one who asks for several is told their topics, also where the token leaves it but one */
+    bool several = names.p != asked.p && (topic_is_pattern(asked) || serve_name_count(asked) > 1);
     if (!serve_declared(s, c, names))
         return 0;
     id = (several ? topic_select_set : topic_select)(&s->topics, names, most, serve_topic_made, s,
