@@ -7,6 +7,7 @@
  * test.
  */
 #include "test/e2e.h"
+#include "test/metric.h"
 #include "test/kit.h"
 
 #include <errno.h>
@@ -251,11 +252,9 @@ static void expect_at_once(const struct e2e_server *s, struct body *b, const cha
 /* A gauge of the server's is to come to n. */
 static void expect_gauge(const struct e2e_server *s, const char *name, int n)
 {
-    char wanted[64];
-    snprintf(wanted, sizeof(wanted), "\n%s %d\n", name, n);
     for (int64_t deadline = e2e_now_ms() + NOTICED_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
         e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
-        if (strstr(r.body, wanted) != NULL)
+        if (metric_sum(r.body, name) == n)
             return;
     }
     e2e_fail("the server was to have a %s of %d", name, n);
@@ -269,7 +268,7 @@ static void expect_subscribers(const struct e2e_server *s, int n)
     for (int64_t deadline = e2e_now_ms() + NOTICED_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
         e2e_ask(s, &r,
                 "POST /news?event=count HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
-        if (strstr(r.body, wanted) != NULL)
+        if (metric_sum(r.body, name) == n)
             return;
     }
     e2e_fail("the server was to have %d subscribers: %s", n, r.body);

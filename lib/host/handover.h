@@ -27,7 +27,7 @@
 
 /* To be counted up by one who changes what the tables mean without changing their sizes. */
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 1
+#define HANDOVER_VERSION 2
 #endif
 
 #define HANDOVER_ENV      "SSE_HANDOVER"
@@ -49,6 +49,7 @@ struct handover {
     uint32_t sweep, shed;
     uint64_t random;
     struct ready ready;
+    uint64_t started;
     uint32_t counters_size;
     char counters[HANDOVER_COUNTERS]; /* as text: versions differ in them */
 };

@@ -25,6 +25,10 @@ int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why);
 /* Appends a listener's address: "http://127.0.0.1:8080", "unix:/run/sse". False: it has none. */
 bool listen_address(int fd, struct text *t);
 
+/* Appends the address of a client's peer, without "http://": "127.0.0.1:4711", "unix". False: it has
+ * none any more. */
+bool listen_peer(int fd, struct text *t);
+
 /* Removes the name of a unix socket that is about to be closed, unless systemd has handed it over. */
 void listen_unlink(int fd);
 

@@ -8,42 +8,27 @@
 
 #define METHODS "GET, HEAD, POST, PUT, OPTIONS"
 
-/* GET /-/metrics: the counters, in Prometheus text format. */
-static void metrics(struct server *s, struct conn *c)
-{
-    struct text t = text_in(s->scratch, sizeof s->scratch - 1024); /* and a head is to fit */
-    stat_write(&t, &s->stat);
-    stat_gauge(&t, "sse_connections", "Connections there are.", s->conns.clients);
-    stat_gauge(&t, "sse_topics", "Topics there are.",
-               topic_count(&s->topics) - (s->ready.topic != 0));
-    stat_gauge(&t, "sse_messages", "Messages in the ring.", ring_count(&s->ring));
-    stat_gauge(&t, "sse_ring_bytes", "Bytes of the ring in use.",
-               ring_head(&s->ring) - ring_tail(&s->ring));
-    stat_gauge(&t, "sse_buffer_bytes", "Bytes of requests and answers in transit.",
-               pool_used(&s->conns.buffers));
-    stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.",
-                  s->turn_max_us);
-    assert(!t.full);
-    serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain; version=0.0.4; charset=utf-8",
-                 text_span(&t));
-}
-
 /* Paths under "/-", and "/" itself: the server's own. */
 static void route_own(struct server *s, struct conn *c, struct span path)
 {
     bool healthy = span_eq(path, SPAN("/-/healthy")), ready = span_eq(path, SPAN("/-/ready"));
-    if (!healthy && !ready && !span_eq(path, SPAN("/-/metrics")))
+    bool topics = span_eq(path, SPAN("/-/topics"));
+    s->ask.way = "own";
+    if (!healthy && !ready && !topics && !span_eq(path, SPAN("/-/metrics")))
         serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
                      ": a topic is a path as /news, ",
-                     "and the server's own are /-/healthy, /-/ready and /-/metrics", NULL);
+                     "and the server's own are /-/healthy, /-/ready, /-/metrics and /-/topics",
+                     NULL);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
     else if (healthy)
         serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
     else if (ready)
         serve_ready(s, c);
+    else if (topics)
+        serve_topics(s, c);
     else
-        metrics(s, c);
+        serve_metrics(s, c);
 }
 
 /* OPTIONS: what can be done here, and, of a preflight, who may. */
@@ -61,7 +46,7 @@ static void route_options(struct server *s, struct conn *c)
 }
 
 /* Notes what the request in s->req asks of its answer. */
-static void context_set(struct server *s)
+static void context_set(struct server *s, const struct conn *c)
 {
     bool body = s->req.chunked || s->req.length > 0;
     bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
@@ -71,7 +56,10 @@ static void context_set(struct server *s)
         .body = body,
         .minor = s->req.minor,
         .cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
-        .path = s->req.path};
+        .path = s->req.path,
+        .conn = c,
+        .way = publishes ? "publish" : NULL,
+        .began = c != NULL ? c->tick : 0};
 }
 
 /* Does the request in s->req want a stream of events: does it name that type, and like none of a
@@ -100,6 +88,10 @@ static bool wants_socket(const struct server *s)
 static void route_shed(struct server *s, struct conn *c)
 {
     if (wants_stream(s)) {
+        serve_log_refusal(s, 200,
+                          c->flags & CONN_CROWD
+                              ? SPAN("a stream is to come back: --max-per-address")
+                              : SPAN("a stream is to come back: --max-connections"));
         serve_stream_away(s);
         serve_answered_last(s, c);
         return;
@@ -118,7 +110,7 @@ static void route_shed(struct server *s, struct conn *c)
  * was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
-    context_set(s);
+    context_set(s, c);
     ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};
@@ -145,18 +137,23 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
 
 /* The context of a request that can't be read. Its origin is not known: a page can read the answer
  * only where all may. */
-static struct context context_unknown(const struct server *s)
+static struct context context_unknown(const struct server *s, const struct conn *c)
 {
     uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, (struct span){NULL, 0});
-    return (struct context){.method = HTTP_GET, .body = true, .cors = cors};
+    return (struct context){.method = HTTP_GET,
+                            .body = true,
+                            .cors = cors,
+                            .conn = c,
+                            .began = c != NULL ? c->tick : 0};
 }
 
 void serve_stranger(struct server *s, const char *buf, size_t len, const char *why)
 {
-    s->ask = context_unknown(s);
+    s->ask = context_unknown(s, NULL);
     if (http_parse(buf, len, 0, &s->limits, &s->req) > 0) {
-        context_set(s);
+        context_set(s, NULL);
         if (wants_stream(s)) {
+            serve_log_refusal(s, 200, span_of(why));
             serve_stream_away(s);
             return;
         }
@@ -166,7 +163,7 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 
 void serve_no_room(struct server *s, struct conn *c)
 {
-    s->ask = context_unknown(s);
+    s->ask = context_unknown(s, c);
     s->stat.limit_buffers++;
     serve_refuse(s, c, 503, "Retry-After: 1\r\n",
                  "no room for the request: ", serve_num(s, s->opt.max_buffers),
@@ -176,7 +173,7 @@ void serve_no_room(struct server *s, struct conn *c)
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */
 static void refuse_request(struct server *s, struct conn *c, int status)
 {
-    s->ask = context_unknown(s);
+    s->ask = context_unknown(s, c);
     s->stat.limit_line += status == 414;
     s->stat.limit_head += status == 431;
     if (status == 414)
