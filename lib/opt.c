@@ -146,7 +146,7 @@ static const struct row rows[] = {
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 static const char help_text[] =
-    "Usage: sse [OPTION]...\n"
+    "Usage: sse [OPTION]..., sse sub URL..., sse pub URL [TEXT]\n"
     "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
     "\n"
 #define X(kind, field, letter, name, value, def, least, most, text) \

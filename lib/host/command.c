@@ -3,6 +3,9 @@
  */
 #include "lib/host/command.h"
 
+#include "lib/host/pub.h"
+#include "lib/host/sub.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -11,6 +14,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    {"pub", pub_run},
+    {"sub", sub_run},
     {NULL, NULL}, /* the end */
 };
 
