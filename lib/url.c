@@ -7,7 +7,7 @@
 static const char *authority(struct span s, struct url *u)
 {
     const char *end = s.n > 0 && s.p[0] == '[' ? memchr(s.p, ']', s.n) : NULL;
-    struct span port = {NULL, 0};
+    struct span port;
     uint64_t n = 80;
     u->authority = s;
     if (s.n > 0 && s.p[0] == '[') {

@@ -14,9 +14,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"pub", pub_run},
-    {"sub", sub_run},
-    {NULL, NULL}, /* the end */
+    {"pub", pub_run}, {"sub", sub_run}, {NULL, NULL}, /* the end */
 };
 
 int command_run(int argc, char **argv)

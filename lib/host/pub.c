@@ -33,8 +33,8 @@ static const char usage[] =
     "  --verbose, -v         tells on stderr how many were published, and the last id\n"
     "  --help, -h            shows this\n"
     "\n"
-    "Ends with 69 if the server can't be had or goes, 77 if it may not publish, 65 if\n"
-    "it is refused for another reason, as a line that is not UTF-8.\n";
+    "Ends with 69 if the server can't be had or goes, 77 if it may not publish, 65\n"
+    "if it is refused for another reason, as a line that is not UTF-8.\n";
 
 struct pub {
     const char *text; /* the URL */

@@ -37,12 +37,12 @@ static const char usage[] =
     "URL is as http://127.0.0.1:8080/news, or unix:/run/sse.sock:/news.\n"
     "\n"
     "  --json                a JSON object a line: id, event, data\n"
-    "  --since WHERE         where to begin: earliest, now, an id, -5, 10m, a unix time\n"
+    "  --since WHERE         where to begin: earliest, now, an id, -5, 10m, a time\n"
     "  --last-event-id ID    goes on behind this message\n"
     "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
     "  --count N             ends after so many messages\n"
     "  --strict              ends with 1 when messages were lost\n"
-    "  --timeout TIME        ends after so long, with 75 if --count has not been reached\n"
+    "  --timeout TIME        ends after so long, with 75 if --count is not reached\n"
     "  --verbose, -v         tells on stderr of connections that end\n"
     "  --help, -h            shows this\n"
     "\n"
@@ -485,8 +485,6 @@ static int wrong(const char *what, const char *why)
 /* Sets up one URL. Gives 0, or an exit code. */
 static int add_source(struct sub *s, const char *text)
 {
-    char bytes[256];
-    struct text why = text_in(bytes, sizeof bytes - 1);
     if (s->sources == URLS_MAX)
         return wrong(text, "is one URL too many");
     struct source *c = &s->source[s->sources++];
@@ -501,11 +499,22 @@ static int add_source(struct sub *s, const char *text)
         return EX_OSERR;
     }
     eventsource_init(&c->es, memory, EVENT_MAX);
-    if (client_resolve(&c->url, &c->places, &why))
-        return 0;
-    bytes[why.n] = '\0';
-    client_say("sub", text, ": ", bytes, NULL);
-    return EX_NOHOST;
+    return 0;
+}
+
+/* Finds where all of them are. Gives 0, or an exit code. */
+static int resolve(struct sub *s)
+{
+    char bytes[256];
+    for (unsigned i = 0; i < s->sources; i++) {
+        struct text why = text_in(bytes, sizeof bytes - 1);
+        if (client_resolve(&s->source[i].url, &s->source[i].places, &why))
+            continue;
+        bytes[why.n] = '\0';
+        client_say("sub", s->source[i].text, ": ", bytes, NULL);
+        return EX_NOHOST;
+    }
+    return 0;
 }
 
 /* Takes one flag. Gives 0, or an exit code. */
@@ -563,7 +572,7 @@ static int read_line(struct sub *s, int argc, char **argv)
         return wrong("--last-event-id", "holds a control byte, or is too long");
     for (unsigned i = 0; i < s->sources && id != NULL; i++)
         eventsource_set_id(&s->source[i].es, span_of(id));
-    return 0;
+    return resolve(s);
 }
 
 int sub_run(int argc, char **argv)
