@@ -72,9 +72,13 @@
     X(250000, "0.25")  \
     X(1000000, "1")
 
-#define X(us, label) +1
-enum { STAT_BUCKETS = 1 STAT_BOUNDS(X) }; /* the last is for what is above all bounds */
+enum {
+#define X(us, label) STAT_LE_##us,
+    STAT_BOUNDS(X)
 #undef X
+        STAT_LE_INF, /* for what is above all bounds */
+    STAT_BUCKETS,
+};
 
 struct stat_histogram {
     uint64_t bucket[STAT_BUCKETS]; /* what is in this one and in none before it */

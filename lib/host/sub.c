@@ -395,9 +395,7 @@ static void receive(struct sub *s, struct source *c)
     const char *why = n == -1 ? strerror(errno) : "the stream has ended";
     if (streams && n > 0) {
         stream_raw(s, c, bytes, (size_t)n);
-    } else if (streams) {
-        failed(s, c, 0, why);
-    } else if (n == -1 && c->state == HEAD) {
+    } else if (streams || (n == -1 && c->state == HEAD)) {
         failed(s, c, 0, why);
     } else {
         a->n += n > 0 ? (size_t)n : 0;

@@ -16,7 +16,7 @@
 enum {
     LIMIT = 100, /* topics on a page, ... */
     LIMIT_MAX = 1000,
-    STEPS = 16384, /* topics, and sets they are in, that are looked at for it: some milliseconds */
+    STEPS = 65536, /* topics, and sets they are in, that are looked at for it: some milliseconds */
     ENTRY_MAX = 2048,  /* bytes of one: a byte of a name may be six in JSON */
     MATCH_MAX = 1024u, /* bytes of a pattern */
 };
@@ -127,7 +127,8 @@ void serve_topics(struct server *s, struct conn *c)
     uint32_t id = first_topic(s, &q), last = 0;
     uint64_t n = 0, steps = 0;
     text_str(&t, "{\"topics\":[");
-    for (; id != 0 && n < q.limit && steps < STEPS && t.cap - t.n > 2 * ENTRY_MAX; steps++) {
+    for (; id != 0 && n < q.limit && steps < STEPS && t.cap - t.n > (size_t)2 * ENTRY_MAX;
+         steps++) {
         struct span name = topic_name(&s->topics, id);
         if (!span_begins(name, begin)) {
             id = 0; /* nor does any behind it */
