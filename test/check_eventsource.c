@@ -188,7 +188,7 @@ START_TEST(begins_again)
     eventsource_init(&es, memory, sizeof(memory));
     ck_assert(eventsource_set_id(&es, SPAN("7")) && span_eq(es.id, SPAN("7")));
     eventsource_begin(&es);
-    struct span s = SPAN("retry: 9\nevent: e\nid: 8\ndata: half\ndata: ha");
+    struct span s = SPAN("retry: 9\nevent: e\nid: 88\ndata: half\ndata: ha");
     ck_assert_int_eq(eventsource_feed(&es, s, &took), EVENTSOURCE_MORE);
     ck_assert(took == s.n && span_eq(es.id, SPAN("7")));
     eventsource_begin(&es);

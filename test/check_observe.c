@@ -320,6 +320,7 @@ START_TEST(topics_in_pages)
     for (size_t i = 0; i < TOPICS; i++)
         ck_assert_msg(seen[i], "%zu was left out", i);
     ck_assert_uint_ge(pages, TOPICS / 37);
+    long long turns = metric("sse_turns_total");
     struct e2e_conn *c = e2e_open(&s);
     for (int i = 0; i < 30; i++)
         e2e_send(c, "GET /-/topics?limit=1000 HTTP/1.1\r\nHost: t\r\n\r\n"
@@ -330,6 +331,7 @@ START_TEST(topics_in_pages)
         ck_assert_ptr_nonnull(strstr(r.body, i % 2 == 0 ? "t/899" : "sse_topics "));
     }
     e2e_expect_silence(c, 20);
+    ck_assert_int_ge(metric("sse_turns_total"), turns + 30);
     e2e_close(c);
     e2e_close(ws);
     e2e_stop(&s);
