@@ -18,6 +18,8 @@ HELPERS = $(filter-out test/check_% test/fuzz_% test/load_%,$(sort $(wildcard te
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
+BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c),$(sort $(wildcard bench/*.c)))
+BENCHES = $(addprefix $(OUT)/bench/,bench load floor count sse-still floor-still)
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
        -Wmissing-prototypes -Wvla -Wwrite-strings -Wimplicit-fallthrough
@@ -55,6 +57,7 @@ parallel = $(MAKE) --no-print-directory -O $(if $(findstring jobserver,$(MAKEFLA
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: all run install uninstall test soak lint fuzz regress clean help FORCE
+.PHONY: bench bench-check bench-record
 .PHONY: for-test for-fuzz # what `test` and `fuzz` compile once test/setup has run
 
 all: sse
@@ -111,6 +114,20 @@ $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 $(OUT)/test/load_%: $(OUT)/test/load_%.o $(OUT)/parts.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)
 
+$(OUT)/bench/kit.a: $(BENCH_KIT:%.c=$(OUT)/%.o)
+	$(Q)rm -f $@; ar rcs $@ $^
+$(addprefix $(OUT)/bench/,bench load floor count): %: %.o $(OUT)/bench/kit.a
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK) -lm
+
+# The server and the floor, for which time stands still and chance is always the same: what they do
+# depends on their input alone. Valgrind can't read the debugging information of newer clangs.
+STILL = $(if $(findstring clang,$(CC)),-Xlinker --strip-debug) $(OUT)/bench/still.o -Wl,--wrap=clock_gettime,--wrap=getrandom,--wrap=epoll_wait
+$(OUT)/bench/sse-still: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static $(OUT)/bench/still.o
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter-out %/still.o,$(filter %.o,$^)) $(STILL) $$(cat $(OUT)/static) $(LINK)
+$(OUT)/bench/floor-still: $(OUT)/bench/floor.o $(OUT)/bench/kit.a $(OUT)/static $(OUT)/bench/still.o
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(OUT)/bench/floor.o $(OUT)/bench/kit.a $(STILL) $$(cat $(OUT)/static) $(LINK)
+COUNT = $(OUT)/bench/count $(OUT)/bench/sse-still "$$($(CC) --version | head -n 1)" '$(CFLAGS)' bench/instructions
+
 $(FUZZ)/%: $(FUZZ)/test/%.o $(FUZZ)/parts.a
 	$(call say,link,$@)$(FUZZ_CC) $(sanitizers),fuzzer -o $@ $^
 
@@ -132,6 +149,21 @@ test: ## installs what is missing (as root), then runs every test
 
 soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
 	$(OUT)/test/load_soak $(OUT)/sse $(SOAK_SECONDS)
+
+bench: $(OUT)/sse $(BENCHES) ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
+	@bench/setup bench
+	@$(OUT)/bench/bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+	 --commit "$$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+	 --json build/bench.json --markdown build/bench.md --svg build/bench.svg \
+	 $(if $(KEEP),--into bench/README.md --svg bench/results.svg --json bench/results.json)
+
+bench-check: $(addprefix $(OUT)/bench/,count sse-still) ## counts instructions, and fails where they have grown
+	@bench/setup count
+	@$(COUNT)
+
+bench-record: $(addprefix $(OUT)/bench/,count sse-still) ## writes these down in bench/instructions
+	@bench/setup count
+	@$(COUNT) record
 
 lint: ## warnings as errors, clang-tidy, cppcheck, format, scripts, layers, README
 	@test/setup lint
@@ -156,7 +188,7 @@ clean: ## removes all that was made
 
 help: ## this
 	@echo 'make            builds ./sse; CC=clang, CC=musl-gcc, CFLAGS="-O3" are heard'
-	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
 	 while IFS='#' read -r a b; do printf '%-15s %s\n' "$$a" "$$b"; done
 
--include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/lib/host/*.d build/*/test/*.d)
+-include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/lib/host/*.d build/*/test/*.d build/*/bench/*.d)

@@ -5,6 +5,7 @@
 
 #include "lib/host/pub.h"
 #include "lib/host/sub.h"
+#include "lib/host/token.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -14,7 +15,7 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"pub", pub_run}, {"sub", sub_run}, {NULL, NULL}, /* the end */
+    {"pub", pub_run}, {"sub", sub_run}, {"token", token_run}, {NULL, NULL}, /* the end */
 };
 
 int command_run(int argc, char **argv)

@@ -29,6 +29,9 @@ bool listen_address(int fd, struct text *t);
  * none any more. */
 bool listen_peer(int fd, struct text *t);
 
+/* May others than this host reach it? */
+bool listen_open(int fd);
+
 /* Removes the name of a unix socket that is about to be closed, unless systemd has handed it over. */
 void listen_unlink(int fd);
 

@@ -4,6 +4,7 @@
  * Of a request only its method and its path are told. A token may be in a field or in the query, so
  * neither is ever written.
  */
+#include "lib/addr.h"
 #include "lib/serve/serve.h"
 
 #define REFUSALS_MAX 10u /* lines in a second */
@@ -15,6 +16,17 @@ static const char *peer_of(struct server *s, const struct conn *c)
     struct text t = text_in(bytes, sizeof bytes);
     if (c == NULL || s->peer == NULL || !s->peer(c, &t))
         return "unknown";
+    return serve_quote(s, text_span(&t));
+}
+
+/* The same of who asks: behind a trusted proxy, whom that names. */
+static const char *client_of(struct server *s)
+{
+    char bytes[64];
+    struct text t = text_in(bytes, sizeof bytes);
+    if (s->ask.via != VIA_CLIENT && !(s->opt.proxy_protocol && s->ask.from != 0))
+        return peer_of(s, s->ask.conn);
+    addr_key_write(&t, s->ask.from);
     return serve_quote(s, text_span(&t));
 }
 
@@ -35,7 +47,7 @@ void serve_log_answer(struct server *s, int status, uint64_t bytes)
         return;
     const char *code = serve_num(s, (uint64_t)status), *size = serve_num(s, bytes);
     const char *ms = serve_num(s, ask->conn != NULL ? (uint32_t)s->now - ask->began : 0);
-    const char *who = peer_of(s, ask->conn), *way = ask->way != NULL ? ask->way : "none";
+    const char *who = client_of(s), *way = ask->way != NULL ? ask->way : "none";
     if (ask->path.p != NULL)
         s->say(OPT_LOG_ACCESS, "request", "method", serve_method_name(ask->method), "path",
                serve_quote(s, ask->path), "status", code, "bytes", size, "ms", ms, "way", way,
@@ -67,7 +79,7 @@ void serve_log_refusal(struct server *s, int status, struct span detail)
     if (n > 0)
         memcpy(text, detail.p, n);
     text[n] = '\0';
-    const char *code = serve_num(s, (uint64_t)status), *who = peer_of(s, ask->conn);
+    const char *code = serve_num(s, (uint64_t)status), *who = client_of(s);
     if (ask->path.p != NULL)
         s->say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
                serve_quote(s, ask->path), "status", code, "detail", text, "peer", who, NULL);

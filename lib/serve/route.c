@@ -2,7 +2,7 @@
  * route.c - from a request head to what answers it.
  */
 #include "lib/cors.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/access.h"
 
 #include <assert.h>
 
@@ -25,6 +25,8 @@ static void route_own(struct server *s, struct conn *c, struct span path)
         serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
     else if (ready)
         serve_ready(s, c);
+    else if (!access_own(s, c))
+        return;
     else if (topics)
         serve_topics(s, c);
     else
@@ -45,7 +47,7 @@ static void route_options(struct server *s, struct conn *c)
         serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* Notes what the request in s->req asks of its answer. */
+/* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody knows. */
 static void context_set(struct server *s, const struct conn *c)
 {
     bool body = s->req.chunked || s->req.length > 0;
@@ -60,6 +62,8 @@ static void context_set(struct server *s, const struct conn *c)
         .conn = c,
         .way = publishes ? "publish" : NULL,
         .began = c != NULL ? c->tick : 0};
+    if (c != NULL)
+        serve_client(s, c);
 }
 
 /* Does the request in s->req want a stream of events: does it name that type, and like none of a
@@ -111,11 +115,12 @@ static void route_shed(struct server *s, struct conn *c)
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
     context_set(s, c);
+    s->access = (struct access){.kind = ACCESS_PLACE};
     ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};
     s->ask.path = path; /* as a body that comes later has it */
-    if (c->flags & CONN_SHED)
+    if (c->flags & (CONN_SHED | CONN_CROWD))
         route_shed(s, c);
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);

@@ -6,6 +6,7 @@
  *
  * A page ends at its limit, or where it is full, or where enough topics have been looked at for one
  * turn: then "next" is the name to go on with as `after`, also where nothing on this page matched.
+ * Who asks with a token sees what it may subscribe to, and "next" is one of these.
  * Names, unlike numbers of pages, stay where they are while topics come and go.
  */
 #include "lib/json.h"
@@ -29,8 +30,9 @@ struct query {
 
 bool serve_topic_shown(const struct server *s, struct span topic)
 {
-    (void)s;
-    return topic.n > 0 && topic.p[0] != '-'; /* the server's own are nobody's */
+    if (topic.n == 0 || topic.p[0] == '-')
+        return false; /* the server's own are nobody's */
+    return s->access.kind != ACCESS_TOKEN || auth_covers(s->access.subscribe, topic);
 }
 
 /* Reads one parameter; it is empty where there is none. False: it has been refused. */
@@ -134,20 +136,26 @@ void serve_topics(struct server *s, struct conn *c)
             id = 0; /* nor does any behind it */
             break;
         }
-        if (serve_topic_shown(s, name) && (q.match.n == 0 || topic_match(q.match, name))) {
+        bool shown = serve_topic_shown(s, name);
+        if (shown && (q.match.n == 0 || topic_match(q.match, name))) {
             text_str(&t, n++ > 0 ? "," : "");
             steps += write_topic(s, &t, id);
         }
-        last = id;
+        last = shown ? id : last;
         id = topic_behind(&s->topics, id);
     }
+    s->pause = true;            /* a page is work enough for a turn */
+    if (id != 0 && last == 0) { /* it can't go on behind a name that is not to be known */
+        serve_refuse(s, c, 400, NULL, "there are too many topics in front of those that the token ",
+                     "allows: narrow them with match=, as its scope does", NULL);
+        return;
+    }
     text_str(&t, "],\"next\":");
-    if (id != 0 && last != 0)
+    if (id != 0)
         json_string(&t, topic_name(&s->topics, last));
     else
         text_str(&t, "null");
     text_str(&t, "}\n");
     assert(!t.full);
-    s->pause = true; /* a page is work enough for a turn */
     serve_answer_page(s, c, "application/json", t.n);
 }
