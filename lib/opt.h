@@ -60,6 +60,8 @@ struct opt {
     uint32_t drain_ms; /* over which the connections are closed when the server stops */
     bool anonymous_publish;
     struct opt_list cors; /* origins; one may be "*" */
+    const char *user;     /* NAME, UID, perhaps with :GROUP: who to become; NULL: nobody */
+    bool no_sandbox;
     enum opt_log log;
     bool access_log;
 };

@@ -32,11 +32,12 @@ static struct {
 static void become(int out, int err)
 {
     const char *argv[16] = {program.sse, "--port", "0", "--log", "warn", "--drain", "1s"};
-    char count[32], pid[32], notify[256];
+    char count[32], pid[32], notify[256], user[64];
     static char asan[] = "ASAN_OPTIONS=handle_abort=1";
-    char *environment[] = {asan, count, pid, with.notify[0] != '\0' ? notify : NULL, NULL};
+    char *environment[] = {asan, user, count, pid, with.notify[0] != '\0' ? notify : NULL, NULL};
     for (size_t i = 0; with.flags[i] != NULL; i++)
         argv[7 + i] = with.flags[i];
+    snprintf(user, sizeof user, "SSE_USER=%u:%u", geteuid(), getegid());
     snprintf(count, sizeof count, "LISTEN_FDS=%u", with.n);
     if (with.count != NULL)
         snprintf(count, sizeof count, "LISTEN_FDS=%s", with.count);
