@@ -9,17 +9,22 @@ CC = gcc
 endif
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+IMAGE_CC ?= musl-gcc
 FUZZ_SECONDS ?= 30
 SOAK_SECONDS ?= 600
 JOBS ?= $(shell nproc)
 
 PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c))
-HELPERS = $(filter-out test/check_% test/fuzz_% test/load_%,$(sort $(wildcard test/*.c)))
+HELPERS = $(filter-out test/check_% test/fuzz_% test/load_% test/replay.c,$(sort $(wildcard test/*.c)))
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 # Those that run against the release binary as well, in the sandbox as it is shipped.
 SHIPPED = check_sandbox check_ways check_poll check_socket check_drain check_systemd
 LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
+BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c),$(sort $(wildcard bench/*.c)))
+BENCHES = $(addprefix $(OUT)/bench/,bench load floor count sse-still floor-still)
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
        -Wmissing-prototypes -Wvla -Wwrite-strings -Wimplicit-fallthrough
@@ -29,9 +34,11 @@ BASE = -std=c11 -D_GNU_SOURCE -I. -MMD -MP $(WARN) $(CPPFLAGS) $(CFLAGS) -UNDEBU
 # Hardening. glibc warns of _FORTIFY_SOURCE without optimisation; musl has none; yours wins.
 optimised = $(filter-out -O0,$(lastword $(filter -O%,$(CFLAGS))))
 fortified = $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(findstring musl,$(CC))
-x86 = $(filter x86_64% i386% i486% i586% i686%,$(shell $(CC) -dumpmachine 2>/dev/null))
+machine := $(shell $(CC) -dumpmachine 2>/dev/null)
+x86 = $(filter x86_64% i386% i486% i586% i686%,$(machine))
+arm64 = $(filter aarch64%,$(machine))
 HARDEN := -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections \
-          $(if $(x86),-fcf-protection) \
+          $(if $(x86),-fcf-protection) $(if $(arm64),-mbranch-protection=standard) \
           $(if $(fortified),,$(if $(optimised),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
 LINK = -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 
@@ -56,8 +63,9 @@ parallel = $(MAKE) --no-print-directory -O $(if $(findstring jobserver,$(MAKEFLA
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all run install uninstall test soak lint fuzz regress clean help FORCE
-.PHONY: for-test for-fuzz # what `test` and `fuzz` compile once test/setup has run
+.PHONY: all run install uninstall image dist deb
+.PHONY: test test-pack soak lint fuzz regress bench bench-check bench-record clean help FORCE
+.PHONY: for-test for-fuzz for-image # what `test`, `fuzz`, `image` compile once test/setup has run
 
 all: sse
 
@@ -67,8 +75,9 @@ sse: $(OUT)/sse build/last
 build/last: FORCE
 	@mkdir -p build; echo $(OUT) | cmp -s - $@ || echo $(OUT) >$@
 
-$(OUT)/sse: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static
-	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $$(cat $(OUT)/static) $(LINK)
+$(OUT)/sse $(OUT)/stripped: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $$(cat $(OUT)/static) $(LINK) \
+	 $(if $(filter %/stripped,$@),-s)
 
 $(SAN)/sse: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o)
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS)
@@ -85,10 +94,12 @@ $(SAN)/sse-faults: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o) $(SAN)/test/faults.o
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) \
 	 $$(nm $(SAN)/test/faults.o | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 
-# Static PIE where the toolchain makes one that runs; a plain static binary elsewhere.
+# Static PIE where the toolchain makes one that runs; a plain static binary elsewhere. One for another
+# machine can't be tried: there it is what the linker makes.
 $(OUT)/static: $(OUT)/flags
 	@printf 'static int x; int *volatile p = &x; int main(void) { return *p; }' >$@.c
-	@if $(CC) $(CFLAGS) -fPIE -o $@.out $@.c -static-pie $(LINK) 2>/dev/null && $@.out && \
+	@case $(machine) in $$(uname -m)-*) try=$@.out ;; *) try=true ;; esac; \
+	 if $(CC) $(CFLAGS) -fPIE -o $@.out $@.c -static-pie $(LINK) 2>/dev/null && $$try && \
 	    ! readelf -l $@.out | grep -q INTERP; \
 	 then echo -static-pie >$@; else echo -static >$@; fi; rm -f $@.c $@.out
 
@@ -98,6 +109,7 @@ define kind
 $(1)/%.o: %.c $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,cc,$$@)$$($(1)_CC) -c -o $$@ $$<
+$(1)/lib/page.o: lib/page.html lib/sse.js
 $(1)/flags: FORCE
 	@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@
@@ -113,17 +125,90 @@ $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 $(OUT)/test/load_%: $(OUT)/test/load_%.o $(OUT)/parts.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK)
 
+$(OUT)/bench/kit.a: $(BENCH_KIT:%.c=$(OUT)/%.o)
+	$(Q)rm -f $@; ar rcs $@ $^
+$(addprefix $(OUT)/bench/,bench load floor count): %: %.o $(OUT)/bench/kit.a
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK) -lm
+
+# The server and the floor, for which time stands still and chance is always the same: what they do
+# depends on their input alone. Valgrind can't read the debugging information of newer clangs.
+STILL = $(if $(findstring clang,$(CC)),-Xlinker --strip-debug) $(OUT)/bench/still.o -Wl,--wrap=clock_gettime,--wrap=getrandom,--wrap=epoll_wait
+$(OUT)/bench/sse-still: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static $(OUT)/bench/still.o
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter-out %/still.o,$(filter %.o,$^)) $(STILL) $$(cat $(OUT)/static) $(LINK)
+$(OUT)/bench/floor-still: $(OUT)/bench/floor.o $(OUT)/bench/kit.a $(OUT)/static $(OUT)/bench/still.o
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(OUT)/bench/floor.o $(OUT)/bench/kit.a $(STILL) $$(cat $(OUT)/static) $(LINK)
+COUNT = $(OUT)/bench/count $(OUT)/bench/sse-still "$$($(CC) --version | head -n 1)" '$(CFLAGS)' bench/instructions
+# A fuzz target without a fuzzer, for a machine that there is none for.
+$(OUT)/test/fuzz_%: $(OUT)/test/fuzz_%.o $(OUT)/test/replay.o $(OUT)/parts.a
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ $$(cat $(OUT)/static) $(LINK)
+
 $(FUZZ)/%: $(FUZZ)/test/%.o $(FUZZ)/parts.a
 	$(call say,link,$@)$(FUZZ_CC) $(sanitizers),fuzzer -o $@ $^
 
 run: sse ## builds and starts the server: make run ARGS="--port 9000"
 	./sse $(ARGS)
 
-install: sse ## into $(DESTDIR)$(PREFIX)/bin, PREFIX being /usr/local
-	install -D -m 755 sse $(DESTDIR)$(PREFIX)/bin/sse
+# What is installed besides the binary, FILE:PLACE; and the units, which name the binary.
+PLACES = README.md:$(PREFIX)/share/doc/sse/README.md \
+         sse.1:$(PREFIX)/share/man/man1/sse.1 debian/sse.zsh:$(ZSHDIR)/_sse \
+         debian/sse.bash:$(PREFIX)/share/bash-completion/completions/sse \
+         debian/sse.fish:$(PREFIX)/share/fish/vendor_completions.d/sse.fish
+UNITS = sse.service sse.socket
+BINARY = sse
+
+install: $(BINARY) ## binary, man page, units, completions into $(DESTDIR)$(PREFIX), /usr/local
+	$(Q)install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/sse
+	$(Q)for p in $(PLACES); do install -D -m 644 $${p%%:*} $(DESTDIR)$${p#*:} || exit; done
+	$(Q)for u in $(UNITS); do install -D -m 644 debian/$$u $(DESTDIR)$(UNITDIR)/$$u && \
+	  sed -i 's|/usr/bin/sse|$(PREFIX)/bin/sse|' $(DESTDIR)$(UNITDIR)/$$u || exit; done
 
 uninstall: ## takes it away again
-	rm -f $(DESTDIR)$(PREFIX)/bin/sse
+	rm -f $(addprefix $(DESTDIR),$(PREFIX)/bin/sse $(foreach p,$(PLACES),$(lastword \
+	 $(subst :, ,$(p)))) $(UNITS:%=$(UNITDIR)/%))
+
+# ---- packages: all that is made for them is in build/
+
+VERSION = $(shell sed -n 's/.*"sse \([0-9][0-9.]*\)\\n".*/\1/p' lib/opt.c)
+TARBALL = sse-$(VERSION)-linux-$(firstword $(subst -, ,$(machine)))
+
+# The context is a directory with the binary alone. An engine counts as there when it answers.
+image: ## a container image `sse`, with docker, podman or buildah: the first that works, or ENGINE
+	@test/setup image
+	@$(parallel) OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' \
+	 CFLAGS='-Os -fno-asynchronous-unwind-tables' LDFLAGS=-Wl,-z,noseparate-code for-image
+	@set -e; options=; run='docker run --rm -p 8080:8080'; engine='$(ENGINE)'; \
+	 for e in docker podman; do \
+	  [ -n "$$engine" ] || ! $$e info >/dev/null 2>&1 || engine=$$e; \
+	 done; \
+	 case $${engine:=buildah} in \
+	 podman) options='--format docker'; run='podman run --rm -p 8080:8080' ;; \
+	 buildah) options='--isolation chroot --format docker'; run='buildah run --isolation chroot'; \
+	 esac; \
+	 $$engine build $$options -t sse -t sse:$(VERSION) -f Containerfile build/image; \
+	 case $$engine in buildah) run="$$run \$$(buildah from sse) /sse" ;; *) run="$$run sse" ;; esac; \
+	 echo "the image is sse; to run it: $$run --anonymous publish,subscribe"
+for-image: $(OUT)/stripped
+	@mkdir -p build/image && install -m 755 $< build/image/sse
+
+# The same bytes each time: no times and names but those of the sources.
+dist: $(OUT)/stripped ## a tarball of what `make install` installs, build/sse-VERSION-linux-MACHINE.tar.gz
+	@rm -rf build/dist
+	@$(MAKE) --no-print-directory install BINARY=$< DESTDIR=build/dist PREFIX=/usr/local
+	@mv build/dist/usr/local build/dist/$(TARBALL)
+	@epoch=$${SOURCE_DATE_EPOCH:-$$(if [ -e .git ]; then git log -1 --format=%ct; else \
+	  find . -path ./build -prune -o ! -name sse -type f -printf '%T@\n' | sort -n | tail -n 1; fi)}; \
+	 tar -C build/dist --format=gnu --sort=name --mtime=@$${epoch%.*} --mode=u=rwX,go=rX \
+	  --owner=0 --group=0 --numeric-owner -cf build/dist.tar $(TARBALL)
+	@gzip -9n <build/dist.tar >build/$(TARBALL).tar.gz && rm -r build/dist build/dist.tar
+	@echo build/$(TARBALL).tar.gz
+
+deb: ## a Debian package, build/deb/sse_VERSION_ARCHITECTURE.deb
+	@test/setup deb
+	@rm -rf build/deb && mkdir -p build/deb/sse-$(VERSION)
+	@tar --exclude=./build --exclude=./sse --exclude=./.git -cf - . | tar -C build/deb/sse-$(VERSION) -xf -
+	@cd build/deb/sse-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
+	  dpkg-buildpackage -b -us -uc $(DEB_FLAGS) >../log 2>&1 || { cat ../log; exit 1; }
+	@rm -r build/deb/sse-$(VERSION) && ls build/deb/*.deb
 
 test: ## installs what is missing (as root), then runs every test
 	@test/setup test
@@ -132,8 +217,27 @@ test: ## installs what is missing (as root), then runs every test
 	@test/fuzz 0 $(FUZZERS:%=$(FUZZ)/%) | SSE_BIN=$(SAN)/sse \
 	 test/run $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 
+test-pack: ## packages, images, another machine: installs what is missing (as root), tries them
+	@test/setup pack
+	@test/pack
+
 soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
 	$(OUT)/test/load_soak $(OUT)/sse $(SOAK_SECONDS)
+
+bench: $(OUT)/sse $(BENCHES) ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
+	@bench/setup bench
+	@$(OUT)/bench/bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
+	 --commit "$$(git describe --always --dirty 2>/dev/null || echo unknown)" \
+	 --json build/bench.json --markdown build/bench.md --svg build/bench.svg \
+	 $(if $(KEEP),--into bench/README.md --svg bench/results.svg --json bench/results.json)
+
+bench-check: $(addprefix $(OUT)/bench/,count sse-still) ## counts instructions, and fails where they have grown
+	@bench/setup count
+	@$(COUNT)
+
+bench-record: $(addprefix $(OUT)/bench/,count sse-still) ## writes these down in bench/instructions
+	@bench/setup count
+	@$(COUNT) record
 
 lint: ## warnings as errors, clang-tidy, cppcheck, format, scripts, layers, README
 	@test/setup lint
@@ -158,7 +262,7 @@ clean: ## removes all that was made
 
 help: ## this
 	@echo 'make            builds ./sse; CC=clang, CC=musl-gcc, CFLAGS="-O3" are heard'
-	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
 	 while IFS='#' read -r a b; do printf '%-15s %s\n' "$$a" "$$b"; done
 
--include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/lib/host/*.d build/*/test/*.d)
+-include $(foreach d,build/* build/lint/*,$(wildcard $(d)/*.d $(d)/lib/*.d $(d)/lib/serve/*.d $(d)/lib/host/*.d $(d)/test/*.d $(d)/bench/*.d))

@@ -20,7 +20,9 @@
  */
 #include "lib/host/command.h"
 #include "lib/host/door.h"
+#include "lib/host/keys.h"
 #include "lib/host/listen.h"
+#include "lib/host/machine.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
 #include "lib/host/sandbox.h"
@@ -153,7 +155,7 @@ static void say(enum opt_log level, const char *msg, ...)
  * turn? Then others' requests are answered soon, whatever there is to do. Each phase has its own
  * measure: one that has more to do than that, turn after turn, does not starve those behind it. Looks
  * at the clock at one of `every` calls: what is asked before each cheap step asks less often. */
-static bool phase_spent(unsigned every)
+static inline bool phase_spent(unsigned every)
 {
     return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES ||
            (++L.steps % every == 0 && clock_us(CLOCK_MONOTONIC) - L.began > L.allowed);
@@ -188,6 +190,7 @@ static void conn_close(struct conn *c)
 {
     uint32_t topic = (uint32_t)c->n;
     door_leave(&L.door, c);
+    serve_forget(&S, c);
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.conns, c);
     if (topic != 0)
@@ -217,35 +220,47 @@ static void reap(void)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* The one place where a client's socket is written, WRITE_BUDGET bytes at most. Gives the bytes taken;
- * 0 where the socket is full or the connection was ended. */
+/* A write was not taken: the socket is full, or the connection is over. */
+static void conn_stuck(struct conn *c, int err)
+{
+    if (err == ENOBUFS || err == ENOMEM)
+        c->flags |= CONN_STARVED;
+    else if (err != EAGAIN)
+        conn_doom(c, strerror(err));
+    c->flags &= (uint16_t)~CONN_WRITABLE;
+}
+
+/* The one place where a client's socket is written: WRITE_BUDGET bytes at most, which its callers see
+ * to. Gives the bytes taken; 0 where the socket is full or the connection was ended. */
+static inline size_t conn_writev(struct conn *c, const struct iovec *iov, unsigned n)
+{
+    ssize_t w;
+    do
+        w = writev(conn_fd(&S.conns, c), iov, (int)n);
+    while (w == -1 && errno == EINTR);
+    if (w < 0) {
+        conn_stuck(c, errno);
+        return 0;
+    }
+    S.stat.sent_bytes += (uint64_t)w;
+    c->tick = (uint32_t)S.now;
+    return (size_t)w;
+}
+
+/* The same for what may be more than WRITE_BUDGET: only the front of that is written. */
 static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
 {
-    size_t left = WRITE_BUDGET, whole = 0;
+    size_t left = WRITE_BUDGET, whole;
     unsigned part = 0;
-    ssize_t w;
     while (part < n && iov[part].iov_len <= left)
         left -= iov[part++].iov_len;
-    if (part < n) { /* only the front of it */
-        whole = iov[part].iov_len;
-        iov[part].iov_len = left;
-    }
-    do
-        w = writev(conn_fd(&S.conns, c), iov, (int)(part < n ? part + 1 : n));
-    while (w == -1 && errno == EINTR);
-    if (part < n)
-        iov[part].iov_len = whole;
-    if (w >= 0) {
-        S.stat.sent_bytes += (uint64_t)w;
-        c->tick = (uint32_t)S.now;
-        return (size_t)w;
-    }
-    if (errno == ENOBUFS || errno == ENOMEM)
-        c->flags |= CONN_STARVED;
-    else if (errno != EAGAIN)
-        conn_doom(c, strerror(errno));
-    c->flags &= (uint16_t)~CONN_WRITABLE;
-    return 0;
+    if (part == n)
+        return conn_writev(c, iov, n);
+    whole = iov[part].iov_len;
+    iov[part].iov_len = left;
+    size_t w = conn_writev(c, iov, part + 1);
+    iov[part].iov_len = whole;
+    return w;
 }
 
 /* All is written: a connection that was answered for the last time says so. */
@@ -356,25 +371,17 @@ static void fan_wake(struct conn *c)
         conn_ready(&S.conns, c); /* its next request is here */
 }
 
-/* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at the
- * same place and get them the same way. */
-static void fan_one(uint32_t id, struct conn *c)
+/* Is this subscriber at a place that the share is good for, between two records? */
+static inline bool fan_shares(const struct conn *c, const struct share *s)
 {
-    struct share *s = &L.t.same[c->way % TABLES_SAME];
-    if (c->state == CONN_WAIT) {
-        fan_wake(c);
-        return;
-    }
-    if (!(c->flags & CONN_WRITABLE) || c->flags & CONN_READY || c->out != 0)
-        return; /* it is behind, and goes on by itself */
-    if (c->sent == 0 && c->at >= ring_tail(&S.ring) &&
-        (s->first == 0 || c->at < s->low || c->at > s->first))
-        share_build(s, &S.ring, &S.topics, id, c->at, (enum conn_way)c->way, SHARE_BYTES);
-    if (c->sent > 0 || c->at < s->low || c->at > s->first) {
-        conn_flush(c); /* overtaken, or up to date */
-        return;
-    }
-    size_t w = conn_write(c, s->iov, s->pieces);
+    return c->sent == 0 && c->at >= s->low && c->at <= s->first;
+}
+
+/* Writes what a subscriber shares with others. */
+static inline void fan_write(struct conn *c, const struct share *s)
+{
+    size_t w = s->size <= WRITE_BUDGET ? conn_writev(c, s->iov, s->pieces)
+                                       : conn_write(c, s->iov, s->pieces);
     if (w < s->size) {
         if (w > 0) {
             S.stat.delivered += share_took(s, &S.ring, c, w);
@@ -387,6 +394,32 @@ static void fan_one(uint32_t id, struct conn *c)
     S.stat.delivered += s->records;
     if (s->end < ring_head(&S.ring))
         conn_ready(&S.conns, c);
+}
+
+/* Brings one subscriber of entry `id` up to date that no share is there for. */
+static void fan_other(uint32_t id, struct conn *c, struct share *s)
+{
+    if (c->sent == 0 && c->at >= ring_tail(&S.ring))
+        share_build(s, &S.ring, &S.topics, id, c->at, (enum conn_way)c->way, SHARE_BYTES);
+    if (fan_shares(c, s))
+        fan_write(c, s);
+    else
+        conn_flush(c); /* overtaken, or up to date */
+}
+
+/* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at the
+ * same place and get them the same way. */
+static inline void fan_one(uint32_t id, struct conn *c)
+{
+    struct share *s = &L.t.same[c->way % TABLES_SAME];
+    if (c->state == CONN_WAIT)
+        fan_wake(c);
+    else if ((c->flags & (CONN_WRITABLE | CONN_READY)) != CONN_WRITABLE || c->out != 0)
+        return; /* it is behind, and goes on by itself */
+    else if (fan_shares(c, s))
+        fan_write(c, s);
+    else
+        fan_other(id, c, s);
 }
 
 /* Goes on with entry `id` for `left` subscribers at most; gives how many are left of these. */
@@ -474,7 +507,7 @@ static void commit(void)
  * none; notes the end of what the peer sends. */
 static size_t conn_recv(struct conn *c, char *buf)
 {
-    ssize_t n, most = c->heavy ? HEAVY_READ : BUFFER;
+    ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : BUFFER;
     do
         n = read(conn_fd(&S.conns, c), buf, (size_t)most);
     while (n == -1 && errno == EINTR);
@@ -487,7 +520,7 @@ static size_t conn_recv(struct conn *c, char *buf)
     else if (n == -1 && errno != EAGAIN)
         conn_doom(c, strerror(errno));
     S.stat.received_bytes += n > 0 ? (uint64_t)n : 0;
-    c->heavy = n >= HEAVY;
+    c->marks = (uint8_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -497,6 +530,15 @@ static size_t conn_recv(struct conn *c, char *buf)
 static void handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
+    if (c->marks & CONN_PREFACE && len > 0) {
+        int n = door_preface(&L.door, c, (struct span){buf, len});
+        if (n < 0) {
+            conn_doom(c, "no PROXY header (--proxy-protocol)");
+            return;
+        }
+        off = used = (size_t)n;
+        seen = 0;
+    }
     while (off < len && used > 0 &&
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
@@ -511,7 +553,7 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
         conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
         return;
-    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM) {
+    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
     }
@@ -529,7 +571,8 @@ static void conn_input(struct conn *c)
         got = conn_recv(c, L.in_bytes + kept);
     if (c->state == CONN_DOOMED)
         return;
-    if (got > 0 && ((c->state == CONN_HEAD && kept == 0) || c->state == CONN_BODY))
+    bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
+    if (got > 0 && (begins || c->state == CONN_BODY))
         c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
     if (c->state == CONN_LINGER && (c->n += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
@@ -584,6 +627,11 @@ static void sweep_conn(struct conn *c)
         conn_flush(c);
         return;
     }
+    if (serve_expired(&S, c)) {
+        serve_expire(&S, c);
+        conn_flush(c);
+        return;
+    }
     switch (conn_due(c, S.now, &L.times)) {
     case CONN_DUE_NOTHING:
         return;
@@ -594,7 +642,7 @@ static void sweep_conn(struct conn *c)
         if (c->state == CONN_BODY && intake_idle(pool_at(&S.conns.buffers, c->in)))
             return;
         S.stat.timeout_request++;
-        if (c->in == 0) {
+        if (c->in == 0 || c->marks & CONN_PREFACE) {
             conn_doom(c, "--request-timeout");
             return;
         }
@@ -773,13 +821,50 @@ static void upgrade(void)
         store_go_on(&L.t.store);
 }
 
+/* ---- the keys -------------------------------------------------------------------------------- */
+
+/* Reads the key file, if there is to be one. 0; or an exit code, and *why says what is wrong: the keys
+ * that there were stay. */
+static int keys_take(struct text *why)
+{
+    static struct auth_keys next;
+    if (S.opt.key_file == NULL)
+        return 0;
+    int code = keys_read(S.opt.key_file, &next, why);
+    if (code == 0) {
+        auth_keys_wipe(&S.keys);
+        S.keys = next;
+        S.stat.key_loads++;
+    }
+    auth_keys_wipe(&next);
+    return code;
+}
+
+/* Reads it again. */
+static void keys_again(void)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    if (S.opt.key_file == NULL)
+        return;
+    if (keys_take(&why) == 0) {
+        say(OPT_LOG_INFO, "keys read", "keys", serve_num(&S, S.keys.n), NULL);
+        return;
+    }
+    S.stat.key_errors++;
+    bytes[why.n] = '\0';
+    say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+}
+
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 static void signalled(int fd)
 {
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (info.ssi_signo == SIGUSR2)
+        if (info.ssi_signo == SIGHUP)
+            keys_again();
+        else if (info.ssi_signo == SIGUSR2)
             upgrade_begin();
         else if (S.draining)
             L.stop = true; /* the second time: at once */
@@ -822,7 +907,7 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        if (c->heavy || replays(c) || phase_spent(1))
+        if (c->marks & CONN_HEAVY || replays(c) || phase_spent(1))
             conn_ready(&S.conns, c);
         else
             conn_turn(c);
@@ -906,6 +991,7 @@ static void times_set(void)
 {
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
+    serve_trust(&S);
     L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     uint32_t least = LINGER_MS;
@@ -932,6 +1018,10 @@ static void memory_make(const struct handover *from, bool trial)
         S.opt.ring = from->ring_size;
         S.opt.ring_given = true;
     }
+    int code = keys_take(&why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
     if (!door_measure(&L.door, &why)) {
         bytes[why.n] = '\0';
         process_fail(EX_CONFIG, bytes, NULL);
@@ -949,6 +1039,21 @@ static void signals_take(void)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
 }
 
+/* Warns where the server may be open to more than was thought of. */
+static void warn_open(int fd, struct span address)
+{
+    bool proxies_only = S.opt.proxy_protocol && S.proxies.n > 0;
+    if (proxies_only || S.opt.anonymous == 0 || !listen_open(fd))
+        return;
+    say(OPT_LOG_WARN,
+        S.opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
+        : S.opt.anonymous == OPT_ANONYMOUS_PUBLISH
+            ? "anyone who can reach it may publish"
+            : "anyone who can reach it may subscribe and publish",
+        "address", serve_quote(&S, address), "instead",
+        S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
+}
+
 /* Says on stdout, a line an address, that the server is ready; and to a service manager. */
 static void announce(void)
 {
@@ -959,6 +1064,7 @@ static void announce(void)
         if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
             continue;
         say(OPT_LOG_INFO, "listening", "address", serve_quote(&S, text_span(&t)), NULL);
+        warn_open((int)fd, text_span(&t));
         text_str(&t, "\n");
         if (write(STDOUT_FILENO, t.p, t.n) == -1)
             say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
@@ -985,9 +1091,10 @@ static void server_start(void)
     if (L.door.epoll == -1 || L.door.spare == -1)
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     signals_take();
+    const struct sandbox_file keys = {S.opt.key_file};
     code = door_open(&L.door, BUFFER, &why);
     if (code == 0)
-        code = sandbox_enter(&S, &L.t, &user, L.argv, NULL, 0, &L.held, &why);
+        code = sandbox_enter(&S, &L.t, &user, L.argv, &keys, 1, &L.held, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
@@ -1080,6 +1187,8 @@ int main(int argc, char **argv)
     case OPT_VERSION:
         text = opt_version();
         break;
+    case OPT_EXPLAIN:
+        return machine_explain();
     case OPT_WRONG:
         err_bytes[err.n] = '\0';
         process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);

@@ -4,8 +4,14 @@
 #include "addr.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <sys/un.h>
+
+/* Keys: those of IPv4 look like prefixes of IPv6 that nobody has (0:ffff::/32), and so does the one
+ * for loopback's prefix, which is 0. */
+#define KEY_IPV4     UINT64_C(0x0000ffff00000000)
+#define KEY_LOOPBACK UINT64_C(1)
 
 static bool read_unix(struct span path, struct sockaddr_storage *a, socklen_t *len)
 {
@@ -84,4 +90,38 @@ bool addr_local(const struct sockaddr_storage *a, socklen_t len)
     if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
         return v6->sin6_addr.s6_addr[12] == 127;
     return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+uint64_t addr_key(const struct sockaddr_storage *a, socklen_t len)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
+    uint32_t low;
+    uint64_t prefix;
+    if (len >= sizeof *v4 && a->ss_family == AF_INET)
+        return KEY_IPV4 | ntohl(v4->sin_addr.s_addr);
+    if (len < sizeof *v6 || a->ss_family != AF_INET6)
+        return 0;
+    memcpy(&low, v6->sin6_addr.s6_addr + 12, sizeof low);
+    if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+        return KEY_IPV4 | ntohl(low);
+    memcpy(&prefix, v6->sin6_addr.s6_addr, sizeof prefix);
+    return prefix != 0 ? be64toh(prefix) : KEY_LOOPBACK;
+}
+
+void addr_key_write(struct text *t, uint64_t key)
+{
+    struct in_addr v4 = {htonl((uint32_t)key)};
+    struct in6_addr v6 = {.s6_addr = {0}};
+    uint64_t prefix = htobe64(key != KEY_LOOPBACK ? key : 0);
+    char host[INET6_ADDRSTRLEN];
+    memcpy(v6.s6_addr, &prefix, sizeof prefix);
+    if (key == 0) {
+        text_str(t, "unknown");
+    } else if (key >> 32 == KEY_IPV4 >> 32) {
+        text_str(t, inet_ntop(AF_INET, &v4, host, sizeof host));
+    } else {
+        text_str(t, inet_ntop(AF_INET6, &v6, host, sizeof host));
+        text_str(t, "/64");
+    }
 }

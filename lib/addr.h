@@ -19,6 +19,13 @@ void addr_write(struct text *t, const struct sockaddr_storage *a);
  * have no address at all: len below that of a family). */
 bool addr_local(const struct sockaddr_storage *a, socklen_t len);
 
+/* What counts as one client, as a number: of IPv4 the address, also where it comes as IPv6; of IPv6 the
+ * /64, which is what one network is given. 0: it has no such address (a unix socket, or none). */
+uint64_t addr_key(const struct sockaddr_storage *a, socklen_t len);
+
+/* Appends what a key stands for: "192.0.2.1", "2001:db8::/64"; "unknown" for 0. */
+void addr_key_write(struct text *t, uint64_t key);
+
 /* The path of a unix socket, ended by a NUL; NULL of any other. */
 const char *addr_path(const struct sockaddr_storage *a);
 

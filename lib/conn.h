@@ -59,22 +59,28 @@ enum conn_way {
 };
 
 enum conn_flag {
-    CONN_READABLE = 1,     /* not read to EAGAIN since the last edge */
-    CONN_WRITABLE = 2,     /* not written to EAGAIN since the last edge */
-    CONN_READY = 4,        /* on the ready list */
-    CONN_LOCAL = 8,        /* the peer is on this host: loopback or a unix socket */
-    CONN_SHED = 16,        /* over --max-connections: is heard out and refused */
-    CONN_USED = 32,        /* has sent a request before */
-    CONN_EOF = 64,         /* the peer sends no more */
-    CONN_CLOSE = 128,      /* close when what is pending has been written */
+    CONN_READABLE = 1, /* not read to EAGAIN since the last edge */
+    CONN_WRITABLE = 2, /* not written to EAGAIN since the last edge */
+    CONN_READY = 4,    /* on the ready list */
+    CONN_LOCAL = 8,    /* the peer is on this host: loopback or a unix socket; SOCKET: the client */
+    CONN_SHED = 16,    /* over --max-connections: is heard out and refused */
+    CONN_USED = 32,    /* has sent a request before */
+    CONN_EOF = 64,     /* the peer sends no more */
+    CONN_CLOSE = 128,  /* close when what is pending has been written */
     CONN_STARVED = 256,    /* the kernel had no memory: no edge will come, the sweep tries again */
     CONN_CURSOR = 512,     /* SOCKET: came with a cursor; WAIT: with If-None-Match */
     CONN_PINGED = 1024,    /* SOCKET: a pong is due */
     CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
     CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
     CONN_HELD = 8192,      /* what it is to be written waits until the store has been synced */
-    CONN_CROWD = 16384,    /* CONN_SHED, and over --max-per-address */
+    CONN_CROWD = 16384,    /* over --max-per-address: likewise */
     CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
+};
+
+enum conn_mark {
+    CONN_HEAVY = 1,   /* what came last was much: others go before it */
+    CONN_PROXIED = 2, /* the peer is a trusted proxy: each request is of whom it says */
+    CONN_PREFACE = 4, /* a PROXY header is due before anything else */
 };
 
 /* All there is of a connection. */
@@ -95,7 +101,7 @@ struct conn {
     uint8_t way;            /* subscribed: enum conn_way */
     uint32_t due;           /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
     uint16_t cors;          /* WAIT: what cors_find() said of its origin */
-    uint8_t heavy;          /* what came last was much: others go before it */
+    uint8_t marks;          /* enum conn_mark */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 

@@ -3,6 +3,52 @@
  */
 #include "cors.h"
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Is it not empty, and all of letters, digits and those of `others`? */
+static bool is_of(struct span s, const char *others)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool alnum = is_letter(s.p[i]) || (s.p[i] >= '0' && s.p[i] <= '9');
+        if (!alnum && memchr(others, s.p[i], strlen(others)) == NULL)
+            return false;
+    }
+    return s.n > 0;
+}
+
+/* Is it what may follow a host: nothing, or a port? */
+static bool is_port(struct span s)
+{
+    uint64_t n;
+    if (s.n == 0)
+        return true;
+    return s.p[0] == ':' && span_u64(span_from(s, 1), &n) && n > 0 && n <= UINT16_MAX;
+}
+
+bool cors_is_origin(struct span s)
+{
+    if (span_eq(s, SPAN("*")) || span_eq(s, SPAN("null")))
+        return true;
+    if (s.n > CORS_ORIGIN_MAX)
+        return false;
+    struct span scheme = span_cut(&s, ':');
+    if (!is_of(scheme, "+-.") || !is_letter(scheme.p[0]) || !span_begins(s, SPAN("//")))
+        return false;
+    struct span rest = span_from(s, 2);
+    if (span_begins(rest, SPAN("["))) {
+        rest = span_from(rest, 1);
+        struct span address = span_cut(&rest, ']');
+        return rest.p != NULL && is_of(address, ":.") && is_port(rest);
+    }
+    size_t n = 0;
+    while (n < rest.n && rest.p[n] != ':')
+        n++;
+    return is_of((struct span){rest.p, n}, ".-_") && is_port(span_from(rest, n));
+}
+
 uint16_t cors_find(const struct span *list, uint32_t n, struct span origin)
 {
     uint16_t any = 0;
@@ -51,8 +97,8 @@ void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t fo
         text_str(t, "\r\n");
         if (!all)
             text_str(t, "Access-Control-Allow-Credentials: true\r\n");
-        text_str(t,
-                 "Access-Control-Expose-Headers: ETag, Gap, Last-Event-ID, Preference-Applied\r\n");
+        text_str(t, "Access-Control-Expose-Headers: ETag, Gap, Last-Event-ID, Preference-Applied, "
+                    "Retry-After, WWW-Authenticate\r\n");
     }
     if (!fixed)
         text_str(t, "Vary: Origin\r\n");

@@ -9,6 +9,11 @@
 
 #include "text.h"
 
+#define CORS_ORIGIN_MAX 300u /* bytes: a name of 253, a scheme, a port, and an answer has room */
+
+/* Is it an origin as browsers write it (RFC 6454 section 6.2), or "*"? At most CORS_ORIGIN_MAX bytes. */
+bool cors_is_origin(struct span s);
+
 /* Looks `origin` up: its place in the list plus one, that of "*" if only this takes it, 0 for one
  * that is not listed. A request without an origin (an empty one) is taken by "*" alone: what all may
  * read says so to all, since a cache may have it for another (Fetch, "CORS protocol and HTTP

@@ -1,5 +1,5 @@
 /*
- * hash.c - base64, SHA-1 and the hash for tables.
+ * hash.c - base64 and base64url, SHA-1, SHA-256 and HMAC, and the hash for tables.
  */
 #include "hash.h"
 
@@ -10,78 +10,91 @@
 
 static const char base64_digit[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64url_digit[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* The value of each byte as a digit; what is none has the high bit set. */
+/* The value of each byte as a digit; what is none has the high bit set. The two alphabets differ in
+ * their last two digits. */
 #define NO    0x80
 #define NO_16 NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO
 /* clang-format off */
-static const uint8_t base64_value[256] = {
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO,
-    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62, NO, NO, NO, 63,
-    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
-    NO,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
-    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, NO,
-    NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
-    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,
-    NO_16, NO_16, NO_16, NO_16, NO_16, NO_16, NO_16, NO_16,
-};
+#define VALUES(plus, minus, slash, underscore)                                      \
+    NO_16, NO_16,                                                                   \
+    NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, plus, NO, minus, NO, slash,         \
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,                 \
+    NO,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,                 \
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, underscore,         \
+    NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,                 \
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,                 \
+    NO_16, NO_16, NO_16, NO_16, NO_16, NO_16, NO_16, NO_16
 /* clang-format on */
 
-size_t base64_write(char *out, struct span s)
+static const uint8_t base64_value[256] = {VALUES(62, NO, 63, NO)};
+static const uint8_t base64url_value[256] = {VALUES(NO, 62, NO, 63)};
+
+/* Writes the digits of `s`, without padding; gives how many. */
+static inline size_t write_digits(char *out, struct span s, const char digit[])
 {
     const unsigned char *p = (const unsigned char *)s.p;
     char *o = out;
     size_t n = s.n;
     for (; n >= 3; n -= 3, p += 3, o += 4) {
         uint32_t v = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-        o[0] = base64_digit[v >> 18];
-        o[1] = base64_digit[v >> 12 & 63];
-        o[2] = base64_digit[v >> 6 & 63];
-        o[3] = base64_digit[v & 63];
+        o[0] = digit[v >> 18];
+        o[1] = digit[v >> 12 & 63];
+        o[2] = digit[v >> 6 & 63];
+        o[3] = digit[v & 63];
     }
     if (n > 0) {
         uint32_t v = (uint32_t)p[0] << 16 | (n == 2 ? (uint32_t)p[1] << 8 : 0);
-        o[0] = base64_digit[v >> 18];
-        o[1] = base64_digit[v >> 12 & 63];
-        o[2] = (char)(n == 2 ? base64_digit[v >> 6 & 63] : '=');
-        o[3] = '=';
-        o += 4;
+        *o++ = digit[v >> 18];
+        *o++ = digit[v >> 12 & 63];
+        if (n == 2)
+            *o++ = digit[v >> 6 & 63];
     }
-    assert((size_t)(o - out) == base64_size(s.n));
     return (size_t)(o - out);
 }
 
-/* Decodes the last group, which may be padded; gives 1 to 3 bytes, or -1. */
-static ptrdiff_t base64_read_last(unsigned char *o, const unsigned char *p)
+size_t base64_write(char *out, struct span s)
 {
-    ptrdiff_t pad = p[3] != '=' ? 0 : p[2] != '=' ? 1 : 2;
-    uint32_t a = base64_value[p[0]], b = base64_value[p[1]];
-    uint32_t c = pad == 2 ? 0 : base64_value[p[2]], d = pad > 0 ? 0 : base64_value[p[3]];
-    if (((a | b | c | d) & NO) != 0)
-        return -1;
-    uint32_t v = a << 18 | b << 12 | c << 6 | d;
-    if ((pad == 1 && (v & 0xff) != 0) || (pad == 2 && (v & 0xffff) != 0))
-        return -1;
-    o[0] = (unsigned char)(v >> 16);
-    if (pad < 2)
-        o[1] = (unsigned char)(v >> 8);
-    if (pad < 1)
-        o[2] = (unsigned char)v;
-    return 3 - pad;
+    size_t n = write_digits(out, s, base64_digit);
+    while (n % 4 != 0)
+        out[n++] = '=';
+    assert(n == base64_size(s.n));
+    return n;
 }
 
-ptrdiff_t base64_read(char *out, struct span s)
+size_t base64url_write(char *out, struct span s)
 {
-    if (s.n % 4 != 0)
+    size_t n = write_digits(out, s, base64url_digit);
+    assert(n == base64url_size(s.n));
+    return n;
+}
+
+/* Decodes the last digits, which are two or three; gives the bytes they are, or -1. */
+static ptrdiff_t read_last(unsigned char *o, const unsigned char *p, size_t n,
+                           const uint8_t value[256])
+{
+    uint32_t a = value[p[0]], b = value[p[1]], c = n == 3 ? value[p[2]] : 0;
+    if (((a | b | c) & NO) != 0)
         return -1;
-    if (s.n == 0)
-        return 0;
+    uint32_t v = a << 18 | b << 12 | c << 6;
+    if ((v & (n == 3 ? 0xff : 0xffff)) != 0)
+        return -1;
+    o[0] = (unsigned char)(v >> 16);
+    if (n == 3)
+        o[1] = (unsigned char)(v >> 8);
+    return (ptrdiff_t)n - 1;
+}
+
+/* Decodes digits without padding; gives the bytes they are, or -1. */
+static inline ptrdiff_t read_digits(char *out, struct span s, const uint8_t value[256])
+{
     const unsigned char *p = (const unsigned char *)s.p;
     unsigned char *o = (unsigned char *)out;
-    for (const unsigned char *last = p + s.n - 4; p < last; p += 4, o += 3) {
-        uint32_t a = base64_value[p[0]], b = base64_value[p[1]];
-        uint32_t c = base64_value[p[2]], d = base64_value[p[3]];
+    size_t n = s.n;
+    for (; n >= 4; n -= 4, p += 4, o += 3) {
+        uint32_t a = value[p[0]], b = value[p[1]], c = value[p[2]], d = value[p[3]];
         if (((a | b | c | d) & NO) != 0)
             return -1;
         uint32_t v = a << 18 | b << 12 | c << 6 | d;
@@ -89,8 +102,22 @@ ptrdiff_t base64_read(char *out, struct span s)
         o[1] = (unsigned char)(v >> 8);
         o[2] = (unsigned char)v;
     }
-    ptrdiff_t rest = base64_read_last(o, p);
+    ptrdiff_t rest = n == 0 ? 0 : n == 1 ? -1 : read_last(o, p, n, value);
     return rest < 0 ? -1 : (char *)o - out + rest;
+}
+
+ptrdiff_t base64_read(char *out, struct span s)
+{
+    if (s.n % 4 != 0)
+        return -1;
+    for (unsigned pad = 0; pad < 2 && s.n > 0 && s.p[s.n - 1] == '='; pad++)
+        s.n--;
+    return read_digits(out, s, base64_value);
+}
+
+ptrdiff_t base64url_read(char *out, struct span s)
+{
+    return read_digits(out, s, base64url_value);
 }
 
 /* ---- SHA-1 ---- */
@@ -156,6 +183,173 @@ void hash_sha1(uint8_t out[20], struct span s)
         uint32_t word = htobe32(h[i]);
         memcpy(out + 4 * i, &word, sizeof(word));
     }
+}
+
+/* ---- SHA-256 ---- */
+
+#define SHA256_BLOCK 64u
+
+/* All that a key may leave in memory is in here. */
+struct sha256 {
+    uint32_t h[8];
+    uint32_t w[16]; /* the schedule's last sixteen words */
+    uint64_t n;     /* bytes so far */
+    unsigned char block[SHA256_BLOCK];
+};
+
+/* FIPS 180-4 section 4.2.2. */
+static const uint32_t sha256_k[64] = {
+    0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u,
+    0xab1c5ed5u, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u, 0x72be5d74u, 0x80deb1feu,
+    0x9bdc06a7u, 0xc19bf174u, 0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu, 0x2de92c6fu,
+    0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau, 0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u,
+    0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u, 0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu,
+    0x53380d13u, 0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u, 0xa2bfe8a1u, 0xa81a664bu,
+    0xc24b8b70u, 0xc76c51a3u, 0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u, 0x19a4c116u,
+    0x1e376c08u, 0x2748774cu, 0x34b0bcb5u, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u,
+    0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u,
+    0xc67178f2u,
+};
+
+static inline uint32_t sha256_rotr(uint32_t v, unsigned n)
+{
+    return v >> n | v << (32 - n);
+}
+
+/* Round t of FIPS 180-4 section 6.2.2 step 3, with its word of the schedule. The eight variables stay
+ * where they are and change their names: a is v[-t mod 8], b the next. */
+static inline __attribute__((always_inline)) void sha256_round(uint32_t v[8], uint32_t w[16],
+                                                               size_t t)
+{
+#define V(i) v[((i)-t) % 8]
+    uint32_t a = V(0), e = V(4), b = w[(t + 1) % 16], y = w[(t + 14) % 16];
+    if (t >= 16)
+        w[t % 16] += (sha256_rotr(b, 7) ^ sha256_rotr(b, 18) ^ b >> 3) + w[(t + 9) % 16] +
+                     (sha256_rotr(y, 17) ^ sha256_rotr(y, 19) ^ y >> 10);
+    uint32_t t1 = V(7) + (sha256_rotr(e, 6) ^ sha256_rotr(e, 11) ^ sha256_rotr(e, 25)) +
+                  ((e & V(5)) ^ (~e & V(6))) + sha256_k[t] + w[t % 16];
+    V(3) += t1;
+    V(7) = t1 + (sha256_rotr(a, 2) ^ sha256_rotr(a, 13) ^ sha256_rotr(a, 22)) +
+           ((a & V(1)) ^ (a & V(2)) ^ (V(1) & V(2)));
+#undef V
+}
+
+static void sha256_block(struct sha256 *x, const unsigned char *p)
+{
+    uint32_t v[8];
+    memcpy(v, x->h, sizeof(v));
+    for (size_t i = 0; i < 16; i++) {
+        memcpy(&x->w[i], p + 4 * i, 4);
+        x->w[i] = be32toh(x->w[i]);
+    }
+    for (size_t t = 0; t < 64; t += 16) {
+#pragma GCC unroll 16
+        for (size_t i = 0; i < 16; i++)
+            sha256_round(v, x->w, t + i);
+    }
+    for (size_t i = 0; i < 8; i++)
+        x->h[i] += v[i];
+}
+
+static void sha256_begin(struct sha256 *x)
+{
+    static const uint32_t first[8] = {
+        0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
+        0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u,
+    };
+    memcpy(x->h, first, sizeof(first));
+    x->n = 0;
+}
+
+static void sha256_add(struct sha256 *x, struct span s)
+{
+    while (s.n > 0) {
+        size_t at = x->n % SHA256_BLOCK, n = SHA256_BLOCK - at;
+        if (at == 0 && s.n >= SHA256_BLOCK) {
+            sha256_block(x, (const unsigned char *)s.p);
+        } else {
+            n = n < s.n ? n : s.n;
+            memcpy(x->block + at, s.p, n);
+            if (at + n == SHA256_BLOCK)
+                sha256_block(x, x->block);
+        }
+        x->n += n;
+        s = span_from(s, n);
+    }
+}
+
+/* A one bit, zeros up to a whole block, of which the length in bits ends it. */
+static void sha256_end(struct sha256 *x, uint8_t out[HASH_SHA256_SIZE])
+{
+    static const char end[SHA256_BLOCK] = {'\x80'};
+    uint64_t bits = htobe64(x->n * 8);
+    size_t at = x->n % SHA256_BLOCK, room = SHA256_BLOCK - sizeof(bits);
+    sha256_add(x, (struct span){end, (at < room ? room : room + SHA256_BLOCK) - at});
+    sha256_add(x, (struct span){(const char *)&bits, sizeof(bits)});
+    assert(x->n % SHA256_BLOCK == 0);
+    for (size_t i = 0; i < 8; i++) {
+        uint32_t word = htobe32(x->h[i]);
+        memcpy(out + 4 * i, &word, sizeof(word));
+    }
+}
+
+void hash_sha256(uint8_t out[HASH_SHA256_SIZE], struct span s)
+{
+    struct sha256 x;
+    sha256_begin(&x);
+    sha256_add(&x, s);
+    sha256_end(&x, out);
+    hash_wipe(&x, sizeof(x));
+}
+
+/* ---- HMAC ---- */
+
+/* Begins a digest with the key, padded to a block, each byte of it exclusive-or `pad`. */
+static void hmac_begin(struct sha256 *x, const unsigned char key[SHA256_BLOCK], unsigned char pad)
+{
+    char block[SHA256_BLOCK];
+    for (size_t i = 0; i < SHA256_BLOCK; i++)
+        block[i] = (char)(key[i] ^ pad);
+    sha256_begin(x);
+    sha256_add(x, (struct span){block, SHA256_BLOCK});
+    hash_wipe(block, sizeof(block));
+}
+
+void hash_hmac(uint8_t out[HASH_SHA256_SIZE], struct span key, const struct span part[],
+               size_t parts)
+{
+    struct sha256 x;
+    unsigned char block[SHA256_BLOCK] = {0};
+    if (key.n > SHA256_BLOCK)
+        hash_sha256(block, key);
+    else if (key.n > 0)
+        memcpy(block, key.p, key.n);
+    hmac_begin(&x, block, 0x36);
+    for (size_t i = 0; i < parts; i++)
+        sha256_add(&x, part[i]);
+    sha256_end(&x, out);
+    hmac_begin(&x, block, 0x5c);
+    sha256_add(&x, (struct span){(const char *)out, HASH_SHA256_SIZE});
+    sha256_end(&x, out);
+    hash_wipe(block, sizeof(block));
+    hash_wipe(&x, sizeof(x));
+}
+
+/* ---- secrets ---- */
+
+bool hash_equal(const void *a, const void *b, size_t n)
+{
+    const volatile unsigned char *x = a, *y = b; /* so that nothing is left out */
+    unsigned char differ = 0;
+    for (size_t i = 0; i < n; i++)
+        differ |= (unsigned char)(x[i] ^ y[i]);
+    return differ == 0;
+}
+
+void hash_wipe(void *p, size_t n)
+{
+    memset(p, 0, n);
+    __asm__ volatile("" : : "r"(p) : "memory"); /* somebody may read it: it has to be written */
 }
 
 /* ---- SipHash ---- */

@@ -1,7 +1,7 @@
 /*
  * hash.h - encodings and digests.
  *
- * Base64 is RFC 4648 section 4, with padding.
+ * Base64 is RFC 4648 section 4, with padding; base64url section 5, without.
  */
 #ifndef SSE_LIB_HASH_H
 #define SSE_LIB_HASH_H
@@ -29,5 +29,30 @@ void hash_sha1(uint8_t out[20], struct span s);
 /* A 64-bit hash of `s` for tables, keyed with `seed` so that a peer can't choose collisions
  * (SipHash-1-3). Not for signatures. */
 uint64_t hash_table(uint64_t seed0, uint64_t seed1, struct span s);
+
+#define HASH_SHA256_SIZE 32u
+
+/* SHA-256 (FIPS 180-4). */
+void hash_sha256(uint8_t out[HASH_SHA256_SIZE], struct span s);
+
+/* HMAC-SHA-256 (RFC 2104, RFC 4231 for its vectors) of the parts, one after the other, as one text.
+ * What the key has left in memory is wiped. */
+void hash_hmac(uint8_t out[HASH_SHA256_SIZE], struct span key, const struct span part[],
+               size_t parts);
+
+/* Are the two the same? Takes as long whatever is in them. */
+bool hash_equal(const void *a, const void *b, size_t n);
+
+/* Overwrites memory that held a secret, which no compiler leaves out. */
+void hash_wipe(void *p, size_t n);
+
+/* Base64url without padding (RFC 4648 section 5; RFC 7515 section 2). Reading is strict: no padding, no
+ * other byte, no bits left over that are not zero; `out` may be the place of `s`. -1: it is none. */
+static inline size_t base64url_size(size_t n)
+{
+    return n / 3 * 4 + (n % 3 != 0 ? n % 3 + 1 : 0);
+}
+size_t base64url_write(char *out, struct span s);
+ptrdiff_t base64url_read(char *out, struct span s);
 
 #endif

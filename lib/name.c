@@ -6,6 +6,8 @@
  */
 #include "name.h"
 
+#include <assert.h>
+
 #include "utf8.h"
 
 /* ---- segments ---- */
@@ -119,5 +121,50 @@ bool topic_overlap(struct span a, struct span b)
         if (a.p == NULL || b.p == NULL)
             return a.p == NULL && b.p == NULL && n <= TOPIC_NAME_MAX;
         n++; /* the "/" */
+    }
+}
+
+/* A "**" behind `n` bytes that has room for a segment alone is a "*". */
+static bool is_one_in_effect(struct span segment, size_t n)
+{
+    return is_rest(segment) && n + sizeof("x/x") - 1 > TOPIC_NAME_MAX;
+}
+
+bool topic_holds(struct span a, struct span b)
+{
+    size_t n = 0; /* where y begins */
+    if (is_own(a) || is_own(b) || b.n == 0)
+        return span_eq(a, b);
+    for (;;) {
+        struct span x = span_cut(&a, '/'), y = span_cut(&b, '/');
+        if (is_rest(x))
+            return true;
+        if (is_one_in_effect(y, n))
+            y = SPAN("*");
+        if (is_rest(y) || (!is_one(x) && !span_eq(x, y)))
+            return false;
+        if (a.p == NULL || b.p == NULL)
+            return a.p == NULL && b.p == NULL;
+        n += y.n + 1;
+    }
+}
+
+size_t topic_meet(char out[TOPIC_NAME_MAX], struct span a, struct span b)
+{
+    if (!topic_overlap(a, b))
+        return 0;
+    for (size_t n = 0;;) {
+        bool rest_a = is_rest(a), rest_b = is_rest(b);
+        struct span x = rest_a ? SPAN("*") : span_cut(&a, '/');
+        struct span y = rest_b ? SPAN("*") : span_cut(&b, '/');
+        struct span both = rest_a && rest_b ? a : is_one(x) ? y : x;
+        if (is_one_in_effect(both, n))
+            both = SPAN("*");
+        assert(both.p != NULL && n + both.n <= TOPIC_NAME_MAX);
+        memcpy(out + n, both.p, both.n);
+        n += both.n;
+        if ((rest_a || a.p == NULL) && (rest_b || b.p == NULL))
+            return n;
+        out[n++] = '/';
     }
 }

@@ -35,4 +35,11 @@ bool topic_match(struct span pattern, struct span name);
 /* Is there a name that both patterns match? */
 bool topic_overlap(struct span a, struct span b);
 
+/* Does the first pattern match every name that the second one matches? */
+bool topic_holds(struct span a, struct span b);
+
+/* Writes the pattern that matches just the names that both match; gives its length, 0 if there are
+ * none. */
+size_t topic_meet(char out[TOPIC_NAME_MAX], struct span a, struct span b);
+
 #endif

@@ -9,7 +9,10 @@
 
 #include <assert.h>
 
+#include "cors.h"
 #include "name.h"
+#include "near.h"
+#include "net.h"
 
 /* ---- the table ---- */
 
@@ -29,9 +32,11 @@ enum kind {
     ADDRESSES = 12, /* lists: repeatable; the bounds tell how many */
     TOPICS = 13,
     ORIGINS = 14,
-    HELP = 15, /* ask for something else than to run */
-    VERSION = 16,
-    USER = 17, /* one, or "none" */
+    NETWORKS = 15,
+    HELP = 16, /* ask for something else than to run */
+    VERSION = 17,
+    EXPLAIN = 18,
+    USER = 19, /* one, or "none" */
 };
 
 #define KIB 1024ull
@@ -95,8 +100,18 @@ enum kind {
       "for a client to take what it is sent")                                                      \
     X(TIME, drain_ms, "    ", "drain", " TIME            ", "5s", 0, 24 * HOUR,                    \
       "over which clients are let go at the end")                                                  \
-    X(WAYS, anonymous_publish, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,            \
+    X(PATH, key_file, "    ", "key-file", " FILE         ", "none", 0, 0,                          \
+      "keys of the tokens that say who may do what")                                               \
+    X(WAYS, anonymous, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,                    \
       "what anyone may: publish, subscribe")                                                       \
+    X(COUNT, max_failures, "    ", "max-failures", " N        ", "60", 0, MIB,                     \
+      "bad tokens a minute from an address; 0: any")                                               \
+    X(SIZE, max_scopes, "    ", "max-scopes", " SIZE       ", "16M", 64 * KIB, GIB,                \
+      "for what the tokens of WebSockets allow")                                                   \
+    X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
+      "who may say for whom it asks; repeatable")                                                  \
+    X(YES, proxy_protocol, "    ", "proxy-protocol", "        ", "no", 0, 1,                       \
+      "each connection begins with its header")                                                    \
     X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
       "whose pages may use it, or *; repeatable")                                                  \
     X(USER, user, "    ", "user", " NAME             ", "none", 0, 0,                             \
@@ -107,6 +122,9 @@ enum kind {
       "error, warn, info or debug, on stderr")                                                     \
     X(YES, access_log, "    ", "access-log", "            ", "no", 0, 1,                           \
       "a line for each request")                                                                   \
+    X(YES, no_page, "    ", "no-page", "               ", "no", 0, 1,                              \
+      "no live page at /")                                                                         \
+    A(EXPLAIN, "    ", "explain-limits", "        ", "show what of this machine limits it")              \
     A(VERSION, "-V, ", "version", "               ", "show the version")                           \
     A(HELP, "-h, ", "help", "                  ", "show this")
 /* clang-format on */
@@ -152,6 +170,7 @@ static const struct row rows[] = {
 
 static const char help_text[] =
     "Usage: sse [OPTION]...\n"
+    "       sse COMMAND [OPTION]...: health, token\n"
     "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
     "\n"
 #define X(kind, field, letter, name, value, def, least, most, text) \
@@ -206,6 +225,11 @@ static bool read_units(struct span s, const struct unit units[], uint64_t *out)
         return true;
     }
     return false;
+}
+
+bool opt_time(struct span s, uint64_t *ms)
+{
+    return read_units(s, times, ms);
 }
 
 /* Appends it in the largest unit that leaves no rest. */
@@ -299,16 +323,18 @@ static bool read_sync(struct span s, uint64_t *v)
     return *v != UINT64_MAX;
 }
 
-/* Reads a list of what everyone may do; *v is whether publishing is in it. */
+/* Reads a list of what everyone may do, into bits of enum opt_anonymous. */
 static bool read_ways(struct span s, uint64_t *v)
 {
     static const char *const words[] = {"subscribe", "publish"};
     *v = 0;
+    if (span_eq(s, SPAN("none")))
+        return true;
     do {
         uint64_t word = word_of(span_cut(&s, ','), words, 2);
         if (word == UINT64_MAX)
             return false;
-        *v |= word;
+        *v |= word == 0 ? OPT_ANONYMOUS_SUBSCRIBE : OPT_ANONYMOUS_PUBLISH;
     } while (s.p != NULL);
     return true;
 }
@@ -321,57 +347,6 @@ static bool read_or_none(const struct row *row, struct span s, uint64_t *v)
         return true;
     }
     return read_bounded(row, s, v);
-}
-
-/* ---- origins ---- */
-
-#define ORIGIN_MAX 300u /* bytes: a name of 253, a scheme, a port, and an answer has room for it */
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* Is it not empty, and all of letters, digits and those of `others`? */
-static bool is_of(struct span s, const char *others)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        bool alnum = is_letter(s.p[i]) || (s.p[i] >= '0' && s.p[i] <= '9');
-        if (!alnum && memchr(others, s.p[i], strlen(others)) == NULL)
-            return false;
-    }
-    return s.n > 0;
-}
-
-/* Is it what may follow a host: nothing, or a port? */
-static bool is_port(struct span s)
-{
-    uint64_t n;
-    if (s.n == 0)
-        return true;
-    return s.p[0] == ':' && span_u64(span_from(s, 1), &n) && n > 0 && n <= UINT16_MAX;
-}
-
-/* Is it an origin as browsers write it (RFC 6454 section 6.2)? */
-static bool is_origin(struct span s)
-{
-    if (span_eq(s, SPAN("*")) || span_eq(s, SPAN("null")))
-        return true;
-    if (s.n > ORIGIN_MAX)
-        return false;
-    struct span scheme = span_cut(&s, ':');
-    if (!is_of(scheme, "+-.") || !is_letter(scheme.p[0]) || !span_begins(s, SPAN("//")))
-        return false;
-    struct span rest = span_from(s, 2);
-    if (span_begins(rest, SPAN("["))) {
-        rest = span_from(rest, 1);
-        struct span address = span_cut(&rest, ']');
-        return rest.p != NULL && is_of(address, ":.") && is_port(rest);
-    }
-    size_t n = 0;
-    while (n < rest.n && rest.p[n] != ':')
-        n++;
-    return is_of((struct span){rest.p, n}, ".-_") && is_port(span_from(rest, n));
 }
 
 /* ---- setting ---- */
@@ -421,9 +396,12 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
     const struct opt_list *list = field_of(x, row);
     if (value.n == 0)
         return "must not be empty";
-    if (row->kind == ORIGINS && !is_origin(value))
+    if (row->kind == ORIGINS && !cors_is_origin(value))
         return "must be *, null, or scheme://host[:port] without a path";
-    const char *why = row->kind == TOPICS ? topic_pattern_wrong(value) : NULL;
+    struct net net;
+    const char *why = row->kind == TOPICS     ? topic_pattern_wrong(value)
+                      : row->kind == NETWORKS ? net_read(value, &net)
+                                              : NULL;
     if (why == NULL && list->n == OPT_LIST_MAX)
         why = "is one more than there can be";
     return why;
@@ -431,13 +409,13 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
 
 static bool is_list(const struct row *row)
 {
-    return row->kind == ADDRESSES || row->kind == TOPICS || row->kind == ORIGINS;
+    return row->kind >= ADDRESSES && row->kind <= NETWORKS;
 }
 
 /* Is it a row that has no field? */
 static bool is_action(const struct row *row)
 {
-    return row->kind == HELP || row->kind == VERSION;
+    return row->kind == HELP || row->kind == VERSION || row->kind == EXPLAIN;
 }
 
 /* Takes a file's path, or a user. It is ended by a NUL, being the end of an argument or a variable. */
@@ -584,7 +562,7 @@ static void write_right(struct text *t, const struct row *row, struct span value
         text_str(t, "must be NAME, UID, or one of these with :GROUP behind");
         break;
     case WAYS:
-        text_str(t, "must be publish, subscribe, or both with a comma between");
+        text_str(t, "must be publish, subscribe, or both with a comma between, or none");
         break;
     default:
         write_range(t, row, "must be a number from ");
@@ -616,40 +594,16 @@ static enum opt_result unexpected(const struct parser *x, struct span argument)
 
 /* ---- unknown flags ---- */
 
-#define TYPED_MAX ((size_t)32) /* a longer name is too far from any flag */
-
-/* How many letters must be put in, left out, changed, or swapped with the next one, to get from one
- * name to the other. */
-static unsigned distance(struct span a, struct span b)
-{
-    unsigned d[TYPED_MAX + 1][TYPED_MAX + 1];
-    assert(a.n <= TYPED_MAX && b.n <= TYPED_MAX);
-    for (size_t i = 0; i <= a.n; i++)
-        for (size_t j = 0; j <= b.n; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = (unsigned)(i + j);
-                continue;
-            }
-            unsigned least = d[i - 1][j - 1] + (a.p[i - 1] != b.p[j - 1] ? 1 : 0);
-            least = d[i - 1][j] + 1 < least ? d[i - 1][j] + 1 : least;
-            least = d[i][j - 1] + 1 < least ? d[i][j - 1] + 1 : least;
-            if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1])
-                least = d[i - 2][j - 2] + 1 < least ? d[i - 2][j - 2] + 1 : least;
-            d[i][j] = least;
-        }
-    return d[a.n][b.n];
-}
-
 /* The flag that was probably meant: the nearest, or the only one that begins so; NULL: none. */
 static const struct row *nearest(struct span name)
 {
     const struct row *near = NULL, *longer = NULL;
     unsigned least = 3, begun = 0;
-    if (name.n < 2 || name.n > TYPED_MAX)
+    if (name.n < 2 || name.n > NEAR_MAX)
         return NULL;
     for (size_t i = 0; i < ROWS; i++) {
         struct span candidate = span_of(rows[i].name);
-        unsigned d = distance(name, candidate);
+        unsigned d = near_distance(name, candidate);
         if (d < least && d <= name.n / 2) {
             least = d;
             near = &rows[i];
@@ -700,7 +654,7 @@ static enum opt_result do_flag(struct parser *x, const struct row *row, struct s
                                const char *next, bool *used)
 {
     if (is_action(row))
-        return row->kind == HELP ? OPT_HELP : OPT_VERSION;
+        return row->kind == HELP ? OPT_HELP : row->kind == VERSION ? OPT_VERSION : OPT_EXPLAIN;
     if (value.p == NULL && row->kind == YES)
         value = SPAN("yes");
     if (value.p == NULL && next == NULL) {
@@ -870,5 +824,9 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
     o->connections_given = is_given(&x, "max-connections") && o->max_connections > 0;
     o->topics_given = is_given(&x, "max-topics");
     o->buffers_given = is_given(&x, "max-buffers");
+    if (o->key_file != NULL && !is_given(&x, "anonymous"))
+        o->anonymous = 0; /* who has keys lets nobody in without a token */
+    if (o->key_file == NULL && o->anonymous != 0)
+        o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing comes on top of what all may */
     return check(&x);
 }

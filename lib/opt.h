@@ -28,6 +28,12 @@ enum opt_fsync {
     OPT_FSYNC_ALWAYS = 2,   /* before anyone is told */
 };
 
+/* What clients may do without a token: bits. */
+enum opt_anonymous {
+    OPT_ANONYMOUS_SUBSCRIBE = 1,
+    OPT_ANONYMOUS_PUBLISH = 2,
+};
+
 struct opt_list {
     uint32_t n;
     struct span item[OPT_LIST_MAX]; /* point at argv, or into the environment */
@@ -56,20 +62,27 @@ struct opt {
     uint32_t max_wait_ms;        /* the longest that a poll may wait */
     uint32_t heartbeat_ms, retry_ms;
     uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
-    uint32_t min_rate; /* bytes a second that a body has to come at, after request_timeout_ms */
-    uint32_t drain_ms; /* over which the connections are closed when the server stops */
-    bool anonymous_publish;
-    struct opt_list cors; /* origins; one may be "*" */
-    const char *user;     /* NAME, UID, perhaps with :GROUP: who to become; NULL: nobody */
+    uint32_t min_rate;     /* bytes a second that a body has to come at, after request_timeout_ms */
+    uint32_t drain_ms;     /* over which the connections are closed when the server stops */
+    const char *key_file;  /* NULL: none, and who may do what depends on where they are */
+    uint8_t anonymous;     /* what those may who have no token, or are elsewhere */
+    uint32_t max_failures; /* bad tokens from an address in a minute; 0: any number */
+    uint64_t max_scopes;   /* bytes for the scopes of WebSockets' tokens */
+    bool proxy_protocol;   /* each connection begins with its header */
+    struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
+    struct opt_list cors;        /* origins; one may be "*" */
+    const char *user;            /* NAME, UID, perhaps with :GROUP: who to become; NULL: nobody */
     bool no_sandbox;
     enum opt_log log;
     bool access_log;
+    bool no_page; /* no live page at "/" */
 };
 
 enum opt_result {
     OPT_RUN = 0,
     OPT_HELP = 1,
     OPT_VERSION = 2,
+    OPT_EXPLAIN = 3, /* what limits this machine */
     OPT_WRONG = -1,
 };
 
@@ -77,6 +90,9 @@ enum opt_result {
  * of the defaults. On OPT_WRONG *err holds the message, without the program's name and a newline. */
 enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
                           struct text *err);
+
+/* Reads a time as flags have it: "10s", "5m". False: it is none. */
+bool opt_time(struct span s, uint64_t *ms);
 
 /* The text of --help; of --version, both ended by a newline. */
 const char *opt_help(void);

@@ -137,6 +137,7 @@ static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
     e->edges = edge;
     e->listed++;
     t->h->version++;
+    t->h->sets_version++;
     return true;
 }
 
@@ -155,6 +156,7 @@ static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
     e->listed--;
     topics_edge_free(t, edge);
     t->h->version++;
+    t->h->sets_version++;
 }
 
 /* ---- sets
@@ -233,6 +235,7 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
     uint32_t count = parts->patterns + parts->names;
     for (uint32_t i = 0; i < count; i++)
         size += parts->at[i].n + (i > 0);
+    size += count == 1 && parts->names == 1; /* its name is not that of the topic */
     uint32_t block = pool_alloc(&t->pool, size);
     if (block == 0)
         return 0;
@@ -243,6 +246,8 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
         memcpy(to, parts->at[i].p, parts->at[i].n);
         to += parts->at[i].n;
     }
+    if (to < name + size)
+        *to = ',';
     uint64_t hash = topics_hash(t, (struct span){name, size});
     uint32_t id = topics_lookup(t, (struct span){name, size}, hash);
     if (id == 0)
@@ -363,8 +368,8 @@ static uint32_t parts_open(struct topics *t, const struct parts *parts)
     return id;
 }
 
-uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
-                      void (*made)(void *arg, uint32_t topic), void *arg, const char **why)
+static uint32_t select_entry(struct topics *t, struct span expression, uint32_t most, bool set,
+                             void (*made)(void *arg, uint32_t topic), void *arg, const char **why)
 {
     size_t count = parts_count(expression);
     assert(expression.n <= UINT32_MAX);
@@ -376,12 +381,14 @@ uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
     /* What is in the table under just this name was found right when it came
    * there. */
     uint32_t id = topics_lookup(t, expression, topics_hash(t, expression));
-    if (id != 0)
+    bool odd =
+        expression.n > 0 && expression.p[expression.n - 1] == ','; /* which none may ask for */
+    if (id != 0 && !odd && (!set || topic_at(t, id)->set))
         return id;
     struct parts parts;
     if (!parts_split(t, &parts, expression, (uint32_t)count, why))
         return 0;
-    id = parts_open(t, &parts);
+    id = set ? set_open(t, &parts) : parts_open(t, &parts);
     pool_free(&t->pool, parts.block);
     if (id == 0)
         return 0;
@@ -392,4 +399,16 @@ uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
         if (slots_of(t, e)[i].topic != 0)
             report_fresh(t, slots_of(t, e)[i].topic, made, arg);
     return id;
+}
+
+uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
+                      void (*made)(void *arg, uint32_t topic), void *arg, const char **why)
+{
+    return select_entry(t, expression, most, false, made, arg, why);
+}
+
+uint32_t topic_select_set(struct topics *t, struct span expression, uint32_t most,
+                          void (*made)(void *arg, uint32_t topic), void *arg, const char **why)
+{
+    return select_entry(t, expression, most, true, made, arg, why);
 }

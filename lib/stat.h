@@ -34,7 +34,10 @@
     X(limit_message, "limit_max_message", "Messages refused by --max-message.")                    \
     X(limit_line, "limit_max_line", "Requests refused by --max-line.")                             \
     X(limit_head, "limit_max_head", "Requests refused by --max-head.")                             \
+    X(proxy_refused, "proxy_refused", "Connections closed that brought no PROXY header.")          \
     X(limit_buffers, "limit_max_buffers", "Requests refused by --max-buffers.")                    \
+    X(limit_failures, "limit_max_failures", "Requests refused by --max-failures.")                 \
+    X(limit_scopes, "limit_max_scopes", "WebSockets refused by --max-scopes.")                     \
     X(limit_rate, "limit_min_rate", "Requests ended by --min-rate.")                               \
     X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")               \
     X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                        \
@@ -42,6 +45,11 @@
     X(timeout_pong, "timeout_pong", "WebSockets closed that did not answer a ping.")               \
     X(store_syncs, "store_syncs", "Times the store was synced.")                                   \
     X(store_errors, "store_errors", "Times the store could not be synced.")                        \
+    X(tokens_refused, "tokens_refused", "Requests with a token that is not good.")                 \
+    X(access_denied, "access_denied", "Requests and frames that their client may not make.")       \
+    X(expired, "tokens_expired", "Streams, WebSockets and bodies whose token has expired.")        \
+    X(key_loads, "key_loads", "Times the key file was read.")                                      \
+    X(key_errors, "key_errors", "Times the key file could not be read again.")                     \
     X(upgrades, "upgrades", "Upgrades in place.")                                                  \
     X(upgrades_refused, "upgrades_refused", "Upgrades in place that could not be done.")           \
     X(drained, "connections_drained", "Connections closed by --drain.")                            \

@@ -21,6 +21,11 @@ void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id)
         text_str(t, "\n");
 }
 
+void stream_hello(struct text *t)
+{
+    text_str(t, "event: hello\ndata:\n\n"); /* without data there is no event */
+}
+
 void stream_checkpoint(struct text *t, struct cursor id)
 {
     text_str(t, "id: ");

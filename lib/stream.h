@@ -10,6 +10,10 @@
  * block without data fires no event, but sets the reconnection time and the last event id. */
 void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
 
+/* Appends the event "hello", by which a page learns that what is sent comes through, and, as the last
+ * event id, where its stream begins: of the opening block it hears nothing. */
+void stream_hello(struct text *t);
+
 /* Appends a block that just sets the last event id: a checkpoint. */
 void stream_checkpoint(struct text *t, struct cursor id);
 

@@ -1,8 +1,8 @@
 /*
  * text.c - writes text into a buffer of fixed size.
  *
- * Each call reserves all the room it needs before it writes the first byte, so that what does not
- * fit leaves no part of itself behind. Dates are computed here and not by libc, whose functions
+ * Each call writes all it has to at once, so that what does not fit leaves no part of itself behind.
+ * Dates are computed here and not by libc, whose functions
  * look at the environment's time zone and language.
  */
 #include "text.h"
@@ -16,35 +16,7 @@
 
 #define DAY_MS 86400000u
 
-/* ---- bytes and numbers ---- */
-
-/* Takes `n` bytes at the end; NULL, and full, if there are not as many. */
-static char *take(struct text *t, size_t n)
-{
-    assert(t->n <= t->cap);
-    if (n > t->cap - t->n) {
-        t->full = true;
-        return NULL;
-    }
-    char *at = t->p + t->n;
-    t->n += n;
-    return at;
-}
-
-void text_add(struct text *t, struct span s)
-{
-    if (s.n == 0)
-        return;
-    assert(s.p != NULL);
-    char *at = take(t, s.n);
-    if (at != NULL)
-        memcpy(at, s.p, s.n);
-}
-
-void text_str(struct text *t, const char *s)
-{
-    text_add(t, span_of(s));
-}
+/* ---- numbers ---- */
 
 void text_u64(struct text *t, uint64_t v)
 {
@@ -53,13 +25,23 @@ void text_u64(struct text *t, uint64_t v)
 
 void text_pad(struct text *t, uint64_t v, unsigned digits)
 {
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                                "25262728293031323334353637383940414243444546474849"
+                                "50515253545556575859606162636465666768697071727374"
+                                "75767778798081828384858687888990919293949596979899";
     char buf[U64_DIGITS];
     size_t at = sizeof(buf);
     assert(digits <= U64_DIGITS);
-    do {
-        buf[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
+    for (; v >= 100; v /= 100) {
+        at -= 2;
+        memcpy(buf + at, pairs + v % 100 * 2, 2);
+    }
+    if (v >= 10) {
+        at -= 2;
+        memcpy(buf + at, pairs + v * 2, 2);
+    } else {
+        buf[--at] = (char)('0' + v);
+    }
     while (sizeof(buf) - at < digits)
         buf[--at] = '0';
     text_add(t, (struct span){buf + at, sizeof(buf) - at});

@@ -8,6 +8,8 @@
 #ifndef SSE_LIB_TEXT_H
 #define SSE_LIB_TEXT_H
 
+#include <assert.h>
+
 #include "span.h"
 
 struct text {
@@ -29,9 +31,24 @@ static inline struct span text_span(const struct text *t)
     return (struct span){t->p, t->n};
 }
 
-/* Appends bytes, a NUL-ended string, an unsigned number in decimal. */
-void text_add(struct text *t, struct span s);
-void text_str(struct text *t, const char *s);
+/* Appends bytes. Here and not in text.c as much is constant: its length is, then, and its copying is
+ * an instruction or two. */
+static inline void text_add(struct text *t, struct span s)
+{
+    assert(t->n <= t->cap);
+    if (s.n > t->cap - t->n) {
+        t->full = true;
+    } else if (s.n > 0) {
+        memcpy(t->p + t->n, s.p, s.n);
+        t->n += s.n;
+    }
+}
+
+/* Appends a NUL-ended string; an unsigned number in decimal. */
+static inline void text_str(struct text *t, const char *s)
+{
+    text_add(t, span_of(s));
+}
 void text_u64(struct text *t, uint64_t v);
 
 /* Appends a number in decimal with zeros in front, `digits` wide at least (at most 20). */

@@ -80,6 +80,8 @@ struct topic {
                                tree, ... */
             uint32_t size;        /* ... how many there are from here down */
             uint32_t next;        /* ... and which comes next */
+            uint64_t seen_version; /* private: as of this one its sets with subscribers ... */
+            uint32_t seen[2];      /* ... are these, TOPIC_MANY being more than two */
         };
         struct {              /* SET */
             uint32_t members; /* pool block of the hash table of the topics it lists */
@@ -150,6 +152,11 @@ uint32_t topic_open(struct topics *t, struct span name, bool *made);
 uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
                       void (*made)(void *arg, uint32_t topic), void *arg, const char **why);
 
+/* The same, but that one name gives a set as well, so that its subscribers see events named by topic;
+ * the set's name has a comma behind then. */
+uint32_t topic_select_set(struct topics *t, struct span expression, uint32_t most,
+                          void (*made)(void *arg, uint32_t topic), void *arg, const char **why);
+
 /* Entry `id`; its name. A set's name is its parts, those with a wildcard first,
  * either kind in the order of their bytes, comma between. */
 static inline struct topic *topic_at(const struct topics *t, uint32_t id)
@@ -173,7 +180,8 @@ uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos);
 uint32_t topic_members_most(const struct topics *t, uint32_t id);
 
 /* Walks the sets of a topic that have subscribers. *at begins at 0; 0 after the
- * last. Before that there may be no other walk of this kind, no topic_reach()
+ * last. They are looked for once, and again when a set got its first subscriber or lost its last, or
+ * if there are more than two. Before that there may be no other walk of this kind, no topic_reach()
  * and no topic_mark() of a topic, and nobody may join or leave. */
 uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at);
 

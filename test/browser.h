@@ -11,35 +11,26 @@
  * The page (browser.html) asks the test what to run, and reports lines. The web server that it
  * comes from, at two ports so that there are two origins, and the proxy, from which it may come as
  * well and then has the server in its own origin, are served by page_wait() and what calls it, in the test's own process: nothing moves but while the test waits.
- *
- * Chromium is looked after by a keeper, a process that takes it and all its children down and its
- * directory away when the test program has ended, however that came about.
  */
 #ifndef SSE_TEST_BROWSER_H
 #define SSE_TEST_BROWSER_H
 
+#include "test/chromium.h"
 #include "test/e2e.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <linux/close_range.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define ORIGINS          2
-#define BROWSER_START_MS 40000 /* a browser's first start, on a busy machine */
-#define PEERS_MAX        64
+#define ORIGINS   2
+#define PEERS_MAX 64
 
 static int origin_fd[ORIGINS] = {-1, -1}; /* listening sockets, handed down to each test */
 static char origin_url[ORIGINS][64];
@@ -94,168 +85,30 @@ static void close_with_reset(int fd)
     close(fd);
 }
 
-/* ---- the browser's process ---- */
+/* ---- the browser ---- */
 
-static struct {
-    pid_t keeper;
-    int life;           /* a pipe that ends when the test program does */
-    char directory[64]; /* all that Chromium writes, its stderr too */
-} browser;
-
-/* The child that becomes Chromium. Its environment has nothing of the tester's: no proxy, no
- * profile, no display. */
-static void become_chromium(const char *url, int told)
-{
-    char home[80], tmp[80], profile[96], path[4096], log[96];
-    const char *given = getenv("PATH");
-    snprintf(home, sizeof(home), "HOME=%s", browser.directory);
-    snprintf(tmp, sizeof(tmp), "TMPDIR=%s", browser.directory);
-    snprintf(profile, sizeof(profile), "--user-data-dir=%s", browser.directory);
-    snprintf(path, sizeof(path), "PATH=%s", given != NULL ? given : "/usr/bin:/bin");
-    snprintf(log, sizeof(log), "%s/stderr", browser.directory);
-    const char *const argv[] = {"chromium",
-                                "--headless",
-                                "--no-sandbox",
-                                "--disable-gpu",
-                                "--disable-quic",
-                                "--disable-dev-shm-usage",
-                                "--disable-extensions",
-                                "--no-first-run",
-                                "--no-proxy-server",
-                                "--disable-background-networking",
-                                "--disable-component-update",
-                                "--disable-sync",
-                                profile,
-                                url,
-                                NULL};
-    const char *const environment[] = {home, tmp, path, NULL};
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int err = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (dup2(null, 0) != -1 && dup2(null, 1) != -1 && dup2(err, 2) != -1) {
-        close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-        setpgid(0, 0);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execvpe(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)environment);
-    }
-    send_whole(told, &errno, sizeof(errno));
-    _exit(127);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st;
-    (void)type;
-    (void)at;
-    remove(path);
-    return 0;
-}
-
-/* Kills what children this process has, and those that theirs leave to it, until there are none. */
-static void kill_children(pid_t chromium)
-{
-    char path[64];
-    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS;
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    kill(-chromium, SIGKILL);
-    while (e2e_now_ms() < deadline) {
-        pid_t pid = waitpid(-1, NULL, WNOHANG);
-        if (pid == -1)
-            return;
-        if (pid > 0)
-            continue;
-        FILE *children = fopen(path, "re");
-        int child;
-        while (children != NULL && fscanf(children, "%d", &child) == 1)
-            kill(child, SIGKILL);
-        if (children != NULL)
-            fclose(children);
-        e2e_sleep_ms(5);
-    }
-}
-
-/* The keeper, in a session of its own so that what ends the test does not end it: waits for the end
- * of the test program, or of Chromium, then cleans up. */
-static void keep(const char *url, int life, int told)
-{
-    setsid();
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    pid_t chromium = fork();
-    if (chromium == 0)
-        become_chromium(url, told);
-    close(told);
-    for (int i = 0; i < ORIGINS; i++)
-        close(origin_fd[i]);
-    struct pollfd p = {life, POLLIN, 0};
-    siginfo_t end = {0};
-    do {
-        poll(&p, 1, 200);
-        waitid(P_PID, (id_t)chromium, &end, WEXITED | WNOHANG | WNOWAIT);
-    } while (p.revents == 0 && end.si_pid == 0);
-    kill_children(chromium);
-    /* What Chromium was still writing as it died does not come back now. */
-    nftw(browser.directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    _exit(0);
-}
-
-/* The end of what Chromium wrote to stderr. */
-static const char *browser_stderr(void)
-{
-    static char text[4096];
-    char path[96];
-    snprintf(path, sizeof(path), "%s/stderr", browser.directory);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd == -1)
-        return "";
-    off_t size = lseek(fd, 0, SEEK_END), most = (off_t)sizeof(text) - 1;
-    ssize_t n = pread(fd, text, sizeof(text) - 1, size > most ? size - most : 0);
-    text[n > 0 ? n : 0] = '\0';
-    close(fd);
-    return text;
-}
+static struct chromium browser;
 
 /* Starts Chromium with a page of the first origin, and waits until it has come for it. To be called
  * once, before the first test. */
 static void browser_start(void)
 {
-    int life[2], told[2], error;
     char url[80];
     for (int i = 0; i < ORIGINS; i++)
         origin_fd[i] = listen_local(origin_url[i]);
     snprintf(url, sizeof(url), "%s/?0", origin_url[0]);
-    snprintf(browser.directory, sizeof(browser.directory), "/tmp/sse-browser-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(browser.directory));
-    ck_assert_int_eq(pipe2(life, O_CLOEXEC), 0);
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, told), 0);
-    browser.keeper = fork();
-    ck_assert_int_ne(browser.keeper, -1);
-    if (browser.keeper == 0) {
-        close(life[1]);
-        close(told[0]);
-        keep(url, life[0], told[1]);
-    }
-    close(life[0]);
-    close(told[1]);
-    browser.life = life[1];
-    /* The socket ends without a word when exec has closed it. */
-    bool failed = recv(told[0], &error, sizeof(error), 0) == sizeof(error);
-    close(told[0]);
-    if (failed)
-        e2e_fail("chromium can't be run (%s): these tests need it; apt-get install chromium",
-                 strerror(error));
+    chromium_start(&browser, url, false);
     struct pollfd p = {origin_fd[0], POLLIN, 0};
-    int64_t deadline = e2e_now_ms() + BROWSER_START_MS;
+    int64_t deadline = e2e_now_ms() + CHROMIUM_START_MS;
     while (poll(&p, 1, 100) == 0)
-        if (e2e_now_ms() > deadline || waitpid(browser.keeper, NULL, WNOHANG) != 0)
-            e2e_fail("chromium did not open the page %s; it wrote: %s", url, browser_stderr());
+        if (e2e_now_ms() > deadline || chromium_ended(&browser))
+            e2e_fail("chromium did not open the page %s; it wrote: %s", url,
+                     chromium_stderr(&browser));
 }
 
 static void browser_stop(void)
 {
-    close(browser.life);
-    waitpid(browser.keeper, NULL, 0);
+    chromium_stop(&browser);
 }
 
 /* ---- all connections of the test's own process ---- */

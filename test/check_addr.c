@@ -180,6 +180,67 @@ START_TEST(peers_without_address)
 }
 END_TEST
 
+/* ---- keys ---- */
+
+static const struct {
+    int line;
+    const char *text, *key; /* as it is written; of those that are the same client, the same */
+} keys[] = {
+    {__LINE__, "192.0.2.1", "192.0.2.1"},
+    {__LINE__, "192.0.2.2", "192.0.2.2"},
+    {__LINE__, "0.0.0.0", "0.0.0.0"},
+    {__LINE__, "255.255.255.255", "255.255.255.255"},
+    {__LINE__, "::ffff:192.0.2.1", "192.0.2.1"},
+    {__LINE__, "127.0.0.1", "127.0.0.1"},
+    {__LINE__, "::1", "::/64"},
+    {__LINE__, "::192.0.2.1", "::/64"},
+    {__LINE__, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+    {__LINE__, "2001:db8:1:2::", "2001:db8:1:2::/64"},
+    {__LINE__, "fe80::1", "fe80::/64"},
+    {__LINE__, "ffff:ffff:ffff:ffff::", "ffff:ffff:ffff:ffff::/64"},
+    {__LINE__, "unix:/run/sse.sock", "unknown"},
+};
+
+START_TEST(has_keys)
+{
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        struct sockaddr_storage a;
+        socklen_t len;
+        char bytes[64];
+        struct text t = text_in(bytes, sizeof(bytes));
+        ck_assert(addr_read(span_of(keys[i].text), 1, &a, &len));
+        uint64_t key = addr_key(&a, len);
+        ck_assert_msg((key == 0) == (a.ss_family == AF_UNIX), "line %d", keys[i].line);
+        addr_key_write(&t, key);
+        ck_assert_msg(span_eq(text_span(&t), span_of(keys[i].key)), "line %d: %.*s", keys[i].line,
+                      (int)t.n, t.p);
+        for (size_t j = 0; j < i; j++) {
+            struct sockaddr_storage b;
+            socklen_t b_len;
+            ck_assert(addr_read(span_of(keys[j].text), 2, &b, &b_len));
+            ck_assert_msg((addr_key(&b, b_len) == key) == (strcmp(keys[i].key, keys[j].key) == 0),
+                          "lines %d and %d", keys[i].line, keys[j].line);
+        }
+    }
+}
+END_TEST
+
+START_TEST(has_no_key_without_address)
+{
+    struct sockaddr_storage a;
+    memset(&a, 0x11, sizeof(a));
+    a.ss_family = AF_INET;
+    ck_assert_uint_eq(addr_key(&a, sizeof(struct sockaddr_in) - 1), 0);
+    ck_assert_uint_ne(addr_key(&a, sizeof(struct sockaddr_in)), 0);
+    a.ss_family = AF_INET6;
+    ck_assert_uint_eq(addr_key(&a, sizeof(struct sockaddr_in6) - 1), 0);
+    ck_assert_uint_ne(addr_key(&a, sizeof(struct sockaddr_in6)), 0);
+    a.ss_family = AF_PACKET;
+    ck_assert_uint_eq(addr_key(&a, sizeof(a)), 0);
+    ck_assert_uint_eq(addr_key(&a, 0), 0);
+}
+END_TEST
+
 /* ---- main ---- */
 
 int main(void)
@@ -191,6 +252,8 @@ int main(void)
     tcase_add_test(t, writes_ports);
     tcase_add_loop_test(t, knows_its_host, 0, COUNT(peers));
     tcase_add_test(t, peers_without_address);
+    tcase_add_test(t, has_keys);
+    tcase_add_test(t, has_no_key_without_address);
     suite_add_tcase(s, t);
     return run(s);
 }

@@ -8,6 +8,9 @@
 #include "test/browser.h"
 #include "test/kit.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
+
 /* ---- the server ---- */
 
 /* Starts the server with these flags, open to pages of the first origin, its clients coming back

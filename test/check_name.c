@@ -1,5 +1,5 @@
 /*
- * check_name.c - names and patterns: what is right, what matches, what overlaps.
+ * check_name.c - names and patterns: what is right, what matches, what overlaps, what holds what.
  */
 #include "lib/name.h"
 
@@ -215,11 +215,24 @@ static size_t words_of(char (*out)[WORD], const char *const *segment, size_t seg
     return n;
 }
 
-START_TEST(overlap_as_all_names_say)
+/* The place among these of the pattern that stands for both; `n`: there is none. */
+static size_t meeting(struct span a, struct span b, char (*patterns)[WORD], size_t n)
+{
+    char *out = malloc(TOPIC_NAME_MAX);
+    struct span both = {out, topic_meet(out, a, b)};
+    size_t at = 0;
+    while (at < n && !span_eq(both, span_of(patterns[at])))
+        at++;
+    ck_assert_msg(at < n || both.n == 0, "%s and %s give %.*s", a.p, b.p, (int)both.n, both.p);
+    free(out);
+    return at;
+}
+
+START_TEST(as_all_names_say)
 {
     static const char *const plain[] = {"a", "b", "c"}, *const wild[] = {"a", "b", "*", "**"};
     static char names[400][WORD], patterns[200][WORD];
-    static bool hit[200][400];
+    static bool hit[201][400]; /* the last: nothing */
     size_t n = words_of(names, plain, COUNT(plain), 0, 5);
     size_t p = words_of(patterns, wild, COUNT(wild), 1, 4);
     ck_assert_uint_eq(n, 3 + 9 + 27 + 81 + 243);
@@ -231,11 +244,18 @@ START_TEST(overlap_as_all_names_say)
     }
     for (size_t i = 0; i < p; i++)
         for (size_t k = 0; k < p; k++) {
-            bool both = false;
-            for (size_t j = 0; j < n && !both; j++)
-                both = hit[i][j] && hit[k][j];
+            size_t meet = meeting(span_of(patterns[i]), span_of(patterns[k]), patterns, p);
+            bool both = false, holds = true, meets = true;
+            for (size_t j = 0; j < n; j++) {
+                both |= hit[i][j] && hit[k][j];
+                holds &= hit[i][j] || !hit[k][j];
+                meets &= hit[meet][j] == (hit[i][j] && hit[k][j]);
+            }
             ck_assert_msg(topic_overlap(span_of(patterns[i]), span_of(patterns[k])) == both,
                           "%s and %s", patterns[i], patterns[k]);
+            ck_assert_msg(topic_holds(span_of(patterns[i]), span_of(patterns[k])) == holds,
+                          "%s and %s", patterns[i], patterns[k]);
+            ck_assert_msg(meets, "%s and %s", patterns[i], patterns[k]);
         }
 }
 END_TEST
@@ -278,6 +298,41 @@ START_TEST(overlap_is_of_names)
 }
 END_TEST
 
+/* Where there is room for no more than one segment, "**" is "*". */
+START_TEST(holds_what_there_is)
+{
+    char text[TOPIC_NAME_MAX + 1], one[TOPIC_NAME_MAX + 1], out[TOPIC_NAME_MAX];
+    for (size_t n = 240; n <= 253; n++) {
+        memset(text, 'a', sizeof(text));
+        text[n - 1] = '/';
+        memcpy(one, text, sizeof(text));
+        memcpy(text + n, "**", 2);
+        one[n] = '*';
+        struct span many = {text, n + 2}, single = {one, n + 1};
+        ck_assert_ptr_null(topic_pattern_wrong(many));
+        ck_assert(topic_holds(many, single));
+        ck_assert_msg(topic_holds(single, many) == (n == 253), "%zu", n);
+        ck_assert(topic_holds(SPAN("**"), many));
+        /* The first segment from one, and what follows from the other. */
+        struct span head = {"*/**", 4};
+        ck_assert_uint_eq(topic_meet(out, many, head), n == 253 ? n + 1 : n + 2);
+        ck_assert(memcmp(out, n == 253 ? one : text, n + 1) == 0);
+    }
+    /* Two that are right, and what both match is as long as a name can be, or longer. */
+    for (size_t tail = 1; tail <= 4; tail++) {
+        memset(text, 'a', 250);
+        memcpy(text + 250, "/**", 3);
+        snprintf(one, sizeof(one), "*/%.*s/**", (int)tail, "bbbb");
+        size_t n = topic_meet(out, (struct span){text, 253}, span_of(one));
+        ck_assert_uint_eq(n, tail <= 2 ? 253 + tail : 0);
+        ck_assert(n == 0 || memcmp(out + 251, tail == 1 ? "b/*" : "bb/*", tail + 2) == 0);
+    }
+    ck_assert(!topic_holds(SPAN("**"), SPAN("-a")) && !topic_holds(SPAN("-a"), SPAN("**")));
+    ck_assert(topic_holds(SPAN("-a"), SPAN("-a")));
+    ck_assert(!topic_holds(SPAN("**"), (struct span){NULL, 0}));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("name");
@@ -286,8 +341,9 @@ int main(void)
     tcase_add_test(t, every_byte);
     tcase_add_test(t, lengths);
     tcase_add_loop_test(t, match, 0, COUNT(matches));
-    tcase_add_test(t, overlap_as_all_names_say);
+    tcase_add_test(t, as_all_names_say);
     tcase_add_test(t, overlap_is_of_names);
+    tcase_add_test(t, holds_what_there_is);
     suite_add_tcase(s, t);
     return run(s);
 }

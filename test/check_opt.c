@@ -81,13 +81,20 @@ static const char *show(void)
     show_number(&t, "min-rate=", opt.min_rate);
     show_number(&t, "write-timeout=", opt.write_timeout_ms);
     show_number(&t, "drain=", opt.drain_ms);
-    show_number(&t, "anonymous=", opt.anonymous_publish);
+    text_str(&t, "key-file=");
+    text_str(&t, opt.key_file != NULL ? opt.key_file : "(none)");
+    show_number(&t, " anonymous=", opt.anonymous);
+    show_number(&t, "max-failures=", opt.max_failures);
+    show_number(&t, "max-scopes=", opt.max_scopes);
+    show_list(&t, "trust-proxy=", &opt.trust_proxy);
+    show_number(&t, "proxy-protocol=", opt.proxy_protocol);
     show_list(&t, "cors=", &opt.cors);
     text_str(&t, "user=");
     text_str(&t, opt.user != NULL ? opt.user : "(none)");
     show_number(&t, " no-sandbox=", opt.no_sandbox);
     show_number(&t, "log=", opt.log);
     show_number(&t, "access-log=", opt.access_log);
+    show_number(&t, "no-page=", opt.no_page);
     ck_assert(!t.full);
     shown[t.n] = '\0';
     return shown;
@@ -98,8 +105,10 @@ static const char defaults[] =
     "max-message=1048576 max-connections=0 max-per-address=0 max-topics=1048576 max-memory=0 "
     "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
-    "min-rate=500 write-timeout=30000 drain=5000 anonymous=0 cors= user=(none) "
-    "no-sandbox=0 log=2 access-log=0 ";
+    "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
+    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
+    "no-sandbox=0 log=2 access-log=0 "
+    "no-page=0 ";
 
 START_TEST(has_defaults)
 {
@@ -203,10 +212,24 @@ static const struct {
     {__LINE__, "drain", "0ms", "drain=0"},
     {__LINE__, "drain", "1500ms", "drain=1500"},
     {__LINE__, "drain", "24h", "drain=86400000"},
-    {__LINE__, "anonymous", "publish", "anonymous=1"},
-    {__LINE__, "anonymous", "subscribe", "anonymous=0"},
-    {__LINE__, "anonymous", "publish,subscribe", "anonymous=1"},
-    {__LINE__, "anonymous", "subscribe,publish", "anonymous=1"},
+    {__LINE__, "anonymous", "publish", "anonymous=3"}, /* without keys all may subscribe as well */
+    {__LINE__, "anonymous", "subscribe", "anonymous=1"},
+    {__LINE__, "anonymous", "publish,subscribe", "anonymous=3"},
+    {__LINE__, "anonymous", "subscribe,publish", "anonymous=3"},
+    {__LINE__, "anonymous", "none", "anonymous=0"},
+    {__LINE__, "key-file", "/etc/sse/keys", "key-file=/etc/sse/keys anonymous=0"},
+    {__LINE__, "key-file", "none", "key-file=(none) anonymous=1"},
+    {__LINE__, "max-failures", "0", "max-failures=0"},
+    {__LINE__, "max-failures", "1M", "max-failures=1048576"},
+    {__LINE__, "max-scopes", "64K", "max-scopes=65536"},
+    {__LINE__, "max-scopes", "1G", "max-scopes=1073741824"},
+    {__LINE__, "trust-proxy", "127.0.0.1", "trust-proxy=127.0.0.1"},
+    {__LINE__, "trust-proxy", "[::1]", "trust-proxy=[::1]"},
+    {__LINE__, "trust-proxy", "10.0.0.0/8", "trust-proxy=10.0.0.0/8"},
+    {__LINE__, "trust-proxy", "unix", "trust-proxy=unix"},
+    {__LINE__, "proxy-protocol", "1", "proxy-protocol=1"},
+    {__LINE__, "proxy-protocol", "yes", "proxy-protocol=1"},
+    {__LINE__, "proxy-protocol", "no", "proxy-protocol=0"},
     {__LINE__, "cors", "*", "cors=*"},
     {__LINE__, "cors", "null", "cors=null"},
     {__LINE__, "cors", "https://a.example", "cors=https://a.example"},
@@ -229,6 +252,7 @@ static const struct {
     {__LINE__, "access-log", "0", "access-log=0"},
     {__LINE__, "access-log", "no", "access-log=0"},
     {__LINE__, "access-log", "false", "access-log=0"},
+    {__LINE__, "no-page", "yes", "no-page=1"},
 };
 
 START_TEST(takes_values)
@@ -247,7 +271,8 @@ START_TEST(takes_values)
     has(word, good[_i].line, "variable");
     ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
-    if (strcmp(name, "access-log") != 0 && strcmp(name, "no-sandbox") != 0) {
+    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0 &&
+        strcmp(name, "no-page") != 0 && strcmp(name, "no-sandbox") != 0) {
         ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
@@ -261,7 +286,8 @@ END_TEST
 #define PORT_OF              "must be a number from 0 to 65535"
 #define RING_OF              "must be a power of two from 64K to 256G"
 #define ORIGIN_OF            "must be *, null, or scheme://host[:port] without a path"
-#define WAYS_OF              "must be publish, subscribe, or both with a comma between"
+#define NET_OF               "must be an IPv4 or IPv6 address, a network as 10.0.0.0/8, or unix"
+#define WAYS_OF              "must be publish, subscribe, or both with a comma between, or none"
 #define FSYNC_OF             "must be never, interval or always"
 #define MEMORY_OF            "must be none, or a size from 1M to 1024G, such as 512M"
 #define DRAIN_OF             "must be a time from 0ms to 24h, such as 5s"
@@ -354,6 +380,18 @@ static const struct {
     {__LINE__, "anonymous", "publish,", WAYS_OF},
     {__LINE__, "anonymous", "publish, subscribe", WAYS_OF},
     {__LINE__, "anonymous", "", WAYS_OF},
+    {__LINE__, "anonymous", "none,publish", WAYS_OF},
+    {__LINE__, "key-file", "", "must be a file, or none"},
+    {__LINE__, "max-failures", "1048577", "must be a number from 0 to 1M"},
+    {__LINE__, "max-scopes", "65535", "must be a size from 64K to 1G, such as 16M"},
+    {__LINE__, "trust-proxy", "localhost", NET_OF},
+    {__LINE__, "trust-proxy", "unix:/run/nginx.sock", NET_OF},
+    {__LINE__, "trust-proxy", "none", NET_OF},
+    {__LINE__, "trust-proxy", "127.0.0.1,::1", NET_OF},
+    {__LINE__, "trust-proxy", "10.0.0.0/33", "must have 0 to 32 bits behind the /"},
+    {__LINE__, "trust-proxy", "10.0.0.1/8", "is no network: it has bits behind those that count"},
+    {__LINE__, "trust-proxy", "", "must not be empty"},
+    {__LINE__, "proxy-protocol", "v2", YES_OF},
     {__LINE__, "cors", "http://a.example/", ORIGIN_OF},
     {__LINE__, "cors", "http://a.example/x", ORIGIN_OF},
     {__LINE__, "cors", "a.example", ORIGIN_OF},
@@ -377,6 +415,7 @@ static const struct {
     {__LINE__, "no-sandbox", "maybe", YES_OF},
     {__LINE__, "log", "verbose", "must be error, warn, info or debug"},
     {__LINE__, "log", "INFO", "must be error, warn, info or debug"},
+    {__LINE__, "no-page", "maybe", YES_OF},
     {__LINE__, "access-log", "maybe", YES_OF},
     {__LINE__, "access-log", "2", YES_OF},
     {__LINE__, "access-log", "", YES_OF},
@@ -506,6 +545,7 @@ static const struct {
     {__LINE__, OPT_HELP, {"-p", "1", "-h", "--nonsense"}, ""},
     {__LINE__, OPT_VERSION, {"--version"}, ""},
     {__LINE__, OPT_VERSION, {"-V"}, ""},
+    {__LINE__, OPT_EXPLAIN, {"--explain-limits"}, ""},
     {__LINE__, OPT_RUN, {"--"}, ""},
     {__LINE__, OPT_WRONG, {"--port"}, "--port needs a value"},
     {__LINE__, OPT_WRONG, {"-p"}, "--port needs a value"},
@@ -637,19 +677,21 @@ START_TEST(help_is_true)
         if (!help_line(line, &name, &def))
             continue;
         flags++;
-        if (span_eq(name, SPAN("help")) || span_eq(name, SPAN("version")))
+        if (span_eq(name, SPAN("help")) || span_eq(name, SPAN("version")) ||
+            span_eq(name, SPAN("explain-limits")))
             continue;
         ck_assert_msg(def.n > 0 && has_row(name), "%.*s", (int)line.n, line.p);
         char arg[128];
         snprintf(arg, sizeof(arg), "--%.*s=%.*s", (int)name.n, name.p, (int)def.n, def.p);
-        bool empty = span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors"));
+        bool empty = span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors")) ||
+                     span_eq(name, SPAN("trust-proxy"));
         bool store = span_eq(name, SPAN("fsync"));
         ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), store ? ARGS("SSE_STORE=/s") : NULL),
                          OPT_RUN);
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 33);
+    ck_assert_uint_eq(flags, 39);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);

@@ -31,14 +31,22 @@ static const struct {
     const char *name, *package, *config;
     const char *argv[8];
     bool impatient; /* it cuts what is quiet for too long */
+    const char
+        *behind; /* its address, so that it is told whom a connection is from; NULL: it can't be */
 } kinds[] = {
     {"nginx",
      "nginx",
      "nginx.conf",
      {"nginx", "-p", ".", "-c", "nginx.conf", "-e", "stderr", NULL},
-     true},
-    {"caddy", "caddy", "Caddyfile", {"caddy", "run", "--config", "Caddyfile", NULL}, false},
-    {"haproxy", "haproxy", "haproxy.cfg", {"haproxy", "-db", "-f", "haproxy.cfg", NULL}, true},
+     true,
+     " proxy_protocol"},
+    {"caddy", "caddy", "Caddyfile", {"caddy", "run", "--config", "Caddyfile", NULL}, false, NULL},
+    {"haproxy",
+     "haproxy",
+     "haproxy.cfg",
+     {"haproxy", "-db", "-f", "haproxy.cfg", NULL},
+     true,
+     " accept-proxy"},
 };
 
 static char directory[64]; /* all that the proxies write, their certificate too */
@@ -113,7 +121,7 @@ static bool port_listens(int port)
 }
 
 /* Copies a configuration into the directory; what it says in the place of `from` is replaced. */
-static void config_write(const char *name, const char *const from[], char to[][32])
+static void config_write(const char *name, const char *const from[], char to[][64])
 {
     char path[128], line[512];
     snprintf(path, sizeof(path), "test/proxy/%s", name);
@@ -137,31 +145,69 @@ static void config_write(const char *name, const char *const from[], char to[][3
     ck_assert_int_eq(fclose(out), 0);
 }
 
-/* Starts the proxy of a kind before the server, and waits until it listens. */
-static void proxy_start(int kind, const struct e2e_server *s)
+/* Waits until the proxy listens at a port. */
+static void proxy_wait(const char *name, const char *package, int port)
 {
-    static const char *const from[] = {"127.0.0.1:8080", "8000", "8443", "75s", NULL};
-    char to[4][32];
-    int port = port_take(), status;
-    proxy.tls = port_take();
+    int status;
+    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS;
+    while (!port_listens(port)) {
+        if (waitpid(proxy.pid, &status, WNOHANG) != 0)
+            e2e_fail("%s (of the package %s) ended with status %#x", name, package,
+                     (unsigned)status);
+        if (e2e_now_ms() > deadline)
+            e2e_fail("%s did not listen in time", name);
+        e2e_sleep_ms(5);
+    }
+}
+
+/* Takes the proxy's port. */
+static int proxy_port(void)
+{
+    int port = port_take();
     proxy.at.addresses = 1;
     proxy.at.port = port;
     snprintf(proxy.at.address[0], sizeof(proxy.at.address[0]), "http://127.0.0.1:%d", port);
+    return port;
+}
+
+/* Starts the proxy of a kind before the server, and waits until it listens. A word may be put behind its
+ * address, and another in the place of one that stands in its configuration. */
+static void proxy_start_as(int kind, const struct e2e_server *s, const char *behind,
+                           const char *word, const char *other)
+{
+    const char *const from[] = {"127.0.0.1:8080", "8000", "8443", "75s", word, NULL};
+    char to[5][64];
+    int port = proxy_port();
+    proxy.tls = port_take();
     snprintf(to[0], sizeof(to[0]), "127.0.0.1:%d", s->port);
-    snprintf(to[1], sizeof(to[1]), "%d", port);
+    snprintf(to[1], sizeof(to[1]), "%d%s", port, behind);
     snprintf(to[2], sizeof(to[2]), "%d", proxy.tls);
     snprintf(to[3], sizeof(to[3]), PATIENCE);
+    snprintf(to[4], sizeof(to[4]), "%s", other);
     config_write(kinds[kind].config, from, to);
     proxy.pid = spawn(kinds[kind].argv, kinds[kind].package, -1, -1);
-    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS;
-    while (!port_listens(port) || !port_listens(proxy.tls)) {
-        if (waitpid(proxy.pid, &status, WNOHANG) != 0)
-            e2e_fail("%s (of the package %s) ended with status %#x", kinds[kind].name,
-                     kinds[kind].package, (unsigned)status);
-        if (e2e_now_ms() > deadline)
-            e2e_fail("%s did not listen in time", kinds[kind].name);
-        e2e_sleep_ms(5);
-    }
+    proxy_wait(kinds[kind].name, kinds[kind].package, port);
+    proxy_wait(kinds[kind].name, kinds[kind].package, proxy.tls);
+}
+
+static void proxy_start(int kind, const struct e2e_server *s)
+{
+    proxy_start_as(kind, s, "", NULL, "");
+}
+
+/* Starts HAProxy before the server, as one that passes on bytes, and waits until the server is up to
+ * it; `how` it tells of clients. */
+static void balancer_start(const struct e2e_server *s, const char *how)
+{
+    static const char *const from[] = {"127.0.0.1:8080 send-proxy-v2", "8000", NULL};
+    static const char *const argv[] = {"haproxy", "-db", "-f", "haproxy-tcp.cfg", NULL};
+    char to[2][64];
+    int port = proxy_port();
+    snprintf(to[0], sizeof(to[0]), "127.0.0.1:%d %s", s->port, how);
+    snprintf(to[1], sizeof(to[1]), "%d accept-proxy", port);
+    config_write("haproxy-tcp.cfg", from, to);
+    proxy.pid = spawn(argv, "haproxy", -1, -1);
+    proxy_wait("haproxy", "haproxy", port);
 }
 
 /* Starts both; `heartbeat` is the server's. */
@@ -606,6 +652,119 @@ START_TEST(pages_of_the_proxy_may_publish)
 }
 END_TEST
 
+/* ---- who the client is ---- */
+
+/* Publishes through the proxy, with these field lines, behind `header`, which tells the proxy for whom
+ * it is. */
+static void publish_as(const char *header, const char *fields)
+{
+    struct e2e_conn *c = e2e_open(&proxy.at);
+    e2e_printf(c, "%sPOST /news HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n%s\r\nx", header,
+               fields);
+    e2e_response(c, &r);
+    e2e_close(c);
+}
+
+START_TEST(clients_on_this_host_may_publish)
+{
+    struct e2e_server s;
+    e2e_start(&s, "--trust-proxy", "127.0.0.1", NULL);
+    e2e_ask(&s, &r, "POST /news HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+    e2e_expect_status(&r, 403, "which did not say for whom");
+    proxy_start(_i, &s);
+    publish_as("", "");
+    e2e_expect_status(&r, 201, NULL);
+    publish_as("", "Forwarded: for=203.0.113.7\r\n"); /* which the proxy passes on */
+    e2e_expect_status(&r, 403, "tell of two clients");
+    socket_send(socket_open("/news", ""), 1, "y");
+    for (int64_t end_ms = e2e_now_ms() + E2E_WAIT_MS; strstr(r.body, "\"y\"") == NULL;) {
+        if (e2e_now_ms() > end_ms)
+            e2e_fail("what a WebSocket sent was not published: %s", r.body);
+        e2e_ask(&proxy.at, &r, "GET /news HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    end(&s);
+}
+END_TEST
+
+#define FROM(address) "PROXY TCP4 " address " 127.0.0.1 4711 80\r\n"
+
+/* Clients elsewhere, as a balancer before the proxy tells it: whatever they write themselves. */
+START_TEST(clients_elsewhere_may_not)
+{
+    static const char *const forged[] = {"", "X-Forwarded-For: 127.0.0.1\r\n",
+                                         "Forwarded: for=127.0.0.1\r\n",
+                                         "Forwarded: for=\"\r\nX-Forwarded-For: 127.0.0.1, \r\n"};
+    struct e2e_server s;
+    if (kinds[_i].behind == NULL)
+        return; /* it can't be told */
+    e2e_start(&s, "--trust-proxy", "127.0.0.1", NULL);
+    proxy_start_as(_i, &s, kinds[_i].behind, "$remote_addr", "$proxy_protocol_addr");
+    for (size_t i = 0; i < COUNT(forged); i++) {
+        publish_as(FROM("203.0.113.7"), forged[i]);
+        e2e_expect_status(&r, 403, i < 2 ? "(--trust-proxy), for 203.0.113.7; " : "two clients");
+    }
+    publish_as(FROM("127.0.0.1"), "");
+    e2e_expect_status(&r, 201, NULL);
+    end(&s);
+}
+END_TEST
+
+/* A proxy that was not told to say whom opens the server to nobody. */
+START_TEST(a_forgotten_line_opens_nothing)
+{
+    static const char *const line[] = {"X-Forwarded-For", NULL, "option forwardfor"};
+    struct e2e_server s;
+    if (line[_i] == NULL)
+        return; /* it always does */
+    e2e_start(&s, "--trust-proxy", "127.0.0.1", NULL);
+    proxy_start_as(_i, &s, "", line[_i], _i == 0 ? "X-Nothing" : "option httplog");
+    publish_as("", "");
+    e2e_expect_status(&r, 403, "which did not say for whom (Forwarded, X-Forwarded-For)");
+    end(&s);
+}
+END_TEST
+
+/* HAProxy passes on bytes, and tells of clients in front of them. */
+START_TEST(headers_are_heard)
+{
+    static const char *const how[] = {"send-proxy", "send-proxy-v2",
+                                      "send-proxy-v2 proxy-v2-options crc32c"};
+    struct e2e_server s;
+    e2e_start(&s, "--proxy-protocol", "--max-per-address", "2", NULL);
+    balancer_start(&s, how[_i]);
+    publish_as(FROM("203.0.113.7"), "X-Forwarded-For: 127.0.0.1\r\n");
+    e2e_expect_status(&r, 403, "for clients on this host; --anonymous publish");
+    publish_as("PROXY TCP6 2001:db8::1 ::1 4711 80\r\n", "");
+    e2e_expect_status(&r, 403, NULL);
+    publish_as("PROXY UNKNOWN\r\n", "");
+    int unknown = r.status; /* HAProxy speaks of its own peer then */
+    publish_as(FROM("127.0.0.1"), "");
+    e2e_expect_status(&r, 201, NULL);
+    ck_assert_int_eq(unknown, 201);
+    struct e2e_conn *c[3];
+    for (unsigned i = 0; i < COUNT(c); i++) {
+        e2e_printf(c[i] = e2e_open(&proxy.at),
+                   "%sGET /news?wait=1 HTTP/1.1\r\nHost: test\r\n"
+                   "Accept: application/x-ndjson\r\n\r\n",
+                   FROM("203.0.113.8"));
+        e2e_response(c[i], &r);
+        e2e_expect_status(&r, i < 2 ? 200 : 503, i < 2 ? NULL : "--max-per-address");
+    }
+    e2e_sleep_ms(500); /* it looks whether the server is well, some times */
+    publish_as(FROM("127.0.0.1"), "");
+    e2e_expect_status(&r, 201, NULL);
+    e2e_until(c[1], "\"data\":\"x\"");
+    struct e2e_conn *direct = e2e_open(&s);
+    e2e_send(direct, "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n");
+    ck_assert(e2e_comes(direct, E2E_WAIT_MS) && direct->n == 0);
+    e2e_printf(direct = e2e_open(&s), "%sGET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n",
+               FROM("192.0.2.1"));
+    e2e_response(direct, &r);
+    ck_assert_ptr_nonnull(strstr(r.body, "\nsse_proxy_refused_total 1\n")); /* that one alone */
+    end(&s);
+}
+END_TEST
+
 /* ---- timeouts ---- */
 
 START_TEST(heartbeats_keep_streams_open)
@@ -767,6 +926,10 @@ static TCase *cases(void)
     tcase_add_loop_test(c, the_end_of_a_websocket_is_told, 0, kinds_n);
     tcase_add_loop_test(c, an_upload_is_live, 0, kinds_n);
     tcase_add_loop_test(c, pages_of_the_proxy_may_publish, 0, kinds_n);
+    tcase_add_loop_test(c, clients_on_this_host_may_publish, 0, kinds_n);
+    tcase_add_loop_test(c, clients_elsewhere_may_not, 0, kinds_n);
+    tcase_add_loop_test(c, a_forgotten_line_opens_nothing, 0, kinds_n);
+    tcase_add_loop_test(c, headers_are_heard, 0, 3);
     tcase_add_loop_test(c, heartbeats_keep_streams_open, 0, kinds_n);
     tcase_add_loop_test(c, a_quiet_stream_is_cut, 0, kinds_n);
     tcase_add_loop_test(c, http2_over_tls_works, 0, kinds_n);

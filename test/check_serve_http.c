@@ -469,7 +469,7 @@ static const struct {
     {__LINE__, 403, "--cors",
      "POST /news HTTP/1.1\r\nHost: test\r\nOrigin: http://evil.example\r\n"
      "Content-Length: 1\r\n\r\nx"},
-    {__LINE__, 404, NULL, "GET / HTTP/1.1\r\nHost: test\r\n\r\n"},
+    {__LINE__, 405, NULL, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx"},
     {__LINE__, 404, "/-/", "GET /-/nope HTTP/1.1\r\nHost: test\r\n\r\n"},
     {__LINE__, 405, "DELETE", "DELETE /news HTTP/1.1\r\nHost: test\r\n\r\n"},
     {__LINE__, 405, "PATCH", "PATCH /news HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx"},

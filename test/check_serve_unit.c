@@ -8,7 +8,7 @@
 
 #define NOTHING_AT(path)                                                 \
     "there is nothing at " path ": a topic is a path as /news, and the " \
-    "server's own are /-/healthy, /-/ready and /-/metrics"
+    "server's own are /, /-/sse.js, /-/healthy, /-/ready and /-/metrics"
 #define NO_HTTP        "the request is not well-formed HTTP/1.1 (RFC 9112)"
 #define NOT_HERE(name) "there is no topic " name ": this server has only those that --topic names"
 #define NOT_PAGES(o)   "pages of " o " may not publish here; --cors " o " lets them"
@@ -36,8 +36,10 @@ static const struct {
     const char *detail;
 } refusals[] = {
     /* routes */
-    {__LINE__, PLAIN, "GET /" END, 404, false, "", NOTHING_AT("/")},
-    {__LINE__, PLAIN, "POST /" SIZED(1) "x", 404, true, "", NOTHING_AT("/")},
+    {__LINE__, PLAIN, "POST /" SIZED(1) "x", 405, true, "Allow: GET, HEAD, OPTIONS\r\n",
+     "this is read with GET"},
+    {__LINE__, PLAIN, "PUT /-/sse.js" SIZED(1) "x", 405, true, "Allow: GET, HEAD, OPTIONS\r\n",
+     "this is read with GET"},
     {__LINE__, PLAIN, "GET /-" END, 404, false, "", NOTHING_AT("/-")},
     {__LINE__, PLAIN, "GET /-/" STREAM, 404, false, "", NOTHING_AT("/-/")},
     {__LINE__, PLAIN, "GET /-x" STREAM, 404, false, "", NOTHING_AT("/-x")},
@@ -258,8 +260,10 @@ END_TEST
 /* An answer to HEAD is that to GET without its body. */
 START_TEST(answers_head)
 {
-    static const char *const paths[] = {
-        "/", "/-/healthy", "/-/nothing", "/news", "/a//b", "/-/metrics", "/news?last-event-id=1-1"};
+    static const char *const paths[] = {"/",          "/-/sse.js",
+                                        "/-/healthy", "/-/nothing",
+                                        "/news",      "/a//b",
+                                        "/-/metrics", "/news?last-event-id=1-1"};
     for (size_t i = 0; i < COUNT(paths); i++) {
         struct unit u = make(PLAIN);
         publish(&u, "news", SPAN("one"));

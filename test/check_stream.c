@@ -33,6 +33,15 @@ START_TEST(opens)
 }
 END_TEST
 
+START_TEST(says_hello)
+{
+    char bytes[64];
+    struct text t = text_in(bytes, sizeof(bytes));
+    stream_hello(&t);
+    check(&t, "event: hello\ndata:\n\n");
+}
+END_TEST
+
 START_TEST(checkpoints)
 {
     char bytes[256];
@@ -163,6 +172,7 @@ int main(void)
     Suite *s = suite_create("stream");
     TCase *t = tcase_create("stream");
     tcase_add_test(t, opens);
+    tcase_add_test(t, says_hello);
     tcase_add_test(t, checkpoints);
     tcase_add_loop_test(t, tells_of_gaps, 0, COUNT(gaps));
     tcase_add_test(t, random_cursors);

@@ -2,6 +2,7 @@
  * check_upgrade.c - the upgrade in place, end to end: SIGUSR2 to a server whose program has been
  * replaced. Nobody who is connected may notice.
  */
+#include "lib/host/handover.h"
 #include "lib/json.h"
 #include "test/life.h"
 #include "test/socket.h"
@@ -11,8 +12,10 @@
 static struct e2e_server s;
 static struct e2e_response r;
 
-#define LINES   "GET %s?wait=1 HTTP/1.1\r\nHost: test\r\nAccept: application/x-ndjson\r\n\r\n"
-#define HEALTHY "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n"
+#define LINES          "GET %s?wait=1 HTTP/1.1\r\nHost: test\r\nAccept: application/x-ndjson\r\n\r\n"
+#define NUMBER(macro)  NUMBER_(macro)
+#define NUMBER_(macro) #macro
+#define HEALTHY        "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n"
 
 /* ---- those who are there --------------------------------------------------------------------- */
 
@@ -438,6 +441,62 @@ START_TEST(per_address)
 }
 END_TEST
 
+/* Whom a connection is from is known after it, too: of a proxy, and of those behind it. */
+START_TEST(who_asks)
+{
+    e2e_start(&s, "--drain", "0", "--trust-proxy", "127.0.0.1", NULL);
+    struct e2e_conn *proxy = e2e_open(&s), *half = e2e_open(&s),
+                    *here = socket_open(&s, "/t", "X-Forwarded-For: 127.0.0.2\r\n"),
+                    *there = socket_open(&s, "/t", "X-Forwarded-For: 203.0.113.7\r\n");
+    e2e_send(half, "POST /t HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 127.0.0.2\r\n"
+                   "Content-Length: 2\r\n\r\nh");
+    has_read_all(&s);
+    upgrade(&s, 1);
+    e2e_send(proxy, "POST /t HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+    e2e_response(proxy, &r);
+    e2e_expect_status(&r, 403, "through the proxy 127.0.0.1 (--trust-proxy)");
+    e2e_send(half, "i");
+    e2e_response(half, &r);
+    e2e_expect_status(&r, 201, NULL);
+    socket_expect_text(here, "hi");
+    socket_expect_text(there, "hi");
+    socket_text(here, "x");
+    socket_expect_text(here, "x");
+    socket_expect_text(there, "x");
+    socket_text(there, "y");
+    socket_expect_close(there, 1008);
+    e2e_stop(&s);
+}
+END_TEST
+
+#define HEADER "PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n"
+
+/* Connections that are inside their PROXY header, at each of its bytes. */
+START_TEST(half_headers)
+{
+    static const char header[] = HEADER;
+    struct e2e_conn *c[sizeof header];
+    e2e_start(&s, "--drain", "0", "--proxy-protocol", "--max-per-address", "60", NULL);
+    for (size_t i = 0; i < COUNT(c); i++)
+        e2e_send_n(c[i] = e2e_open(&s), header, i);
+    e2e_ask(&s, &r, "%s" HEALTHY, header); /* all that came before is read */
+    kill(s.pid, SIGUSR2);
+    for (int64_t end = e2e_now_ms() + E2E_WAIT_MS;
+         strstr(r.body, "\nsse_upgrades_total 1\n") == NULL;) {
+        if (e2e_now_ms() > end)
+            e2e_fail("no upgrade: %s", r.body);
+        e2e_ask(&s, &r, "%sGET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n", header);
+    }
+    for (size_t i = 0; i < COUNT(c); i++) {
+        e2e_printf(c[i], "%sPOST /t HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n",
+                   header + i);
+        e2e_response(c[i], &r);
+        e2e_expect_status(&r, 403, "publishing is for clients on this host");
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
 /* It is asked twice, thrice: it does it at least once, and goes on. */
 START_TEST(asked_often)
 {
@@ -583,7 +642,10 @@ static const struct {
     {__LINE__, WRONG_EMPTY_HANDED, {"did not say that it can take over"}, true},
     {__LINE__, WRONG_WORDS, {"I am another"}, true},
     {__LINE__, WRONG_MANY_WORDS, {"begin?many?many"}, true},
-    {__LINE__, WRONG_LAYOUT, {"incompatible", "layout 1 ", "layout 99 "}, false},
+    {__LINE__,
+     WRONG_LAYOUT,
+     {"incompatible", "layout " NUMBER(HANDOVER_VERSION) " ", "layout 99 "},
+     false},
     {__LINE__, WRONG_FLAG, {"--no-such-flag"}, true},
     {__LINE__, WRONG_TABLES, {"another size"}, true},
     {__LINE__, WRONG_LIMIT, {""}, true},
@@ -689,6 +751,8 @@ int main(void)
     tcase_add_test(tc, listeners);
     tcase_add_test(tc, paused);
     tcase_add_test(tc, per_address);
+    tcase_add_test(tc, who_asks);
+    tcase_add_test(tc, half_headers);
     tcase_add_test(tc, asked_often);
     tcase_add_test(tc, ends);
     tcase_add_test(tc, store);

@@ -68,7 +68,31 @@ static void scene_user(void)
     check_and_stop();
 }
 
-/* Sockets that are handed over, a manager that is told, memory that is limited, no stdin. */
+/* A key file of this run. */
+static const char *keys_file(void)
+{
+    static const char key[] = "a-key-of-a-run-of-more-than-32-bytes\n";
+    const char *path = in_dir("keys");
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ck_assert_int_ne(fd, -1);
+    ck_assert_int_eq(write(fd, key, sizeof key - 1), (ssize_t)sizeof key - 1);
+    close(fd);
+    return path;
+}
+
+/* It reads its keys again, or says that it can't, and goes on with those it has. */
+static void keys_again(void)
+{
+    kill(run_.pid, SIGHUP);
+    for (int64_t end = now_ms() + RUN_WAIT_MS;
+         metric("key_loads_total") < 2 && metric("key_errors_total") == 0; pause_ms(5))
+        if (now_ms() > end)
+            broken("the keys are not read again");
+    if (metric("key_errors_total") > 0 && strstr(log_text(), "keys not read") == NULL)
+        broken("keys that can't be read are not logged");
+}
+
+/* Sockets that are handed over, a manager that is told, memory that is limited, keys, no stdin. */
 static void scene_service(void)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -83,8 +107,10 @@ static void scene_service(void)
               getsockname(run_.given, (struct sockaddr *)&in, &len) == 0);
     run_.port = ntohs(in.sin_port);
     start(1, (const char *const[]){"--ring", "1M", "--max-memory", "200M", "--max-connections",
-                                   "50", "--drain", "100ms", NULL});
+                                   "50", "--drain", "100ms", "--key-file", keys_file(),
+                                   "--anonymous", "publish,subscribe", NULL});
     close(run_.given); /* the server's is one of its own */
+    keys_again();
     check_and_stop();
 }
 

@@ -340,6 +340,25 @@ static void step_pieces(struct client *c)
 
 /* ---- what clients and the kernel do ---------------------------------------------------------- */
 
+/* Where a PROXY header is due: brings one, or not. */
+static void say_header(struct client *c)
+{
+    static const struct span headers[] = {
+        SPAN_INIT("PROXY TCP4 127.0.0.1 127.0.0.1 4711 80\r\n"),
+        SPAN_INIT("PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n"),
+        SPAN_INIT("PROXY UNKNOWN\r\n"),
+        SPAN_INIT("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"),
+        SPAN_INIT("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0C\xCB\0\x71\x07\xC0\0\x02\x01\x12\x67\0\x50"),
+        SPAN_INIT("\r\n\r\n\0\r\nQUIT\n\x20\0\xFF\x00"),
+        SPAN_INIT("PROXY"),
+    };
+    unsigned which = pick(COUNT(headers) + 1), all = 5; /* of them are whole */
+    c->wild = c->wild || which >= all;
+    c->well = c->well && which < all;
+    if (which < COUNT(headers))
+        say_bytes(c, headers[which].p, headers[which].n);
+}
+
 static void step_dial(struct client *c)
 {
     bool local = pick(4) > 0;
@@ -351,6 +370,8 @@ static void step_dial(struct client *c)
     }
     *c = (struct client){.p = kernel_dial(local), .well = true};
     c->f = (struct follower){.p = c->p};
+    if (S.opt.proxy_protocol)
+        say_header(c);
 }
 
 static void step_window(struct client *c)
@@ -463,6 +484,8 @@ static void begin(unsigned limits)
     o.write_timeout_ms = 5000;
     o.log = OPT_LOG_ERROR;
     o.access_log = (limits & 32) != 0;
+    o.proxy_protocol = (limits & 128) != 0;
+    o.max_per_address = limits & 128 ? 3 : 0;
     start(&o, DESCRIPTORS);
     memset(clients, 0, sizeof clients);
     faults = false;
@@ -504,7 +527,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     script = (struct span){(const char *)data, size};
-    begin(pick(128));
+    begin(pick(256));
     for (unsigned i = 0; i < STEPS_MAX && script.n > 0; i++)
         step();
     make_well();

@@ -386,7 +386,7 @@ static socklen_t address(struct sockaddr *a, bool local)
 int kernel_getsockname(int fd, struct sockaddr *a, socklen_t *len)
 {
     file_of(fd, LISTENER, "getsockname of what is no listener");
-    *len = address(a, true);
+    *len = address(a, !kernel.open_to_all);
     return 0;
 }
 

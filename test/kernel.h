@@ -91,6 +91,7 @@ struct kernel {
     unsigned open_clients;     /* sockets that were accepted and not closed */
     unsigned open;             /* descriptors */
     int listener;              /* the newest that listens */
+    bool open_to_all;          /* listeners are at an address that others can reach */
     bool signal;               /* one has arrived */
     struct epoll_event stale;  /* if .events is not 0: given by the next epoll_wait() besides */
     bool log_full;             /* nobody reads there any more */

@@ -167,6 +167,7 @@ static inline struct opt options(void)
                         .request_timeout_ms = 10000,
                         .idle_timeout_ms = 60000,
                         .write_timeout_ms = 30000,
+                        .anonymous = OPT_ANONYMOUS_SUBSCRIBE,
                         .log = OPT_LOG_WARN};
 }
 
@@ -254,7 +255,9 @@ static inline void look_at_rest(const struct kernel_peer *p)
     }
     if (c->state == CONN_HEAD && c->in != 0 && !out) {
         size_t seen = 0, n = conn_in_take(&S.conns, (struct conn *)(uintptr_t)c, L.in_bytes, &seen);
-        assert(http_parse(L.in_bytes, n, 0, &S.limits, &S.req) == 0); /* it is not complete */
+        struct proxy header; /* or the head: it is not complete */
+        assert((c->marks & CONN_PREFACE ? proxy_read(L.in_bytes, n, &header)
+                                        : http_parse(L.in_bytes, n, 0, &S.limits, &S.req)) == 0);
         assert(conn_in_keep(&S.conns, (struct conn *)(uintptr_t)c, (struct span){L.in_bytes, n},
                             seen));
     }

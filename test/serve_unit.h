@@ -87,6 +87,7 @@ static inline struct opt unit_opt(void)
                         .max_buffers = (uint64_t)UNIT_BUFFERS << 12,
                         .max_answer = 8u << 10,
                         .max_wait_ms = 60000,
+                        .anonymous = OPT_ANONYMOUS_SUBSCRIBE,
                         .access_log = true};
 }
 
@@ -368,7 +369,7 @@ enum setup {
 static inline struct unit make(unsigned setup)
 {
     struct opt o = unit_opt();
-    o.anonymous_publish = (setup & ANYONE) != 0;
+    o.anonymous = OPT_ANONYMOUS_SUBSCRIBE | (setup & ANYONE ? OPT_ANONYMOUS_PUBLISH : 0);
     if (setup & ONLY) {
         unit_list(&o.topic, "news");
         unit_list(&o.topic, "orders/*");

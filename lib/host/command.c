@@ -3,6 +3,9 @@
  */
 #include "lib/host/command.h"
 
+#include "lib/host/health.h"
+#include "lib/host/token.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -11,7 +14,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {NULL, NULL}, /* the end */
+    {"health", health_run}, /* is a server ready? */
+    {"token", token_run},   /* who may do what */
+    {NULL, NULL},           /* the end */
 };
 
 int command_run(int argc, char **argv)

@@ -5,6 +5,7 @@
 
 #include "lib/addr.h"
 #include "lib/host/listen.h"
+#include "lib/proxy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,8 +118,14 @@ static void refuse(struct door *d, int fd, const char *why)
 {
     char heard[HEARD];
     struct server *s = d->s;
+    struct proxy p;
     ssize_t n = recv(fd, heard, sizeof heard, MSG_DONTWAIT);
-    serve_stranger(s, heard, n > 0 ? (size_t)n : 0, why);
+    struct span request = {heard, n > 0 ? (size_t)n : 0};
+    if (s->opt.proxy_protocol) {
+        int header = proxy_read(request.p, request.n, &p);
+        request = span_from(request, header > 0 ? (size_t)header : request.n);
+    }
+    serve_stranger(s, request.p, request.n, why);
     if (send(fd, s->out.p, s->out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
         s->say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
     s->out.n = 0;
@@ -143,13 +150,14 @@ static void accept_spare(struct door *d, int listener)
         door_pause(d, true);
 }
 
-/* Counts a client among those from its address, in entry *peer. False: there are more than may be. */
+/* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all share.
+ * False: there are more than may be. */
 static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len,
                       uint32_t *peer)
 {
     uint32_t count;
     *peer = 0;
-    if (d->t->peer == NULL)
+    if (d->t->peer == NULL || nets_have(&d->s->proxies, a, len))
         return true;
     *peer = peer_enter(&d->t->peers, a, len, &count);
     if (count <= d->s->opt.max_per_address)
@@ -174,11 +182,37 @@ static struct conn *seat(struct door *d, int fd, bool crowd)
     return c;
 }
 
+/* Notes whom a connection is from; `local`: whoever says so is on this host. */
+static void conn_from(struct server *s, struct conn *c, const struct sockaddr_storage *a,
+                      socklen_t len, bool local)
+{
+    bool proxied = nets_have(&s->proxies, a, len);
+    local = local && addr_local(a, len);
+    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (local ? CONN_LOCAL : 0));
+    c->marks = (uint8_t)((c->marks & ~CONN_PROXIED) | (proxied ? CONN_PROXIED : 0));
+    if (s->pass != NULL)
+        s->pass[conn_fd(&s->conns, c)].from = addr_key(a, len);
+}
+
+/* Closes a connection from somebody who may not send a PROXY header. */
+static bool turned_away(struct server *s, int fd, const struct sockaddr_storage *a, socklen_t len)
+{
+    if (!s->opt.proxy_protocol || s->proxies.n == 0 || nets_have(&s->proxies, a, len))
+        return false;
+    s->stat.proxy_refused++;
+    s->say(OPT_LOG_DEBUG, "closed", "fd", serve_num(s, (uint64_t)fd), "reason",
+           "not one of --trust-proxy (--proxy-protocol)", NULL);
+    close(fd);
+    return true;
+}
+
 static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len)
 {
     struct server *s = d->s;
-    uint32_t peer;
-    bool crowd = !peer_fits(d, a, len, &peer);
+    uint32_t peer = 0;
+    if (turned_away(s, fd, a, len))
+        return;
+    bool crowd = !s->opt.proxy_protocol && !peer_fits(d, a, len, &peer);
     struct conn *c = seat(d, fd, crowd);
     if (c == NULL) {
         if (peer != 0)
@@ -187,9 +221,11 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
     }
     if (d->t->peer != NULL)
         d->t->peer[fd] = peer;
+    if (s->pass != NULL)
+        s->pass[fd] = (struct pass){.from = 0};
     c->flags = CONN_WRITABLE;
-    if (addr_local(a, len))
-        c->flags |= CONN_LOCAL;
+    c->marks = s->opt.proxy_protocol ? CONN_PREFACE : 0;
+    conn_from(s, c, a, len, true);
     bool full = s->conns.clients - d->shed > s->opt.max_connections;
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
@@ -197,6 +233,33 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
         c->flags |= (uint16_t)(crowd ? CONN_SHED | CONN_CROWD : CONN_SHED);
     }
     s->stat.accepted++;
+}
+
+int door_preface(struct door *d, struct conn *c, struct span bytes)
+{
+    struct server *s = d->s;
+    struct proxy p;
+    uint32_t peer;
+    int n = proxy_read(bytes.p, bytes.n, &p);
+    s->stat.proxy_refused += n < 0;
+    if (n <= 0)
+        return n;
+    c->marks &= (uint8_t)~CONN_PREFACE;
+    c->tick = (uint32_t)s->now; /* a request has its own time */
+    if (p.says == PROXY_ITSELF)
+        return n;
+    bool known = p.says == PROXY_CLIENT;
+    conn_from(s, c, &p.from, p.len, known && (c->flags & CONN_LOCAL) != 0);
+    if (known && !peer_fits(d, &p.from, p.len, &peer)) {
+        c->flags |= CONN_CROWD;
+        if (!(c->flags & CONN_SHED) && d->shed < d->shed_max) {
+            c->flags |= CONN_SHED; /* it makes room for others, as long as there is some for it */
+            d->shed++;
+        }
+    }
+    if (known && d->t->peer != NULL)
+        d->t->peer[conn_fd(&s->conns, c)] = peer;
+    return n;
 }
 
 void door_accept(struct door *d, int listener)

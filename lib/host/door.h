@@ -42,6 +42,10 @@ int door_open(struct door *d, int unsent, struct text *why);
 #define DOOR_MAX 64
 void door_accept(struct door *d, int listener);
 
+/* Takes the PROXY header that a connection begins with (CONN_PREFACE) off what has come, and notes whom
+ * it is from. Gives the bytes of it; 0: it is not complete; -1: it is none, which is counted. */
+int door_preface(struct door *d, struct conn *c, struct span bytes);
+
 /* A tick: the listeners go on if they were paused, and the spare descriptor is taken back. */
 void door_tick(struct door *d);
 

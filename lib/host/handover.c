@@ -39,7 +39,7 @@ void handover_layout(char layout[HANDOVER_LAYOUT])
 enum handover_mode handover_mode(int *fd)
 {
     struct span text = span_of(getenv(HANDOVER_ENV)), mode = span_cut(&text, ' ');
-    uint64_t n;
+    uint64_t n = 0;
     unsetenv(HANDOVER_ENV);
     if (!span_u64(text, &n) || n > INT32_MAX)
         return HANDOVER_NONE;

@@ -136,6 +136,13 @@ bool listen_address(int fd, struct text *t)
     return true;
 }
 
+bool listen_open(int fd)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof a;
+    return getsockname(fd, (struct sockaddr *)&a, &len) == 0 && !addr_local(&a, len);
+}
+
 void listen_unlink(int fd)
 {
     struct sockaddr_storage a = {0};

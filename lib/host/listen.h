@@ -25,6 +25,9 @@ int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why);
 /* Appends a listener's address: "http://127.0.0.1:8080", "unix:/run/sse". False: it has none. */
 bool listen_address(int fd, struct text *t);
 
+/* May others than this host reach it? */
+bool listen_open(int fd);
+
 /* Removes the name of a unix socket that is about to be closed, unless systemd has handed it over. */
 void listen_unlink(int fd);
 

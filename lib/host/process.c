@@ -56,9 +56,9 @@ int process_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR2);
+    sigaddset(&set, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
         return -1;
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGHUP, SIG_IGN); /* there is nothing to read again */
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }

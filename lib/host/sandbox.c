@@ -8,6 +8,7 @@
 #include "lib/host/listen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -183,6 +184,21 @@ static void files_give(struct server *s, const struct tables *t, const struct us
     }
 }
 
+/* What the user may not read will not be read again. */
+static void files_try(struct server *s, const struct sandbox_file *files, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].path == NULL)
+            continue;
+        int fd = open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd != -1)
+            close(fd);
+        else
+            s->say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path", files[i].path,
+                   "error", strerror(errno), NULL);
+    }
+}
+
 /* ---- all together ---------------------------------------------------------------------------- */
 
 static int failed(struct text *why, const char *doing, int err)
@@ -222,6 +238,8 @@ int sandbox_enter(struct server *s, const struct tables *t, const struct user *u
     if (!s->opt.no_sandbox && (err = files_prepare(&l, s, argv, files, n)) < 0)
         return failed(why, "Landlock", -err);
     code = rights_drop(s, t, u, why);
+    if (code == 0)
+        files_try(s, files, n);
     if (code != 0 || s->opt.no_sandbox) {
         landlock_drop(&l);
         return code;

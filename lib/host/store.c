@@ -262,7 +262,7 @@ static bool file_open(struct opening *o)
 /* Writes zeros to the end of what the file is to have, where the file system knows no fallocate(). */
 static int file_fill(int fd, uint64_t from, uint64_t to)
 {
-    static const char zeros[RING_PAGE];
+    static const char zeros[STORE_HEAD];
     while (from < to) {
         size_t part = to - from < sizeof(zeros) ? to - from : sizeof(zeros);
         ssize_t w = pwrite(fd, zeros, part, (off_t)from);

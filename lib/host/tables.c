@@ -96,6 +96,12 @@ static bool shares_make(struct tables *t, struct server *s, struct text *why)
 
 /* ---- how large ------------------------------------------------------------------------------- */
 
+/* Does a flag ask who each connection is from? */
+static bool wants_passes(const struct opt *opt)
+{
+    return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_file != NULL;
+}
+
 /* Bytes of the ring in memory: of a store that is there, what it has, unless --ring is to change it. */
 static uint64_t ring_bytes(const struct server *s)
 {
@@ -129,9 +135,10 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .memory = opt->max_memory,
         .ring = ring_bytes(s),
         .scratch = shares_bytes(t, s),
-        .fixed = FIXED,
+        .fixed = FIXED + (opt->key_file != NULL ? grants_size(opt->max_scopes) : 0),
         .message = opt->max_message + 1024,
-        .per_descriptor = sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0),
+        .per_descriptor = (uint32_t)sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0) +
+                          (wants_passes(opt) ? (uint32_t)sizeof(struct pass) : 0),
         .per_entry = sizeof(struct ring_chain) + sizeof(uint64_t),
         .descriptors = s->conns.max,
         .reserve = reserve,
@@ -214,6 +221,32 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
     return t->peer != NULL || tables_failed(why, max * sizeof *t->peer);
 }
 
+/* Where there are keys, WebSockets keep what their tokens allow. */
+static bool grants_make(struct tables *t, struct server *s, const struct handover *from,
+                        struct text *why)
+{
+    uint64_t seed[2], bytes = s->opt.max_scopes;
+    if (s->opt.key_file == NULL)
+        return true;
+    void *memory = memory_map(&t->memory, grants_size(bytes));
+    if (memory == NULL)
+        return tables_failed(why, grants_size(bytes));
+    if (!random_bytes(seed, sizeof seed, why))
+        return false;
+    if (from != NULL)
+        grants_attach(&s->grants, bytes, memory);
+    else
+        grants_init(&s->grants, bytes, memory, seed);
+    return true;
+}
+
+static bool passes_make(struct tables *t, struct server *s, struct text *why)
+{
+    uint64_t size = s->conns.max * sizeof *s->pass;
+    s->pass = wants_passes(&s->opt) ? memory_map(&t->memory, size) : NULL;
+    return s->pass != NULL || !wants_passes(&s->opt) || tables_failed(why, size);
+}
+
 bool tables_make(struct tables *t, struct server *s, const struct handover *from, struct text *why)
 {
     t->memory = (struct memory){.n = 0};
@@ -223,7 +256,7 @@ bool tables_make(struct tables *t, struct server *s, const struct handover *from
         t->memory.n = 0;
     }
     if (!conns_make(t, s, from, why) || !topics_make(t, s, from, why) ||
-        !peers_make(t, s, from, why))
+        !peers_make(t, s, from, why) || !passes_make(t, s, why) || !grants_make(t, s, from, why))
         return false;
     if (t->memory.given > t->memory.n) {
         errno = EINVAL;

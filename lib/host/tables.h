@@ -30,7 +30,7 @@ struct tables {
 bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct text *why);
 
 /* Maps the connections (s->conns.max of them), the buffers and the topics, as large as s->opt lets
- * them grow, and the memory that answers are put together in. `from` is what was handed over, or
+ * them grow, what is kept of addresses as far as it wants that, and the memory that answers are put together in. `from` is what was handed over, or
  * NULL: then all is new. False: *why says what is wrong. */
 bool tables_make(struct tables *t, struct server *s, const struct handover *from, struct text *why);
 

@@ -87,7 +87,8 @@ static void bounds_drop(void)
             return;
 }
 
-/* Those that it has. */
+/* Those that it has: given up, if there are any. Who may not change them, by a filter from outside, has
+ * none. */
 static bool caps_drop(void)
 {
     struct {
@@ -96,8 +97,12 @@ static bool caps_drop(void)
     } head = {CAPS_VERSION, 0};
     struct {
         uint32_t effective, permitted, inheritable;
-    } none[2] = {{0, 0, 0}, {0, 0, 0}};
-    return syscall(SYS_capset, &head, none, 0, 0, 0, 0) == 0;
+    } cap[2] = {{0, 0, 0}, {0, 0, 0}};
+    if (syscall(SYS_capget, &head, cap, 0, 0, 0, 0) == 0 &&
+        (cap[0].permitted | cap[1].permitted | cap[0].inheritable | cap[1].inheritable) == 0)
+        return true;
+    memset(cap, 0, sizeof cap);
+    return syscall(SYS_capset, &head, cap, 0, 0, 0, 0) == 0;
 }
 
 /* Is it the user, and can it not be root again? */

@@ -2,6 +2,7 @@
  * poll.c - short and long polling: what there is, at once or as soon as there is something.
  */
 #include "lib/json.h"
+#include "lib/serve/access.h"
 #include "lib/serve/render.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
@@ -208,6 +209,7 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
     c->cors = s->ask.cors;
     c->due = (uint32_t)(s->now + ms);
     c->sent = more;
+    access_keep(s, c, false);
     conn_go(c, CONN_WAIT);
     if (way != WAY_READY && c->at < ring_head(&s->ring))
         conn_ready(&s->conns, c); /* there is more to look at */

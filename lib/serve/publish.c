@@ -13,8 +13,11 @@ struct body {
     uint16_t cors;
     bool keep_alive;
     uint8_t minor;
+    bool local;
+    uint64_t from;
     uint64_t since; /* ms: when it began, or, in a batch, the message that is not whole yet, ... */
     uint64_t bytes; /* ... and what has come of it since */
+    uint64_t expires; /* unix time: when its token ends; 0: never */
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
 
@@ -33,7 +36,10 @@ static const char *where(struct server *s, const struct intake *in)
 /* Refuses the message or the event name that *p holds. */
 static void refuse_put(struct server *s, struct conn *c, const struct intake *in, struct put *p)
 {
-    serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : NULL, where(s, in),
+    const char *fields =
+        access_challenge(s, p->status == 400 ? 0 : p->status,
+                         p->status == 403 ? "insufficient_scope" : NULL, (struct span){NULL, 0});
+    serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, where(s, in),
                  put_detail(p), NULL);
 }
 
@@ -42,7 +48,9 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
     struct span origin = http_field(&s->req, HTTP_ORIGIN);
     struct put p;
-    if (!put_allowed(s, (c->flags & CONN_LOCAL) != 0, topic, &p))
+    if (!access_find(s, c, AUTH_PUBLISH, topic))
+        return false;
+    if (!put_allowed(s, &s->access, topic, &p))
         refuse_put(s, c, NULL, &p);
     else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
         serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
@@ -127,7 +135,10 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                                  .cors = s->ask.cors,
                                  .keep_alive = s->ask.keep_alive,
                                  .minor = s->ask.minor,
-                                 .since = s->now};
+                                 .local = s->ask.local,
+                                 .from = s->ask.from,
+                                 .since = s->now,
+                                 .expires = s->access.expires_s};
     http_body_init(&body_of(in)->http, &s->req);
     c->in = block;
     conn_go(c, CONN_BODY);
@@ -203,6 +214,13 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
             serve_refuse(s, c, 400, NULL, where(s, in), why, NULL);
             return false;
         }
+        if (body_of(in)->expires != 0 && s->wall / 1000 >= body_of(in)->expires) {
+            s->stat.expired++;
+            serve_refuse(s, c, 401,
+                         access_challenge(s, 401, "invalid_token", SPAN("it has expired")),
+                         where(s, in), "the token has expired", NULL);
+            return false;
+        }
         uint64_t n = put(s, c, in, intake_topic(in), &m, &in->reach);
         if (n == 0)
             return false;
@@ -245,6 +263,8 @@ static struct intake *body_resume(struct server *s, struct conn *c)
                               .keep_alive = b->keep_alive && !s->draining,
                               .body = true,
                               .minor = b->minor,
+                              .local = b->local,
+                              .from = b->from,
                               .cors = b->cors,
                               .path = text_span(&path)};
     return in;

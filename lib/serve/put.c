@@ -53,12 +53,13 @@ static bool declared(const struct server *s, struct span topic)
     return found;
 }
 
-bool put_allowed(struct server *s, bool local, struct span topic, struct put *p)
+bool put_allowed(struct server *s, const struct access *a, struct span topic, struct put *p)
 {
     const char *wrong = topic_name_wrong(topic);
-    if (!local && !s->opt.anonymous_publish)
-        return refused(p, 403, "publishing is for clients on this host; ",
-                       "--anonymous publish opens it to all", NULL);
+    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->status = access_publish(s, a, topic, &p->detail);
+    if (p->status != 0)
+        return false;
     if (wrong != NULL)
         return refused(p, 400, "topic ", serve_quote(s, topic), " ", wrong, NULL);
     if (!declared(s, topic))

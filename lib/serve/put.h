@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_SERVE_PUT_H
 #define SSE_LIB_SERVE_PUT_H
 
-#include "lib/serve/serve.h"
+#include "lib/serve/access.h"
 
 /* What came of it. */
 struct put {
@@ -30,8 +30,8 @@ bool put_event_right(struct server *s, struct span event, struct put *p);
 void put_too_large(struct server *s, struct put *p);
 
 /* May a client publish to a topic of this name, which may come from anywhere? False: refused, with
- * 400, 403 or 404. `local`: it is on this host. */
-bool put_allowed(struct server *s, bool local, struct span topic, struct put *p);
+ * 400, 401, 403 or 404. */
+bool put_allowed(struct server *s, const struct access *a, struct span topic, struct put *p);
 
 /* The detail as a string. */
 const char *put_detail(struct put *p);

@@ -32,16 +32,22 @@ static void metrics(struct server *s, struct conn *c)
 static void route_own(struct server *s, struct conn *c, struct span path)
 {
     bool healthy = span_eq(path, SPAN("/-/healthy")), ready = span_eq(path, SPAN("/-/ready"));
-    if (!healthy && !ready && !span_eq(path, SPAN("/-/metrics")))
+    bool page = span_eq(path, SPAN("/")), helper = span_eq(path, SPAN("/-/sse.js"));
+    if (!healthy && !ready && !page && !helper && !span_eq(path, SPAN("/-/metrics")))
         serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
                      ": a topic is a path as /news, ",
-                     "and the server's own are /-/healthy, /-/ready and /-/metrics", NULL);
+                     "and the server's own are /, /-/sse.js, /-/healthy, /-/ready and /-/metrics",
+                     NULL);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
     else if (healthy)
         serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
     else if (ready)
         serve_ready(s, c);
+    else if (page)
+        serve_live_page(s, c);
+    else if (helper)
+        serve_helper(s, c);
     else
         metrics(s, c);
 }
@@ -60,8 +66,8 @@ static void route_options(struct server *s, struct conn *c)
         serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* Notes what the request in s->req asks of its answer. */
-static void context_set(struct server *s)
+/* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody knows. */
+static void context_set(struct server *s, const struct conn *c)
 {
     bool body = s->req.chunked || s->req.length > 0;
     bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
@@ -72,6 +78,8 @@ static void context_set(struct server *s)
         .minor = s->req.minor,
         .cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
         .path = s->req.path};
+    if (c != NULL)
+        serve_client(s, c);
 }
 
 /* Does the request in s->req want a stream of events: does it name that type, and like none of a
@@ -81,7 +89,7 @@ static bool wants_stream(const struct server *s)
     bool exact = false;
     unsigned q = http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact);
     return (s->req.method == HTTP_GET || s->req.method == HTTP_HEAD) && exact && q > 0 &&
-           q >= serve_poll_quality(s);
+           (q == 1000 || q >= serve_poll_quality(s));
 }
 
 /* Does it want to speak WebSocket (RFC 6455 section 4.2.1)? */
@@ -118,12 +126,13 @@ static void route_shed(struct server *s, struct conn *c)
  * was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
-    context_set(s);
+    context_set(s, c);
+    s->access = (struct access){.kind = ACCESS_PLACE};
     ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};
     s->ask.path = path; /* as a body that comes later has it */
-    if (c->flags & CONN_SHED)
+    if (c->flags & (CONN_SHED | CONN_CROWD))
         route_shed(s, c);
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);
@@ -155,7 +164,7 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 {
     s->ask = context_unknown(s);
     if (http_parse(buf, len, 0, &s->limits, &s->req) > 0) {
-        context_set(s);
+        context_set(s, NULL);
         if (wants_stream(s)) {
             serve_stream_away(s);
             return;

@@ -7,9 +7,9 @@
  * what is to be written in `out`, which the loop (sse.c) takes from there.
  *
  *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
- *                              |                                            +--> answer.c -> out
- *                              `-----> subscribe.c -> topic_subscribe ------'
- *                                      poll.c, ready.c, socket.c
+ *                           client.c   |                                    +--> answer.c -> out
+ *                                      +-> subscribe.c -> topic_subscribe --'
+ *                                          poll.c, ready.c, socket.c, files.c
  *
  * INVARIANTS
  *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
@@ -25,25 +25,43 @@
 #define SSE_LIB_SERVE_H
 
 #include "http.h"
+#include "lib/auth.h"
 #include "lib/conn.h"
+#include "lib/grant.h"
 #include "lib/intake.h"
+#include "lib/net.h"
 #include "lib/opt.h"
 #include "lib/serve/render.h"
 #include "lib/stat.h"
+#include "lib/throttle.h"
 #include "ring.h"
 
 #define SERVE_ROOM     (16u << 10)
 #define SERVE_HEAD_MAX (1u << 20) /* the most that --max-head can be */
+#define SERVE_NAMES    (64u << 10)
 
-/* What the request at hand asks of its answer. */
+/* Through which proxy a request came, and what that says of whom it is. */
+enum via {
+    VIA_NOBODY = 0,  /* none that is trusted */
+    VIA_SILENT = 1,  /* nothing */
+    VIA_UNKNOWN = 2, /* no address */
+    VIA_TWO = 3,     /* one in Forwarded, another in X-Forwarded-For */
+    VIA_CLIENT = 4,  /* it is of `from` */
+};
+
+/* What the request at hand asks of its answer, and who asks. */
 struct context {
     enum http_method method;
-    bool keep_alive;  /* the connection goes on after the answer */
-    bool body;        /* it has a body that has not been read */
-    uint8_t minor;    /* of its HTTP version */
-    uint16_t cors;    /* what cors_find() says of its origin */
-    bool waits;       /* it is a poll that asks to wait, ... */
-    uint64_t wait;    /* ... so many seconds, as far as that is allowed */
+    bool keep_alive; /* the connection goes on after the answer */
+    bool body;       /* it has a body that has not been read */
+    bool local;      /* the client is on this host */
+    uint8_t minor;   /* of its HTTP version */
+    uint16_t cors;   /* what cors_find() says of its origin */
+    bool waits;      /* it is a poll that asks to wait, ... */
+    uint64_t wait;   /* ... so many seconds, as far as that is allowed */
+    uint64_t from;   /* the client's addr_key(); 0 also where s->pass is NULL */
+    uint64_t proxy;  /* that of the proxy in between */
+    enum via via;
     struct span path; /* for the log */
 };
 
@@ -55,6 +73,28 @@ struct ready {
     uint32_t topic;  /* the inside topic; 0: there is none now */
 };
 
+/* By what a client may do what it may: see access.h. */
+enum access_kind {
+    ACCESS_PLACE = 0, /* there are no keys: by where it is */
+    ACCESS_NONE = 1,  /* there are, and it has no token: by --anonymous */
+    ACCESS_TOKEN = 2,
+    ACCESS_URL = 3, /* a signed one */
+};
+
+struct access {
+    enum access_kind kind;
+    struct span publish, subscribe; /* scopes, as lib/auth.h has them */
+    uint64_t expires_s;             /* unix time; 0: it does not end */
+    bool cookie;                    /* NONE: there is a cookie, which does not count */
+};
+
+/* What is kept of who a connection is from, besides its place in the table. */
+struct pass {
+    uint64_t from;    /* addr_key() of the peer; of a WebSocket that of the client */
+    uint32_t grant;   /* SOCKET: what its token allows (lib/grant.h); 0: nobody asked for one */
+    uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token ends; 0: never */
+};
+
 struct server {
     struct opt opt;
     struct ring ring;
@@ -62,6 +102,11 @@ struct server {
     struct conns conns;
     struct stat_counters stat;
     struct http_limits limits;
+    struct auth_keys keys;    /* none: who may do what depends on where they are */
+    struct grants grants;     /* where there are keys */
+    struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
+    struct throttle failures; /* bad tokens, by address */
+    struct nets proxies;      /* that are trusted */
 
     uint64_t now;    /* ms, monotonic, read once a turn */
     uint64_t wall;   /* ms, wall clock, likewise */
@@ -73,13 +118,17 @@ struct server {
 
     struct context ask;
     struct http_request req;
+    struct access access;
     struct text out;    /* the answers of the connection at hand, ... */
-    struct iovec *tail; /* ... and what follows them: pieces of s->poll, or none */
+    struct iovec *tail; /* ... and what follows them: pieces in s->poll, or none */
     unsigned tail_pieces;
-    struct share poll;         /* the messages of the poll at hand */
-    char path[SERVE_HEAD_MAX]; /* of the request at hand, decoded */
-    char scratch[SERVE_ROOM];  /* for a parameter, or a body, of the request at hand */
-    char quoted[8][128];       /* what serve_quote() gave last */
+    struct share poll;          /* the messages of the poll at hand */
+    char path[SERVE_HEAD_MAX];  /* of the request at hand, decoded */
+    char scratch[SERVE_ROOM];   /* for a parameter, or a body, of the request at hand */
+    char token[AUTH_TOKEN_MAX]; /* the claims of the request at hand */
+    char names[SERVE_NAMES];    /* what of its path it may subscribe to */
+    char challenge[1024];       /* the field line that access_challenge() gave last */
+    char quoted[8][128];        /* what serve_quote() gave last */
     unsigned quotes;
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
@@ -87,6 +136,9 @@ struct server {
 };
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
+
+/* Takes --trust-proxy from s->opt. */
+void serve_trust(struct server *s);
 
 /* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its body
  * is handled at once, a part of a body, or frames; `seen` as http_parse() has it. buf is written to. Gives the
@@ -135,6 +187,14 @@ void serve_heartbeat(struct server *s, struct conn *c);
  * Nothing is done to the others. */
 void serve_drain(struct server *s, struct conn *c);
 
+/* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and ends
+ * what it has. */
+bool serve_expired(const struct server *s, const struct conn *c);
+void serve_expire(struct server *s, struct conn *c);
+
+/* Nothing is to be remembered any more of a connection that is about to be closed. */
+void serve_forget(struct server *s, const struct conn *c);
+
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
 
@@ -156,6 +216,12 @@ void serve_tail_took(struct server *s, size_t w);
 bool serve_out_keep(struct server *s, struct conn *c);
 
 /* ---- between its parts ----------------------------------------------------------------------- */
+
+/* Whom s->pass says that a connection is from. */
+uint64_t serve_from(const struct server *s, const struct conn *c);
+
+/* Notes in s->ask who the request in s->req is from, which came over this connection. */
+void serve_client(struct server *s, const struct conn *c);
 
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
@@ -218,6 +284,10 @@ void serve_ready_recover(struct server *s);
 void serve_ready(struct server *s, struct conn *c);
 void serve_ready_wake(struct server *s, struct conn *c, bool timeout);
 
+/* GET or HEAD of the live page; of the helper for pages, /-/sse.js. */
+void serve_live_page(struct server *s, struct conn *c);
+void serve_helper(struct server *s, struct conn *c);
+
 /* A topic is about to be freed. */
 void serve_ready_gone(struct server *s, uint32_t topic);
 
@@ -242,6 +312,9 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len);
 /* Tells a WebSocket of a gap: in json, or by a close. */
 struct gap;
 void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap);
+
+/* Closes a WebSocket whose token has expired. */
+void serve_socket_expired(struct server *s, struct conn *c);
 
 /* Closes a WebSocket, as the server stops. */
 void serve_socket_away(struct server *s, struct conn *c);

@@ -89,6 +89,11 @@ void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap)
     checkpoint(s, c, gap->resume);
 }
 
+void serve_socket_expired(struct server *s, struct conn *c)
+{
+    end(s, c, 4001, SPAN("the token has expired"));
+}
+
 void serve_socket_away(struct server *s, struct conn *c)
 {
     end(s, c, WS_AWAY, SPAN("the server stops"));
@@ -111,11 +116,12 @@ static unsigned close_code(int status)
 }
 
 /* Publishes; the topic is copied, as putting may free what it stood in. */
-static bool publish(struct server *s, struct conn *c, struct span topic,
+static bool publish(struct server *s, const struct conn *c, struct span topic,
                     const struct batch_message *m, struct put *p)
 {
     char name[TOPIC_NAME_MAX];
-    if (!put_allowed(s, (c->flags & CONN_LOCAL) != 0, topic, p))
+    struct access a = access_of_socket(s, c);
+    if (!put_allowed(s, &a, topic, p))
         return false;
     memcpy(name, topic.p, topic.n);
     return serve_put(s, (struct span){name, topic.n}, m, p);
@@ -266,6 +272,22 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     return NULL;
 }
 
+/* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. False: it allows
+ * nothing of one of these; there are none of its words then. */
+static bool names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
+{
+    struct access a = access_of_socket(s, c);
+    struct text narrow = text_in(s->names, sizeof s->names);
+    struct span refused;
+    if (t->n == from || span_eq(a.subscribe, SPAN("**")))
+        return true;
+    if (!auth_narrow(&narrow, a.subscribe, span_from(text_span(t), from), &refused))
+        return false;
+    t->n = from;
+    text_add(t, text_span(&narrow));
+    return !t->full;
+}
+
 /* {"subscribe":[..]} or {"unsubscribe":[..]}. */
 static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
 {
@@ -283,6 +305,13 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
     }
     struct span listed = span_from(text_span(&t), had);
     bool many = serve_name_count(listed) - (had > 0 && listed.n > 0) > s->opt.max_subscriptions;
+    size_t begin = had > 0 && listed.n > 0 ? had + 1 : had; /* behind the comma */
+    if (!many && !names_narrow(s, c, &t, begin) && on) {
+        s->stat.access_denied++;
+        answer_error(s, SPAN("the token does not allow subscribing to all of these"));
+        return;
+    }
+    listed = span_from(text_span(&t), had);
     if (!on && !many) {
         struct text left = {t.p + t.n, 0, t.cap - t.n, false};
         names_without(&left, now, listed);
@@ -472,6 +501,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
+    s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0, .from = serve_from(s, c)};
     if (c->way == WAY_OBJECTS)
         most = 6 * most + (8u << 10); /* as JSON may have it */
     if (c->in != 0)
@@ -553,6 +583,14 @@ static void handshake_answer(struct server *s, bool json)
     text_str(&s->out, "\r\n");
 }
 
+/* The connection is its client's from now on, whoever its peer is. */
+static void client_keep(struct server *s, struct conn *c)
+{
+    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (s->ask.local ? CONN_LOCAL : 0));
+    if (s->pass != NULL)
+        s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
+}
+
 void serve_socket(struct server *s, struct conn *c, struct span names)
 {
     struct start start;
@@ -570,11 +608,19 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
         serve_release(s, id);
         return;
     }
+    if (!access_keep(s, c, true)) {
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n",
+                     "there is no room for what the token allows, ",
+                     serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+        serve_release(s, id);
+        return;
+    }
     handshake_answer(s, json);
     c->way = json ? WAY_OBJECTS : WAY_FRAMES;
     c->at = start.at;
     c->n = start.id.n;
     c->sent = 0;
+    client_keep(s, c);
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;

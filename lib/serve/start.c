@@ -3,6 +3,8 @@
  */
 #include "lib/serve/start.h"
 
+#include "lib/serve/access.h"
+
 /* ---- what it selects ------------------------------------------------------------------------- */
 
 size_t serve_name_count(struct span names)
@@ -17,15 +19,23 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
 {
     const char *why = NULL;
     uint32_t most = s->opt.max_subscriptions, id;
+    if (!access_find(s, c, AUTH_SUBSCRIBE, names))
+        return 0;
     if (serve_name_count(names) > most) {
         s->stat.limit_subscriptions++;
         serve_refuse(s, c, 400, NULL, "a path selects at most ", serve_num(s, most),
                      " names and wildcards here (--max-subscriptions)", NULL);
         return 0;
     }
+    struct span asked = names;
+    if (!access_subscribe(s, c, &names))
+        return 0;
+    /* one who asks for several is told their topics, also where the token leaves it but one */
+    bool several = names.p != asked.p && (topic_is_pattern(asked) || serve_name_count(asked) > 1);
     if (!serve_declared(s, c, names))
         return 0;
-    id = topic_select(&s->topics, names, most, serve_topic_made, s, &why);
+    id = (several ? topic_select_set : topic_select)(&s->topics, names, most, serve_topic_made, s,
+                                                     &why);
     if (id == 0 && why != NULL) {
         serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
     } else if (id == 0 && stream) {

@@ -2,6 +2,7 @@
  * subscribe.c - streams over HTTP: Server-Sent Events, and a JSON object a line; and what all who
  * are subscribed are told when they are overtaken, or have had nothing for a while.
  */
+#include "lib/serve/access.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
 
@@ -100,8 +101,11 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         serve_answered_last(s, c);
         return;
     }
-    if (way == WAY_EVENTS)
+    if (way == WAY_EVENTS) {
         stream_open(&s->out, retry_ms(s), from);
+        if (serve_query(s, SPAN("hello")).p != NULL)
+            stream_hello(&s->out);
+    }
     c->way = (uint8_t)way;
     c->at = start.at;
     c->n = start.id.n;
@@ -111,6 +115,7 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         serve_gap(s, c, id, start.gap, &gap);
         stream_gap_write(s, c, &gap);
     }
+    access_keep(s, c, false);
     conn_go(c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
@@ -182,12 +187,12 @@ void serve_leave(struct server *s, struct conn *c)
     serve_release(s, id);
 }
 
-/* Ends a stream; where a record can't be brought to its end before, without a word. */
-static void stream_end(struct server *s, struct conn *c)
+/* Ends a stream, with these words for its last; where a record can't be brought to its end before,
+ * without any. */
+static void stream_end(struct server *s, struct conn *c, struct span words)
 {
     if (serve_settle(s, c)) {
-        if (c->way == WAY_EVENTS)
-            stream_open(&s->out, retry_ms(s), NULL);
+        text_add(&s->out, words);
     } else {
         conn_buffer_free(&s->conns, &c->out);
         c->sent = 0;
@@ -198,12 +203,41 @@ static void stream_end(struct server *s, struct conn *c)
 
 void serve_drain(struct server *s, struct conn *c)
 {
-    if (c->state == CONN_STREAM)
-        stream_end(s, c);
-    else if (c->state == CONN_SOCKET)
+    char bytes[64];
+    struct text away = text_in(bytes, sizeof bytes);
+    if (c->state == CONN_STREAM) {
+        if (c->way == WAY_EVENTS)
+            stream_open(&away, retry_ms(s), NULL);
+        stream_end(s, c, text_span(&away));
+    } else if (c->state == CONN_SOCKET) {
         serve_socket_away(s, c);
-    else if (c->state == CONN_WAIT)
+    } else if (c->state == CONN_WAIT) {
         serve_wake(s, c, true);
+    }
+}
+
+bool serve_expired(const struct server *s, const struct conn *c)
+{
+    return access_over(s, c);
+}
+
+void serve_expire(struct server *s, struct conn *c)
+{
+    s->stat.expired++;
+    if (c->state == CONN_STREAM)
+        stream_end(s, c,
+                   c->way == WAY_EVENTS
+                       ? SPAN("event: expired\ndata: {\"detail\":\"the token has expired\"}\n\n")
+                       : SPAN("{\"expired\":{\"detail\":\"the token has expired\"}}\n"));
+    else if (c->state == CONN_SOCKET)
+        serve_socket_expired(s, c);
+    else
+        serve_wake(s, c, true);
+}
+
+void serve_forget(struct server *s, const struct conn *c)
+{
+    access_drop(s, c);
 }
 
 /* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */

@@ -1,0 +1,92 @@
+/*
+ * keys.c - reads the key file.
+ */
+#include "lib/host/keys.h"
+
+#include "lib/hash.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* What is wrong with the kind of file that it is? */
+static int kind_wrong(int fd, struct text *why)
+{
+    struct stat st;
+    if (fstat(fd, &st) == -1) {
+        text_str(why, strerror(errno));
+        return EX_IOERR;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        text_str(why, "it is no regular file");
+        return EX_NOINPUT;
+    }
+    if ((st.st_mode & 007) != 0) {
+        text_str(why, "others may use it, its mode being ");
+        for (unsigned shift = 12; shift > 0; shift -= 3)
+            text_u64(why, st.st_mode >> (shift - 3) & 7);
+        text_str(why, ": it holds secrets, so take that away (chmod o=)");
+        return EX_CONFIG;
+    }
+    return 0;
+}
+
+/* Reads it all into buf[0..cap); gives how much it is, or -1. */
+static ssize_t read_all(int fd, char *buf, size_t cap)
+{
+    size_t n = 0;
+    while (n < cap) {
+        ssize_t got = read(fd, buf + n, cap - n);
+        if (got == -1 && errno == EINTR)
+            continue;
+        if (got == -1)
+            return -1;
+        if (got == 0)
+            break;
+        n += (size_t)got;
+    }
+    return (ssize_t)n;
+}
+
+static int read_keys(int fd, struct auth_keys *k, struct text *why)
+{
+    char buf[AUTH_FILE_MAX + 1];
+    ssize_t n = read_all(fd, buf, sizeof(buf));
+    int code = 0;
+    if (n == -1) {
+        text_str(why, strerror(errno));
+        code = EX_IOERR;
+    } else if ((size_t)n == sizeof(buf)) {
+        text_str(why, "it is larger than 64 KiB");
+        code = EX_CONFIG;
+    } else if (!auth_keys_read(k, (struct span){buf, (size_t)n}, why)) {
+        code = EX_CONFIG;
+    }
+    hash_wipe(buf, sizeof(buf));
+    return code;
+}
+
+int keys_read(const char *path, struct auth_keys *k, struct text *why)
+{
+    const struct text before = *why;
+    auth_keys_wipe(k);
+    text_str(why, "the key file ");
+    text_str(why, path);
+    text_str(why, ": ");
+    /* Without waiting: it may be a pipe that nobody writes to. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd == -1) {
+        int err = errno;
+        text_str(why, strerror(err));
+        return err == EACCES || err == EPERM ? EX_NOPERM : EX_NOINPUT;
+    }
+    int code = kind_wrong(fd, why);
+    if (code == 0)
+        code = read_keys(fd, k, why);
+    close(fd);
+    if (code == 0)
+        *why = before;
+    return code;
+}

@@ -1,0 +1,168 @@
+/*
+ * machine.c - reads /proc and /sys.
+ */
+#include "lib/host/machine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 8 << 10, PATH_SIZE = 512 };
+
+/* Reads a file's first bytes into buf; empty: it can't be read. */
+static struct span file(const char *root, const char *path, char buf[FILE_MAX])
+{
+    char name[PATH_SIZE];
+    int n = snprintf(name, sizeof name, "%s%s", root, path);
+    int fd = n > 0 && (size_t)n < sizeof name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd == -1)
+        return (struct span){buf, 0};
+    ssize_t got = read(fd, buf, FILE_MAX);
+    close(fd);
+    return (struct span){buf, got > 0 ? (size_t)got : 0};
+}
+
+/* The number `skip` words on; LIMIT_NONE: there is none, but "max", say. */
+static uint64_t number(struct span s, unsigned skip)
+{
+    uint64_t v = LIMIT_NONE;
+    for (size_t i = 0; i < s.n; i++) {
+        size_t from = i;
+        while (i < s.n && s.p[i] != ' ' && s.p[i] != '\t' && s.p[i] != '\n')
+            i++;
+        if (i > from && skip-- == 0)
+            return span_u64((struct span){s.p + from, i - from}, &v) ? v : LIMIT_NONE;
+    }
+    return LIMIT_NONE;
+}
+
+static uint64_t file_number(const char *root, const char *path, unsigned skip)
+{
+    char buf[FILE_MAX];
+    return number(file(root, path, buf), skip);
+}
+
+/* The number behind a name at a line's beginning. */
+static uint64_t field(struct span s, const char *name)
+{
+    while (s.n > 0) {
+        struct span line = span_cut(&s, '\n');
+        if (span_begins(line, span_of(name)))
+            return number(span_from(line, strlen(name)), 0);
+    }
+    return LIMIT_NONE;
+}
+
+static uint64_t times(uint64_t v, uint64_t unit)
+{
+    return v == LIMIT_NONE || v > UINT64_MAX / unit ? LIMIT_NONE : v * unit;
+}
+
+/* What of a limit is left, having none where there is no limit. */
+static uint64_t left(uint64_t most, uint64_t used)
+{
+    if (most == LIMIT_NONE)
+        return LIMIT_NONE;
+    return used == LIMIT_NONE ? most : most > used ? most - used : 0;
+}
+
+/* The least that this control group and those it is in leave: of the file `most`, with `now` used. */
+static void group(struct limits *l, enum limit which, const char *root, const char *path,
+                  const char *most, const char *now)
+{
+    char dir[PATH_SIZE], name[2 * PATH_SIZE];
+    (void)snprintf(dir, sizeof dir, "%s", path);
+    for (;;) {
+        (void)snprintf(name, sizeof name, "%s/%s", dir, most);
+        uint64_t value = file_number(root, name, 0);
+        (void)snprintf(name, sizeof name, "%s/%s", dir, now);
+        uint64_t used = file_number(root, name, 0);
+        if (value < LIMIT_NONE / 4 && /* the old form has a huge number for none */
+            left(value, used) < left(l->value[which], l->used[which])) {
+            l->value[which] = value;
+            l->used[which] = used != LIMIT_NONE ? used : 0;
+        }
+        char *slash = strrchr(dir, '/');
+        if (slash == NULL || slash == dir || span_eq(span_of(slash), SPAN("/cgroup")))
+            return;
+        *slash = '\0';
+    }
+}
+
+/* Looks for the control groups of this process, in either form. */
+static void groups(struct limits *l, const char *root)
+{
+    char buf[FILE_MAX], path[PATH_SIZE];
+    struct span all = file(root, "/proc/self/cgroup", buf);
+    while (all.n > 0) { /* "0::/path", or "4:memory:/path" of the old form */
+        struct span line = span_cut(&all, '\n');
+        span_cut(&line, ':');
+        struct span kind = span_cut(&line, ':');
+        int n = (int)(line.n < PATH_SIZE / 2 ? line.n : PATH_SIZE / 2);
+        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s%.*s%.*s", kind.n > 0 ? "/" : "",
+                       (int)(kind.n < 32 ? kind.n : 32), kind.p, n, line.p);
+        if (span_eq(kind, SPAN("memory")))
+            group(l, LIMIT_CGROUP, root, path, "memory.limit_in_bytes", "memory.usage_in_bytes");
+        else if (kind.n == 0)
+            group(l, LIMIT_CGROUP, root, path, "memory.max", "memory.current");
+        if (kind.n == 0 || span_eq(kind, SPAN("pids")))
+            group(l, LIMIT_PIDS, root, path, "pids.max", "pids.current");
+    }
+}
+
+void machine_limits(struct limits *l, const char *root)
+{
+    static const struct {
+        enum limit which;
+        const char *path;
+    } plain[] = {
+        {LIMIT_NR_OPEN, "/proc/sys/fs/nr_open"},
+        {LIMIT_FILES, "/proc/sys/fs/file-max"},
+        {LIMIT_WATCHES, "/proc/sys/fs/epoll/max_user_watches"},
+        {LIMIT_CONNTRACK, "/proc/sys/net/netfilter/nf_conntrack_max"},
+        {LIMIT_MAPS, "/proc/sys/vm/max_map_count"},
+        {LIMIT_BACKLOG, "/proc/sys/net/core/somaxconn"},
+        {LIMIT_SYN, "/proc/sys/net/ipv4/tcp_max_syn_backlog"},
+    };
+    char buf[FILE_MAX];
+    struct rlimit r;
+    long page = sysconf(_SC_PAGESIZE);
+    for (unsigned i = 0; i < LIMITS; i++) {
+        l->value[i] = LIMIT_NONE;
+        l->used[i] = 0;
+    }
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
+        l->value[plain[i].which] = file_number(root, plain[i].path, 0);
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_max != RLIM_INFINITY)
+        l->value[LIMIT_DESCRIPTORS] = r.rlim_max;
+    uint64_t used = file_number(root, "/proc/sys/fs/file-nr", 0);
+    l->used[LIMIT_FILES] = used != LIMIT_NONE ? used : 0;
+    used = file_number(root, "/proc/sys/net/netfilter/nf_conntrack_count", 0);
+    l->used[LIMIT_CONNTRACK] = used != LIMIT_NONE ? used : 0;
+    l->value[LIMIT_TCP_MEMORY] =
+        times(file_number(root, "/proc/sys/net/ipv4/tcp_mem", 2), page > 0 ? (uint64_t)page : 4096);
+    struct span memory = file(root, "/proc/meminfo", buf);
+    l->value[LIMIT_MEMORY] = times(field(memory, "MemAvailable:"), 1024);
+    if (file_number(root, "/proc/sys/vm/overcommit_memory", 0) == 2) {
+        l->value[LIMIT_COMMIT] = times(field(memory, "CommitLimit:"), 1024);
+        used = times(field(memory, "Committed_AS:"), 1024);
+        l->used[LIMIT_COMMIT] = used != LIMIT_NONE ? used : 0;
+    }
+    struct span range = file(root, "/proc/sys/net/ipv4/ip_local_port_range", buf);
+    uint64_t low = number(range, 0), high = number(range, 1);
+    if (high != LIMIT_NONE && low <= high)
+        l->value[LIMIT_PORTS] = high - low + 1;
+    groups(l, root);
+}
+
+int machine_explain(void)
+{
+    char buf[FILE_MAX];
+    struct limits l;
+    struct text t = text_in(buf, sizeof buf);
+    machine_limits(&l, "");
+    limits_write(&t, &l);
+    return write(STDOUT_FILENO, t.p, t.n) == (ssize_t)t.n ? EX_OK : EX_IOERR;
+}

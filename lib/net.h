@@ -1,0 +1,34 @@
+/*
+ * net.h - networks, and which addresses are in a list of them.
+ *
+ * An IPv4 address is the same where it comes as IPv6 (::ffff:192.0.2.1), and is in no network of IPv6,
+ * however wide.
+ */
+#ifndef SSE_LIB_NET_H
+#define SSE_LIB_NET_H
+
+#include "span.h"
+
+#include <sys/socket.h>
+
+#define NETS_MAX 64u
+
+struct net {
+    uint8_t prefix[16]; /* of IPv4: as IPv6 has it */
+    uint8_t bits;       /* of it that count; NET_UNIX: all unix sockets */
+};
+#define NET_UNIX 255u
+
+struct nets {
+    uint32_t n;
+    struct net net[NETS_MAX];
+};
+
+/* Reads an address, a network ("10.0.0.0/8", "fd00::/8"), or "unix". Gives NULL, or what is wrong with
+ * it. */
+const char *net_read(struct span s, struct net *net);
+
+/* Is an address, whose length is `len` as accept() gave it, in one of them? */
+bool nets_have(const struct nets *nets, const struct sockaddr_storage *a, socklen_t len);
+
+#endif

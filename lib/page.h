@@ -1,0 +1,43 @@
+/*
+ * page.h - the files that the binary has in itself: lib/page.html and lib/sse.js, as they are.
+ *
+ * The page's script and style stand in it, and nothing else may run in a browser that shows it: its
+ * policy names them by what they hash to. Whoever changes them changes PAGE_SCRIPT or PAGE_STYLE;
+ * test/check_page.c says to what.
+ *
+ * sse.js is served as it stands and may have 2 KB, so what there is to say of it is said here:
+ *
+ *   poll(0)  what was missed  --> lock, if there are any: one tab has it, and opens for all
+ *   open     EventSource      --> hold, if no "hello" has come within a second, or of wildcards
+ *   hold     long polls, one after the other
+ *   fail     whatever ends one of these: poll(0) and open again, a moment later
+ *
+ * id is the cursor, kept in sessionStorage (kv) under k. Who has the lock (lead) sends each message to the
+ * other tabs (bc), with the id before it: a tab that has that one takes the message, one that has the
+ * message passes it over, and one that is further behind polls. An AbortController is passed where
+ * options with a `signal` are wanted, as it has one.
+ */
+#ifndef SSE_LIB_PAGE_H
+#define SSE_LIB_PAGE_H
+
+#include "text.h"
+
+/* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
+#define PAGE_SCRIPT "/98m4u+QxUogrocmvxIcnDLYiDAvA2S2Zaqpolslp2E="
+#define PAGE_STYLE  "i27V1Z3+a2D/V4mVwpX7UBseLCnO72ii+sVa1HcXz+4="
+
+/* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself, and
+ * nobody spoken to but this server. */
+#define PAGE_POLICY                                                                          \
+    "default-src 'none'; script-src 'sha256-" PAGE_SCRIPT "'; style-src 'sha256-" PAGE_STYLE \
+    "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "            \
+    "frame-ancestors 'none'"
+
+/* The live page, and the helper for others'. */
+struct span page_html(void);
+struct span page_helper(void);
+
+/* Appends the entity tag of a file, with its quotes. */
+void page_tag(struct text *t, struct span file);
+
+#endif

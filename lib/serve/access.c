@@ -1,0 +1,406 @@
+/*
+ * access.c - who asks, and what they may.
+ */
+#include "lib/serve/access.h"
+
+#include "lib/addr.h"
+#include "lib/cors.h"
+#include "lib/serve/start.h"
+
+#define ALL SPAN("**")
+
+/* ---- refusing -------------------------------------------------------------------------------- */
+
+const char *access_challenge(struct server *s, int status, const char *error, struct span detail)
+{
+    struct text t = text_in(s->challenge, sizeof s->challenge - 1);
+    if (status != 400 && status != 401 && (status != 403 || s->keys.n == 0))
+        return NULL;
+    text_str(&t, "WWW-Authenticate: Bearer realm=\"sse\"");
+    if (error != NULL) {
+        text_str(&t, ", error=\"");
+        text_str(&t, error);
+        text_str(&t, "\"");
+    }
+    if (detail.n > 0) {
+        text_str(&t, ", error_description=\"");
+        text_add(&t, detail);
+        text_str(&t, "\"");
+    }
+    text_str(&t, "\r\n");
+    s->challenge[t.n] = '\0';
+    return s->challenge;
+}
+
+/* Refuses a token that is not good: 401, or 429 where its address has failed too often. */
+static bool refuse_token(struct server *s, struct conn *c, const char *what, struct span why)
+{
+    char fields[48], detail[512];
+    struct text t = text_in(fields, sizeof fields - 1);
+    uint32_t wait = 0;
+    size_t n = why.n < sizeof detail ? why.n : sizeof detail - 1;
+    memcpy(detail, why.p, n);
+    detail[n] = '\0';
+    s->stat.tokens_refused++;
+    if (s->opt.max_failures > 0)
+        wait = throttle_fail(&s->failures, s->ask.from, s->now, s->opt.max_failures);
+    if (wait == 0) {
+        serve_refuse(s, c, 401, access_challenge(s, 401, "invalid_token", why), what, detail, NULL);
+        return false;
+    }
+    s->stat.limit_failures++;
+    s->ask.keep_alive = false;
+    text_str(&t, "Retry-After: ");
+    text_u64(&t, wait);
+    text_str(&t, "\r\n");
+    fields[t.n] = '\0';
+    serve_refuse(s, c, 429, fields, what, detail, "; an address may fail ",
+                 serve_num(s, s->opt.max_failures), " times a minute (--max-failures)", NULL);
+    return false;
+}
+
+static bool refuse_twice(struct server *s, struct conn *c, const char *where)
+{
+    serve_refuse(s, c, 400, access_challenge(s, 400, "invalid_request", (struct span){NULL, 0}),
+                 "there is more than one token in ", where, NULL);
+    return false;
+}
+
+/* ---- where a token may be -------------------------------------------------------------------- */
+
+/* How many parameters of that name a query has, as they stand. */
+static unsigned params(struct span query, struct span name)
+{
+    unsigned n = 0;
+    while (query.n > 0) {
+        struct span param = span_cut(&query, '&');
+        n += span_eq(span_cut(&param, '='), name);
+    }
+    return n;
+}
+
+/* The token of Authorization, or an empty span. False: it has been refused. */
+static bool token_of_header(struct server *s, struct conn *c, struct span *token)
+{
+    unsigned fields = 0;
+    *token = (struct span){NULL, 0};
+    for (unsigned i = 0; i < s->req.nfields; i++)
+        fields += s->req.field[i].id == HTTP_AUTHORIZATION;
+    if (fields > 1)
+        return refuse_twice(s, c, "Authorization");
+    if (fields == 0)
+        return true;
+    struct span value = http_field(&s->req, HTTP_AUTHORIZATION);
+    if (!span_same(span_cut(&value, ' '), SPAN("Bearer")))
+        return refuse_token(s, c, "Authorization: ", SPAN("only Bearer is understood (RFC 6750)"));
+    *token = span_trim(value);
+    if (token->n == 0)
+        return refuse_token(s, c, "Authorization: ", SPAN("Bearer comes with no token"));
+    return true;
+}
+
+/* The token of ?access_token=, decoded into s->scratch. */
+static bool token_of_query(struct server *s, struct conn *c, struct span *token)
+{
+    *token = serve_query(s, SPAN("access_token"));
+    if (params(s->req.query, SPAN("access_token")) > 1)
+        return refuse_twice(s, c, "the query (access_token)");
+    return true;
+}
+
+/* May pages of the request's origin act with the cookies that their visitor's browser sends along? Those
+ * of this server's own may, and those that --cors names: not all, as "*" would have it (Fetch, CORS and
+ * credentials). A request without Origin comes from no other page that could read the answer. */
+static bool cookies_count(const struct server *s)
+{
+    struct span origin = http_field(&s->req, HTTP_ORIGIN);
+    if (origin.n == 0 || cors_same(origin, s->req.host))
+        return true;
+    return s->ask.cors > 0 && !span_eq(s->opt.cors.item[s->ask.cors - 1], SPAN("*"));
+}
+
+/* The token of the cookie access_token (RFC 6265 section 4.2.1), the first there is. */
+static struct span token_of_cookie(const struct server *s)
+{
+    for (unsigned i = 0; i < s->req.nfields; i++) {
+        struct span rest = s->req.field[i].value;
+        while (s->req.field[i].id == HTTP_COOKIE && rest.n > 0) {
+            struct span pair = span_trim(span_cut(&rest, ';'));
+            if (!span_eq(span_trim(span_cut(&pair, '=')), SPAN("access_token")))
+                continue;
+            pair = span_trim(pair);
+            if (pair.n >= 2 && pair.p[0] == '"' && pair.p[pair.n - 1] == '"')
+                pair = (struct span){pair.p + 1, pair.n - 2};
+            return pair;
+        }
+    }
+    return (struct span){NULL, 0};
+}
+
+/* ---- what is asked with it ------------------------------------------------------------------- */
+
+/* What may be done without a token: by place, or by --anonymous alone where there are keys. */
+static void access_without(struct server *s)
+{
+    struct access *a = &s->access;
+    bool here = s->keys.n == 0 && s->ask.local;
+    if (here || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
+        a->subscribe = ALL;
+    if (here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
+        a->publish = ALL;
+    a->kind = s->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
+}
+
+static bool access_by_token(struct server *s, struct conn *c, struct span token, const char *what)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes);
+    struct auth_claims claims;
+    if (auth_check(&s->keys, token, s->wall / 1000, s->token, &claims, &why) != AUTH_GOOD)
+        return refuse_token(s, c, what, text_span(&why));
+    s->access = (struct access){.kind = ACCESS_TOKEN,
+                                .publish = claims.publish,
+                                .subscribe = claims.subscribe,
+                                .expires_s = claims.expires_s};
+    return true;
+}
+
+/* A signed URL: it says for itself what it is for, and allows just that. */
+static bool access_by_url(struct server *s, struct conn *c, enum auth_class class,
+                          struct span topics, struct span signature)
+{
+    char bytes[512], sign[AUTH_URL_SIGN + 1];
+    struct text why = text_in(bytes, sizeof bytes);
+    uint64_t expires = 0;
+    size_t n = signature.n < sizeof sign ? signature.n : sizeof sign;
+    memcpy(sign, signature.p, n);
+    struct span text = serve_query(s, SPAN("expires"));
+    if (auth_url_check(&s->keys, class, topics, text, (struct span){sign, n}, s->wall / 1000,
+                       &why) != AUTH_GOOD)
+        return refuse_token(s, c, "the signed URL: ", text_span(&why));
+    (void)span_u64(text, &expires); /* it has been read already */
+    s->access = (struct access){.kind = ACCESS_URL, .expires_s = expires};
+    *(class == AUTH_PUBLISH ? &s->access.publish : &s->access.subscribe) = topics;
+    return true;
+}
+
+bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics)
+{
+    struct span token;
+    s->access = (struct access){.kind = ACCESS_PLACE};
+    if (s->keys.n == 0) {
+        access_without(s);
+        return true;
+    }
+    if (!token_of_header(s, c, &token))
+        return false;
+    if (token.n > 0)
+        return access_by_token(s, c, token, "the token in Authorization: ");
+    if (!token_of_query(s, c, &token))
+        return false;
+    if (token.p != NULL)
+        return access_by_token(s, c, token, "the token in access_token: ");
+    struct span signature = serve_query(s, SPAN("signature"));
+    if (signature.p != NULL)
+        return access_by_url(s, c, class, topics, signature);
+    token = token_of_cookie(s);
+    if (token.p != NULL && cookies_count(s))
+        return access_by_token(s, c, token, "the token in the cookie access_token: ");
+    access_without(s);
+    s->access.cookie = token.p != NULL;
+    return true;
+}
+
+/* ---- subscribing ----------------------------------------------------------------------------- */
+
+/* Appends what one lacks who has no token. */
+static void tokenless(struct server *s, struct text *why, const char *what)
+{
+    const char *origin = serve_quote(s, http_field(&s->req, HTTP_ORIGIN));
+    text_str(why, what);
+    text_str(why, " takes a token");
+    if (!s->access.cookie) {
+        text_str(why,
+                 ": in Authorization: Bearer, in ?access_token= or in the cookie access_token");
+        return;
+    }
+    text_str(why, ", and the cookie access_token does not count for pages of ");
+    text_str(why, origin);
+    text_str(why, ": --cors ");
+    text_str(why, origin);
+    text_str(why, " lets it");
+}
+
+/* Appends an addr_key() as an address. */
+static void address(struct text *why, uint64_t key)
+{
+    if (key == 0)
+        text_str(why, "at a unix socket");
+    else
+        addr_key_write(why, key);
+}
+
+/* Appends why one may not who is not on this host; of one who came through a proxy the reason may be how
+ * that is set up. */
+static void elsewhere(const struct server *s, struct text *why, const char *what, const char *word)
+{
+    static const char *const says[] = {
+        [VIA_NOBODY] = "",
+        [VIA_SILENT] = ", which did not say for whom (Forwarded, X-Forwarded-For); ",
+        [VIA_UNKNOWN] = ", for somebody whose address it does not tell; ",
+        [VIA_TWO] = ", whose Forwarded and X-Forwarded-For tell of two clients; ",
+        [VIA_CLIENT] = ", for ",
+    };
+    text_str(why, what);
+    text_str(why, " is for clients on this host; ");
+    if (s->ask.via != VIA_NOBODY) {
+        text_str(why, "this request came through the proxy ");
+        address(why, s->ask.proxy);
+        text_str(why, " (--trust-proxy)");
+        text_str(why, says[s->ask.via]);
+    }
+    if (s->ask.via == VIA_CLIENT) {
+        address(why, s->ask.from);
+        text_str(why, "; ");
+    }
+    text_str(why, "--anonymous ");
+    text_str(why, word);
+    text_str(why, " opens it to all");
+}
+
+/* Refuses to subscribe with what has been said in *why. */
+static bool refuse(struct server *s, struct conn *c, int status, const char *error,
+                   struct text *why)
+{
+    s->stat.access_denied++;
+    why->p[why->n] = '\0';
+    serve_refuse(s, c, status, access_challenge(s, status, error, (struct span){NULL, 0}), why->p,
+                 NULL);
+    return false;
+}
+
+bool access_subscribe(struct server *s, struct conn *c, struct span *names)
+{
+    const struct access *a = &s->access;
+    char bytes[768];
+    struct text t = text_in(s->names, sizeof s->names), why = text_in(bytes, sizeof bytes - 1);
+    struct span refused;
+    if (span_eq(a->subscribe, ALL))
+        return true;
+    if (a->kind == ACCESS_NONE) {
+        tokenless(s, &why, "subscribing");
+        return refuse(s, c, 401, NULL, &why);
+    }
+    if (a->kind == ACCESS_PLACE) {
+        elsewhere(s, &why, "subscribing", "subscribe");
+        return refuse(s, c, 403, NULL, &why);
+    }
+    if (auth_narrow(&t, a->subscribe, *names, &refused)) {
+        *names = text_span(&t);
+        return true;
+    }
+    if (refused.n == 0) {
+        s->stat.limit_subscriptions++;
+        serve_refuse(s, c, 400, NULL, "what of these wildcards the token allows is too much: ",
+                     "ask for fewer (--max-subscriptions)", NULL);
+        return false;
+    }
+    text_str(&why, a->kind == ACCESS_URL ? "the URL is not signed for subscribing to "
+                                         : "the token does not allow subscribing to ");
+    text_str(&why, serve_quote(s, refused));
+    return refuse(s, c, 403, "insufficient_scope", &why);
+}
+
+/* ---- publishing ------------------------------------------------------------------------------ */
+
+int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why)
+{
+    if (span_eq(a->publish, ALL) || (a->publish.n > 0 && auth_covers(a->publish, topic)))
+        return 0;
+    s->stat.access_denied++;
+    switch (a->kind) {
+    case ACCESS_PLACE:
+        elsewhere(s, why, "publishing", "publish");
+        return 403;
+    case ACCESS_NONE:
+        tokenless(s, why, "publishing");
+        return 401;
+    case ACCESS_URL:
+        text_str(why, "the URL is not signed for publishing to ");
+        break;
+    case ACCESS_TOKEN:
+        text_str(why, "the token does not allow publishing to ");
+        break;
+    }
+    text_str(why, serve_quote(s, topic));
+    return 403;
+}
+
+/* ---- what is remembered ---------------------------------------------------------------------- */
+
+static struct pass *pass_of(const struct server *s, const struct conn *c)
+{
+    return s->pass != NULL ? &s->pass[conn_fd(&s->conns, c)] : NULL;
+}
+
+struct access access_of_socket(const struct server *s, const struct conn *c)
+{
+    const struct pass *p = pass_of(s, c);
+    if (p != NULL && p->grant != 0)
+        return (struct access){.kind = ACCESS_TOKEN,
+                               .publish = grant_publish(&s->grants, p->grant),
+                               .subscribe = grant_subscribe(&s->grants, p->grant)};
+    bool here = (c->flags & CONN_LOCAL) != 0;
+    return (struct access){.kind = ACCESS_PLACE,
+                           .publish = here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH
+                                          ? ALL
+                                          : (struct span){NULL, 0},
+                           .subscribe = ALL};
+}
+
+bool access_keep(struct server *s, struct conn *c, bool socket)
+{
+    const struct access *a = &s->access;
+    struct pass *p = pass_of(s, c);
+    if (p == NULL || s->keys.n == 0)
+        return true;
+    p->expires = a->expires_s < UINT32_MAX ? (uint32_t)a->expires_s : 0;
+    if (!socket)
+        return true;
+    p->grant = grant_enter(&s->grants, a->publish, a->subscribe);
+    s->stat.limit_scopes += p->grant == 0;
+    return p->grant != 0;
+}
+
+void access_drop(struct server *s, const struct conn *c)
+{
+    struct pass *p = pass_of(s, c);
+    if (p == NULL)
+        return;
+    if (p->grant != 0)
+        grant_leave(&s->grants, p->grant);
+    *p = (struct pass){0};
+}
+
+bool access_over(const struct server *s, const struct conn *c)
+{
+    const struct pass *p = pass_of(s, c);
+    return p != NULL && p->expires != 0 && s->wall / 1000 >= p->expires &&
+           (conn_streams(c) || c->state == CONN_WAIT);
+}
+
+/* ---- the server's own ------------------------------------------------------------------------ */
+
+bool access_own(struct server *s, struct conn *c)
+{
+    if (s->keys.n == 0 || s->ask.local || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
+        return true;
+    if (!access_find(s, c, AUTH_SUBSCRIBE, (struct span){NULL, 0}))
+        return false;
+    if (s->access.kind == ACCESS_TOKEN)
+        return true;
+    char bytes[768];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    tokenless(s, &why, "this");
+    return refuse(s, c, 401, NULL, &why);
+}

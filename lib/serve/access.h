@@ -1,0 +1,58 @@
+/*
+ * access.h - who asks, and what they may.
+ *
+ * Without keys (--key-file) it is a matter of place: clients on this host may do everything, others what
+ * --anonymous says. With keys it is a matter of tokens, wherever the client is; --anonymous says what may
+ * be done without one.
+ *
+ *   Authorization: Bearer T  --.
+ *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access of the request at hand
+ *   ?expires=E&signature=S   --+                                        |             |
+ *   Cookie: access_token=T   --'  the first of these that is there      v             v
+ *   (of this origin's pages, or of one that --cors names)          put_allowed()  access_subscribe()
+ *
+ * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name that
+ * the scope does not hold is refused. A stream or a WebSocket remembers when its token ends (struct pass),
+ * a WebSocket its scopes as well (lib/grant.h), a body that arrives its expiry (publish.c).
+ *
+ * A token that is there and not good is refused even where none is needed (RFC 6750 section 3.1), and
+ * counts against its address (lib/throttle.h): beyond --max-failures a minute the answer is 429. Good ones
+ * are not held up by others' failures: who shares an address with an abuser can go on.
+ */
+#ifndef SSE_LIB_SERVE_ACCESS_H
+#define SSE_LIB_SERVE_ACCESS_H
+
+#include "lib/serve/serve.h"
+
+/* Finds out what the request at hand may, in s->access; `topics` is its path, as a URL may be signed for.
+ * False: it has been refused. */
+bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics);
+
+/* Narrows a path's names to those that the request may subscribe to. False: it has been refused. */
+bool access_subscribe(struct server *s, struct conn *c, struct span *names);
+
+/* What a WebSocket may, by the token that opened it. */
+struct access access_of_socket(const struct server *s, const struct conn *c);
+
+/* May this one publish to a topic of that name? 0; or the status, 401 or 403, and why not in *why. */
+int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why);
+
+/* The field line that goes with a refusal of that status; NULL: none. It stands in s->challenge. */
+const char *access_challenge(struct server *s, int status, const char *error, struct span detail);
+
+/* Notes with the connection what is to be remembered of s->access: when it ends, and of a WebSocket the
+ * scopes. False: there is no room for these (--max-scopes). */
+bool access_keep(struct server *s, struct conn *c, bool socket);
+
+/* Nothing is to be remembered any more: the connection closes. */
+void access_drop(struct server *s, const struct conn *c);
+
+/* Has what the connection was let in by come to its end? serve_expire() is due then. */
+bool access_over(const struct server *s, const struct conn *c);
+
+/* May the request at hand read what is the server's own and not for all (/-/metrics, /-/topics)? Clients
+ * on this host and those with a good token may, and all where there are no keys, or all may subscribe.
+ * False: it has been refused. */
+bool access_own(struct server *s, struct conn *c);
+
+#endif

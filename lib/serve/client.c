@@ -1,0 +1,61 @@
+/*
+ * client.c - who a request is from: the peer of its connection, or whom a trusted proxy says.
+ */
+#include "lib/forward.h"
+#include "lib/serve/serve.h"
+
+#include <assert.h>
+
+_Static_assert(NETS_MAX >= OPT_LIST_MAX, "all of --trust-proxy fits");
+
+void serve_trust(struct server *s)
+{
+    const struct opt_list *given = &s->opt.trust_proxy;
+    for (s->proxies.n = 0; s->proxies.n < given->n; s->proxies.n++) {
+        const char *wrong = net_read(given->item[s->proxies.n], &s->proxies.net[s->proxies.n]);
+        assert(wrong == NULL); /* opt_parse() has looked at it */
+    }
+}
+
+uint64_t serve_from(const struct server *s, const struct conn *c)
+{
+    return s->pass != NULL ? s->pass[conn_fd(&s->conns, c)].from : 0;
+}
+
+/* Whom one of the two fields tells of; `local`: the proxy is on this host. */
+static struct forward told(const struct server *s, enum http_field_id id, bool local)
+{
+    struct forward f;
+    forward_begin(&f, local);
+    for (unsigned i = s->req.nfields; i-- > 0 && !f.done;)
+        if (s->req.field[i].id == id)
+            forward_walk(&f, s->req.field[i].value, id == HTTP_FORWARDED, &s->proxies);
+    return f;
+}
+
+/* Most proxies set one of the fields, and pass the other on as whoever wrote it: what counts is
+ * Forwarded, but it must not tell of another client than X-Forwarded-For does, where both are there. */
+void serve_client(struct server *s, const struct conn *c)
+{
+    static const enum via vias[] = {[FORWARD_NOTHING] = VIA_SILENT,
+                                    [FORWARD_UNKNOWN] = VIA_UNKNOWN,
+                                    [FORWARD_CLIENT] = VIA_CLIENT};
+    bool local = (c->flags & CONN_LOCAL) != 0;
+    s->ask.local = local;
+    s->ask.from = serve_from(s, c);
+    if (!(c->marks & CONN_PROXIED))
+        return;
+    struct forward f = told(s, HTTP_FORWARDED, local), x = told(s, HTTP_X_FORWARDED_FOR, local);
+    bool both = f.says != FORWARD_NOTHING && x.says != FORWARD_NOTHING;
+    if (f.says == FORWARD_NOTHING)
+        f = x;
+    s->ask.proxy = s->ask.from;
+    s->ask.via = vias[f.says];
+    s->ask.from = f.from;
+    s->ask.local = f.says == FORWARD_CLIENT && f.local;
+    if (both && (f.says != x.says || f.from != x.from || f.local != x.local)) {
+        s->ask.via = VIA_TWO;
+        s->ask.from = 0;
+        s->ask.local = false;
+    }
+}

@@ -1,0 +1,487 @@
+/*
+ * check_access_live.c - tokens of what goes on for long, end to end: streams, sockets and bodies whose token
+ * expires, wildcards that are narrowed, signed URLs, keys that change, upgrades.
+ */
+#include "test/socket.h"
+#include "test/tokens.h"
+
+static struct e2e_server s;
+static struct e2e_response r;
+
+static void start(const char *flag, const char *value)
+{
+    program_make();
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--heartbeat", "1s", flag, value,
+              NULL);
+}
+
+static void stop(void)
+{
+    e2e_stop(&s);
+    program_remove();
+}
+
+static const char *bearer(const char *token)
+{
+    static char field[64][9000];
+    static unsigned turn;
+    char *f = field[turn++ % 64];
+    snprintf(f, sizeof field[0], "Authorization: Bearer %s\r\n", token);
+    return f;
+}
+
+/* Publishes with a token that may all. */
+static void publish(const char *topic, const char *text)
+{
+    e2e_ask(&s, &r, "POST /%s HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n%s", topic,
+            bearer(token_good("[\"**\"]", NULL, 0)), strlen(text), text);
+    ck_assert_msg(r.status == 201, "%s%s", r.head, r.body);
+}
+
+/* ---- expiry ---------------------------------------------------------------------------------- */
+
+/* What the server tells of the end, of each way. */
+START_TEST(streams_expire)
+{
+    struct socket_frame f;
+    start(NULL, NULL);
+    const char *field = bearer(token_good("[\"a\"]", "[\"a\"]", ENDS_IN(3)));
+    struct e2e_conn *events = e2e_subscribe(&s, "/a", field);
+    struct e2e_conn *raw = socket_open(&s, "/a", field);
+    struct e2e_conn *json = socket_open_json(&s, "/a", field);
+    struct e2e_conn *lines = e2e_open(&s), *poll = e2e_open(&s), *stays;
+    e2e_printf(lines,
+               "GET /a?wait=60 HTTP/1.1\r\nHost: t\r\nAccept: application/x-ndjson\r\n%s\r\n",
+               field);
+    e2e_printf(poll, "GET /a?wait=60 HTTP/1.1\r\nHost: t\r\n%s\r\n", field);
+    stays = e2e_subscribe(&s, "/a", bearer(token_good(NULL, "[\"a\"]", 3600)));
+    publish("a", "in time");
+    e2e_expect_message(events, NULL, "in time", NULL);
+    struct e2e_block b;
+    do
+        e2e_block(events, &b);
+    while (b.event[0] == '\0' && !b.has_data);
+    ck_assert_str_eq(b.event, "expired");
+    ck_assert_str_eq(b.data, "{\"detail\":\"the token has expired\"}");
+    ck_assert(!b.has_id);
+    e2e_expect_end(events);
+    e2e_until(lines, "{\"expired\":{\"detail\":\"the token has expired\"}}\n");
+    do
+        if (!socket_read_or_end(raw, &f))
+            e2e_fail("no close");
+        else if (f.opcode != SOCKET_CLOSE)
+            socket_done(raw, &f);
+    while (f.opcode != SOCKET_CLOSE);
+    ck_assert_uint_eq(f.code, 4001);
+    do
+        if (!socket_read_or_end(json, &f))
+            e2e_fail("no close");
+        else if (f.opcode != SOCKET_CLOSE)
+            socket_done(json, &f);
+    while (f.opcode != SOCKET_CLOSE);
+    ck_assert_uint_eq(f.code, 4001);
+    e2e_response(poll, &r); /* it had its message before */
+    ck_assert_int_eq(r.status, 200);
+    publish("a", "later");
+    e2e_expect_message(stays, NULL, "in time", NULL);
+    e2e_expect_message(stays, NULL, "later", NULL);
+    ck_assert_int_eq(metric(&s, "tokens_expired_total"), 4);
+    /* it can't come back with that token */
+    e2e_ask(&s, &r, "GET /a HTTP/1.1\r\nHost: t\r\nAccept: text/event-stream\r\n%s\r\n", field);
+    e2e_expect_status(&r, 401, "expired");
+    stop();
+}
+END_TEST
+
+START_TEST(a_waiting_poll_expires)
+{
+    start(NULL, NULL);
+    struct e2e_conn *c = e2e_open(&s);
+    int64_t from = e2e_now_ms();
+    e2e_printf(c, "GET /a?wait=60 HTTP/1.1\r\nHost: t\r\n%s\r\n",
+               bearer(token_good(NULL, "[\"a\"]", ENDS_IN(2))));
+    e2e_response(c, &r);
+    ck_assert_int_eq(r.status, 204);
+    ck_assert_int_lt(e2e_now_ms() - from, 8000);
+    /* the connection goes on, as one without a token */
+    e2e_printf(c, "GET /a?wait=60 HTTP/1.1\r\nHost: t\r\n\r\n");
+    e2e_response(c, &r);
+    ck_assert_int_eq(r.status, 401);
+    /* ... and what has come before leaves nothing of itself */
+    e2e_printf(c, "GET /a?wait=2 HTTP/1.1\r\nHost: t\r\n%s\r\n",
+               bearer(token_good(NULL, "[\"a\"]", 0)));
+    from = e2e_now_ms();
+    e2e_response(c, &r);
+    ck_assert_int_eq(r.status, 204);
+    ck_assert_int_ge(e2e_now_ms() - from, 1900);
+    stop();
+}
+END_TEST
+
+START_TEST(a_feed_expires)
+{
+    start(NULL, NULL);
+    struct e2e_conn *c = e2e_open(&s);
+    e2e_printf(c,
+               "POST /a HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson\r\n"
+               "Transfer-Encoding: chunked\r\n%s\r\n4\r\n\"x\"\n\r\n",
+               bearer(token_good("[\"a\"]", NULL, ENDS_IN(2))));
+    e2e_sleep_ms(3100);
+    e2e_printf(c, "4\r\n\"y\"\n\r\n");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 401, "the token has expired");
+    ck_assert_ptr_nonnull(strstr(r.body, "1 "));
+    ck_assert_ptr_nonnull(strstr(e2e_field(&r, "WWW-Authenticate"), "invalid_token"));
+    ck_assert_int_eq(metric(&s, "messages_published_total"), 1);
+    stop();
+}
+END_TEST
+
+/* A reader that does not read is not kept for its last word. */
+START_TEST(a_full_socket_expires)
+{
+    static char big[60000];
+    start(NULL, NULL);
+    struct e2e_conn *c = e2e_open_narrow(&s, 4096);
+    e2e_subscribe_on(c, "/a", bearer(token_good(NULL, "[\"a\"]", ENDS_IN(2))));
+    memset(big, 'x', sizeof big - 1);
+    for (int i = 0; i < 50; i++)
+        publish("a", big);
+    e2e_sleep_ms(3500);
+    e2e_until_end(c);
+    ck_assert_int_eq(metric(&s, "tokens_expired_total"), 1);
+    stop();
+}
+END_TEST
+
+/* ---- wildcards ------------------------------------------------------------------------------- */
+
+START_TEST(wildcards_are_narrowed)
+{
+    start(NULL, NULL);
+    const char *field = bearer(token_good(NULL, "[\"orders/eu/*\",\"news\"]", 0));
+    struct e2e_conn *all = e2e_subscribe(&s, "/**", field);
+    struct e2e_conn *some = e2e_subscribe(&s, "/orders/**,news", field);
+    struct e2e_conn *none = e2e_open(&s);
+    publish("orders/us/1", "not theirs");
+    publish("orders/eu/1", "theirs");
+    publish("orders/eu/1/x", "not theirs");
+    publish("secret", "not theirs");
+    publish("news", "for both");
+    e2e_expect_message(all, "orders/eu/1", "theirs", NULL);
+    e2e_expect_message(all, "news", "for both", NULL);
+    e2e_expect_message(some, "orders/eu/1", "theirs", NULL);
+    e2e_expect_message(some, "news", "for both", NULL);
+    /* replaying as well */
+    struct e2e_conn *late = e2e_subscribe(&s, "/**?since=earliest", field);
+    e2e_expect_message(late, "orders/eu/1", "theirs", NULL);
+    e2e_expect_message(late, "news", "for both", NULL);
+    e2e_ask(&s, &r, "GET /** HTTP/1.1\r\nHost: t\r\n%s\r\n", field);
+    ck_assert_ptr_null(strstr(r.body, "not theirs"));
+    ck_assert_ptr_nonnull(strstr(r.body, "theirs"));
+    /* a wildcard that has nothing in common with it, and a name it does not hold */
+    e2e_printf(none, "GET /orders/us/* HTTP/1.1\r\nHost: t\r\n%s\r\n", field);
+    e2e_response(none, &r);
+    e2e_expect_status(&r, 403, "orders/us/*");
+    e2e_printf(none, "GET /news,secret HTTP/1.1\r\nHost: t\r\n%s\r\n", field);
+    e2e_response(none, &r);
+    e2e_expect_status(&r, 403, "secret");
+    stop();
+}
+END_TEST
+
+/* One who asks for several topics and is left with one still has its events named after it. */
+START_TEST(narrowed_to_one_name)
+{
+    start(NULL, NULL);
+    struct e2e_conn *c =
+        e2e_subscribe(&s, "/orders/*", bearer(token_good(NULL, "[\"orders/7\"]", 0)));
+    publish("orders/7", "seven");
+    publish("orders/8", "eight");
+    publish("orders/7", "again");
+    e2e_expect_message(c, "orders/7", "seven", NULL);
+    e2e_expect_message(c, "orders/7", "again", NULL);
+    stop();
+}
+END_TEST
+
+/* ---- sockets --------------------------------------------------------------------------------- */
+
+START_TEST(sockets_keep_their_scopes)
+{
+    start(NULL, NULL);
+    const char *field = bearer(token_good("[\"in/*\"]", "[\"out/*\",\"in/a\"]", 0));
+    struct e2e_conn *c = socket_open_json(&s, "/out/1", field);
+    socket_text(c, "{\"topic\":\"in/b\",\"data\":\"x\"}");
+    socket_expect_in(c, "{\"ok\":{\"id\":");
+    socket_text(c, "{\"topic\":\"out/1\",\"data\":\"x\"}");
+    socket_expect_in(c, "does not allow publishing");
+    socket_text(c, "{\"subscribe\":[\"out/2\"]}");
+    socket_expect_in(c, "{\"ok\":{\"subscribed\":[\"out/1\",\"out/2\"]}}");
+    socket_text(c, "{\"subscribe\":[\"secret\"]}");
+    socket_expect_in(c, "does not allow subscribing");
+    socket_text(c, "{\"subscribe\":[\"**\"]}");
+    socket_expect_in(c, "{\"ok\":{\"subscribed\":[\"out/*\",\"in/a\",\"out/1\",\"out/2\"]}}");
+    publish("secret", "not theirs");
+    publish("out/9", "theirs");
+    socket_expect_in(c, "\"theirs\"");
+    socket_text(c, "{\"unsubscribe\":[\"**\",\"out/1\",\"secret\"]}");
+    socket_expect_in(c, "{\"ok\":{\"subscribed\":[");
+    /* raw: what it may not publish closes it */
+    struct e2e_conn *raw = socket_open(&s, "/in/a", field);
+    socket_text(raw, "x");
+    socket_expect_text(raw, "x");
+    struct e2e_conn *mute = socket_open(&s, "/out/1", field);
+    socket_text(mute, "x");
+    socket_expect_close(mute, 1008);
+    stop();
+}
+END_TEST
+
+/* Scopes that are alike take room once; where there is none for more, the handshake is refused. */
+START_TEST(scopes_have_a_limit)
+{
+    char list[7000];
+    struct e2e_conn *same[50];
+    int refused = 0;
+    start("--max-scopes", "64K");
+    for (size_t i = 0; i < COUNT(same); i++)
+        same[i] = socket_open(&s, "/a", bearer(token_good(NULL, "[\"a\"]", 1000 + (long)i)));
+    for (int i = 0; i < 30; i++) {
+        size_t n = (size_t)snprintf(list, sizeof list, "[\"a\"");
+        for (int k = 0; k < 250; k++)
+            n += (size_t)snprintf(list + n, sizeof list - n, ",\"t/%d/%d\"", i, k);
+        snprintf(list + n, sizeof list - n, "]");
+        struct e2e_conn *c = e2e_open(&s);
+        e2e_printf(c, SOCKET_ASK SOCKET_KEY "%s\r\n", "/a", bearer(token_good(NULL, list, 0)));
+        e2e_until(c, "\r\n\r\n");
+        if (strncmp(c->buf, "HTTP/1.1 101 ", 13) == 0)
+            continue;
+        e2e_response(c, &r);
+        e2e_expect_status(&r, 503, "--max-scopes");
+        refused++;
+    }
+    ck_assert_int_gt(refused, 0);
+    ck_assert_int_lt(refused, 30);
+    ck_assert_int_eq(metric(&s, "limit_max_scopes_total"), refused);
+    for (size_t i = 0; i < COUNT(same); i++)
+        e2e_close(same[i]);
+    stop();
+}
+END_TEST
+
+/* ---- signed URLs ----------------------------------------------------------------------------- */
+
+static const char *signed_url(enum auth_class class, const char *topics, long ends_in)
+{
+    static char url[8][600];
+    static unsigned turn;
+    char *u = url[turn++ % 8], sign[AUTH_URL_SIGN];
+    struct text t = text_in(sign, sizeof sign);
+    struct auth_key key = {.n = sizeof KEY_PLAIN - 1, .bytes = KEY_PLAIN};
+    unsigned long long expires = (unsigned long long)(time(NULL) + ends_in);
+    auth_url_sign(&t, &key, class, span_of(topics), expires);
+    snprintf(u, sizeof url[0], "/%s?expires=%llu&signature=%.*s", topics, expires, (int)t.n, t.p);
+    return u;
+}
+
+START_TEST(signed_urls)
+{
+    start(NULL, NULL);
+    const char *url = signed_url(AUTH_SUBSCRIBE, "a/*,b", 3600);
+    struct e2e_conn *c = e2e_subscribe(&s, url, NULL);
+    publish("a/1", "x");
+    publish("c", "not theirs");
+    publish("b", "y");
+    e2e_expect_message(c, "a/1", "x", NULL);
+    e2e_expect_message(c, "b", "y", NULL);
+    e2e_ask(&s, &r, "POST %s HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx", url);
+    e2e_expect_status(&r, 401, "signed URL");
+    e2e_ask(&s, &r, "POST %s HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx",
+            signed_url(AUTH_PUBLISH, "a/1", 3600));
+    ck_assert_int_eq(r.status, 201);
+    e2e_ask(&s, &r, "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", signed_url(AUTH_PUBLISH, "a/1", 3600));
+    e2e_expect_status(&r, 401, "signed URL");
+    e2e_ask(&s, &r, "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", signed_url(AUTH_SUBSCRIBE, "b", -1));
+    e2e_expect_status(&r, 401, "expired");
+    e2e_ask(&s, &r, "GET %s&since=-1 HTTP/1.1\r\nHost: t\r\n\r\n",
+            signed_url(AUTH_SUBSCRIBE, "b", 60));
+    ck_assert_int_eq(r.status, 200);
+    /* of another topic, with another expiry, cut */
+    char other[700];
+    snprintf(other, sizeof other, "/c%s", strchr(url, '?'));
+    e2e_ask(&s, &r, "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", other);
+    e2e_expect_status(&r, 401, "signed URL");
+    snprintf(other, sizeof other, "%s", url);
+    other[strlen(other) - 1] = '\0';
+    e2e_ask(&s, &r, "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", other);
+    e2e_expect_status(&r, 401, "signed URL");
+    e2e_ask(&s, &r, "GET /b?signature=x HTTP/1.1\r\nHost: t\r\n\r\n");
+    e2e_expect_status(&r, 401, "signed URL");
+    /* a socket may listen by it, not publish */
+    struct e2e_conn *w = socket_open(&s, signed_url(AUTH_SUBSCRIBE, "b", 60), NULL);
+    socket_text(w, "x");
+    socket_expect_close(w, 1008);
+    /* and a stream ends when it says */
+    struct e2e_conn *ends = e2e_subscribe(&s, signed_url(AUTH_SUBSCRIBE, "b", 2), NULL);
+    struct e2e_block b;
+    e2e_block(ends, &b);
+    ck_assert_str_eq(b.event, "expired");
+    e2e_expect_end(ends);
+    stop();
+}
+END_TEST
+
+/* ---- keys that change ------------------------------------------------------------------------ */
+
+#define KEY_NEXT "the-next-key-which-is-of-40-letters-also"
+
+static void reload(long long loads, long long errors)
+{
+    ck_assert_int_eq(kill(s.pid, SIGHUP), 0);
+    metric_becomes(&s, "key_loads_total", loads);
+    metric_becomes(&s, "key_errors_total", errors);
+}
+
+static int status_of(const char *key)
+{
+    e2e_ask(&s, &r, "GET /a HTTP/1.1\r\nHost: t\r\n%s\r\n",
+            bearer(token_of(HS256, "{\"subscribe\":[\"a\"]}", key)));
+    return r.status;
+}
+
+START_TEST(keys_are_read_again)
+{
+    program_make();
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--log", "error", NULL);
+    struct e2e_conn *c =
+        e2e_subscribe(&s, "/a", bearer(token_of(HS256, "{\"subscribe\":[\"a\"]}", KEY_PLAIN)));
+    ck_assert_int_eq(status_of(KEY_PLAIN), 204);
+    ck_assert_int_eq(status_of(KEY_NEXT), 401);
+    keys_write(KEY_PLAIN "\n" KEY_NEXT "\n", 0600);
+    reload(2, 0);
+    ck_assert_int_eq(status_of(KEY_PLAIN), 204);
+    ck_assert_int_eq(status_of(KEY_NEXT), 204);
+    keys_write(KEY_NEXT "\n", 0640);
+    reload(3, 0);
+    ck_assert_int_eq(status_of(KEY_PLAIN), 401);
+    ck_assert_int_eq(status_of(KEY_NEXT), 204);
+    /* what can't be used leaves those there are */
+    keys_write(KEY_PLAIN "\n", 0644);
+    reload(3, 1);
+    ck_assert_int_eq(status_of(KEY_NEXT), 204);
+    keys_write("short\n", 0600);
+    reload(3, 2);
+    keys_write("", 0600);
+    reload(3, 3);
+    unlink(in_dir("keys"));
+    reload(3, 4);
+    ck_assert_int_eq(status_of(KEY_NEXT), 204);
+    ck_assert_int_eq(status_of(KEY_PLAIN), 401);
+    /* who is subscribed by a key that has gone stays until the token ends */
+    e2e_ask(&s, &r, "POST /a HTTP/1.1\r\nHost: t\r\n%sContent-Length: 1\r\n\r\nx",
+            bearer(token_of(HS256, "{\"publish\":[\"a\"]}", KEY_NEXT)));
+    ck_assert_int_eq(r.status, 201);
+    e2e_expect_message(c, NULL, "x", NULL);
+    ck_assert_ptr_nonnull(strstr(e2e_stderr(&s), "others may use it"));
+    ck_assert_ptr_null(strstr(e2e_stderr(&s), KEY_PLAIN));
+    kill(s.pid, SIGTERM);
+    e2e_until_end(c);
+    program_remove();
+}
+END_TEST
+
+START_TEST(keys_that_can_not_be_used)
+{
+    static const struct {
+        const char *text;
+        unsigned mode;
+        const char *says;
+    } rows[] = {
+        {KEY_PLAIN "\n", 0644, "others may use it"},
+        {KEY_PLAIN "\n", 0602, "others may use it"},
+        {"", 0600, "no key"},
+        {"# nothing\n", 0600, "no key"},
+        {KEY_PLAIN "\nshort\n", 0600, "line 2"},
+        {"a b c\n", 0600, "line 1"},
+    };
+    static char out[E2E_OUTPUT], err[E2E_OUTPUT];
+    program_make();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const char *const flags[] = {"--port", "0", "--key-file",
+                                     keys_write(rows[i].text, rows[i].mode), NULL};
+        ck_assert_int_eq(e2e_run(flags, out, err), 78);
+        ck_assert_msg(strstr(err, rows[i].says) != NULL && strstr(err, in_dir("keys")) != NULL,
+                      "row %zu: %s", i, err);
+        ck_assert_ptr_null(strstr(err, KEY_PLAIN));
+        ck_assert_str_eq(out, "");
+    }
+    const char *const none[] = {"--port", "0", "--key-file", "/nonexistent/keys", NULL};
+    ck_assert_int_eq(e2e_run(none, out, err), 66);
+    ck_assert_ptr_nonnull(strstr(err, "/nonexistent/keys"));
+    program_remove();
+}
+END_TEST
+
+/* ---- upgrades -------------------------------------------------------------------------------- */
+
+START_TEST(upgrades_keep_what_tokens_allow)
+{
+    start(NULL, NULL);
+    struct e2e_conn *c =
+        socket_open_json(&s, "/a", bearer(token_good("[\"p\"]", "[\"a\",\"b/*\"]", 0)));
+    struct e2e_conn *ends =
+        e2e_subscribe(&s, "/a", bearer(token_good(NULL, "[\"a\"]", ENDS_IN(4))));
+    struct e2e_conn *feed = e2e_open(&s);
+    e2e_printf(feed,
+               "POST /a HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson\r\n"
+               "Transfer-Encoding: chunked\r\n%s\r\n4\r\n\"x\"\n\r\n",
+               bearer(token_good("[\"a\"]", NULL, ENDS_IN(4))));
+    socket_expect_in(c, "\\\"x\\\"");
+    upgrade(&s, 1);
+    socket_text(c, "{\"topic\":\"p\",\"data\":\"x\"}");
+    socket_expect_in(c, "{\"ok\":");
+    socket_text(c, "{\"topic\":\"a\",\"data\":\"x\"}");
+    socket_expect_in(c, "does not allow publishing");
+    socket_text(c, "{\"subscribe\":[\"b/1\"]}");
+    socket_expect_in(c, "\"b/1\"");
+    socket_text(c, "{\"subscribe\":[\"c\"]}");
+    socket_expect_in(c, "does not allow subscribing");
+    struct e2e_block b;
+    e2e_expect_message(ends, NULL, "\"x\"", NULL);
+    e2e_block(ends, &b);
+    ck_assert_str_eq(b.event, "expired");
+    e2e_printf(feed, "4\r\n\"y\"\n\r\n");
+    e2e_response(feed, &r);
+    e2e_expect_status(&r, 401, "expired");
+    /* a key file that has gone bad meanwhile is no next program's start */
+    keys_write("short\n", 0600);
+    has_read_all(&s);
+    ck_assert_int_eq(kill(s.pid, SIGUSR2), 0);
+    metric_becomes(&s, "upgrades_refused_total", 1);
+    ck_assert_ptr_nonnull(strstr(e2e_stderr(&s), "line 1"));
+    kill(s.pid, SIGTERM);
+    program_remove();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("access_live");
+    TCase *tc = tcase_create("access_live");
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, streams_expire);
+    tcase_add_test(tc, a_waiting_poll_expires);
+    tcase_add_test(tc, a_feed_expires);
+    tcase_add_test(tc, a_full_socket_expires);
+    tcase_add_test(tc, wildcards_are_narrowed);
+    tcase_add_test(tc, narrowed_to_one_name);
+    tcase_add_test(tc, sockets_keep_their_scopes);
+    tcase_add_test(tc, scopes_have_a_limit);
+    tcase_add_test(tc, signed_urls);
+    tcase_add_test(tc, keys_are_read_again);
+    tcase_add_test(tc, keys_that_can_not_be_used);
+    tcase_add_test(tc, upgrades_keep_what_tokens_allow);
+    suite_add_tcase(suite, tc);
+    return run(suite);
+}
