@@ -568,6 +568,37 @@ START_TEST(user_without_root)
 }
 END_TEST
 
+/* The key file, replaced as editors do, is read again on SIGHUP and at an upgrade, where the user may
+ * read it; where not, that is said at the start, and the keys stay. */
+START_TEST(user_keys)
+{
+    static const char key[] = "a-key-of-a-test-of-more-than-32-bytes\n";
+    bool readable = _i == 0;
+    for (int times = 0; times < 2; times++) {
+        text_to(in_dir("keys.new"), key);
+        ck_assert_int_eq(chmod(in_dir("keys.new"), 0600), 0);
+        if (root && readable)
+            ck_assert_int_eq(chown(in_dir("keys.new"), USER, GROUP), 0);
+        ck_assert_int_eq(rename(in_dir("keys.new"), in_dir("keys")), 0);
+        if (times == 0)
+            e2e_start(&s, "--key-file", in_dir("keys"), "--anonymous", "publish,subscribe",
+                      "--user", user_flag(), NULL);
+    }
+    ck_assert_int_eq(kill(s.pid, SIGHUP), 0);
+    if (readable || !root) {
+        metric_becomes(&s, "key_loads_total", 2);
+        upgrade(&s, 1);
+        e2e_stop(&s);
+        return;
+    }
+    metric_becomes(&s, "key_errors_total", 1);
+    ck_assert_ptr_nonnull(strstr(e2e_stderr(&s), "cannot be read again: it is not the user's"));
+    ck_assert_int_eq(kill(s.pid, SIGUSR2), 0);
+    metric_becomes(&s, "upgrades_refused_total", 1);
+    e2e_stop_log(&s, SIGTERM, "Permission denied");
+}
+END_TEST
+
 /* A port that only root may bind, as far as one is free; any for others. */
 static const char *low_port(void)
 {
@@ -700,6 +731,7 @@ int main(void)
     tcase_add_loop_test(tc, user_wrong, 0, COUNT(wrong_users));
     tcase_add_test(tc, user_without_root);
     tcase_add_test(tc, user_serves);
+    tcase_add_loop_test(tc, user_keys, 0, 2);
     tcase_add_test(tc, user_without_sandbox);
     tcase_add_loop_test(tc, user_stores, 0, 3);
     tcase_add_loop_test(tc, user_unix_socket, 0, 2);
