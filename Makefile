@@ -263,4 +263,4 @@ help: ## this
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
 	 while IFS='#' read -r a b; do printf '%-15s %s\n' "$$a" "$$b"; done
 
--include $(wildcard build/*/*.d build/*/lib/*.d build/*/lib/serve/*.d build/*/lib/host/*.d build/*/test/*.d build/*/bench/*.d)
+-include $(sort $(wildcard $(foreach o,build/* $(OUT),$(addprefix $(o)/,*.d lib/*.d lib/*/*.d test/*.d))))
