@@ -263,4 +263,4 @@ help: ## this
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
 	 while IFS='#' read -r a b; do printf '%-15s %s\n' "$$a" "$$b"; done
 
--include $(sort $(wildcard $(foreach o,build/* $(OUT),$(addprefix $(o)/,*.d lib/*.d lib/*/*.d test/*.d))))
+-include $(foreach d,build/* build/lint/*,$(wildcard $(d)/*.d $(d)/lib/*.d $(d)/lib/serve/*.d $(d)/lib/host/*.d $(d)/test/*.d $(d)/bench/*.d))

@@ -131,6 +131,7 @@ static void command(const char *text)
     int got = sscanf(text, "%15s %llu %u", what, &n, &seconds);
     if (got < 2 || n == 0)
         die("unknown command: %s", text);
+    load_put_connect(put);
     begin();
     if (strcmp(what, "lockstep") == 0)
         load_lockstep(put, n);
@@ -212,7 +213,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGCHLD, reader_gone);
     subscribe_all();
-    put = load_put_open(&l);
+    put = load_put_new(&l);
     if (i == argc)
         while (fgets(line, sizeof line, stdin) != NULL)
             command(line);

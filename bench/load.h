@@ -62,9 +62,11 @@ _Noreturn void load_read(const struct load *l, unsigned me);
 /* Waits until all that was to be delivered is. */
 void load_await(const struct load *l);
 
-/* Publishers, connected. */
+/* Publishers. They connect anew before each thing they do, as a server ends connections that have been
+ * idle while it was others' turn, and wait until it has accepted them. */
 struct load_put;
-struct load_put *load_put_open(const struct load *l);
+struct load_put *load_put_new(const struct load *l);
+void load_put_connect(struct load_put *p);
 
 /* Publishes one message after the other, each when all subscribers have the one before. */
 void load_lockstep(struct load_put *p, uint64_t messages);

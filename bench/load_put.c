@@ -32,19 +32,29 @@ struct load_put {
     char out[LOAD_DEPTH * WIRE_HEAD_MAX];
 };
 
-struct load_put *load_put_open(const struct load *l)
+struct load_put *load_put_new(const struct load *l)
 {
     struct load_put *p = take(1, sizeof *p);
     p->l = l;
     p->ep = epoll_create1(EPOLL_CLOEXEC);
-    for (unsigned i = 0; i < l->publishers; i++) {
+    if (p->ep == -1)
+        die("epoll: %s", strerror(errno));
+    for (unsigned i = 0; i < l->publishers; i++)
+        p->pub[i] = (struct publisher){.fd = -1, .number = i};
+    return p;
+}
+
+void load_put_connect(struct load_put *p)
+{
+    for (unsigned i = 0; i < p->l->publishers; i++) {
         struct epoll_event e = {.events = EPOLLIN, .data.u32 = i};
-        p->pub[i].number = i;
-        p->pub[i].fd = connect_from(0, l->port);
-        if (p->ep == -1 || epoll_ctl(p->ep, EPOLL_CTL_ADD, p->pub[i].fd, &e) == -1)
+        if (p->pub[i].fd != -1)
+            close(p->pub[i].fd);
+        p->pub[i].fd = connect_from(0, p->l->port);
+        if (epoll_ctl(p->ep, EPOLL_CTL_ADD, p->pub[i].fd, &e) == -1)
             die("epoll: %s", strerror(errno));
     }
-    return p;
+    watch_idle(p->l->server, 1);
 }
 
 unsigned load_reach(const struct load *l, unsigned topic)

@@ -23,7 +23,7 @@
 #include "text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "T6PM+C3EpoQaGmaCZsiHdNHQCVw4bHYMHQLFamNXMJs="
+#define PAGE_SCRIPT "/98m4u+QxUogrocmvxIcnDLYiDAvA2S2Zaqpolslp2E="
 #define PAGE_STYLE  "i27V1Z3+a2D/V4mVwpX7UBseLCnO72ii+sVa1HcXz+4="
 
 /* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself, and

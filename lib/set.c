@@ -137,6 +137,7 @@ static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
     e->edges = edge;
     e->listed++;
     t->h->version++;
+    t->h->sets_version++;
     return true;
 }
 
@@ -155,6 +156,7 @@ static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
     e->listed--;
     topics_edge_free(t, edge);
     t->h->version++;
+    t->h->sets_version++;
 }
 
 /* ---- sets

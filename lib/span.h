@@ -101,7 +101,7 @@ static inline bool span_u64(struct span s, uint64_t *out)
         return false;
     for (size_t i = 0; i < s.n; i++) {
         unsigned d = (unsigned)(unsigned char)s.p[i] - '0';
-        if (d > 9 || v > (UINT64_MAX - d) / 10)
+        if (d > 9 || (i >= 19 && v > (UINT64_MAX - d) / 10)) /* nineteen nines fit */
             return false;
         v = v * 10 + d;
     }

@@ -16,7 +16,7 @@
 #define POOL_UNITS_MIN  (1u << 17) /* ... at least: a few wide sets in the smallest table */
 #define EDGES_PER_ENTRY 4u
 
-_Static_assert(sizeof(struct topic) == 80, "no padding: there are many");
+_Static_assert(sizeof(struct topic) == 96, "no padding: there are many");
 
 /* ---- setting up
  * ------------------------------------------------------------------------------
@@ -86,6 +86,7 @@ void topics_init(struct topics *t, uint32_t max, void *table, void *edges, void 
     *t->h = (struct topics_head){
         .seed = {seed[0], seed[1]},
         .version = 1, /* a new topic's reach, as of version 0, is not known, ... */
+        .sets_version = 1,
         .changes = 1, /* ... nor is what a new set may match */
         .max = max,
         .buckets = 1,
@@ -316,6 +317,7 @@ void topic_subscribe(struct topics *t, uint32_t id, uint32_t subscriber)
     }
     e->subscribers++;
     t->h->version++;
+    t->h->sets_version += e->set && e->subscribers == 1;
 }
 
 void topic_unsubscribe(struct topics *t, uint32_t subscriber)
@@ -334,6 +336,7 @@ void topic_unsubscribe(struct topics *t, uint32_t subscriber)
     topic_link_of(t, link->next)->prev = link->prev;
     *link = (struct topic_link){0, 0, 0};
     e->subscribers--;
+    t->h->sets_version += e->set && e->subscribers == 0;
     /* Whether one elsewhere in the ring was still to be looked at isn't known:
    * then another is looked at twice, at worst. */
     if (e->todo > e->subscribers)
@@ -363,11 +366,33 @@ static uint32_t sets_find(const struct topics *t, const struct topic *topic)
     return first;
 }
 
+/* Sees to it that what is kept of a topic's sets is what they are. */
+static void sets_see(const struct topics *t, struct topic *topic)
+{
+    if (topic->seen_version == t->h->sets_version)
+        return;
+    uint32_t first = sets_find(t, topic), second = 0, third = 0;
+    if (first != 0)
+        second = topic_at(t, first)->found_next;
+    if (second != 0)
+        third = topic_at(t, second)->found_next;
+    topic->seen[0] = first;
+    topic->seen[1] = third == 0 ? second : TOPIC_MANY;
+    topic->seen_version = t->h->sets_version;
+}
+
 uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at)
 {
-    const struct topic *e = entry(t, topic);
+    struct topic *e = entry(t, topic);
+    uint32_t set;
     assert(!e->set);
-    uint32_t set = *at == 0 ? sets_find(t, e) : topic_at(t, *at)->found_next;
+    sets_see(t, e);
+    if (e->seen[1] == TOPIC_MANY)
+        set = *at == 0 ? sets_find(t, e) : topic_at(t, *at)->found_next;
+    else if (*at == 0)
+        set = e->seen[0];
+    else
+        set = *at == e->seen[0] ? e->seen[1] : 0;
     if (set != 0)
         *at = set;
     return set;
@@ -376,10 +401,11 @@ uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at)
 uint32_t topic_reach(struct topics *t, uint32_t topic)
 {
     struct topic *e = entry(t, topic);
+    uint32_t at = 0, set;
     assert(!e->set);
     if (e->reach_version != t->h->version) {
         e->reach = e->subscribers;
-        for (uint32_t set = sets_find(t, e); set != 0; set = topic_at(t, set)->found_next)
+        while ((set = topic_set_of(t, topic, &at)) != 0)
             e->reach += topic_at(t, set)->subscribers;
         e->reach_version = t->h->version;
     }

@@ -80,6 +80,8 @@ struct topic {
                                tree, ... */
             uint32_t size;        /* ... how many there are from here down */
             uint32_t next;        /* ... and which comes next */
+            uint64_t seen_version; /* private: as of this one its sets with subscribers ... */
+            uint32_t seen[2];      /* ... are these, TOPIC_MANY being more than two */
         };
         struct {              /* SET */
             uint32_t members; /* pool block of the hash table of the topics it lists */
@@ -178,7 +180,8 @@ uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos);
 uint32_t topic_members_most(const struct topics *t, uint32_t id);
 
 /* Walks the sets of a topic that have subscribers. *at begins at 0; 0 after the
- * last. Before that there may be no other walk of this kind, no topic_reach()
+ * last. They are looked for once, and again when a set got its first subscriber or lost its last, or
+ * if there are more than two. Before that there may be no other walk of this kind, no topic_reach()
  * and no topic_mark() of a topic, and nobody may join or leave. */
 uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at);
 

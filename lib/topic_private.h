@@ -13,9 +13,14 @@
 
 #define NODE_BUCKETS_PER_ENTRY 4u
 
+/* In `seen`: there are more sets than it has room for. */
+#define TOPIC_MANY UINT32_MAX
+
 struct topics_head {
     uint64_t seed[2];
     uint64_t version; /* changes with every edge and subscriber */
+    uint64_t
+        sets_version; /* with every edge, and with each set that has got or lost all subscribers */
     uint64_t changes; /* with every topic that comes or goes */
     uint32_t max;
     uint32_t buckets, mask;           /* in use; the least 2^k - 1 that reaches the last of them */

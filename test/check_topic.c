@@ -577,7 +577,7 @@ START_TEST(address_space)
     ck_assert_uint_gt(m.pool, 1 << 19);
     m = topics_size(TOPICS_MAX);
     ck_assert_uint_ge(m.table, (uint64_t)TOPICS_MAX * sizeof(struct topic));
-    ck_assert_uint_le(sizeof(struct topic), 80);
+    ck_assert_uint_le(sizeof(struct topic), 96);
 }
 END_TEST
 

@@ -122,12 +122,13 @@ static int read_options(struct health *h, int argc, char **argv)
     struct text err = text_in(bytes, sizeof bytes);
     switch (opt_parse(&opt, argc, argv, environ, &err)) {
     case OPT_HELP:
-    case OPT_EXPLAIN:
         return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
     case OPT_VERSION:
         return write(STDOUT_FILENO, opt_version(), strlen(opt_version())) == -1 ? EX_IOERR : EX_OK;
     case OPT_WRONG:
         return complain(EX_USAGE, "", text_span(&err), " (sse health --help tells more)");
+    case OPT_EXPLAIN:
+        return complain(EX_USAGE, "--explain-limits", SPAN(""), " is a flag of the server");
     case OPT_RUN:
         break;
     }

@@ -89,7 +89,7 @@ static bool wants_stream(const struct server *s)
     bool exact = false;
     unsigned q = http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact);
     return (s->req.method == HTTP_GET || s->req.method == HTTP_HEAD) && exact && q > 0 &&
-           q >= serve_poll_quality(s);
+           (q == 1000 || q >= serve_poll_quality(s));
 }
 
 /* Does it want to speak WebSocket (RFC 6455 section 4.2.1)? */
