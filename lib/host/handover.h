@@ -49,6 +49,7 @@ struct handover {
     uint32_t sweep, shed;
     uint64_t random;
     struct ready ready;
+    uint64_t started;
     uint32_t counters_size;
     char counters[HANDOVER_COUNTERS]; /* as text: versions differ in them */
 };
