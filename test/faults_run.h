@@ -433,7 +433,9 @@ static inline _Noreturn void become(const char *const flags[], int out, pid_t pa
 {
     static char map[128], notify[128], pid[64], user[64];
     static char asan[] = "ASAN_OPTIONS=handle_abort=1", count[] = "LISTEN_FDS=1";
-    char *environment[] = {asan, map, notify, user, run_.given != -1 ? count : NULL, pid, NULL};
+    static char journal[] = "JOURNAL_STREAM=1:1"; /* which stderr is not */
+    char *environment[] = {asan, journal, map, notify, user, run_.given != -1 ? count : NULL,
+                           pid,  NULL};
     const char *argv[32] = {run_.binary};
     struct rlimit files = {200, 256};
     for (unsigned i = 0; flags[i] != NULL; i++)
