@@ -78,13 +78,13 @@ struct topic {
     union {
         struct { /* TOPIC */
             uint64_t reach_version;
-            uint32_t reach;       /* subscribers in all, its sets' included, as of that
+            uint32_t reach;        /* subscribers in all, its sets' included, as of that
                           version */
-            uint32_t listed;      /* how many sets list it by name */
-            uint32_t left, right; /* private: the topics in order of their names, as a
+            uint32_t listed;       /* how many sets list it by name */
+            uint32_t left, right;  /* private: the topics in order of their names, as a
                                tree, ... */
-            uint32_t size;        /* ... how many there are from here down */
-            uint32_t next;        /* ... and which comes next */
+            uint32_t size;         /* ... how many there are from here down */
+            uint32_t next;         /* ... and which comes next */
             uint64_t seen_version; /* private: as of this one its sets with subscribers ... */
             uint32_t seen[2];      /* ... are these, TOPIC_MANY being more than two */
         };
