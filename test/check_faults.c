@@ -45,6 +45,7 @@ static const struct {
     {"fstat", {EIO}},
     {"fsync", {EIO, ENOSPC}},
     {"ftruncate", {ENOSPC, EIO}},
+    {"getpeername", {ENOTCONN}},
     {"getrandom", {EINTR, ENOSYS, SHORT}},
     {"getrlimit", {EINVAL}},
     {"getsockname", {ENOBUFS}},
@@ -102,6 +103,7 @@ static const char *const harmless[] = {
     "getpid",
     "clock_gettime",
     "__sysconf",
+    "sysconf",
     "signal",
     "sigaddset",
     "sigemptyset",
@@ -126,6 +128,7 @@ static const struct {
     const char *function, *call, *why;
 } unreached[] = {
     {"listen_at", "setsockopt", "of IPv6, which not every machine has"},
+    {"notify_journal", "fstat", "of journald's stderr, which is in check_observe.c"},
     {"turned_away", "close", "of --proxy-protocol, whose clients are in check_loop_proxy.c"},
     {"store_attach", "munmap", "of a store that is not the ring's, which the trial has ruled out"},
 };

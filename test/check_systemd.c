@@ -332,9 +332,14 @@ START_TEST(manager_hangs)
     size_t n = strlen(with.notify);
     memcpy(un.sun_path + 1, with.notify + 1, n - 1);
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
-    while (sendto(to, "x", 1, MSG_DONTWAIT, (struct sockaddr *)&un, len) == 1) {
+    /* what fills up may be the sender's buffer: others may go on until the receiver's queue is full */
+    for (bool sent = true; sent;) {
+        for (sent = false; sendto(to, "x", 1, MSG_DONTWAIT, (struct sockaddr *)&un, len) == 1;)
+            sent = true;
+        ck_assert_int_eq(errno, EAGAIN);
+        if (sent)
+            to = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     }
-    ck_assert_int_eq(errno, EAGAIN);
     start(1);
     serves();
     e2e_stop_log(&s, SIGTERM, "cannot notify");
