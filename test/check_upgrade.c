@@ -637,27 +637,29 @@ static const struct {
     int line;
     enum wrong wrong;
     const char *log[3]; /* what must stand in the log */
+    bool script;        /* it needs programs and files which the sandbox refuses */
 } refusals[] = {
-    {__LINE__, WRONG_GONE, {"No such file"}},
-    {__LINE__, WRONG_MODE, {"Permission denied"}},
-    {__LINE__, WRONG_TEXT, {"xec format error"}},
-    {__LINE__, WRONG_EMPTY_HANDED, {"did not say that it can take over"}},
-    {__LINE__, WRONG_WORDS, {"I am another"}},
-    {__LINE__, WRONG_MANY_WORDS, {"begin?many?many"}},
+    {__LINE__, WRONG_GONE, {"No such file"}, false},
+    {__LINE__, WRONG_MODE, {"Permission denied"}, false},
+    {__LINE__, WRONG_TEXT, {"xec format error"}, false},
+    {__LINE__, WRONG_EMPTY_HANDED, {"did not say that it can take over"}, true},
+    {__LINE__, WRONG_WORDS, {"I am another"}, true},
+    {__LINE__, WRONG_MANY_WORDS, {"begin?many?many"}, true},
     {__LINE__,
      WRONG_LAYOUT,
-     {"incompatible", "layout " NUMBER(HANDOVER_VERSION) " ", "layout 99 "}},
-    {__LINE__, WRONG_FLAG, {"--no-such-flag"}},
-    {__LINE__, WRONG_TABLES, {"another size"}},
-    {__LINE__, WRONG_LIMIT, {""}},
-    {__LINE__, WRONG_SELF_REMOVED, {"No such file"}},
+     {"incompatible", "layout " NUMBER(HANDOVER_VERSION) " ", "layout 99 "},
+     false},
+    {__LINE__, WRONG_FLAG, {"--no-such-flag"}, true},
+    {__LINE__, WRONG_TABLES, {"another size"}, true},
+    {__LINE__, WRONG_LIMIT, {""}, true},
+    {__LINE__, WRONG_SELF_REMOVED, {"No such file"}, true},
 };
 
 /* The old one serves on, says why, has lost nothing, and takes the next that is right. */
 START_TEST(refused)
 {
     int line = refusals[_i].line;
-    e2e_start(&s, "--drain", "0", NULL);
+    e2e_start(&s, "--drain", "0", refusals[_i].script ? "--no-sandbox" : NULL, NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL), *half = e2e_open(&s);
     e2e_send(half, "GET /-/healthy HT");
     has_read_all(&s);
@@ -706,7 +708,7 @@ static bool lives(const char *file)
 START_TEST(hangs)
 {
     char file[64];
-    e2e_start(&s, "--drain", "0", NULL);
+    e2e_start(&s, "--drain", "0", "--no-sandbox", NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL);
     snprintf(file, sizeof file, "%s", in_dir("pid"));
     program_text(0755, "#!/bin/sh\necho $$ >'%s.new'; mv '%s.new' '%s'\nexec sleep 60\n", file,

@@ -91,8 +91,10 @@ void child_arg(struct child *c, const char *arg)
 
 static void become_server(struct child *c, int out, pid_t parent)
 {
-    char *argv[CHILD_ARGS + 6], port[8];
+    char *argv[CHILD_ARGS + 6], port[8], user[64];
     unsigned n = 0;
+    snprintf(user, sizeof(user), "%u:%u", geteuid(), getegid());
+    setenv("SSE_USER", user, 1); /* that it is root here is meant, and no reason to warn */
     snprintf(port, sizeof(port), "%u", c->port);
     argv[n++] = strdup(c->path);
     argv[n++] = strdup("--port");

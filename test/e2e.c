@@ -95,9 +95,11 @@ static const char *binary(void)
 static void become(const char *const argv[], int out, int err, unsigned descriptors, pid_t parent)
 {
     static char asan[] = "ASAN_OPTIONS=handle_abort=1"; /* a failed assertion shows its stack */
-    static char *const environment[] = {asan, NULL};
+    char user[64]; /* that it is root here is meant, and no reason to warn */
+    char *const environment[] = {asan, user, NULL};
     struct rlimit files = {descriptors, descriptors};
     int null = open("/dev/null", O_RDONLY);
+    snprintf(user, sizeof(user), "SSE_USER=%u:%u", geteuid(), getegid());
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         _exit(126);
     close_range(3, ~0u, 0);

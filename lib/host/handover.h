@@ -20,6 +20,7 @@
 #ifndef SSE_LIB_HOST_HANDOVER_H
 #define SSE_LIB_HOST_HANDOVER_H
 
+#include "lib/host/calls.h"
 #include "lib/host/memory.h"
 #include "lib/serve/serve.h"
 
@@ -50,6 +51,7 @@ struct handover {
     uint64_t random;
     struct ready ready;
     uint64_t started;
+    struct calls_held held;
     uint32_t counters_size;
     char counters[HANDOVER_COUNTERS]; /* as text: versions differ in them */
 };

@@ -73,7 +73,9 @@ void serve_answer_head(struct server *s, int status)
 {
     struct text *t = &s->out;
     http_status(t, status);
-    http_add(t, "Date", span_of(s->date));
+    text_str(t, "Date: ");
+    text_str(t, s->date);
+    text_str(t, "\r\n");
     cors_write(t, s->opt.cors.item, s->opt.cors.n, s->ask.cors);
     s->stat.refused += status >= 400;
 }
@@ -95,8 +97,9 @@ static void answer_write(struct server *s, int status, struct span fields, const
     serve_log_answer(s, status, type != NULL && s->ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
-        http_add(t, "Content-Type", span_of(type));
-        text_str(t, "Content-Length: ");
+        text_str(t, "Content-Type: ");
+        text_str(t, type);
+        text_str(t, "\r\nContent-Length: ");
         text_u64(t, body.n + more);
         text_str(t, "\r\n");
     }
@@ -128,7 +131,7 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
     struct text t = text_in(bytes, sizeof bytes);
     text_add(&t, fields);
     if (type != NULL)
-        http_add(&t, "Cache-Control", SPAN("no-store"));
+        text_str(&t, "Cache-Control: no-store\r\n");
     answer_write(s, status, text_span(&t), type, body, 0);
     answered(s, c);
 }
