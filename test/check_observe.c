@@ -524,8 +524,10 @@ START_TEST(journal)
         ssize_t n = pread(err, line, sizeof(line) - 1, 0);
         ck_assert_int_gt(n, 0);
         line[n] = '\0';
-        const char *begin = wrong ? "time=" : "<6>level=info msg=started ";
+        const char *begin = wrong ? "time=" : "<";
         ck_assert_msg(strncmp(line, begin, strlen(begin)) == 0, "%s", line);
+        ck_assert_ptr_nonnull(
+            strstr(line, wrong ? "Z level=info msg=started " : "<6>level=info msg=started "));
         ck_assert_ptr_nonnull(
             strstr(line, wrong ? "Z level=info msg=stopped" : "\n<6>level=info msg=stopped"));
         close(err);

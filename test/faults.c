@@ -172,6 +172,7 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 WRAP(int, -1, accept4, (int fd, struct sockaddr *a, socklen_t *len, int flags), (fd, a, len, flags))
 WRAP(int, -1, bind, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len))
 WRAP(int, -1, connect, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len))
+WRAP(int, -1, getpeername, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
 WRAP(int, -1, getsockname, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
 WRAP(int, -1, getpeername, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
 WRAP(int, -1, getsockopt, (int fd, int level, int name, void *p, socklen_t *len),

@@ -100,7 +100,7 @@ static const struct filter_rule table[] = {
     ALWAYS(rseq),
     ALWAYS(rt_sigprocmask),
     ALWAYS(getsockname),                /* which is the file of a unix socket? */
-    ALWAYS(getpeername),                /* whom a line of the log is about */
+    ALWAYS(getpeername),                /* who is refused, or asks? for the log */
 #ifdef SYS_unlink
     ALWAYS(unlink),                     /* that one goes */
 #endif
