@@ -65,7 +65,7 @@ parallel = $(MAKE) --no-print-directory -O $(if $(findstring jobserver,$(MAKEFLA
 .DELETE_ON_ERROR:
 .PHONY: all run install uninstall image dist deb
 .PHONY: test test-pack soak lint fuzz regress bench bench-check bench-record clean help FORCE
-.PHONY: for-test for-fuzz for-image # what `test`, `fuzz`, `image` compile once test/setup has run
+.PHONY: for-test for-fuzz for-image for-bench for-count # what `test`, `fuzz`, `image` compile once test/setup has run
 
 all: sse
 
@@ -224,20 +224,26 @@ test-pack: ## packages, images, another machine: installs what is missing (as ro
 soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
 	$(OUT)/test/load_soak $(OUT)/sse $(SOAK_SECONDS)
 
-bench: $(OUT)/sse $(BENCHES) ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
+bench: ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
 	@bench/setup bench
+	@$(parallel) V=$(V) for-bench
 	@$(OUT)/bench/bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
 	 --commit "$$(git describe --always --dirty 2>/dev/null || echo unknown)" \
 	 --json build/bench.json --markdown build/bench.md --svg build/bench.svg \
 	 $(if $(KEEP),--into bench/README.md --svg bench/results.svg --json bench/results.json)
 
-bench-check: $(addprefix $(OUT)/bench/,count sse-still) ## counts instructions, and fails where they have grown
+bench-check: ## counts instructions, and fails where they have grown
 	@bench/setup count
+	@$(parallel) V=$(V) for-count
 	@$(COUNT)
 
-bench-record: $(addprefix $(OUT)/bench/,count sse-still) ## writes these down in bench/instructions
+bench-record: ## writes these down in bench/instructions
 	@bench/setup count
+	@$(parallel) V=$(V) for-count
 	@$(COUNT) record
+
+for-bench: $(OUT)/sse $(BENCHES)
+for-count: $(addprefix $(OUT)/bench/,count sse-still)
 
 lint: ## warnings as errors, clang-tidy, cppcheck, format, scripts, layers, README
 	@test/setup lint

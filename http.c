@@ -854,35 +854,36 @@ int http_body_decode(struct http_body *b, char *buf, size_t len, size_t *took, s
 
 /* ---- answers ---- */
 
-static struct span reason_of(int status)
+const char *http_reason(int status)
 {
     switch (status) {
 #define X(code, reason) \
     case code:          \
-        return SPAN(reason);
+        return reason;
         HTTP_STATUSES(X)
 #undef X
     default:
-        return SPAN("Unknown");
+        return "Unknown";
     }
-}
-
-const char *http_reason(int status)
-{
-    return reason_of(status).p;
 }
 
 void http_status(struct text *t, int status)
 {
     assert(status >= 100 && status <= 999);
-    char line[64] = "HTTP/1.1 000 ";
-    struct span reason = reason_of(status);
-    assert(reason.n + 15 <= sizeof line);
+    switch (status) {
+#define X(code, reason)                                   \
+    case code:                                            \
+        text_str(t, "HTTP/1.1 " #code " " reason "\r\n"); \
+        return;
+        HTTP_STATUSES(X)
+#undef X
+    default:
+        break;
+    }
+    char line[] = "HTTP/1.1 000 Unknown\r\n";
     for (int i = 11, left = status; i > 8; i--, left /= 10)
         line[i] = (char)('0' + left % 10);
-    memcpy(line + 13, reason.p, reason.n);
-    memcpy(line + 13 + reason.n, "\r\n", 2);
-    text_add(t, (struct span){line, reason.n + 15});
+    text_str(t, line);
 }
 
 void http_add(struct text *t, const char *name, struct span value)

@@ -84,11 +84,13 @@ static struct server S;
 static struct {
     char **argv;
     bool stop;
+    bool journal; /* stderr is journald's */
     struct door door;
     uint64_t now_us;            /* when this turn began */
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
+    struct lag lag;        /* what this sweep has found so far */
     uint64_t moved;        /* bytes read and written before this phase */
     unsigned allowed;      /* us: that this phase may take */
     uint64_t began;        /* us: when this phase did, */
@@ -124,6 +126,7 @@ static void clock_read(void)
     L.now_us = clock_us(CLOCK_MONOTONIC);
     S.now = L.now_us / 1000;
     S.wall = clock_us(CLOCK_REALTIME) / 1000;
+    S.topics.clock = (uint32_t)L.now_us;
     if (S.wall / 1000 != L.date_s) {
         struct text t = text_in(S.date, sizeof S.date - 1);
         text_http_date(&t, S.wall);
@@ -143,12 +146,18 @@ static void say(enum opt_log level, const char *msg, ...)
     if (level > S.opt.log && level != OPT_LOG_ACCESS)
         return;
     va_start(ap, msg);
-    log_write(&t, S.wall, names[level], msg, ap);
+    log_write(&t, L.journal ? 0 : S.wall, names[level], msg, ap);
     va_end(ap);
     t.p[t.n - 1] = '\n'; /* also of one that did not fit */
     if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
         write(STDERR_FILENO, t.p, t.n) == -1)
         S.stat.log_dropped++;
+}
+
+/* Tells the log who a connection is from. */
+static bool peer(const struct conn *c, struct text *t)
+{
+    return listen_peer(conn_fd(&S.conns, c), t);
 }
 
 /* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the next
@@ -179,6 +188,7 @@ static void conn_doom(struct conn *c, const char *reason)
     if (c->state == CONN_DOOMED)
         return;
     say(OPT_LOG_DEBUG, "closed", "fd", serve_num(&S, fd), "reason", reason, NULL);
+    serve_log_end(&S, c, reason);
     c->n = c->link.topic;
     if (c->link.topic != 0)
         topic_unsubscribe(&S.topics, fd);
@@ -429,7 +439,8 @@ static unsigned fan_entry(uint32_t id, unsigned left)
     uint32_t edge = 0, set;
     if (t->set == 0 && t->begun == 0)
         while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
-            topic_mark(&S.topics, set);
+            topic_mark_set(&S.topics, set, id);
+    unsigned had = left;
     t->begun = 1;
     for (unsigned i = 0; i < TABLES_SAME; i++)
         L.t.same[i].first = 0;
@@ -440,6 +451,8 @@ static unsigned fan_entry(uint32_t id, unsigned left)
         __builtin_prefetch(&S.conns.conn[t->iter], 1);
         fan_one(id, c);
     }
+    if (topic_looked(t, had - left))
+        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - t->since);
     return left;
 }
 
@@ -530,6 +543,7 @@ static size_t conn_recv(struct conn *c, char *buf)
 static void handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
+    S.pause = false;
     if (c->marks & CONN_PREFACE && len > 0) {
         int n = door_preface(&L.door, c, (struct span){buf, len});
         if (n < 0) {
@@ -539,7 +553,7 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
         off = used = (size_t)n;
         seen = 0;
     }
-    while (off < len && used > 0 &&
+    while (off < len && used > 0 && !S.pause &&
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
             conn_flush(c);
@@ -551,8 +565,11 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     }
     struct span rest = {buf + off, len - off};
     if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
-        conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
+        conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0)) {
+        if (S.pause)
+            conn_ready(&S.conns, c);
         return;
+    }
     if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
@@ -616,8 +633,20 @@ static void heartbeat(struct conn *c)
     conn_flush(c);
 }
 
+/* Notes a subscriber that does not take what there is for it. */
+static void lag_note(const struct conn *c)
+{
+    if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
+        return;
+    uint64_t behind = ring_head(&S.ring) - c->at;
+    behind = behind < S.ring.size ? behind : S.ring.size;
+    L.lag.subscribers++;
+    L.lag.bytes = behind > L.lag.bytes ? behind : L.lag.bytes;
+}
+
 static void sweep_conn(struct conn *c)
 {
+    lag_note(c);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         conn_ready(&S.conns, c);
@@ -688,8 +717,11 @@ static void sweep(void)
         return;
     phase_begin(PHASE_US);
     for (; L.sweep_left > 0 && !phase_spent(CHEAP); L.sweep_left--) {
-        if (L.sweep == 0 || L.sweep > S.conns.top)
+        if (L.sweep == 0 || L.sweep > S.conns.top) {
             L.sweep = 1;
+            S.lag = L.lag;
+            L.lag = (struct lag){0, 0};
+        }
         sweep_conn(&S.conns.conn[L.sweep++]);
     }
 }
@@ -698,9 +730,10 @@ static void sweep(void)
 
 /* Begins to stop: what is being published goes on to its end, all others are told to come back, one
  * after the other. */
-static void drain_begin(void)
+static void drain_begin(const char *why)
 {
-    say(OPT_LOG_INFO, "stopping", "connections", serve_num(&S, S.conns.clients), NULL);
+    say(OPT_LOG_INFO, "stopping", "reason", why, "connections", serve_num(&S, S.conns.clients),
+        NULL);
     if (!notify("STOPPING=1"))
         say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
     S.draining = true;
@@ -775,6 +808,7 @@ static void hand_over(struct handover *h)
     h->sweep = L.sweep;
     h->shed = L.door.shed;
     h->ready = S.ready;
+    h->started = S.started;
     h->held = L.held;
 }
 
@@ -869,7 +903,7 @@ static void signalled(int fd)
         else if (S.draining)
             L.stop = true; /* the second time: at once */
         else
-            drain_begin();
+            drain_begin(info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
     }
 }
 
@@ -941,7 +975,8 @@ static int sleep_ms(void)
     if (S.draining)
         return DRAIN_TICK_MS;
     if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
-        L.trial.child == 0 && !(L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind()) &&
+        S.refusals.more == 0 && L.trial.child == 0 &&
+        !(L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind()) &&
         (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
@@ -951,6 +986,7 @@ static int sleep_ms(void)
 /* Looks what time has brought to the process itself. */
 static void tick(void)
 {
+    serve_log_rest(&S, false);
     if (L.t.store.h != NULL && S.now - L.store_ticked >= STORE_TICK_MS) {
         L.store_ticked = S.now;
         S.stat.store_syncs += L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind();
@@ -980,6 +1016,7 @@ static void loop_turn(void)
     reap();
     uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
+    stat_observe(&S.stat.turn, took);
     if (L.upgrade)
         upgrade();
 }
@@ -1009,6 +1046,8 @@ static void memory_make(const struct handover *from, bool trial)
     char bytes[1024];
     struct text why = text_in(bytes, sizeof bytes - 1);
     S.say = say;
+    S.peer = peer;
+    L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
     if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
@@ -1054,21 +1093,29 @@ static void warn_open(int fd, struct span address)
         S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
 }
 
-/* Says on stdout, a line an address, that the server is ready; and to a service manager. */
+/* Says that the server is ready: on stdout, a line an address; to a service manager; and in the log. */
 static void announce(void)
 {
-    say(OPT_LOG_INFO, "room", "for", L.t.room, NULL);
+    char bytes[OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256];
+    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
-        char line[256];
-        struct text t = text_in(line, sizeof line);
+        char address[256];
+        struct text t = text_in(address, sizeof address);
         if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
             continue;
-        say(OPT_LOG_INFO, "listening", "address", serve_quote(&S, text_span(&t)), NULL);
+        text_str(&all, all.n > 0 ? " " : "");
+        text_add(&all, text_span(&t));
+        text_add(&lines, text_span(&t));
+        text_str(&lines, "\n");
         warn_open((int)fd, text_span(&t));
-        text_str(&t, "\n");
-        if (write(STDOUT_FILENO, t.p, t.n) == -1)
-            say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
     }
+    list[all.n] = '\0';
+    struct span version = span_of(opt_version());
+    say(OPT_LOG_INFO, "started", "version", serve_quote(&S, span_cut(&version, '\n')), "address",
+        list, "ring", serve_num(&S, S.ring.size), "store",
+        S.opt.store != NULL ? S.opt.store : "none", "room", L.t.room, NULL);
+    if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
+        say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
     if (!notify("READY=1"))
         say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
 }
@@ -1080,6 +1127,7 @@ static void server_start(void)
     struct user user;
     process_standard();
     clock_read();
+    S.started = S.wall;
     int code = user_find(S.opt.user, &user, &why);
     bytes[why.n] = '\0';
     if (code != 0)
@@ -1131,6 +1179,7 @@ static void server_take(int fd, bool trial)
     L.held = h.held;
     S.random = h.random;
     S.ready = h.ready;
+    S.started = h.started;
     topics_limit(&S.topics, S.opt.max_topics + (S.ready.topic != 0));
     stat_load(&S.stat, (struct span){h.counters, h.counters_size});
     S.stat.upgrades++;
@@ -1169,7 +1218,11 @@ static void server_stop(void)
         store_failed(store_close(&L.t.store, &S.ring));
     ring_close(&S.ring);
     memory_close(&L.t.memory);
-    say(OPT_LOG_INFO, "stopped", NULL);
+    serve_log_rest(&S, true);
+    say(OPT_LOG_INFO, "stopped", "seconds", serve_num(&S, (S.wall - S.started) / 1000),
+        "connections", serve_num(&S, S.stat.accepted), "published", serve_num(&S, S.stat.published),
+        "delivered", serve_num(&S, S.stat.delivered), "refused", serve_num(&S, S.stat.refused),
+        NULL);
 }
 
 int main(int argc, char **argv)

@@ -46,12 +46,14 @@ enum what {
     PUBLISH = 5,
     POLL = 6,
     REPLAY = 7,
-    WHATS = 8,
+    WILD = 8,
+    WHATS = 9,
 };
 
 static const char *const names[WHATS] = {
-    "sse-delivery-64",  "sse-delivery-1024", "websocket-delivery-64", "long-poll-answer",
-    "accept-subscribe", "publish-to-nobody", "poll-nothing-new",      "replay-of-100",
+    "sse-delivery-64",  "sse-delivery-1024", "websocket-delivery-64",
+    "long-poll-answer", "accept-subscribe",  "publish-to-nobody",
+    "poll-nothing-new", "replay-of-100",     "publish-to-wildcard",
 };
 
 static struct {
@@ -179,15 +181,21 @@ static void publish(unsigned topic, size_t size)
         die("publishing was answered with %u", status);
 }
 
-static int subscribe(unsigned topic, enum wire_way way, bool earliest)
+static int subscribe_to(const char *topics, enum wire_way way, bool earliest)
 {
-    char request[WIRE_HEAD_MAX], buf[64 << 10], name[16];
+    char request[WIRE_HEAD_MAX], buf[64 << 10];
     int fd = connect_from(0, C.port);
     pause_ms(APART_MS);
-    snprintf(name, sizeof name, "b/%u", topic);
-    send_all(fd, request, wire_ask(request, WIRE_SSE, way, name, NULL, earliest));
+    send_all(fd, request, wire_ask(request, WIRE_SSE, way, topics, NULL, earliest));
     await(fd, way == WIRE_FRAMES ? WIRE_SHORT : way, buf, sizeof buf);
     return fd;
+}
+
+static int subscribe(unsigned topic, enum wire_way way, bool earliest)
+{
+    char name[16];
+    snprintf(name, sizeof name, "b/%u", topic);
+    return subscribe_to(name, way, earliest);
 }
 
 /* Publishes to a topic, one at a time: each is read by all subscribers before the next. */
@@ -305,6 +313,25 @@ static void replays(void)
         close(fd[i]);
 }
 
+/* A topic that two wildcards are subscribed to. */
+static void wildcards(void)
+{
+    int two[2] = {subscribe_to("b/*", WIRE_EVENTS, false), subscribe_to("**", WIRE_EVENTS, false)};
+    char buf[64 << 10];
+    publish(2, 64);
+    await(two[0], WIRE_EVENTS, buf, sizeof buf);
+    await(two[1], WIRE_EVENTS, buf, sizeof buf);
+    mark();
+    for (unsigned i = 0; i < REQUESTS; i++) {
+        publish(2, 64);
+        await(two[0], WIRE_EVENTS, buf, sizeof buf);
+        await(two[1], WIRE_EVENTS, buf, sizeof buf);
+    }
+    C.per[WILD] = counted() / REQUESTS;
+    close(two[0]);
+    close(two[1]);
+}
+
 /* ---- comparing ------------------------------------------------------------------------------- */
 
 static void record(const char *path)
@@ -401,8 +428,10 @@ int main(int argc, char **argv)
     C.nothing = mark();
     deliveries();
     requests();
-    if (C.ours)
+    if (C.ours) {
         long_polls();
+        wildcards();
+    }
     replays();
     finish(C.server, SIGTERM);
     if (argc == 6)

@@ -35,9 +35,9 @@ static void words(FILE *to, double x, double y, const char *anchor, const char *
 static const char *short_number(double v, char buf[32])
 {
     if (v >= 1000000)
-        snprintf(buf, 32, "%.3gM", v / 1000000);
-    else if (v >= 10000)
-        snprintf(buf, 32, "%.3gk", v / 1000);
+        snprintf(buf, 32, "%.2gM", v / 1000000);
+    else if (v >= 1000)
+        snprintf(buf, 32, "%.2gk", v / 1000);
     else
         snprintf(buf, 32, v >= 100 ? "%.0f" : "%.3g", v);
     return buf;
@@ -111,7 +111,7 @@ static void latencies(FILE *to, struct panel p)
         }
     p.from = most > 0 ? pow(10, floor(log10(least))) : 1;
     p.to = most > 0 ? pow(10, ceil(log10(most))) : 10;
-    frame(to, &p, "Latency, us: 1,000 subscribers, 50 messages a second");
+    frame(to, &p, "Latency, us, at 50,000 deliveries a second");
     labels(to, &p, table_points, TABLE_POINTS);
     for (unsigned k = 0; k < KINDS; k++)
         line(to, &p, k, r->cell[kinds[k]].points, TABLE_POINTS);

@@ -170,7 +170,7 @@ static const struct row rows[] = {
 
 static const char help_text[] =
     "Usage: sse [OPTION]...\n"
-    "       sse COMMAND [OPTION]...: health, token\n"
+    "       sse COMMAND [OPTION]...: sub, pub, token, health; each has --help\n"
     "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
     "\n"
 #define X(kind, field, letter, name, value, def, least, most, text) \

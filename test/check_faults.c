@@ -500,7 +500,7 @@ static bool of_command(const struct site *s)
 {
     static const char *const files[] = {
         "lib/host/token.c:", "lib/host/health.c:", "lib/host/client",
-        "lib/host/sub.c:",   "lib/host/pub.c:",    "lib/host/limits.c:"};
+        "lib/host/sub.c:",   "lib/host/pub.c:",    "lib/host/machine.c:"};
     bool is = false;
     for (size_t i = 0; i < COUNT(files); i++)
         is |= strncmp(s->place, files[i], strlen(files[i])) == 0;

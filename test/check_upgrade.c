@@ -311,9 +311,9 @@ END_TEST
 START_TEST(leaves_nothing)
 {
     static const char *const counters[] = {
-        "connections_accepted_total",    "requests_total",   "messages_published_total",
-        "messages_delivered_total",      "sent_bytes_total", "received_bytes_total",
-        "messages_published_bytes_total"};
+        "connections_accepted_total",     "requests_total",         "messages_published_total",
+        "messages_delivered_total",       "sent_bytes_total",       "received_bytes_total",
+        "messages_published_bytes_total", "delivery_seconds_count", "turn_seconds_count"};
     long long was[COUNT(counters)];
     e2e_start(&s, "--drain", "0", NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL);
@@ -321,6 +321,7 @@ START_TEST(leaves_nothing)
         e2e_expect_message(sub, NULL, "x", e2e_publish(&s, "/t", "x"));
     has_read_all(&s);
     unsigned at_first = descriptors(&s);
+    long long started = metric(&s, "start_time_seconds");
     upgrade(&s, 1);
     descriptors_become(&s, at_first);
     for (int i = 2; i <= 10; i++) {
@@ -335,6 +336,8 @@ START_TEST(leaves_nothing)
     }
     ck_assert_int_eq(metric(&s, "messages_published_total"), 5);
     ck_assert_int_eq(metric(&s, "messages_delivered_total"), 5);
+    ck_assert_int_eq(metric(&s, "delivery_seconds_count"), 5);
+    ck_assert_int_eq(metric(&s, "start_time_seconds"), started);
     descriptors_become(&s, at_first);
     all_close_on_exec(&s);
     e2e_close(sub);

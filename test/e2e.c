@@ -236,6 +236,15 @@ int e2e_run(const char *const flags[], char *out, char *err)
     return WEXITSTATUS(status);
 }
 
+static void forget(struct e2e_server *s)
+{
+    for (int i = 0; i < SERVERS_MAX; i++)
+        if (servers[i] == s)
+            servers[i] = NULL;
+    close(s->out);
+    close(s->err);
+}
+
 static void stop(struct e2e_server *s, int sign, const char *log)
 {
     kill(s->pid, sign);
@@ -248,11 +257,14 @@ static void stop(struct e2e_server *s, int sign, const char *log)
     if (log != NULL && (strstr(text, log) == NULL || strstr(text, "Sanitizer") != NULL ||
                         strstr(text, "runtime error") != NULL))
         e2e_fail("stderr is not as expected; wanted: %s", log);
-    for (int i = 0; i < SERVERS_MAX; i++)
-        if (servers[i] == s)
-            servers[i] = NULL;
-    close(s->out);
-    close(s->err);
+    forget(s);
+}
+
+void e2e_kill(struct e2e_server *s)
+{
+    kill(s->pid, SIGKILL);
+    reap(s->pid, "the server");
+    forget(s);
 }
 
 void e2e_stop(struct e2e_server *s)

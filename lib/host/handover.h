@@ -50,6 +50,7 @@ struct handover {
     uint32_t sweep, shed;
     uint64_t random;
     struct ready ready;
+    uint64_t started;
     struct calls_held held;
     uint32_t counters_size;
     char counters[HANDOVER_COUNTERS]; /* as text: versions differ in them */

@@ -293,6 +293,13 @@ void share_build_newest(struct share *s, const struct ring *r, const struct topi
     fill(s, r, t, id, at, way, bytes, newest);
 }
 
+void share_clear(struct share *s)
+{
+    s->low = s->first = 0;
+    s->size = 0;
+    s->records = s->pieces = 0;
+}
+
 void share_end(struct share *s, struct span bytes)
 {
     if (bytes.n > 0)

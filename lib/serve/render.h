@@ -69,6 +69,9 @@ void share_build_newest(struct share *s, const struct ring *r, const struct topi
 uint64_t share_left_out(const struct share *s, const struct ring *r, const struct topics *t,
                         uint32_t id, uint64_t from, uint64_t to);
 
+/* Makes it one of no records. */
+void share_clear(struct share *s);
+
 /* Appends bytes that belong to no record. */
 void share_end(struct share *s, struct span bytes);
 
