@@ -51,7 +51,6 @@ static const struct {
     {"getresgid", {EFAULT}},
     {"getresuid", {EFAULT}},
     {"getsockname", {ENOBUFS}},
-    {"getpeername", {ENOTCONN}},
     {"getsockopt", {ENOTSOCK}},
     {"kill", {EPERM}},
     {"lchown", {EPERM, EIO}},

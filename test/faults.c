@@ -174,7 +174,6 @@ WRAP(int, -1, bind, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, l
 WRAP(int, -1, connect, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len))
 WRAP(int, -1, getpeername, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
 WRAP(int, -1, getsockname, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
-WRAP(int, -1, getpeername, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
 WRAP(int, -1, getsockopt, (int fd, int level, int name, void *p, socklen_t *len),
      (fd, level, name, p, len))
 WRAP(int, -1, listen, (int fd, int n), (fd, n))
