@@ -100,6 +100,7 @@ static const struct filter_rule table[] = {
     ALWAYS(rseq),
     ALWAYS(rt_sigprocmask),
     ALWAYS(getsockname),                /* which is the file of a unix socket? */
+    ALWAYS(getpeername),                /* who is it, for the log? */
 #ifdef SYS_unlink
     ALWAYS(unlink),                     /* that one goes */
 #endif
