@@ -140,7 +140,6 @@ static const struct {
     const char *function, *call, *why;
 } unreached[] = {
     {"listen_at", "setsockopt", "of IPv6, which not every machine has"},
-    {"notify_journal", "fstat", "of journald's stderr, which is in check_observe.c"},
     {"program_find", "stat", "through PATH; check_sandbox.c does"},
     {"refused", "write", "which ends it: check_sandbox.c does"},
     {"ring_set_up", "munmap",
