@@ -194,8 +194,8 @@ static void files_try(struct server *s, const struct sandbox_file *files, size_t
         if (fd != -1)
             close(fd);
         else
-            s->say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path", files[i].path,
-                   "error", strerror(errno), NULL);
+            s->say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path",
+                   files[i].path, "error", strerror(errno), NULL);
     }
 }
 
