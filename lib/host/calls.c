@@ -100,11 +100,7 @@ static const struct filter_rule table[] = {
     ALWAYS(rseq),
     ALWAYS(rt_sigprocmask),
     ALWAYS(getsockname),                /* which is the file of a unix socket? */
-<<<<<<< HEAD
-    ALWAYS(getpeername),                /* who is refused, or asks? for the log */
-=======
     ALWAYS(getpeername),                /* who is it, for the log? */
->>>>>>> pack
 #ifdef SYS_unlink
     ALWAYS(unlink),                     /* that one goes */
 #endif
