@@ -19,6 +19,8 @@ JOBS ?= $(shell nproc)
 PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c))
 HELPERS = $(filter-out test/check_% test/fuzz_% test/load_% test/replay.c,$(sort $(wildcard test/*.c)))
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
+# Those that run against the release binary as well, in the sandbox as it is shipped.
+SHIPPED = check_sandbox check_ways check_poll check_socket check_drain check_systemd
 LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
 BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c),$(sort $(wildcard bench/*.c)))
@@ -213,7 +215,7 @@ test: ## installs what is missing (as root), then runs every test
 	@mkdir -p build
 	@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz 0 $(FUZZERS:%=$(FUZZ)/%) | SSE_BIN=$(SAN)/sse \
-	 test/run $(CHECKS:%=$(SAN)/test/%) - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
+	 test/run $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 
 test-pack: ## packages, images, another machine: installs what is missing (as root), tries them
 	@test/setup pack

@@ -25,6 +25,7 @@
 #include "lib/host/machine.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
+#include "lib/host/sandbox.h"
 #include "lib/host/tables.h"
 #include "lib/log.h"
 #include "lib/serve/serve.h"
@@ -83,11 +84,13 @@ static struct server S;
 static struct {
     char **argv;
     bool stop;
+    bool journal; /* stderr is journald's */
     struct door door;
     uint64_t now_us;            /* when this turn began */
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
+    struct lag lag;        /* what this sweep has found so far */
     uint64_t moved;        /* bytes read and written before this phase */
     unsigned allowed;      /* us: that this phase may take */
     uint64_t began;        /* us: when this phase did, */
@@ -101,8 +104,9 @@ static struct {
     unsigned drain_tries;  /* turns that it has had */
     struct conn_times times;
     struct tables t;
-    struct trial trial; /* of the next program, */
-    bool upgrade;       /* which can take over */
+    struct trial trial;     /* of the next program, */
+    bool upgrade;           /* which can take over */
+    struct calls_held held; /* by the sandbox */
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
 } L;
@@ -122,6 +126,7 @@ static void clock_read(void)
     L.now_us = clock_us(CLOCK_MONOTONIC);
     S.now = L.now_us / 1000;
     S.wall = clock_us(CLOCK_REALTIME) / 1000;
+    S.topics.clock = (uint32_t)L.now_us;
     if (S.wall / 1000 != L.date_s) {
         struct text t = text_in(S.date, sizeof S.date - 1);
         text_http_date(&t, S.wall);
@@ -141,12 +146,18 @@ static void say(enum opt_log level, const char *msg, ...)
     if (level > S.opt.log && level != OPT_LOG_ACCESS)
         return;
     va_start(ap, msg);
-    log_write(&t, S.wall, names[level], msg, ap);
+    log_write(&t, L.journal ? 0 : S.wall, names[level], msg, ap);
     va_end(ap);
     t.p[t.n - 1] = '\n'; /* also of one that did not fit */
     if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
         write(STDERR_FILENO, t.p, t.n) == -1)
         S.stat.log_dropped++;
+}
+
+/* Tells the log who a connection is from. */
+static bool peer(const struct conn *c, struct text *t)
+{
+    return listen_peer(conn_fd(&S.conns, c), t);
 }
 
 /* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the next
@@ -177,6 +188,7 @@ static void conn_doom(struct conn *c, const char *reason)
     if (c->state == CONN_DOOMED)
         return;
     say(OPT_LOG_DEBUG, "closed", "fd", serve_num(&S, fd), "reason", reason, NULL);
+    serve_log_end(&S, c, reason);
     c->n = c->link.topic;
     if (c->link.topic != 0)
         topic_unsubscribe(&S.topics, fd);
@@ -430,7 +442,8 @@ static unsigned fan_entry(uint32_t id, unsigned left)
     uint32_t edge = 0, set;
     if (t->set == 0 && t->begun == 0)
         while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
-            topic_mark(&S.topics, set);
+            topic_mark_set(&S.topics, set, id);
+    unsigned had = left;
     t->begun = 1;
     for (unsigned i = 0; i < TABLES_SAME; i++)
         L.t.same[i].first = 0;
@@ -441,6 +454,8 @@ static unsigned fan_entry(uint32_t id, unsigned left)
         __builtin_prefetch(&S.conns.conn[t->iter], 1);
         fan_one(id, c);
     }
+    if (topic_looked(t, had - left))
+        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - t->since);
     return left;
 }
 
@@ -531,6 +546,7 @@ static size_t conn_recv(struct conn *c, char *buf)
 static void handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
+    S.pause = false;
     if (c->marks & CONN_PREFACE && len > 0) {
         int n = door_preface(&L.door, c, (struct span){buf, len});
         if (n < 0) {
@@ -540,7 +556,7 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
         off = used = (size_t)n;
         seen = 0;
     }
-    while (off < len && used > 0 &&
+    while (off < len && used > 0 && !S.pause &&
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
             conn_flush(c);
@@ -552,8 +568,11 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     }
     struct span rest = {buf + off, len - off};
     if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
-        conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0))
+        conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0)) {
+        if (S.pause)
+            conn_ready(&S.conns, c);
         return;
+    }
     if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
@@ -617,8 +636,20 @@ static void heartbeat(struct conn *c)
     conn_flush(c);
 }
 
+/* Notes a subscriber that does not take what there is for it. */
+static void lag_note(const struct conn *c)
+{
+    if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
+        return;
+    uint64_t behind = ring_head(&S.ring) - c->at;
+    behind = behind < S.ring.size ? behind : S.ring.size;
+    L.lag.subscribers++;
+    L.lag.bytes = behind > L.lag.bytes ? behind : L.lag.bytes;
+}
+
 static void sweep_conn(struct conn *c)
 {
+    lag_note(c);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         conn_ready(&S.conns, c);
@@ -689,8 +720,11 @@ static void sweep(void)
         return;
     phase_begin(PHASE_US);
     for (; L.sweep_left > 0 && !phase_spent(CHEAP); L.sweep_left--) {
-        if (L.sweep == 0 || L.sweep > S.conns.top)
+        if (L.sweep == 0 || L.sweep > S.conns.top) {
             L.sweep = 1;
+            S.lag = L.lag;
+            L.lag = (struct lag){0, 0};
+        }
         sweep_conn(&S.conns.conn[L.sweep++]);
     }
 }
@@ -699,9 +733,10 @@ static void sweep(void)
 
 /* Begins to stop: what is being published goes on to its end, all others are told to come back, one
  * after the other. */
-static void drain_begin(void)
+static void drain_begin(const char *why)
 {
-    say(OPT_LOG_INFO, "stopping", "connections", serve_num(&S, S.conns.clients), NULL);
+    say(OPT_LOG_INFO, "stopping", "reason", why, "connections", serve_num(&S, S.conns.clients),
+        NULL);
     if (!notify("STOPPING=1"))
         say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
     S.draining = true;
@@ -776,6 +811,8 @@ static void hand_over(struct handover *h)
     h->sweep = L.sweep;
     h->shed = L.door.shed;
     h->ready = S.ready;
+    h->started = S.started;
+    h->held = L.held;
 }
 
 /* Starts a trial of the next program. */
@@ -818,7 +855,7 @@ static void upgrade(void)
     handover_exec(&h, L.argv, &S.conns);
     upgrade_refused(strerror(errno));
     if (h.stored)
-        store_stay(&L.t.store);
+        store_go_on(&L.t.store);
 }
 
 /* ---- the keys -------------------------------------------------------------------------------- */
@@ -869,7 +906,7 @@ static void signalled(int fd)
         else if (S.draining)
             L.stop = true; /* the second time: at once */
         else
-            drain_begin();
+            drain_begin(info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
     }
 }
 
@@ -941,7 +978,8 @@ static int sleep_ms(void)
     if (S.draining)
         return DRAIN_TICK_MS;
     if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
-        L.trial.child == 0 && !(L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind()) &&
+        S.refusals.more == 0 && L.trial.child == 0 &&
+        !(L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind()) &&
         (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
@@ -951,6 +989,7 @@ static int sleep_ms(void)
 /* Looks what time has brought to the process itself. */
 static void tick(void)
 {
+    serve_log_rest(&S, false);
     if (L.t.store.h != NULL && S.now - L.store_ticked >= STORE_TICK_MS) {
         L.store_ticked = S.now;
         S.stat.store_syncs += L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind();
@@ -980,6 +1019,7 @@ static void loop_turn(void)
     reap();
     uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
+    stat_observe(&S.stat.turn, took);
     if (L.upgrade)
         upgrade();
 }
@@ -1009,11 +1049,17 @@ static void memory_make(const struct handover *from, bool trial)
     char bytes[1024];
     struct text why = text_in(bytes, sizeof bytes - 1);
     S.say = say;
+    S.peer = peer;
+    L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
     if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     S.random |= 1;
+    if (from != NULL) { /* of a store too, whose file may be out of reach by now */
+        S.opt.ring = from->ring_size;
+        S.opt.ring_given = true;
+    }
     int code = keys_take(&why);
     bytes[why.n] = '\0';
     if (code != 0)
@@ -1050,21 +1096,29 @@ static void warn_open(int fd, struct span address)
         S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
 }
 
-/* Says on stdout, a line an address, that the server is ready; and to a service manager. */
+/* Says that the server is ready: on stdout, a line an address; to a service manager; and in the log. */
 static void announce(void)
 {
-    say(OPT_LOG_INFO, "room", "for", L.t.room, NULL);
+    char bytes[OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256];
+    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
-        char line[256];
-        struct text t = text_in(line, sizeof line);
+        char address[256];
+        struct text t = text_in(address, sizeof address);
         if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
             continue;
-        say(OPT_LOG_INFO, "listening", "address", serve_quote(&S, text_span(&t)), NULL);
+        text_str(&all, all.n > 0 ? " " : "");
+        text_add(&all, text_span(&t));
+        text_add(&lines, text_span(&t));
+        text_str(&lines, "\n");
         warn_open((int)fd, text_span(&t));
-        text_str(&t, "\n");
-        if (write(STDOUT_FILENO, t.p, t.n) == -1)
-            say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
     }
+    list[all.n] = '\0';
+    struct span version = span_of(opt_version());
+    say(OPT_LOG_INFO, "started", "version", serve_quote(&S, span_cut(&version, '\n')), "address",
+        list, "ring", serve_num(&S, S.ring.size), "store",
+        S.opt.store != NULL ? S.opt.store : "none", "room", L.t.room, NULL);
+    if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
+        say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
     if (!notify("READY=1"))
         say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
 }
@@ -1073,8 +1127,14 @@ static void server_start(void)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
+    struct user user;
     process_standard();
     clock_read();
+    S.started = S.wall;
+    int code = user_find(S.opt.user, &user, &why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
     memory_make(NULL, false);
     times_set();
     L.door.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -1082,10 +1142,14 @@ static void server_start(void)
     if (L.door.epoll == -1 || L.door.spare == -1)
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     signals_take();
-    int code = door_open(&L.door, BUFFER, &why);
+    const struct sandbox_file keys = {S.opt.key_file};
+    code = door_open(&L.door, BUFFER, &why);
+    if (code == 0)
+        code = sandbox_enter(&S, &L.t, &user, L.argv, &keys, 1, &L.held, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
+    store_go_on(&L.t.store);
     announce();
 }
 
@@ -1100,7 +1164,7 @@ static void server_take(int fd, bool trial)
         process_leash();
         S.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
     }
-    if (!handover_read(fd, &h, &why)) {
+    if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
         bytes[why.n] = '\0';
         process_fail(EX_CONFIG, bytes, NULL);
     }
@@ -1115,8 +1179,10 @@ static void server_take(int fd, bool trial)
     L.sweep = h.sweep;
     L.door.shed = h.shed;
     L.door.paused = true; /* it may be: the next tick opens it */
+    L.held = h.held;
     S.random = h.random;
     S.ready = h.ready;
+    S.started = h.started;
     topics_limit(&S.topics, S.opt.max_topics + (S.ready.topic != 0));
     stat_load(&S.stat, (struct span){h.counters, h.counters_size});
     S.stat.upgrades++;
@@ -1126,6 +1192,8 @@ static void server_take(int fd, bool trial)
             conn_forget(&S.conns, &S.conns.conn[i]);
     L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     signals_take();
+    sandbox_go_on(&S, &L.held);
+    store_go_on(&L.t.store);
     say(OPT_LOG_INFO, "upgraded", "connections", serve_num(&S, S.conns.clients), NULL);
     if (!notify("READY=1"))
         say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
@@ -1153,7 +1221,11 @@ static void server_stop(void)
         store_failed(store_close(&L.t.store, &S.ring));
     ring_close(&S.ring);
     memory_close(&L.t.memory);
-    say(OPT_LOG_INFO, "stopped", NULL);
+    serve_log_rest(&S, true);
+    say(OPT_LOG_INFO, "stopped", "seconds", serve_num(&S, (S.wall - S.started) / 1000),
+        "connections", serve_num(&S, S.stat.accepted), "published", serve_num(&S, S.stat.published),
+        "delivered", serve_num(&S, S.stat.delivered), "refused", serve_num(&S, S.stat.refused),
+        NULL);
 }
 
 int main(int argc, char **argv)
@@ -1183,6 +1255,7 @@ int main(int argc, char **argv)
         return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
     L.argv = argv;
     enum handover_mode mode = handover_mode(&fd);
+    sandbox_watch();
     if (mode == HANDOVER_NONE)
         server_start();
     else

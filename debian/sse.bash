@@ -22,7 +22,7 @@ _sse() {
             mapfile -t COMPREPLY < <(compgen -W "$(grep -oE -- '(^|[ ,])--?[a-zA-Z][a-z-]*' <<<"$help" |
                 tr -d ' ,' | sort -u)" -- "$cur")
         elif [[ $COMP_CWORD -eq 1 ]]; then
-            mapfile -t COMPREPLY < <(compgen -W "$(sed -n 's/^       sse COMMAND[^:]*: //p' <<<"$help" |
+            mapfile -t COMPREPLY < <(compgen -W "$(sed -n 's/^       sse COMMAND[^:]*: \([^;]*\).*/\1/p' <<<"$help" |
                 tr ',' ' ')" -- "$cur")
         fi
         ;;

@@ -1,7 +1,7 @@
 # Completes sse's commands, flags and their values, as its own --help tells them.
 complete -c sse -f
 complete -c sse -n 'test (count (commandline -opc)) -eq 1' \
-    -a "(sse --help | string replace -rf '^       sse COMMAND[^:]*: ' '' | string split ', ')"
+    -a "(sse --help | string replace -rf '^       sse COMMAND[^:]*: ([^;]*).*' '\$1' | string split ', ')"
 sse --help | string match -r '^  (?:-[a-zA-Z], |    )--[a-z-]+ .*' | while read -l line
     set -l name (string match -rg -- '--([a-z-]+)' $line)[1]
     set -l letter (string match -rg -- '^  -([a-zA-Z]),' $line)

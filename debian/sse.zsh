@@ -4,7 +4,7 @@ local line text value
 local -a specs commands
 for line in ${(f)"$(_call_program flags $words[1] --help 2>/dev/null)"}; do
     if [[ $line == '       sse COMMAND'*': '* ]]; then
-        commands=(${(s:, :)line#*: })
+        commands=(${(s:, :)${line#*: }%%;*})
     elif [[ $line =~ '^  (-[a-zA-Z], |    )--([a-z-]+)( [A-Z]+)?  *(.*)$' ]]; then
         text=${${match[4]//\[/\(}//\]/\)}
         value=

@@ -41,17 +41,28 @@ static const unsigned legal[] = {
                     FROM(CONN_SOCKET) | FROM(CONN_LINGER),
 };
 
-void conn_go(struct conn *c, enum conn_state to)
+static enum conn_kind kind_of(const struct conn *c)
+{
+    if (c->state == CONN_STREAM)
+        return c->way == WAY_EVENTS ? CONN_KIND_EVENTS : CONN_KIND_LINES;
+    if (c->state == CONN_WAIT && c->way != WAY_READY)
+        return CONN_KIND_WAIT;
+    return c->state == CONN_SOCKET ? CONN_KIND_SOCKET : CONN_KIND_HTTP;
+}
+
+void conn_go(struct conns *t, struct conn *c, enum conn_state to)
 {
     assert((legal[to] & FROM(c->state)) != 0);
+    t->kind[kind_of(c)] -= c->state >= CONN_HEAD;
     c->state = (uint8_t)to;
+    t->kind[kind_of(c)] += c->state >= CONN_HEAD;
 }
 
 struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now)
 {
     assert(fd > 0 && (uint32_t)fd < t->max);
     struct conn *c = &t->conn[fd];
-    conn_go(c, state);
+    conn_go(t, c, state);
     c->tick = (uint32_t)now;
     if ((uint32_t)fd > t->top)
         t->top = (uint32_t)fd;
@@ -99,7 +110,7 @@ struct conn *conn_next_ready(struct conns *t)
 
 void conn_mark_doomed(struct conns *t, struct conn *c)
 {
-    conn_go(c, CONN_DOOMED);
+    conn_go(t, c, CONN_DOOMED);
     if (!(c->flags & CONN_READY)) /* else it gets there by the ready list */
         push_doomed(t, c);
 }
@@ -119,7 +130,7 @@ void conn_free(struct conns *t, struct conn *c)
     assert(c->link.topic == 0);
     conn_buffer_free(t, &c->in);
     conn_buffer_free(t, &c->out);
-    conn_go(c, CONN_FREE);
+    conn_go(t, c, CONN_FREE);
     *c = (struct conn){.gen = gen + 1};
     t->clients--;
     while (t->top > 0 && t->conn[t->top].state == CONN_FREE)

@@ -16,7 +16,7 @@
  * incomplete or an answer does not fit the socket.
  *
  * INVARIANTS
- *   - The state changes only by conn_go(), which asserts that the step is a legal one.
+ *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
  *   - A slot is on one list at most: the ready list (CONN_READY) or that of the doomed.
  *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
  *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
@@ -56,6 +56,16 @@ enum conn_way {
     WAY_POLL_LINES = 5, /* a JSON object a line, */
     WAY_POLL_TEXT = 6,  /* the bare data, a line each */
     WAY_READY = 7,      /* in WAIT: asks whether messages come back from the ring */
+};
+
+/* What a client is for those who count clients. */
+enum conn_kind {
+    CONN_KIND_HTTP = 0,   /* between requests, or in one that is not any of these */
+    CONN_KIND_EVENTS = 1, /* STREAM: Server-Sent Events */
+    CONN_KIND_LINES = 2,  /* STREAM: a JSON object a line */
+    CONN_KIND_SOCKET = 3,
+    CONN_KIND_WAIT = 4, /* WAIT, but not for /-/ready */
+    CONN_KINDS = 5,
 };
 
 enum conn_flag {
@@ -106,11 +116,12 @@ struct conn {
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
 struct conns {
-    struct conn *conn;    /* by descriptor */
-    uint32_t max;         /* descriptors there can be */
-    uint32_t top;         /* no slot above is in use */
-    uint32_t clients;     /* slots in use but for listeners and signals */
-    uint32_t ready, last; /* the ready list, first in, first out; 0: empty */
+    struct conn *conn;         /* by descriptor */
+    uint32_t max;              /* descriptors there can be */
+    uint32_t top;              /* no slot above is in use */
+    uint32_t clients;          /* slots in use but for listeners and signals, ... */
+    uint32_t kind[CONN_KINDS]; /* ... and how many of these are of each kind */
+    uint32_t ready, last;      /* the ready list, first in, first out; 0: empty */
     uint32_t ready_count;
     uint32_t doomed; /* list of these; 0: empty */
     struct pool buffers;
@@ -129,8 +140,9 @@ static inline int conn_fd(const struct conns *t, const struct conn *c)
     return (int)(c - t->conn);
 }
 
-/* Changes the state; that the step is legal is asserted. */
-void conn_go(struct conn *c, enum conn_state to);
+/* Changes the state; that the step is legal is asserted. `way` is that of the state that is entered,
+ * and stays while it is in it. */
+void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 
 /* Takes slot `fd` into use at time `now` (ms). */
 struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now);

@@ -22,6 +22,21 @@ static void value(struct text *t, const char *s)
     text_add(t, (struct span){safe, n});
 }
 
+/* The priority of a level: LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG of syslog(3). */
+static const char *priority(const char *level)
+{
+    switch (level[0]) {
+    case 'e':
+        return "<3>";
+    case 'w':
+        return "<4>";
+    case 'd':
+        return "<7>";
+    default:
+        return "<6>";
+    }
+}
+
 void log_write(struct text *t, uint64_t wall_ms, const char *level, const char *msg, va_list ap)
 {
     if (t->n == t->cap) {
@@ -29,9 +44,14 @@ void log_write(struct text *t, uint64_t wall_ms, const char *level, const char *
         return;
     }
     t->cap--; /* for the end of the line */
-    text_str(t, "time=");
-    text_rfc3339(t, wall_ms);
-    text_str(t, " level=");
+    if (wall_ms == 0) {
+        text_str(t, priority(level));
+    } else {
+        text_str(t, "time=");
+        text_rfc3339(t, wall_ms);
+        text_str(t, " ");
+    }
+    text_str(t, "level=");
     text_str(t, level);
     text_str(t, " msg=");
     value(t, msg);

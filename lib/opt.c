@@ -36,6 +36,7 @@ enum kind {
     HELP = 16, /* ask for something else than to run */
     VERSION = 17,
     EXPLAIN = 18,
+    USER = 19, /* one, or "none" */
 };
 
 #define KIB 1024ull
@@ -113,6 +114,10 @@ enum kind {
       "each connection begins with its header")                                                    \
     X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
       "whose pages may use it, or *; repeatable")                                                  \
+    X(USER, user, "    ", "user", " NAME             ", "none", 0, 0,                             \
+      "or UID, :GROUP behind: to run as, from root")                                               \
+    X(YES, no_sandbox, "    ", "no-sandbox", "            ", "no", 0, 1,                           \
+      "may open any file, make any call")                                                          \
     X(LEVEL, log, "    ", "log", " LEVEL             ", "info", 0, 0,                              \
       "error, warn, info or debug, on stderr")                                                     \
     X(YES, access_log, "    ", "access-log", "            ", "no", 0, 1,                           \
@@ -165,7 +170,7 @@ static const struct row rows[] = {
 
 static const char help_text[] =
     "Usage: sse [OPTION]...\n"
-    "       sse COMMAND [OPTION]...: health, token\n"
+    "       sse COMMAND [OPTION]...: sub, pub, token, health; each has --help\n"
     "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
     "\n"
 #define X(kind, field, letter, name, value, def, least, most, text) \
@@ -413,7 +418,7 @@ static bool is_action(const struct row *row)
     return row->kind == HELP || row->kind == VERSION || row->kind == EXPLAIN;
 }
 
-/* Takes a file's path. It is ended by a NUL, being the end of an argument or a variable. */
+/* Takes a file's path, or a user. It is ended by a NUL, being the end of an argument or a variable. */
 static bool set_path(const struct parser *x, const struct row *row, struct span value)
 {
     const char *path = span_eq(value, SPAN("none")) ? NULL : value.p;
@@ -455,6 +460,7 @@ static bool set(const struct parser *x, const struct row *row, struct span value
         good = read_ways(value, &v);
         break;
     case PATH:
+    case USER:
         return set_path(x, row, value);
     default:
         good = read_bounded(row, value, &v);
@@ -551,6 +557,9 @@ static void write_right(struct text *t, const struct row *row, struct span value
         break;
     case PATH:
         text_str(t, "must be a file, or none");
+        break;
+    case USER:
+        text_str(t, "must be NAME, UID, or one of these with :GROUP behind");
         break;
     case WAYS:
         text_str(t, "must be publish, subscribe, or both with a comma between, or none");

@@ -71,6 +71,18 @@ uint32_t order_seek(const struct topics *t, struct span from)
     return found;
 }
 
+uint32_t topic_from(const struct topics *t, struct span name)
+{
+    return order_seek(t, name);
+}
+
+uint32_t topic_behind(const struct topics *t, uint32_t topic)
+{
+    const struct topic *e = entry(t, topic);
+    assert(!e->set);
+    return e->next;
+}
+
 /* Parts the tree below `at` into what is before the new topic and what is
  * behind it. Gives the last of the former that was met, or `last`. */
 static uint32_t part(struct topics *t, uint32_t at, struct topic *new, uint32_t last)

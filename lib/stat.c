@@ -6,9 +6,21 @@
  */
 #include "stat.h"
 
-/* Appends all of a metric up to its value. */
-static void metric(struct text *t, const char *name, const char *suffix, const char *type,
-                   const char *help)
+static const struct {
+    uint64_t us;
+    const char *label;
+} bounds[] = {
+#define X(us, label) {us, label},
+    STAT_BOUNDS(X)
+#undef X
+        {UINT64_MAX, "+Inf"},
+};
+
+/* ---- text for Prometheus --------------------------------------------------------------------- */
+
+/* Appends what stands in front of a metric's values. */
+static void front(struct text *t, const char *name, const char *suffix, const char *type,
+                  const char *help)
 {
     text_str(t, "# HELP ");
     text_str(t, name);
@@ -21,9 +33,55 @@ static void metric(struct text *t, const char *name, const char *suffix, const c
     text_str(t, " ");
     text_str(t, type);
     text_str(t, "\n");
+}
+
+/* Appends all of a metric up to its value. */
+static void metric(struct text *t, const char *name, const char *suffix, const char *type,
+                   const char *help)
+{
+    front(t, name, suffix, type, help);
     text_str(t, name);
     text_str(t, suffix);
     text_str(t, " ");
+}
+
+static void seconds(struct text *t, uint64_t us)
+{
+    text_u64(t, us / 1000000);
+    text_str(t, ".");
+    text_pad(t, us % 1000000, 6);
+    text_str(t, "\n");
+}
+
+/* Appends one value: its name and suffix, and a label with its value. */
+static void labelled(struct text *t, const char *name, const char *suffix, const char *label,
+                     const char *is, uint64_t value)
+{
+    text_str(t, name);
+    text_str(t, suffix);
+    text_str(t, "{");
+    text_str(t, label);
+    text_str(t, "=\"");
+    text_str(t, is);
+    text_str(t, "\"} ");
+    text_u64(t, value);
+    text_str(t, "\n");
+}
+
+static void histogram(struct text *t, const char *name, const char *help,
+                      const struct stat_histogram *h)
+{
+    uint64_t count = 0;
+    front(t, name, "", "histogram", help);
+    for (unsigned i = 0; i < STAT_BUCKETS; i++)
+        labelled(t, name, "_bucket", "le", bounds[i].label, count += h->bucket[i]);
+    text_str(t, name);
+    text_str(t, "_sum ");
+    seconds(t, h->sum_us);
+    text_str(t, name);
+    text_str(t, "_count ");
+    text_u64(t, count);
+    text_str(t, "\n");
 }
 
 static void counter(struct text *t, const char *name, const char *help, uint64_t value)
@@ -48,6 +106,9 @@ void stat_write(struct text *t, const struct stat_counters *s)
 #define X(field, name, help) counter(&copy, "sse_" name, help, s->field);
     STAT_COUNTERS(X)
 #undef X
+#define X(field, name, help) histogram(&copy, "sse_" name, help, &s->field);
+    STAT_HISTOGRAMS(X)
+#undef X
     take_over(t, &copy);
 }
 
@@ -64,23 +125,70 @@ void stat_gauge_us(struct text *t, const char *name, const char *help, uint64_t 
 {
     struct text copy = {t->p, t->n, t->cap, false};
     metric(&copy, name, "", "gauge", help);
-    text_u64(&copy, us / 1000000);
-    text_str(&copy, ".");
-    text_pad(&copy, us % 1000000, 6);
-    text_str(&copy, "\n");
+    seconds(&copy, us);
     take_over(t, &copy);
+}
+
+void stat_gauge_by(struct text *t, const char *name, const char *help, const char *label,
+                   const struct stat_row *row, unsigned rows)
+{
+    struct text copy = {t->p, t->n, t->cap, false};
+    front(&copy, name, "", "gauge", help);
+    for (unsigned i = 0; i < rows; i++)
+        labelled(&copy, name, "", label, row[i].name, row[i].value);
+    take_over(t, &copy);
+}
+
+/* ---- counting -------------------------------------------------------------------------------- */
+
+void stat_observe(struct stat_histogram *h, uint64_t us)
+{
+    unsigned i = 0;
+    while (us > bounds[i].us)
+        i++;
+    h->bucket[i]++;
+    h->sum_us += us;
+}
+
+/* ---- handing over ---------------------------------------------------------------------------- */
+
+#define SUM "sum_us" /* what stands in a bound's place for the sum */
+
+static void save(struct text *t, const char *name, const char *of, uint64_t value)
+{
+    text_str(t, name);
+    text_str(t, of[0] != '\0' ? ":" : "");
+    text_str(t, of);
+    text_str(t, " ");
+    text_u64(t, value);
+    text_str(t, "\n");
+}
+
+static void save_histogram(struct text *t, const char *name, const struct stat_histogram *h)
+{
+    for (unsigned i = 0; i < STAT_BUCKETS; i++)
+        save(t, name, bounds[i].label, h->bucket[i]);
+    save(t, name, SUM, h->sum_us);
 }
 
 void stat_save(const struct stat_counters *s, struct text *t)
 {
     struct text copy = {t->p, t->n, t->cap, false};
-#define X(field, name, help)   \
-    text_str(&copy, name " "); \
-    text_u64(&copy, s->field); \
-    text_str(&copy, "\n");
+#define X(field, name, help) save(&copy, name, "", s->field);
     STAT_COUNTERS(X)
 #undef X
+#define X(field, name, help) save_histogram(&copy, name, &s->field);
+    STAT_HISTOGRAMS(X)
+#undef X
     take_over(t, &copy);
+}
+
+static uint64_t *find_bucket(struct stat_histogram *h, struct span bound)
+{
+    for (unsigned i = 0; i < STAT_BUCKETS; i++)
+        if (span_eq(bound, span_of(bounds[i].label)))
+            return &h->bucket[i];
+    return span_eq(bound, SPAN(SUM)) ? &h->sum_us : NULL;
 }
 
 /* The counter of that name, NULL if there is none. */
@@ -90,6 +198,11 @@ static uint64_t *find(struct stat_counters *s, struct span wanted)
     if (span_eq(wanted, SPAN(name))) \
         return &s->field;
     STAT_COUNTERS(X)
+#undef X
+#define X(field, name, help)                 \
+    if (span_begins(wanted, SPAN(name ":"))) \
+        return find_bucket(&s->field, span_from(wanted, sizeof(name)));
+    STAT_HISTOGRAMS(X)
 #undef X
     return NULL;
 }

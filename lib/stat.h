@@ -1,7 +1,9 @@
 /*
  * stat.h - counters, and their text for Prometheus.
  *
- * One line of STAT_COUNTERS makes the field, the metric's name and its help. Every limit has one.
+ * One line of STAT_COUNTERS makes the field, the metric's name and its help. Every limit has one. One
+ * of STAT_HISTOGRAMS makes a histogram of times, whose buckets are counters as well: they only grow,
+ * and are handed over like these.
  */
 #ifndef SSE_LIB_STAT_H
 #define SSE_LIB_STAT_H
@@ -56,13 +58,55 @@
     X(log_dropped, "log_lines_dropped", "Lines of the log that nobody was ready to take.")         \
     X(turns, "turns", "Turns of the loop.")
 
+/* X(field, name without "sse_", help) */
+#define STAT_HISTOGRAMS(X)                                             \
+    X(turn, "turn_seconds", "Turns of the loop, without the waiting.") \
+    X(delivery, "delivery_seconds",                                    \
+      "From the turn that read a message to the last socket write of its fan-out.")
+
+/* X(the most a bucket counts, in microseconds, and in seconds as its label) */
+#define STAT_BOUNDS(X) \
+    X(50, "0.00005")   \
+    X(100, "0.0001")   \
+    X(250, "0.00025")  \
+    X(500, "0.0005")   \
+    X(1000, "0.001")   \
+    X(2500, "0.0025")  \
+    X(5000, "0.005")   \
+    X(10000, "0.01")   \
+    X(25000, "0.025")  \
+    X(50000, "0.05")   \
+    X(100000, "0.1")   \
+    X(250000, "0.25")  \
+    X(1000000, "1")
+
+enum {
+#define X(us, label) STAT_LE_##us,
+    STAT_BOUNDS(X)
+#undef X
+        STAT_LE_INF, /* for what is above all bounds */
+    STAT_BUCKETS,
+};
+
+struct stat_histogram {
+    uint64_t bucket[STAT_BUCKETS]; /* what is in this one and in none before it */
+    uint64_t sum_us;
+};
+
 struct stat_counters {
 #define X(field, name, help) uint64_t field;
     STAT_COUNTERS(X)
 #undef X
+#define X(field, name, help) struct stat_histogram field;
+    STAT_HISTOGRAMS(X)
+#undef X
 };
 
-/* Appends all of them in the Prometheus text format: "# HELP", "# TYPE", "sse_NAME_total V". */
+/* Counts a time. */
+void stat_observe(struct stat_histogram *h, uint64_t us);
+
+/* Appends all of them in the Prometheus text format: "# HELP", "# TYPE", "sse_NAME_total V"; of a
+ * histogram its buckets, sum and count. */
 void stat_write(struct text *t, const struct stat_counters *s);
 
 /* Appends one gauge in the same way; `name` with "sse_" and its unit, as it will stand. */
@@ -71,8 +115,17 @@ void stat_gauge(struct text *t, const char *name, const char *help, uint64_t val
 /* The same of a time in microseconds, which is written in seconds, with six decimals. */
 void stat_gauge_us(struct text *t, const char *name, const char *help, uint64_t us);
 
+/* A gauge of several values, told apart by a label: "NAME{LABEL="ROW.NAME"} ROW.VALUE" for each row. A
+ * row's name has no quote, backslash or line end. */
+struct stat_row {
+    const char *name;
+    uint64_t value;
+};
+void stat_gauge_by(struct text *t, const char *name, const char *help, const char *label,
+                   const struct stat_row *row, unsigned rows);
+
 /* To hand the counters over to another version of the program. Saving appends a line "name value"
- * for each. Loading adds to those that are known and passes over others; false: some line was
+ * for each, and for each bucket and sum of a histogram. Loading adds to those that are known and passes over others; false: some line was
  * none. */
 void stat_save(const struct stat_counters *s, struct text *t);
 bool stat_load(struct stat_counters *s, struct span saved);

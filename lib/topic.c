@@ -124,6 +124,11 @@ uint32_t topic_set_count(const struct topics *t)
     return t->h->sets;
 }
 
+uint32_t topic_subscriber_count(const struct topics *t)
+{
+    return t->h->subscribers;
+}
+
 /* ---- entries
  * ---------------------------------------------------------------------------------
  */
@@ -316,6 +321,7 @@ void topic_subscribe(struct topics *t, uint32_t id, uint32_t subscriber)
         next->prev = subscriber;
     }
     e->subscribers++;
+    t->h->subscribers++;
     t->h->version++;
     t->h->sets_version += e->set && e->subscribers == 1;
 }
@@ -336,6 +342,7 @@ void topic_unsubscribe(struct topics *t, uint32_t subscriber)
     topic_link_of(t, link->next)->prev = link->prev;
     *link = (struct topic_link){0, 0, 0};
     e->subscribers--;
+    t->h->subscribers--;
     t->h->sets_version += e->set && e->subscribers == 0;
     /* Whether one elsewhere in the ring was still to be looked at isn't known:
    * then another is looked at twice, at worst. */
@@ -434,16 +441,31 @@ static uint32_t dequeue(struct topics *t)
     return id;
 }
 
-void topic_mark(struct topics *t, uint32_t id)
+static void mark(struct topics *t, uint32_t id, uint32_t since)
 {
     struct topic *e = entry(t, id);
     if (e->subscribers == 0 && (e->set || topic_reach(t, id) == 0))
         return;
+    if (e->round == 0 && (e->subscribers > 0 || !e->dirty || e->begun)) {
+        e->since = since; /* also for its sets */
+        e->round =
+            (e->subscribers < TOPIC_ROUND_MAX ? e->subscribers : TOPIC_ROUND_MAX) & TOPIC_ROUND_MAX;
+    }
     e->todo = e->subscribers;
     e->begun = 0;
     if (!e->dirty)
         enqueue(t, id);
     e->dirty = 1;
+}
+
+void topic_mark(struct topics *t, uint32_t id)
+{
+    mark(t, id, t->clock);
+}
+
+void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic)
+{
+    mark(t, set, entry(t, topic)->since);
 }
 
 uint32_t topic_dirty(const struct topics *t)
@@ -456,6 +478,7 @@ void topic_clean(struct topics *t)
     struct topic *e = topic_at(t, dequeue(t));
     e->dirty = 0;
     e->todo = 0;
+    e->round = 0;
 }
 
 void topic_rotate(struct topics *t)

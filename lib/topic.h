@@ -47,6 +47,8 @@
 #define TOPICS_MAX  (1u << 26) /* entries of a table */
 #define TOPIC_STARS 8u         /* segments of a wildcard that may be "*" */
 
+#define TOPIC_ROUND_MAX ((1u << 24) - 1) /* subscribers that are timed: the first so many */
+
 struct topic_link {
     uint32_t next, prev; /* subscribers of the same entry, in a ring */
     uint32_t topic;      /* the entry it is on; 0: none, and next and prev mean nothing */
@@ -57,14 +59,17 @@ struct topic {
     uint32_t hash_next;   /* in its bucket, or in the free list */
     uint32_t name;        /* block of the pool, 0: the number is free */
     uint32_t name_size;   /* bytes */
-    uint8_t set;          /* a SET, not a TOPIC */
-    uint8_t wild;         /* a SET with a wildcard in it */
-    uint8_t kept;         /* the caller needs it: it has messages */
-    uint8_t dirty;        /* in the queue of those with something to fan out */
-    uint8_t several;      /* subscribers see events named by topic: all sets */
-    uint8_t fresh;        /* private: TOPIC: made by the topic_select() that is at work */
-    uint8_t begun;        /* the caller's: fan-out has begun since it was marked */
-    uint8_t found;        /* private: SET: found already for the topic that is asked for */
+    uint32_t round : 24;  /* how many are to be looked at until all have what came at `since`; 0:
+                           * nothing is timed */
+    uint32_t set : 1;     /* a SET, not a TOPIC */
+    uint32_t wild : 1;    /* a SET with a wildcard in it */
+    uint32_t kept : 1;    /* the caller needs it: it has messages */
+    uint32_t dirty : 1;   /* in the queue of those with something to fan out */
+    uint32_t several : 1; /* subscribers see events named by topic: all sets */
+    uint32_t fresh : 1;   /* private: TOPIC: made by the topic_select() that is at work */
+    uint32_t begun : 1;   /* the caller's: fan-out has begun since it was marked */
+    uint32_t found : 1;   /* private: SET: found already for the topic that is asked for */
+    uint32_t since;       /* when what is timed was marked, by topics.clock */
     uint32_t subscribers; /* how many */
     uint32_t iter;        /* the subscriber whose turn is next, 0: none */
     uint32_t todo;        /* how many are still to be looked at, from iter on */
@@ -108,6 +113,7 @@ struct topics {
     struct pool pool;
     uint32_t max, edges_max;
     uint32_t topics_max; /* 0: as many topics as the table takes */
+    uint32_t clock;      /* the caller's: what is marked is marked at that time */
     char *links;         /* struct topic_link of subscriber i at links + i * stride */
     size_t stride;
 };
@@ -204,6 +210,20 @@ static inline struct topic_link *topic_link_of(const struct topics *t, uint32_t 
  * from the iterator on. Nothing happens to one that reaches nobody. */
 void topic_mark(struct topics *t, uint32_t id);
 
+/* The same for a set, with what came for one of its topics when that was marked. */
+void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic);
+
+/* HOW LONG FAN-OUT TAKES is seen in samples: what an entry is marked for is timed until each of those
+ * who were there then has had its turn; what comes for it meanwhile is not timed. So it takes two
+ * numbers an entry, and nothing for a subscriber.
+ * `n` of an entry's subscribers have had their turn. True: of what is timed these were the last. */
+static inline bool topic_looked(struct topic *e, uint32_t n)
+{
+    bool last = e->round > 0 && n > 0 && (n >= e->round || e->todo == 0);
+    e->round = last || n >= e->round ? 0 : (e->round - n) & TOPIC_ROUND_MAX;
+    return last;
+}
+
 /* The entry at the front of the queue, 0 if it is empty; takes that one off. */
 uint32_t topic_dirty(const struct topics *t);
 void topic_clean(struct topics *t);
@@ -218,8 +238,14 @@ void topic_rotate(struct topics *t);
 void topic_release(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic),
                    void *arg);
 
-/* How many topics there are, and sets. */
+/* How many topics there are, sets, and subscribers on either. */
 uint32_t topic_count(const struct topics *t);
 uint32_t topic_set_count(const struct topics *t);
+uint32_t topic_subscriber_count(const struct topics *t);
+
+/* The first topic whose name is not before `name` in the order of their bytes; the one behind a
+ * topic. 0: there is none. */
+uint32_t topic_from(const struct topics *t, struct span name);
+uint32_t topic_behind(const struct topics *t, uint32_t topic);
 
 #endif

@@ -27,6 +27,7 @@ struct topics_head {
     uint32_t used, free;              /* entries: numbers ever given, first of those taken back */
     uint32_t edges_used, edges_free;  /* edges: the same */
     uint32_t topics, sets;            /* how many */
+    uint32_t subscribers;             /* on all of them */
     uint32_t root, first;             /* topics in order: the tree, and the first one */
     uint32_t nodes;                   /* of the wildcards: how many */
     uint32_t node_buckets, node_mask; /* as above */

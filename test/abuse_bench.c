@@ -2,6 +2,7 @@
  * abuse_bench.c - a server, honest clients who are measured, and processes that abuse it.
  */
 #include "test/abuse_bench.h"
+#include "test/metric.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -262,9 +263,11 @@ static void cores_find(void)
 
 static void become_server(const char *path, int out, pid_t parent)
 {
-    char *argv[64], ring[32], buffers[32];
+    char *argv[64], ring[32], buffers[32], user[64];
     static char flags[1024];
     int n = 0;
+    snprintf(user, sizeof user, "%u:%u", geteuid(), getegid());
+    setenv("SSE_USER", user, 1); /* that it is root here is meant, and no reason to warn */
     snprintf(flags, sizeof flags, "%s", B.abuse->flags);
     snprintf(ring, sizeof ring, "%ld", B.abuse->ring);
     snprintf(buffers, sizeof buffers, "%ld", B.abuse->buffers);
@@ -656,11 +659,10 @@ void bench_to_here(void)
     T.phase = 2;
 }
 
-/* What stands behind a metric's name; NULL: there is none. */
-static const char *metric_text(const char *name)
+/* The text of /-/metrics, NUL-ended. */
+static const char *metrics_text(void)
 {
     static char text[32768];
-    char line[64];
     size_t n = 0;
     ssize_t got;
     int fd = bench_connect(FRESH_FROM, 0);
@@ -671,22 +673,20 @@ static const char *metric_text(const char *name)
         n += (size_t)got;
     text[n] = '\0';
     close(fd);
-    snprintf(line, sizeof line, "\n%s ", name);
-    const char *p = strstr(text, line);
-    return p != NULL ? p + strlen(line) : NULL;
+    return text;
 }
 
 long bench_metric(const char *name)
 {
-    const char *p = metric_text(name);
-    return p != NULL ? strtol(p, NULL, 10) : -1;
+    return (long)metric_sum(metrics_text(), name);
 }
 
 /* The longest turn of the server's loop, in ms. */
 static double longest_turn(void)
 {
-    const char *p = metric_text("sse_turn_seconds_max");
-    return p != NULL ? strtod(p, NULL) * 1e3 : -1;
+    static const char line[] = "\nsse_turn_seconds_max ";
+    const char *p = strstr(metrics_text(), line);
+    return p != NULL ? strtod(p + sizeof line - 1, NULL) * 1e3 : -1;
 }
 
 /* ---- abusers ------------------------------------------------------------------------------- */

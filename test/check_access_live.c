@@ -38,6 +38,81 @@ static void publish(const char *topic, const char *text)
     ck_assert_msg(r.status == 201, "%s%s", r.head, r.body);
 }
 
+/* ---- the server's own ------------------------------------------------------------------------ */
+
+/* From elsewhere, as a proxy says, and with this token; NULL: none. */
+static void ask_own(const char *target, const char *token)
+{
+    e2e_ask(&s, &r, "GET %s HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 192.0.2.7\r\n%s\r\n", target,
+            token != NULL ? bearer(token) : "");
+}
+
+/* Metrics need a token from elsewhere, and of topics one sees what one's token lets one read: neither
+ * their names nor what to go on with tell of others. */
+START_TEST(own_pages_by_token)
+{
+    start("--trust-proxy", "127.0.0.1");
+    for (const char *const *t = (const char *const[]){"a/1", "a/2", "b/1", "c/1", NULL}; *t != NULL;
+         t++)
+        publish(*t, "x");
+    const char *token = token_good(NULL, "[\"b/*\",\"a/1\"]", 0);
+    ask_own("/-/metrics", NULL);
+    e2e_expect_status(&r, 401, "this takes a token");
+    ask_own("/-/topics", NULL);
+    e2e_expect_status(&r, 401, "this takes a token");
+    ask_own("/-/metrics", token);
+    e2e_expect_status(&r, 200, NULL);
+    ask_own("/-/topics", token);
+    e2e_expect_status(&r, 200, NULL);
+    ck_assert(strstr(r.body, "\"a/1\"") != NULL && strstr(r.body, "\"b/1\"") != NULL);
+    ck_assert(strstr(r.body, "a/2") == NULL && strstr(r.body, "c/1") == NULL);
+    ask_own("/-/topics?limit=1", token);
+    ck_assert_ptr_nonnull(strstr(r.body, "],\"next\":\"a/1\"}"));
+    ask_own("/-/topics?limit=1&after=a/1", token);
+    ck_assert(strstr(r.body, "\"b/1\"") != NULL && strstr(r.body, "c/1") == NULL);
+    ask_own("/-/topics", token_good("[\"**\"]", NULL, 0)); /* which lets nothing be read */
+    ck_assert_str_eq(r.body, "{\"topics\":[],\"next\":null}\n");
+    e2e_ask(&s, &r, "GET /-/topics HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n");
+    ck_assert_ptr_nonnull(strstr(r.body, "\"c/1\""));
+    stop();
+}
+END_TEST
+
+/* Where too many that it may not see come first, it is told how to ask, and no name. */
+START_TEST(many_topics_of_others)
+{
+    enum { NAMES = 65536 };
+    char *request = malloc(NAMES * 8);
+    size_t n = 0;
+    ck_assert_ptr_nonnull(request);
+    program_make();
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--trust-proxy", "127.0.0.1",
+              "--max-subscriptions", "64K", "--max-line", "1M", "--max-head", "1M", NULL);
+    for (int i = 0; i < NAMES; i++)
+        n += (size_t)sprintf(request + n, "%sb%05x", i == 0 ? "/" : ",", (unsigned)i);
+    struct e2e_conn *c = e2e_open(&s);
+    e2e_send(c, "GET ");
+    e2e_send(c, request);
+    e2e_printf(c, " HTTP/1.1\r\nHost: t\r\nAccept: text/event-stream\r\n%s\r\n",
+               bearer(token_good(NULL, "[\"**\"]", 0)));
+    e2e_until(c, "\n\n");
+    publish("z", "x");
+    const char *token = token_good(NULL, "[\"z\"]", 0);
+    ask_own("/-/topics", token);
+    e2e_expect_status(&r, 400, "narrow them with match=, as its scope does");
+    ask_own("/-/topics?match=z", token);
+    e2e_expect_status(&r, 200, NULL);
+    ck_assert_ptr_nonnull(strstr(r.body, "\"z\""));
+    ask_own("/-/topics?match=none/*&limit=1", token_good(NULL, "[\"**\"]", 0));
+    ck_assert_str_eq(r.body, "{\"topics\":[],\"next\":null}\n");
+    ask_own("/-/topics?match=*/none", token_good(NULL, "[\"**\"]", 0));
+    ck_assert_str_eq(r.body, "{\"topics\":[],\"next\":\"b0ffff\"}\n");
+    e2e_close(c);
+    free(request);
+    stop();
+}
+END_TEST
+
 /* ---- expiry ---------------------------------------------------------------------------------- */
 
 /* What the server tells of the end, of each way. */
@@ -470,6 +545,8 @@ int main(void)
     Suite *suite = suite_create("access_live");
     TCase *tc = tcase_create("access_live");
     tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, own_pages_by_token);
+    tcase_add_test(tc, many_topics_of_others);
     tcase_add_test(tc, streams_expire);
     tcase_add_test(tc, a_waiting_poll_expires);
     tcase_add_test(tc, a_feed_expires);

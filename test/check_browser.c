@@ -7,6 +7,7 @@
  */
 #include "test/browser.h"
 #include "test/kit.h"
+#include "test/metric.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -383,12 +384,10 @@ END_TEST
 static void wait_connections(struct e2e_conn *c, int wanted)
 {
     static struct e2e_response r;
-    char line[64];
-    snprintf(line, sizeof(line), "\nsse_connections %d\n", wanted);
     for (int64_t deadline = e2e_now_ms() + E2E_WAIT_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
         e2e_send(c, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
         e2e_response(c, &r);
-        if (strstr(r.body, line) != NULL)
+        if (metric_sum(r.body, "sse_connections") == wanted)
             return;
     }
     e2e_fail("there were not %d connections in time: %s", wanted, r.body);

@@ -77,7 +77,8 @@ static bool is_legal(unsigned from, unsigned to)
 START_TEST(goes_where_it_may)
 {
     struct conn c = {.state = (uint8_t)legal[_i].from, .gen = 7, .flags = CONN_USED};
-    conn_go(&c, legal[_i].to);
+    struct conns t = {.kind = {1, 1, 1, 1, 1}};
+    conn_go(&t, &c, legal[_i].to);
     ck_assert_uint_eq(c.state, legal[_i].to);
     ck_assert_uint_eq(c.gen, 7);
     ck_assert_uint_eq(c.flags, CONN_USED);
@@ -90,9 +91,46 @@ START_TEST(goes_nowhere_else)
     int left = _i;
     for (unsigned step = 0; step < STATES * STATES; step++) {
         struct conn c = {.state = (uint8_t)(step / STATES)};
+        struct conns t = {.kind = {1, 1, 1, 1, 1}};
         if (!is_legal(step / STATES, step % STATES) && left-- == 0)
-            conn_go(&c, (enum conn_state)(step % STATES));
+            conn_go(&t, &c, (enum conn_state)(step % STATES));
     }
+}
+END_TEST
+
+/* Who is of which kind is counted at every step. */
+START_TEST(counts_kinds)
+{
+    static const struct {
+        enum conn_state state;
+        enum conn_way way;
+        enum conn_kind kind;
+    } steps[] = {
+        {CONN_BODY, WAY_EVENTS, CONN_KIND_HTTP},     {CONN_WAIT, WAY_POLL_JSON, CONN_KIND_WAIT},
+        {CONN_WAIT, WAY_POLL_TEXT, CONN_KIND_WAIT},  {CONN_WAIT, WAY_READY, CONN_KIND_HTTP},
+        {CONN_STREAM, WAY_EVENTS, CONN_KIND_EVENTS}, {CONN_STREAM, WAY_LINES, CONN_KIND_LINES},
+        {CONN_SOCKET, WAY_FRAMES, CONN_KIND_SOCKET}, {CONN_SOCKET, WAY_OBJECTS, CONN_KIND_SOCKET},
+        {CONN_LINGER, WAY_EVENTS, CONN_KIND_HTTP},   {CONN_DOOMED, WAY_LINES, CONN_KIND_HTTP},
+    };
+    struct fixture *f = make();
+    conn_open(&f->t, 3, CONN_LISTEN, 0);
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        uint32_t want[CONN_KINDS] = {0};
+        struct conn *c = conn_open(&f->t, 5, CONN_HEAD, 0);
+        c->way = (uint8_t)steps[i].way;
+        conn_go(&f->t, c, steps[i].state);
+        want[steps[i].kind] = 1;
+        ck_assert_msg(memcmp(f->t.kind, want, sizeof(want)) == 0, "step %zu", i);
+        if (c->state == CONN_WAIT) {
+            conn_go(&f->t, c, CONN_HEAD);
+            ck_assert_uint_eq(f->t.kind[CONN_KIND_HTTP], 1);
+        }
+        if (c->state != CONN_DOOMED)
+            conn_go(&f->t, c, CONN_DOOMED);
+        conn_free(&f->t, c);
+        ck_assert(memcmp(f->t.kind, (uint32_t[CONN_KINDS]){0}, sizeof(want)) == 0);
+    }
+    discard(f);
 }
 END_TEST
 
@@ -144,7 +182,7 @@ START_TEST(breaks_a_contract)
         break;
     case 11:
         conn_in_keep(&f->t, c, SPAN("a"), 0);
-        conn_go(c, CONN_BODY);
+        conn_go(&f->t, c, CONN_BODY);
         conn_in_take(&f->t, c, buf, &seen);
         break;
     case 12:
@@ -629,6 +667,7 @@ int main(void)
                                      STATES * STATES - COUNT(legal));
     tcase_add_loop_test_raise_signal(states, breaks_a_contract, SIGABRT, 0, CONTRACTS);
     suite_add_tcase(s, states);
+    tcase_add_test(states, counts_kinds);
     tcase_add_test(slots, buffers_rest);
     tcase_add_test(slots, opens_and_frees);
     tcase_add_test(slots, counts_generations_around);

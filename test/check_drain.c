@@ -296,8 +296,9 @@ START_TEST(log_lines)
     e2e_until_end(sub);
     e2e_close(sub);
     e2e_sleep_ms(200);
-    ck_assert_ptr_nonnull(strstr(e2e_stderr(&s), "level=info msg=stopping connections=1\n"));
-    e2e_stop_log(&s, 0, "level=info msg=stopped\n");
+    ck_assert_ptr_nonnull(
+        strstr(e2e_stderr(&s), "level=info msg=stopping reason=SIGTERM connections=1\n"));
+    e2e_stop_log(&s, 0, "level=info msg=stopped seconds=");
 }
 END_TEST
 

@@ -206,6 +206,7 @@ static const struct {
     {{"--timeout", "1s"}, "--timeout 1s: must be"},
     {{"--timeout=3601"}, "--timeout 3601: must be"},
     {{"--timeouts"}, "unknown flag --timeouts"},
+    {{"--explain-limits"}, "--explain-limits is a flag of the server"},
     {{"--port", "0"}, "--port 0: must be the one the server has"},
     {{"--port", "x"}, "--port"},
     {{"--bind", "localhost"}, "--bind localhost: must be an IPv4 or IPv6 address"},

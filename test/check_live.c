@@ -385,7 +385,7 @@ START_TEST(every_control_has_a_name)
         "button Cut Server-Sent Events",
         "button Copy: Publish, curl",
         "button Copy: Server-Sent Events, JavaScript",
-        "textbox Topics to listen to, also with wildcards: a,b/*,c/**",
+        "textbox Topics, as a,b/*,c/**",
         "textbox Token, if it takes one",
         "textbox Publish to",
         "textbox Event name, if any",

@@ -21,6 +21,14 @@ static void write_line(struct text *t, const char *level, const char *msg, ...)
     va_end(ap);
 }
 
+static void write_at(struct text *t, uint64_t wall, const char *level, const char *msg, ...)
+{
+    va_list ap;
+    va_start(ap, msg);
+    log_write(t, wall, level, msg, ap);
+    va_end(ap);
+}
+
 START_TEST(writes_lines)
 {
     char bytes[512];
@@ -31,6 +39,21 @@ START_TEST(writes_lines)
                             "time=1994-11-06T08:49:37.123Z level=warn msg=\"no room\" fd=17 "
                             "reason=--max-buffers path=\"/a b\"\n";
     ck_assert_msg(span_eq(text_span(&t), span_of(want)), "%.*s", (int)t.n, t.p);
+}
+END_TEST
+
+/* For journald: a priority in place of the time. */
+START_TEST(writes_for_the_journal)
+{
+    static const char *const levels[][2] = {
+        {"error", "<3>"}, {"warn", "<4>"}, {"info", "<6>"}, {"debug", "<7>"}};
+    char bytes[128], want[128];
+    for (size_t i = 0; i < COUNT(levels); i++) {
+        struct text t = text_in(bytes, sizeof(bytes));
+        write_at(&t, 0, levels[i][0], "a b", "k", "v", NULL);
+        snprintf(want, sizeof(want), "%slevel=%s msg=\"a b\" k=v\n", levels[i][1], levels[i][0]);
+        ck_assert_msg(span_eq(text_span(&t), span_of(want)), "%.*s", (int)t.n, t.p);
+    }
 }
 END_TEST
 
@@ -223,6 +246,7 @@ int main(void)
     Suite *s = suite_create("log");
     TCase *logs = tcase_create("log"), *problems = tcase_create("problem");
     tcase_add_test(logs, writes_lines);
+    tcase_add_test(logs, writes_for_the_journal);
     tcase_add_loop_test(logs, quotes_values, 0, COUNT(values));
     tcase_add_test(logs, cuts_long_values);
     tcase_add_test(logs, ends_its_lines);

@@ -606,8 +606,9 @@ START_TEST(log_lines)
     term();
     goes_on(1000);
     ends();
-    const char *stopping = memmem(kernel.log.p, kernel.log.n, "msg=stopping connections=1\n", 27),
-               *stopped = memmem(kernel.log.p, kernel.log.n, "msg=stopped\n", 12);
+    const char *stopping = memmem(kernel.log.p, kernel.log.n,
+                                  "msg=stopping reason=SIGTERM connections=1\n", 42),
+               *stopped = memmem(kernel.log.p, kernel.log.n, "msg=stopped seconds=", 20);
     ck_assert(stopping != NULL && stopped != NULL && stopping < stopped);
 }
 END_TEST

@@ -458,7 +458,7 @@ START_TEST(drain_inside)
     struct kernel_peer *half = dial(true, INET, 20), *idle = dial_as("203.0.113.7"),
                        *none = kernel_dial(true);
     settle();
-    drain_begin();
+    drain_begin("SIGTERM");
     kernel.deadline = kernel.mono_ms + 100;
     while (kernel.mono_ms < kernel.deadline)
         loop_turn();

@@ -89,6 +89,9 @@ static const char *show(void)
     show_list(&t, "trust-proxy=", &opt.trust_proxy);
     show_number(&t, "proxy-protocol=", opt.proxy_protocol);
     show_list(&t, "cors=", &opt.cors);
+    text_str(&t, "user=");
+    text_str(&t, opt.user != NULL ? opt.user : "(none)");
+    show_number(&t, " no-sandbox=", opt.no_sandbox);
     show_number(&t, "log=", opt.log);
     show_number(&t, "access-log=", opt.access_log);
     show_number(&t, "no-page=", opt.no_page);
@@ -103,7 +106,8 @@ static const char defaults[] =
     "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
-    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= log=2 access-log=0 "
+    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
+    "no-sandbox=0 log=2 access-log=0 "
     "no-page=0 ";
 
 START_TEST(has_defaults)
@@ -233,6 +237,11 @@ static const struct {
     {__LINE__, "cors", "http://[::1]", "cors=http://[::1]"},
     {__LINE__, "cors", "http://[::1]:65535", "cors=http://[::1]:65535"},
     {__LINE__, "cors", "moz-extension://0a-b_c", "cors=moz-extension://0a-b_c"},
+    {__LINE__, "user", "nobody", "user=nobody"},
+    {__LINE__, "user", "33:www-data", "user=33:www-data"},
+    {__LINE__, "user", "none", "user=(none)"},
+    {__LINE__, "no-sandbox", "yes", "no-sandbox=1"},
+    {__LINE__, "no-sandbox", "0", "no-sandbox=0"},
     {__LINE__, "log", "error", "log=0"},
     {__LINE__, "log", "warn", "log=1"},
     {__LINE__, "log", "info", "log=2"},
@@ -263,7 +272,7 @@ START_TEST(takes_values)
     ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
     if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0 &&
-        strcmp(name, "no-page") != 0) {
+        strcmp(name, "no-page") != 0 && strcmp(name, "no-sandbox") != 0) {
         ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
@@ -402,6 +411,8 @@ static const struct {
     {__LINE__, "cors", "http://[]", ORIGIN_OF},
     {__LINE__, "cors", "http://[::1]x", ORIGIN_OF},
     {__LINE__, "cors", "http://[::1]:x", ORIGIN_OF},
+    {__LINE__, "user", "", "must be NAME, UID, or one of these with :GROUP behind"},
+    {__LINE__, "no-sandbox", "maybe", YES_OF},
     {__LINE__, "log", "verbose", "must be error, warn, info or debug"},
     {__LINE__, "log", "INFO", "must be error, warn, info or debug"},
     {__LINE__, "no-page", "maybe", YES_OF},
@@ -680,7 +691,7 @@ START_TEST(help_is_true)
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 37);
+    ck_assert_uint_eq(flags, 40);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);

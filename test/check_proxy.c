@@ -8,6 +8,7 @@
  */
 #include "test/e2e.h"
 #include "test/kit.h"
+#include "test/metric.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -297,11 +298,9 @@ static void expect_at_once(const struct e2e_server *s, struct body *b, const cha
 /* A gauge of the server's is to come to n. */
 static void expect_gauge(const struct e2e_server *s, const char *name, int n)
 {
-    char wanted[64];
-    snprintf(wanted, sizeof(wanted), "\n%s %d\n", name, n);
     for (int64_t deadline = e2e_now_ms() + NOTICED_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
         e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
-        if (strstr(r.body, wanted) != NULL)
+        if (metric_sum(r.body, name) == n)
             return;
     }
     e2e_fail("the server was to have a %s of %d", name, n);
@@ -902,6 +901,39 @@ static void directory_remove(void)
     nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* `sse sub` and `sse pub` speak through it: what is typed comes out, line by line. */
+START_TEST(the_commands_go_through)
+{
+    struct e2e_server s;
+    char where[300], bin[4096], line[64];
+    int in[2], out[2], status;
+    begin(_i, &s, "500ms");
+    snprintf(where, sizeof(where), "%s/t", proxy.at.address[0]);
+    const char *path = getenv("SSE_BIN") != NULL ? getenv("SSE_BIN") : "build/gcc-asan/sse";
+    ck_assert_ptr_nonnull(realpath(path, bin));
+    const char *const sub[] = {bin, "sub", where, "--since", "earliest", "--count", "3", NULL};
+    const char *const pub[] = {bin, "pub", where, NULL};
+    ck_assert(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0);
+    pid_t subscriber = spawn(sub, "sse", -1, out[1]), publisher = spawn(pub, "sse", in[0], -1);
+    close(in[0]);
+    close(out[1]);
+    for (int i = 0; i < 3; i++) {
+        struct pollfd p = {out[0], POLLIN, 0};
+        snprintf(line, sizeof(line), "line %d\n", i);
+        ck_assert_int_eq(write(in[1], line, strlen(line)), (ssize_t)strlen(line));
+        char got[64] = "";
+        ck_assert_msg(poll(&p, 1, E2E_WAIT_MS) == 1, "nothing came of %s", line);
+        ck_assert_int_gt(read(out[0], got, sizeof(got) - 1), 0);
+        ck_assert_str_eq(got, line); /* while the publisher goes on */
+    }
+    ck_assert(waitpid(subscriber, &status, 0) == subscriber && status == 0);
+    close(in[1]);
+    ck_assert(waitpid(publisher, &status, 0) == publisher && status == 0);
+    close(out[0]);
+    end(&s);
+}
+END_TEST
+
 /* A test does not outlive the program, nor ends for a curl that did. */
 static void bound(void)
 {
@@ -932,6 +964,7 @@ static TCase *cases(void)
     tcase_add_loop_test(c, headers_are_heard, 0, 3);
     tcase_add_loop_test(c, heartbeats_keep_streams_open, 0, kinds_n);
     tcase_add_loop_test(c, a_quiet_stream_is_cut, 0, kinds_n);
+    tcase_add_loop_test(c, the_commands_go_through, 0, kinds_n);
     tcase_add_loop_test(c, http2_over_tls_works, 0, kinds_n);
     return c;
 }

@@ -8,7 +8,7 @@
 
 #define NOTHING_AT(path)                                                 \
     "there is nothing at " path ": a topic is a path as /news, and the " \
-    "server's own are /, /-/sse.js, /-/healthy, /-/ready and /-/metrics"
+    "server's own are /, /-/sse.js, /-/healthy, /-/ready, /-/metrics and /-/topics"
 #define NO_HTTP        "the request is not well-formed HTTP/1.1 (RFC 9112)"
 #define NOT_HERE(name) "there is no topic " name ": this server has only those that --topic names"
 #define NOT_PAGES(o)   "pages of " o " may not publish here; --cors " o " lets them"
@@ -208,7 +208,9 @@ START_TEST(refuses)
     ck_assert_uint_eq(topic_count(&u.s->topics), (refusals[_i].setup & FULL) != 0);
     ck_assert_uint_eq(topic_set_count(&u.s->topics), 0);
     ck_assert_uint_eq(c->in, 0);
-    ck_assert_uint_eq(times(span_of(unit_log), "\n"), 1);
+    ck_assert_uint_eq(times(span_of(unit_log), "\n"), 2);
+    ck_assert_ptr_nonnull(strstr(unit_log, "2 refused "));
+    ck_assert_ptr_nonnull(strstr(unit_log, "4 request "));
 
     /* and the connection serves on, if it says so */
     if (!refusals[_i].close && (refusals[_i].setup & SHED) == 0) {
@@ -304,7 +306,7 @@ START_TEST(own_pages)
     ck_assert(holds(a.body, "\nsse_messages_published_total 1\n"));
     ck_assert(holds(a.body, "\nsse_messages_published_bytes_total 5\n"));
     ck_assert(holds(a.body, "\nsse_messages 1\n") && holds(a.body, "\nsse_topics 1\n"));
-    ck_assert(holds(a.body, "\nsse_connections 1\n"));
+    ck_assert(holds(a.body, "\nsse_connections{way=\"http\"} 1\n"));
     ck_assert_int_eq(a.body.p[a.body.n - 1], '\n');
     unit_free(&u);
 }
@@ -510,7 +512,7 @@ static const struct {
     const char *request, *detail, *log;
 } lates[] = {
     {__LINE__, "GET /n HT", "the request was not complete in time (--request-timeout)",
-     "method=GET path= status=408"},
+     "\n4 request status=408"},
     {__LINE__, "POST /n" SIZED(5) "abc", "the body was not complete in time (--request-timeout)",
      "method=POST path=/n status=408"},
     {__LINE__, "PUT /a/b" CHUNKED NDJSON "\r\n10\r\n1\n2\n3",

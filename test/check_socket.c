@@ -592,7 +592,7 @@ START_TEST(test_publish_from_outside)
     char address[INET_ADDRSTRLEN];
     if (!outer_address(address))
         return;
-    e2e_start(&s, "--bind", address, "--bind", "127.0.0.1", NULL);
+    e2e_start(&s, "--bind", address, "--bind", "127.0.0.1", "--log", "error", NULL);
     struct e2e_conn *inner = e2e_open_at(&s, 1);
     socket_shake(inner, "/a", NULL);
     struct e2e_conn *c = socket_open(&s, "/a", NULL);
@@ -606,7 +606,7 @@ START_TEST(test_publish_from_outside)
     socket_text(c, "{\"subscribe\":[\"b\"]}");
     socket_expect_in(c, "\"ok\"");
     e2e_stop(&s);
-    e2e_start(&s, "--bind", address, "--anonymous", "publish", NULL);
+    e2e_start(&s, "--bind", address, "--log", "error", "--anonymous", "publish", NULL);
     c = socket_open(&s, "/a", NULL);
     socket_text(c, "opened");
     socket_expect_text(c, "opened");

@@ -6,6 +6,8 @@
 
 #include "test/kit.h"
 
+#include <stdarg.h>
+
 static const char accepted[] = "# HELP sse_connections_accepted_total Connections accepted.\n"
                                "# TYPE sse_connections_accepted_total counter\n"
                                "sse_connections_accepted_total 1\n"
@@ -25,6 +27,22 @@ static const char *const bare[] = {
 #undef X
 };
 
+#define X(us, label) label,
+static const char *const labels[] = {STAT_BOUNDS(X) "+Inf"};
+#undef X
+
+#define X(us, label) us,
+static const uint64_t bounds[] = {STAT_BOUNDS(X) UINT64_MAX};
+#undef X
+
+static const struct {
+    const char *name, *help;
+} histograms[] = {
+#define X(field, name, help) {name, help},
+    STAT_HISTOGRAMS(X)
+#undef X
+};
+
 static const char *const helps[] = {
 #define X(field, name, help) help,
     STAT_COUNTERS(X)
@@ -39,12 +57,47 @@ static struct stat_counters counted(uint64_t more)
 #define X(field, name, help) s.field = ++value;
     STAT_COUNTERS(X)
 #undef X
+#define X(field, name, help)                  \
+    for (size_t i = 0; i < STAT_BUCKETS; i++) \
+        s.field.bucket[i] = ++value;          \
+    s.field.sum_us = ++value;
+    STAT_HISTOGRAMS(X)
+#undef X
     return s;
+}
+
+/* The next line of *rest must be this. */
+__attribute__((format(printf, 2, 3))) static void line_is(struct span *rest, const char *format,
+                                                          ...)
+{
+    char want[256];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(want, sizeof(want), format, ap);
+    va_end(ap);
+    struct span line = span_cut(rest, '\n');
+    ck_assert_msg(span_eq(line, span_of(want)), "%.*s, not %s", (int)line.n, line.p, want);
+}
+
+/* The lines of the histograms, whose numbers go on behind `value`. */
+static void histograms_are(struct span *rest, uint64_t value)
+{
+    for (size_t k = 0; k < COUNT(histograms); k++) {
+        const char *name = histograms[k].name;
+        uint64_t sum = 0;
+        line_is(rest, "# HELP sse_%s %s", name, histograms[k].help);
+        line_is(rest, "# TYPE sse_%s histogram", name);
+        for (size_t i = 0; i < COUNT(labels); i++)
+            line_is(rest, "sse_%s_bucket{le=\"%s\"} %" PRIu64, name, labels[i], sum += ++value);
+        value++;
+        line_is(rest, "sse_%s_sum %" PRIu64 ".%06" PRIu64, name, value / 1000000, value % 1000000);
+        line_is(rest, "sse_%s_count %" PRIu64, name, sum);
+    }
 }
 
 START_TEST(writes_counters)
 {
-    static char buf[16384];
+    static char buf[32768];
     uint64_t more = _i > 0 ? UINT64_MAX - COUNT(names) : 0;
     struct stat_counters s = counted(more);
     struct text t = text_in(buf, sizeof(buf));
@@ -61,8 +114,10 @@ START_TEST(writes_counters)
         snprintf(want, sizeof(want), "%s %" PRIu64, names[i], more + i + 1);
         ck_assert(span_eq(span_cut(&rest, '\n'), span_of(want)));
     }
+    histograms_are(&rest, more + COUNT(names));
     ck_assert_uint_eq(rest.n, 0);
-    ck_assert_uint_eq(sizeof(s), COUNT(names) * sizeof(uint64_t));
+    ck_assert_uint_eq(sizeof(s), COUNT(names) * sizeof(uint64_t) +
+                                     COUNT(histograms) * (COUNT(labels) + 1) * sizeof(uint64_t));
 }
 END_TEST
 
@@ -127,11 +182,49 @@ START_TEST(writes_durations)
 }
 END_TEST
 
+/* A gauge by label is written whole or not at all. */
+START_TEST(writes_gauges_by_label)
+{
+    static const char want[] = "# HELP sse_c Clients.\n# TYPE sse_c gauge\n"
+                               "sse_c{way=\"a\"} 0\nsse_c{way=\"b\"} 18446744073709551615\n";
+    const struct stat_row rows[] = {{"a", 0}, {"b", UINT64_MAX}};
+    char buf[256];
+    for (size_t cap = 0; cap <= sizeof(want); cap++) {
+        struct text t = text_in(buf, cap);
+        stat_gauge_by(&t, "sse_c", "Clients.", "way", rows, 2);
+        bool fits = cap >= strlen(want);
+        ck_assert_int_eq(t.full, !fits);
+        ck_assert(span_eq(text_span(&t), fits ? span_of(want) : SPAN("")));
+    }
+}
+END_TEST
+
+/* Each time is in the first bucket whose bound is not below it. */
+START_TEST(observes_times)
+{
+    uint64_t start = seed(), state = start;
+    struct stat_histogram h = {{0}, 0}, want = {{0}, 0};
+    for (int i = 0; i < 20000; i++) {
+        uint64_t us = random_next(&state) >> random_next(&state) % 64;
+        size_t k = 0;
+        if (i < (int)(3 * COUNT(bounds))) /* just beside each bound */
+            us = bounds[(size_t)i / 3] + (uint64_t)(i % 3) - 1;
+        for (size_t b = COUNT(bounds); b-- > 0;)
+            k = us <= bounds[b] ? b : k;
+        want.bucket[k]++;
+        want.sum_us += us;
+        stat_observe(&h, us);
+        if (memcmp(&h, &want, sizeof(h)) != 0)
+            ck_abort_msg(SEED_FMT ": %" PRIu64, start, us);
+    }
+}
+END_TEST
+
 /* ---- handing over ---------------------------------------------------------------------------- */
 
 START_TEST(saves_and_loads)
 {
-    static char buf[16384];
+    static char buf[32768];
     uint64_t more = _i > 0 ? UINT64_MAX - COUNT(names) : 0;
     struct stat_counters s = counted(more), back = {0};
     struct text t = text_in(buf, sizeof(buf));
@@ -144,6 +237,12 @@ START_TEST(saves_and_loads)
         char want[256];
         snprintf(want, sizeof(want), "%s %" PRIu64, bare[i], more + i + 1);
         ck_assert(span_eq(span_cut(&rest, '\n'), span_of(want)));
+    }
+    uint64_t value = more + COUNT(names);
+    for (size_t k = 0; k < COUNT(histograms); k++) {
+        for (size_t i = 0; i < COUNT(labels); i++)
+            line_is(&rest, "%s:%s %" PRIu64, histograms[k].name, labels[i], ++value);
+        line_is(&rest, "%s:sum_us %" PRIu64, histograms[k].name, ++value);
     }
     ck_assert_uint_eq(rest.n, 0);
     size_t whole = t.n;
@@ -179,6 +278,8 @@ static const struct {
     {__LINE__, BYTES(" 1\n"), false, 10, 20},
     {__LINE__, BYTES("turns\0 1\n"), true, 10, 20},
     {__LINE__, BYTES("\xff\xfe"), false, 10, 20},
+    {__LINE__, BYTES("turn_seconds:0.3 5\nturn_seconds: 5\nturn_seconds 5\nturns 1\n"), true, 10,
+     21},
 };
 
 START_TEST(loads_what_it_knows)
@@ -198,7 +299,7 @@ END_TEST
 
 START_TEST(all_or_nothing)
 {
-    static char buf[16384];
+    static char buf[32768];
     struct stat_counters s = counted(0);
     struct text t = text_in(buf, sizeof(buf));
     stat_write(&t, &s);
@@ -221,6 +322,8 @@ int main(void)
     tcase_add_loop_test(tc, writes_counters, 0, 2);
     tcase_add_test(tc, names_are_right);
     tcase_add_test(tc, writes_gauges);
+    tcase_add_test(tc, writes_gauges_by_label);
+    tcase_add_test(tc, observes_times);
     tcase_add_loop_test(tc, writes_durations, 0, (int)COUNT(durations));
     tcase_add_loop_test(tc, saves_and_loads, 0, 2);
     tcase_add_loop_test(tc, loads_what_it_knows, 0, (int)COUNT(loads));

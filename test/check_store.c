@@ -88,7 +88,9 @@ static bool start(struct process *p, struct store_ask ask)
     struct text why = text_in(p->why, sizeof(p->why) - 1);
     bool right = store_open(&p->st, &p->r, &p->t, &ask, &p->rep, &why);
     ck_assert_msg(right == (why.n == 0), "%s", p->why);
-    if (!right)
+    if (right)
+        store_go_on(&p->st);
+    else
         for (int i = 0; i < 4; i++)
             free(p->memory[i]);
     return right;
@@ -953,6 +955,7 @@ START_TEST(handed_over)
     ck_assert_int_eq(store_attach(&st, &r, ask.mode), -EINVAL);
     r.key ^= 1;
     ck_assert_int_eq(store_attach(&st, &r, ask.mode), 0);
+    store_go_on(&st);
     ring_close(&p.r);
     p.r = r;
     ck_assert(!start(&q, asked()));

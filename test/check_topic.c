@@ -384,6 +384,102 @@ START_TEST(queue)
 }
 END_TEST
 
+/* What a mark is for is timed until those there were have had their turn, whatever comes meanwhile. */
+START_TEST(timing)
+{
+    struct fixture *f = make(8);
+    uint32_t id = open_topic(f, "t");
+    struct topic *e = topic_at(&f->t, id);
+    for (uint32_t s = 1; s <= 5; s++)
+        topic_subscribe(&f->t, id, s);
+    f->t.clock = 100;
+    topic_mark(&f->t, id);
+    for (int i = 0; i < 3; i++)
+        turn(f, id);
+    ck_assert(!topic_looked(e, 3));
+    f->t.clock = 200;
+    topic_mark(&f->t, id); /* all are to be looked at again, which is not timed */
+    topic_subscribe(&f->t, id, 6);
+    ck_assert(!topic_looked(e, 0));
+    ck_assert(!topic_looked(e, 1));
+    turn(f, id);
+    ck_assert_uint_eq(e->since, 100);
+    ck_assert(topic_looked(e, 1));
+    ck_assert_uint_gt(e->todo, 0);
+    turn(f, id);
+    ck_assert(!topic_looked(e, 1)); /* of what is not timed */
+    f->t.clock = 300;
+    topic_mark(&f->t, id);
+    ck_assert_uint_eq(e->since, 300);
+    topic_clean(&f->t);
+    ck_assert(!topic_looked(e, 6)); /* it was taken off the queue */
+    topic_mark(&f->t, id);
+    for (uint32_t s = 1; s <= 4; s++) { /* answered, each in its turn, they leave */
+        uint32_t who = e->iter;
+        turn(f, id);
+        topic_unsubscribe(&f->t, who);
+    }
+    ck_assert_uint_eq(e->todo, 2);
+    ck_assert(!topic_looked(e, 4));
+    turn(f, id);
+    topic_unsubscribe(&f->t, e->iter); /* the last one leaves before its turn */
+    ck_assert_uint_eq(e->todo, 0);
+    ck_assert(topic_looked(e, 1));
+    topic_clean(&f->t);
+    discard(f);
+}
+END_TEST
+
+/* A set is timed from when its topic was marked, also where nobody subscribes to that. */
+START_TEST(timing_of_sets)
+{
+    struct fixture *f = make(8);
+    uint32_t id = open_topic(f, "t"), set = choose(f, "*");
+    topic_subscribe(&f->t, set, 1);
+    f->t.clock = 100;
+    topic_mark(&f->t, id);
+    f->t.clock = 200;
+    topic_mark(&f->t, id);
+    topic_mark_set(&f->t, set, id);
+    ck_assert_uint_eq(topic_at(&f->t, set)->since, 100);
+    topic_at(&f->t, id)->begun = 1;
+    topic_mark_set(&f->t, set, id);
+    ck_assert(!topic_looked(topic_at(&f->t, id), 1));
+    turn(f, set);
+    ck_assert(topic_looked(topic_at(&f->t, set), 1));
+    f->t.clock = 300; /* what its fan-out has begun for is no longer waited for */
+    topic_mark(&f->t, id);
+    topic_mark_set(&f->t, set, id);
+    ck_assert_uint_eq(topic_at(&f->t, set)->since, 300);
+    discard(f);
+}
+END_TEST
+
+/* Topics are walked in the order of their names; sets are none. */
+START_TEST(in_order)
+{
+    static const char *const names[] = {"a", "a/b", "a0", "b", "b/\xC3\xA9"};
+    struct fixture *f = make(16);
+    ck_assert_uint_eq(topic_from(&f->t, SPAN("")), 0);
+    for (size_t i = 0; i < COUNT(names); i++)
+        open_topic(f, names[(i * 3 + 1) % COUNT(names)]);
+    topic_subscribe(&f->t, choose(f, "a,b"), 1);
+    uint32_t id = topic_from(&f->t, SPAN(""));
+    for (size_t i = 0; i < COUNT(names); i++) {
+        ck_assert(span_eq(topic_name(&f->t, id), span_of(names[i])));
+        ck_assert_uint_eq(topic_from(&f->t, span_of(names[i])), id);
+        id = topic_behind(&f->t, id);
+    }
+    ck_assert_uint_eq(id, 0);
+    ck_assert_uint_eq(topic_from(&f->t, SPAN("a/")), topic_find(&f->t, SPAN("a/b")));
+    ck_assert_uint_eq(topic_from(&f->t, SPAN("b0")), 0);
+    ck_assert_uint_eq(topic_subscriber_count(&f->t), 1);
+    topic_unsubscribe(&f->t, 1);
+    ck_assert_uint_eq(topic_subscriber_count(&f->t), 0);
+    discard(f);
+}
+END_TEST
+
 /* ---- many ---- */
 
 static struct span numbered(char *buf, uint32_t n)
@@ -706,6 +802,9 @@ int main(void)
     tcase_add_test(example, topics_are_limited);
     tcase_add_test(example, order_of_turns);
     tcase_add_test(example, queue);
+    tcase_add_test(example, timing);
+    tcase_add_test(example, timing_of_sets);
+    tcase_add_test(example, in_order);
     tcase_add_test(many, many_topics);
     tcase_add_test(many, many_sets);
     tcase_add_test(many, wide_set);

@@ -311,9 +311,9 @@ END_TEST
 START_TEST(leaves_nothing)
 {
     static const char *const counters[] = {
-        "connections_accepted_total",    "requests_total",   "messages_published_total",
-        "messages_delivered_total",      "sent_bytes_total", "received_bytes_total",
-        "messages_published_bytes_total"};
+        "connections_accepted_total",     "requests_total",         "messages_published_total",
+        "messages_delivered_total",       "sent_bytes_total",       "received_bytes_total",
+        "messages_published_bytes_total", "delivery_seconds_count", "turn_seconds_count"};
     long long was[COUNT(counters)];
     e2e_start(&s, "--drain", "0", NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL);
@@ -321,6 +321,7 @@ START_TEST(leaves_nothing)
         e2e_expect_message(sub, NULL, "x", e2e_publish(&s, "/t", "x"));
     has_read_all(&s);
     unsigned at_first = descriptors(&s);
+    long long started = metric(&s, "start_time_seconds");
     upgrade(&s, 1);
     descriptors_become(&s, at_first);
     for (int i = 2; i <= 10; i++) {
@@ -335,6 +336,8 @@ START_TEST(leaves_nothing)
     }
     ck_assert_int_eq(metric(&s, "messages_published_total"), 5);
     ck_assert_int_eq(metric(&s, "messages_delivered_total"), 5);
+    ck_assert_int_eq(metric(&s, "delivery_seconds_count"), 5);
+    ck_assert_int_eq(metric(&s, "start_time_seconds"), started);
     descriptors_become(&s, at_first);
     all_close_on_exec(&s);
     e2e_close(sub);
@@ -634,27 +637,29 @@ static const struct {
     int line;
     enum wrong wrong;
     const char *log[3]; /* what must stand in the log */
+    bool script;        /* it needs programs and files which the sandbox refuses */
 } refusals[] = {
-    {__LINE__, WRONG_GONE, {"No such file"}},
-    {__LINE__, WRONG_MODE, {"Permission denied"}},
-    {__LINE__, WRONG_TEXT, {"xec format error"}},
-    {__LINE__, WRONG_EMPTY_HANDED, {"did not say that it can take over"}},
-    {__LINE__, WRONG_WORDS, {"I am another"}},
-    {__LINE__, WRONG_MANY_WORDS, {"begin?many?many"}},
+    {__LINE__, WRONG_GONE, {"No such file"}, false},
+    {__LINE__, WRONG_MODE, {"Permission denied"}, false},
+    {__LINE__, WRONG_TEXT, {"xec format error"}, false},
+    {__LINE__, WRONG_EMPTY_HANDED, {"did not say that it can take over"}, true},
+    {__LINE__, WRONG_WORDS, {"I am another"}, true},
+    {__LINE__, WRONG_MANY_WORDS, {"begin?many?many"}, true},
     {__LINE__,
      WRONG_LAYOUT,
-     {"incompatible", "layout " NUMBER(HANDOVER_VERSION) " ", "layout 99 "}},
-    {__LINE__, WRONG_FLAG, {"--no-such-flag"}},
-    {__LINE__, WRONG_TABLES, {"another size"}},
-    {__LINE__, WRONG_LIMIT, {""}},
-    {__LINE__, WRONG_SELF_REMOVED, {"No such file"}},
+     {"incompatible", "layout " NUMBER(HANDOVER_VERSION) " ", "layout 99 "},
+     false},
+    {__LINE__, WRONG_FLAG, {"--no-such-flag"}, true},
+    {__LINE__, WRONG_TABLES, {"another size"}, true},
+    {__LINE__, WRONG_LIMIT, {""}, true},
+    {__LINE__, WRONG_SELF_REMOVED, {"No such file"}, true},
 };
 
 /* The old one serves on, says why, has lost nothing, and takes the next that is right. */
 START_TEST(refused)
 {
     int line = refusals[_i].line;
-    e2e_start(&s, "--drain", "0", NULL);
+    e2e_start(&s, "--drain", "0", refusals[_i].script ? "--no-sandbox" : NULL, NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL), *half = e2e_open(&s);
     e2e_send(half, "GET /-/healthy HT");
     has_read_all(&s);
@@ -703,7 +708,7 @@ static bool lives(const char *file)
 START_TEST(hangs)
 {
     char file[64];
-    e2e_start(&s, "--drain", "0", NULL);
+    e2e_start(&s, "--drain", "0", "--no-sandbox", NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL);
     snprintf(file, sizeof file, "%s", in_dir("pid"));
     program_text(0755, "#!/bin/sh\necho $$ >'%s.new'; mv '%s.new' '%s'\nexec sleep 60\n", file,

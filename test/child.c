@@ -3,6 +3,7 @@
  * /proc tells of it.
  */
 #include "test/child.h"
+#include "test/metric.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -90,8 +91,10 @@ void child_arg(struct child *c, const char *arg)
 
 static void become_server(struct child *c, int out, pid_t parent)
 {
-    char *argv[CHILD_ARGS + 6], port[8];
+    char *argv[CHILD_ARGS + 6], port[8], user[64];
     unsigned n = 0;
+    snprintf(user, sizeof(user), "%u:%u", geteuid(), getegid());
+    setenv("SSE_USER", user, 1); /* that it is root here is meant, and no reason to warn */
     snprintf(port, sizeof(port), "%u", c->port);
     argv[n++] = strdup(c->path);
     argv[n++] = strdup("--port");
@@ -211,7 +214,6 @@ long long child_metric(struct child *c, const char *name)
 {
     static const char request[] = "GET /-/metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     static char buf[65536];
-    char line[128];
     size_t n = 0;
     ssize_t got;
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(c->port)};
@@ -228,7 +230,5 @@ long long child_metric(struct child *c, const char *name)
     close(fd);
     if (strncmp(buf, "HTTP/1.1 200 ", 13) != 0)
         child_die(c, "the metrics were answered: %s", buf);
-    snprintf(line, sizeof(line), "\n%s ", name);
-    const char *at = strstr(buf, line);
-    return at != NULL ? strtoll(at + strlen(line), NULL, 10) : -1;
+    return metric_sum(buf, name);
 }

@@ -95,9 +95,11 @@ static const char *binary(void)
 static void become(const char *const argv[], int out, int err, unsigned descriptors, pid_t parent)
 {
     static char asan[] = "ASAN_OPTIONS=handle_abort=1"; /* a failed assertion shows its stack */
-    static char *const environment[] = {asan, NULL};
+    char user[64]; /* that it is root here is meant, and no reason to warn */
+    char *const environment[] = {asan, user, NULL};
     struct rlimit files = {descriptors, descriptors};
     int null = open("/dev/null", O_RDONLY);
+    snprintf(user, sizeof(user), "SSE_USER=%u:%u", geteuid(), getegid());
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         _exit(126);
     close_range(3, ~0u, 0);
@@ -234,6 +236,15 @@ int e2e_run(const char *const flags[], char *out, char *err)
     return WEXITSTATUS(status);
 }
 
+static void forget(struct e2e_server *s)
+{
+    for (int i = 0; i < SERVERS_MAX; i++)
+        if (servers[i] == s)
+            servers[i] = NULL;
+    close(s->out);
+    close(s->err);
+}
+
 static void stop(struct e2e_server *s, int sign, const char *log)
 {
     kill(s->pid, sign);
@@ -246,11 +257,14 @@ static void stop(struct e2e_server *s, int sign, const char *log)
     if (log != NULL && (strstr(text, log) == NULL || strstr(text, "Sanitizer") != NULL ||
                         strstr(text, "runtime error") != NULL))
         e2e_fail("stderr is not as expected; wanted: %s", log);
-    for (int i = 0; i < SERVERS_MAX; i++)
-        if (servers[i] == s)
-            servers[i] = NULL;
-    close(s->out);
-    close(s->err);
+    forget(s);
+}
+
+void e2e_kill(struct e2e_server *s)
+{
+    kill(s->pid, SIGKILL);
+    reap(s->pid, "the server");
+    forget(s);
 }
 
 void e2e_stop(struct e2e_server *s)

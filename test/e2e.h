@@ -78,6 +78,9 @@ void e2e_stop(struct e2e_server *s);
 /* The same, with `sign`, and with stderr holding `log` (and no sanitizer's report). */
 void e2e_stop_log(struct e2e_server *s, int sign, const char *log);
 
+/* SIGKILL, as a crash or the kernel would end it. */
+void e2e_kill(struct e2e_server *s);
+
 /* What it has written to stderr so far, in a static buffer. */
 const char *e2e_stderr(const struct e2e_server *s);
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <link.h>
 #include <poll.h>
 #include <pthread.h>
@@ -171,6 +172,7 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 WRAP(int, -1, accept4, (int fd, struct sockaddr *a, socklen_t *len, int flags), (fd, a, len, flags))
 WRAP(int, -1, bind, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len))
 WRAP(int, -1, connect, (int fd, const struct sockaddr *a, socklen_t len), (fd, a, len))
+WRAP(int, -1, getpeername, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
 WRAP(int, -1, getsockname, (int fd, struct sockaddr *a, socklen_t *len), (fd, a, len))
 WRAP(int, -1, getsockopt, (int fd, int level, int name, void *p, socklen_t *len),
      (fd, level, name, p, len))
@@ -248,5 +250,50 @@ WRAP_ERROR(posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t * files
 WRAP_ERROR(posix_spawn_file_actions_addopen,
            (posix_spawn_file_actions_t * files, int fd, const char *path, int flags, mode_t mode),
            (files, fd, path, flags, mode))
+
+/* ---- the sandbox ------------------------------------------------------------------------------ */
+
+WRAP(int, -1, setgroups, (size_t n, const gid_t *groups), (n, groups))
+WRAP(int, -1, setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))
+WRAP(int, -1, setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))
+WRAP(int, -1, getresuid, (uid_t * r, uid_t *e, uid_t *s), (r, e, s))
+WRAP(int, -1, getresgid, (gid_t * r, gid_t *e, gid_t *s), (r, e, s))
+WRAP(int, -1, lchown, (const char *path, uid_t user, gid_t group), (path, user, group))
+WRAP(int, -1, sigaction, (int sign, const struct sigaction *act, struct sigaction *old),
+     (sign, act, old))
+
+long __real_syscall(long call, ...);
+
+/* The file that is shared has to be opened again after an upgrade, inside the sandbox. */
+static void allow_shared(int rules)
+{
+    char dir[256];
+    const char *path = getenv(FAULTS_ENV), *slash = strrchr(path, '/');
+    struct {
+        uint64_t rights; /* to read and to write files */
+        int32_t fd;
+    } __attribute__((packed)) rule = {1 << 1 | 1 << 2, -1};
+    memcpy(dir, path, (size_t)(slash - path));
+    dir[slash - path] = '\0';
+    rule.fd = __real_open(dir, O_PATH | O_CLOEXEC, 0);
+    if (rule.fd == -1)
+        return; /* of another user, and then there is no upgrade */
+    if (__real_syscall(445, rules, 1, &rule, 0) != 0)
+        abort();
+    __real_close(rule.fd);
+}
+
+long __wrap_syscall(long call, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long call, long a, long b, long c, long d, long e, long f)
+{
+    int error = FAULT("syscall");
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    if (call == 446 && faults != NULL) /* landlock_restrict_self() */
+        allow_shared((int)a);
+    return __real_syscall(call, a, b, c, d, e, f);
+}
 
 // NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)

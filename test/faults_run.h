@@ -152,11 +152,17 @@ static inline bool may_end_taken(void)
     return false;
 }
 
-/* A store that could not begin its thread after the exec syncs by itself, and has no eventfd. */
+/* A store that can't begin its thread syncs by itself, and has no eventfd. After an upgrade it may be
+ * otherwise, once the program before it had none. */
 static inline bool lacks_thread(void)
 {
-    return fired_taken() &&
-           (fired_in("eventfd") || fired_in("pthread_attr_init") || fired_in("pthread_create"));
+    return fired_in("eventfd") || fired_in("pthread_attr_init") || fired_in("pthread_create");
+}
+
+/* May it have so many descriptors, if it had `before` as it began? */
+static inline bool descriptors_right(unsigned n, unsigned before)
+{
+    return n == before || (lacks_thread() && (fired_taken() ? n + 1 == before : n == before + 1));
 }
 
 static inline void log_check(void)
@@ -425,13 +431,16 @@ static inline long long metric(const char *name)
 /* Where it is told from: descriptors that it should not have are closed, as a parent would. */
 static inline _Noreturn void become(const char *const flags[], int out, pid_t parent)
 {
-    static char map[128], notify[128], pid[64];
+    static char map[128], notify[128], pid[64], user[64];
     static char asan[] = "ASAN_OPTIONS=handle_abort=1", count[] = "LISTEN_FDS=1";
-    char *environment[] = {asan, map, notify, run_.given != -1 ? count : NULL, pid, NULL};
+    static char journal[] = "JOURNAL_STREAM=1:1"; /* which stderr is not */
+    char *environment[] = {asan, journal, map, notify, user, run_.given != -1 ? count : NULL,
+                           pid,  NULL};
     const char *argv[32] = {run_.binary};
     struct rlimit files = {200, 256};
     for (unsigned i = 0; flags[i] != NULL; i++)
         argv[i + 1] = flags[i];
+    snprintf(user, sizeof user, "SSE_USER=%u:%u", geteuid(), getegid());
     snprintf(map, sizeof map, FAULTS_ENV "=%s/faults", run_.dir);
     snprintf(notify, sizeof notify, "NOTIFY_SOCKET=%s/n", run_.dir);
     snprintf(pid, sizeof pid, "LISTEN_PID=%d", (int)getpid());
@@ -475,7 +484,7 @@ static inline void descriptors_settle(void)
 {
     unsigned unused, n = 0;
     for (int64_t end = now_ms() + RUN_WAIT_MS; now_ms() < end; pause_ms(3))
-        if ((n = descriptors(&unused)) == run_.descriptors - lacks_thread())
+        if (descriptors_right(n = descriptors(&unused), run_.descriptors))
             return;
     alive_check(0);
     broken("it has %u descriptors, not %u as when it began", n, run_.descriptors);

@@ -57,6 +57,17 @@ static void scene_short(void)
     check_and_stop();
 }
 
+/* Root is left, and what it has made is given away. */
+static void scene_user(void)
+{
+    char user[64];
+    unsigned uid = geteuid() == 0 ? 65534 : geteuid(), gid = geteuid() == 0 ? 65534 : getegid();
+    snprintf(user, sizeof user, "%u:%u", uid, gid);
+    ck_assert_int_eq(chown(run_.dir, uid, gid), 0); /* it removes its socket there */
+    START("--user", user, "--store", in_dir("store"), "--ring", "64K", "--fsync", "never");
+    check_and_stop();
+}
+
 /* A key file of this run. */
 static const char *keys_file(void)
 {
@@ -409,6 +420,7 @@ static const struct {
 } scenes[] = {
     {"help", scene_help, NULL, 0},
     {"short", scene_short, NULL, 0},
+    {"user", scene_user, NULL, 0},
     {"service", scene_service, NULL, 0},
     {"drain", scene_drain, NULL, 0},
     {"store-always", scene_store_always, NULL, 0},

@@ -7,6 +7,7 @@
 
 #include "test/e2e.h"
 #include "test/kit.h"
+#include "test/metric.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -96,13 +97,13 @@ static inline void program_remove(void)
 static inline long long metric(const struct e2e_server *s, const char *name)
 {
     static struct e2e_response r;
-    char line[128];
-    snprintf(line, sizeof line, "\nsse_%s ", name);
+    char whole[128];
+    snprintf(whole, sizeof whole, "sse_%s", name);
     e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
-    const char *at = strstr(r.body, line);
-    if (at == NULL)
+    long long value = metric_sum(r.body, whole);
+    if (value < 0)
         e2e_fail("no metric sse_%s: %s%s", name, r.head, r.body);
-    return strtoll(at + strlen(line), NULL, 10);
+    return value;
 }
 
 /* Waits until a metric has this value. */

@@ -12,6 +12,7 @@
 #ifndef SSE_TEST_LOOP_H
 #define SSE_TEST_LOOP_H
 
+#include "lib/host/sandbox.h"
 #include "test/kernel.h"
 
 #include <arpa/inet.h>
@@ -72,6 +73,10 @@ static inline int fcntl_nothing(int fd, int op, ...)
 #define mmap(p, size, prot, flags, fd, at) ((void)(flags), kernel_mmap(size))
 #define memfd_create(name, flags)          kernel_open("/dev/null", O_RDWR)
 #define ftruncate(fd, size)                ((void)(size), 0)
+
+/* The kernel of this process is a real one, and the test itself goes on. */
+#define sandbox_enter(s, t, user, argv, files, n, held, why) ((void)(files), 0)
+#define sandbox_go_on(s, held)                               ((void)0)
 
 int sse_main(int argc, char **argv);
 #define main sse_main
@@ -184,14 +189,19 @@ static inline void start(const struct opt *opt, unsigned descriptors)
 /* What always holds between turns. */
 static inline void look(void)
 {
-    uint32_t clients = 0, ready = 0, doomed = 0;
-    size_t buffers = 0, subscribers = 0;
+    uint32_t clients = 0, ready = 0, doomed = 0, subscribers = 0, kind[CONN_KINDS] = {0};
+    size_t buffers = 0;
     note_messages();
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
         const struct conn *c = &S.conns.conn[fd];
         if (c->state < CONN_HEAD)
             continue;
         clients++;
+        kind[c->state == CONN_STREAM && c->way == WAY_EVENTS ? CONN_KIND_EVENTS
+             : c->state == CONN_STREAM                       ? CONN_KIND_LINES
+             : c->state == CONN_SOCKET                       ? CONN_KIND_SOCKET
+             : c->state == CONN_WAIT && c->way != WAY_READY  ? CONN_KIND_WAIT
+                                                             : CONN_KIND_HTTP]++;
         ready += (c->flags & CONN_READY) != 0;
         doomed += c->state == CONN_DOOMED && !(c->flags & CONN_READY);
         buffers += c->in != 0 ? pool_size(&S.conns.buffers, c->in) : 0;
@@ -207,7 +217,8 @@ static inline void look(void)
     assert((doomed == 0) == (S.conns.doomed == 0));
     assert(buffers == pool_used(&S.conns.buffers));
     assert(S.out.n == 0);
-    (void)subscribers;
+    assert(memcmp(kind, S.conns.kind, sizeof kind) == 0);
+    assert(subscribers == topic_subscriber_count(&S.topics));
 }
 
 /* Has a subscriber had, or been told of, all there is for it? */

@@ -4,6 +4,8 @@
 #include "lib/host/command.h"
 
 #include "lib/host/health.h"
+#include "lib/host/pub.h"
+#include "lib/host/sub.h"
 #include "lib/host/token.h"
 
 #include <stddef.h>
@@ -14,8 +16,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"health", health_run}, /* is a server ready? */
+    {"sub", sub_run},       /* subscribes */
+    {"pub", pub_run},       /* publishes */
     {"token", token_run},   /* who may do what */
+    {"health", health_run}, /* is a server ready? */
     {NULL, NULL},           /* the end */
 };
 

@@ -178,6 +178,8 @@ const char *trial_end(struct trial *t)
     for (; t->n > 0 && t->said[t->n - 1] == '\n'; t->n--) {
     }
     t->said[t->n] = '\0';
+    if (t->n == 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+        return "the program made a system call that the sandbox of this one refuses";
     return t->n > 0  ? t->said
            : t->over ? "the program ended and did not say that it can take over"
                      : "the program did not say that it can take over in time";

@@ -20,6 +20,7 @@
 #ifndef SSE_LIB_HOST_HANDOVER_H
 #define SSE_LIB_HOST_HANDOVER_H
 
+#include "lib/host/calls.h"
 #include "lib/host/memory.h"
 #include "lib/serve/serve.h"
 
@@ -49,6 +50,8 @@ struct handover {
     uint32_t sweep, shed;
     uint64_t random;
     struct ready ready;
+    uint64_t started;
+    struct calls_held held;
     uint32_t counters_size;
     char counters[HANDOVER_COUNTERS]; /* as text: versions differ in them */
 };

@@ -136,6 +136,22 @@ bool listen_address(int fd, struct text *t)
     return true;
 }
 
+bool listen_peer(int fd, struct text *t)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof a;
+    char bytes[192];
+    struct text url = text_in(bytes, sizeof bytes);
+    if (getpeername(fd, (struct sockaddr *)&a, &len) == -1)
+        return false;
+    addr_write(&url, &a);
+    struct span s = text_span(&url), http = SPAN("http://");
+    text_add(t, a.ss_family == AF_UNIX ? SPAN("unix")
+                : span_begins(s, http) ? span_from(s, http.n)
+                                       : s);
+    return true;
+}
+
 bool listen_open(int fd)
 {
     struct sockaddr_storage a = {0};

@@ -25,6 +25,10 @@ int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why);
 /* Appends a listener's address: "http://127.0.0.1:8080", "unix:/run/sse". False: it has none. */
 bool listen_address(int fd, struct text *t);
 
+/* Appends the address of a client's peer, without "http://": "127.0.0.1:4711", "unix". False: it has
+ * none any more. */
+bool listen_peer(int fd, struct text *t);
+
 /* May others than this host reach it? */
 bool listen_open(int fd);
 

@@ -3,11 +3,14 @@
  */
 #include "lib/host/notify.h"
 
+#include "lib/span.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -34,4 +37,13 @@ bool notify(const char *state)
     close(fd);
     errno = err;
     return w == (ssize_t)len;
+}
+
+bool notify_journal(void)
+{
+    struct span inode = span_of(getenv("JOURNAL_STREAM")), device = span_cut(&inode, ':');
+    uint64_t dev, ino;
+    struct stat st;
+    return span_u64(device, &dev) && span_u64(inode, &ino) && fstat(STDERR_FILENO, &st) == 0 &&
+           st.st_dev == dev && st.st_ino == ino;
 }

@@ -10,4 +10,7 @@
  * it. False: errno says why it could not. */
 bool notify(const char *state);
 
+/* Does stderr go to journald (JOURNAL_STREAM, see systemd.exec(5))? */
+bool notify_journal(void);
+
 #endif

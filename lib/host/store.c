@@ -133,7 +133,8 @@ static void boot_id(char out[40])
     close(fd);
 }
 
-/* Writes the state into the copy that does not count. */
+/* Writes the state into the copy that does not count. The boot's id is that of the last one, if the
+ * store is in use: the process may not read it any more (sandbox.h). */
 static void state_write(struct store *st, uint64_t n, enum store_mark mark)
 {
     struct stat about = {.st_ino = 0};
@@ -146,7 +147,10 @@ static void state_write(struct store *st, uint64_t n, enum store_mark mark)
     };
     (void)fstat(st->fd, &about);
     s.inode = about.st_ino;
-    boot_id(s.boot_id);
+    if (mark == STORE_CLEAN && newest >= 0)
+        memcpy(s.boot_id, st->h->state[newest].boot_id, sizeof(s.boot_id));
+    else
+        boot_id(s.boot_id);
     s.check = state_check(st->h, &s);
     st->h->state[newest == 0] = s;
 }
@@ -341,6 +345,7 @@ static int thread_make(struct store *st)
     if (err != 0)
         return -err;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* what the sandbox refuses is said (sandbox.h) */
     pthread_attr_setstacksize(&attr, stack);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* it inherits that: signals are the loop's */
     err = pthread_create(&st->id, &attr, thread_run, &st->thread);
@@ -351,7 +356,7 @@ static int thread_make(struct store *st)
 
 static int thread_begin(struct store *st)
 {
-    if (st->mode != OPT_FSYNC_INTERVAL)
+    if (st->h == NULL || st->mode != OPT_FSYNC_INTERVAL)
         return 0;
     st->thread.fd = st->fd;
     st->thread.wake = eventfd(0, EFD_CLOEXEC);
@@ -591,12 +596,8 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
     struct store *st = o->st;
     int err = head_map(st, fd);
     if (err == 0 && (err = ring_open_in(o->r, fd, RING_PAGE, size, o->ask->chains, o->head.epoch,
-                                        o->head.key)) == 0) {
-        if ((err = thread_begin(st)) == 0)
-            return true;
-        o->r->arena_fd = -1;
-        ring_close(o->r);
-    }
+                                        o->head.key)) == 0)
+        return true;
     if (st->h != NULL)
         munmap(st->h, STORE_HEAD);
     st->h = NULL;
@@ -783,8 +784,6 @@ int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
     int err = head_map(st, r->arena_fd);
     if (err == 0 && (st->h->key != r->key || r->arena_from != RING_PAGE))
         err = -EINVAL;
-    if (err == 0)
-        (void)thread_begin(st); /* without it the loop syncs by itself */
     if (err < 0 && st->h != NULL) {
         munmap(st->h, STORE_HEAD);
         st->h = NULL;
@@ -825,7 +824,7 @@ int store_leave(struct store *st)
     return -atomic_exchange(&st->thread.error, 0);
 }
 
-void store_stay(struct store *st)
+void store_go_on(struct store *st)
 {
     atomic_store(&st->thread.stop, false);
     (void)thread_begin(st); /* without it the loop syncs by itself */

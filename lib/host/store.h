@@ -91,10 +91,12 @@ int store_tick(struct store *st, const struct ring *r);
  * ring_close() comes next. 0, or minus the errno of the sync. */
 int store_close(struct store *st, const struct ring *r);
 
-/* Ends the thread alone, as for a process that is about to become another program: 0, or minus an
- * errno of its last sync. store_stay() begins it again, as that could not be. */
+/* Begins the thread of a store that was opened or attached, if it is to have one: that is left to the
+ * caller, as a thread has the rights that the process has then (sandbox.h). Without it all is synced
+ * by the loop. store_leave() ends it, as for a process that is about to become another program: 0, or
+ * minus an errno of its last sync. */
+void store_go_on(struct store *st);
 int store_leave(struct store *st);
-void store_stay(struct store *st);
 
 /* Appends what was found, in words. */
 void store_describe(const struct store_report *rep, struct text *out);

@@ -393,14 +393,18 @@ bool access_over(const struct server *s, const struct conn *c)
 
 bool access_own(struct server *s, struct conn *c)
 {
-    if (s->keys.n == 0 || s->ask.local || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
+    char bytes[768];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    if (s->ask.local || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
         return true;
+    if (s->keys.n == 0) {
+        elsewhere(s, &why, "this", "subscribe");
+        return refuse(s, c, 403, NULL, &why);
+    }
     if (!access_find(s, c, AUTH_SUBSCRIBE, (struct span){NULL, 0}))
         return false;
     if (s->access.kind == ACCESS_TOKEN)
         return true;
-    char bytes[768];
-    struct text why = text_in(bytes, sizeof bytes - 1);
     tokenless(s, &why, "this");
     return refuse(s, c, 401, NULL, &why);
 }

@@ -51,8 +51,8 @@ void access_drop(struct server *s, const struct conn *c);
 bool access_over(const struct server *s, const struct conn *c);
 
 /* May the request at hand read what is the server's own and not for all (/-/metrics, /-/topics)? Clients
- * on this host and those with a good token may, and all where there are no keys, or all may subscribe.
- * False: it has been refused. */
+ * on this host and those with a good token may, and all where all may subscribe. False: it has been
+ * refused. */
 bool access_own(struct server *s, struct conn *c);
 
 #endif

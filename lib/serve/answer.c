@@ -78,9 +78,6 @@ void serve_answer_head(struct server *s, int status)
     text_str(t, "\r\n");
     cors_write(t, s->opt.cors.item, s->opt.cors.n, s->ask.cors);
     s->stat.refused += status >= 400;
-    if (s->opt.access_log)
-        s->say(OPT_LOG_ACCESS, "request", "method", serve_method_name(s->ask.method), "path",
-               serve_quote(s, s->ask.path), "status", serve_num(s, (uint64_t)status), NULL);
 }
 
 void serve_answered_last(struct server *s, struct conn *c)
@@ -88,7 +85,7 @@ void serve_answered_last(struct server *s, struct conn *c)
     conn_buffer_free(&s->conns, &c->in);
     c->flags |= CONN_CLOSE;
     c->n = 0;
-    conn_go(c, CONN_LINGER);
+    conn_go(&s->conns, c, CONN_LINGER);
 }
 
 /* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. */
@@ -97,6 +94,7 @@ static void answer_write(struct server *s, int status, struct span fields, const
 {
     struct text *t = &s->out;
     serve_answer_head(s, status);
+    serve_log_answer(s, status, type != NULL && s->ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
         text_str(t, "Content-Type: ");
@@ -122,7 +120,7 @@ static void answered(struct server *s, struct conn *c)
         serve_answered_last(s, c);
     } else if (c->state == CONN_BODY) {
         conn_buffer_free(&s->conns, &c->in);
-        conn_go(c, CONN_HEAD);
+        conn_go(&s->conns, c, CONN_HEAD);
     }
 }
 
@@ -145,11 +143,24 @@ void serve_answer_long(struct server *s, struct conn *c, struct span fields, con
     answered(s, c);
 }
 
+void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size)
+{
+    struct share *share = &s->poll;
+    share_clear(share);
+    share_end(share, (struct span){s->page, size});
+    serve_answer_long(s, c, SPAN("Cache-Control: no-store\r\n"), type, SPAN(""), size);
+    if (s->ask.method != HTTP_HEAD) {
+        s->tail = share->iov;
+        s->tail_pieces = share->pieces;
+    }
+}
+
 void serve_refuse_stranger(struct server *s, const char *detail)
 {
     char bytes[512];
     struct text body = text_in(bytes, sizeof bytes);
     s->ask.keep_alive = false;
+    serve_log_refusal(s, 503, span_of(detail));
     problem_write(&body, 503, http_reason(503), span_of(detail));
     answer_write(s, 503, SPAN("Retry-After: 5\r\nCache-Control: no-store\r\n"),
                  "application/problem+json", text_span(&body), 0);
@@ -167,6 +178,7 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     va_end(ap);
     problem_write(&body, status, http_reason(status), text_span(&detail));
     assert(!detail.full && !body.full); /* it quotes three texts at most */
+    serve_log_refusal(s, status, text_span(&detail));
     if (s->ask.body)
         s->ask.keep_alive = false;
     serve_answer(s, c, status, span_of(fields), "application/problem+json", text_span(&body));

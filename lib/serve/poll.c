@@ -192,9 +192,12 @@ void serve_wait_end(struct server *s, struct conn *c)
                               .minor = (c->flags & CONN_OLD) == 0,
                               .cors = c->cors,
                               .waits = c->sent > 0,
-                              .wait = c->sent};
+                              .wait = c->sent,
+                              .conn = c,
+                              .way = c->way == WAY_READY ? "own" : "longpoll",
+                              .began = c->tick};
     topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
-    conn_go(c, CONN_HEAD);
+    conn_go(&s->conns, c, CONN_HEAD);
     c->sent = 0;
     c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
 }
@@ -210,7 +213,7 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
     c->due = (uint32_t)(s->now + ms);
     c->sent = more;
     access_keep(s, c, false);
-    conn_go(c, CONN_WAIT);
+    conn_go(&s->conns, c, CONN_WAIT);
     if (way != WAY_READY && c->at < ring_head(&s->ring))
         conn_ready(&s->conns, c); /* there is more to look at */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
@@ -253,6 +256,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     }
     enum conn_way way = (enum conn_way)(WAY_POLL_JSON + form);
     s->ask.waits = wait_asked(s, &seconds);
+    s->ask.way = s->ask.waits ? "longpoll" : "poll";
     s->ask.wait = seconds < s->opt.max_wait_ms / 1000 ? seconds : s->opt.max_wait_ms / 1000;
     if (s->ask.waits && way == WAY_POLL_LINES) {
         serve_subscribe(s, c, names, WAY_LINES);

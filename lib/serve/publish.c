@@ -13,6 +13,7 @@ struct body {
     uint16_t cors;
     bool keep_alive;
     uint8_t minor;
+    uint32_t began; /* ms: when the request did */
     bool local;
     uint64_t from;
     uint64_t since; /* ms: when it began, or, in a batch, the message that is not whole yet, ... */
@@ -135,13 +136,14 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                                  .cors = s->ask.cors,
                                  .keep_alive = s->ask.keep_alive,
                                  .minor = s->ask.minor,
+                                 .began = s->ask.began,
                                  .local = s->ask.local,
                                  .from = s->ask.from,
                                  .since = s->now,
                                  .expires = s->access.expires_s};
     http_body_init(&body_of(in)->http, &s->req);
     c->in = block;
-    conn_go(c, CONN_BODY);
+    conn_go(&s->conns, c, CONN_BODY);
     if (s->req.expect_continue)
         text_str(&s->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
@@ -266,7 +268,10 @@ static struct intake *body_resume(struct server *s, struct conn *c)
                               .local = b->local,
                               .from = b->from,
                               .cors = b->cors,
-                              .path = text_span(&path)};
+                              .path = text_span(&path),
+                              .conn = c,
+                              .way = "publish",
+                              .began = b->began};
     return in;
 }
 

@@ -308,6 +308,13 @@ void share_join(struct share *s)
     s->pieces = 1;
 }
 
+void share_clear(struct share *s)
+{
+    s->low = s->first = 0;
+    s->size = 0;
+    s->records = s->pieces = 0;
+}
+
 void share_end(struct share *s, struct span bytes)
 {
     if (bytes.n > 0)

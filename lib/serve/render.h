@@ -73,6 +73,9 @@ uint64_t share_left_out(const struct share *s, const struct ring *r, const struc
  * less. */
 void share_join(struct share *s);
 
+/* Makes it one of no records. */
+void share_clear(struct share *s);
+
 /* Appends bytes that belong to no record. */
 void share_end(struct share *s, struct span bytes);
 

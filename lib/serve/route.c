@@ -2,54 +2,44 @@
  * route.c - from a request head to what answers it.
  */
 #include "lib/cors.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/access.h"
 
 #include <assert.h>
 
 #define METHODS "GET, HEAD, POST, PUT, OPTIONS"
 
-/* GET /-/metrics: the counters, in Prometheus text format. */
-static void metrics(struct server *s, struct conn *c)
+static void healthy(struct server *s, struct conn *c)
 {
-    struct text t = text_in(s->scratch, sizeof s->scratch - 1024); /* and a head is to fit */
-    stat_write(&t, &s->stat);
-    stat_gauge(&t, "sse_connections", "Connections there are.", s->conns.clients);
-    stat_gauge(&t, "sse_topics", "Topics there are.",
-               topic_count(&s->topics) - (s->ready.topic != 0));
-    stat_gauge(&t, "sse_messages", "Messages in the ring.", ring_count(&s->ring));
-    stat_gauge(&t, "sse_ring_bytes", "Bytes of the ring in use.",
-               ring_head(&s->ring) - ring_tail(&s->ring));
-    stat_gauge(&t, "sse_buffer_bytes", "Bytes of requests and answers in transit.",
-               pool_used(&s->conns.buffers));
-    stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.",
-                  s->turn_max_us);
-    assert(!t.full);
-    serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain; version=0.0.4; charset=utf-8",
-                 text_span(&t));
+    serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
 }
 
 /* Paths under "/-", and "/" itself: the server's own. */
 static void route_own(struct server *s, struct conn *c, struct span path)
 {
-    bool healthy = span_eq(path, SPAN("/-/healthy")), ready = span_eq(path, SPAN("/-/ready"));
-    bool page = span_eq(path, SPAN("/")), helper = span_eq(path, SPAN("/-/sse.js"));
-    if (!healthy && !ready && !page && !helper && !span_eq(path, SPAN("/-/metrics")))
+    static const struct {
+        struct span path;
+        void (*answer)(struct server *s, struct conn *c);
+        bool open; /* to all; the others to those whom access_own() lets */
+    } own[] = {
+        {SPAN_INIT("/"), serve_live_page, true},
+        {SPAN_INIT("/-/sse.js"), serve_helper, true},
+        {SPAN_INIT("/-/healthy"), healthy, true},
+        {SPAN_INIT("/-/ready"), serve_ready, true},
+        {SPAN_INIT("/-/metrics"), serve_metrics, false},
+        {SPAN_INIT("/-/topics"), serve_topics, false},
+    };
+    size_t i = 0, n = sizeof own / sizeof own[0];
+    while (i < n && !span_eq(path, own[i].path))
+        i++;
+    s->ask.way = "own";
+    if (i == n)
         serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
-                     ": a topic is a path as /news, ",
-                     "and the server's own are /, /-/sse.js, /-/healthy, /-/ready and /-/metrics",
-                     NULL);
+                     ": a topic is a path as /news, and the server's own are /, /-/sse.js, ",
+                     "/-/healthy, /-/ready, /-/metrics and /-/topics", NULL);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
-    else if (healthy)
-        serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
-    else if (ready)
-        serve_ready(s, c);
-    else if (page)
-        serve_live_page(s, c);
-    else if (helper)
-        serve_helper(s, c);
-    else
-        metrics(s, c);
+    else if (own[i].open || access_own(s, c))
+        own[i].answer(s, c);
 }
 
 /* OPTIONS: what can be done here, and, of a preflight, who may. */
@@ -77,7 +67,10 @@ static void context_set(struct server *s, const struct conn *c)
         .body = body,
         .minor = s->req.minor,
         .cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
-        .path = s->req.path};
+        .path = s->req.path,
+        .conn = c,
+        .way = publishes ? "publish" : NULL,
+        .began = c != NULL ? c->tick : 0};
     if (c != NULL)
         serve_client(s, c);
 }
@@ -108,6 +101,10 @@ static bool wants_socket(const struct server *s)
 static void route_shed(struct server *s, struct conn *c)
 {
     if (wants_stream(s)) {
+        serve_log_refusal(s, 200,
+                          c->flags & CONN_CROWD
+                              ? SPAN("a stream is to come back: --max-per-address")
+                              : SPAN("a stream is to come back: --max-connections"));
         serve_stream_away(s);
         serve_answered_last(s, c);
         return;
@@ -154,18 +151,23 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
 
 /* The context of a request that can't be read. Its origin is not known: a page can read the answer
  * only where all may. */
-static struct context context_unknown(const struct server *s)
+static struct context context_unknown(const struct server *s, const struct conn *c)
 {
     uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, (struct span){NULL, 0});
-    return (struct context){.method = HTTP_GET, .body = true, .cors = cors};
+    return (struct context){.method = HTTP_GET,
+                            .body = true,
+                            .cors = cors,
+                            .conn = c,
+                            .began = c != NULL ? c->tick : 0};
 }
 
 void serve_stranger(struct server *s, const char *buf, size_t len, const char *why)
 {
-    s->ask = context_unknown(s);
+    s->ask = context_unknown(s, NULL);
     if (http_parse(buf, len, 0, &s->limits, &s->req) > 0) {
         context_set(s, NULL);
         if (wants_stream(s)) {
+            serve_log_refusal(s, 200, span_of(why));
             serve_stream_away(s);
             return;
         }
@@ -175,7 +177,7 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 
 void serve_no_room(struct server *s, struct conn *c)
 {
-    s->ask = context_unknown(s);
+    s->ask = context_unknown(s, c);
     s->stat.limit_buffers++;
     serve_refuse(s, c, 503, "Retry-After: 1\r\n",
                  "no room for the request: ", serve_num(s, s->opt.max_buffers),
@@ -185,7 +187,7 @@ void serve_no_room(struct server *s, struct conn *c)
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */
 static void refuse_request(struct server *s, struct conn *c, int status)
 {
-    s->ask = context_unknown(s);
+    s->ask = context_unknown(s, c);
     s->stat.limit_line += status == 414;
     s->stat.limit_head += status == 431;
     if (status == 414)

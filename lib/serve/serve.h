@@ -8,16 +8,18 @@
  *
  *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
  *                           client.c   |                                    +--> answer.c -> out
- *                                      +-> subscribe.c -> topic_subscribe --'
- *                                          poll.c, ready.c, socket.c, files.c
+ *                                      +-> subscribe.c -> topic_subscribe --|
+ *                                      |   poll.c, ready.c, socket.c        |
+ *                                      `-> metrics.c, topics.c, files.c ----'
  *
  * INVARIANTS
  *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
  *     a head or a part of a body is brought, SERVE_ROOM of it is free, which any answer fits into.
  *   - `ask` and `req` are those of the request at hand. A body that comes in parts brings its own
  *     back (struct body, at the front of its intake).
- *   - Between two turns of the loop `ready` is all that is needed of a struct server besides its
- *     tables, its options and what they are set up from: who hands those over hands `ready` over.
+ *   - Between two turns of the loop `ready` and `started` are all that is needed of a struct server
+ *     besides its tables, its options and what they are set up from: who hands those over hands them
+ *     over.
  *   - A function that gives false or 0 for "refused" has put the refusal into `out` and the
  *     connection's state in order.
  */
@@ -37,7 +39,8 @@
 #include "ring.h"
 
 #define SERVE_ROOM     (16u << 10)
-#define SERVE_HEAD_MAX (1u << 20) /* the most that --max-head can be */
+#define SERVE_PAGE     (128u << 10) /* the most that is told of the server itself at once */
+#define SERVE_HEAD_MAX (1u << 20)   /* the most that --max-head can be */
 #define SERVE_NAMES    (64u << 10)
 
 /* Through which proxy a request came, and what that says of whom it is. */
@@ -62,7 +65,25 @@ struct context {
     uint64_t from;   /* the client's addr_key(); 0 also where s->pass is NULL */
     uint64_t proxy;  /* that of the proxy in between */
     enum via via;
-    struct span path; /* for the log */
+
+    /* for the log */
+    struct span path;        /* decoded; a null pointer: not known */
+    const struct conn *conn; /* whose it is; NULL: of one that has no slot */
+    const char *way;         /* what it turned out to ask for; NULL: nothing yet */
+    uint32_t began;          /* ms: when its first byte came */
+};
+
+/* Subscribers that do not take what there is for them: their sockets were full when the sweep looked. */
+struct lag {
+    uint32_t subscribers;
+    uint64_t bytes; /* of the ring, from the place of the last of them to the head */
+};
+
+/* Refusals that were logged, so that a flood of them is not one of the log. */
+struct refusals {
+    uint64_t second; /* by server.now */
+    uint32_t said;   /* in this second, ... */
+    uint64_t more;   /* ... and how many were not */
 };
 
 /* What is known of whether messages come back from the ring: see ready.c. */
@@ -114,7 +135,11 @@ struct server {
     uint64_t random; /* state of the generator, not 0 */
     bool draining;   /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */
     struct ready ready;
+    uint64_t started;     /* ms, wall clock: when the server did; upgrades in place go on with it */
     uint64_t turn_max_us; /* the longest turn of the loop so far */
+    struct lag lag;       /* as the last sweep over the whole table found it */
+    struct refusals refusals;
+    bool pause; /* what more there is of the connection at hand waits for another turn */
 
     struct context ask;
     struct http_request req;
@@ -130,9 +155,12 @@ struct server {
     char challenge[1024];       /* the field line that access_challenge() gave last */
     char quoted[8][128];        /* what serve_quote() gave last */
     unsigned quotes;
+    char page[SERVE_PAGE]; /* an answer of metrics.c or topics.c */
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
     void (*say)(enum opt_log level, const char *msg, ...);
+    /* Appends the address of a connection's peer; false: it has none. NULL: nobody knows. */
+    bool (*peer)(const struct conn *c, struct text *t);
 };
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
@@ -187,6 +215,12 @@ void serve_heartbeat(struct server *s, struct conn *c);
  * Nothing is done to the others. */
 void serve_drain(struct server *s, struct conn *c);
 
+/* Says how many refusals were not logged, once their second is over; at once, if the server ends. */
+void serve_log_rest(struct server *s, bool end);
+
+/* Writes into the access log that a connection that was subscribed ends, and why. */
+void serve_log_end(struct server *s, const struct conn *c, const char *reason);
+
 /* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and ends
  * what it has. */
 bool serve_expired(const struct server *s, const struct conn *c);
@@ -229,8 +263,14 @@ const char *serve_method_name(enum http_method method);
 /* As topic_select() and topic_open() report a new topic: opens its chain in the ring. */
 void serve_topic_made(void *server, uint32_t topic);
 
-/* Appends the front of every answer, and writes its line in the access log. */
+/* Appends the front of every answer. */
 void serve_answer_head(struct server *s, int status);
+
+/* Writes an answer's line in the access log; `bytes` of body, of a stream 0. */
+void serve_log_answer(struct server *s, int status, uint64_t bytes);
+
+/* Writes a refusal's line in the log, unless there have been too many in this second. */
+void serve_log_refusal(struct server *s, int status, struct span detail);
 
 /* The last answer of a connection is out, or will be: what the peer still sends is dropped. */
 void serve_answered_last(struct server *s, struct conn *c);
@@ -259,6 +299,16 @@ size_t serve_name_count(struct span names);
  * behind `out`. */
 void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
                        struct span front, size_t more);
+
+/* Answers the request at hand with what is written in s->page. */
+void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size);
+
+/* GET or HEAD of /-/metrics, and of /-/topics. */
+void serve_metrics(struct server *s, struct conn *c);
+void serve_topics(struct server *s, struct conn *c);
+
+/* May the request at hand know that there is this topic? */
+bool serve_topic_shown(const struct server *s, struct span topic);
 
 /* GET or HEAD of a topic as a stream, in form WAY_EVENTS or WAY_LINES; `names` is the path, decoded. */
 void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);

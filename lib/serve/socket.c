@@ -45,6 +45,7 @@ static void end(struct server *s, struct conn *c, unsigned code, struct span rea
         conn_buffer_free(&s->conns, &c->out);
         c->sent = 0;
     }
+    serve_log_end(s, c, reason.n > 0 ? serve_quote(s, reason) : "closed");
     serve_leave(s, c);
     serve_answered_last(s, c);
 }
@@ -576,6 +577,7 @@ static void handshake_answer(struct server *s, bool json)
     char accept[WS_ACCEPT_SIZE];
     ws_accept(accept, http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY));
     serve_answer_head(s, 101);
+    serve_log_answer(s, 101, 0);
     text_str(&s->out, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
     http_add(&s->out, "Sec-WebSocket-Accept", (struct span){accept, sizeof accept});
     if (json)
@@ -596,6 +598,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     struct start start;
     bool json = offers_json(s);
     uint32_t id;
+    s->ask.way = "websocket";
     if (!handshake_right(s, c))
         return;
     if (s->draining) {
@@ -624,7 +627,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;
-    conn_go(c, CONN_SOCKET);
+    conn_go(&s->conns, c, CONN_SOCKET);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
     if (start.gap != NULL) {
         struct gap gap = {.after = start.after};

@@ -12,7 +12,9 @@
  * no length, no chunks. */
 static void stream_head(struct server *s, enum conn_way way, const struct cursor *id)
 {
+    s->ask.way = way == WAY_EVENTS ? "sse" : "ndjson";
     serve_answer_head(s, 200);
+    serve_log_answer(s, 200, 0);
     text_str(&s->out, way == WAY_EVENTS ? "Content-Type: text/event-stream\r\n"
                                         : "Content-Type: application/x-ndjson\r\n");
     if (way != WAY_EVENTS && id != NULL) {
@@ -116,7 +118,7 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         stream_gap_write(s, c, &gap);
     }
     access_keep(s, c, false);
-    conn_go(c, CONN_STREAM);
+    conn_go(&s->conns, c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
 
@@ -197,6 +199,7 @@ static void stream_end(struct server *s, struct conn *c, struct span words)
         conn_buffer_free(&s->conns, &c->out);
         c->sent = 0;
     }
+    serve_log_end(s, c, "stopping");
     serve_leave(s, c);
     serve_answered_last(s, c);
 }

@@ -1,0 +1,192 @@
+/*
+ * calls.c - the table of the system calls that the server makes after its start.
+ */
+#include "lib/host/calls.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+/* What neither libc's headers have for sure. */
+#define EMPTY_PATH  0x1000u             /* AT_EMPTY_PATH */
+#define ADD_FILTER  1u                  /* SECCOMP_SET_MODE_FILTER */
+#define THREAD      0x3d0f00u           /* CLONE_* of a thread: of glibc, */
+#define THREAD_MUSL 0x7d0f00u           /* and of musl */
+#define SPAWN       (0x4100u | SIGCHLD) /* CLONE_VM, CLONE_VFORK: of posix_spawn() */
+#define MAKES       ((uint32_t)(O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY)))
+
+#define ALWAYS(call)                    \
+    {                                   \
+        SYS_##call, FILTER_ALWAYS, 0, 0 \
+    }
+#define IS(call, n, value_)              \
+    {                                    \
+        SYS_##call, FILTER_IS, n, value_ \
+    }
+#define LACKS(call, n, bits)              \
+    {                                     \
+        SYS_##call, FILTER_LACKS, n, bits \
+    }
+#define ABSENT(call)                    \
+    {                                   \
+        SYS_##call, FILTER_ABSENT, 0, 0 \
+    }
+
+/* clang-format off */
+static const struct filter_rule table[] = {
+    /* the loop, what is called most first */
+#ifdef SYS_epoll_wait
+    ALWAYS(epoll_wait),
+#endif
+    ALWAYS(epoll_pwait),                /* epoll_wait() of musl, and of machines without the other */
+    ALWAYS(read),                       /* clients, signals, the trial's words, the thread's eventfd */
+    ALWAYS(writev),                     /* clients; what an assertion says */
+    ALWAYS(accept4),
+    ALWAYS(close),
+    ALWAYS(write),                      /* the log, the eventfd */
+#ifdef SYS_poll
+    ALWAYS(poll),                       /* is there room for a line of the log? */
+#else
+    ALWAYS(ppoll),
+#endif
+    ALWAYS(epoll_ctl),                  /* who comes; listeners pause and go on */
+    ALWAYS(shutdown),                   /* the last answer was given */
+    ALWAYS(recvfrom),                   /* of one who is refused at once */
+    ALWAYS(sendto),                     /* the same, and to the service manager */
+    ALWAYS(clock_gettime),              /* where the vDSO can't tell the time itself */
+    ALWAYS(restart_syscall),            /* a wait that SIGSTOP has interrupted */
+
+#if CALLS_SANITIZED
+    /* What the sanitizers do besides, and the loader of a program that is not static: in front of the
+     * narrower lines of the same calls below. */
+    ALWAYS(mmap), ALWAYS(mprotect), ALWAYS(mremap), ALWAYS(clone), ALWAYS(openat),
+    ALWAYS(newfstatat), ALWAYS(tgkill), ALWAYS(kill), ALWAYS(prctl), ALWAYS(prlimit64),
+    ALWAYS(fcntl), ALWAYS(ioctl),       /* is stderr a terminal? */
+    ALWAYS(ptrace), ALWAYS(wait4),      /* leaks are looked for in a process that stands still */
+    ALWAYS(getdents64), ALWAYS(lseek), ALWAYS(sigaltstack), ALWAYS(personality), ALWAYS(uname),
+    ALWAYS(sched_yield), ALWAYS(sched_getaffinity), ALWAYS(sysinfo), ALWAYS(getcwd),
+    ALWAYS(geteuid), ALWAYS(getuid), ALWAYS(getgid), ALWAYS(getegid), ALWAYS(getppid),
+    ALWAYS(statfs), ALWAYS(faccessat), ALWAYS(readlinkat), ALWAYS(process_vm_readv),
+#ifdef SYS_open
+    ALWAYS(open), ALWAYS(stat), ALWAYS(lstat), ALWAYS(access), ALWAYS(pipe), ALWAYS(fork),
+    ALWAYS(readlink), ALWAYS(getdents),
+#endif
+#endif
+
+    /* memory; nothing in it ever becomes code */
+    LACKS(mmap, 2, PROT_EXEC),          /* the tables at an upgrade, a thread's stack, malloc() */
+    LACKS(mprotect, 2, PROT_EXEC),      /* a thread's guard page; relocations become read-only */
+    ALWAYS(munmap),
+    ALWAYS(madvise),                    /* pages are given back */
+    ALWAYS(brk),                        /* malloc(), for setenv() and posix_spawn() */
+
+    /* the store, its thread, which is made anew when an upgrade is refused, and the end */
+    ALWAYS(fdatasync),
+    ALWAYS(flock),                      /* it is let go */
+    ALWAYS(fstat),
+#ifdef SYS_newfstatat
+    IS(newfstatat, 3, EMPTY_PATH),      /* fstat() of glibc: of a descriptor, not of a path */
+#endif
+    ALWAYS(eventfd2),
+    ABSENT(clone3),                     /* its flags can't be seen from here; libc then takes the other */
+    IS(clone, 0, THREAD),
+    IS(clone, 0, THREAD_MUSL),
+    IS(clone, 0, SPAWN),
+    ALWAYS(futex),
+    ALWAYS(set_robust_list),
+    ALWAYS(rseq),
+    ALWAYS(rt_sigprocmask),
+    ALWAYS(getsockname),                /* which is the file of a unix socket? */
+    ALWAYS(getpeername),                /* who is it, for the log? */
+#ifdef SYS_unlink
+    ALWAYS(unlink),                     /* that one goes */
+#endif
+    ALWAYS(unlinkat),
+    IS(socket, 0, AF_UNIX),             /* to the service manager */
+    ALWAYS(exit),
+    ALWAYS(exit_group),
+
+    /* the spare descriptor, the keys, a child's stdin: no file is made or emptied */
+#ifdef SYS_open
+    LACKS(open, 1, MAKES),
+#endif
+    LACKS(openat, 2, MAKES),
+
+    /* an upgrade: the trial of the next program, */
+    ALWAYS(memfd_create),
+    ALWAYS(pwrite64),
+    ALWAYS(pipe2),
+    ALWAYS(rt_sigaction),               /* a child begins without handlers */
+    ALWAYS(rt_sigreturn),
+#ifdef SYS_dup2
+    ALWAYS(dup2),
+#endif
+    ALWAYS(dup3),
+    IS(fcntl, 1, F_GETFD),              /* descriptors pass an exec, or not */
+    IS(fcntl, 1, F_SETFD),
+    IS(fcntl, 1, F_DUPFD_CLOEXEC),      /* musl's pipe to the child moves out of the way */
+    ALWAYS(execve),                     /* where it may be, Landlock tells */
+    IS(kill, 1, SIGKILL),               /* it has had its time */
+    ALWAYS(wait4),
+    /* and its start, up to its own filter */
+#ifdef SYS_arch_prctl
+    ALWAYS(arch_prctl),                 /* where a thread's variables are */
+#endif
+    ALWAYS(set_tid_address),
+#ifdef SYS_readlink
+    ALWAYS(readlink),                   /* glibc asks where it is: /proc/self/exe */
+#endif
+    ALWAYS(readlinkat),
+    ALWAYS(getrandom),
+    IS(prlimit64, 0, 0),                /* its own descriptors, and its stack */
+    ALWAYS(pread64),                    /* what was handed over */
+    ALWAYS(signalfd4),
+    ALWAYS(getpid),                     /* are sockets of LISTEN_FDS its own? */
+    IS(prctl, 0, PR_SET_PDEATHSIG),     /* a trial ends with the server */
+    IS(prctl, 0, PR_SET_NO_NEW_PRIVS),
+    IS(seccomp, 0, ADD_FILTER),         /* it can only become less */
+
+    /* abort(), so that a failed assertion ends as one */
+    ALWAYS(gettid),
+    IS(tgkill, 2, SIGABRT),
+    IS(tkill, 1, SIGABRT),
+};
+/* clang-format on */
+
+uint32_t calls_filter(struct filter_insn out[CALLS_FILTER])
+{
+#if defined(__x86_64__) && defined(__LP64__)
+    const uint32_t machine = FILTER_X86_64;
+#elif defined(__aarch64__) && defined(__LP64__)
+    const uint32_t machine = FILTER_AARCH64;
+#else
+    const uint32_t machine = 0;
+#endif
+    if (machine == 0)
+        return 0;
+    return filter_build(out, CALLS_FILTER, machine, table, sizeof table / sizeof table[0],
+                        FILTER_TRAP);
+}
+
+struct calls calls_all(void)
+{
+    struct calls all = {{0}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (table[i].call < CALLS_WORDS * 64 && table[i].when != FILTER_ABSENT)
+            all.bits[table[i].call / 64] |= (uint64_t)1 << table[i].call % 64;
+    return all;
+}
+
+int calls_beyond(const struct calls *known)
+{
+    struct calls all = calls_all();
+    for (unsigned i = 0; i < CALLS_WORDS; i++) {
+        uint64_t beyond = all.bits[i] & ~known->bits[i];
+        if (beyond != 0)
+            return (int)(i * 64) + __builtin_ctzll(beyond);
+    }
+    return -1;
+}

@@ -1,0 +1,278 @@
+/*
+ * sandbox.c - gives up what the process does not need after its start.
+ */
+#include "lib/host/sandbox.h"
+
+#include "lib/addr.h"
+#include "lib/host/landlock.h"
+#include "lib/host/listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SET_FILTER 1ul /* SECCOMP_SET_MODE_FILTER */
+#define AS_FAST \
+    4ul /* SECCOMP_FILTER_FLAG_SPEC_ALLOW: the CPU may guess as before; all code here
+                        * is the server's own */
+
+/* ---- a call that is refused ------------------------------------------------------------------ */
+
+/* In whatever the process was doing. */
+static void refused(int sign, siginfo_t *info, void *context)
+{
+    char line[128];
+    struct text t = text_in(line, sizeof line);
+    (void)sign;
+    (void)context;
+    text_str(&t, "sse: system call ");
+    text_u64(&t, (uint64_t)(unsigned)info->si_syscall);
+    text_str(&t, " is not one of those that it needs: the sandbox has ended it\n");
+    ssize_t said = write(STDERR_FILENO, t.p, t.n);
+    _exit(said == -1 ? EX_IOERR : EX_SOFTWARE);
+}
+
+void sandbox_watch(void)
+{
+    struct sigaction act = {.sa_sigaction = refused, .sa_flags = SA_SIGINFO};
+    sigemptyset(&act.sa_mask);
+    (void)sigaction(SIGSYS, &act, NULL); /* it can't fail: such a signal there is */
+}
+
+/* ---- system calls ---------------------------------------------------------------------------- */
+
+/* As the kernel takes it: struct sock_fprog. */
+struct program {
+    unsigned short n;
+    struct filter_insn *insns;
+};
+
+/* Puts a filter into force. 0, or minus an errno: ENOSYS where kernel or machine have none. */
+static int filter_enter(struct filter_insn *insns, uint32_t n)
+{
+    struct program program = {(unsigned short)n, insns};
+    if (n == 0)
+        return -ENOSYS;
+    for (unsigned long flags = AS_FAST;; flags = 0) {
+        if (syscall(SYS_seccomp, SET_FILTER, flags, &program, 0, 0, 0) == 0)
+            return 0;
+        if (errno != EINVAL) /* to kernels before 4.17 that flag is wrong */
+            return -errno;
+        if (flags == 0)
+            return -ENOSYS; /* the kernel is built without */
+    }
+}
+
+/* Adds this program's filter to what is in force, unless it is the same. 0, or minus an errno. */
+static int filter_add(struct calls_held *held)
+{
+    struct filter_insn insns[CALLS_FILTER];
+    uint32_t n = calls_filter(insns);
+    uint64_t sum = filter_sum(insns, n);
+    struct calls all = calls_all();
+    if (held->sum == sum)
+        return 0;
+    int err = filter_enter(insns, n);
+    if (err < 0)
+        return err;
+    for (unsigned i = 0; i < CALLS_WORDS; i++)
+        held->calls.bits[i] = held->sum == 0 ? all.bits[i] : held->calls.bits[i] & all.bits[i];
+    held->sum = sum;
+    return 0;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* Finds the program as exec does: at `name`, or through PATH. The path comes to out[PATH_MAX]. */
+static bool program_find(const char *name, char *out)
+{
+    struct span dirs = span_of(getenv("PATH"));
+    struct stat st;
+    struct text t = text_in(out, PATH_MAX - 1);
+    if (strchr(name, '/') != NULL)
+        text_str(&t, name);
+    while (t.n == 0 && dirs.p != NULL) {
+        struct span dir = span_cut(&dirs, ':');
+        t = text_in(out, PATH_MAX - 1);
+        text_add(&t, dir.n > 0 ? dir : SPAN("."));
+        text_str(&t, "/");
+        text_str(&t, name);
+        out[t.n] = '\0';
+        if (t.full || stat(out, &st) == -1 || !S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
+            t.n = 0;
+    }
+    out[t.n] = '\0';
+    return t.n > 0 && !t.full;
+}
+
+/* The path of a listener that is a unix socket of the server's own; NULL: it is none. */
+static const char *socket_path(int fd, struct sockaddr_storage *a)
+{
+    socklen_t len = sizeof *a;
+    *a = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
+    if (listen_given() > 0 || getsockname(fd, (struct sockaddr *)a, &len) == -1)
+        return NULL;
+    return addr_path(a);
+}
+
+/* Allows what has to be, in *l. What can't be allowed is logged: it will be missed later. */
+static void files_allow(struct landlock *l, struct server *s, char *const argv[],
+                        const struct sandbox_file *files, size_t n)
+{
+    char path[PATH_MAX];
+    struct sockaddr_storage a;
+    const char *missed = NULL;
+    if (!landlock_allow(l, "/dev/null", LANDLOCK_READ | LANDLOCK_WRITE))
+        missed = "/dev/null";
+    if (!program_find(argv[0], path) ||
+        !landlock_allow_beside(l, path, LANDLOCK_READ | LANDLOCK_EXECUTE))
+        missed = argv[0];
+    for (size_t i = 0; i < n; i++)
+        if (files[i].path != NULL && !landlock_allow_beside(l, files[i].path, LANDLOCK_READ))
+            missed = files[i].path;
+    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+        const char *name = s->conns.conn[fd].state == CONN_LISTEN ? socket_path((int)fd, &a) : NULL;
+        if (name != NULL && !landlock_allow_beside(l, name, LANDLOCK_REMOVE))
+            missed = "a unix socket";
+    }
+#if CALLS_SANITIZED /* what a program that is not static loads, and sanitizers look at */
+    static const char *const more[] = {"/lib", "/lib64", "/usr", "/etc/ld.so.cache", "/proc"};
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++)
+        (void)landlock_allow(l, more[i], LANDLOCK_READ | LANDLOCK_EXECUTE | LANDLOCK_LIST);
+#endif
+    if (missed != NULL)
+        s->say(OPT_LOG_WARN, "cannot be allowed in the sandbox", "path", missed, "error",
+               strerror(errno), NULL);
+}
+
+/* Puts together which files may be opened later, while the process still may open them: *l. 0, or
+ * minus an errno. */
+static int files_prepare(struct landlock *l, struct server *s, char *const argv[],
+                         const struct sandbox_file *files, size_t n)
+{
+    const char *manager = getenv("NOTIFY_SOCKET");
+    int err = landlock_begin(l, manager != NULL && manager[0] == '@');
+    if (err == 0)
+        files_allow(l, s, argv, files, n);
+    s->say(OPT_LOG_DEBUG, "landlock", "version", serve_num(s, (uint64_t)l->abi), NULL);
+    return err;
+}
+
+/* ---- who owns what --------------------------------------------------------------------------- */
+
+/* Gives the store and the unix sockets to the user, so that it can open and remove them the next time.
+ * What can't be given is logged. */
+static void files_give(struct server *s, const struct tables *t, const struct user *u)
+{
+    struct sockaddr_storage a;
+    if (t->store.h != NULL && fchown(t->store.fd, u->uid, u->gid) == -1)
+        s->say(OPT_LOG_WARN, "the store cannot be given to the user", "error", strerror(errno),
+               NULL);
+    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+        const char *path = s->conns.conn[fd].state == CONN_LISTEN ? socket_path((int)fd, &a) : NULL;
+        if (path != NULL && lchown(path, u->uid, u->gid) == -1)
+            s->say(OPT_LOG_WARN, "a unix socket cannot be given to the user", "path", path, "error",
+                   strerror(errno), NULL);
+    }
+}
+
+/* What the user may not read will not be read again. */
+static void files_try(struct server *s, const struct sandbox_file *files, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (files[i].path == NULL)
+            continue;
+        int fd = open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd != -1)
+            close(fd);
+        else
+            s->say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path",
+                   files[i].path, "error", strerror(errno), NULL);
+    }
+}
+
+/* ---- all together ---------------------------------------------------------------------------- */
+
+static int failed(struct text *why, const char *doing, int err)
+{
+    text_str(why, "the sandbox: ");
+    text_str(why, doing);
+    text_str(why, ": ");
+    text_str(why, strerror(err));
+    text_str(why, " (--no-sandbox goes without)");
+    return EX_OSERR;
+}
+
+/* Becomes the user, if root is to be left. */
+static int rights_drop(struct server *s, const struct tables *t, const struct user *u,
+                       struct text *why)
+{
+    if (user_is_root() && !u->given)
+        s->say(OPT_LOG_WARN, "runs as root; --user NAME drops that", NULL);
+    if (!u->given && s->opt.no_sandbox)
+        return 0;
+    if (user_is_root() && u->given)
+        files_give(s, t, u);
+    int code = user_become(u, why);
+#if CALLS_SANITIZED /* the search for leaks traces its own process */
+    (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+#endif
+    return code;
+}
+
+int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
+                  char *const argv[], const struct sandbox_file *files, size_t n,
+                  struct calls_held *held, struct text *why)
+{
+    struct landlock l = {.rules = -1};
+    int err = 0, code;
+    *held = (struct calls_held){.sum = 0};
+    if (!s->opt.no_sandbox && (err = files_prepare(&l, s, argv, files, n)) < 0)
+        return failed(why, "Landlock", -err);
+    code = rights_drop(s, t, u, why);
+    if (code == 0)
+        files_try(s, files, n);
+    if (code != 0 || s->opt.no_sandbox) {
+        landlock_drop(&l);
+        return code;
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+        return failed(why, "no_new_privs", errno);
+    if ((err = landlock_enter(&l)) < 0)
+        return failed(why, "Landlock", -err);
+    err = filter_add(held);
+    if (err == -ENOSYS)
+        s->say(OPT_LOG_WARN, "no system call is refused: this kernel has no seccomp filters", NULL);
+    else if (err < 0)
+        return failed(why, "seccomp", -err);
+    return 0;
+}
+
+bool sandbox_fits(const struct calls_held *held, struct text *why)
+{
+    int call = held->sum != 0 ? calls_beyond(&held->calls) : -1;
+    if (call == -1)
+        return true;
+    text_str(why, "the sandbox of the server that runs refuses system call ");
+    text_u64(why, (uint64_t)call);
+    text_str(why, ", which this program needs: it has to be started anew");
+    return false;
+}
+
+void sandbox_go_on(struct server *s, struct calls_held *held)
+{
+    if (s->opt.no_sandbox)
+        return;
+    int err = filter_add(held);
+    if (err < 0 && held->sum != 0) /* the filter that was inherited stays */
+        s->say(OPT_LOG_WARN, "the sandbox is that of the server before", "error", strerror(-err),
+               NULL);
+}

@@ -1,0 +1,98 @@
+/*
+ * note.c - what the log tells of requests: refusals, and each answer where --access-log is on.
+ *
+ * Of a request only its method and its path are told. A token may be in a field or in the query, so
+ * neither is ever written.
+ */
+#include "lib/addr.h"
+#include "lib/serve/serve.h"
+
+#define REFUSALS_MAX 10u /* lines in a second */
+
+/* The address of a connection's peer, as serve_quote() gives it. */
+static const char *peer_of(struct server *s, const struct conn *c)
+{
+    char bytes[128];
+    struct text t = text_in(bytes, sizeof bytes);
+    if (c == NULL || s->peer == NULL || !s->peer(c, &t))
+        return "unknown";
+    return serve_quote(s, text_span(&t));
+}
+
+/* The same of who asks: behind a trusted proxy, whom that names. */
+static const char *client_of(struct server *s)
+{
+    char bytes[64];
+    struct text t = text_in(bytes, sizeof bytes);
+    if (s->ask.via != VIA_CLIENT && !(s->opt.proxy_protocol && s->ask.from != 0))
+        return peer_of(s, s->ask.conn);
+    addr_key_write(&t, s->ask.from);
+    return serve_quote(s, text_span(&t));
+}
+
+static const char *way_of(const struct conn *c)
+{
+    static const char *const ways[] = {
+        [WAY_EVENTS] = "sse",         [WAY_LINES] = "ndjson",       [WAY_FRAMES] = "websocket",
+        [WAY_OBJECTS] = "websocket",  [WAY_POLL_JSON] = "longpoll", [WAY_POLL_LINES] = "longpoll",
+        [WAY_POLL_TEXT] = "longpoll", [WAY_READY] = "own",
+    };
+    return ways[c->way];
+}
+
+void serve_log_answer(struct server *s, int status, uint64_t bytes)
+{
+    const struct context *ask = &s->ask;
+    if (!s->opt.access_log)
+        return;
+    const char *code = serve_num(s, (uint64_t)status), *size = serve_num(s, bytes);
+    const char *ms = serve_num(s, ask->conn != NULL ? (uint32_t)s->now - ask->began : 0);
+    const char *who = client_of(s), *way = ask->way != NULL ? ask->way : "none";
+    if (ask->path.p != NULL)
+        s->say(OPT_LOG_ACCESS, "request", "method", serve_method_name(ask->method), "path",
+               serve_quote(s, ask->path), "status", code, "bytes", size, "ms", ms, "way", way,
+               "peer", who, NULL);
+    else
+        s->say(OPT_LOG_ACCESS, "request", "status", code, "bytes", size, "ms", ms, "way", way,
+               "peer", who, NULL);
+}
+
+void serve_log_end(struct server *s, const struct conn *c, const char *reason)
+{
+    if (!s->opt.access_log || c->link.topic == 0)
+        return;
+    s->say(OPT_LOG_ACCESS, "end", "topic", serve_quote(s, topic_name(&s->topics, c->link.topic)),
+           "way", way_of(c), "reason", reason, "peer", peer_of(s, c), NULL);
+}
+
+void serve_log_refusal(struct server *s, int status, struct span detail)
+{
+    const struct context *ask = &s->ask;
+    char text[1024];
+    size_t n = detail.n < sizeof text - 1 ? detail.n : sizeof text - 1;
+    serve_log_rest(s, false);
+    if (s->refusals.said >= REFUSALS_MAX) {
+        s->refusals.more++;
+        return;
+    }
+    s->refusals.said++;
+    if (n > 0)
+        memcpy(text, detail.p, n);
+    text[n] = '\0';
+    const char *code = serve_num(s, (uint64_t)status), *who = client_of(s);
+    if (ask->path.p != NULL)
+        s->say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
+               serve_quote(s, ask->path), "status", code, "detail", text, "peer", who, NULL);
+    else
+        s->say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
+}
+
+void serve_log_rest(struct server *s, bool end)
+{
+    struct refusals *r = &s->refusals;
+    if (!end && r->second == s->now / 1000)
+        return;
+    if (r->more > 0)
+        s->say(OPT_LOG_INFO, "refused more", "count", serve_num(s, r->more), NULL);
+    *r = (struct refusals){.second = s->now / 1000};
+}

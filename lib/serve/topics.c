@@ -1,0 +1,161 @@
+/*
+ * topics.c - /-/topics: what topics there are, in the order of their names, a page at a time.
+ *
+ *     GET /-/topics?after=NAME&limit=N&match=PATTERN
+ *     {"topics":[{"name":"a","subscribers":2,"messages":3,"oldest":"MS-1","newest":"MS-9"}],"next":null}
+ *
+ * A page ends at its limit, or where it is full, or where enough topics have been looked at for one
+ * turn: then "next" is the name to go on with as `after`, also where nothing on this page matched.
+ * Who asks with a token sees what it may subscribe to, and "next" is one of these.
+ * Names, unlike numbers of pages, stay where they are while topics come and go.
+ */
+#include "lib/json.h"
+#include "lib/serve/serve.h"
+
+#include <assert.h>
+
+enum {
+    LIMIT = 100, /* topics on a page, ... */
+    LIMIT_MAX = 1000,
+    STEPS = 65536, /* topics, and sets they are in, that are looked at for it: some milliseconds */
+    ENTRY_MAX = 2048,  /* bytes of one: a byte of a name may be six in JSON */
+    MATCH_MAX = 1024u, /* bytes of a pattern */
+};
+
+struct query {
+    struct span after, match;
+    uint64_t limit;
+    char after_bytes[TOPIC_NAME_MAX], match_bytes[MATCH_MAX], limit_bytes[20];
+};
+
+bool serve_topic_shown(const struct server *s, struct span topic)
+{
+    if (topic.n == 0 || topic.p[0] == '-')
+        return false; /* the server's own are nobody's */
+    return s->access.kind != ACCESS_TOKEN || auth_covers(s->access.subscribe, topic);
+}
+
+/* Reads one parameter; it is empty where there is none. False: it has been refused. */
+static bool parameter(struct server *s, struct conn *c, const char *name, char *out, size_t cap,
+                      struct span *value)
+{
+    ptrdiff_t n = http_query(s->req.query, span_of(name), out, cap);
+    if (n == -1)
+        serve_refuse(s, c, 400, NULL, name, "= has bad percent-encoding", NULL);
+    else if (n == -2)
+        serve_refuse(s, c, 400, NULL, name, "= is longer than ", serve_num(s, cap), " bytes", NULL);
+    *value = (struct span){out, n > 0 ? (size_t)n : 0};
+    return n >= 0 || n == -3;
+}
+
+static bool query_read(struct server *s, struct conn *c, struct query *q)
+{
+    struct span limit;
+    if (!parameter(s, c, "after", q->after_bytes, sizeof q->after_bytes, &q->after) ||
+        !parameter(s, c, "match", q->match_bytes, sizeof q->match_bytes, &q->match) ||
+        !parameter(s, c, "limit", q->limit_bytes, sizeof q->limit_bytes, &limit))
+        return false;
+    q->limit = LIMIT;
+    if (limit.n > 0 && (!span_u64(limit, &q->limit) || q->limit < 1 || q->limit > LIMIT_MAX)) {
+        serve_refuse(s, c, 400, NULL, "limit= is a number from 1 to ", serve_num(s, LIMIT_MAX),
+                     NULL);
+        return false;
+    }
+    const char *wrong = q->match.n > 0 ? topic_pattern_wrong(q->match) : NULL;
+    if (wrong != NULL)
+        serve_refuse(s, c, 400, NULL, "match= ", serve_quote(s, q->match), " ", wrong, NULL);
+    return wrong == NULL;
+}
+
+/* What all names begin with that the pattern matches: what is in front of its first "*". */
+static struct span beginning(struct span match)
+{
+    const char *star = match.n > 0 ? memchr(match.p, '*', match.n) : NULL;
+    return (struct span){match.p, star != NULL ? (size_t)(star - match.p) : match.n};
+}
+
+/* The topic that a page begins with, 0 if there is none. */
+static uint32_t first_topic(const struct server *s, const struct query *q)
+{
+    struct span begin = beginning(q->match);
+    uint32_t id = topic_from(&s->topics, q->after), from = topic_from(&s->topics, begin);
+    if (id != 0 && q->after.n > 0 && span_eq(topic_name(&s->topics, id), q->after))
+        id = topic_behind(&s->topics, id);
+    if (id == 0 || from == 0)
+        return 0;
+    struct span name = topic_name(&s->topics, id), least = topic_name(&s->topics, from);
+    int order = memcmp(name.p, least.p, name.n < least.n ? name.n : least.n);
+    return order < 0 || (order == 0 && name.n < least.n) ? from : id;
+}
+
+static void write_id(struct text *t, const struct server *s, uint64_t at)
+{
+    if (at == 0) {
+        text_str(t, "null");
+        return;
+    }
+    text_str(t, "\"");
+    cursor_write(t, (struct cursor){ring_newest(&s->ring).ms, ring_at(&s->ring, at)->n});
+    text_str(t, "\"");
+}
+
+/* Appends one; gives in how many sets it was looked for, at most. */
+static uint32_t write_topic(struct server *s, struct text *t, uint32_t id)
+{
+    const struct ring_chain *chain = ring_chain(&s->ring, id);
+    uint32_t reach = topic_reach(&s->topics, id);
+    text_str(t, "{\"name\":");
+    json_string(t, topic_name(&s->topics, id));
+    text_str(t, ",\"subscribers\":");
+    text_u64(t, reach);
+    text_str(t, ",\"messages\":");
+    text_u64(t, chain->count);
+    text_str(t, ",\"oldest\":");
+    write_id(t, s, chain->first);
+    text_str(t, ",\"newest\":");
+    write_id(t, s, chain->count > 0 ? chain->last : 0);
+    text_str(t, "}");
+    return reach - topic_at(&s->topics, id)->subscribers;
+}
+
+void serve_topics(struct server *s, struct conn *c)
+{
+    struct text t = text_in(s->page, sizeof s->page);
+    struct query q;
+    s->ask.way = "own";
+    if (!query_read(s, c, &q))
+        return;
+    struct span begin = beginning(q.match);
+    uint32_t id = first_topic(s, &q), last = 0;
+    uint64_t n = 0, steps = 0;
+    text_str(&t, "{\"topics\":[");
+    for (; id != 0 && n < q.limit && steps < STEPS && t.cap - t.n > (size_t)2 * ENTRY_MAX;
+         steps++) {
+        struct span name = topic_name(&s->topics, id);
+        if (!span_begins(name, begin)) {
+            id = 0; /* nor does any behind it */
+            break;
+        }
+        bool shown = serve_topic_shown(s, name);
+        if (shown && (q.match.n == 0 || topic_match(q.match, name))) {
+            text_str(&t, n++ > 0 ? "," : "");
+            steps += write_topic(s, &t, id);
+        }
+        last = shown ? id : last;
+        id = topic_behind(&s->topics, id);
+    }
+    s->pause = true;            /* a page is work enough for a turn */
+    if (id != 0 && last == 0) { /* it can't go on behind a name that is not to be known */
+        serve_refuse(s, c, 400, NULL, "there are too many topics in front of those that the token ",
+                     "allows: narrow them with match=, as its scope does", NULL);
+        return;
+    }
+    text_str(&t, "],\"next\":");
+    if (id != 0)
+        json_string(&t, topic_name(&s->topics, last));
+    else
+        text_str(&t, "null");
+    text_str(&t, "}\n");
+    assert(!t.full);
+    serve_answer_page(s, c, "application/json", t.n);
+}

@@ -1,0 +1,25 @@
+/*
+ * url.h - the URLs that the client commands take: where a server is, and what is asked there.
+ *
+ *     http://127.0.0.1:8080/news?since=-5      a host and a port, 80 where there is none
+ *     localhost:8080/news                      the same without its scheme
+ *     http://[::1]:8080/a,b/c
+ *     unix:/run/sse.sock:/news                 a unix socket, up to the first ":/"
+ */
+#ifndef SSE_LIB_URL_H
+#define SSE_LIB_URL_H
+
+#include "span.h"
+
+struct url {
+    bool local;       /* a unix socket, at `host` */
+    struct span host; /* a name or an address, an IPv6 one without its brackets */
+    uint16_t port;
+    struct span authority; /* host and port as they were written, for the field Host */
+    struct span target;    /* path and query */
+};
+
+/* Reads `s`, which *u will point into. NULL, or what is wrong, a static text for people. */
+const char *url_read(struct span s, struct url *u);
+
+#endif
