@@ -250,6 +250,14 @@ END_TEST
 
 #define GOOD "[\"**\"]"
 
+/* A token, good or bad (or none), with what stands around it. */
+static void part(char *to, size_t size, const char *kind, const char *before, const char *after)
+{
+    const char *token = *kind == 'g' ? token_good(NULL, GOOD, 0) : "x.y.z";
+    snprintf(to, size, "%s%s%s", *kind != '\0' ? before : "", *kind != '\0' ? token : "",
+             *kind != '\0' ? after : "");
+}
+
 START_TEST(header_before_query_before_cookie)
 {
     static const struct {
@@ -262,17 +270,13 @@ START_TEST(header_before_query_before_cookie)
         {__LINE__, "", "", "g", 200},   {__LINE__, "", "", "b", 401},
         {__LINE__, "g", "", "", 200},
     };
-    const char *good = token_good(NULL, GOOD, 0), *bad = "x.y.z";
     start_keyed(NULL, NULL);
     for (size_t i = 0; i < COUNT(rows); i++) {
-#define PART(which, before, after)                                        \
-    *rows[i].which != '\0' ? before : "",                                 \
-        *rows[i].which != '\0' ? *rows[i].which == 'g' ? good : bad : "", \
-        *rows[i].which != '\0' ? after : ""
-        e2e_ask(&s, &r, "GET /acc/one%s%s%s HTTP/1.1\r\nHost: test\r\n%s%s%s%s%s%s\r\n",
-                PART(query, "?access_token=", ""), PART(header, "Authorization: bearer ", "\r\n"),
-                PART(cookie, "Cookie: access_token=", "\r\n"));
-#undef PART
+        char query[9100], header[9100], cookie[9100];
+        part(query, sizeof query, rows[i].query, "?access_token=", "");
+        part(header, sizeof header, rows[i].header, "Authorization: bearer ", "\r\n");
+        part(cookie, sizeof cookie, rows[i].cookie, "Cookie: access_token=", "\r\n");
+        e2e_ask(&s, &r, "GET /acc/one%s HTTP/1.1\r\nHost: test\r\n%s%s\r\n", query, header, cookie);
         ck_assert_msg(r.status == rows[i].status, "line %d: %s", rows[i].line, r.head);
     }
     stop();

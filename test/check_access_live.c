@@ -354,7 +354,7 @@ static const char *signed_url(enum auth_class class, const char *topics, long en
     char *u = url[turn++ % 8], sign[AUTH_URL_SIGN];
     struct text t = text_in(sign, sizeof sign);
     struct auth_key key = {.n = sizeof KEY_PLAIN - 1, .bytes = KEY_PLAIN};
-    unsigned long long expires = (unsigned long long)(time(NULL) + ends_in);
+    unsigned long long expires = (unsigned long long)time(NULL) + (unsigned long long)ends_in;
     auth_url_sign(&t, &key, class, span_of(topics), expires);
     snprintf(u, sizeof url[0], "/%s?expires=%llu&signature=%.*s", topics, expires, (int)t.n, t.p);
     return u;
