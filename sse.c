@@ -69,7 +69,7 @@ enum {
     READY_US = 50,         /* that of the ready list, where those are who have much to do */
     REAP_US = 250,         /* that of closing */
     HEAVY = 2 << 10,       /* bytes read at once of one who has: others go before it, ... */
-    HEAVY_READ = 8 << 10,  /* ... and it is read so much at a time */
+    HEAVY_READ = 2 << 10,  /* ... and it is read so much at a time */
     CHEAP = 8,             /* steps between two looks at the clock */
     DRAIN_EACH_MS = 10,    /* connections are closed no more slowly, when the server stops */
     DRAIN_GRACE_MS = 1000, /* for the last of them to take what was written */

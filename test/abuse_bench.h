@@ -28,7 +28,6 @@ struct abuse {
     int connections;    /* there are at a time, at most */
     int topics;         /* likewise */
     long memory;        /* VmRSS at most, 0: as the four above allow */
-    double late;        /* ms that a median may be above twice the normal one, 0: 0.5 */
     bool fresh;         /* each request of /-/healthy comes on a connection of its own */
 };
 
