@@ -499,7 +499,7 @@ START_TEST(no_permission)
     /* The same function says nothing when all is well. */
     ck_assert_int_eq(chmod(key_file, 0600), 0);
     why.n = 0;
-    ck_assert(keys_load(key_file, &keys, &why));
+    ck_assert_int_eq(keys_read(key_file, &keys, &why), 0);
     ck_assert(why.n == 0 && keys.n == 2);
 }
 END_TEST

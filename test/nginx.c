@@ -4,6 +4,7 @@
 #include "test/nginx.h"
 
 #include "test/e2e.h"
+#include "test/port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,32 +18,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* A free port of 127.0.0.1, kept from others while this process lives: nginx, which sets SO_REUSEADDR,
- * may listen there. */
-static int port_take(void)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(in);
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ne(fd, -1);
-    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, len), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-    return ntohs(in.sin_port);
-}
-
-static bool port_listens(int port)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_ne(fd, -1);
-    bool listens = connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0;
-    close(fd);
-    return listens;
-}
 
 static void config_write(const char *path, int port, const char *upstream, bool buffers)
 {

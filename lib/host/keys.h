@@ -13,10 +13,4 @@
  * words, with the path and never with what is in the file; *k holds no key then. */
 int keys_read(const char *path, struct auth_keys *k, struct text *why);
 
-/* The same for whom the words are enough. */
-static inline bool keys_load(const char *path, struct auth_keys *k, struct text *why)
-{
-    return keys_read(path, k, why) == 0;
-}
-
 #endif

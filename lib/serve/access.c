@@ -372,7 +372,7 @@ bool access_keep(struct server *s, struct conn *c, bool socket)
     return p->grant != 0;
 }
 
-void access_drop(struct server *s, const struct conn *c)
+void serve_forget(struct server *s, const struct conn *c)
 {
     struct pass *p = pass_of(s, c);
     if (p == NULL)
@@ -382,7 +382,7 @@ void access_drop(struct server *s, const struct conn *c)
     *p = (struct pass){0};
 }
 
-bool access_over(const struct server *s, const struct conn *c)
+bool serve_expired(const struct server *s, const struct conn *c)
 {
     const struct pass *p = pass_of(s, c);
     return p != NULL && p->expires != 0 && s->wall / 1000 >= p->expires &&

@@ -44,12 +44,6 @@ const char *access_challenge(struct server *s, int status, const char *error, st
  * scopes. False: there is no room for these (--max-scopes). */
 bool access_keep(struct server *s, struct conn *c, bool socket);
 
-/* Nothing is to be remembered any more: the connection closes. */
-void access_drop(struct server *s, const struct conn *c);
-
-/* Has what the connection was let in by come to its end? serve_expire() is due then. */
-bool access_over(const struct server *s, const struct conn *c);
-
 /* May the request at hand read what is the server's own and not for all (/-/metrics, /-/topics)? Clients
  * on this host and those with a good token may, and all where all may subscribe. False: it has been
  * refused. */

@@ -219,11 +219,6 @@ void serve_drain(struct server *s, struct conn *c)
     }
 }
 
-bool serve_expired(const struct server *s, const struct conn *c)
-{
-    return access_over(s, c);
-}
-
 void serve_expire(struct server *s, struct conn *c)
 {
     s->stat.expired++;
@@ -236,11 +231,6 @@ void serve_expire(struct server *s, struct conn *c)
         serve_socket_expired(s, c);
     else
         serve_wake(s, c, true);
-}
-
-void serve_forget(struct server *s, const struct conn *c)
-{
-    access_drop(s, c);
 }
 
 /* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
