@@ -588,7 +588,7 @@ static enum opt_result unexpected(const struct parser *x, struct span argument)
 {
     text_str(x->err, "unexpected argument ");
     write_given(x->err, argument);
-    text_str(x->err, ": there are only flags");
+    text_str(x->err, ": there are only flags, and the commands sub, pub, token, health");
     return OPT_WRONG;
 }
 

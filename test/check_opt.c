@@ -283,6 +283,7 @@ END_TEST
 #define TIME_OF(like)        "must be a time from 10ms to 24h, such as " like
 #define WAIT_OF              "must be a time from 1s to 24h, such as 60s"
 #define AGE_OF               "must be none, or a time from 10ms to 1000000h, such as 10m"
+#define COMMANDS             ", and the commands sub, pub, token, health"
 #define PORT_OF              "must be a number from 0 to 65535"
 #define RING_OF              "must be a power of two from 64K to 256G"
 #define ORIGIN_OF            "must be *, null, or scheme://host[:port] without a path"
@@ -554,11 +555,14 @@ static const struct {
     {__LINE__, OPT_WRONG, {"-p", ""}, "--port : must be a number from 0 to 65535"},
     {__LINE__, OPT_WRONG, {"--bind", ""}, "--bind : must not be empty"},
     {__LINE__, OPT_WRONG, {"--port", "x", "-h"}, "--port x: must be a number from 0 to 65535"},
-    {__LINE__, OPT_WRONG, {"8080"}, "unexpected argument 8080: there are only flags"},
-    {__LINE__, OPT_WRONG, {"-"}, "unexpected argument -: there are only flags"},
-    {__LINE__, OPT_WRONG, {""}, "unexpected argument : there are only flags"},
-    {__LINE__, OPT_WRONG, {"--", "-p"}, "unexpected argument -p: there are only flags"},
-    {__LINE__, OPT_WRONG, {"--access-log", "yes"}, "unexpected argument yes: there are only flags"},
+    {__LINE__, OPT_WRONG, {"8080"}, "unexpected argument 8080: there are only flags" COMMANDS},
+    {__LINE__, OPT_WRONG, {"-"}, "unexpected argument -: there are only flags" COMMANDS},
+    {__LINE__, OPT_WRONG, {""}, "unexpected argument : there are only flags" COMMANDS},
+    {__LINE__, OPT_WRONG, {"--", "-p"}, "unexpected argument -p: there are only flags" COMMANDS},
+    {__LINE__,
+     OPT_WRONG,
+     {"--access-log", "yes"},
+     "unexpected argument yes: there are only flags" COMMANDS},
     {__LINE__, OPT_WRONG, {"-x"}, "unknown flag -x"},
     {__LINE__, OPT_WRONG, {"- "}, "unknown flag - "},
     {__LINE__, OPT_WRONG, {"-P80"}, "unknown flag -P80"},
