@@ -187,6 +187,13 @@ START_TEST(takes_a_token)
     struct tab *t = page_open(NULL, s.address[0]);
     snprintf(url, sizeof(url), "/?access_token=%s", token);
     subscribe(t, url, "topics: ['news'],");
+    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS; /* what comes before is not for it */
+    while (metric(&s, "connections{way=\"sse\"}") + metric(&s, "connections{way=\"longpoll\"}") ==
+           0)
+        if (e2e_now_ms() > deadline)
+            e2e_fail("nobody has subscribed");
+        else
+            e2e_sleep_ms(20);
     tab_eval(t,
              "fetch('/news', {method: 'POST', body: 'one', headers: {Authorization: 'Bearer %s'}})"
              ".then(a => a.ok)",
