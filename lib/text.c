@@ -18,6 +18,19 @@
 
 /* ---- numbers ---- */
 
+/* "00" to "99". */
+static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+                            "25262728293031323334353637383940414243444546474849"
+                            "50515253545556575859606162636465666768697071727374"
+                            "75767778798081828384858687888990919293949596979899";
+
+/* Writes v < 100 as two digits; gives the place behind them. */
+static inline char *two(char *to, unsigned v)
+{
+    memcpy(to, pairs + (size_t)v * 2, 2);
+    return to + 2;
+}
+
 void text_u64(struct text *t, uint64_t v)
 {
     text_pad(t, v, 1);
@@ -25,20 +38,16 @@ void text_u64(struct text *t, uint64_t v)
 
 void text_pad(struct text *t, uint64_t v, unsigned digits)
 {
-    static const char pairs[] = "00010203040506070809101112131415161718192021222324"
-                                "25262728293031323334353637383940414243444546474849"
-                                "50515253545556575859606162636465666768697071727374"
-                                "75767778798081828384858687888990919293949596979899";
     char buf[U64_DIGITS];
     size_t at = sizeof(buf);
     assert(digits <= U64_DIGITS);
     for (; v >= 100; v /= 100) {
         at -= 2;
-        memcpy(buf + at, pairs + v % 100 * 2, 2);
+        two(buf + at, (unsigned)(v % 100));
     }
     if (v >= 10) {
         at -= 2;
-        memcpy(buf + at, pairs + v * 2, 2);
+        two(buf + at, (unsigned)v);
     } else {
         buf[--at] = (char)('0' + v);
     }
@@ -80,13 +89,14 @@ static struct date date_of(uint64_t ms)
     };
 }
 
-static void add_time_of_day(struct text *t, const struct date *d)
+/* Writes "08:49:37"; gives the place behind it. */
+static char *time_of_day(char *to, const struct date *d)
 {
-    text_pad(t, d->hour, 2);
-    text_str(t, ":");
-    text_pad(t, d->minute, 2);
-    text_str(t, ":");
-    text_pad(t, d->second, 2);
+    to = two(to, d->hour);
+    *to++ = ':';
+    to = two(to, d->minute);
+    *to++ = ':';
+    return two(to, d->second);
 }
 
 void text_http_date(struct text *t, uint64_t ms)
@@ -94,35 +104,24 @@ void text_http_date(struct text *t, uint64_t ms)
     static const char weekdays[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     struct date d = date_of(ms);
-    char buf[sizeof("Sun, 06 Nov 1994 08:49:37 GMT")];
-    struct text whole = text_in(buf, sizeof(buf));
-    text_add(&whole, (struct span){weekdays + (size_t)d.weekday * 3, 3});
-    text_str(&whole, ", ");
-    text_pad(&whole, d.day, 2);
-    text_str(&whole, " ");
-    text_add(&whole, (struct span){months + (size_t)(d.month - 1) * 3, 3});
-    text_str(&whole, " ");
-    text_pad(&whole, d.year, 4);
-    text_str(&whole, " ");
-    add_time_of_day(&whole, &d);
-    text_str(&whole, " GMT");
-    text_add(t, text_span(&whole));
+    char buf[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+    memcpy(buf, weekdays + (size_t)d.weekday * 3, 3);
+    two(buf + 5, d.day);
+    memcpy(buf + 8, months + (size_t)(d.month - 1) * 3, 3);
+    two(two(buf + 12, d.year / 100), d.year % 100);
+    time_of_day(buf + 17, &d);
+    text_add(t, (struct span){buf, sizeof(buf) - 1});
 }
 
 void text_rfc3339(struct text *t, uint64_t ms)
 {
     struct date d = date_of(ms);
-    char buf[sizeof("1994-11-06T08:49:37.000Z")];
-    struct text whole = text_in(buf, sizeof(buf));
-    text_pad(&whole, d.year, 4);
-    text_str(&whole, "-");
-    text_pad(&whole, d.month, 2);
-    text_str(&whole, "-");
-    text_pad(&whole, d.day, 2);
-    text_str(&whole, "T");
-    add_time_of_day(&whole, &d);
-    text_str(&whole, ".");
-    text_pad(&whole, d.ms, 3);
-    text_str(&whole, "Z");
-    text_add(t, text_span(&whole));
+    char buf[] = "1994-11-06T08:49:37.000Z";
+    two(two(buf, d.year / 100), d.year % 100);
+    two(buf + 5, d.month);
+    two(buf + 8, d.day);
+    time_of_day(buf + 11, &d);
+    buf[20] = (char)('0' + d.ms / 100);
+    two(buf + 21, d.ms % 100);
+    text_add(t, (struct span){buf, sizeof(buf) - 1});
 }
