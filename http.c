@@ -473,6 +473,7 @@ static int take(struct head *h, int id, struct span value)
         if (r->nfields == HTTP_FIELDS_MAX)
             return -431;
         r->field[r->nfields++] = (struct http_field){(enum http_field_id)id, value};
+        r->has |= 1u << id;
         return 0;
     }
 }
@@ -571,9 +572,14 @@ int http_parse(const char *buf, size_t len, size_t seen, const struct http_limit
 
 /* ---- fields that were kept ---- */
 
+static bool has(const struct http_request *r, enum http_field_id id)
+{
+    return (r->has & 1u << id) != 0;
+}
+
 struct span http_field(const struct http_request *r, enum http_field_id id)
 {
-    for (unsigned i = 0; i < r->nfields; i++)
+    for (unsigned i = 0; has(r, id) && i < r->nfields; i++)
         if (r->field[i].id == id)
             return r->field[i].value;
     return (struct span){NULL, 0};
@@ -604,7 +610,7 @@ static struct span cut_unquoted(struct span *s, char c)
 bool http_list(const struct http_request *r, enum http_field_id id, size_t *pos, struct span *item)
 {
     size_t line = 0; /* where this line begins, were all of them put together with commas */
-    for (unsigned i = 0; i < r->nfields; i++) {
+    for (unsigned i = 0; has(r, id) && i < r->nfields; i++) {
         if (r->field[i].id != id)
             continue;
         struct span value = r->field[i].value;
@@ -636,6 +642,13 @@ static int quality(struct span s)
 }
 
 enum match { NO_RANGE, NO_MATCH, ANY_TYPE, ANY_SUBTYPE, WITH_PARAMETERS, BARE };
+
+/* Is the range that type alone, as EventSource sends it, and any client that knows what it wants? */
+static bool range_is(struct span range, struct span type, struct span subtype)
+{
+    return range.n == type.n + 1 + subtype.n && range.p[type.n] == '/' &&
+           span_begins(range, type) && span_eq(span_from(range, type.n + 1), subtype);
+}
 
 /* Reads a media range, "type/subtype;param=value;q=0.5", and tells how well it matches a type. What
  * is behind the weight has no meaning any more. */
@@ -671,8 +684,14 @@ unsigned http_accept(const struct http_request *r, struct span type, struct span
     int best_q = 1000, q;
     size_t pos = 0;
     struct span item;
+    *exact = false;
+    if (!has(r, HTTP_ACCEPT))
+        return 1000;
     while (http_list(r, HTTP_ACCEPT, &pos, &item)) {
-        enum match match = range_match(item, type, subtype, &q);
+        enum match match = BARE;
+        q = 1000;
+        if (!range_is(item, type, subtype))
+            match = range_match(item, type, subtype, &q);
         if (match > best || (match == best && q > best_q)) {
             best = match;
             best_q = q;

@@ -143,6 +143,7 @@ struct http_request {
     struct span host;     /* of Host, or of an absolute-form target, which wins (RFC 9112 3.2.2) */
     struct span path;     /* as sent, percent-encoded; begins with "/"; empty when asterisk */
     struct span query;    /* as sent, without the "?" */
+    uint32_t has;         /* a bit for each http_field_id that is among these: */
     unsigned nfields;
     struct http_field field[HTTP_FIELDS_MAX];
 };
