@@ -81,6 +81,71 @@ START_TEST(wakes_many)
 }
 END_TEST
 
+static unsigned messages_of(struct kernel_peer *p, const char *what)
+{
+    struct polled a = answer_from(p, 0, what);
+    ck_assert_int_eq(a.status, 200);
+    return a.messages;
+}
+
+/* Those who are woken in one turn get the same bytes only where they are to get the same messages. */
+START_TEST(wakes_apart)
+{
+    struct opt o = options();
+    for (unsigned row = 0; row < 3; row++) {
+        start(&o, KERNEL_FDS);
+        struct kernel_peer *pub[2] = {kernel_dial(true), kernel_dial(true)};
+        P[0] = polls(row == 2 ? "t?wait=50&conflate" : "t?wait=50", "");
+        settle();
+        P[1] = polls(row == 0 ? "u?wait=50" : "t?wait=50", "");
+        settle();
+        if (row == 1) { /* a third begins between the two messages */
+            asks(pub[0], "POST /t HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+                         "GET /t?wait=50 HTTP/1.1\r\nHost: h\r\n\r\n");
+            publishes(pub[1], "t", "y");
+        } else {
+            publishes(pub[0], "t", "x");
+            publishes(pub[0], row == 0 ? "u" : "t", "y");
+        }
+        turn();
+        ck_assert_uint_eq(ring_newest(&S.ring).n, 2); /* one turn brought both */
+        settle();
+        ck_assert_uint_eq(messages_of(P[0], "t"), row == 1 ? 2 : 1);
+        ck_assert_uint_eq(messages_of(P[1], row == 0 ? "u" : "t"), row == 0 ? 1 : 2);
+        if (row == 1) {
+            const char *second = strstr(got(pub[0]) + 1, "HTTP/1.1 ");
+            ck_assert_ptr_nonnull(second);
+            struct polled a = answer_from(pub[0], (size_t)(second - got(pub[0])), "t");
+            ck_assert_uint_eq(a.messages, 1);
+        }
+        stop();
+    }
+}
+END_TEST
+
+/* Of those who have to wait for another turn to be woken, who is woken after the next message gets both. */
+START_TEST(wakes_in_two)
+{
+    struct opt o = options();
+    const unsigned n = FANOUT_MAX + 200;
+    start(&o, KERNEL_FDS);
+    struct kernel_peer *pub = kernel_dial(true);
+    for (unsigned i = 0; i < n; i++)
+        P[i] = polls("t?wait=50", "");
+    settle();
+    publishes(pub, "t", "x");
+    ck_assert(!turn());
+    publishes(pub, "t", "y");
+    settle();
+    unsigned both = 0;
+    for (unsigned i = 0; i < n; i++)
+        both += messages_of(P[i], "t") == 2;
+    ck_assert_uint_ge(both, 200);
+    ck_assert_uint_lt(both, n);
+    stop();
+}
+END_TEST
+
 /* The answer comes when the time is over, and says that there is nothing. */
 START_TEST(waits_so_long)
 {
@@ -616,6 +681,8 @@ int main(void)
     Suite *s = suite_create("loop: ways");
     TCase *tc = tcase_create("polls");
     tcase_add_test(tc, wakes_many);
+    tcase_add_test(tc, wakes_apart);
+    tcase_add_test(tc, wakes_in_two);
     tcase_add_test(tc, waits_so_long);
     tcase_add_test(tc, waits_in_a_pipeline);
     tcase_add_test(tc, answers_cut_anywhere);

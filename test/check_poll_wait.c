@@ -342,6 +342,67 @@ START_TEST(test_cors)
 }
 END_TEST
 
+static const struct {
+    const char *target, *fields, *version, *wait, *connection, *origin;
+    bool text;
+} beside[] = {
+    {"/news?since=now&wait=20", "", "1.1", "wait=20", NULL, NULL, false},
+    {"/news?since=now&wait=30", "", "1.1", "wait=30", NULL, NULL, false},
+    {"/news,b?since=now&wait=20", "", "1.1", "wait=20", NULL, NULL, false},
+    {"/news?since=now&wait=20&conflate", "", "1.1", "wait=20", NULL, NULL, false},
+    {"/news?since=now&wait=20", "Accept: text/plain\r\n", "1.1", "wait=20", NULL, NULL, true},
+    {"/news?since=now&wait=20", "", "1.0", "wait=20", "close", NULL, false},
+    {"/news?since=now&wait=20", "Connection: keep-alive\r\n", "1.0", "wait=20", "keep-alive", NULL,
+     false},
+    {"/news?since=now&wait=20", "Connection: close\r\n", "1.1", "wait=20", "close", NULL, false},
+    {"/news?since=now&wait=20", "Origin: https://a.example\r\n", "1.1", "wait=20", NULL,
+     "https://a.example", false},
+};
+
+/* Waits until so many wait. */
+static void waiting(long n)
+{
+    int64_t end = e2e_now_ms() + E2E_WAIT_MS;
+    while (metric("sse_connections{way=\"longpoll\"}") != n)
+        ck_assert_int_lt(e2e_now_ms(), end);
+}
+
+/* Who waits for the same message as others gets the same answer, but for what he asked otherwise; be it
+ * one that is put together once, or too long for that. */
+START_TEST(test_side_by_side)
+{
+    static const size_t sizes[] = {5, 100, 5000};
+    static char data[5001];
+    const unsigned row = (unsigned)_i, who[] = {0, row, row, 0, 0, row};
+    struct e2e_conn *c[COUNT(who)];
+    e2e_start(&s, "--cors", "https://a.example", NULL);
+    for (unsigned round = 0; round < COUNT(sizes); round++) {
+        memset(data, 'a' + (int)round, sizes[round]);
+        for (unsigned i = 0; i < COUNT(who); i++) {
+            c[i] = e2e_open(&s);
+            e2e_printf(c[i], "GET %s HTTP/%s\r\nHost: t\r\n%s\r\n", beside[who[i]].target,
+                       beside[who[i]].version, beside[who[i]].fields);
+            waiting(i + 1);
+        }
+        ck_assert_uint_eq(publish("/news", data), COUNT(who));
+        for (unsigned i = 0; i < COUNT(who); i++) {
+            poll_read(c[i], &a, false);
+            ck_assert_str_eq(e2e_field(&a.r, "Preference-Applied"), beside[who[i]].wait);
+            ck_assert_pstr_eq(e2e_field(&a.r, "Connection"), beside[who[i]].connection);
+            ck_assert_pstr_eq(e2e_field(&a.r, "Access-Control-Allow-Origin"),
+                              beside[who[i]].origin);
+            if (!beside[who[i]].text)
+                poll_expect(&a, 200, data, NULL);
+            else
+                ck_assert(a.size == sizes[round] + 1 && memcmp(a.body, data, a.size - 1) == 0);
+            ck_assert_uint_eq(poll_n(a.id), round + 1);
+            e2e_close(c[i]);
+        }
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
 /* ---- what is waited for ---- */
 
 START_TEST(test_topics)
@@ -836,6 +897,7 @@ int main(void)
     tcase_add_test(t, test_gone);
     tcase_add_test(t, test_old_and_closing);
     tcase_add_test(t, test_cors);
+    tcase_add_loop_test(t, test_side_by_side, 0, COUNT(beside));
     tcase_add_test(t, test_topics);
     tcase_add_test(t, test_follows);
     tcase_add_test(t, test_lagged);

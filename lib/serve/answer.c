@@ -143,6 +143,15 @@ void serve_answer_long(struct server *s, struct conn *c, struct span fields, con
     answered(s, c);
 }
 
+void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,
+                        size_t body)
+{
+    text_add(&s->out, answer);
+    assert(!s->out.full);
+    serve_log_answer(s, status, body);
+    answered(s, c);
+}
+
 void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size)
 {
     struct share *share = &s->poll;

@@ -75,8 +75,9 @@ static void poll_fields(struct server *s, struct text *t, struct cursor id)
     char bytes[CURSOR_MAX];
     struct text cursor = text_in(bytes, sizeof bytes);
     cursor_write(&cursor, id);
-    http_add(t, "Last-Event-ID", text_span(&cursor));
-    text_str(t, "ETag: W/\"");
+    text_str(t, "Last-Event-ID: ");
+    text_add(t, text_span(&cursor));
+    text_str(t, "\r\nETag: W/\"");
     text_add(t, text_span(&cursor));
     text_str(t, "\"\r\nVary: Accept, Prefer\r\nCache-Control: no-store\r\n");
     if (s->ask.waits) {
@@ -116,7 +117,10 @@ static void body_front(struct text *t, enum conn_way way, struct cursor id, cons
         text_str(t, "}\n");
 }
 
-/* Answers with the messages in s->poll; they are left in s->tail, to be written behind `out`. */
+#define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
+
+/* Answers with the messages in s->poll; if they are more than a few they are left in s->tail, to be
+ * written behind `out`. */
 static void answer_messages(struct server *s, struct conn *c, enum conn_way way, struct cursor id,
                             const struct gap *gap)
 {
@@ -136,10 +140,13 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
     share_end(share, end);
     serve_answer_long(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name, text_span(&front),
                       share->size);
-    if (s->ask.method != HTTP_HEAD) {
-        s->tail = share->iov;
-        s->tail_pieces = share->pieces;
-    }
+    if (s->ask.method == HTTP_HEAD)
+        return;
+    s->tail = share->iov;
+    s->tail_pieces = share->pieces;
+    for (; share->size <= JOINED_MOST && s->tail_pieces > 0; s->tail_pieces--, s->tail++)
+        text_add(&s->out, (struct span){s->tail->iov_base, s->tail->iov_len});
+    assert(!s->out.full);
 }
 
 enum {
@@ -219,6 +226,47 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
 
+#define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
+
+/* Is the answer in s->woken one for this client, too? Its place is not below the tail: the messages of
+ * that answer are still there, and so its topic is. */
+static bool woken_fits(const struct server *s, const struct conn *c)
+{
+    const struct woken *w = &s->woken;
+    return w->size > 0 && w->at == c->at && w->head == ring_head(&s->ring) &&
+           w->topic == c->link.topic && w->way == c->way && w->wait == c->sent && w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) &&
+           w->cors == c->cors && w->second == s->wall / 1000 && w->draining == s->draining;
+}
+
+/* Notes whom an answer that is about to be put together will fit. */
+static void woken_note(struct server *s, const struct conn *c)
+{
+    s->woken.at = c->at;
+    s->woken.head = ring_head(&s->ring);
+    s->woken.topic = c->link.topic;
+    s->woken.way = c->way;
+    s->woken.wait = c->sent;
+    s->woken.flags = c->flags & WOKEN_FLAGS;
+    s->woken.cors = c->cors;
+    s->woken.second = s->wall / 1000;
+    s->woken.draining = s->draining;
+    s->woken.size = 0;
+}
+
+/* Keeps it, the bytes of `out` from `from` on, if it is one that fits others, and all there. */
+static void woken_keep(struct server *s, bool fits, size_t from)
+{
+    struct woken *w = &s->woken;
+    size_t size = s->out.n - from;
+    if (!fits || s->tail_pieces > 0 || size > sizeof w->bytes)
+        return;
+    memcpy(w->bytes, s->out.p + from, size);
+    const char *head = memmem(w->bytes, size, "\r\n\r\n", 4);
+    assert(head != NULL);
+    w->size = (uint32_t)size;
+    w->body = (uint32_t)(w->bytes + size - head) - 4;
+}
+
 void serve_wake(struct server *s, struct conn *c, bool timeout)
 {
     enum conn_way way = (enum conn_way)c->way;
@@ -230,6 +278,13 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     }
     struct gap gap;
     const struct gap *lost = serve_lagged(s, c, &gap) ? &gap : NULL;
+    if (lost == NULL && woken_fits(s, c)) {
+        serve_wait_end(s, c);
+        serve_answer_again(s, c, 200, (struct span){s->woken.bytes, s->woken.size}, s->woken.body);
+        serve_release(s, id);
+        return;
+    }
+    woken_note(s, c);
     poll_build(s, c, id, way);
     bool all = s->poll.end == ring_head(&s->ring);
     if (s->poll.records == 0 && lost == NULL && !timeout && (c->sent > 0 || !all)) {
@@ -238,8 +293,11 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
             conn_ready(&s->conns, c);
         return;
     }
+    bool fits = lost == NULL && s->poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
+    size_t from = s->out.n;
     serve_wait_end(s, c);
     poll_answer(s, c, way, tagged, lost);
+    woken_keep(s, fits, from);
     serve_release(s, id); /* which fan-out does when it is through */
 }
 

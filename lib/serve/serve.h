@@ -94,6 +94,19 @@ struct ready {
     uint32_t topic;  /* the inside topic; 0: there is none now */
 };
 
+/* The answer to the last long poll that a message ended: all that wait at one place in one form get the
+ * same bytes, which are put together once. It is good for whom all of this is so; see poll.c. */
+struct woken {
+    uint64_t at, head; /* the client's place, the ring's head */
+    uint64_t second;   /* of its Date */
+    uint32_t topic, wait;
+    uint16_t flags, cors; /* those of struct conn: CONN_KEEP, CONN_OLD */
+    uint8_t way;
+    bool draining;
+    uint32_t size, body; /* bytes; of them, of the body; 0: there is none */
+    char bytes[4096];
+};
+
 /* By what a client may do what it may: see access.h. */
 enum access_kind {
     ACCESS_PLACE = 0, /* there are no keys: by where it is */
@@ -148,6 +161,7 @@ struct server {
     struct iovec *tail; /* ... and what follows them: pieces in s->poll, or none */
     unsigned tail_pieces;
     struct share poll;          /* the messages of the poll at hand */
+    struct woken woken;
     char path[SERVE_HEAD_MAX];  /* of the request at hand, decoded */
     char scratch[SERVE_ROOM];   /* for a parameter, or a body, of the request at hand */
     char token[AUTH_TOKEN_MAX]; /* the claims of the request at hand */
@@ -299,6 +313,10 @@ size_t serve_name_count(struct span names);
  * behind `out`. */
 void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
                        struct span front, size_t more);
+
+/* Answers it as another was, with the same bytes, `body` of which are of its body. */
+void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,
+                        size_t body);
 
 /* Answers the request at hand with what is written in s->page. */
 void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size);
