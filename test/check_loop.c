@@ -106,7 +106,10 @@ START_TEST(budget)
         publishes(pub, "t", large);
     settle();
     for (unsigned i = 0; i < 3; i++)
-        F[i] = follows(p[i] = kernel_dial(false), "t", "Last-Event-ID: 1790000000000-0\r\n");
+        p[i] = kernel_dial(false);
+    settle();
+    for (unsigned i = 0; i < 3; i++)
+        F[i] = follows(p[i], "t", "Last-Event-ID: 1790000000000-0\r\n");
     for (bool done = false; !done;) {
         size_t had = p[0]->out.n;
         done = turn();
@@ -123,6 +126,27 @@ START_TEST(budget)
 END_TEST
 
 /* ---- the kernel's errors --------------------------------------------------------------------- */
+
+/* Who comes alone costs one accept4() but for a few; a burst is let in by few turns. */
+START_TEST(accepting)
+{
+    struct opt o = options();
+    start(&o, KERNEL_FDS);
+    for (unsigned i = 0; i < 100; i++) {
+        kernel_dial(true);
+        settle();
+    }
+    ck_assert_uint_eq(kernel.open_clients, 100);
+    ck_assert_uint_le(kernel.nobody, 100 / 4);
+    unsigned nobody = kernel.nobody;
+    for (unsigned i = 0; i < 200; i++)
+        kernel_dial(true);
+    ck_assert_uint_le(settle(), 20);
+    ck_assert_uint_eq(kernel.open_clients, 300);
+    ck_assert_uint_le(kernel.nobody, nobody + 2);
+    stop();
+}
+END_TEST
 
 /* Some of all there is: subscribers of a topic and of a set, messages one by one and in a batch. */
 static void scene(void)
@@ -397,6 +421,7 @@ int main(void)
     tcase_add_test(tc, cut_anywhere);
     tcase_add_test(tc, cut_live);
     tcase_add_test(tc, budget);
+    tcase_add_test(tc, accepting);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);
     tc = tcase_create("the kernel's errors");

@@ -410,6 +410,7 @@ int kernel_accept4(int fd, struct sockaddr *a, socklen_t *len, int flags)
         return -1;
     }
     if (f->first == NULL) {
+        kernel.nobody++;
         errno = EAGAIN;
         return -1;
     }

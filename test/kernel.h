@@ -88,6 +88,7 @@ struct kernel {
     unsigned calls[KERNEL_CALLS];
     int timeout;               /* of the last epoll_wait() */
     unsigned events;           /* that it gave */
+    unsigned nobody;           /* accept4() that found nobody */
     unsigned open_clients;     /* sockets that were accepted and not closed */
     unsigned open;             /* descriptors */
     int listener;              /* the newest that listens */

@@ -19,6 +19,7 @@ enum {
     SHED_MAX = 256,     /* connections over a limit that are heard out and refused, ... */
     SHED_PART = 8,      /* ... but at most this part of the descriptors */
     HEARD = 16 << 10,   /* bytes of one that is refused at once */
+    FULL = 4,           /* times that all who are taken in at once were there, before it is more */
     LAST_ACCEPTS = 100, /* times DOOR_MAX clients that are still taken in at the end */
 };
 
@@ -264,7 +265,8 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
 
 void door_accept(struct door *d, int listener)
 {
-    for (unsigned i = 0; i < DOOR_MAX; i++) {
+    unsigned most = d->most > 0 ? d->most : 1;
+    for (unsigned i = 0; i < most; i++) {
         if (d->shed >= d->shed_max && d->s->conns.clients - d->shed >= d->s->opt.max_connections) {
             door_pause(d, true); /* the kernel keeps the others until these have been turned away */
             return;
@@ -281,8 +283,14 @@ void door_accept(struct door *d, int listener)
             door_pause(d, true);
             return;
         } else if (errno == EAGAIN) {
+            d->most = i;
+            d->full = 0;
             return;
         } /* else that client has gone (ECONNABORTED), or its network has: the next one */
+    }
+    if (++d->full == FULL) {
+        d->full = 0;
+        d->most = 4 * most < DOOR_MAX ? 4 * most : DOOR_MAX;
     }
 }
 
@@ -310,6 +318,7 @@ void door_close(struct door *d)
         unsigned times = 0;
         do {
             before = d->s->stat.accepted;
+            d->most = DOOR_MAX;
             door_accept(d, (int)fd);
         } while (d->s->stat.accepted - before == DOOR_MAX && ++times < LAST_ACCEPTS);
         listen_unlink((int)fd);

@@ -25,6 +25,8 @@ struct door {
     bool paused;       /* for want of descriptors or memory */
     uint32_t shed;     /* connections over a limit, ... */
     uint32_t shed_max; /* ... and how many there may be */
+    unsigned most;     /* clients that are taken in at once, 0 for 1: as many as came lately; */
+    unsigned full;     /* how often in a row there were so many */
 };
 
 /* Sees how many connections the limit on descriptors and --max-memory allow and sets s->conns.max,
@@ -38,7 +40,9 @@ struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t ev
  * Gives 0, or an exit code with the reason in *why. */
 int door_open(struct door *d, int unsent, struct text *why);
 
-/* Takes in those who wait at a listener, DOOR_MAX at most. */
+/* Takes in those who wait at a listener, DOOR_MAX at most: epoll tells of those who are left, as listeners
+ * are level-triggered. So whoever comes alone is not followed by a look for another, which would take
+ * the kernel longer than an event does; of a burst more and more are taken in at once. */
 #define DOOR_MAX 64
 void door_accept(struct door *d, int listener);
 
