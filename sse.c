@@ -525,7 +525,7 @@ static size_t conn_recv(struct conn *c, char *buf)
 {
     ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : BUFFER;
     do
-        n = read(conn_fd(&S.conns, c), buf, (size_t)most);
+        n = recv(conn_fd(&S.conns, c), buf, (size_t)most, 0);
     while (n == -1 && errno == EINTR);
     /* a short read has emptied the socket, and what comes after it makes an edge; but the end that
      * epoll told of before is still to be read */
