@@ -160,7 +160,7 @@ struct server {
     struct text out;    /* the answers of the connection at hand, ... */
     struct iovec *tail; /* ... and what follows them: pieces in s->poll, or none */
     unsigned tail_pieces;
-    struct share poll;          /* the messages of the poll at hand */
+    struct share poll; /* the messages of the poll at hand */
     struct woken woken;
     char path[SERVE_HEAD_MAX];  /* of the request at hand, decoded */
     char scratch[SERVE_ROOM];   /* for a parameter, or a body, of the request at hand */
