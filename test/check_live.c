@@ -466,6 +466,30 @@ START_TEST(keys_are_enough)
 }
 END_TEST
 
+/* Whoever asks for less motion gets diagrams that go on in steps, twice a second, not smoothly. */
+START_TEST(motion_can_be_little)
+{
+    e2e_start(&s, NULL);
+    struct tab *t = live(s.address[0]);
+    for (int little = 0; little < 2; little++) {
+        tab_send(t, "Emulation.setEmulatedMedia",
+                 little
+                     ? "{\"features\":[{\"name\":\"prefers-reduced-motion\",\"value\":\"reduce\"}]}"
+                     : "{\"features\":[]}");
+        int draws = atoi(tab_eval(t, "new Promise(done => { let n = 0; const lane = lanes[0];"
+                                     "lane.draw = function () { n++; return"
+                                     " Object.getPrototypeOf(this).draw.call(this); };"
+                                     "setTimeout(() => { delete lane.draw; done(n); }, 2200); })"));
+        if (little)
+            ck_assert_msg(draws >= 1 && draws <= 5, "%d steps in 2.2 s", draws);
+        else
+            ck_assert_msg(draws >= 10, "%d steps in 2.2 s", draws);
+    }
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* Contrast of text with what is behind it (WCAG 2.2, 1.4.3), in either scheme. */
 START_TEST(text_can_be_read)
 {
@@ -554,6 +578,7 @@ int main(void)
     tcase_add_test(tc, memory_is_bounded);
     tcase_add_test(tc, every_control_has_a_name);
     tcase_add_test(tc, keys_are_enough);
+    tcase_add_test(tc, motion_can_be_little);
     tcase_add_test(tc, text_can_be_read);
     tcase_add_test(tc, lines_are_right);
     suite_add_tcase(suite, tc);
