@@ -103,13 +103,18 @@ $(OUT)/static: $(OUT)/flags
 	    ! readelf -l $@.out | grep -q INTERP; \
 	 then echo -static-pie >$@; else echo -static >$@; fi; rm -f $@.c $@.out
 
+# What a browser loads from here is in the binary packed: the same bytes each time.
+build/page/%.gz: lib/%
+	@mkdir -p $(@D)
+	$(Q)gzip -9nc $< >$@
+
 # $(eval $(call kind,DIRECTORY)): its objects, remade when its flags change, and a library of them
 # for the test programs, from which each links only what it needs.
 define kind
 $(1)/%.o: %.c $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,cc,$$@)$$($(1)_CC) -c -o $$@ $$<
-$(1)/lib/page.o: lib/page.html lib/sse.js
+$(1)/lib/page.o: build/page/page.html.gz build/page/sse.js.gz
 $(1)/flags: FORCE
 	@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@
@@ -117,7 +122,7 @@ $(1)/parts.a: $(PARTS:%.c=$(1)/%.o) $(HELPERS:%.c=$(1)/%.o)
 	$$(Q)rm -f $$@; ar rcs $$@ $$^
 endef
 $(foreach k,$(OUT) $(SAN) $(FUZZ),$(eval $(call kind,$(k))))
-.PRECIOUS: %.o
+.PRECIOUS: %.o %.gz
 
 $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) $$(pkg-config --libs check)
