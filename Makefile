@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 30
 SOAK_SECONDS ?= 600
 JOBS ?= $(shell nproc)
 
-PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c))
+PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c)) $(LEAN)
 HELPERS = $(filter-out test/check_% test/fuzz_% test/load_% test/replay.c,$(sort $(wildcard test/*.c)))
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 # Those that run against the release binary as well, in the sandbox as it is shipped.
