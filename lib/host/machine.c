@@ -6,6 +6,7 @@
 #include "lib/text.h"
 
 #include <fcntl.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -140,7 +141,7 @@ void machine_limits(struct limits *l, const char *root)
     };
     char buf[FILE_MAX];
     struct rlimit r;
-    long page = sysconf(_SC_PAGESIZE);
+    unsigned long page = getauxval(AT_PAGESZ);
     for (unsigned i = 0; i < LIMITS; i++) {
         l->value[i] = LIMIT_NONE;
         l->used[i] = 0;
@@ -154,7 +155,7 @@ void machine_limits(struct limits *l, const char *root)
     used = file_number(root, "/proc/sys/net/netfilter/nf_conntrack_count", 0);
     l->used[LIMIT_CONNTRACK] = used != LIMIT_NONE ? used : 0;
     l->value[LIMIT_TCP_MEMORY] =
-        times(file_number(root, "/proc/sys/net/ipv4/tcp_mem", 2), page > 0 ? (uint64_t)page : 4096);
+        times(file_number(root, "/proc/sys/net/ipv4/tcp_mem", 2), page > 0 ? page : 4096);
     struct span memory = file(root, "/proc/meminfo", buf);
     l->value[LIMIT_MEMORY] = times(field(memory, "MemAvailable:"), 1024);
     if (file_number(root, "/proc/sys/vm/overcommit_memory", 0) == 2) {

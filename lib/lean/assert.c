@@ -1,7 +1,7 @@
 /*
  * assert.c - what becomes of an assertion that has failed.
  */
-#include <assert.h>
+#include "lib/lean/assert.h"
 
 #include "lib/text.h"
 
