@@ -96,7 +96,7 @@ $(SAN)/sse-faults: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o) $(SAN)/test/faults.o
 
 # Static PIE where the toolchain makes one that runs, which musl's gcc does when it is told what of; a plain
 # static binary elsewhere. One for another machine can't be tried: there it is what the linker makes.
-$(OUT)/static: $(OUT)/flags
+$(OUT)/static: $(OUT)/flags Makefile
 	@printf 'static int x; int *volatile p = &x; int main(void) { return *p; }' >$@.c
 	@case $(machine) in $$(uname -m)-*) try=$@.out ;; *) try=true ;; esac; \
 	 crt=$$($(CC) -\#\#\# $@.c 2>&1 | tr -s '" ' '\n\n' | sed -n 's|/S*crt1\.o$$||p'); \

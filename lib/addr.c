@@ -79,8 +79,9 @@ static void write_group(struct text *t, unsigned v)
 /* Appends an IPv6 address as RFC 5952 has it, and inet_ntop(). */
 static void write_ipv6(struct text *t, const unsigned char a[16])
 {
-    unsigned group[8], gap = 8, gap_n = 1; /* the first of the longest runs of zeros, two or more */
-    for (unsigned i = 0, n = 0; i < 8; i++) {
+    unsigned group[8];
+    size_t gap = 8, gap_n = 1; /* the first of the longest runs of zeros, two or more */
+    for (size_t i = 0, n = 0; i < 8; i++) {
         group[i] = (unsigned)a[2 * i] << 8 | a[2 * i + 1];
         n = group[i] == 0 ? n + 1 : 0;
         if (n > gap_n) {
@@ -89,7 +90,7 @@ static void write_ipv6(struct text *t, const unsigned char a[16])
         }
     }
     bool dotted = gap == 0 && (gap_n == 6 || (gap_n == 5 && group[5] == 0xffff));
-    for (unsigned i = 0; i < (dotted ? 6 : 8); i++) {
+    for (size_t i = 0; i < (dotted ? 6 : 8); i++) {
         if (i == gap) {
             text_str(t, "::");
             i += gap_n - 1;

@@ -114,6 +114,7 @@ static const char *const harmless[] = {
     "getegid",
     "_exit",
     "clock_gettime",
+    "__sysconf",
     "signal",
     "sigaddset",
     "sigdelset",
