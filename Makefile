@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 30
 SOAK_SECONDS ?= 600
 JOBS ?= $(shell nproc)
 
-PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c))
+PARTS = http.c ring.c $(sort $(wildcard lib/*.c lib/serve/*.c lib/host/*.c)) $(LEAN)
 HELPERS = $(filter-out test/check_% test/fuzz_% test/load_% test/replay.c,$(sort $(wildcard test/*.c)))
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 # Those that run against the release binary as well, in the sandbox as it is shipped.
@@ -94,14 +94,23 @@ $(SAN)/sse-faults: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o) $(SAN)/test/faults.o
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) \
 	 $$(nm $(SAN)/test/faults.o | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
 
-# Static PIE where the toolchain makes one that runs; a plain static binary elsewhere. One for another
-# machine can't be tried: there it is what the linker makes.
-$(OUT)/static: $(OUT)/flags
+# Static PIE where the toolchain makes one that runs, which musl's gcc does when it is told what of; a plain
+# static binary elsewhere. One for another machine can't be tried: there it is what the linker makes.
+$(OUT)/static: $(OUT)/flags Makefile
 	@printf 'static int x; int *volatile p = &x; int main(void) { return *p; }' >$@.c
 	@case $(machine) in $$(uname -m)-*) try=$@.out ;; *) try=true ;; esac; \
-	 if $(CC) $(CFLAGS) -fPIE -o $@.out $@.c -static-pie $(LINK) 2>/dev/null && $$try && \
-	    ! readelf -l $@.out | grep -q INTERP; \
-	 then echo -static-pie >$@; else echo -static >$@; fi; rm -f $@.c $@.out
+	 crt=$$($(CC) -\#\#\# $@.c 2>&1 | tr -s '" ' '\n\n' | sed -n 's|/S*crt1\.o$$||p'); \
+	 parts="$$crt/rcrt1.o $$crt/crti.o $$crt/crtn.o"; echo -static >$@; \
+	 for way in "-static -nostartfiles -Wl,-pie,--no-dynamic-linker,-z,text $$parts" -static-pie; do \
+	  if $(CC) $(CFLAGS) -fPIE -o $@.out $@.c $$way $(LINK) 2>/dev/null && $$try && \
+	     ! readelf -l $@.out | grep -q INTERP; \
+	  then echo "$$way" >$@; fi; \
+	 done; rm -f $@.c $@.out
+
+# What a browser loads from here is in the binary packed: the same bytes each time.
+build/page/%.gz: lib/%
+	@mkdir -p $(@D)
+	$(Q)gzip -9nc $< >$@
 
 # $(eval $(call kind,DIRECTORY)): its objects, remade when its flags change, and a library of them
 # for the test programs, from which each links only what it needs.
@@ -109,7 +118,7 @@ define kind
 $(1)/%.o: %.c $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,cc,$$@)$$($(1)_CC) -c -o $$@ $$<
-$(1)/lib/page.o: lib/page.html lib/sse.js
+$(1)/lib/page.o: build/page/page.html.gz build/page/sse.js.gz
 $(1)/flags: FORCE
 	@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@
@@ -117,7 +126,7 @@ $(1)/parts.a: $(PARTS:%.c=$(1)/%.o) $(HELPERS:%.c=$(1)/%.o)
 	$$(Q)rm -f $$@; ar rcs $$@ $$^
 endef
 $(foreach k,$(OUT) $(SAN) $(FUZZ),$(eval $(call kind,$(k))))
-.PRECIOUS: %.o
+.PRECIOUS: %.o %.gz
 
 $(SAN)/test/check_%: $(SAN)/test/check_%.o $(SAN)/parts.a
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS) $$(pkg-config --libs check)
@@ -171,11 +180,16 @@ uninstall: ## takes it away again
 VERSION = $(shell sed -n 's/.*"sse \([0-9][0-9.]*\)\\n".*/\1/p' lib/opt.c)
 TARBALL = sse-$(VERSION)-linux-$(firstword $(subst -, ,$(machine)))
 
+# A small binary: see lib/lean/. SMALL is what of it not every compiler knows.
+SMALL = -Oz -flto -flto-partition=one
+IMAGE = OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' LEAN=lib/lean/assert.c \
+        CPPFLAGS='-Ilib/lean -DLEAN' LDFLAGS=-Wl,-z,noseparate-code
+
 # The context is a directory with the binary alone. An engine counts as there when it answers.
 image: ## a container image `sse`, with docker, podman or buildah: the first that works, or ENGINE
 	@test/setup image
-	@$(parallel) OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' \
-	 CFLAGS='-Os -fno-asynchronous-unwind-tables' LDFLAGS=-Wl,-z,noseparate-code for-image
+	@small=-Os; ! $(IMAGE_CC) $(SMALL) -Werror -c -x c -o /dev/null /dev/null 2>/dev/null || small='$(SMALL)'; \
+	 $(parallel) $(IMAGE) CFLAGS="$$small -fno-asynchronous-unwind-tables" for-image
 	@set -e; options=; run='docker run --rm -p 8080:8080'; engine='$(ENGINE)'; \
 	 for e in docker podman; do \
 	  [ -n "$$engine" ] || ! $$e info >/dev/null 2>&1 || engine=$$e; \
@@ -271,4 +285,4 @@ help: ## this
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1#\2/p' Makefile | \
 	 while IFS='#' read -r a b; do printf '%-15s %s\n' "$$a" "$$b"; done
 
--include $(foreach d,build/* build/lint/*,$(wildcard $(d)/*.d $(d)/lib/*.d $(d)/lib/serve/*.d $(d)/lib/host/*.d $(d)/test/*.d $(d)/bench/*.d))
+-include $(foreach d,build/* build/lint/*,$(wildcard $(d)/*.d $(d)/lib/*.d $(d)/lib/serve/*.d $(d)/lib/host/*.d $(d)/lib/lean/*.d $(d)/test/*.d $(d)/bench/*.d))

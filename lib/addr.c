@@ -56,22 +56,79 @@ const char *addr_path(const struct sockaddr_storage *a)
     return a->ss_family == AF_UNIX ? ((const struct sockaddr_un *)(const void *)a)->sun_path : NULL;
 }
 
+/* Appends an IPv4 address; inet_ntop() would do, but that of one C library brings printf() along. */
+static void write_ipv4(struct text *t, const unsigned char a[4])
+{
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            text_str(t, ".");
+        text_u64(t, a[i]);
+    }
+}
+
+static void write_group(struct text *t, unsigned v)
+{
+    char hex[4];
+    size_t at = sizeof hex;
+    do
+        hex[--at] = "0123456789abcdef"[v & 15];
+    while ((v >>= 4) != 0);
+    text_add(t, (struct span){hex + at, sizeof hex - at});
+}
+
+/* Appends an IPv6 address as RFC 5952 has it, and inet_ntop(). */
+static void write_ipv6(struct text *t, const unsigned char a[16])
+{
+    unsigned group[8];
+    size_t gap = 8, gap_n = 1; /* the first of the longest runs of zeros, two or more */
+    for (size_t i = 0, n = 0; i < 8; i++) {
+        group[i] = (unsigned)a[2 * i] << 8 | a[2 * i + 1];
+        n = group[i] == 0 ? n + 1 : 0;
+        if (n > gap_n) {
+            gap_n = n;
+            gap = i + 1 - n;
+        }
+    }
+    bool dotted = gap == 0 && (gap_n == 6 || (gap_n == 5 && group[5] == 0xffff));
+    for (size_t i = 0; i < (dotted ? 6 : 8); i++) {
+        if (i == gap) {
+            text_str(t, "::");
+            i += gap_n - 1;
+            continue;
+        }
+        if (i > 0 && i != gap + gap_n)
+            text_str(t, ":");
+        write_group(t, group[i]);
+    }
+    if (dotted) { /* one of IPv4 that is written as one of IPv6 */
+        text_str(t, gap_n == 5 ? ":" : "");
+        write_ipv4(t, a + 12);
+    }
+}
+
+/* The same of what socket addresses have. */
+static void write_in(struct text *t, struct in_addr a)
+{
+    unsigned char bytes[4];
+    memcpy(bytes, &a, sizeof bytes);
+    write_ipv4(t, bytes);
+}
+
 void addr_write(struct text *t, const struct sockaddr_storage *a)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
-    char host[INET6_ADDRSTRLEN];
     if (a->ss_family == AF_UNIX) {
         text_str(t, "unix:");
         text_str(t, addr_path(a));
     } else if (a->ss_family == AF_INET) {
         text_str(t, "http://");
-        text_str(t, inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host));
+        write_in(t, v4->sin_addr);
         text_str(t, ":");
         text_u64(t, ntohs(v4->sin_port));
     } else {
         text_str(t, "http://[");
-        text_str(t, inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host));
+        write_ipv6(t, v6->sin6_addr.s6_addr);
         text_str(t, "]:");
         text_u64(t, ntohs(v6->sin6_port));
     }
@@ -114,14 +171,13 @@ void addr_key_write(struct text *t, uint64_t key)
     struct in_addr v4 = {htonl((uint32_t)key)};
     struct in6_addr v6 = {.s6_addr = {0}};
     uint64_t prefix = htobe64(key != KEY_LOOPBACK ? key : 0);
-    char host[INET6_ADDRSTRLEN];
     memcpy(v6.s6_addr, &prefix, sizeof prefix);
     if (key == 0) {
         text_str(t, "unknown");
     } else if (key >> 32 == KEY_IPV4 >> 32) {
-        text_str(t, inet_ntop(AF_INET, &v4, host, sizeof host));
+        write_in(t, v4);
     } else {
-        text_str(t, inet_ntop(AF_INET6, &v6, host, sizeof host));
+        write_ipv6(t, v6.s6_addr);
         text_str(t, "/64");
     }
 }

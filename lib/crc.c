@@ -1,13 +1,14 @@
 /*
  * crc.c - CRC-32C, eight bytes at a time: table k holds what a byte does that is k bytes from the end
- * of these ("slicing by 8", Kounavis and Berry 2005).
+ * of these ("slicing by 8", Kounavis and Berry 2005). With LEAN the first table has to do, and bytes go one
+ * by one.
  */
 #include "crc.h"
 
 #include <endian.h>
 
 /* clang-format off */
-static const uint32_t table[8][256] = {
+static const uint32_t table[][256] = {
     {
         0x00000000, 0xf26b8303, 0xe13b70f7, 0x1350f3f4, 0xc79a971f, 0x35f1141c, 0x26a1e7e8, 0xd4ca64eb,
         0x8ad958cf, 0x78b2dbcc, 0x6be22838, 0x9989ab3b, 0x4d43cfd0, 0xbf284cd3, 0xac78bf27, 0x5e133c24,
@@ -42,6 +43,7 @@ static const uint32_t table[8][256] = {
         0xf36e6f75, 0x0105ec76, 0x12551f82, 0xe03e9c81, 0x34f4f86a, 0xc69f7b69, 0xd5cf889d, 0x27a40b9e,
         0x79b737ba, 0x8bdcb4b9, 0x988c474d, 0x6ae7c44e, 0xbe2da0a5, 0x4c4623a6, 0x5f16d052, 0xad7d5351,
     },
+#ifndef LEAN
     {
         0x00000000, 0x13a29877, 0x274530ee, 0x34e7a899, 0x4e8a61dc, 0x5d28f9ab, 0x69cf5132, 0x7a6dc945,
         0x9d14c3b8, 0x8eb65bcf, 0xba51f356, 0xa9f36b21, 0xd39ea264, 0xc03c3a13, 0xf4db928a, 0xe7790afd,
@@ -280,6 +282,7 @@ static const uint32_t table[8][256] = {
         0xa777317b, 0xee4b4c5c, 0x350fcb35, 0x7c33b612, 0x866ab316, 0xcf56ce31, 0x14124958, 0x5d2e347f,
         0xe54c35a1, 0xac704886, 0x7734cfef, 0x3e08b2c8, 0xc451b7cc, 0x8d6dcaeb, 0x56294d82, 0x1f1530a5,
     },
+#endif
 };
 /* clang-format on */
 
@@ -288,6 +291,7 @@ uint32_t crc32c(uint32_t crc, struct span s)
     const unsigned char *p = (const unsigned char *)s.p;
     size_t n = s.n;
     crc = ~crc;
+#ifndef LEAN
     for (; n >= 8; n -= 8, p += 8) {
         uint64_t w;
         memcpy(&w, p, sizeof(w));
@@ -296,6 +300,7 @@ uint32_t crc32c(uint32_t crc, struct span s)
               table[4][w >> 24 & 0xff] ^ table[3][w >> 32 & 0xff] ^ table[2][w >> 40 & 0xff] ^
               table[1][w >> 48 & 0xff] ^ table[0][w >> 56];
     }
+#endif
     for (; n > 0; n--)
         crc = crc >> 8 ^ table[0][(crc ^ *p++) & 0xff];
     return ~crc;

@@ -243,7 +243,9 @@ static void sha256_block(struct sha256 *x, const unsigned char *p)
         x->w[i] = be32toh(x->w[i]);
     }
     for (size_t t = 0; t < 64; t += 16) {
+#ifndef LEAN
 #pragma GCC unroll 16
+#endif
         for (size_t i = 0; i < 16; i++)
             sha256_round(v, x->w, t + i);
     }

@@ -1,12 +1,13 @@
 /*
  * page.c - the files that the binary has in itself.
  *
- * The assembler takes them in: no tool besides the compiler is needed, and no copy of them is kept
- * that could be another. The Makefile knows that this object is made of them.
+ * The assembler takes them in, as gzip has packed them: no other copy of them is kept that could be
+ * another. The Makefile knows that this object is made of them.
  */
 #include "page.h"
 
 #include "crc.h"
+#include "inflate.h"
 
 /* clang-format off */
 /* Puts a file, and how many bytes it has, among the constants. */
@@ -21,20 +22,34 @@
             ".popsection\n")
 /* clang-format on */
 
-FILE_IN("page_html_file", "lib/page.html");
-FILE_IN("page_helper_file", "lib/sse.js");
+FILE_IN("page_html_file", "build/page/page.html.gz");
+FILE_IN("page_helper_file", "build/page/sse.js.gz");
 
 extern const char page_html_file[], page_helper_file[];
 extern const uint64_t page_html_file_size, page_helper_file_size;
 
-struct span page_html(void)
+/* Unpacks a file, unless it has been. */
+static struct span open_in(char *room, size_t cap, size_t *n, struct span packed)
 {
-    return (struct span){page_html_file, page_html_file_size};
+    struct text t = text_in(room, cap);
+    if (*n == 0) {
+        bool whole = inflate(packed, &t);
+        assert(whole);
+        *n = t.n;
+    }
+    return (struct span){room, *n};
 }
 
-struct span page_helper(void)
+struct span page_html(struct page *page)
 {
-    return (struct span){page_helper_file, page_helper_file_size};
+    return open_in(page->html, sizeof(page->html), &page->html_n,
+                   (struct span){page_html_file, page_html_file_size});
+}
+
+struct span page_helper(struct page *page)
+{
+    return open_in(page->helper, sizeof(page->helper), &page->helper_n,
+                   (struct span){page_helper_file, page_helper_file_size});
 }
 
 void page_tag(struct text *t, struct span file)

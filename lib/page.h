@@ -1,6 +1,9 @@
 /*
  * page.h - the files that the binary has in itself: lib/page.html and lib/sse.js, as they are.
  *
+ * They are packed in there, and are unpacked when somebody asks for them first, into memory that is not
+ * touched before.
+ *
  * The page's script and style stand in it, and nothing else may run in a browser that shows it: its
  * policy names them by what they hash to. Whoever changes them changes PAGE_SCRIPT or PAGE_STYLE;
  * test/check_page.c says to what.
@@ -33,9 +36,20 @@
     "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "            \
     "frame-ancestors 'none'"
 
-/* The live page, and the helper for others'. */
-struct span page_html(void);
-struct span page_helper(void);
+/* Bytes: what they may cost whoever loads them. */
+#define PAGE_HTML_MAX   40000
+#define PAGE_HELPER_MAX 2047
+
+/* What has been unpacked; begins as zeros. It is long: it is to lie where memory costs nothing before
+ * it is used. */
+struct page {
+    size_t html_n, helper_n; /* 0: not yet */
+    char html[PAGE_HTML_MAX], helper[PAGE_HELPER_MAX];
+};
+
+/* The live page, and the helper for others', in *page. */
+struct span page_html(struct page *page);
+struct span page_helper(struct page *page);
 
 /* Appends the entity tag of a file, with its quotes. */
 void page_tag(struct text *t, struct span file);

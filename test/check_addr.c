@@ -127,6 +127,42 @@ START_TEST(writes_ports)
 }
 END_TEST
 
+/* As the C library does, with zeros in any places. */
+START_TEST(writes_as_others_do)
+{
+    static const unsigned char often[] = {0, 0, 0xff, 1, 0x10, 0xa0};
+    uint64_t state = seed();
+    for (unsigned times = 0; times < 256 * 20; times++) {
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+        struct sockaddr_in v4 = {.sin_family = AF_INET};
+        struct sockaddr_storage a = {0};
+        char bytes[128], host[INET6_ADDRSTRLEN], url[128];
+        for (unsigned i = 0; i < 16; i++) {
+            uint64_t r = random_next(&state);
+            if ((times >> i / 2 & 1) != 0) /* of each of the eight groups, zero or not */
+                v6.sin6_addr.s6_addr[i] =
+                    r % 2 == 0 ? (unsigned char)(r >> 8) : often[(r >> 8) % COUNT(often)];
+        }
+        if (times % 3 == 0)
+            memset(v6.sin6_addr.s6_addr + 10, 0xff, 2);
+        struct text t = text_in(bytes, sizeof(bytes));
+        memcpy(&a, &v6, sizeof(v6));
+        addr_write(&t, &a);
+        snprintf(url, sizeof(url), "http://[%s]:0",
+                 inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host)));
+        ck_assert_msg(span_eq(text_span(&t), span_of(url)), "%s: %.*s", url, (int)t.n, t.p);
+
+        memcpy(&v4.sin_addr, v6.sin6_addr.s6_addr + 12, 4);
+        t = text_in(bytes, sizeof(bytes));
+        memcpy(&a, &v4, sizeof(v4));
+        addr_write(&t, &a);
+        snprintf(url, sizeof(url), "http://%s:0",
+                 inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host)));
+        ck_assert_msg(span_eq(text_span(&t), span_of(url)), "%s: %.*s", url, (int)t.n, t.p);
+    }
+}
+END_TEST
+
 /* ---- on this host ---- */
 
 static const struct {
@@ -250,6 +286,7 @@ int main(void)
     tcase_add_loop_test(t, reads_and_writes, 0, COUNT(right));
     tcase_add_loop_test(t, refuses, 0, COUNT(wrong));
     tcase_add_test(t, writes_ports);
+    tcase_add_test(t, writes_as_others_do);
     tcase_add_loop_test(t, knows_its_host, 0, COUNT(peers));
     tcase_add_test(t, peers_without_address);
     tcase_add_test(t, has_keys);

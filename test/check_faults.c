@@ -107,7 +107,7 @@ static const char *const harmless[] = {
     "environ",
     "exit",
     "getenv",
-    "sysconf",
+    "getauxval",
     "unsetenv",
     "getpid",
     "geteuid",
@@ -128,10 +128,8 @@ static const char *const harmless[] = {
     "posix_spawnattr_destroy",
     "posix_spawnattr_setflags",
     "posix_spawnattr_setsigmask",
-    "snprintf",
     "strerror",
     "inet_pton",
-    "inet_ntop",
     "bcmp",
 };
 

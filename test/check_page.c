@@ -9,9 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE_MAX   40000 /* bytes: what the page may cost whoever opens it */
-#define HELPER_MAX 2047
-
 static struct e2e_server s;
 static struct e2e_response r;
 
@@ -20,14 +17,14 @@ static const struct {
     size_t most;
     bool policy;
 } files[] = {
-    {"/", "lib/page.html", "text/html; charset=utf-8", PAGE_MAX, true},
-    {"/-/sse.js", "lib/sse.js", "text/javascript; charset=utf-8", HELPER_MAX, false},
+    {"/", "lib/page.html", "text/html; charset=utf-8", PAGE_HTML_MAX, true},
+    {"/-/sse.js", "lib/sse.js", "text/javascript; charset=utf-8", PAGE_HELPER_MAX, false},
 };
 
 /* A source file of the project, NUL-ended. */
 static const char *source(const char *name, size_t *n)
 {
-    static char text[2 * PAGE_MAX];
+    static char text[2 * PAGE_HTML_MAX];
     FILE *f = fopen(name, "re");
     if (f == NULL)
         e2e_fail("%s is not there (the tests run in the project's root)", name);

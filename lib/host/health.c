@@ -214,13 +214,14 @@ static bool ask(struct health *h, int fd)
 /* The detail of a refusal (problem.h), or the answer's first line. */
 static struct span reason(struct health *h)
 {
-    struct span said = {h->said, h->n}, line = said, name;
+    struct span body = {h->said, h->n}, line = body, field, name;
     struct json_value all, member;
     size_t at = 0;
     line = span_cut(&line, '\r');
-    const char *body = memmem(said.p, said.n, "\r\n\r\n", 4);
-    if (body == NULL || json_read(span_from(said, (size_t)(body - said.p) + 4), &all, &at) != 0 ||
-        all.kind != JSON_OBJECT)
+    do
+        field = span_cut(&body, '\n');
+    while (field.n > 1); /* of the line that ends the head there is but a CR */
+    if (json_read(body, &all, &at) != 0 || all.kind != JSON_OBJECT)
         return line;
     at = 0;
     while (json_next(&all, &at, &name, &member))

@@ -3,8 +3,10 @@
  */
 #include "lib/host/machine.h"
 
+#include "lib/text.h"
+
 #include <fcntl.h>
-#include <stdio.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -14,9 +16,11 @@ enum { FILE_MAX = 8 << 10, PATH_SIZE = 512 };
 /* Reads a file's first bytes into buf; empty: it can't be read. */
 static struct span file(const char *root, const char *path, char buf[FILE_MAX])
 {
-    char name[PATH_SIZE];
-    int n = snprintf(name, sizeof name, "%s%s", root, path);
-    int fd = n > 0 && (size_t)n < sizeof name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    char name[PATH_SIZE] = "";
+    struct text t = text_in(name, sizeof name - 1);
+    text_str(&t, root);
+    text_str(&t, path);
+    int fd = !t.full ? open(name, O_RDONLY | O_CLOEXEC) : -1;
     if (fd == -1)
         return (struct span){buf, 0};
     ssize_t got = read(fd, buf, FILE_MAX);
@@ -68,26 +72,33 @@ static uint64_t left(uint64_t most, uint64_t used)
     return used == LIMIT_NONE ? most : most > used ? most - used : 0;
 }
 
+/* The number in a control group's file. */
+static uint64_t group_number(const char *root, struct span dir, const char *name)
+{
+    char path[PATH_SIZE] = "";
+    struct text t = text_in(path, sizeof path - 1);
+    text_add(&t, dir);
+    text_str(&t, "/");
+    text_str(&t, name);
+    return t.full ? LIMIT_NONE : file_number(root, path, 0);
+}
+
 /* The least that this control group and those it is in leave: of the file `most`, with `now` used. */
-static void group(struct limits *l, enum limit which, const char *root, const char *path,
+static void group(struct limits *l, enum limit which, const char *root, struct span dir,
                   const char *most, const char *now)
 {
-    char dir[PATH_SIZE], name[2 * PATH_SIZE];
-    (void)snprintf(dir, sizeof dir, "%s", path);
     for (;;) {
-        (void)snprintf(name, sizeof name, "%s/%s", dir, most);
-        uint64_t value = file_number(root, name, 0);
-        (void)snprintf(name, sizeof name, "%s/%s", dir, now);
-        uint64_t used = file_number(root, name, 0);
+        uint64_t value = group_number(root, dir, most), used = group_number(root, dir, now);
         if (value < LIMIT_NONE / 4 && /* the old form has a huge number for none */
             left(value, used) < left(l->value[which], l->used[which])) {
             l->value[which] = value;
             l->used[which] = used != LIMIT_NONE ? used : 0;
         }
-        char *slash = strrchr(dir, '/');
-        if (slash == NULL || slash == dir || span_eq(span_of(slash), SPAN("/cgroup")))
+        const char *slash = memrchr(dir.p, '/', dir.n);
+        if (slash == NULL || slash == dir.p ||
+            span_eq(span_from(dir, (size_t)(slash - dir.p)), SPAN("/cgroup")))
             return;
-        *slash = '\0';
+        dir.n = (size_t)(slash - dir.p);
     }
 }
 
@@ -100,15 +111,17 @@ static void groups(struct limits *l, const char *root)
         struct span line = span_cut(&all, '\n');
         span_cut(&line, ':');
         struct span kind = span_cut(&line, ':');
-        int n = (int)(line.n < PATH_SIZE / 2 ? line.n : PATH_SIZE / 2);
-        (void)snprintf(path, sizeof path, "/sys/fs/cgroup%s%.*s%.*s", kind.n > 0 ? "/" : "",
-                       (int)(kind.n < 32 ? kind.n : 32), kind.p, n, line.p);
+        struct text t = text_in(path, sizeof path);
+        text_str(&t, kind.n > 0 ? "/sys/fs/cgroup/" : "/sys/fs/cgroup");
+        text_add(&t, (struct span){kind.p, kind.n < 32 ? kind.n : 32});
+        text_add(&t, (struct span){line.p, line.n < PATH_SIZE / 2 ? line.n : PATH_SIZE / 2});
+        struct span dir = text_span(&t);
         if (span_eq(kind, SPAN("memory")))
-            group(l, LIMIT_CGROUP, root, path, "memory.limit_in_bytes", "memory.usage_in_bytes");
+            group(l, LIMIT_CGROUP, root, dir, "memory.limit_in_bytes", "memory.usage_in_bytes");
         else if (kind.n == 0)
-            group(l, LIMIT_CGROUP, root, path, "memory.max", "memory.current");
+            group(l, LIMIT_CGROUP, root, dir, "memory.max", "memory.current");
         if (kind.n == 0 || span_eq(kind, SPAN("pids")))
-            group(l, LIMIT_PIDS, root, path, "pids.max", "pids.current");
+            group(l, LIMIT_PIDS, root, dir, "pids.max", "pids.current");
     }
 }
 
@@ -128,7 +141,7 @@ void machine_limits(struct limits *l, const char *root)
     };
     char buf[FILE_MAX];
     struct rlimit r;
-    long page = sysconf(_SC_PAGESIZE);
+    unsigned long page = getauxval(AT_PAGESZ);
     for (unsigned i = 0; i < LIMITS; i++) {
         l->value[i] = LIMIT_NONE;
         l->used[i] = 0;
@@ -142,7 +155,7 @@ void machine_limits(struct limits *l, const char *root)
     used = file_number(root, "/proc/sys/net/netfilter/nf_conntrack_count", 0);
     l->used[LIMIT_CONNTRACK] = used != LIMIT_NONE ? used : 0;
     l->value[LIMIT_TCP_MEMORY] =
-        times(file_number(root, "/proc/sys/net/ipv4/tcp_mem", 2), page > 0 ? (uint64_t)page : 4096);
+        times(file_number(root, "/proc/sys/net/ipv4/tcp_mem", 2), page > 0 ? page : 4096);
     struct span memory = file(root, "/proc/meminfo", buf);
     l->value[LIMIT_MEMORY] = times(field(memory, "MemAvailable:"), 1024);
     if (file_number(root, "/proc/sys/vm/overcommit_memory", 0) == 2) {

@@ -207,13 +207,12 @@ static bool head_right(struct opening *o)
 /* Is all of the file zero, as in one that was never finished? */
 static bool file_blank(const struct opening *o)
 {
-    static const char zeros[STORE_HEAD];
     char page[STORE_HEAD];
     if (o->file_size <= RING_PAGE || !size_right(o->file_size - RING_PAGE))
         return o->file_size == 0;
     for (uint64_t at = 0; at < o->file_size; at += sizeof(page))
-        if (pread(o->fd, page, sizeof(page), (off_t)at) != (ssize_t)sizeof(page) ||
-            memcmp(page, zeros, sizeof(page)) != 0)
+        if (pread(o->fd, page, sizeof(page), (off_t)at) != (ssize_t)sizeof(page) || page[0] != 0 ||
+            memcmp(page, page + 1, sizeof(page) - 1) != 0)
             return false;
     return true;
 }
@@ -262,7 +261,7 @@ static bool file_open(struct opening *o)
 /* Writes zeros to the end of what the file is to have, where the file system knows no fallocate(). */
 static int file_fill(int fd, uint64_t from, uint64_t to)
 {
-    static const char zeros[STORE_HEAD];
+    const char zeros[STORE_HEAD] = {0};
     while (from < to) {
         size_t part = to - from < sizeof(zeros) ? to - from : sizeof(zeros);
         ssize_t w = pwrite(fd, zeros, part, (off_t)from);
@@ -694,12 +693,15 @@ static void file_grant(int from, int to)
 static bool resize(struct opening *o)
 {
     char path[PATH_MAX], new[PATH_MAX + 4];
+    struct text t;
     uint64_t had = RING_PAGE + o->head.size, size = RING_PAGE + o->ask->ring;
     struct ring old;
     bool right = false;
     if (realpath(o->ask->path, path) == NULL)
         return wrong_errno(o, "cannot be resolved", errno);
-    (void)snprintf(new, sizeof(new), "%s.new", path);
+    t = text_in(new, sizeof(new));
+    text_str(&t, path);
+    text_add(&t, (struct span){".new", sizeof(".new")});
     if (unlink(new) == -1 && errno != ENOENT)
         return wrong_errno(
             o,

@@ -1,7 +1,6 @@
 /*
  * files.c - what a browser loads from here: the live page, and the helper for others' pages.
  */
-#include "lib/page.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>
@@ -54,10 +53,10 @@ void serve_live_page(struct server *s, struct conn *c)
                      "there is no live page here (--no-page): ", "a topic is a path as /news",
                      NULL);
     else
-        file(s, c, page_html(), "text/html; charset=utf-8", PAGE_POLICY);
+        file(s, c, page_html(&s->files), "text/html; charset=utf-8", PAGE_POLICY);
 }
 
 void serve_helper(struct server *s, struct conn *c)
 {
-    file(s, c, page_helper(), "text/javascript; charset=utf-8", NULL);
+    file(s, c, page_helper(&s->files), "text/javascript; charset=utf-8", NULL);
 }

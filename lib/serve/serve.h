@@ -33,6 +33,7 @@
 #include "lib/intake.h"
 #include "lib/net.h"
 #include "lib/opt.h"
+#include "lib/page.h"
 #include "lib/serve/render.h"
 #include "lib/stat.h"
 #include "lib/throttle.h"
@@ -170,6 +171,7 @@ struct server {
     char quoted[8][128];        /* what serve_quote() gave last */
     unsigned quotes;
     char page[SERVE_PAGE]; /* an answer of metrics.c or topics.c */
+    struct page files;     /* what files.c has given out */
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
     void (*say)(enum opt_log level, const char *msg, ...);
