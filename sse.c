@@ -858,41 +858,6 @@ static void upgrade(void)
         store_go_on(&L.t.store);
 }
 
-/* ---- the keys -------------------------------------------------------------------------------- */
-
-/* Reads the key file, if there is to be one. 0; or an exit code, and *why says what is wrong: the keys
- * that there were stay. */
-static int keys_take(struct text *why)
-{
-    static struct auth_keys next;
-    if (S.opt.key_file == NULL)
-        return 0;
-    int code = keys_read(S.opt.key_file, &next, why);
-    if (code == 0) {
-        auth_keys_wipe(&S.keys);
-        S.keys = next;
-        S.stat.key_loads++;
-    }
-    auth_keys_wipe(&next);
-    return code;
-}
-
-/* Reads it again. */
-static void keys_again(void)
-{
-    char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    if (S.opt.key_file == NULL)
-        return;
-    if (keys_take(&why) == 0) {
-        say(OPT_LOG_INFO, "keys read", "keys", serve_num(&S, S.keys.n), NULL);
-        return;
-    }
-    S.stat.key_errors++;
-    bytes[why.n] = '\0';
-    say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
-}
-
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 static void signalled(int fd)
@@ -900,7 +865,7 @@ static void signalled(int fd)
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            keys_again();
+            keys_again(&S);
         else if (info.ssi_signo == SIGUSR2)
             upgrade_begin();
         else if (S.draining)
@@ -1060,7 +1025,7 @@ static void memory_make(const struct handover *from, bool trial)
         S.opt.ring = from->ring_size;
         S.opt.ring_given = true;
     }
-    int code = keys_take(&why);
+    int code = keys_take(&S, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
