@@ -26,15 +26,13 @@
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
 #include "lib/host/sandbox.h"
+#include "lib/host/say.h"
 #include "lib/host/tables.h"
-#include "lib/log.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -134,24 +132,15 @@ static void clock_read(void)
     }
 }
 
-/* Logs one line on stderr: pairs of key and value follow, ended by NULL. It never waits for whoever
- * reads there: a line there is no room for is dropped and counted. */
+/* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
 static void say(enum opt_log level, const char *msg, ...)
 {
-    static const char *const names[] = {"error", "warn", "info", "debug", "info"};
-    char line[PIPE_BUF]; /* a pipe that is ready takes so much at once */
-    struct text t = text_in(line, sizeof line);
-    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
     va_list ap;
     if (level > S.opt.log && level != OPT_LOG_ACCESS)
         return;
     va_start(ap, msg);
-    log_write(&t, L.journal ? 0 : S.wall, names[level], msg, ap);
+    say_line(&S, L.journal, level, msg, ap);
     va_end(ap);
-    t.p[t.n - 1] = '\n'; /* also of one that did not fit */
-    if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
-        write(STDERR_FILENO, t.p, t.n) == -1)
-        S.stat.log_dropped++;
 }
 
 /* Tells the log who a connection is from. */

@@ -84,6 +84,7 @@ int sse_main(int argc, char **argv);
 #include "lib/host/listen.c"
 #include "lib/host/memory.c"
 #include "lib/host/process.c"
+#include "lib/host/say.c"
 #include "lib/host/tables.c"
 #include "sse.c"
 #undef main
