@@ -18,6 +18,7 @@
  *
  * This is the only file that calls socket, epoll, clock and signal functions.
  */
+#include "lib/host/announce.h"
 #include "lib/host/command.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
@@ -724,10 +725,7 @@ static void sweep(void)
  * after the other. */
 static void drain_begin(const char *why)
 {
-    say(OPT_LOG_INFO, "stopping", "reason", why, "connections", serve_num(&S, S.conns.clients),
-        NULL);
-    if (!notify("STOPPING=1"))
-        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+    announce_stopping(&S, why);
     S.draining = true;
     L.drain_from = S.now;
     door_close(&L.door);
@@ -1035,48 +1033,6 @@ static void signals_take(void)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
 }
 
-/* Warns where the server may be open to more than was thought of. */
-static void warn_open(int fd, struct span address)
-{
-    bool proxies_only = S.opt.proxy_protocol && S.proxies.n > 0;
-    if (proxies_only || S.opt.anonymous == 0 || !listen_open(fd))
-        return;
-    say(OPT_LOG_WARN,
-        S.opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
-        : S.opt.anonymous == OPT_ANONYMOUS_PUBLISH
-            ? "anyone who can reach it may publish"
-            : "anyone who can reach it may subscribe and publish",
-        "address", serve_quote(&S, address), "instead",
-        S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
-}
-
-/* Says that the server is ready: on stdout, a line an address; to a service manager; and in the log. */
-static void announce(void)
-{
-    char bytes[OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256];
-    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
-    for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
-        char address[256];
-        struct text t = text_in(address, sizeof address);
-        if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
-            continue;
-        text_str(&all, all.n > 0 ? " " : "");
-        text_add(&all, text_span(&t));
-        text_add(&lines, text_span(&t));
-        text_str(&lines, "\n");
-        warn_open((int)fd, text_span(&t));
-    }
-    list[all.n] = '\0';
-    struct span version = span_of(opt_version());
-    say(OPT_LOG_INFO, "started", "version", serve_quote(&S, span_cut(&version, '\n')), "address",
-        list, "ring", serve_num(&S, S.ring.size), "store",
-        S.opt.store != NULL ? S.opt.store : "none", "room", L.t.room, NULL);
-    if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
-        say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
-    if (!notify("READY=1"))
-        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
-}
-
 static void server_start(void)
 {
     char bytes[512];
@@ -1104,7 +1060,7 @@ static void server_start(void)
     if (code != 0)
         process_fail(code, bytes, NULL);
     store_go_on(&L.t.store);
-    announce();
+    announce_started(&S, L.t.room);
 }
 
 /* Goes on where the program before this one stopped; on trial, only sees whether it could. */
@@ -1148,9 +1104,7 @@ static void server_take(int fd, bool trial)
     signals_take();
     sandbox_go_on(&S, &L.held);
     store_go_on(&L.t.store);
-    say(OPT_LOG_INFO, "upgraded", "connections", serve_num(&S, S.conns.clients), NULL);
-    if (!notify("READY=1"))
-        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+    announce_upgraded(&S);
 }
 
 /* Closes everything that is still there, and removes the unix sockets. */
@@ -1176,10 +1130,7 @@ static void server_stop(void)
     ring_close(&S.ring);
     memory_close(&L.t.memory);
     serve_log_rest(&S, true);
-    say(OPT_LOG_INFO, "stopped", "seconds", serve_num(&S, (S.wall - S.started) / 1000),
-        "connections", serve_num(&S, S.stat.accepted), "published", serve_num(&S, S.stat.published),
-        "delivered", serve_num(&S, S.stat.delivered), "refused", serve_num(&S, S.stat.refused),
-        NULL);
+    announce_stopped(&S);
 }
 
 int main(int argc, char **argv)

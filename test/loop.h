@@ -80,6 +80,7 @@ static inline int fcntl_nothing(int fd, int op, ...)
 
 int sse_main(int argc, char **argv);
 #define main sse_main
+#include "lib/host/announce.c"
 #include "lib/host/door.c"
 #include "lib/host/listen.c"
 #include "lib/host/memory.c"
