@@ -20,6 +20,7 @@
  */
 #include "lib/host/announce.h"
 #include "lib/host/command.h"
+#include "lib/host/commit.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
 #include "lib/host/listen.h"
@@ -73,8 +74,7 @@ enum {
     DRAIN_EACH_MS = 10,    /* connections are closed no more slowly, when the server stops */
     DRAIN_GRACE_MS = 1000, /* for the last of them to take what was written */
     DRAIN_TICK_MS = 5,
-    DRAIN_TRIES = 20,     /* turns that one of them may have to get what it is behind by */
-    STORE_TICK_MS = 1000, /* between two syncs of --fsync interval */
+    DRAIN_TRIES = 20, /* turns that one of them may have to get what it is behind by */
 };
 
 static struct server S;
@@ -89,18 +89,17 @@ static struct {
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    struct lag lag;        /* what this sweep has found so far */
-    uint64_t moved;        /* bytes read and written before this phase */
-    unsigned allowed;      /* us: that this phase may take */
-    uint64_t began;        /* us: when this phase did, */
-    unsigned steps;        /* and how often it was asked whether it should end */
-    uint64_t date_s;       /* the second that S.date tells */
-    uint64_t store_ticked; /* ms */
-    uint64_t drain_from;   /* ms: when the server began to stop; 0: it has not */
-    uint32_t drain_ms;     /* over which its connections are closed, */
-    uint32_t drain_next;   /* from this descriptor on, */
-    uint32_t drain_top;    /* to this one; */
-    unsigned drain_tries;  /* turns that it has had */
+    struct lag lag;       /* what this sweep has found so far */
+    uint64_t moved;       /* bytes read and written before this phase */
+    unsigned allowed;     /* us: that this phase may take */
+    uint64_t began;       /* us: when this phase did, */
+    unsigned steps;       /* and how often it was asked whether it should end */
+    uint64_t date_s;      /* the second that S.date tells */
+    uint64_t drain_from;  /* ms: when the server began to stop; 0: it has not */
+    uint32_t drain_ms;    /* over which its connections are closed, */
+    uint32_t drain_next;  /* from this descriptor on, */
+    uint32_t drain_top;   /* to this one; */
+    unsigned drain_tries; /* turns that it has had */
     struct conn_times times;
     struct tables t;
     struct trial trial;     /* of the next program, */
@@ -306,24 +305,12 @@ static void pending_keep(struct conn *c)
     conn_doom(c, "--max-buffers");
 }
 
-/* Is there a message that the store has not been synced for? */
-static bool store_behind(void)
-{
-    return L.t.store.h != NULL && L.t.store.synced != ring_head(&S.ring);
-}
-
-/* Is there a message that nobody may hear of yet, as it could be lost in a power cut? */
-static bool uncommitted(void)
-{
-    return L.t.store.mode == OPT_FSYNC_ALWAYS && store_behind();
-}
-
 /* Writes what a connection has to get: what was kept, the answers in S.out and what follows them,
  * then the records that a subscriber is behind by. What does not fit is kept. S.out is empty
  * afterwards. */
 static void conn_flush(struct conn *c)
 {
-    bool hold = c->state != CONN_DOOMED && uncommitted();
+    bool hold = c->state != CONN_DOOMED && commit_due(&L.t, &S);
     if (hold) {
         c->flags |= CONN_HELD;
         conn_ready(&S.conns, c);
@@ -471,25 +458,13 @@ static void fanout(void)
 
 /* ---- the store's group commit ---------------------------------------------------------------- */
 
-/* Takes note of a sync that failed, if it did. */
-static void store_failed(int err)
-{
-    if (err >= 0)
-        return;
-    S.stat.store_errors++;
-    say(OPT_LOG_ERROR, "the store could not be synced", "error", strerror(-err), NULL);
-}
-
 /* Syncs the store, if that is to be done before anyone hears of the messages of this turn, and lets
  * go what waited for it. If it can't be done nothing is acknowledged: those connections end. */
 static void commit(void)
 {
-    if (!uncommitted())
+    if (!commit_due(&L.t, &S))
         return;
-    int err = store_commit(&L.t.store, &S.ring);
-    S.stat.store_syncs++;
-    store_failed(err);
-    L.t.store.synced = ring_head(&S.ring); /* a sync that failed is not made good by another */
+    int err = commit_now(&L.t, &S);
     phase_begin(PHASE_US);
     bool spent = false; /* those behind are the first the next time */
     for (uint32_t n = S.conns.ready_count; n > 0; n--) {
@@ -838,7 +813,7 @@ static void upgrade(void)
     L.upgrade = false;
     hand_over(&h);
     if (h.stored)
-        store_failed(store_leave(&L.t.store));
+        commit_result(&S, store_leave(&L.t.store));
     handover_exec(&h, L.argv, &S.conns);
     upgrade_refused(strerror(errno));
     if (h.stored)
@@ -931,7 +906,7 @@ static int sleep_ms(void)
         return DRAIN_TICK_MS;
     if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
         S.refusals.more == 0 && L.trial.child == 0 &&
-        !(L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind()) &&
+        !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_behind(&L.t, &S)) &&
         (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
@@ -942,11 +917,7 @@ static int sleep_ms(void)
 static void tick(void)
 {
     serve_log_rest(&S, false);
-    if (L.t.store.h != NULL && S.now - L.store_ticked >= STORE_TICK_MS) {
-        L.store_ticked = S.now;
-        S.stat.store_syncs += L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind();
-        store_failed(store_tick(&L.t.store, &S.ring));
-    }
+    commit_tick(&L.t, &S);
     if (L.trial.child != 0 && (L.trial.over || S.now >= L.trial.until))
         upgrade_decide();
     if (S.draining)
@@ -1126,7 +1097,7 @@ static void server_stop(void)
     close(L.door.spare);
     close(L.door.epoll);
     if (L.t.store.h != NULL)
-        store_failed(store_close(&L.t.store, &S.ring));
+        commit_result(&S, store_close(&L.t.store, &S.ring));
     ring_close(&S.ring);
     memory_close(&L.t.memory);
     serve_log_rest(&S, true);
