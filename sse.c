@@ -29,7 +29,7 @@
 #include "lib/host/process.h"
 #include "lib/host/sandbox.h"
 #include "lib/host/say.h"
-#include "lib/host/tables.h"
+#include "lib/host/upgrade.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>
@@ -81,7 +81,6 @@ static struct server S;
 
 /* The loop's own. */
 static struct {
-    char **argv;
     bool stop;
     bool journal; /* stderr is journald's */
     struct door door;
@@ -102,9 +101,8 @@ static struct {
     unsigned drain_tries; /* turns that it has had */
     struct conn_times times;
     struct tables t;
-    struct trial trial;     /* of the next program, */
-    bool upgrade;           /* which can take over */
-    struct calls_held held; /* by the sandbox */
+    struct trial trial; /* of the next program */
+    struct upgrade up;
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
 } L;
@@ -756,70 +754,6 @@ static void drain(void)
         L.stop = true;
 }
 
-/* ---- the in-place upgrade -------------------------------------------------------------------- */
-
-static void upgrade_refused(const char *why)
-{
-    S.stat.upgrades_refused++;
-    say(OPT_LOG_ERROR, "not upgraded", "reason", why, NULL);
-}
-
-/* Notes all that the next program has to know. */
-static void hand_over(struct handover *h)
-{
-    memset(h, 0, sizeof *h);
-    tables_hand_over(&L.t, &S, h);
-    h->epoll = L.door.epoll;
-    h->sweep = L.sweep;
-    h->shed = L.door.shed;
-    h->ready = S.ready;
-    h->started = S.started;
-    h->held = L.held;
-}
-
-/* Starts a trial of the next program. */
-static void upgrade_begin(void)
-{
-    static struct handover h;
-    if (L.trial.child != 0 || S.draining)
-        return;
-    hand_over(&h);
-    if (!trial_begin(&L.trial, &h, L.argv, S.now)) {
-        upgrade_refused(strerror(errno));
-        return;
-    }
-    say(OPT_LOG_INFO, "upgrading", "program", L.argv[0], "trial",
-        serve_num(&S, (uint64_t)L.trial.child), NULL);
-    if (door_add(&L.door, L.trial.out, CONN_SIGNAL, EPOLLIN) == NULL)
-        L.trial.until = S.now; /* it can't be heard */
-}
-
-/* Ends the trial, by its verdict. */
-static void upgrade_decide(void)
-{
-    struct conn *c = &S.conns.conn[L.trial.out];
-    const char *why = trial_end(&L.trial);
-    if (c->state == CONN_SIGNAL)
-        conn_forget(&S.conns, c);
-    L.upgrade = why == NULL && !S.draining;
-    if (why != NULL)
-        upgrade_refused(why);
-}
-
-/* Becomes the next program; comes back only if that fails. */
-static void upgrade(void)
-{
-    static struct handover h;
-    L.upgrade = false;
-    hand_over(&h);
-    if (h.stored)
-        commit_result(&S, store_leave(&L.t.store));
-    handover_exec(&h, L.argv, &S.conns);
-    upgrade_refused(strerror(errno));
-    if (h.stored)
-        store_go_on(&L.t.store);
-}
-
 /* ---- the loop -------------------------------------------------------------------------------- */
 
 static void signalled(int fd)
@@ -829,7 +763,7 @@ static void signalled(int fd)
         if (info.ssi_signo == SIGHUP)
             keys_again(&S);
         else if (info.ssi_signo == SIGUSR2)
-            upgrade_begin();
+            upgrade_begin(&L.up);
         else if (S.draining)
             L.stop = true; /* the second time: at once */
         else
@@ -900,7 +834,7 @@ static void ready_list(void)
 static int sleep_ms(void)
 {
     if (S.conns.ready != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
-        L.sweep_left > 0 || ring_emptying(&S.ring) || L.upgrade)
+        L.sweep_left > 0 || ring_emptying(&S.ring) || L.up.passed)
         return 0;
     if (S.draining)
         return DRAIN_TICK_MS;
@@ -918,8 +852,7 @@ static void tick(void)
 {
     serve_log_rest(&S, false);
     commit_tick(&L.t, &S);
-    if (L.trial.child != 0 && (L.trial.over || S.now >= L.trial.until))
-        upgrade_decide();
+    upgrade_tick(&L.up);
     if (S.draining)
         drain();
 }
@@ -943,8 +876,8 @@ static void loop_turn(void)
     uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
     stat_observe(&S.stat.turn, took);
-    if (L.upgrade)
-        upgrade();
+    if (L.up.passed)
+        upgrade(&L.up, L.sweep);
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */
@@ -976,6 +909,8 @@ static void memory_make(const struct handover *from, bool trial)
     L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
+    L.up.door = &L.door;
+    L.up.trial = &L.trial;
     if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     S.random |= 1;
@@ -1026,7 +961,7 @@ static void server_start(void)
     const struct sandbox_file keys = {S.opt.key_file};
     code = door_open(&L.door, BUFFER, &why);
     if (code == 0)
-        code = sandbox_enter(&S, &L.t, &user, L.argv, &keys, 1, &L.held, &why);
+        code = sandbox_enter(&S, &L.t, &user, L.up.argv, &keys, 1, &L.up.held, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
@@ -1060,7 +995,7 @@ static void server_take(int fd, bool trial)
     L.sweep = h.sweep;
     L.door.shed = h.shed;
     L.door.paused = true; /* it may be: the next tick opens it */
-    L.held = h.held;
+    L.up.held = h.held;
     S.random = h.random;
     S.ready = h.ready;
     S.started = h.started;
@@ -1073,7 +1008,7 @@ static void server_take(int fd, bool trial)
             conn_forget(&S.conns, &S.conns.conn[i]);
     L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     signals_take();
-    sandbox_go_on(&S, &L.held);
+    sandbox_go_on(&S, &L.up.held);
     store_go_on(&L.t.store);
     announce_upgraded(&S);
 }
@@ -1129,7 +1064,7 @@ int main(int argc, char **argv)
     }
     if (text != NULL)
         return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
-    L.argv = argv;
+    L.up.argv = argv;
     enum handover_mode mode = handover_mode(&fd);
     sandbox_watch();
     if (mode == HANDOVER_NONE)

@@ -87,6 +87,7 @@ int sse_main(int argc, char **argv);
 #include "lib/host/process.c"
 #include "lib/host/say.c"
 #include "lib/host/tables.c"
+#include "lib/host/upgrade.c"
 #include "sse.c"
 #undef main
 #undef read
