@@ -23,6 +23,7 @@
 #include "lib/host/commit.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
+#include "lib/host/life.h"
 #include "lib/host/listen.h"
 #include "lib/host/machine.h"
 #include "lib/host/notify.h"
@@ -34,12 +35,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/uio.h>
 #include <sysexits.h>
@@ -883,160 +881,51 @@ static void loop_turn(void)
 /* ---- start and end --------------------------------------------------------------------------- */
 
 /* Sets up what is neither in the tables nor handed over. */
-static void times_set(void)
+static void server_make(void)
 {
+    clock_read();
+    S.say = say;
+    S.peer = peer;
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
     serve_trust(&S);
-    L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
-                                  S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
-    uint32_t least = LINGER_MS;
-    least = L.times.heartbeat < least ? L.times.heartbeat : least;
-    least = L.times.request < least ? L.times.request : least;
-    least = L.times.idle < least ? L.times.idle : least;
-    least = L.times.write < least ? L.times.write : least;
-    L.slice_ms = least / 2 / SLICES + 1;
-    L.swept = S.now;
-}
-
-/* Makes the tables and the ring, or takes them over. */
-static void memory_make(const struct handover *from, bool trial)
-{
-    char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    S.say = say;
-    S.peer = peer;
     L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
     L.up.door = &L.door;
     L.up.trial = &L.trial;
-    if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
-        process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
-    S.random |= 1;
-    if (from != NULL) { /* of a store too, whose file may be out of reach by now */
-        S.opt.ring = from->ring_size;
-        S.opt.ring_given = true;
-    }
-    int code = keys_take(&S, &why);
-    bytes[why.n] = '\0';
-    if (code != 0)
-        process_fail(code, bytes, NULL);
-    if (!door_measure(&L.door, &why)) {
-        bytes[why.n] = '\0';
-        process_fail(EX_CONFIG, bytes, NULL);
-    }
-    if (!tables_make(&L.t, &S, from, &why) || !tables_ring(&L.t, &S, from, trial, &why)) {
-        bytes[why.n] = '\0';
-        process_fail(EX_OSERR, bytes, NULL);
-    }
-}
-
-static void signals_take(void)
-{
-    int fd = process_signals();
-    if (fd == -1 || door_add(&L.door, fd, CONN_SIGNAL, EPOLLIN) == NULL)
-        process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
+    L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
+                                  S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
+    L.slice_ms = conn_times_least(&L.times) / 2 / SLICES + 1;
+    L.swept = S.now;
 }
 
 static void server_start(void)
 {
-    char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    struct user user;
-    process_standard();
-    clock_read();
-    S.started = S.wall;
-    int code = user_find(S.opt.user, &user, &why);
-    bytes[why.n] = '\0';
-    if (code != 0)
-        process_fail(code, bytes, NULL);
-    memory_make(NULL, false);
-    times_set();
-    L.door.epoll = epoll_create1(EPOLL_CLOEXEC);
-    L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (L.door.epoll == -1 || L.door.spare == -1)
-        process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
-    signals_take();
-    const struct sandbox_file keys = {S.opt.key_file};
-    code = door_open(&L.door, BUFFER, &why);
-    if (code == 0)
-        code = sandbox_enter(&S, &L.t, &user, L.up.argv, &keys, 1, &L.up.held, &why);
-    bytes[why.n] = '\0';
-    if (code != 0)
-        process_fail(code, bytes, NULL);
-    store_go_on(&L.t.store);
-    announce_started(&S, L.t.room);
+    server_make();
+    life_begin(&L.door, L.up.argv, BUFFER, &L.up.held);
 }
 
 /* Goes on where the program before this one stopped; on trial, only sees whether it could. */
 static void server_take(int fd, bool trial)
 {
-    static struct handover h;
-    char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    clock_read();
-    if (trial) {
-        process_leash();
-        S.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
-    }
-    if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
-        bytes[why.n] = '\0';
-        process_fail(EX_CONFIG, bytes, NULL);
-    }
-    close(fd);
-    memory_make(&h, trial);
-    times_set();
-    if (trial) {
-        bool said = write(STDOUT_FILENO, HANDOVER_READY, sizeof HANDOVER_READY - 1) != -1;
-        exit(said ? EX_OK : EX_IOERR);
-    }
-    L.door.epoll = h.epoll;
-    L.sweep = h.sweep;
-    L.door.shed = h.shed;
-    L.door.paused = true; /* it may be: the next tick opens it */
-    L.up.held = h.held;
-    S.random = h.random;
-    S.ready = h.ready;
-    S.started = h.started;
-    topics_limit(&S.topics, S.opt.max_topics + (S.ready.topic != 0));
-    stat_load(&S.stat, (struct span){h.counters, h.counters_size});
-    S.stat.upgrades++;
-    handover_keep(&h, &S.conns);
-    for (uint32_t i = 1; i <= S.conns.top; i++)
-        if (S.conns.conn[i].state == CONN_SIGNAL) /* that one's is closed */
-            conn_forget(&S.conns, &S.conns.conn[i]);
-    L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    signals_take();
-    sandbox_go_on(&S, &L.up.held);
-    store_go_on(&L.t.store);
-    announce_upgraded(&S);
+    server_make();
+    L.sweep = life_go_on(&L.door, fd, trial, &L.up.held);
 }
 
-/* Closes everything that is still there, and removes the unix sockets. */
+/* Ends at once: WebSockets are closed as they should be, if there is room for that. */
 static void server_stop(void)
 {
     if (L.trial.child != 0)
         trial_end(&L.trial);
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
         struct conn *c = &S.conns.conn[fd];
-        if (c->state == CONN_LISTEN)
-            listen_unlink((int)fd);
-        if (c->state == CONN_SOCKET) {
-            serve_socket_away(&S, c);
-            conn_flush(c);
-        }
-        if (c->state != CONN_FREE)
-            close((int)fd);
+        if (c->state != CONN_SOCKET)
+            continue;
+        serve_socket_away(&S, c);
+        conn_flush(c);
     }
-    close(L.door.spare);
-    close(L.door.epoll);
-    if (L.t.store.h != NULL)
-        commit_result(&S, store_close(&L.t.store, &S.ring));
-    ring_close(&S.ring);
-    memory_close(&L.t.memory);
-    serve_log_rest(&S, true);
-    announce_stopped(&S);
+    life_end(&L.door);
 }
 
 int main(int argc, char **argv)
