@@ -25,9 +25,7 @@
 #include "lib/host/keys.h"
 #include "lib/host/life.h"
 #include "lib/host/listen.h"
-#include "lib/host/machine.h"
 #include "lib/host/notify.h"
-#include "lib/host/process.h"
 #include "lib/host/sandbox.h"
 #include "lib/host/say.h"
 #include "lib/host/upgrade.h"
@@ -930,29 +928,9 @@ static void server_stop(void)
 
 int main(int argc, char **argv)
 {
-    char err_bytes[1024];
-    struct text err = text_in(err_bytes, sizeof err_bytes - 1);
-    const char *text = NULL;
-    int fd = -1, code = command_run(argc, argv);
+    int fd = -1, code = command_line(&S.opt, argc, argv);
     if (code >= 0)
         return code;
-    switch (opt_parse(&S.opt, argc, argv, environ, &err)) {
-    case OPT_HELP:
-        text = opt_help();
-        break;
-    case OPT_VERSION:
-        text = opt_version();
-        break;
-    case OPT_EXPLAIN:
-        return machine_explain();
-    case OPT_WRONG:
-        err_bytes[err.n] = '\0';
-        process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);
-    case OPT_RUN:
-        break;
-    }
-    if (text != NULL)
-        return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
     L.up.argv = argv;
     enum handover_mode mode = handover_mode(&fd);
     sandbox_watch();
