@@ -137,12 +137,6 @@ static void say(enum opt_log level, const char *msg, ...)
     va_end(ap);
 }
 
-/* Tells the log who a connection is from. */
-static bool peer(const struct conn *c, struct text *t)
-{
-    return listen_peer(conn_fd(&S.conns, c), t);
-}
-
 /* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the next
  * turn? Then others' requests are answered soon, whatever there is to do. Each phase has its own
  * measure: one that has more to do than that, turn after turn, does not starve those behind it. Looks
@@ -883,7 +877,7 @@ static void server_make(void)
 {
     clock_read();
     S.say = say;
-    S.peer = peer;
+    S.peer = listen_peer;
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
     serve_trust(&S);

@@ -159,8 +159,8 @@ struct server {
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
     void (*say)(enum opt_log level, const char *msg, ...);
-    /* Appends the address of a connection's peer; false: it has none. NULL: nobody knows. */
-    bool (*peer)(const struct conn *c, struct text *t);
+    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody knows. */
+    bool (*peer)(int fd, struct text *t);
 };
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
