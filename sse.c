@@ -188,7 +188,6 @@ static void conn_close(struct conn *c)
 static void reap(void)
 {
     struct conn *c;
-    uint32_t topic = 0;
     if (S.conns.doomed == 0 && !ring_emptying(&S.ring))
         return;
     phase_begin(REAP_US);
@@ -197,11 +196,7 @@ static void reap(void)
             break;
         conn_close(c);
     }
-    while (!phase_spent(CHEAP) && (topic = ring_emptied(&S.ring)) != 0) {
-        if (ring_chain(&S.ring, topic)->count > 0)
-            continue;
-        topic_at(&S.topics, topic)->kept = 0;
-        serve_release(&S, topic);
+    while (!phase_spent(CHEAP) && serve_release_emptied(&S)) {
     }
 }
 

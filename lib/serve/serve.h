@@ -232,6 +232,9 @@ void serve_forget(struct server *s, const struct conn *c);
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
 
+/* Does so with one whose messages eviction has taken, if they are still gone. False: there is none. */
+bool serve_release_emptied(struct server *s);
+
 /* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control bytes
  * and for what is not UTF-8; good until the eighth call from here. */
 const char *serve_quote(struct server *s, struct span text);
