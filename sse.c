@@ -18,6 +18,7 @@
  *
  * This is the only file that calls socket, epoll, clock and signal functions.
  */
+#include "lib/drain.h"
 #include "lib/host/announce.h"
 #include "lib/host/command.h"
 #include "lib/host/commit.h"
@@ -61,16 +62,13 @@ enum {
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
     SLICES = 16,              /* ticks for a sweep over the whole table */
     EXPIRES_MAX = 4096,       /* messages that --max-age lets go in a tick */
-    PHASE_US = 2000,       /* and its longest time: a turn has some of these, and 50 ms at most */
-    READY_US = 50,         /* that of the ready list, where those are who have much to do */
-    REAP_US = 250,         /* that of closing */
-    HEAVY = 2 << 10,       /* bytes read at once of one who has: others go before it, ... */
-    HEAVY_READ = 2 << 10,  /* ... and it is read so much at a time */
-    CHEAP = 8,             /* steps between two looks at the clock */
-    DRAIN_EACH_MS = 10,    /* connections are closed no more slowly, when the server stops */
-    DRAIN_GRACE_MS = 1000, /* for the last of them to take what was written */
-    DRAIN_TICK_MS = 5,
-    DRAIN_TRIES = 20, /* turns that one of them may have to get what it is behind by */
+    PHASE_US = 2000,      /* and its longest time: a turn has some of these, and 50 ms at most */
+    READY_US = 50,        /* that of the ready list, where those are who have much to do */
+    REAP_US = 250,        /* that of closing */
+    HEAVY = 2 << 10,      /* bytes read at once of one who has: others go before it, ... */
+    HEAVY_READ = 2 << 10, /* ... and it is read so much at a time */
+    CHEAP = 8,            /* steps between two looks at the clock */
+    DRAIN_TICK_MS = 5,    /* sleep, while the server stops */
 };
 
 static struct server S;
@@ -84,17 +82,13 @@ static struct {
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    struct lag lag;       /* what this sweep has found so far */
-    uint64_t moved;       /* bytes read and written before this phase */
-    unsigned allowed;     /* us: that this phase may take */
-    uint64_t began;       /* us: when this phase did, */
-    unsigned steps;       /* and how often it was asked whether it should end */
-    uint64_t date_s;      /* the second that S.date tells */
-    uint64_t drain_from;  /* ms: when the server began to stop; 0: it has not */
-    uint32_t drain_ms;    /* over which its connections are closed, */
-    uint32_t drain_next;  /* from this descriptor on, */
-    uint32_t drain_top;   /* to this one; */
-    unsigned drain_tries; /* turns that it has had */
+    struct lag lag;   /* what this sweep has found so far */
+    uint64_t moved;   /* bytes read and written before this phase */
+    unsigned allowed; /* us: that this phase may take */
+    uint64_t began;   /* us: when this phase did, */
+    unsigned steps;   /* and how often it was asked whether it should end */
+    uint64_t date_s;  /* the second that S.date tells */
+    struct drain drain;
     struct conn_times times;
     struct tables t;
     struct trial trial; /* of the next program */
@@ -685,12 +679,8 @@ static void drain_begin(const char *why)
 {
     announce_stopping(&S, why);
     S.draining = true;
-    L.drain_from = S.now;
     door_close(&L.door);
-    uint64_t spread = (uint64_t)S.conns.clients * DRAIN_EACH_MS;
-    L.drain_ms = spread < S.opt.drain_ms ? (uint32_t)spread : S.opt.drain_ms;
-    L.drain_next = 1;
-    L.drain_top = S.conns.top;
+    drain_start(&L.drain, S.now, S.conns.clients, S.conns.top, S.opt.drain_ms);
 }
 
 /* Ends one connection, as far as it is not in the middle of something. False: it gets more of what it
@@ -721,22 +711,14 @@ static bool drain_conn(struct conn *c, bool again)
 /* Goes on with it; the server stops when all are gone or their time is up. */
 static void drain(void)
 {
-    uint64_t gone = S.now - L.drain_from;
-    uint64_t to = gone >= L.drain_ms ? L.drain_top : L.drain_top * gone / L.drain_ms;
+    uint32_t to = drain_to(&L.drain, S.now);
+    bool done = true;
     phase_begin(PHASE_US);
-    while (L.drain_next <= to && !phase_spent(1)) {
-        if (!drain_conn(&S.conns.conn[L.drain_next], L.drain_tries < DRAIN_TRIES)) {
-            L.drain_tries++;
-            break;
-        }
-        L.drain_next++;
-        L.drain_tries = 0;
+    while (done && L.drain.next <= to && !phase_spent(1)) {
+        done = drain_conn(&S.conns.conn[L.drain.next], drain_waits(&L.drain));
+        drain_went(&L.drain, done);
     }
-    uint64_t grace = S.opt.drain_ms < DRAIN_GRACE_MS ? S.opt.drain_ms : DRAIN_GRACE_MS;
-    if (S.conns.clients == 0 ||
-        (gone >= S.opt.drain_ms + grace &&
-         (L.drain_next > to || gone >= S.opt.drain_ms + 2 * DRAIN_GRACE_MS)))
-        L.stop = true;
+    L.stop |= drain_over(&L.drain, S.now, S.conns.clients);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
