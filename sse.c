@@ -578,70 +578,39 @@ static void heartbeat(struct conn *c)
     conn_flush(c);
 }
 
-/* Notes a subscriber that does not take what there is for it. */
-static void lag_note(const struct conn *c)
-{
-    if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
-        return;
-    uint64_t behind = ring_head(&S.ring) - c->at;
-    behind = behind < S.ring.size ? behind : S.ring.size;
-    L.lag.subscribers++;
-    L.lag.bytes = behind > L.lag.bytes ? behind : L.lag.bytes;
-}
-
 static void sweep_conn(struct conn *c)
 {
-    lag_note(c);
+    serve_lag(&S, c, &L.lag);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         conn_ready(&S.conns, c);
     }
-    if (c->state == CONN_BODY && serve_body_late(&S, c)) {
-        serve_timeout(&S, c);
+    if (serve_late(&S, c)) {
         conn_flush(c);
         return;
     }
-    if (serve_expired(&S, c)) {
-        serve_expire(&S, c);
-        conn_flush(c);
-        return;
-    }
-    switch (conn_due(c, S.now, &L.times)) {
+    enum conn_due due = conn_due(c, S.now, &L.times);
+    const char *reason;
+    switch (due) {
     case CONN_DUE_NOTHING:
         return;
     case CONN_DUE_HEARTBEAT:
         heartbeat(c);
-        return;
-    case CONN_DUE_REQUEST:
-        if (c->state == CONN_BODY && intake_idle(pool_at(&S.conns.buffers, c->in)))
-            return;
-        S.stat.timeout_request++;
-        if (c->in == 0 || c->marks & CONN_PREFACE) {
-            conn_doom(c, "--request-timeout");
-            return;
-        }
-        serve_timeout(&S, c);
-        conn_flush(c);
-        return;
-    case CONN_DUE_IDLE:
-        S.stat.timeout_idle++;
-        conn_doom(c, "--idle-timeout");
-        return;
-    case CONN_DUE_WRITE:
-        S.stat.timeout_write++;
-        conn_doom(c, "--write-timeout");
-        return;
-    case CONN_DUE_LINGER:
-        conn_doom(c, "answered");
         return;
     case CONN_DUE_ANSWER:
         serve_wake(&S, c, true);
         conn_flush(c);
         conn_ready(&S.conns, c); /* its next request may be here */
         return;
+    case CONN_DUE_REQUEST:
+    case CONN_DUE_IDLE:
+    case CONN_DUE_WRITE:
+    case CONN_DUE_LINGER:
     case CONN_DUE_PONG:
-        S.stat.timeout_pong++;
-        conn_doom(c, "no pong");
+        if ((reason = serve_overdue(&S, c, due)) != NULL)
+            conn_doom(c, reason);
+        else
+            conn_flush(c);
         return;
     }
 }
