@@ -1,14 +1,15 @@
 /*
- * sse.c - the process: listeners, the loop, reading, writing, fan-out, timers, signals.
+ * sse.c - the loop: reading, writing, fan-out, the sweep, signals; and main().
  *
  * One thread, one epoll, and turns of fixed phases; what a phase leaves for later is marked, never
  * done at once:
  *
- *   wait -> clock -> events -> ready list -> sweep -> fan-out -> reap
+ *   wait -> clock -> events -> ready list -> sweep -> commit -> fan-out -> reap
  *
  *   events   sockets are read, requests handled, messages put into the ring, their topics marked
  *   ready    connections that a budget cut short go on
  *   sweep    a slice of the table: heartbeats, timeouts; messages grown old
+ *   commit   the store is synced, and lets go those who may not hear of anything before
  *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
  *   reap     doomed connections are closed, topics nobody needs are freed
  *
@@ -16,7 +17,9 @@
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the same
  * code (conn_flush).
  *
- * This is the only file that calls socket, epoll, clock and signal functions.
+ * Only here are clients waited for, read and written to. What the process asks of the system besides is
+ * in lib/host/: start and end (life), who is let in (door), memory (tables), the store's syncs (commit),
+ * the keys, the upgrade, the log (say, announce). All that changes is in S, L and their tables.
  */
 #include "lib/drain.h"
 #include "lib/host/announce.h"
