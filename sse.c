@@ -17,9 +17,10 @@
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the same
  * code (conn_flush).
  *
- * Only here are clients waited for, read and written to. What the process asks of the system besides is
- * in lib/host/: start and end (life), who is let in (door), memory (tables), the store's syncs (commit),
- * the keys, the upgrade, the log (say, announce). All that changes is in S, L and their tables.
+ * Only here are clients waited for, read and written to. What the process asks of the system
+ * besides is in lib/host/: start and end (life), who is let in (door), memory (tables), the store's
+ * syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in S, in L and
+ * in their tables.
  */
 #include "lib/drain.h"
 #include "lib/host/announce.h"
@@ -96,6 +97,7 @@ static struct {
     struct tables t;
     struct trial trial; /* of the next program */
     struct upgrade up;
+    struct epoll_event ev[EVENTS_MAX]; /* not on the stack, so that the turn is a part of main() */
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
 } L;
@@ -790,22 +792,23 @@ static int sleep_ms(void)
 static void tick(void)
 {
     serve_log_rest(&S, false);
-    commit_tick(&L.t, &S);
-    upgrade_tick(&L.up);
+    if (L.t.store.h != NULL)
+        commit_tick(&L.t, &S);
+    if (L.trial.child != 0)
+        upgrade_tick(&L.up);
     if (S.draining)
         drain();
 }
 
 static void loop_turn(void)
 {
-    struct epoll_event ev[EVENTS_MAX];
-    int n = epoll_wait(L.door.epoll, ev, EVENTS_MAX, sleep_ms());
+    int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX, sleep_ms());
     assert(n >= 0 || errno == EINTR);
     clock_read();
     S.stat.turns++;
     phase_begin(PHASE_US);
     for (int i = 0; i < n; i++)
-        event(&ev[i]);
+        event(&L.ev[i]);
     ready_list();
     sweep();
     tick();

@@ -11,8 +11,8 @@
 #include "lib/opt.h"
 
 /* Does what the arguments ask for, if that is not to serve: runs a command, prints what --help,
- * --version and --explain-limits have to say. Gives the exit code; -1: they are a server's, and in *opt.
- * Ends the process where they are wrong. */
+ * --version and --explain-limits have to say. Gives the exit code; -1: they are a server's, and in
+ * *opt. Ends the process where they are wrong. */
 int command_line(struct opt *opt, int argc, char **argv);
 
 #endif

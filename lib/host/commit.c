@@ -24,7 +24,7 @@ int commit_now(struct tables *t, struct server *s)
 
 void commit_tick(struct tables *t, struct server *s)
 {
-    if (t->store.h == NULL || s->now - t->store_ticked < TICK_MS)
+    if (s->now - t->store_ticked < TICK_MS)
         return;
     t->store_ticked = s->now;
     s->stat.store_syncs += t->store.mode == OPT_FSYNC_INTERVAL && commit_behind(t, s);

@@ -7,8 +7,8 @@
  *   --fsync never      when the kernel likes
  *
  * A sync that failed is counted and logged. It is not made good by another, as the kernel may have
- * dropped what it could not write: those messages are taken for synced, and whoever waited for them is
- * to be told otherwise.
+ * dropped what it could not write: those messages are taken for synced, and whoever waited for them
+ * is to be told otherwise.
  */
 #ifndef SSE_LIB_HOST_COMMIT_H
 #define SSE_LIB_HOST_COMMIT_H
@@ -30,7 +30,7 @@ static inline bool commit_due(const struct tables *t, const struct server *s)
 /* Syncs the store. 0, or minus an errno. */
 int commit_now(struct tables *t, struct server *s);
 
-/* To be called in each turn: each second, has the store look after itself. */
+/* To be called in each turn, if there is a store, which it has look after itself each second. */
 void commit_tick(struct tables *t, struct server *s);
 
 /* Takes note of a sync, done by whatever function of store.h, that failed if err < 0. */

@@ -15,8 +15,8 @@
  * words, with the path and never with what is in the file; *k holds no key then. */
 int keys_read(const char *path, struct auth_keys *k, struct text *why);
 
-/* Reads --key-file, if there is to be one, into s->keys. 0; or an exit code, and *why says what is wrong:
- * the keys that there were stay. */
+/* Reads --key-file, if there is to be one, into s->keys. 0; or an exit code, and *why says what is
+ * wrong: the keys that there were stay. */
 int keys_take(struct server *s, struct text *why);
 
 /* Reads it again, and logs what came of it. */

@@ -11,8 +11,8 @@
 
 #include <stdarg.h>
 
-/* Writes one line: pairs of key and value are in `ap`, ended by NULL. `journal`: stderr is journald's,
- * which has the time itself. */
+/* Writes one line: pairs of key and value are in `ap`, ended by NULL. `journal`: stderr is
+ * journald's, which has the time itself. */
 void say_line(struct server *s, bool journal, enum opt_log level, const char *msg, va_list ap);
 
 #endif

@@ -48,7 +48,7 @@ void upgrade_begin(struct upgrade *u)
 void upgrade_tick(struct upgrade *u)
 {
     struct server *s = u->door->s;
-    if (u->trial->child == 0 || (!u->trial->over && s->now < u->trial->until))
+    if (!u->trial->over && s->now < u->trial->until)
         return;
     struct conn *c = &s->conns.conn[u->trial->out];
     const char *why = trial_end(u->trial);

@@ -27,7 +27,8 @@ struct upgrade {
 /* Starts a trial of the next program. */
 void upgrade_begin(struct upgrade *u);
 
-/* To be called in each turn: ends a trial that has said all, or has had its time, by its verdict. */
+/* To be called in each turn while there is a trial: ends it by its verdict, once it has said all or
+ * has had its time. */
 void upgrade_tick(struct upgrade *u);
 
 /* Becomes the next program, which goes on with the sweep at this descriptor; comes back only if that
