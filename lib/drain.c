@@ -38,5 +38,5 @@ bool drain_over(const struct drain *d, uint64_t now, uint32_t clients)
         return true;
     if (gone < d->most + grace)
         return false;
-    return d->next > drain_to(d, now) || gone >= (uint64_t)d->most + 2 * DRAIN_GRACE_MS;
+    return d->next > drain_to(d, now) || gone >= d->most + UINT64_C(2) * DRAIN_GRACE_MS;
 }
