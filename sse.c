@@ -1,14 +1,15 @@
 /*
- * sse.c - the process: listeners, the loop, reading, writing, fan-out, timers, signals.
+ * sse.c - the loop: reading, writing, fan-out, the sweep, signals; and main().
  *
  * One thread, one epoll, and turns of fixed phases; what a phase leaves for later is marked, never
  * done at once:
  *
- *   wait -> clock -> events -> ready list -> sweep -> fan-out -> reap
+ *   wait -> clock -> events -> ready list -> sweep -> commit -> fan-out -> reap
  *
  *   events   sockets are read, requests handled, messages put into the ring, their topics marked
  *   ready    connections that a budget cut short go on
  *   sweep    a slice of the table: heartbeats, timeouts; messages grown old
+ *   commit   the store is synced, and lets go those who may not hear of anything before
  *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
  *   reap     doomed connections are closed, topics nobody needs are freed
  *
@@ -16,30 +17,30 @@
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the same
  * code (conn_flush).
  *
- * This is the only file that calls socket, epoll, clock and signal functions.
+ * Only here are clients waited for, read and written to. What the process asks of the system
+ * besides is in lib/host/: start and end (life), who is let in (door), memory (tables), the store's
+ * syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in S, in L and
+ * in their tables.
  */
+#include "lib/drain.h"
+#include "lib/host/announce.h"
 #include "lib/host/command.h"
+#include "lib/host/commit.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
+#include "lib/host/life.h"
 #include "lib/host/listen.h"
-#include "lib/host/machine.h"
 #include "lib/host/notify.h"
-#include "lib/host/process.h"
 #include "lib/host/sandbox.h"
-#include "lib/host/tables.h"
-#include "lib/log.h"
+#include "lib/host/say.h"
+#include "lib/host/upgrade.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/uio.h>
 #include <sysexits.h>
@@ -65,24 +66,19 @@ enum {
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
     SLICES = 16,              /* ticks for a sweep over the whole table */
     EXPIRES_MAX = 4096,       /* messages that --max-age lets go in a tick */
-    PHASE_US = 2000,       /* and its longest time: a turn has some of these, and 50 ms at most */
-    READY_US = 50,         /* that of the ready list, where those are who have much to do */
-    REAP_US = 250,         /* that of closing */
-    HEAVY = 2 << 10,       /* bytes read at once of one who has: others go before it, ... */
-    HEAVY_READ = 2 << 10,  /* ... and it is read so much at a time */
-    CHEAP = 8,             /* steps between two looks at the clock */
-    DRAIN_EACH_MS = 10,    /* connections are closed no more slowly, when the server stops */
-    DRAIN_GRACE_MS = 1000, /* for the last of them to take what was written */
-    DRAIN_TICK_MS = 5,
-    DRAIN_TRIES = 20,     /* turns that one of them may have to get what it is behind by */
-    STORE_TICK_MS = 1000, /* between two syncs of --fsync interval */
+    PHASE_US = 2000,      /* and its longest time: a turn has some of these, and 50 ms at most */
+    READY_US = 50,        /* that of the ready list, where those are who have much to do */
+    REAP_US = 250,        /* that of closing */
+    HEAVY = 2 << 10,      /* bytes read at once of one who has: others go before it, ... */
+    HEAVY_READ = 2 << 10, /* ... and it is read so much at a time */
+    CHEAP = 8,            /* steps between two looks at the clock */
+    DRAIN_TICK_MS = 5,    /* sleep, while the server stops */
 };
 
 static struct server S;
 
 /* The loop's own. */
 static struct {
-    char **argv;
     bool stop;
     bool journal; /* stderr is journald's */
     struct door door;
@@ -90,23 +86,18 @@ static struct {
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    struct lag lag;        /* what this sweep has found so far */
-    uint64_t moved;        /* bytes read and written before this phase */
-    unsigned allowed;      /* us: that this phase may take */
-    uint64_t began;        /* us: when this phase did, */
-    unsigned steps;        /* and how often it was asked whether it should end */
-    uint64_t date_s;       /* the second that S.date tells */
-    uint64_t store_ticked; /* ms */
-    uint64_t drain_from;   /* ms: when the server began to stop; 0: it has not */
-    uint32_t drain_ms;     /* over which its connections are closed, */
-    uint32_t drain_next;   /* from this descriptor on, */
-    uint32_t drain_top;    /* to this one; */
-    unsigned drain_tries;  /* turns that it has had */
+    struct lag lag;   /* what this sweep has found so far */
+    uint64_t moved;   /* bytes read and written before this phase */
+    unsigned allowed; /* us: that this phase may take */
+    uint64_t began;   /* us: when this phase did, */
+    unsigned steps;   /* and how often it was asked whether it should end */
+    uint64_t date_s;  /* the second that S.date tells */
+    struct drain drain;
     struct conn_times times;
     struct tables t;
-    struct trial trial;     /* of the next program, */
-    bool upgrade;           /* which can take over */
-    struct calls_held held; /* by the sandbox */
+    struct trial trial; /* of the next program */
+    struct upgrade up;
+    struct epoll_event ev[EVENTS_MAX]; /* not on the stack, so that the turn is a part of main() */
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
 } L;
@@ -134,30 +125,15 @@ static void clock_read(void)
     }
 }
 
-/* Logs one line on stderr: pairs of key and value follow, ended by NULL. It never waits for whoever
- * reads there: a line there is no room for is dropped and counted. */
+/* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
 static void say(enum opt_log level, const char *msg, ...)
 {
-    static const char *const names[] = {"error", "warn", "info", "debug", "info"};
-    char line[PIPE_BUF]; /* a pipe that is ready takes so much at once */
-    struct text t = text_in(line, sizeof line);
-    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
     va_list ap;
     if (level > S.opt.log && level != OPT_LOG_ACCESS)
         return;
     va_start(ap, msg);
-    log_write(&t, L.journal ? 0 : S.wall, names[level], msg, ap);
+    say_line(&S, L.journal, level, msg, ap);
     va_end(ap);
-    t.p[t.n - 1] = '\n'; /* also of one that did not fit */
-    if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT) ||
-        write(STDERR_FILENO, t.p, t.n) == -1)
-        S.stat.log_dropped++;
-}
-
-/* Tells the log who a connection is from. */
-static bool peer(const struct conn *c, struct text *t)
-{
-    return listen_peer(conn_fd(&S.conns, c), t);
 }
 
 /* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the next
@@ -211,7 +187,6 @@ static void conn_close(struct conn *c)
 static void reap(void)
 {
     struct conn *c;
-    uint32_t topic = 0;
     if (S.conns.doomed == 0 && !ring_emptying(&S.ring))
         return;
     phase_begin(REAP_US);
@@ -220,11 +195,7 @@ static void reap(void)
             break;
         conn_close(c);
     }
-    while (!phase_spent(CHEAP) && (topic = ring_emptied(&S.ring)) != 0) {
-        if (ring_chain(&S.ring, topic)->count > 0)
-            continue;
-        topic_at(&S.topics, topic)->kept = 0;
-        serve_release(&S, topic);
+    while (!phase_spent(CHEAP) && serve_release_emptied(&S)) {
     }
 }
 
@@ -316,24 +287,12 @@ static void pending_keep(struct conn *c)
     conn_doom(c, "--max-buffers");
 }
 
-/* Is there a message that the store has not been synced for? */
-static bool store_behind(void)
-{
-    return L.t.store.h != NULL && L.t.store.synced != ring_head(&S.ring);
-}
-
-/* Is there a message that nobody may hear of yet, as it could be lost in a power cut? */
-static bool uncommitted(void)
-{
-    return L.t.store.mode == OPT_FSYNC_ALWAYS && store_behind();
-}
-
 /* Writes what a connection has to get: what was kept, the answers in S.out and what follows them,
  * then the records that a subscriber is behind by. What does not fit is kept. S.out is empty
  * afterwards. */
 static void conn_flush(struct conn *c)
 {
-    bool hold = c->state != CONN_DOOMED && uncommitted();
+    bool hold = c->state != CONN_DOOMED && commit_due(&L.t, &S);
     if (hold) {
         c->flags |= CONN_HELD;
         conn_ready(&S.conns, c);
@@ -481,25 +440,13 @@ static void fanout(void)
 
 /* ---- the store's group commit ---------------------------------------------------------------- */
 
-/* Takes note of a sync that failed, if it did. */
-static void store_failed(int err)
-{
-    if (err >= 0)
-        return;
-    S.stat.store_errors++;
-    say(OPT_LOG_ERROR, "the store could not be synced", "error", strerror(-err), NULL);
-}
-
 /* Syncs the store, if that is to be done before anyone hears of the messages of this turn, and lets
  * go what waited for it. If it can't be done nothing is acknowledged: those connections end. */
 static void commit(void)
 {
-    if (!uncommitted())
+    if (!commit_due(&L.t, &S))
         return;
-    int err = store_commit(&L.t.store, &S.ring);
-    S.stat.store_syncs++;
-    store_failed(err);
-    L.t.store.synced = ring_head(&S.ring); /* a sync that failed is not made good by another */
+    int err = commit_now(&L.t, &S);
     phase_begin(PHASE_US);
     bool spent = false; /* those behind are the first the next time */
     for (uint32_t n = S.conns.ready_count; n > 0; n--) {
@@ -636,70 +583,39 @@ static void heartbeat(struct conn *c)
     conn_flush(c);
 }
 
-/* Notes a subscriber that does not take what there is for it. */
-static void lag_note(const struct conn *c)
-{
-    if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
-        return;
-    uint64_t behind = ring_head(&S.ring) - c->at;
-    behind = behind < S.ring.size ? behind : S.ring.size;
-    L.lag.subscribers++;
-    L.lag.bytes = behind > L.lag.bytes ? behind : L.lag.bytes;
-}
-
 static void sweep_conn(struct conn *c)
 {
-    lag_note(c);
+    serve_lag(&S, c, &L.lag);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         conn_ready(&S.conns, c);
     }
-    if (c->state == CONN_BODY && serve_body_late(&S, c)) {
-        serve_timeout(&S, c);
+    if (serve_late(&S, c)) {
         conn_flush(c);
         return;
     }
-    if (serve_expired(&S, c)) {
-        serve_expire(&S, c);
-        conn_flush(c);
-        return;
-    }
-    switch (conn_due(c, S.now, &L.times)) {
+    enum conn_due due = conn_due(c, S.now, &L.times);
+    const char *reason;
+    switch (due) {
     case CONN_DUE_NOTHING:
         return;
     case CONN_DUE_HEARTBEAT:
         heartbeat(c);
-        return;
-    case CONN_DUE_REQUEST:
-        if (c->state == CONN_BODY && intake_idle(pool_at(&S.conns.buffers, c->in)))
-            return;
-        S.stat.timeout_request++;
-        if (c->in == 0 || c->marks & CONN_PREFACE) {
-            conn_doom(c, "--request-timeout");
-            return;
-        }
-        serve_timeout(&S, c);
-        conn_flush(c);
-        return;
-    case CONN_DUE_IDLE:
-        S.stat.timeout_idle++;
-        conn_doom(c, "--idle-timeout");
-        return;
-    case CONN_DUE_WRITE:
-        S.stat.timeout_write++;
-        conn_doom(c, "--write-timeout");
-        return;
-    case CONN_DUE_LINGER:
-        conn_doom(c, "answered");
         return;
     case CONN_DUE_ANSWER:
         serve_wake(&S, c, true);
         conn_flush(c);
         conn_ready(&S.conns, c); /* its next request may be here */
         return;
+    case CONN_DUE_REQUEST:
+    case CONN_DUE_IDLE:
+    case CONN_DUE_WRITE:
+    case CONN_DUE_LINGER:
     case CONN_DUE_PONG:
-        S.stat.timeout_pong++;
-        conn_doom(c, "no pong");
+        if ((reason = serve_overdue(&S, c, due)) != NULL)
+            conn_doom(c, reason);
+        else
+            conn_flush(c);
         return;
     }
 }
@@ -735,17 +651,10 @@ static void sweep(void)
  * after the other. */
 static void drain_begin(const char *why)
 {
-    say(OPT_LOG_INFO, "stopping", "reason", why, "connections", serve_num(&S, S.conns.clients),
-        NULL);
-    if (!notify("STOPPING=1"))
-        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+    announce_stopping(&S, why);
     S.draining = true;
-    L.drain_from = S.now;
     door_close(&L.door);
-    uint64_t spread = (uint64_t)S.conns.clients * DRAIN_EACH_MS;
-    L.drain_ms = spread < S.opt.drain_ms ? (uint32_t)spread : S.opt.drain_ms;
-    L.drain_next = 1;
-    L.drain_top = S.conns.top;
+    drain_start(&L.drain, S.now, S.conns.clients, S.conns.top, S.opt.drain_ms);
 }
 
 /* Ends one connection, as far as it is not in the middle of something. False: it gets more of what it
@@ -776,121 +685,14 @@ static bool drain_conn(struct conn *c, bool again)
 /* Goes on with it; the server stops when all are gone or their time is up. */
 static void drain(void)
 {
-    uint64_t gone = S.now - L.drain_from;
-    uint64_t to = gone >= L.drain_ms ? L.drain_top : L.drain_top * gone / L.drain_ms;
+    uint32_t to = drain_to(&L.drain, S.now);
+    bool done = true;
     phase_begin(PHASE_US);
-    while (L.drain_next <= to && !phase_spent(1)) {
-        if (!drain_conn(&S.conns.conn[L.drain_next], L.drain_tries < DRAIN_TRIES)) {
-            L.drain_tries++;
-            break;
-        }
-        L.drain_next++;
-        L.drain_tries = 0;
+    while (done && L.drain.next <= to && !phase_spent(1)) {
+        done = drain_conn(&S.conns.conn[L.drain.next], drain_waits(&L.drain));
+        drain_went(&L.drain, done);
     }
-    uint64_t grace = S.opt.drain_ms < DRAIN_GRACE_MS ? S.opt.drain_ms : DRAIN_GRACE_MS;
-    if (S.conns.clients == 0 ||
-        (gone >= S.opt.drain_ms + grace &&
-         (L.drain_next > to || gone >= S.opt.drain_ms + 2 * DRAIN_GRACE_MS)))
-        L.stop = true;
-}
-
-/* ---- the in-place upgrade -------------------------------------------------------------------- */
-
-static void upgrade_refused(const char *why)
-{
-    S.stat.upgrades_refused++;
-    say(OPT_LOG_ERROR, "not upgraded", "reason", why, NULL);
-}
-
-/* Notes all that the next program has to know. */
-static void hand_over(struct handover *h)
-{
-    memset(h, 0, sizeof *h);
-    tables_hand_over(&L.t, &S, h);
-    h->epoll = L.door.epoll;
-    h->sweep = L.sweep;
-    h->shed = L.door.shed;
-    h->ready = S.ready;
-    h->started = S.started;
-    h->held = L.held;
-}
-
-/* Starts a trial of the next program. */
-static void upgrade_begin(void)
-{
-    static struct handover h;
-    if (L.trial.child != 0 || S.draining)
-        return;
-    hand_over(&h);
-    if (!trial_begin(&L.trial, &h, L.argv, S.now)) {
-        upgrade_refused(strerror(errno));
-        return;
-    }
-    say(OPT_LOG_INFO, "upgrading", "program", L.argv[0], "trial",
-        serve_num(&S, (uint64_t)L.trial.child), NULL);
-    if (door_add(&L.door, L.trial.out, CONN_SIGNAL, EPOLLIN) == NULL)
-        L.trial.until = S.now; /* it can't be heard */
-}
-
-/* Ends the trial, by its verdict. */
-static void upgrade_decide(void)
-{
-    struct conn *c = &S.conns.conn[L.trial.out];
-    const char *why = trial_end(&L.trial);
-    if (c->state == CONN_SIGNAL)
-        conn_forget(&S.conns, c);
-    L.upgrade = why == NULL && !S.draining;
-    if (why != NULL)
-        upgrade_refused(why);
-}
-
-/* Becomes the next program; comes back only if that fails. */
-static void upgrade(void)
-{
-    static struct handover h;
-    L.upgrade = false;
-    hand_over(&h);
-    if (h.stored)
-        store_failed(store_leave(&L.t.store));
-    handover_exec(&h, L.argv, &S.conns);
-    upgrade_refused(strerror(errno));
-    if (h.stored)
-        store_go_on(&L.t.store);
-}
-
-/* ---- the keys -------------------------------------------------------------------------------- */
-
-/* Reads the key file, if there is to be one. 0; or an exit code, and *why says what is wrong: the keys
- * that there were stay. */
-static int keys_take(struct text *why)
-{
-    static struct auth_keys next;
-    if (S.opt.key_file == NULL)
-        return 0;
-    int code = keys_read(S.opt.key_file, &next, why);
-    if (code == 0) {
-        auth_keys_wipe(&S.keys);
-        S.keys = next;
-        S.stat.key_loads++;
-    }
-    auth_keys_wipe(&next);
-    return code;
-}
-
-/* Reads it again. */
-static void keys_again(void)
-{
-    char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    if (S.opt.key_file == NULL)
-        return;
-    if (keys_take(&why) == 0) {
-        say(OPT_LOG_INFO, "keys read", "keys", serve_num(&S, S.keys.n), NULL);
-        return;
-    }
-    S.stat.key_errors++;
-    bytes[why.n] = '\0';
-    say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+    L.stop |= drain_over(&L.drain, S.now, S.conns.clients);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -900,9 +702,9 @@ static void signalled(int fd)
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            keys_again();
+            keys_again(&S);
         else if (info.ssi_signo == SIGUSR2)
-            upgrade_begin();
+            upgrade_begin(&L.up);
         else if (S.draining)
             L.stop = true; /* the second time: at once */
         else
@@ -973,13 +775,13 @@ static void ready_list(void)
 static int sleep_ms(void)
 {
     if (S.conns.ready != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
-        L.sweep_left > 0 || ring_emptying(&S.ring) || L.upgrade)
+        L.sweep_left > 0 || ring_emptying(&S.ring) || L.up.passed)
         return 0;
     if (S.draining)
         return DRAIN_TICK_MS;
     if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
         S.refusals.more == 0 && L.trial.child == 0 &&
-        !(L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind()) &&
+        !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_behind(&L.t, &S)) &&
         (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
@@ -990,27 +792,23 @@ static int sleep_ms(void)
 static void tick(void)
 {
     serve_log_rest(&S, false);
-    if (L.t.store.h != NULL && S.now - L.store_ticked >= STORE_TICK_MS) {
-        L.store_ticked = S.now;
-        S.stat.store_syncs += L.t.store.mode == OPT_FSYNC_INTERVAL && store_behind();
-        store_failed(store_tick(&L.t.store, &S.ring));
-    }
-    if (L.trial.child != 0 && (L.trial.over || S.now >= L.trial.until))
-        upgrade_decide();
+    if (L.t.store.h != NULL)
+        commit_tick(&L.t, &S);
+    if (L.trial.child != 0)
+        upgrade_tick(&L.up);
     if (S.draining)
         drain();
 }
 
 static void loop_turn(void)
 {
-    struct epoll_event ev[EVENTS_MAX];
-    int n = epoll_wait(L.door.epoll, ev, EVENTS_MAX, sleep_ms());
+    int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX, sleep_ms());
     assert(n >= 0 || errno == EINTR);
     clock_read();
     S.stat.turns++;
     phase_begin(PHASE_US);
     for (int i = 0; i < n; i++)
-        event(&ev[i]);
+        event(&L.ev[i]);
     ready_list();
     sweep();
     tick();
@@ -1020,240 +818,66 @@ static void loop_turn(void)
     uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
     stat_observe(&S.stat.turn, took);
-    if (L.upgrade)
-        upgrade();
+    if (L.up.passed)
+        upgrade(&L.up, L.sweep);
 }
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
 /* Sets up what is neither in the tables nor handed over. */
-static void times_set(void)
+static void server_make(void)
 {
+    clock_read();
+    S.say = say;
+    S.peer = listen_peer;
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
     serve_trust(&S);
-    L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
-                                  S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
-    uint32_t least = LINGER_MS;
-    least = L.times.heartbeat < least ? L.times.heartbeat : least;
-    least = L.times.request < least ? L.times.request : least;
-    least = L.times.idle < least ? L.times.idle : least;
-    least = L.times.write < least ? L.times.write : least;
-    L.slice_ms = least / 2 / SLICES + 1;
-    L.swept = S.now;
-}
-
-/* Makes the tables and the ring, or takes them over. */
-static void memory_make(const struct handover *from, bool trial)
-{
-    char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    S.say = say;
-    S.peer = peer;
     L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
-    if (getrandom(&S.random, sizeof S.random, 0) != (ssize_t)sizeof S.random)
-        process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
-    S.random |= 1;
-    if (from != NULL) { /* of a store too, whose file may be out of reach by now */
-        S.opt.ring = from->ring_size;
-        S.opt.ring_given = true;
-    }
-    int code = keys_take(&why);
-    bytes[why.n] = '\0';
-    if (code != 0)
-        process_fail(code, bytes, NULL);
-    if (!door_measure(&L.door, &why)) {
-        bytes[why.n] = '\0';
-        process_fail(EX_CONFIG, bytes, NULL);
-    }
-    if (!tables_make(&L.t, &S, from, &why) || !tables_ring(&L.t, &S, from, trial, &why)) {
-        bytes[why.n] = '\0';
-        process_fail(EX_OSERR, bytes, NULL);
-    }
-}
-
-static void signals_take(void)
-{
-    int fd = process_signals();
-    if (fd == -1 || door_add(&L.door, fd, CONN_SIGNAL, EPOLLIN) == NULL)
-        process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
-}
-
-/* Warns where the server may be open to more than was thought of. */
-static void warn_open(int fd, struct span address)
-{
-    bool proxies_only = S.opt.proxy_protocol && S.proxies.n > 0;
-    if (proxies_only || S.opt.anonymous == 0 || !listen_open(fd))
-        return;
-    say(OPT_LOG_WARN,
-        S.opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
-        : S.opt.anonymous == OPT_ANONYMOUS_PUBLISH
-            ? "anyone who can reach it may publish"
-            : "anyone who can reach it may subscribe and publish",
-        "address", serve_quote(&S, address), "instead",
-        S.keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy", NULL);
-}
-
-/* Says that the server is ready: on stdout, a line an address; to a service manager; and in the log. */
-static void announce(void)
-{
-    char bytes[OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256];
-    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
-    for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
-        char address[256];
-        struct text t = text_in(address, sizeof address);
-        if (S.conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
-            continue;
-        text_str(&all, all.n > 0 ? " " : "");
-        text_add(&all, text_span(&t));
-        text_add(&lines, text_span(&t));
-        text_str(&lines, "\n");
-        warn_open((int)fd, text_span(&t));
-    }
-    list[all.n] = '\0';
-    struct span version = span_of(opt_version());
-    say(OPT_LOG_INFO, "started", "version", serve_quote(&S, span_cut(&version, '\n')), "address",
-        list, "ring", serve_num(&S, S.ring.size), "store",
-        S.opt.store != NULL ? S.opt.store : "none", "room", L.t.room, NULL);
-    if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
-        say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
-    if (!notify("READY=1"))
-        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+    L.up.door = &L.door;
+    L.up.trial = &L.trial;
+    L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
+                                  S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
+    L.slice_ms = conn_times_least(&L.times) / 2 / SLICES + 1;
+    L.swept = S.now;
 }
 
 static void server_start(void)
 {
-    char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    struct user user;
-    process_standard();
-    clock_read();
-    S.started = S.wall;
-    int code = user_find(S.opt.user, &user, &why);
-    bytes[why.n] = '\0';
-    if (code != 0)
-        process_fail(code, bytes, NULL);
-    memory_make(NULL, false);
-    times_set();
-    L.door.epoll = epoll_create1(EPOLL_CLOEXEC);
-    L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (L.door.epoll == -1 || L.door.spare == -1)
-        process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
-    signals_take();
-    const struct sandbox_file keys = {S.opt.key_file};
-    code = door_open(&L.door, BUFFER, &why);
-    if (code == 0)
-        code = sandbox_enter(&S, &L.t, &user, L.argv, &keys, 1, &L.held, &why);
-    bytes[why.n] = '\0';
-    if (code != 0)
-        process_fail(code, bytes, NULL);
-    store_go_on(&L.t.store);
-    announce();
+    server_make();
+    life_begin(&L.door, L.up.argv, BUFFER, &L.up.held);
 }
 
 /* Goes on where the program before this one stopped; on trial, only sees whether it could. */
 static void server_take(int fd, bool trial)
 {
-    static struct handover h;
-    char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    clock_read();
-    if (trial) {
-        process_leash();
-        S.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
-    }
-    if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
-        bytes[why.n] = '\0';
-        process_fail(EX_CONFIG, bytes, NULL);
-    }
-    close(fd);
-    memory_make(&h, trial);
-    times_set();
-    if (trial) {
-        bool said = write(STDOUT_FILENO, HANDOVER_READY, sizeof HANDOVER_READY - 1) != -1;
-        exit(said ? EX_OK : EX_IOERR);
-    }
-    L.door.epoll = h.epoll;
-    L.sweep = h.sweep;
-    L.door.shed = h.shed;
-    L.door.paused = true; /* it may be: the next tick opens it */
-    L.held = h.held;
-    S.random = h.random;
-    S.ready = h.ready;
-    S.started = h.started;
-    topics_limit(&S.topics, S.opt.max_topics + (S.ready.topic != 0));
-    stat_load(&S.stat, (struct span){h.counters, h.counters_size});
-    S.stat.upgrades++;
-    handover_keep(&h, &S.conns);
-    for (uint32_t i = 1; i <= S.conns.top; i++)
-        if (S.conns.conn[i].state == CONN_SIGNAL) /* that one's is closed */
-            conn_forget(&S.conns, &S.conns.conn[i]);
-    L.door.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    signals_take();
-    sandbox_go_on(&S, &L.held);
-    store_go_on(&L.t.store);
-    say(OPT_LOG_INFO, "upgraded", "connections", serve_num(&S, S.conns.clients), NULL);
-    if (!notify("READY=1"))
-        say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+    server_make();
+    L.sweep = life_go_on(&L.door, fd, trial, &L.up.held);
 }
 
-/* Closes everything that is still there, and removes the unix sockets. */
+/* Ends at once: WebSockets are closed as they should be, if there is room for that. */
 static void server_stop(void)
 {
     if (L.trial.child != 0)
         trial_end(&L.trial);
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
         struct conn *c = &S.conns.conn[fd];
-        if (c->state == CONN_LISTEN)
-            listen_unlink((int)fd);
-        if (c->state == CONN_SOCKET) {
-            serve_socket_away(&S, c);
-            conn_flush(c);
-        }
-        if (c->state != CONN_FREE)
-            close((int)fd);
+        if (c->state != CONN_SOCKET)
+            continue;
+        serve_socket_away(&S, c);
+        conn_flush(c);
     }
-    close(L.door.spare);
-    close(L.door.epoll);
-    if (L.t.store.h != NULL)
-        store_failed(store_close(&L.t.store, &S.ring));
-    ring_close(&S.ring);
-    memory_close(&L.t.memory);
-    serve_log_rest(&S, true);
-    say(OPT_LOG_INFO, "stopped", "seconds", serve_num(&S, (S.wall - S.started) / 1000),
-        "connections", serve_num(&S, S.stat.accepted), "published", serve_num(&S, S.stat.published),
-        "delivered", serve_num(&S, S.stat.delivered), "refused", serve_num(&S, S.stat.refused),
-        NULL);
+    life_end(&L.door);
 }
 
 int main(int argc, char **argv)
 {
-    char err_bytes[1024];
-    struct text err = text_in(err_bytes, sizeof err_bytes - 1);
-    const char *text = NULL;
-    int fd = -1, code = command_run(argc, argv);
+    int fd = -1, code = command_line(&S.opt, argc, argv);
     if (code >= 0)
         return code;
-    switch (opt_parse(&S.opt, argc, argv, environ, &err)) {
-    case OPT_HELP:
-        text = opt_help();
-        break;
-    case OPT_VERSION:
-        text = opt_version();
-        break;
-    case OPT_EXPLAIN:
-        return machine_explain();
-    case OPT_WRONG:
-        err_bytes[err.n] = '\0';
-        process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);
-    case OPT_RUN:
-        break;
-    }
-    if (text != NULL)
-        return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
-    L.argv = argv;
+    L.up.argv = argv;
     enum handover_mode mode = handover_mode(&fd);
     sandbox_watch();
     if (mode == HANDOVER_NONE)

@@ -259,6 +259,15 @@ size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
+uint32_t conn_times_least(const struct conn_times *times)
+{
+    uint32_t least = times->linger;
+    least = times->heartbeat < least ? times->heartbeat : least;
+    least = times->request < least ? times->request : least;
+    least = times->idle < least ? times->idle : least;
+    return times->write < least ? times->write : least;
+}
+
 enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_times *times)
 {
     uint32_t quiet = (uint32_t)now - c->tick;

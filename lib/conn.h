@@ -197,6 +197,9 @@ struct conn_times {
     uint32_t heartbeat, request, idle, write, linger;
 };
 
+/* The shortest of these. */
+uint32_t conn_times_least(const struct conn_times *times);
+
 enum conn_due {
     CONN_DUE_NOTHING = 0,
     CONN_DUE_HEARTBEAT = 1, /* a subscriber that has had nothing for a while */

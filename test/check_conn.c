@@ -611,7 +611,15 @@ START_TEST(knows_what_is_due)
 }
 END_TEST
 
-/* ---- main ---- */
+/* Whichever it is. */
+START_TEST(knows_the_shortest_time)
+{
+    uint32_t ms[] = {5, 5, 5, 5, 5};
+    ms[_i] = 4;
+    const struct conn_times t = {ms[0], ms[1], ms[2], ms[3], ms[4]};
+    ck_assert_uint_eq(conn_times_least(&t), 4);
+}
+END_TEST
 
 /* ---- buffers that were many --------------------------------------------------------------------- */
 
@@ -682,6 +690,7 @@ int main(void)
     tcase_add_test(buffers, random_answers);
     suite_add_tcase(s, buffers);
     tcase_add_loop_test(time_case, knows_what_is_due, 0, COUNT(dues));
+    tcase_add_loop_test(time_case, knows_the_shortest_time, 0, 5);
     suite_add_tcase(s, time_case);
     return run(s);
 }

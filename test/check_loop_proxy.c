@@ -412,7 +412,7 @@ START_TEST(warns_who_can_reach_it)
         o = trusting(o, reach[_i].trusted);
     start(&o, KERNEL_FDS);
     kernel.open_to_all = reach[_i].open;
-    announce();
+    announce_started(&S, L.t.room);
     struct span log = {kernel.log.p, kernel.log.n};
     const char *warning = log.n > 0 ? memmem(log.p, log.n, "level=warn", 10) : NULL;
     ck_assert_msg((warning != NULL) == (reach[_i].warning != NULL), "line %d", reach[_i].line);

@@ -28,12 +28,8 @@ static void fan(struct unit *u)
 /* What the loop does once eviction has emptied chains. */
 static void reap(struct unit *u)
 {
-    uint32_t topic;
-    while ((topic = ring_emptied(&u->s->ring)) != 0)
-        if (ring_chain(&u->s->ring, topic)->count == 0) {
-            topic_at(&u->s->topics, topic)->kept = 0;
-            serve_release(u->s, topic);
-        }
+    while (serve_release_emptied(u->s)) {
+    }
 }
 
 static uint64_t newest(const struct unit *u)

@@ -1,15 +1,17 @@
 /*
- * command.c - which command is which function.
+ * command.c - which command is which function; and what is said by a flag.
  */
 #include "lib/host/command.h"
 
 #include "lib/host/health.h"
+#include "lib/host/machine.h"
+#include "lib/host/process.h"
 #include "lib/host/pub.h"
 #include "lib/host/sub.h"
 #include "lib/host/token.h"
 
-#include <stddef.h>
-#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 /* Each gets its own arguments: argv[0] is its name. */
 static const struct {
@@ -23,10 +25,37 @@ static const struct {
     {NULL, NULL},           /* the end */
 };
 
-int command_run(int argc, char **argv)
+/* Runs the command that argv[1] names; -1: it names none. */
+static int run(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && commands[i].name != NULL; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     return -1;
+}
+
+int command_line(struct opt *opt, int argc, char **argv)
+{
+    char err_bytes[1024];
+    struct text err = text_in(err_bytes, sizeof err_bytes - 1);
+    const char *text = NULL;
+    int code = run(argc, argv);
+    if (code >= 0)
+        return code;
+    switch (opt_parse(opt, argc, argv, environ, &err)) {
+    case OPT_HELP:
+        text = opt_help();
+        break;
+    case OPT_VERSION:
+        text = opt_version();
+        break;
+    case OPT_EXPLAIN:
+        return machine_explain();
+    case OPT_WRONG:
+        err_bytes[err.n] = '\0';
+        process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);
+    case OPT_RUN:
+        return -1;
+    }
+    return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
 }

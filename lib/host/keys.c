@@ -1,5 +1,5 @@
 /*
- * keys.c - reads the key file.
+ * keys.c - reads the key file, once and again.
  */
 #include "lib/host/keys.h"
 
@@ -89,4 +89,34 @@ int keys_read(const char *path, struct auth_keys *k, struct text *why)
     if (code == 0)
         *why = before;
     return code;
+}
+
+int keys_take(struct server *s, struct text *why)
+{
+    struct auth_keys next;
+    if (s->opt.key_file == NULL)
+        return 0;
+    int code = keys_read(s->opt.key_file, &next, why);
+    if (code == 0) {
+        auth_keys_wipe(&s->keys);
+        s->keys = next;
+        s->stat.key_loads++;
+    }
+    auth_keys_wipe(&next);
+    return code;
+}
+
+void keys_again(struct server *s)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    if (s->opt.key_file == NULL)
+        return;
+    if (keys_take(s, &why) == 0) {
+        s->say(OPT_LOG_INFO, "keys read", "keys", serve_num(s, s->keys.n), NULL);
+        return;
+    }
+    s->stat.key_errors++;
+    bytes[why.n] = '\0';
+    s->say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
 }

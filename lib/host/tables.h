@@ -19,6 +19,7 @@ struct tables {
     uint32_t *peer;                 /* ... and which of them each connection is from; NULL: any may
                                      * have any number */
     struct store store;
+    uint64_t store_ticked; /* ms: commit.h */
     char room[128];        /* what there is room for, in words */
     uint32_t entries;      /* of the table of topics */
     uint32_t poll_records; /* the most in an answer to a poll */

@@ -67,6 +67,18 @@ void serve_release(struct server *s, uint32_t id)
     topic_release(&s->topics, id, topic_gone, s);
 }
 
+bool serve_release_emptied(struct server *s)
+{
+    uint32_t topic = ring_emptied(&s->ring);
+    if (topic == 0)
+        return false;
+    if (ring_chain(&s->ring, topic)->count == 0) {
+        topic_at(&s->topics, topic)->kept = 0;
+        serve_release(s, topic);
+    }
+    return true;
+}
+
 /* ---- answers --------------------------------------------------------------------------------- */
 
 void serve_answer_head(struct server *s, int status)

@@ -14,7 +14,7 @@ static const char *peer_of(struct server *s, const struct conn *c)
 {
     char bytes[128];
     struct text t = text_in(bytes, sizeof bytes);
-    if (c == NULL || s->peer == NULL || !s->peer(c, &t))
+    if (c == NULL || s->peer == NULL || !s->peer(conn_fd(&s->conns, c), &t))
         return "unknown";
     return serve_quote(s, text_span(&t));
 }

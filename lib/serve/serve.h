@@ -175,8 +175,8 @@ struct server {
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
     void (*say)(enum opt_log level, const char *msg, ...);
-    /* Appends the address of a connection's peer; false: it has none. NULL: nobody knows. */
-    bool (*peer)(const struct conn *c, struct text *t);
+    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody knows. */
+    bool (*peer)(int fd, struct text *t);
 };
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
@@ -189,12 +189,17 @@ void serve_trust(struct server *s);
  * bytes taken, 0 if a head is not complete. */
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
-/* Answers 408: the request has not come in time, or, of a body, too slowly. */
-void serve_timeout(struct server *s, struct conn *c);
+/* Counts a subscriber in *lag that does not take what there is for it. */
+void serve_lag(const struct server *s, const struct conn *c, struct lag *lag);
 
-/* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
- * --min-rate give? Then serve_timeout() is due. */
-bool serve_body_late(const struct server *s, const struct conn *c);
+/* Is the time up that a message of a body has, or that a subscriber's token gave it? Then it has been
+ * told so, and what it has is ended. */
+bool serve_late(struct server *s, struct conn *c);
+
+/* What is to be done about a connection whose time is up (CONN_DUE_REQUEST, _IDLE, _WRITE, _LINGER,
+ * _PONG), which is counted: the reason to end it, or NULL, as its request has been answered or is one
+ * that may take its time. */
+const char *serve_overdue(struct server *s, struct conn *c, enum conn_due due);
 
 /* Refuses a request in HEAD that can't be kept until it is complete, for want of buffers. */
 void serve_no_room(struct server *s, struct conn *c);
@@ -237,16 +242,14 @@ void serve_log_rest(struct server *s, bool end);
 /* Writes into the access log that a connection that was subscribed ends, and why. */
 void serve_log_end(struct server *s, const struct conn *c, const char *reason);
 
-/* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and ends
- * what it has. */
-bool serve_expired(const struct server *s, const struct conn *c);
-void serve_expire(struct server *s, struct conn *c);
-
 /* Nothing is to be remembered any more of a connection that is about to be closed. */
 void serve_forget(struct server *s, const struct conn *c);
 
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
+
+/* Does so with one whose messages eviction has taken, if they are still gone. False: there is none. */
+bool serve_release_emptied(struct server *s);
 
 /* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control bytes
  * and for what is not UTF-8; good until the eighth call from here. */
@@ -266,6 +269,18 @@ void serve_tail_took(struct server *s, size_t w);
 bool serve_out_keep(struct server *s, struct conn *c);
 
 /* ---- between its parts ----------------------------------------------------------------------- */
+
+/* Answers 408: the request has not come in time, or, of a body, too slowly. */
+void serve_timeout(struct server *s, struct conn *c);
+
+/* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
+ * --min-rate give? Then serve_timeout() is due. */
+bool serve_body_late(const struct server *s, const struct conn *c);
+
+/* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and ends
+ * what it has. */
+bool serve_expired(const struct server *s, const struct conn *c);
+void serve_expire(struct server *s, struct conn *c);
 
 /* Whom s->pass says that a connection is from. */
 uint64_t serve_from(const struct server *s, const struct conn *c);

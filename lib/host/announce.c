@@ -1,0 +1,78 @@
+/*
+ * announce.c - tells that the server starts and ends.
+ */
+#include "lib/host/announce.h"
+
+#include "lib/host/listen.h"
+#include "lib/host/notify.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void tell_manager(struct server *s, const char *state)
+{
+    if (!notify(state))
+        s->say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+}
+
+/* Warns where the server may be open to more than was thought of. */
+static void warn_open(struct server *s, int fd, struct span address)
+{
+    bool proxies_only = s->opt.proxy_protocol && s->proxies.n > 0;
+    if (proxies_only || s->opt.anonymous == 0 || !listen_open(fd))
+        return;
+    s->say(OPT_LOG_WARN,
+           s->opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
+           : s->opt.anonymous == OPT_ANONYMOUS_PUBLISH
+               ? "anyone who can reach it may publish"
+               : "anyone who can reach it may subscribe and publish",
+           "address", serve_quote(s, address), "instead",
+           s->keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy",
+           NULL);
+}
+
+void announce_started(struct server *s, const char *room)
+{
+    char bytes[OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256];
+    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
+    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+        char address[256];
+        struct text t = text_in(address, sizeof address);
+        if (s->conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
+            continue;
+        text_str(&all, all.n > 0 ? " " : "");
+        text_add(&all, text_span(&t));
+        text_add(&lines, text_span(&t));
+        text_str(&lines, "\n");
+        warn_open(s, (int)fd, text_span(&t));
+    }
+    list[all.n] = '\0';
+    struct span version = span_of(opt_version());
+    s->say(OPT_LOG_INFO, "started", "version", serve_quote(s, span_cut(&version, '\n')), "address",
+           list, "ring", serve_num(s, s->ring.size), "store",
+           s->opt.store != NULL ? s->opt.store : "none", "room", room, NULL);
+    if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
+        s->say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
+    tell_manager(s, "READY=1");
+}
+
+void announce_upgraded(struct server *s)
+{
+    s->say(OPT_LOG_INFO, "upgraded", "connections", serve_num(s, s->conns.clients), NULL);
+    tell_manager(s, "READY=1");
+}
+
+void announce_stopping(struct server *s, const char *why)
+{
+    s->say(OPT_LOG_INFO, "stopping", "reason", why, "connections", serve_num(s, s->conns.clients),
+           NULL);
+    tell_manager(s, "STOPPING=1");
+}
+
+void announce_stopped(struct server *s)
+{
+    s->say(OPT_LOG_INFO, "stopped", "seconds", serve_num(s, (s->wall - s->started) / 1000),
+           "connections", serve_num(s, s->stat.accepted), "published",
+           serve_num(s, s->stat.published), "delivered", serve_num(s, s->stat.delivered), "refused",
+           serve_num(s, s->stat.refused), NULL);
+}

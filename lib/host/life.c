@@ -1,0 +1,147 @@
+/*
+ * life.c - starts the server, and ends it.
+ */
+#include "lib/host/life.h"
+
+#include "lib/host/announce.h"
+#include "lib/host/commit.h"
+#include "lib/host/keys.h"
+#include "lib/host/listen.h"
+#include "lib/host/process.h"
+#include "lib/host/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* Makes the tables and the ring, or takes them over. */
+static void memory_make(struct door *d, const struct handover *from, bool trial)
+{
+    char bytes[1024];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct server *s = d->s;
+    if (getrandom(&s->random, sizeof s->random, 0) != (ssize_t)sizeof s->random)
+        process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
+    s->random |= 1;
+    if (from != NULL) { /* of a store too, whose file may be out of reach by now */
+        s->opt.ring = from->ring_size;
+        s->opt.ring_given = true;
+    }
+    int code = keys_take(s, &why);
+    if (code == 0 && !door_measure(d, &why))
+        code = EX_CONFIG;
+    if (code == 0 &&
+        (!tables_make(d->t, s, from, &why) || !tables_ring(d->t, s, from, trial, &why)))
+        code = EX_OSERR;
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
+}
+
+static void signals_take(struct door *d)
+{
+    int fd = process_signals();
+    if (fd == -1 || door_add(d, fd, CONN_SIGNAL, EPOLLIN) == NULL)
+        process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
+}
+
+void life_begin(struct door *d, char *const argv[], int unsent, struct calls_held *held)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct server *s = d->s;
+    struct user user;
+    process_standard();
+    s->started = s->wall;
+    int code = user_find(s->opt.user, &user, &why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
+    memory_make(d, NULL, false);
+    d->epoll = epoll_create1(EPOLL_CLOEXEC);
+    d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (d->epoll == -1 || d->spare == -1)
+        process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
+    signals_take(d);
+    const struct sandbox_file keys = {s->opt.key_file};
+    code = door_open(d, unsent, &why);
+    if (code == 0)
+        code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
+    store_go_on(&d->t->store);
+    announce_started(s, d->t->room);
+}
+
+/* Goes on with what is not in the tables. */
+static void take_over(struct door *d, const struct handover *h)
+{
+    struct server *s = d->s;
+    d->epoll = h->epoll;
+    d->shed = h->shed;
+    d->paused = true; /* it may be: the next tick opens it */
+    s->random = h->random;
+    s->ready = h->ready;
+    s->started = h->started;
+    topics_limit(&s->topics, s->opt.max_topics + (s->ready.topic != 0));
+    stat_load(&s->stat, (struct span){h->counters, h->counters_size});
+    s->stat.upgrades++;
+    handover_keep(h, &s->conns);
+    for (uint32_t i = 1; i <= s->conns.top; i++)
+        if (s->conns.conn[i].state == CONN_SIGNAL) /* that one's is closed */
+            conn_forget(&s->conns, &s->conns.conn[i]);
+}
+
+uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
+{
+    char bytes[1024];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct server *s = d->s;
+    struct handover h;
+    if (trial) {
+        process_leash();
+        s->opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
+    }
+    if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
+        bytes[why.n] = '\0';
+        process_fail(EX_CONFIG, bytes, NULL);
+    }
+    close(fd);
+    memory_make(d, &h, trial);
+    if (trial) {
+        bool said = write(STDOUT_FILENO, HANDOVER_READY, sizeof HANDOVER_READY - 1) != -1;
+        exit(said ? EX_OK : EX_IOERR);
+    }
+    take_over(d, &h);
+    d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    signals_take(d);
+    *held = h.held;
+    sandbox_go_on(s, held);
+    store_go_on(&d->t->store);
+    announce_upgraded(s);
+    return h.sweep;
+}
+
+void life_end(struct door *d)
+{
+    struct server *s = d->s;
+    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+        if (s->conns.conn[fd].state == CONN_LISTEN)
+            listen_unlink((int)fd);
+        if (s->conns.conn[fd].state != CONN_FREE)
+            close((int)fd);
+    }
+    close(d->spare);
+    close(d->epoll);
+    if (d->t->store.h != NULL)
+        commit_result(s, store_close(&d->t->store, &s->ring));
+    ring_close(&s->ring);
+    memory_close(&d->t->memory);
+    serve_log_rest(s, true);
+    announce_stopped(s);
+}

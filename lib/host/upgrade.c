@@ -1,0 +1,75 @@
+/*
+ * upgrade.c - tries the next program, and becomes it.
+ */
+#include "lib/host/upgrade.h"
+
+#include "lib/host/commit.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+static void upgrade_refused(struct server *s, const char *why)
+{
+    s->stat.upgrades_refused++;
+    s->say(OPT_LOG_ERROR, "not upgraded", "reason", why, NULL);
+}
+
+/* Notes all that the next program has to know. */
+static void hand_over(const struct upgrade *u, uint32_t sweep, struct handover *h)
+{
+    const struct server *s = u->door->s;
+    memset(h, 0, sizeof *h);
+    tables_hand_over(u->door->t, s, h);
+    h->epoll = u->door->epoll;
+    h->sweep = sweep;
+    h->shed = u->door->shed;
+    h->ready = s->ready;
+    h->started = s->started;
+    h->held = u->held;
+}
+
+void upgrade_begin(struct upgrade *u)
+{
+    struct server *s = u->door->s;
+    struct handover h;
+    if (u->trial->child != 0 || s->draining)
+        return;
+    hand_over(u, 0, &h); /* a trial does not sweep */
+    if (!trial_begin(u->trial, &h, u->argv, s->now)) {
+        upgrade_refused(s, strerror(errno));
+        return;
+    }
+    s->say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
+           serve_num(s, (uint64_t)u->trial->child), NULL);
+    if (door_add(u->door, u->trial->out, CONN_SIGNAL, EPOLLIN) == NULL)
+        u->trial->until = s->now; /* it can't be heard */
+}
+
+void upgrade_tick(struct upgrade *u)
+{
+    struct server *s = u->door->s;
+    if (!u->trial->over && s->now < u->trial->until)
+        return;
+    struct conn *c = &s->conns.conn[u->trial->out];
+    const char *why = trial_end(u->trial);
+    if (c->state == CONN_SIGNAL)
+        conn_forget(&s->conns, c);
+    u->passed = why == NULL && !s->draining;
+    if (why != NULL)
+        upgrade_refused(s, why);
+}
+
+void upgrade(struct upgrade *u, uint32_t sweep)
+{
+    struct server *s = u->door->s;
+    struct store *store = &u->door->t->store;
+    struct handover h;
+    u->passed = false;
+    hand_over(u, sweep, &h);
+    if (h.stored)
+        commit_result(s, store_leave(store));
+    handover_exec(&h, u->argv, &s->conns);
+    upgrade_refused(s, strerror(errno));
+    if (h.stored)
+        store_go_on(store);
+}
