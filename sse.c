@@ -212,7 +212,8 @@ static void conn_stuck(struct conn *c, int err)
 }
 
 /* The one place where a client's socket is written: WRITE_BUDGET bytes at most, which its callers see
- * to. One piece, as most writes are, goes out by send(), which takes Linux some 250 ns less. Gives the bytes taken; 0 where the socket is full or the connection was ended. */
+ * to. One piece, as most writes are, goes out by send(), which takes Linux some 250 ns less. Gives the
+ * bytes taken; 0 where the socket is full or the connection was ended. */
 static inline size_t conn_writev(struct conn *c, const struct iovec *iov, unsigned n)
 {
     ssize_t w;
