@@ -95,7 +95,6 @@ static struct {
     struct drain drain;
     struct conn_times times;
     struct tables t;
-    struct trial trial; /* of the next program */
     struct upgrade up;
     struct epoll_event ev[EVENTS_MAX]; /* not on the stack, so that the turn is a part of main() */
     char out_bytes[BUFFER];
@@ -729,8 +728,8 @@ static void event(const struct epoll_event *ev)
         door_accept(&L.door, conn_fd(&S.conns, c));
         return;
     case CONN_SIGNAL:
-        if (L.trial.child != 0 && conn_fd(&S.conns, c) == L.trial.out)
-            L.trial.over |= trial_read(&L.trial);
+        if (L.up.trial.child != 0 && conn_fd(&S.conns, c) == L.up.trial.out)
+            L.up.trial.over |= trial_read(&L.up.trial);
         else
             signalled(conn_fd(&S.conns, c));
         return;
@@ -781,7 +780,7 @@ static int sleep_ms(void)
     if (S.draining)
         return DRAIN_TICK_MS;
     if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
-        S.refusals.more == 0 && L.trial.child == 0 &&
+        S.refusals.more == 0 && L.up.trial.child == 0 &&
         !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_behind(&L.t, &S)) &&
         (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
@@ -795,7 +794,7 @@ static void tick(void)
     serve_log_rest(&S, false);
     if (L.t.store.h != NULL)
         commit_tick(&L.t, &S);
-    if (L.trial.child != 0)
+    if (L.up.trial.child != 0)
         upgrade_tick(&L.up);
     if (S.draining)
         drain();
@@ -838,7 +837,6 @@ static void server_make(void)
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
     L.up.door = &L.door;
-    L.up.trial = &L.trial;
     L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     L.slice_ms = conn_times_least(&L.times) / 2 / SLICES + 1;
@@ -861,8 +859,8 @@ static void server_take(int fd, bool trial)
 /* Ends at once: WebSockets are closed as they should be, if there is room for that. */
 static void server_stop(void)
 {
-    if (L.trial.child != 0)
-        trial_end(&L.trial);
+    if (L.up.trial.child != 0)
+        trial_end(&L.up.trial);
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
         struct conn *c = &S.conns.conn[fd];
         if (c->state != CONN_SOCKET)

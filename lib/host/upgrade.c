@@ -32,26 +32,26 @@ void upgrade_begin(struct upgrade *u)
 {
     struct server *s = u->door->s;
     struct handover h;
-    if (u->trial->child != 0 || s->draining)
+    if (u->trial.child != 0 || s->draining)
         return;
     hand_over(u, 0, &h); /* a trial does not sweep */
-    if (!trial_begin(u->trial, &h, u->argv, s->now)) {
+    if (!trial_begin(&u->trial, &h, u->argv, s->now)) {
         upgrade_refused(s, strerror(errno));
         return;
     }
     s->say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
-           serve_num(s, (uint64_t)u->trial->child), NULL);
-    if (door_add(u->door, u->trial->out, CONN_SIGNAL, EPOLLIN) == NULL)
-        u->trial->until = s->now; /* it can't be heard */
+           serve_num(s, (uint64_t)u->trial.child), NULL);
+    if (door_add(u->door, u->trial.out, CONN_SIGNAL, EPOLLIN) == NULL)
+        u->trial.until = s->now; /* it can't be heard */
 }
 
 void upgrade_tick(struct upgrade *u)
 {
     struct server *s = u->door->s;
-    if (!u->trial->over && s->now < u->trial->until)
+    if (!u->trial.over && s->now < u->trial.until)
         return;
-    struct conn *c = &s->conns.conn[u->trial->out];
-    const char *why = trial_end(u->trial);
+    struct conn *c = &s->conns.conn[u->trial.out];
+    const char *why = trial_end(&u->trial);
     if (c->state == CONN_SIGNAL)
         conn_forget(&s->conns, c);
     u->passed = why == NULL && !s->draining;

@@ -18,7 +18,7 @@
 
 struct upgrade {
     struct door *door;      /* and by it the server and its tables */
-    struct trial *trial;    /* of the next program, ... */
+    struct trial trial;     /* of the next program, ... */
     bool passed;            /* ... which can take over: upgrade() is due, when this turn is over */
     char **argv;            /* that program and its arguments: this one's own */
     struct calls_held held; /* by the sandbox, which it goes on in */
