@@ -94,19 +94,6 @@ static inline struct span span_cut(struct span *s, char c)
 }
 
 /* Reads an unsigned decimal number: digits only, all of the span, no overflow. False otherwise. */
-static inline bool span_u64(struct span s, uint64_t *out)
-{
-    uint64_t v = 0;
-    if (s.n == 0)
-        return false;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned d = (unsigned)(unsigned char)s.p[i] - '0';
-        if (d > 9 || (i >= 19 && v > (UINT64_MAX - d) / 10)) /* nineteen nines fit */
-            return false;
-        v = v * 10 + d;
-    }
-    *out = v;
-    return true;
-}
+bool span_u64(struct span s, uint64_t *out);
 
 #endif
