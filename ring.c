@@ -48,6 +48,19 @@ static void ring_next_id(struct ring_head *h)
         ring_write_id(h); /* it has a digit more */
 }
 
+void ring_id_write(const struct ring *r, struct text *t, uint64_t n)
+{
+    const struct ring_head *h = r->h;
+    if (n != h->n ||
+        h->id[h->id_size - 1] == '0') { /* else it is the next one less 1, by a digit */
+        cursor_write(t, (struct cursor){h->epoch, n});
+        return;
+    }
+    text_add(t, (struct span){h->id, h->id_size});
+    if (!t->full)
+        t->p[t->n - 1]--;
+}
+
 /* ---- the mapping ---- */
 
 /* Where the parts of the table stand in its file, and its size. */

@@ -238,6 +238,9 @@ static inline struct cursor ring_newest(const struct ring *r)
     return (struct cursor){r->h->epoch, r->h->n};
 }
 
+/* Appends the id of message n of this store; that of the newest, which is told most often, at little cost. */
+void ring_id_write(const struct ring *r, struct text *t, uint64_t n);
+
 /* The newest message of any topic that was closed, by n: what is below may have been lost. */
 static inline uint64_t ring_forgotten(const struct ring *r)
 {

@@ -277,6 +277,20 @@ static uint64_t any_id(void)
     return P.n + 5 - pick(P.n + 5 < 800 ? P.n + 5 : 800);
 }
 
+/* Is an id told as it is, the newest as any other, and left out where there is no room for it? */
+static void ask_id(uint64_t n)
+{
+    char told[CURSOR_MAX], wanted[64];
+    struct text t = text_in(told, sizeof told);
+    int size = snprintf(wanted, sizeof wanted, "%llu-%llu", (unsigned long long)EPOCH,
+                        (unsigned long long)n);
+    ring_id_write(&P.r, &t, n);
+    MUST(!t.full && t.n == (size_t)size && memcmp(told, wanted, t.n) == 0);
+    struct text little = text_in(told, (size_t)size - 1);
+    ring_id_write(&P.r, &little, n);
+    MUST(little.full && little.n == 0);
+}
+
 static void ask_ring(void)
 {
     uint64_t id = any_id(), ms = P.now + 20 - pick(1000);
@@ -290,6 +304,8 @@ static void ask_ring(void)
     MUST(ring_find(&P.r, id) == by_id);
     MUST(ring_find_time(&P.r, ms) == by_max && by_max <= by_time);
     MUST(ring_newest(&P.r).ms == EPOCH && ring_newest(&P.r).n == P.n);
+    ask_id(P.n);
+    ask_id(id);
     MUST(ring_count(&P.r) == P.n + 1 - P.first);
     MUST(ring_head(&P.r) == P.head && ring_tail(&P.r) == P.tail);
 }

@@ -101,7 +101,7 @@ static void answer_published(struct server *s, struct conn *c, uint64_t last, bo
     struct text t = text_in(bytes, sizeof bytes);
     text_str(&t, last > 0 ? "{\"id\":\"" : "{\"id\":null");
     if (last > 0) {
-        cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, last});
+        ring_id_write(&s->ring, &t, last);
         text_str(&t, "\"");
     }
     if (batch) {
@@ -151,7 +151,8 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
 /* What kind of body a Content-Type says: that of a batch, or 0 for one message. */
 static uint8_t batch_kind(struct span type)
 {
-    return http_is_type(type, SPAN("text/event-stream"))      ? BATCH_EVENT_STREAM
+    return type.n == 0                                        ? 0
+           : http_is_type(type, SPAN("text/event-stream"))    ? BATCH_EVENT_STREAM
            : http_is_type(type, SPAN("application/x-ndjson")) ? BATCH_NDJSON
                                                               : 0;
 }

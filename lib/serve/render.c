@@ -31,7 +31,7 @@ static void piece_scratch(struct share *s, size_t from)
 static void object_front(struct text *t, const struct ring *r, const struct ring_record *rec)
 {
     text_str(t, "{\"id\":\"");
-    cursor_write(t, (struct cursor){ring_newest(r).ms, rec->n});
+    ring_id_write(r, t, rec->n);
     text_str(t, "\",\"time\":\"");
     text_rfc3339(t, rec->time_ms);
     text_str(t, "\",\"topic\":");

@@ -412,7 +412,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
     char bytes[160];
     struct text t = text_in(bytes, sizeof bytes);
     text_str(&t, "{\"ok\":{\"id\":\"");
-    cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, p.n});
+    ring_id_write(&s->ring, &t, p.n);
     text_str(&t, "\",\"subscribers\":");
     text_u64(&t, p.reach);
     text_str(&t, "}}");

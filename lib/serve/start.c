@@ -237,7 +237,7 @@ bool serve_lagged(struct server *s, struct conn *c, struct gap *gap)
     c->at = ring_tail(&s->ring);
     if (c->flags & CONN_CONFLATE || !ring_lost(&s->ring, &s->topics, c->link.topic, c->n))
         return false;
-    cursor_write(&t, (struct cursor){ring_newest(&s->ring).ms, c->n});
+    ring_id_write(&s->ring, &t, c->n);
     gap->after = text_span(&t);
     serve_gap(s, c, c->link.topic, "lagged", gap);
     return true;

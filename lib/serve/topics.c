@@ -95,7 +95,7 @@ static void write_id(struct text *t, const struct server *s, uint64_t at)
         return;
     }
     text_str(t, "\"");
-    cursor_write(t, (struct cursor){ring_newest(&s->ring).ms, ring_at(&s->ring, at)->n});
+    ring_id_write(&s->ring, t, ring_at(&s->ring, at)->n);
     text_str(t, "\"");
 }
 
