@@ -100,15 +100,17 @@ void serve_answered_last(struct server *s, struct conn *c)
     conn_go(&s->conns, c, CONN_LINGER);
 }
 
-/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. */
-static void answer_write(struct server *s, int status, struct span fields, const char *type,
-                         struct span body, size_t more)
+/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. A body is
+ * not to be kept by caches, unless `fields` say what of it is (`cached`). */
+static void answer_write(struct server *s, int status, struct span fields, bool cached,
+                         const char *type, struct span body, size_t more)
 {
     struct text *t = &s->out;
     serve_answer_head(s, status);
     serve_log_answer(s, status, type != NULL && s->ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
+        text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
         text_str(t, "Content-Type: ");
         text_str(t, type);
         text_str(t, "\r\nContent-Length: ");
@@ -139,19 +141,14 @@ static void answered(struct server *s, struct conn *c)
 void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
                   const char *type, struct span body)
 {
-    char bytes[8 << 10];
-    struct text t = text_in(bytes, sizeof bytes);
-    text_add(&t, fields);
-    if (type != NULL)
-        text_str(&t, "Cache-Control: no-store\r\n");
-    answer_write(s, status, text_span(&t), type, body, 0);
+    answer_write(s, status, fields, false, type, body, 0);
     answered(s, c);
 }
 
 void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
                        struct span front, size_t more)
 {
-    answer_write(s, 200, fields, type, front, more);
+    answer_write(s, 200, fields, true, type, front, more);
     answered(s, c);
 }
 
@@ -183,8 +180,8 @@ void serve_refuse_stranger(struct server *s, const char *detail)
     s->ask.keep_alive = false;
     serve_log_refusal(s, 503, span_of(detail));
     problem_write(&body, 503, http_reason(503), span_of(detail));
-    answer_write(s, 503, SPAN("Retry-After: 5\r\nCache-Control: no-store\r\n"),
-                 "application/problem+json", text_span(&body), 0);
+    answer_write(s, 503, SPAN("Retry-After: 5\r\n"), false, "application/problem+json",
+                 text_span(&body), 0);
 }
 
 void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...)

@@ -25,6 +25,8 @@ static int form_choose(const struct server *s)
 {
     unsigned best = 0;
     int form = -1;
+    if (http_field(&s->req, HTTP_ACCEPT).p == NULL)
+        return 0;
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
         unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, &exact);
@@ -70,11 +72,11 @@ static bool wait_asked(struct server *s, uint64_t *seconds)
 /* ---- answering ------------------------------------------------------------------------------- */
 
 /* Appends the field lines that every answer to a poll has. */
-static void poll_fields(struct server *s, struct text *t, struct cursor id)
+static void poll_fields(struct server *s, struct text *t, uint64_t id)
 {
     char bytes[CURSOR_MAX];
     struct text cursor = text_in(bytes, sizeof bytes);
-    cursor_write(&cursor, id);
+    ring_id_write(&s->ring, &cursor, id);
     text_str(t, "Last-Event-ID: ");
     text_add(t, text_span(&cursor));
     text_str(t, "\r\nETag: W/\"");
@@ -88,7 +90,7 @@ static void poll_fields(struct server *s, struct text *t, struct cursor id)
 }
 
 /* Appends the answer that there is nothing new. */
-static void answer_nothing(struct server *s, struct conn *c, bool tagged, struct cursor id)
+static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64_t id)
 {
     char bytes[512];
     struct text t = text_in(bytes, sizeof bytes);
@@ -98,11 +100,12 @@ static void answer_nothing(struct server *s, struct conn *c, bool tagged, struct
 }
 
 /* The front of the body: in JSON the cursor and the gap, and lines tell the gap as one. */
-static void body_front(struct text *t, enum conn_way way, struct cursor id, const struct gap *gap)
+static void body_front(const struct server *s, struct text *t, enum conn_way way, uint64_t id,
+                       const struct gap *gap)
 {
     if (way == WAY_POLL_JSON) {
         text_str(t, "{\"id\":\"");
-        cursor_write(t, id);
+        ring_id_write(&s->ring, t, id);
         text_str(t, "\",\"gap\":");
     } else if (way == WAY_POLL_LINES && gap != NULL) {
         text_str(t, "{\"gap\":");
@@ -121,7 +124,7 @@ static void body_front(struct text *t, enum conn_way way, struct cursor id, cons
 
 /* Answers with the messages in s->poll; if they are more than a few they are left in s->tail, to be
  * written behind `out`. */
-static void answer_messages(struct server *s, struct conn *c, enum conn_way way, struct cursor id,
+static void answer_messages(struct server *s, struct conn *c, enum conn_way way, uint64_t id,
                             const struct gap *gap)
 {
     struct share *share = &s->poll;
@@ -129,7 +132,7 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
     char front_bytes[1024], bytes[2048];
     struct text front = text_in(front_bytes, sizeof front_bytes);
     struct text t = text_in(bytes, sizeof bytes);
-    body_front(&front, way, id, gap);
+    body_front(s, &front, way, id, gap);
     poll_fields(s, &t, id);
     if (gap != NULL && way == WAY_POLL_TEXT) {
         text_str(&t, "Gap: ");
@@ -177,9 +180,9 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
 static void poll_answer(struct server *s, struct conn *c, enum conn_way way, bool tagged,
                         const struct gap *gap)
 {
-    struct cursor id = ring_newest(&s->ring);
+    uint64_t id = ring_newest(&s->ring).n;
     if (s->poll.end < ring_head(&s->ring))
-        id.n = s->poll.records > 0 ? s->poll.n : ring_before(&s->ring, s->poll.end).n;
+        id = s->poll.records > 0 ? s->poll.n : ring_before(&s->ring, s->poll.end).n;
     if (s->poll.records == 0 && gap == NULL)
         answer_nothing(s, c, tagged, id);
     else

@@ -36,6 +36,8 @@ void put_too_large(struct server *s, struct put *p)
 
 bool put_event_right(struct server *s, struct span event, struct put *p)
 {
+    if (event.n == 0)
+        return true;
     const char *wrong = event.n > RING_NAME_MAX       ? "is longer than 255 bytes"
                         : utf8_valid(event) < event.n ? "is not UTF-8"
                         : !event_name_fits(event)     ? "holds a CR, LF or NUL"
