@@ -287,6 +287,22 @@ static void pending_keep(struct conn *c)
     conn_doom(c, "--max-buffers");
 }
 
+/* As most often: writes an answer that nothing goes before and nothing follows. False: there is more to
+ * do than that. */
+static bool flush_answer(struct conn *c)
+{
+    if (c->state != CONN_HEAD || c->out != 0 || S.tail_pieces > 0 || S.out.n == 0 ||
+        !(c->flags & CONN_WRITABLE))
+        return false;
+    const struct iovec iov = {S.out.p, S.out.n};
+    size_t w = conn_writev(c, &iov, 1);
+    if (w < S.out.n && w > 0)
+        serve_out_took(&S, c, w);
+    else if (w > 0)
+        S.out.n = 0;
+    return S.out.n == 0;
+}
+
 /* Writes what a connection has to get: what was kept, the answers in S.out and what follows them,
  * then the records that a subscriber is behind by. What does not fit is kept. S.out is empty
  * afterwards. */
@@ -297,6 +313,8 @@ static void conn_flush(struct conn *c)
         c->flags |= CONN_HELD;
         conn_ready(&S.conns, c);
     }
+    if (!hold && flush_answer(c))
+        return;
     for (size_t done = 0; !hold && c->flags & CONN_WRITABLE && c->state != CONN_DOOMED;) {
         bool streams = conn_streams(c);
         unsigned n = S.tail_pieces < PIECES_MAX ? S.tail_pieces : PIECES_MAX, before = 0;
