@@ -136,8 +136,10 @@ START_TEST(live_beside_replay)
     for (unsigned i = 0; i < COUNT(slow); i++) {
         slow[i] = kernel_dial(false);
         slow[i]->deaf = true;
-        follows(slow[i], "t", "Last-Event-ID: 1790000000000-0\r\n");
     }
+    settle();
+    for (unsigned i = 0; i < COUNT(slow); i++)
+        follows(slow[i], "t", "Last-Event-ID: 1790000000000-0\r\n");
     for (unsigned i = 0; i < 8; i++)
         turn(); /* until all of them are on the ready list, in which the publisher is at first, too */
     for (unsigned i = 0; i < 10; i++) {
