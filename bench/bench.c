@@ -37,9 +37,10 @@ struct side {
 static struct {
     const char *dir; /* of our programs */
     const char *only;
-    unsigned rounds, part; /* rounds; what is done in each is divided by this */
+    unsigned rounds, part; /* rounds; what is done in each is divided by this, ... */
+    unsigned finer; /* ... and by this, so many times the rounds, where rounds may be short */
     int server_core, load_core;
-} B = {.rounds = 5, .part = 1};
+} B = {.rounds = 5, .part = 1, .finer = 4};
 
 /* ---- loads ----------------------------------------------------------------------------------- */
 
@@ -145,6 +146,12 @@ static void note_memory(const struct row *r, const struct side *s)
     }
 }
 
+/* May its rounds be short? Neither those that begin with many who connect, nor a distribution. */
+static bool is_fine(const struct row *r)
+{
+    return r->kind != ROW_READY && r->kind != ROW_LATENCY;
+}
+
 /* One round on one server. */
 static void round_do(struct row *r, struct side *s)
 {
@@ -156,7 +163,7 @@ static void round_do(struct row *r, struct side *s)
         watch_idle(s->server.pid, 10); /* until it has closed them all */
         return;
     }
-    unsigned amount = r->amount / (r->kind == ROW_LATENCY ? B.part > 1 ? 2 : 1 : B.part);
+    unsigned amount = r->amount / (is_fine(r) ? B.part * B.finer : B.part > 1 ? 2 : 1);
     /* NOLINTNEXTLINE(clang-diagnostic-format-nonliteral): a text of the table */
     snprintf(command, sizeof command, r->command, amount > 0 ? amount : 1);
     load_do(s, command, line);
@@ -188,7 +195,8 @@ static void row_do(struct row *r)
         if (r->kind != ROW_READY && r->first != NULL)
             load_do(s, r->first, line);
     }
-    for (unsigned round = 0; round < B.rounds; round++)
+    unsigned rounds = is_fine(r) ? B.rounds * B.finer : B.rounds;
+    for (unsigned round = 0; round < rounds; round++)
         for (unsigned i = 0; i < n; i++) /* A B C, C B A, ... */
             round_do(r, &side[round % 2 == 0 ? i : n - 1 - i]);
     for (unsigned i = 0; i < n; i++) {
@@ -256,7 +264,7 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         const char *v = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--quick") == 0) {
-            B.rounds = 1;
+            B.rounds = B.finer = 1;
             B.part = 4;
             continue;
         }
@@ -294,7 +302,7 @@ int main(int argc, char **argv)
         count(SERVER_FLOOR);
     }
     report.seconds = (unsigned)((now_ns() - begun) / 1000000000);
-    report.rounds = B.rounds;
+    report.rounds = B.rounds * B.finer;
     report.server_core = B.server_core;
     report.load_core = B.load_core;
     report_write(&report, markdown, json, svg, into);

@@ -57,7 +57,7 @@ static void environment(char *to, size_t room, const struct report *r)
     }
     snprintf(to, room,
              "%s, commit %s; %s, %ld cores, server on core %d, load on core %d; memory %s; %s %s; "
-             "gcc %s; %s; medians of %u rounds, %u s in all",
+             "gcc %s; %s; medians of %u rounds at most, %u s in all",
              day, r->commit, cpu, sysconf(_SC_NPROCESSORS_ONLN), r->server_core, r->load_core,
              memory, u.sysname, u.release, __VERSION__, nginx, r->rounds, r->seconds);
 }
@@ -116,13 +116,28 @@ static void table_write(FILE *to)
                 batch);
 }
 
-/* Which part of its core each side used: where the server's is the larger, it was the bottleneck. */
+/* "12,300"; a dash for none. */
+static void rate(FILE *to, double v)
+{
+    unsigned long n = (unsigned long)v;
+    if (n == 0)
+        fprintf(to, " -");
+    else if (n >= 1000000)
+        fprintf(to, " %lu,%03lu,%03lu", n / 1000000, n / 1000 % 1000, n % 1000);
+    else if (n >= 1000)
+        fprintf(to, " %lu,%03lu", n / 1000, n % 1000);
+    else
+        fprintf(to, " %lu", n);
+}
+
+/* Which part of its core each side used: where the server's is the larger, it was the bottleneck; and how
+ * many deliveries or requests that were in a second. */
 static void busy_write(FILE *to)
 {
-    fprintf(
-        to,
-        "\n| busy, %% of a core: server / load | sse | floor | nchan | user-mode part of sse |\n"
-        "|---|---|---|---|---|\n");
+    fprintf(to,
+            "\n| busy, %% of a core: server / load | sse | floor | nchan | user-mode part of sse |"
+            " a second: sse / floor / nchan |\n"
+            "|---|---|---|---|---|---|\n");
     static const enum server_kind kinds[] = {SERVER_SSE, SERVER_FLOOR, SERVER_NCHAN};
     for (size_t i = 0; i < table_rows; i++) {
         const struct row *r = &table[i];
@@ -137,7 +152,12 @@ static void busy_write(FILE *to)
                 fprintf(to, " %.0f / %.0f |", 100 * table_median(c->server_busy, c->n),
                         100 * table_median(c->load_busy, c->n));
         }
-        fprintf(to, " %.0f %% |\n", 100 * table_user(&r->cell[SERVER_SSE]));
+        fprintf(to, " %.0f %% |", 100 * table_user(&r->cell[SERVER_SSE]));
+        for (unsigned k = 0; k < 3; k++) {
+            fputs(k > 0 ? " /" : "", to);
+            rate(to, table_rate(r, kinds[k]));
+        }
+        fprintf(to, " |\n");
     }
 }
 
@@ -192,6 +212,8 @@ static void json_write(FILE *to, const struct report *r)
             fprintf(to, "],\"server_busy\":%.3f,\"load_busy\":%.3f,\"user_part\":%.3f",
                     table_median(c->server_busy, c->n), table_median(c->load_busy, c->n),
                     table_user(c));
+            if (table_rate(row, kind) > 0)
+                fprintf(to, ",\"per_second\":%.0f", table_rate(row, kind));
             for (unsigned k = 0; k < TABLE_POINTS && c->points[TABLE_POINTS - 1] > 0; k++)
                 fprintf(to, ",\"%s\":%.0f", table_points[k], c->points[k]);
             fprintf(to, "}");

@@ -103,6 +103,17 @@ double table_median(const double *v, unsigned n)
     return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
+double table_rate(const struct row *r, enum server_kind kind)
+{
+    const struct cell *c = &r->cell[kind];
+    double rate[TABLE_ROUNDS];
+    if (r->kind != ROW_DELIVERY && r->kind != ROW_REQUEST && r->kind != ROW_READY)
+        return 0;
+    for (unsigned i = 0; i < c->n; i++) /* CPU time in a second, by that of each */
+        rate[i] = 1000000 * c->server_busy[i] / c->value[i];
+    return table_median(rate, c->n);
+}
+
 double table_user(const struct cell *c)
 {
     return c->user + c->kernel > 0 ? c->user / (c->user + c->kernel) : 0;
@@ -115,6 +126,11 @@ double table_value(const struct row *r, enum server_kind kind)
 
 double table_ratio(const struct row *r, enum server_kind to)
 {
-    double base = table_value(r, to);
-    return base > 0 ? table_value(r, SERVER_SSE) / base : 0;
+    const struct cell *ours = &r->cell[SERVER_SSE], *base = &r->cell[to];
+    double ratio[TABLE_ROUNDS];
+    unsigned n = 0;
+    for (unsigned i = 0; i < ours->n && i < base->n; i++)
+        if (base->value[i] > 0)
+            ratio[n++] = ours->value[i] / base->value[i];
+    return table_median(ratio, n);
 }
