@@ -76,6 +76,8 @@ static void start_unreadable(struct server *s, struct start *st)
 
 struct span serve_query(struct server *s, struct span name)
 {
+    if (s->req.query.n == 0)
+        return (struct span){NULL, 0};
     ptrdiff_t n = http_query(s->req.query, name, s->scratch, sizeof s->scratch);
     if (n == -3)
         return (struct span){NULL, 0};
