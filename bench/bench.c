@@ -146,10 +146,11 @@ static void note_memory(const struct row *r, const struct side *s)
     }
 }
 
-/* May its rounds be short? Neither those that begin with many who connect, nor a distribution. */
+/* May its rounds be short? Not those that begin with many who connect, nor a distribution, nor one in
+ * which much is to come together. */
 static bool is_fine(const struct row *r)
 {
-    return r->kind != ROW_READY && r->kind != ROW_LATENCY;
+    return r->kind != ROW_READY && r->kind != ROW_LATENCY && (r->on & ON_BATCH) == 0;
 }
 
 /* One round on one server. */
