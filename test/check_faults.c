@@ -22,7 +22,8 @@
 enum { SHORT = FAULTS_SHORT };
 
 /* What each may fail with. EAGAIN stands only where the call may give it whatever epoll has told:
- * what waits for an edge would wait for ever, as no edge comes. */
+ * what waits for an edge would wait for ever, as no edge comes. A row of a call in one function comes
+ * before that of the call anywhere. */
 static const struct {
     const char *name;
     int error[6];
@@ -76,7 +77,8 @@ static const struct {
     {"pwrite", {ENOSPC, EIO, EINTR, SHORT}},
     {"read", {EINTR, EIO, ECONNRESET}},
     {"realpath", {ENOMEM}},
-    {"recv", {EAGAIN, ECONNRESET}},
+    {"recv in refuse", {EAGAIN, ECONNRESET}},
+    {"recv", {EINTR, EIO, ECONNRESET}},
     {"rename", {EACCES, ENOSPC}},
     {"send", {ECONNRESET, EPIPE, ENOBUFS, EINTR, SHORT}},
     {"sendto", {ECONNREFUSED, EAGAIN}},
@@ -551,12 +553,19 @@ static void add_job(const struct job *in, const struct site *s, enum faults_life
     jobs[job_count++] = (struct job){in->scene, s, life, error, nth, in->error != 0 ? in : NULL};
 }
 
+static bool row_is_of(size_t row, const struct site *s)
+{
+    char place[sizeof s->call + sizeof s->function + 4];
+    snprintf(place, sizeof place, "%s in %s", s->call, s->function);
+    return strcmp(calls[row].name, s->call) == 0 || strcmp(calls[row].name, place) == 0;
+}
+
 /* Every errno at the first call of a site, and at two later ones where there are many; just one
  * errno where the program is tried, and where it has taken over. */
 static void site_jobs(const struct site *s, enum faults_life life)
 {
     size_t call = 0;
-    while (call < COUNT(calls) && strcmp(calls[call].name, s->call) != 0)
+    while (call < COUNT(calls) && !row_is_of(call, s))
         call++;
     ck_assert_msg(call < COUNT(calls), "what may %s fail with?", s->call);
     const int *error = calls[call].error;
