@@ -369,7 +369,7 @@ static const char *target(struct head *h, const char *p)
 /* "HTTP/D.D" and the line's end. */
 static const char *version(struct head *h, const char *p)
 {
-    static const char form[10] = "HTTP/0.0\r\n";
+    static const char form[] = "HTTP/0.0\r\n";
     h->major = '1';
     h->r->minor = 1;
     if (h->end - p >= 10 && memcmp(p, "HTTP/1.1\r\n", 10) == 0)

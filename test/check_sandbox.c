@@ -233,7 +233,7 @@ START_TEST(refuses)
 }
 END_TEST
 
-/* Where it can't be said, the kernel ends it. */
+/* Also where libc has all signals blocked, by whatever means, or whoever started it had. */
 static int is_deaf(void)
 {
     sigset_t all;
@@ -242,10 +242,83 @@ static int is_deaf(void)
     return (int)syscall(SYS_setuid, 0);
 }
 
-START_TEST(kills)
+static int is_deaf_at_once(void)
 {
-    inside(is_deaf);
-    ck_assert(WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGSYS);
+    uint64_t all = UINT64_MAX;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof all);
+    return (int)syscall(SYS_setuid, 0);
+}
+
+static int calls_at_once(void)
+{
+    return (int)syscall(SYS_setuid, 0);
+}
+
+static const struct {
+    int line;
+    int (*act)(void);
+    bool before; /* it is deaf when it enters */
+} deaf[] = {
+    {__LINE__, is_deaf, false},
+    {__LINE__, is_deaf_at_once, false},
+    {__LINE__, calls_at_once, true},
+};
+
+START_TEST(refuses_the_deaf)
+{
+    char text[64];
+    sigset_t all, before;
+    sigfillset(&all);
+    snprintf(text, sizeof text, "sse: system call %d is not", SYS_setuid);
+    sigprocmask(SIG_BLOCK, deaf[_i].before ? &all : NULL, &before);
+    inside(deaf[_i].act);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    ended(deaf[_i].line, EX_SOFTWARE);
+    ck_assert_msg(strstr(child.said, text) == child.said, "line %d: %s", deaf[_i].line, child.said);
+}
+END_TEST
+
+static bool mask_is(const sigset_t *set, int first, int second)
+{
+    for (int sign = 1; sign < 32; sign++)
+        if (sigismember(set, sign) != (sign == first || sign == second))
+            return false;
+    return true;
+}
+
+/* Masks are otherwise what they are outside. Returns which step went wrong; 0: none. */
+static int changes_masks(void)
+{
+    sigset_t none, term, both, was;
+    sigemptyset(&none);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    both = term;
+    sigaddset(&both, SIGHUP);
+    sigaddset(&both, SIGSYS);
+    if (sigprocmask(SIG_SETMASK, &none, NULL) != 0 || sigprocmask(SIG_BLOCK, NULL, &was) != 0 ||
+        !mask_is(&was, 0, 0))
+        return 1;
+    if (sigprocmask(SIG_BLOCK, &term, &was) != 0 || !mask_is(&was, 0, 0))
+        return 2;
+    if (sigprocmask(SIG_SETMASK, &both, &was) != 0 || !mask_is(&was, SIGTERM, 0))
+        return 3;
+    if (sigprocmask(SIG_UNBLOCK, &term, &was) != 0 || !mask_is(&was, SIGTERM, SIGHUP))
+        return 4;
+    if (sigprocmask(SIG_BLOCK, &term, &was) != 0 || !mask_is(&was, SIGHUP, 0))
+        return 5;
+    errno = 0;
+    if (sigprocmask(77, &none, NULL) != -1 || errno != EINVAL)
+        return 6;
+    if (sigprocmask(77, NULL, &was) != 0 || !mask_is(&was, SIGTERM, SIGHUP))
+        return 7;
+    return 0;
+}
+
+START_TEST(masks)
+{
+    inside(changes_masks);
+    ended(__LINE__, 0);
 }
 END_TEST
 
@@ -405,13 +478,14 @@ END_TEST
 
 /* ---- a server -------------------------------------------------------------------------------------- */
 
-/* A line of /proc/PID/status, what stands behind its name, blanks being one space. */
-static const char *status_of(const char *field)
+/* A line of /proc/PID/status, of the process or a thread: what stands behind its name, blanks being one
+ * space. */
+static const char *status_at(const char *thread, const char *field)
 {
     static char line[4][256];
     static unsigned turn;
-    char path[64], *to = line[turn++ % 4];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)s.pid);
+    char path[96], *to = line[turn++ % 4];
+    snprintf(path, sizeof path, "/proc/%d/task/%s/status", (int)s.pid, thread);
     FILE *f = fopen(path, "re");
     ck_assert_ptr_nonnull(f);
     while (fgets(to, sizeof line[0], f) != NULL) {
@@ -429,6 +503,32 @@ static const char *status_of(const char *field)
     }
     fclose(f);
     return "";
+}
+
+static const char *status_of(const char *field)
+{
+    char main_thread[16];
+    snprintf(main_thread, sizeof main_thread, "%d", (int)s.pid);
+    return status_at(main_thread, field);
+}
+
+/* No thread blocks SIGSYS, by which a refused call is heard of. Returns how many there are. */
+static unsigned none_is_deaf(void)
+{
+    char path[64];
+    unsigned n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)s.pid);
+    DIR *d = opendir(path);
+    ck_assert_ptr_nonnull(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        if (e->d_name[0] != '.') {
+            uint64_t blocked = strtoull(status_at(e->d_name, "SigBlk"), NULL, 16);
+            ck_assert_uint_eq(blocked >> (SIGSYS - 1) & 1, 0);
+            ck_assert_uint_ne(blocked >> (SIGTERM - 1) & 1, 0);
+            n++;
+        }
+    closedir(d);
+    return n;
 }
 
 static void has_no_power(void)
@@ -670,6 +770,7 @@ START_TEST(user_stores)
         if (_i == 1)
             metric_becomes(&s, "store_syncs_total", i);
         upgrade(&s, i);
+        ck_assert_uint_eq(none_is_deaf(), _i == 1 ? 2 : 1);
         e2e_publish(&s, "/t", "more");
     }
     ck_assert_int_eq(metric(&s, "store_errors_total"), 0);
@@ -714,7 +815,8 @@ int main(void)
     TCase *tc = tcase_create("inside");
     tcase_add_checked_fixture(tc, setup, program_remove);
     tcase_add_loop_test(tc, refuses, 0, COUNT(forbidden));
-    tcase_add_test(tc, kills);
+    tcase_add_loop_test(tc, refuses_the_deaf, 0, COUNT(deaf));
+    tcase_add_test(tc, masks);
     tcase_add_test(tc, files);
     tcase_add_test(tc, replaced);
     tcase_add_test(tc, program_is_found);

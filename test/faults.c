@@ -223,6 +223,7 @@ WRAP(int, -1, madvise, (void *p, size_t n, int advice), (p, n, advice))
 
 /* ---- processes, signals, limits -------------------------------------------------------------- */
 
+WRAP(int, -1, execv, (const char *path, char *const argv[]), (path, argv))
 WRAP(int, -1, execvp, (const char *file, char *const argv[]), (file, argv))
 WRAP(int, -1, kill, (pid_t pid, int sign), (pid, sign))
 WRAP(pid_t, -1, waitpid, (pid_t pid, int *status, int options), (pid, status, options))
@@ -239,17 +240,9 @@ WRAP_ERROR(pthread_attr_init, (pthread_attr_t * attr), (attr))
 WRAP_ERROR(pthread_create,
            (pthread_t * id, const pthread_attr_t *attr, void *(*run)(void *), void *arg),
            (id, attr, run, arg))
-WRAP_ERROR(posix_spawnp,
-           (pid_t * pid, const char *file, const posix_spawn_file_actions_t *files,
-            const posix_spawnattr_t *attr, char *const argv[], char *const env[]),
-           (pid, file, files, attr, argv, env))
-WRAP_ERROR(posix_spawnattr_init, (posix_spawnattr_t * attr), (attr))
-WRAP_ERROR(posix_spawn_file_actions_init, (posix_spawn_file_actions_t * files), (files))
-WRAP_ERROR(posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t * files, int from, int to),
-           (files, from, to))
-WRAP_ERROR(posix_spawn_file_actions_addopen,
-           (posix_spawn_file_actions_t * files, int fd, const char *path, int flags, mode_t mode),
-           (files, fd, path, flags, mode))
+WRAP(int, -1, clone, (int (*run)(void *), void *stack, int flags, void *arg),
+     (run, stack, flags, arg))
+WRAP(int, -1, dup2, (int from, int to), (from, to))
 
 /* ---- the sandbox ------------------------------------------------------------------------------ */
 

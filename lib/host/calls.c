@@ -13,9 +13,10 @@
 /* What neither libc's headers have for sure. */
 #define EMPTY_PATH  0x1000u             /* AT_EMPTY_PATH */
 #define ADD_FILTER  1u                  /* SECCOMP_SET_MODE_FILTER */
+#define NAME_MEMORY 0x53564d41u         /* PR_SET_VMA */
 #define THREAD      0x3d0f00u           /* CLONE_* of a thread: of glibc, */
 #define THREAD_MUSL 0x7d0f00u           /* and of musl */
-#define SPAWN       (0x4100u | SIGCHLD) /* CLONE_VM, CLONE_VFORK: of posix_spawn() */
+#define SPAWN       (0x4100u | SIGCHLD) /* CLONE_VM, CLONE_VFORK: of child.c */
 #define MAKES       ((uint32_t)(O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY)))
 
 #define ALWAYS(call)                    \
@@ -81,7 +82,8 @@ static const struct filter_rule table[] = {
     LACKS(mprotect, 2, PROT_EXEC),      /* a thread's guard page; relocations become read-only */
     ALWAYS(munmap),
     ALWAYS(madvise),                    /* pages are given back */
-    ALWAYS(brk),                        /* malloc(), for setenv() and posix_spawn() */
+    ALWAYS(brk),                        /* malloc(), for setenv() and pthread_create() */
+    ABSENT(mremap),                     /* realloc() of a large environment: copies it then */
 
     /* the store, its thread, which is made anew when an upgrade is refused, and the end */
     ALWAYS(fdatasync),
@@ -98,7 +100,7 @@ static const struct filter_rule table[] = {
     ALWAYS(futex),
     ALWAYS(set_robust_list),
     ALWAYS(rseq),
-    ALWAYS(rt_sigprocmask),
+    ABSENT(sched_getaffinity),          /* malloc(), getrandom(): how many CPUs? libc guesses then */
     ALWAYS(getsockname),                /* which is the file of a unix socket? */
     ALWAYS(getpeername),                /* who is it, for the log? */
 #ifdef SYS_unlink
@@ -119,7 +121,7 @@ static const struct filter_rule table[] = {
     ALWAYS(memfd_create),
     ALWAYS(pwrite64),
     ALWAYS(pipe2),
-    ALWAYS(rt_sigaction),               /* a child begins without handlers */
+    ALWAYS(rt_sigaction),               /* SIGSYS of the next program, signals that it ignores */
     ALWAYS(rt_sigreturn),
 #ifdef SYS_dup2
     ALWAYS(dup2),
@@ -147,6 +149,7 @@ static const struct filter_rule table[] = {
     ALWAYS(getpid),                     /* are sockets of LISTEN_FDS its own? */
     IS(prctl, 0, PR_SET_PDEATHSIG),     /* a trial ends with the server */
     IS(prctl, 0, PR_SET_NO_NEW_PRIVS),
+    IS(prctl, 0, NAME_MEMORY),          /* glibc does, if GLIBC_TUNABLES say so */
     IS(seccomp, 0, ADD_FILTER),         /* it can only become less */
 
     /* abort(), so that a failed assertion ends as one */

@@ -3,13 +3,13 @@
  */
 #include "lib/host/handover.h"
 
+#include "lib/host/child.h"
 #include "lib/intake.h"
 #include "ring.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -90,45 +90,15 @@ enum { TRIAL_READS = 16 }; /* at once */
 
 /* ---- the trial ------------------------------------------------------------------------------- */
 
-/* The child's descriptors: nothing to read, what it says goes to the pipe, and the memory. All else is
- * closed by the exec. */
-static int child_files(posix_spawn_file_actions_t *files, const struct handover *h, int out, int fd)
+/* Starts the child with the memory and, in `fd`, what tells it of that. 0, or an errno. */
+static int trial_start(pid_t *child, const struct handover *h, char *const argv[], int out, int fd)
 {
-    int err = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDWR, 0);
-    err = err != 0 ? err : posix_spawn_file_actions_adddup2(files, out, 1);
-    err = err != 0 ? err : posix_spawn_file_actions_adddup2(files, out, 2);
-    const int more[] = {fd, h->table_fd, h->arena_fd};
-    /* a descriptor that is made a copy of itself stays open */
-    for (size_t i = 0; err == 0 && i < sizeof more / sizeof more[0]; i++)
-        err = posix_spawn_file_actions_adddup2(files, more[i], more[i]);
-    for (uint32_t i = 0; err == 0 && i < h->memory.n; i++)
-        err = posix_spawn_file_actions_adddup2(files, h->memory.piece[i].fd, h->memory.piece[i].fd);
-    return err;
-}
-
-/* Starts the child; gives 0 or an errno. */
-static int child_start(pid_t *child, const struct handover *h, char *const argv[], int out, int fd)
-{
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attr;
-    sigset_t none;
-    sigemptyset(&none);
-    int err = posix_spawn_file_actions_init(&files);
-    if (err != 0)
-        return err;
-    err = posix_spawnattr_init(&attr);
-    if (err == 0) {
-        err = child_files(&files, h, out, fd);
-        err = err != 0 ? err : posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-        err = err != 0 ? err : posix_spawnattr_setsigmask(&attr, &none);
-        if (err == 0 && env_set("try ", fd) == -1)
-            err = errno;
-        if (err == 0)
-            err = posix_spawnp(child, argv[0], &files, &attr, argv, environ);
-        unsetenv(HANDOVER_ENV);
-        posix_spawnattr_destroy(&attr);
-    }
-    posix_spawn_file_actions_destroy(&files);
+    int keep[3 + MEMORY_PIECES] = {fd, h->table_fd, h->arena_fd};
+    size_t n = 3;
+    for (uint32_t i = 0; i < h->memory.n; i++)
+        keep[n++] = h->memory.piece[i].fd;
+    int err = env_set("try ", fd) == -1 ? errno : child_start(child, argv, out, keep, n);
+    unsetenv(HANDOVER_ENV);
     return err;
 }
 
@@ -140,7 +110,7 @@ bool trial_begin(struct trial *t, const struct handover *h, char *const argv[], 
         return false;
     int err = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1 ? errno : 0;
     if (err == 0) {
-        err = child_start(&child, h, argv, ends[1], fd);
+        err = trial_start(&child, h, argv, ends[1], fd);
         close(ends[1]);
         if (err != 0)
             close(ends[0]);

@@ -16,7 +16,9 @@
  * no other listener, no signal to another process. Of system calls: those of the table in calls.c.
  *
  * ANOTHER CALL is refused and ends the process: its number is said on stderr and the exit code is
- * EX_SOFTWARE, as with a failed assertion; where that can't be said any more, SIGSYS ends it.
+ * EX_SOFTWARE, as with a failed assertion. A thread that had SIGSYS blocked would be ended by it without
+ * a word, and libc blocks all signals while it makes a thread, ends one or aborts. So rt_sigprocmask()
+ * is not in the table: the handler of SIGSYS does what it would, and leaves SIGSYS unblocked.
  *
  * UPGRADES. All of it outlives an exec. The next program is tried inside it: a trial that needs a
  * call which the filter lacks says so, and the server that runs goes on. The next program adds its
@@ -41,7 +43,8 @@ struct sandbox_file {
     const char *path; /* NULL: none */
 };
 
-/* From now on a call that an inherited filter refuses is said before it ends the process. */
+/* From now on a call that an inherited filter refuses is said before it ends the process, and signal
+ * masks can be changed inside of one. To be called before any are. */
 void sandbox_watch(void);
 
 /* Gives up what the server does not need any more: the start is done. The store and the unix sockets
