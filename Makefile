@@ -28,8 +28,8 @@ BENCHES = $(addprefix $(OUT)/bench/,bench load floor count sse-still floor-still
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes \
        -Wmissing-prototypes -Wvla -Wwrite-strings -Wimplicit-fallthrough
-# assert() is part of the program, whatever CFLAGS say.
-BASE = -std=c11 -D_GNU_SOURCE -I. -MMD -MP $(WARN) $(CPPFLAGS) $(CFLAGS) -UNDEBUG
+# assert() is part of the program, whatever CFLAGS say; glibc before 2.34 has threads in another library.
+BASE = -std=c11 -pthread -D_GNU_SOURCE -I. -MMD -MP $(WARN) $(CPPFLAGS) $(CFLAGS) -UNDEBUG
 
 # Hardening. glibc warns of _FORTIFY_SOURCE without optimisation; musl has none; yours wins.
 optimised = $(filter-out -O0,$(lastword $(filter -O%,$(CFLAGS))))
@@ -40,7 +40,7 @@ arm64 = $(filter aarch64%,$(machine))
 HARDEN := -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections \
           $(if $(x86),-fcf-protection) $(if $(arm64),-mbranch-protection=standard) \
           $(if $(fortified),,$(if $(optimised),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2))
-LINK = -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
+LINK = -pthread -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 
 # The kinds: the release, the tests with sanitizers (musl has none), the fuzz targets (clang only).
 compiler = $(subst /,_,$(subst $() ,_,$(strip $(1))))

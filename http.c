@@ -69,7 +69,11 @@ static inline int percent(const char *p, const char *end)
 static inline const char *skip(const char *p, const char *end, unsigned class)
 {
     for (; end - p >= 8; p += 8)
+#ifdef __clang__ /* GCC's words are unknown to it before 12 */
+#pragma unroll 8
+#else
 #pragma GCC unroll 8
+#endif
         for (int i = 0; i < 8; i++)
             if (!is(p[i], class))
                 return p + i;

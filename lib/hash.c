@@ -243,7 +243,10 @@ static void sha256_block(struct sha256 *x, const unsigned char *p)
         x->w[i] = be32toh(x->w[i]);
     }
     for (size_t t = 0; t < 64; t += 16) {
-#ifndef LEAN
+#if defined(LEAN)
+#elif defined(__clang__)
+#pragma unroll 16
+#else
 #pragma GCC unroll 16
 #endif
         for (size_t i = 0; i < 16; i++)

@@ -200,7 +200,7 @@ START_TEST(refuses)
         {"kill", SYS_kill, 1, SIGTERM},
         {"prctl", SYS_prctl, 0, PR_SET_DUMPABLE},
         {"prlimit64", SYS_prlimit64, 0, 1},
-        {"rt_sigprocmask", SYS_rt_sigprocmask, 0, 0}, /* sandbox.c does it instead */
+        {"rt_sigprocmask", SYS_rt_sigprocmask, 0, SIG_BLOCK}, /* sandbox.c does it instead */
         {"ptrace", SYS_ptrace, 0, 0},
         {"ioctl", SYS_ioctl, 0, 0},
         {"openat", SYS_openat, 2, 0100}, /* O_CREAT */

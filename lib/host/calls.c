@@ -100,6 +100,7 @@ static const struct filter_rule table[] = {
     ALWAYS(futex),
     ALWAYS(set_robust_list),
     ALWAYS(rseq),
+    IS(rt_sigprocmask, 0, SIG_UNBLOCK), /* before main(), in glibc up to 2.33; else: sandbox.c */
     ABSENT(sched_getaffinity),          /* malloc(), getrandom(): how many CPUs? libc guesses then */
     ALWAYS(getsockname),                /* which is the file of a unix socket? */
     ALWAYS(getpeername),                /* who is it, for the log? */
@@ -138,6 +139,7 @@ static const struct filter_rule table[] = {
     ALWAYS(arch_prctl),                 /* where a thread's variables are */
 #endif
     ALWAYS(set_tid_address),
+    ALWAYS(uname),                      /* glibc up to 2.36: is the kernel new enough? */
 #ifdef SYS_readlink
     ALWAYS(readlink),                   /* glibc asks where it is: /proc/self/exe */
 #endif
@@ -178,7 +180,8 @@ struct calls calls_all(void)
 {
     struct calls all = {{0}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (table[i].call < CALLS_WORDS * 64 && table[i].when != FILTER_ABSENT)
+        if (table[i].call < CALLS_WORDS * 64 && table[i].when != FILTER_ABSENT &&
+            table[i].call != SYS_rt_sigprocmask) /* a program needs a handler for the rest of it */
             all.bits[table[i].call / 64] |= (uint64_t)1 << table[i].call % 64;
     return all;
 }

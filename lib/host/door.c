@@ -231,7 +231,7 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
         d->shed++;
-        c->flags |= (uint16_t)(crowd ? CONN_SHED | CONN_CROWD : CONN_SHED);
+        c->flags = (uint16_t)(c->flags | CONN_SHED | (crowd ? CONN_CROWD : 0));
     }
     s->stat.accepted++;
 }

@@ -18,7 +18,7 @@
  * ANOTHER CALL is refused and ends the process: its number is said on stderr and the exit code is
  * EX_SOFTWARE, as with a failed assertion. A thread that had SIGSYS blocked would be ended by it without
  * a word, and libc blocks all signals while it makes a thread, ends one or aborts. So rt_sigprocmask()
- * is not in the table: the handler of SIGSYS does what it would, and leaves SIGSYS unblocked.
+ * passes only to unblock; else the handler of SIGSYS does what it would, and leaves SIGSYS unblocked.
  *
  * UPGRADES. All of it outlives an exec. The next program is tried inside it: a trial that needs a
  * call which the filter lacks says so, and the server that runs goes on. The next program adds its

@@ -355,7 +355,8 @@ struct access access_of_socket(const struct server *s, const struct conn *c)
                            .publish = here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH
                                           ? ALL
                                           : (struct span){NULL, 0},
-                           .subscribe = ALL};
+                           .subscribe = ALL,
+                           .expires_s = 0};
 }
 
 bool access_keep(struct server *s, struct conn *c, bool socket)

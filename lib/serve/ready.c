@@ -61,7 +61,8 @@ static bool ready_put(struct server *s)
     if (id == 0)
         return false;
     s->ready.put_at =
-        put_record(s, id, &(struct ring_message){.topic = READY_TOPIC, .data = SPAN("")});
+        put_record(s, id,
+                   &(struct ring_message){.topic = READY_TOPIC, .data = SPAN(""), .binary = false});
     s->ready.put_ms = s->now;
     return true;
 }
