@@ -584,10 +584,27 @@ static enum opt_result wrong(const struct parser *x, const struct row *row, enum
     return OPT_WRONG;
 }
 
+/* Words that other programs have, and what they are here. */
+static const struct {
+    const char *word, *hint;
+} hints[] = {
+    {"publish", ": did you mean sse pub?"},
+    {"subscribe", ": did you mean sse sub?"},
+    {"serve", ": the server starts without a word, by sse [OPTION]..."},
+    {"server", ": the server starts without a word, by sse [OPTION]..."},
+    {"start", ": the server starts without a word, by sse [OPTION]..."},
+    {"run", ": the server starts without a word, by sse [OPTION]..."},
+};
+
 static enum opt_result unexpected(const struct parser *x, struct span argument)
 {
     text_str(x->err, "unexpected argument ");
     write_given(x->err, argument);
+    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+        if (span_eq(argument, span_of(hints[i].word))) {
+            text_str(x->err, hints[i].hint);
+            return OPT_WRONG;
+        }
     text_str(x->err, ": there are only flags, and the commands sub, pub, token, health");
     return OPT_WRONG;
 }
@@ -680,7 +697,7 @@ static enum opt_result do_argument(struct parser *x, struct span arg, const char
     }
     if (arg.n < 2 || arg.p[0] != '-')
         return unexpected(x, arg);
-    const struct row *row = find_letter(arg.p[1]);
+    const struct row *row = find_letter(arg.p[1] == 'v' ? 'V' : arg.p[1]); /* as most programs */
     if (arg.n > 2)
         value = span_from(arg, 2);
     return row != NULL ? do_flag(x, row, value, next, used) : unknown(x, "-", span_from(arg, 1));

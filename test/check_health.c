@@ -209,7 +209,7 @@ static const struct {
     {{"--explain-limits"}, "--explain-limits is a flag of the server"},
     {{"--port", "0"}, "--port 0: must be the one the server has"},
     {{"--port", "x"}, "--port"},
-    {{"--bind", "localhost"}, "--bind localhost: must be an IPv4 or IPv6 address"},
+    {{"--bind", "localhost"}, "--bind localhost: must be an IPv4 or IPv6 address: 127.0.0.1"},
 };
 
 START_TEST(is_wrong)

@@ -535,6 +535,8 @@ START_TEST(stores)
 }
 END_TEST
 
+#define NO_WORD ": the server starts without a word, by sse [OPTION]..."
+
 static const struct {
     int line;
     enum opt_result result;
@@ -546,6 +548,12 @@ static const struct {
     {__LINE__, OPT_HELP, {"-p", "1", "-h", "--nonsense"}, ""},
     {__LINE__, OPT_VERSION, {"--version"}, ""},
     {__LINE__, OPT_VERSION, {"-V"}, ""},
+    {__LINE__, OPT_VERSION, {"-v"}, ""},
+    {__LINE__, OPT_WRONG, {"publish"}, "unexpected argument publish: did you mean sse pub?"},
+    {__LINE__, OPT_WRONG, {"subscribe"}, "unexpected argument subscribe: did you mean sse sub?"},
+    {__LINE__, OPT_WRONG, {"serve", "-p", "1"}, "unexpected argument serve" NO_WORD},
+    {__LINE__, OPT_WRONG, {"start"}, "unexpected argument start" NO_WORD},
+    {__LINE__, OPT_WRONG, {"serves"}, "unexpected argument serves: there are only flags" COMMANDS},
     {__LINE__, OPT_EXPLAIN, {"--explain-limits"}, ""},
     {__LINE__, OPT_RUN, {"--"}, ""},
     {__LINE__, OPT_WRONG, {"--port"}, "--port needs a value"},

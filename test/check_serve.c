@@ -45,6 +45,17 @@ START_TEST(test_help)
         ck_assert_msg(strcspn(p, "\n") <= 80, "too wide for a screen: %.100s", p);
     ck_assert_int_le(lines, 48); /* two screens */
     ck_assert_int_eq(e2e_run(FLAGS("-h"), out, err), 0);
+    static char same[E2E_OUTPUT];
+    snprintf(same, sizeof same, "%s", out);
+    ck_assert_int_eq(e2e_run(FLAGS("help"), out, err), 0);
+    ck_assert_str_eq(out, same);
+    static const char *const commands[] = {"sub", "pub", "token", "health"};
+    for (size_t i = 0; i < COUNT(commands); i++) {
+        ck_assert_int_eq(e2e_run(FLAGS(commands[i], "--help"), same, err), 0);
+        ck_assert_int_eq(e2e_run(FLAGS("help", commands[i]), out, err), 0);
+        ck_assert_str_eq(out, same);
+        ck_assert_str_eq(err, "");
+    }
 }
 END_TEST
 
@@ -54,6 +65,13 @@ START_TEST(test_version)
     ck_assert_msg(strncmp(out, "sse ", 4) == 0 && strlen(out) > 5, "%s", out);
     ck_assert_ptr_eq(strchr(out, '\n') + 1, out + strlen(out));
     ck_assert_str_eq(err, "");
+    static const char *const others[] = {"-V", "-v", "version"};
+    static char same[E2E_OUTPUT];
+    snprintf(same, sizeof same, "%s", out);
+    for (size_t i = 0; i < COUNT(others); i++) {
+        ck_assert_int_eq(e2e_run(FLAGS(others[i]), out, err), 0);
+        ck_assert_str_eq(out, same);
+    }
 }
 END_TEST
 
@@ -80,6 +98,11 @@ static const struct {
     {__LINE__, "--topic", "a*", "a*"},
     {__LINE__, "--bind", "localhost:80", "localhost:80"},
     {__LINE__, "--bind", "1.2.3", "1.2.3"},
+    {__LINE__, "--bind", "localhost", "localhost: must be an IPv4 or IPv6 address: 127.0.0.1"},
+    {__LINE__, "serve", NULL, "the server starts without a word"},
+    {__LINE__, "publish", NULL, "did you mean sse pub?"},
+    {__LINE__, "version", "1", "unexpected argument 1"},
+    {__LINE__, "help", "publish", "there is no command publish"},
     {__LINE__, "--bind", "unix:", NULL},
     {__LINE__, "--anonymous", "everything", "everything"},
     {__LINE__, "--max-connections", "many", "many"},
@@ -123,7 +146,8 @@ START_TEST(test_port_in_use)
     ck_assert_int_eq(e2e_run(FLAGS("--port", port), out, err), EX_UNAVAILABLE);
     ck_assert_str_eq(out, "");
     ck_assert_msg(strstr(err, "127.0.0.1") != NULL && strstr(err, port) != NULL, "%s", err);
-    ck_assert_msg(strstr(err, "in use") != NULL, "%s", err);
+    ck_assert_msg(strstr(err, "in use (--port N takes another port, --port 0 a free one)") != NULL,
+                  "%s", err);
     e2e_stop(&s);
 }
 END_TEST

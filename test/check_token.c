@@ -160,7 +160,7 @@ START_TEST(usage)
         flags[i + 1] = usages[_i].flag[i];
     ck_assert_msg(e2e_run(flags, out, err) == EX_USAGE, "line %d: %s", usages[_i].line, err);
     ck_assert_str_eq(out, "");
-    ck_assert_msg(strncmp(err, "sse: token: ", 12) == 0, "%s", err);
+    ck_assert_msg(strncmp(err, "sse token: ", 11) == 0, "%s", err);
     has(err, usages[_i].says);
     has(err, "(sse token --help tells more)\n");
 }
@@ -360,7 +360,7 @@ START_TEST(tells_what_is_wrong)
         const char *token = made(bad[_i].header, bad[_i].claims);
         int code = key ? RUN("--check", token) : e2e_run(FLAGS("--check", token), out, err);
         ck_assert_msg(code == 1, "line %d: %d", bad[_i].line, code);
-        ck_assert_msg(strncmp(err, "sse: token: ", 12) == 0, "%s", err);
+        ck_assert_msg(strncmp(err, "sse token: ", 11) == 0, "%s", err);
         has(err, bad[_i].says);
         if (bad[_i].shows == NULL)
             ck_assert_str_eq(out, "");
@@ -379,7 +379,7 @@ START_TEST(wrong_signature)
     has(out, "publish      a\n");
     has(out, "signature    wrong: of no key in the key file\n");
     ck_assert_str_eq(
-        err, "sse: token: the signature of the token is not of a key that this server has\n");
+        err, "sse token: the signature of the token is not of a key that this server has\n");
     ck_assert_int_eq(e2e_run(FLAGS("--check", token), out, err), 0);
     has(out, "signature    not checked, as there is no --key-file\n");
     ck_assert_int_eq(RUN("--check", made("{\"alg\":\"HS256\",\"kid\":\"x\"}", "{}")), 1);
@@ -454,7 +454,7 @@ START_TEST(modes)
         if (row[i].good)
             continue;
         ck_assert_str_eq(out, "");
-        has(err, "sse: token: the key file ");
+        has(err, "sse token: the key file ");
         has(err, key_file);
         has(err, row[i].says);
         has(err, "chmod o=");

@@ -13,16 +13,31 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+static int print(const char *text)
+{
+    return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
+}
+
+static int version_run(int argc, char **argv)
+{
+    if (argc > 1)
+        process_fail(EX_USAGE, "unexpected argument ", argv[1], " behind version", NULL);
+    return print(opt_version());
+}
+
+static int help_run(int argc, char **argv);
+
 /* Each gets its own arguments: argv[0] is its name. */
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"sub", sub_run},       /* subscribes */
-    {"pub", pub_run},       /* publishes */
-    {"token", token_run},   /* who may do what */
-    {"health", health_run}, /* is a server ready? */
-    {NULL, NULL},           /* the end */
+    {"sub", sub_run},                       /* subscribes */
+    {"pub", pub_run},                       /* publishes */
+    {"token", token_run},                   /* who may do what */
+    {"health", health_run},                 /* is a server ready? */
+    {"help", help_run},                     /* as --help, or that of a command */
+    {"version", version_run}, {NULL, NULL}, /* the end */
 };
 
 /* Runs the command that argv[1] names; -1: it names none. */
@@ -32,6 +47,18 @@ static int run(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     return -1;
+}
+
+static int help_run(int argc, char **argv)
+{
+    char flag[] = "--help";
+    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "version") == 0)
+        return print(opt_help());
+    char *words[] = {argv[0], argv[1], flag, NULL};
+    int code = run(3, words);
+    if (code < 0)
+        process_fail(EX_USAGE, "there is no command ", argv[1], " (sse --help lists them)", NULL);
+    return code;
 }
 
 int command_line(struct opt *opt, int argc, char **argv)
@@ -57,5 +84,5 @@ int command_line(struct opt *opt, int argc, char **argv)
     case OPT_RUN:
         return -1;
     }
-    return write(STDOUT_FILENO, text, strlen(text)) == -1 ? EX_IOERR : EX_OK;
+    return print(text);
 }

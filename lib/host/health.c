@@ -136,8 +136,11 @@ static int read_options(struct health *h, int argc, char **argv)
     if (opt.port == 0 && !span_begins(bind, SPAN("unix:")))
         return complain(EX_USAGE, "--port 0", SPAN(""), ": must be the one the server has");
     if (!addr_read(bind, opt.port, &h->address, &h->len))
-        return complain(EX_USAGE, "--bind ", bind,
-                        ": must be an IPv4 or IPv6 address, or unix:PATH of at most 107 bytes");
+        return complain(
+            EX_USAGE, "--bind ", bind,
+            span_eq(bind, SPAN("localhost"))
+                ? ": must be an IPv4 or IPv6 address: 127.0.0.1"
+                : ": must be an IPv4 or IPv6 address, or unix:PATH of at most 107 bytes");
     return -1;
 }
 

@@ -68,7 +68,9 @@ int listen_at(struct span address, uint16_t port, uint32_t patience_ms, int unse
     if (!addr_read(address, port, &a, &len)) {
         text_str(why, "--bind ");
         text_add(why, address);
-        text_str(why, ": must be an IPv4 or IPv6 address, or unix:PATH of at most 107 bytes");
+        text_str(why, span_eq(address, SPAN("localhost"))
+                          ? ": must be an IPv4 or IPv6 address: 127.0.0.1"
+                          : ": must be an IPv4 or IPv6 address, or unix:PATH of at most 107 bytes");
         return -EX_USAGE;
     }
     unlink_stale(&a, len);
@@ -89,7 +91,11 @@ int listen_at(struct span address, uint16_t port, uint32_t patience_ms, int unse
         text_u64(&place, port);
     }
     close(fd);
-    return listen_failed(why, err == EACCES ? EX_NOPERM : EX_UNAVAILABLE, text_span(&place), err);
+    int code =
+        listen_failed(why, err == EACCES ? EX_NOPERM : EX_UNAVAILABLE, text_span(&place), err);
+    if (err == EADDRINUSE && a.ss_family != AF_UNIX)
+        text_str(why, " (--port N takes another port, --port 0 a free one)");
+    return code;
 }
 
 /* ---- systemd --------------------------------------------------------------------------------- */

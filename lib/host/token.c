@@ -7,8 +7,8 @@
 #include "lib/host/token.h"
 
 #include "http.h"
+#include "lib/host/client.h"
 #include "lib/host/keys.h"
-#include "lib/host/process.h"
 #include "lib/name.h"
 #include "lib/opt.h"
 
@@ -68,6 +68,13 @@ struct ask {
     char scope_bytes[2][AUTH_TOKEN_MAX];
 };
 
+/* Ends the process with what is wrong, in two parts. */
+_Noreturn static void fail(int code, const char *what, const char *why)
+{
+    client_say("token", what, why, NULL);
+    exit(code);
+}
+
 /* Ends the process: what is wrong with a flag, and the value it was given (NULL: none). */
 _Noreturn static void wrong(const char *flag, const char *given, const char *why)
 {
@@ -81,7 +88,7 @@ _Noreturn static void wrong(const char *flag, const char *given, const char *why
     text_str(&t, ": ");
     text_str(&t, why);
     line[t.n] = '\0';
-    process_fail(EX_USAGE, "token: ", line, " (sse token --help tells more)", NULL);
+    fail(EX_USAGE, line, " (sse token --help tells more)");
 }
 
 /* Adds topics to a scope. */
@@ -183,7 +190,7 @@ static void load(const struct ask *a, struct auth_keys *k)
     int code = keys_read(a->value[KEY_FILE], k, &why);
     line[why.n] = '\0';
     if (code != 0)
-        process_fail(code, "token: ", line, NULL);
+        fail(code, line, "");
 }
 
 /* The key to sign with: the last of that name, or the last. */
@@ -201,7 +208,7 @@ static int print(struct span s)
     while (s.n > 0) {
         ssize_t wrote = write(STDOUT_FILENO, s.p, s.n);
         if (wrote == -1 && errno != EINTR)
-            process_fail(EX_IOERR, "token: stdout: ", strerror(errno), NULL);
+            fail(EX_IOERR, "stdout: ", strerror(errno));
         s = span_from(s, wrote > 0 ? (size_t)wrote : 0);
     }
     return EX_OK;
@@ -220,8 +227,7 @@ static int mint(const struct ask *a)
     auth_mint(&out, key_to_sign(a, &keys), &claims);
     auth_keys_wipe(&keys);
     if (out.full)
-        process_fail(EX_USAGE, "token: it would have more than 8192 bytes: name fewer topics",
-                     NULL);
+        fail(EX_USAGE, "it would have more than 8192 bytes: name fewer topics", "");
     text_str(&out, "\n");
     return print(text_span(&out));
 }
@@ -393,7 +399,7 @@ static struct span token_of(const char *value, char buf[AUTH_TOKEN_MAX + 2])
         if (got == -1 && errno == EINTR)
             continue;
         if (got == -1)
-            process_fail(EX_IOERR, "token: stdin: ", strerror(errno), NULL);
+            fail(EX_IOERR, "stdin: ", strerror(errno));
         if (got == 0)
             break;
         n += (size_t)got;
@@ -444,7 +450,7 @@ static int check(const struct ask *a)
         auth_keys_wipe(&keys);
     line[why.n] = '\0';
     if (r != AUTH_GOOD)
-        process_fail(NOT_GOOD, "token: ", line, NULL);
+        fail(NOT_GOOD, line, "");
     return EX_OK;
 }
 
@@ -464,7 +470,7 @@ int token_run(int argc, char **argv)
     if (a.value[KEY_FILE] != NULL && strcmp(a.value[KEY_FILE], "none") == 0)
         a.value[KEY_FILE] = NULL;
     if (clock_gettime(CLOCK_REALTIME, &now) == -1)
-        process_fail(EX_OSERR, "token: the clock: ", strerror(errno), NULL);
+        fail(EX_OSERR, "the clock: ", strerror(errno));
     a.now_s = (uint64_t)now.tv_sec;
     flags_agree(&a);
     read_values(&a);
