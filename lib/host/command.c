@@ -25,19 +25,16 @@ static int version_run(int argc, char **argv)
     return print(opt_version());
 }
 
-static int help_run(int argc, char **argv);
-
 /* Each gets its own arguments: argv[0] is its name. */
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"sub", sub_run},                       /* subscribes */
-    {"pub", pub_run},                       /* publishes */
-    {"token", token_run},                   /* who may do what */
-    {"health", health_run},                 /* is a server ready? */
-    {"help", help_run},                     /* as --help, or that of a command */
-    {"version", version_run}, {NULL, NULL}, /* the end */
+    {"sub", sub_run},       /* subscribes */
+    {"pub", pub_run},       /* publishes */
+    {"token", token_run},   /* who may do what */
+    {"health", health_run}, /* is a server ready? */
+    {NULL, NULL},           /* the end */
 };
 
 /* Runs the command that argv[1] names; -1: it names none. */
@@ -49,10 +46,11 @@ static int run(int argc, char **argv)
     return -1;
 }
 
+/* As --help, or that of a command. */
 static int help_run(int argc, char **argv)
 {
     char flag[] = "--help";
-    if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "version") == 0)
+    if (argc < 2)
         return print(opt_help());
     char *words[] = {argv[0], argv[1], flag, NULL};
     int code = run(3, words);
@@ -65,8 +63,10 @@ int command_line(struct opt *opt, int argc, char **argv)
 {
     char err_bytes[1024];
     struct text err = text_in(err_bytes, sizeof err_bytes - 1);
-    const char *text = NULL;
-    int code = run(argc, argv);
+    const char *text = NULL, *word = argc > 1 ? argv[1] : "";
+    int code = strcmp(word, "help") == 0      ? help_run(argc - 1, argv + 1)
+               : strcmp(word, "version") == 0 ? version_run(argc - 1, argv + 1)
+                                              : run(argc, argv);
     if (code >= 0)
         return code;
     switch (opt_parse(opt, argc, argv, environ, &err)) {
