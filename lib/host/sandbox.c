@@ -6,6 +6,7 @@
 #include "lib/addr.h"
 #include "lib/host/landlock.h"
 #include "lib/host/listen.h"
+#include "lib/host/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,7 +105,8 @@ void sandbox_watch(void)
     struct sigaction act = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO};
     sigset_t set;
     sigemptyset(&act.sa_mask);
-    (void)sigaction(SIGSYS, &act, NULL); /* it can't fail: such a signal there is */
+    if (sigaction(SIGSYS, &act, NULL) == -1) /* without, the first change of a mask would end it */
+        process_fail(EX_OSERR, "SIGSYS cannot be caught: ", strerror(errno), NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGSYS);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* whoever started it may have blocked it */
