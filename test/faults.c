@@ -252,8 +252,6 @@ WRAP(int, -1, setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))
 WRAP(int, -1, getresuid, (uid_t * r, uid_t *e, uid_t *s), (r, e, s))
 WRAP(int, -1, getresgid, (gid_t * r, gid_t *e, gid_t *s), (r, e, s))
 WRAP(int, -1, lchown, (const char *path, uid_t user, gid_t group), (path, user, group))
-WRAP(int, -1, sigaction, (int sign, const struct sigaction *act, struct sigaction *old),
-     (sign, act, old))
 
 long __real_syscall(long call, ...);
 
