@@ -58,22 +58,31 @@ $(FUZZ)_CC = $(FUZZ_CC) $(BASE) $(sanitizers),fuzzer-no-link
 
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
-# Without a jobserver from above, one of our own.
-parallel = $(MAKE) --no-print-directory -O $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+# Without a jobserver or a -j from above, one of our own.
+parallel = $(MAKE) --no-print-directory -O $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+
+# Both end with one line that says what is missing, where nothing can be made. The first program is
+# tried, as it is linked in the end.
+writable = $(if $(shell mkdir -p build 2>/dev/null && [ -w build ] && [ -w . ] && echo yes),,\
+ $(error $(CURDIR) cannot be written to: build in a copy of it))
+try = printf 'int main(void) { return 0; }' | $(CC) -x c - -static -o build/try
+able = $(if $(wildcard $(OUT)/flags),,$(writable)$(if $(shell $(try) 2>/dev/null && \
+ rm build/try && command -v gzip),,$(error $(CC) makes no static program here: install gcc, libc6-dev and gzip, as test/setup build does)))
 
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: all run install uninstall image dist deb
-.PHONY: test test-pack soak lint fuzz regress bench bench-check bench-record clean help FORCE
+.PHONY: test check test-pack soak lint fuzz regress bench bench-check bench-record clean help FORCE
 .PHONY: for-test for-fuzz for-image for-bench for-count # what `test`, `fuzz`, `image` compile once test/setup has run
 
-all: sse
+all:
+	+$(able)@$(parallel) sse
 
 # The binary of the compiler that was asked for last; one that runs is replaced, not written to.
 sse: $(OUT)/sse build/last
 	$(Q)install -m 755 $< $@
-build/last: FORCE
-	@mkdir -p build; echo $(OUT) | cmp -s - $@ || echo $(OUT) >$@
+build/last: FORCE | $(OUT)/flags
+	@echo $(OUT) | cmp -s - $@ || echo $(OUT) >$@
 
 $(OUT)/sse $(OUT)/stripped: $(OUT)/sse.o $(PARTS:%.c=$(OUT)/%.o) $(OUT)/static
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $$(cat $(OUT)/static) $(LINK) \
@@ -108,7 +117,7 @@ $(OUT)/static: $(OUT)/flags Makefile
 	 done; rm -f $@.c $@.out
 
 # What a browser loads from here is in the binary packed: the same bytes each time.
-build/page/%.gz: lib/%
+build/page/%.gz: lib/% | $(OUT)/flags
 	@mkdir -p $(@D)
 	$(Q)gzip -9nc $< >$@
 
@@ -120,7 +129,7 @@ $(1)/%.o: %.c $(1)/flags
 	$$(call say,cc,$$@)$$($(1)_CC) -c -o $$@ $$<
 $(1)/lib/page.o: build/page/page.html.gz build/page/sse.js.gz
 $(1)/flags: FORCE
-	@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
+	$$(able)@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@
 $(1)/parts.a: $(PARTS:%.c=$(1)/%.o) $(HELPERS:%.c=$(1)/%.o)
 	$$(Q)rm -f $$@; ar rcs $$@ $$^
@@ -154,7 +163,7 @@ $(OUT)/test/fuzz_%: $(OUT)/test/fuzz_%.o $(OUT)/test/replay.o $(OUT)/parts.a
 $(FUZZ)/%: $(FUZZ)/test/%.o $(FUZZ)/parts.a
 	$(call say,link,$@)$(FUZZ_CC) $(sanitizers),fuzzer -o $@ $^
 
-run: sse ## builds and starts the server: make run ARGS="--port 9000"
+run: all ## builds and starts the server: make run ARGS="--port 9000"
 	./sse $(ARGS)
 
 # What is installed besides the binary, FILE:PLACE; and the units, which name the binary.
@@ -165,15 +174,16 @@ PLACES = README.md:$(PREFIX)/share/doc/sse/README.md \
 UNITS = sse.service sse.socket
 BINARY = sse
 
+export DESTDIR # the shell has it as it is, with its blanks and quotes
 install: $(BINARY) ## binary, man page, units, completions into $(DESTDIR)$(PREFIX), /usr/local
-	$(Q)install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/sse
-	$(Q)for p in $(PLACES); do install -D -m 644 $${p%%:*} $(DESTDIR)$${p#*:} || exit; done
-	$(Q)for u in $(UNITS); do install -D -m 644 debian/$$u $(DESTDIR)$(UNITDIR)/$$u && \
-	  sed -i 's|/usr/bin/sse|$(PREFIX)/bin/sse|' $(DESTDIR)$(UNITDIR)/$$u || exit; done
+	$(Q)install -D -m 755 $(BINARY) "$$DESTDIR$(PREFIX)/bin/sse"
+	$(Q)for p in $(PLACES); do install -D -m 644 $${p%%:*} "$$DESTDIR$${p#*:}" || exit; done
+	$(Q)for u in $(UNITS); do install -D -m 644 debian/$$u "$$DESTDIR$(UNITDIR)/$$u" && \
+	  sed -i 's|/usr/bin/sse|$(PREFIX)/bin/sse|' "$$DESTDIR$(UNITDIR)/$$u" || exit; done
 
 uninstall: ## takes it away again
-	rm -f $(addprefix $(DESTDIR),$(PREFIX)/bin/sse $(foreach p,$(PLACES),$(lastword \
-	 $(subst :, ,$(p)))) $(UNITS:%=$(UNITDIR)/%))
+	@for f in $(PREFIX)/bin/sse $(foreach p,$(PLACES),$(lastword $(subst :, ,$(p)))) \
+	 $(UNITS:%=$(UNITDIR)/%); do echo "rm -f $$DESTDIR$$f" && rm -f "$$DESTDIR$$f" || exit; done
 
 # ---- packages: all that is made for them is in build/
 
@@ -187,8 +197,8 @@ IMAGE = OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' LEAN=lib/l
 
 # The context is a directory with the binary alone. An engine counts as there when it answers.
 image: ## a container image `sse`, with docker, podman or buildah: the first that works, or ENGINE
-	@test/setup image
-	@small=-Os; ! $(IMAGE_CC) $(SMALL) -Werror -c -x c -o /dev/null /dev/null 2>/dev/null || small='$(SMALL)'; \
+	$(writable)@test/setup image
+	+@small=-Os; ! $(IMAGE_CC) $(SMALL) -Werror -c -x c -o /dev/null /dev/null 2>/dev/null || small='$(SMALL)'; \
 	 $(parallel) $(IMAGE) CFLAGS="$$small -fno-asynchronous-unwind-tables" for-image
 	@set -e; options=; run='docker run --rm -p 8080:8080'; engine='$(ENGINE)'; \
 	 for e in docker podman; do \
@@ -204,30 +214,38 @@ image: ## a container image `sse`, with docker, podman or buildah: the first tha
 for-image: $(OUT)/stripped
 	@mkdir -p build/image && install -m 755 $< build/image/sse
 
-# The same bytes each time: no times and names but those of the sources.
+# The same bytes each time: no times and names but those of the sources, which are the commit's in a
+# clone. git tells them of another user's clone, as root may make it, where its owner's is said to be
+# safe: whose Makefile runs may be asked for a time. All its versions read that from a file in HOME.
+COMMITTED = mkdir -p build/home && git config --file build/home/.gitconfig safe.directory "$$(pwd -P)" && \
+            HOME=$$PWD/build/home git log -1 --no-show-signature --format=%ct
 dist: $(OUT)/stripped ## a tarball of what `make install` installs, build/sse-VERSION-linux-MACHINE.tar.gz
 	@rm -rf build/dist
 	@$(MAKE) --no-print-directory install BINARY=$< DESTDIR=build/dist PREFIX=/usr/local
 	@mv build/dist/usr/local build/dist/$(TARBALL)
-	@epoch=$${SOURCE_DATE_EPOCH:-$$(if [ -e .git ]; then git log -1 --format=%ct; else \
+	@epoch=$${SOURCE_DATE_EPOCH:-$$(if [ -e .git ]; then $(COMMITTED); else \
 	  find . -path ./build -prune -o ! -name sse -type f -printf '%T@\n' | sort -n | tail -n 1; fi)}; \
+	 case $$epoch in '' | *[!0-9.]*) \
+	  echo 'make dist: neither git nor SOURCE_DATE_EPOCH tells a time for what is in it' >&2; exit 1; \
+	 esac; rm -rf build/home; \
 	 tar -C build/dist --format=gnu --sort=name --mtime=@$${epoch%.*} --mode=u=rwX,go=rX \
 	  --owner=0 --group=0 --numeric-owner -cf build/dist.tar $(TARBALL)
 	@gzip -9n <build/dist.tar >build/$(TARBALL).tar.gz && rm -r build/dist build/dist.tar
 	@echo build/$(TARBALL).tar.gz
 
 deb: ## a Debian package, build/deb/sse_VERSION_ARCHITECTURE.deb
-	@test/setup deb
+	$(writable)@test/setup deb
 	@rm -rf build/deb && mkdir -p build/deb/sse-$(VERSION)
 	@tar --exclude=./build --exclude=./sse --exclude=./.git -cf - . | tar -C build/deb/sse-$(VERSION) -xf -
 	@cd build/deb/sse-$(VERSION) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS \
 	  dpkg-buildpackage -b -us -uc $(DEB_FLAGS) >../log 2>&1 || { cat ../log; exit 1; }
 	@rm -r build/deb/sse-$(VERSION) && ls build/deb/*.deb
 
+check: test
 test: ## installs what is missing (as root), then runs every test
-	@test/setup test
+	$(writable)@test/setup test
 	@mkdir -p build
-	@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
+	+@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz 0 $(FUZZERS:%=$(FUZZ)/%) | SSE_BIN=$(SAN)/sse \
 	 test/run $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 
@@ -240,7 +258,7 @@ soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
 
 bench: ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
 	@bench/setup bench
-	@$(parallel) V=$(V) for-bench
+	+@$(parallel) V=$(V) for-bench
 	@$(OUT)/bench/bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) \
 	 --commit "$$(git describe --always --dirty 2>/dev/null || echo unknown)" \
 	 --json build/bench.json --markdown build/bench.md --svg build/bench.svg \
@@ -248,30 +266,30 @@ bench: ## measures all of bench/README.md: QUICK=1, ONLY=sse, KEEP=1 (in bench/)
 
 bench-check: ## counts instructions, and fails where they have grown
 	@bench/setup count
-	@$(parallel) V=$(V) for-count
+	+@$(parallel) V=$(V) for-count
 	@$(COUNT)
 
 bench-record: ## writes these down in bench/instructions
 	@bench/setup count
-	@$(parallel) V=$(V) for-count
+	+@$(parallel) V=$(V) for-count
 	@$(COUNT) record
 
 for-bench: $(OUT)/sse $(BENCHES)
 for-count: $(addprefix $(OUT)/bench/,count sse-still)
 
 lint: ## warnings as errors, clang-tidy, cppcheck, format, scripts, layers, README
-	@test/setup lint
+	$(writable)@test/setup lint
 	@test/lint
 
 fuzz: ## each fuzz target for FUZZ_SECONDS, 30
-	@test/setup test
-	@$(parallel) for-fuzz
+	$(writable)@test/setup test
+	+@$(parallel) for-fuzz
 	@test/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=$(FUZZ)/%) | \
 	 JOBS=$(JOBS) TEST_SECONDS=$$(($(FUZZ_SECONDS) + 120)) test/run -
 
 regress: ## replays the fuzz targets' corpus and what they once failed on
-	@test/setup test
-	@$(parallel) for-fuzz
+	$(writable)@test/setup test
+	+@$(parallel) for-fuzz
 	@test/fuzz 0 $(FUZZERS:%=$(FUZZ)/%) | test/run -
 
 for-test: sse $(LOADS:%=$(OUT)/test/%) $(SAN)/sse $(SAN)/sse-other $(SAN)/sse-faults $(CHECKS:%=$(SAN)/test/%)
