@@ -2,6 +2,7 @@
  * abuse_bench.c - a server, honest clients who are measured, and processes that abuse it.
  */
 #include "test/abuse_bench.h"
+#include "test/close.h"
 #include "test/metric.h"
 
 #include <arpa/inet.h>
@@ -280,7 +281,7 @@ static void become_server(const char *path, int out, pid_t parent)
     argv[n] = NULL;
     if (dup2(out, 1) == -1 || dup2(B.err, 2) == -1)
         _exit(126);
-    close_range(3, ~0u, 0);
+    close_from(3);
     if (B.pinned)
         sched_setaffinity(0, sizeof B.server_core, &B.server_core);
     first_in_line();

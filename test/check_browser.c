@@ -8,6 +8,7 @@
 #include "test/browser.h"
 #include "test/kit.h"
 #include "test/metric.h"
+#include "test/spare.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -828,6 +829,7 @@ static TCase *cases(void)
 int main(void)
 {
     Suite *s = suite_create("browser");
-    suite_add_tcase(s, cases());
+    if (can("command -v chromium", "all in a browser: chromium is not installed"))
+        suite_add_tcase(s, cases());
     return run(s);
 }

@@ -2,6 +2,7 @@
  * check_systemd.c - started as a service manager does it: with sockets that listen already
  * (sd_listen_fds(3)), and one to tell how it is (sd_notify(3)).
  */
+#include "test/close.h"
 #include "test/life.h"
 
 #include <arpa/inet.h>
@@ -54,7 +55,7 @@ static void become(int out, int err)
     dup2(err, 2);
     for (unsigned i = 0; i < with.n; i++)
         dup2(kept[i], 3 + (int)i);
-    close_range(3 + with.n, ~0u, 0);
+    close_from(3 + with.n);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     execve(argv[0], (char *const *)(uintptr_t)argv, environment);
     _exit(127);

@@ -3,6 +3,7 @@
  * /proc tells of it.
  */
 #include "test/child.h"
+#include "test/close.h"
 #include "test/metric.h"
 
 #include <arpa/inet.h>
@@ -107,7 +108,7 @@ static void become_server(struct child *c, int out, pid_t parent)
     if (dup2(out, 1) == -1 || dup2(c->err, 2) == -1)
         _exit(126);
     fcntl(2, F_SETFL, O_APPEND);
-    close_range(3, ~0u, 0);
+    close_from(3);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
         execv(c->path, argv);

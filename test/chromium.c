@@ -3,12 +3,12 @@
  */
 #include "test/chromium.h"
 
+#include "test/close.h"
 #include "test/e2e.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ static bool ends_place(struct ends *e)
         in = fcntl(in, F_DUPFD_CLOEXEC, 10);
         out = fcntl(out, F_DUPFD_CLOEXEC, 10);
     }
-    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+    close_later_from(3);
     return in == -1 || (dup2(in, 3) != -1 && dup2(out, 4) != -1);
 }
 
@@ -123,7 +123,7 @@ static void keep(const struct chromium *b, const char *url, struct ends *e)
     if (chromium == 0)
         become_chromium(b, url, e);
     dup2(e->life, 3); /* the one thing that it keeps of the test program's */
-    close_range(4, ~0u, 0);
+    close_from(4);
     struct pollfd p = {3, POLLIN, 0};
     siginfo_t end = {0};
     do {

@@ -4,6 +4,7 @@
 #include "test/e2e.h"
 
 #include "lib/json.h"
+#include "test/close.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -102,7 +103,7 @@ static void become(const char *const argv[], int out, int err, unsigned descript
     snprintf(user, sizeof(user), "SSE_USER=%u:%u", geteuid(), getegid());
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         _exit(126);
-    close_range(3, ~0u, 0);
+    close_from(3);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(126);

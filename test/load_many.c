@@ -9,6 +9,8 @@
  * Each process connects from a loopback address of its own, so that ports suffice, and every process
  * has its SIGKILL from the kernel when the one that started it dies.
  */
+#include "test/close.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -128,7 +130,7 @@ static void become_server(const char *path, int out, pid_t parent)
     l.rlim_cur = 1024; /* raising it is the server's own business */
     if (setrlimit(RLIMIT_NOFILE, &l) == -1 || dup2(out, 1) == -1 || dup2(server_err, 2) == -1)
         _exit(126);
-    close_range(3, ~0u, 0);
+    close_from(3);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
         execl(path, path, "--port", "0", "--log", "warn", (char *)NULL);

@@ -3,13 +3,13 @@
  */
 #include "test/nginx.h"
 
+#include "test/close.h"
 #include "test/e2e.h"
 #include "test/port.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,9 +63,9 @@ void nginx_start(struct nginx *n, const char *directory, const char *upstream, b
     if (n->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() == parent && chdir(own) == 0) {
-            close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+            close_later_from(3);
             setenv("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", 1);
-            execlp("nginx", "nginx", "-p", ".", "-c", "nginx.conf", "-e", "stderr", NULL);
+            execlp("nginx", "nginx", "-p", ".", "-c", "nginx.conf", NULL);
         }
         dprintf(2, "nginx can't be run (%s): these tests need it; apt-get install nginx\n",
                 strerror(errno));
