@@ -391,7 +391,7 @@ static void jobs_run(unsigned from)
 
 static const char *error_name(int error)
 {
-    return error == SHORT ? "less than asked" : error == 0 ? "no fault" : strerrorname_np(error);
+    return error == SHORT ? "less than asked" : error == 0 ? "no fault" : strerror(error);
 }
 
 static void job_show(const struct job *j)

@@ -9,6 +9,7 @@
 #ifndef SSE_TEST_FAULTS_RUN_H
 #define SSE_TEST_FAULTS_RUN_H
 
+#include "test/close.h"
 #include "test/faults.h"
 #include "test/kit.h"
 
@@ -451,7 +452,7 @@ static inline _Noreturn void become(const char *const flags[], int out, pid_t pa
         dup2(run_.given, 3);
         close(0);
     }
-    close_range(run_.given != -1 ? 4 : 3, ~0u, 0);
+    close_from(run_.given != -1 ? 4 : 3);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || setrlimit(RLIMIT_NOFILE, &files) == -1)
         _exit(126);
