@@ -60,7 +60,7 @@ static void teardown(void)
     ck_assert_int_eq(rmdir(dir), 0);
 }
 
-/* Runs a shell's command line in the directory, with the program's path as $sse; gives its exit
+/* Runs a shell's command line in the directory, with the program as $sse, whatever its path; gives its exit
  * status, and in `out` what it writes. */
 __attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
 {
@@ -73,7 +73,9 @@ __attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
     ck_assert(n > 0 && (size_t)n < sizeof(command));
     char *path = realpath(built != NULL ? built : "build/gcc-asan/sse", NULL);
     ck_assert_ptr_nonnull(path);
-    n = snprintf(line, sizeof(line), "cd %s && sse=%s && { %s\n} 2>&1", dir, path, command);
+    n = snprintf(line, sizeof(line),
+                 "cd %s && built() { '%s' \"$@\"; } && sse=built && { %s\n} 2>&1", dir, path,
+                 command);
     ck_assert(n > 0 && (size_t)n < sizeof(line));
     free(path);
     FILE *f = popen(line, "re");
