@@ -50,22 +50,13 @@ static void become_chromium(const struct chromium *b, const char *url, struct en
     snprintf(profile, sizeof(profile), "--user-data-dir=%s", b->directory);
     snprintf(path, sizeof(path), "PATH=%s", given != NULL ? given : "/usr/bin:/bin");
     snprintf(log, sizeof(log), "%s/stderr", b->directory);
-    const char *const argv[] = {"chromium",
-                                "--headless",
-                                "--no-sandbox",
-                                "--disable-gpu",
-                                "--disable-quic",
-                                "--disable-dev-shm-usage",
-                                "--disable-extensions",
-                                "--no-first-run",
-                                "--no-proxy-server",
-                                "--disable-background-networking",
-                                "--disable-component-update",
-                                "--disable-sync",
-                                profile,
-                                url,
-                                e->in != -1 ? "--remote-debugging-pipe" : NULL,
-                                NULL};
+    const char *const argv[] = {
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+        "--disable-dev-shm-usage", "--disable-extensions", "--no-first-run", "--no-proxy-server",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", profile,
+        url,
+        /* one that is not debugged ends when the page is there, until 120 */
+        e->in != -1 ? "--remote-debugging-pipe" : "--remote-debugging-port=0", NULL};
     const char *const environment[] = {home, tmp, path, NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int err = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
