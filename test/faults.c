@@ -211,6 +211,24 @@ WRAP(int, -1, fsync, (int fd), (fd))
 WRAP(int, -1, ftruncate, (int fd, off_t n), (fd, n))
 WRAP(int, -1, lstat, (const char *path, struct stat *st), (path, st))
 WRAP(int, -1, stat, (const char *path, struct stat *st), (path, st))
+#if !__GLIBC_PREREQ(2, 33)
+/* There stat() and its like are inline, and call these. */
+#define WRAP_STAT(inner, call, type)                             \
+    int __real_##inner(int version, type file, struct stat *st); \
+    int __wrap_##inner(int version, type file, struct stat *st); \
+    int __wrap_##inner(int version, type file, struct stat *st)  \
+    {                                                            \
+        int error = FAULT(call);                                 \
+        if (error != 0) {                                        \
+            errno = error;                                       \
+            return -1;                                           \
+        }                                                        \
+        return __real_##inner(version, file, st);                \
+    }
+WRAP_STAT(__xstat, "stat", const char *)
+WRAP_STAT(__lxstat, "lstat", const char *)
+WRAP_STAT(__fxstat, "fstat", int)
+#endif
 WRAP(int, -1, rename, (const char *from, const char *to), (from, to))
 WRAP(int, -1, unlink, (const char *path), (path))
 WRAP(char *, NULL, realpath, (const char *path, char *out), (path, out))
