@@ -28,7 +28,7 @@ static int start(const char *const argv[], const int *keep, size_t n, int *statu
     ck_assert_int_ne(out, -1);
     for (size_t i = 0; argv[i] != NULL; i++)
         ck_assert_ptr_nonnull(copy[i] = strdup(argv[i]));
-    int err = child_start(&child, copy, out, keep, n);
+    int err = child_spawn(&child, copy, out, keep, n);
     if (err == 0)
         ck_assert_int_eq(waitpid(child, status, 0), child);
     for (size_t i = 0; copy[i] != NULL; i++)

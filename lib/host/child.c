@@ -55,7 +55,7 @@ static int child_run(void *arg)
 
 /* No signal needs to be blocked meanwhile: the one handler is that of SIGSYS (sandbox.c), which a
  * child that shares the parent's memory may run. */
-int child_start(pid_t *child, char *const argv[], int out, const int *keep, size_t n)
+int child_spawn(pid_t *child, char *const argv[], int out, const int *keep, size_t n)
 {
     _Alignas(16) char stack[CHILD_STACK];
     struct start s = {argv, keep, n, out, 0};

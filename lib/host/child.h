@@ -5,7 +5,7 @@
  * reaps a child that could not start, and that all signals are blocked meanwhile. Here each system
  * call is this file's own, so that the table in calls.c is right with every libc.
  *
- *   child_start() -- clone: shares memory, the parent waits --> descriptors, signal mask, exec
+ *   child_spawn() -- clone: shares memory, the parent waits --> descriptors, signal mask, exec
  *        |                                                        |
  *        | 0: runs <------------------------------------ it execs |
  *        `- errno: reaped <---------------------------- it can't: the errno comes by the memory
@@ -20,6 +20,6 @@
  * /dev/null, its stdout and stderr are `out`; it gets keep[0..n) besides, under the same numbers, and
  * of the others those without FD_CLOEXEC. No signal is blocked in it. Returns 0 with the child in
  * *child, which the caller reaps; or an errno, and there is no child. */
-int child_start(pid_t *child, char *const argv[], int out, const int *keep, size_t n);
+int child_spawn(pid_t *child, char *const argv[], int out, const int *keep, size_t n);
 
 #endif

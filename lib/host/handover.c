@@ -97,7 +97,7 @@ static int trial_start(pid_t *child, const struct handover *h, char *const argv[
     size_t n = 3;
     for (uint32_t i = 0; i < h->memory.n; i++)
         keep[n++] = h->memory.piece[i].fd;
-    int err = env_set("try ", fd) == -1 ? errno : child_start(child, argv, out, keep, n);
+    int err = env_set("try ", fd) == -1 ? errno : child_spawn(child, argv, out, keep, n);
     unsetenv(HANDOVER_ENV);
     return err;
 }
