@@ -21,6 +21,8 @@ HELPERS = $(filter-out test/check_% test/fuzz_% test/load_% test/replay.c,$(sort
 CHECKS = $(basename $(notdir $(sort $(wildcard test/check_*.c))))
 # Those that run against the release binary as well, in the sandbox as it is shipped.
 SHIPPED = check_sandbox check_ways check_poll check_socket check_drain check_systemd
+# Those with a case "memory": the release's memory is measured, as sanitizers need some of their own.
+MEASURED = check_poll_wait check_serve_slow check_socket_many
 LOADS = $(basename $(notdir $(sort $(wildcard test/load_*.c))))
 FUZZERS = $(basename $(notdir $(sort $(wildcard test/fuzz_*.c))))
 BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c),$(sort $(wildcard bench/*.c)))
@@ -247,7 +249,8 @@ test: ## installs what is missing (as root), then runs every test
 	@mkdir -p build
 	+@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz 0 $(FUZZERS:%=$(FUZZ)/%) | SSE_BIN=$(SAN)/sse \
-	 test/run $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
+	 test/run $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') \
+	 $(MEASURED:%='SSE_BIN=$(OUT)/sse CK_RUN_CASE=memory $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 
 test-pack: ## packages, images, another machine: installs what is missing (as root), tries them
 	@test/setup pack
@@ -285,7 +288,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS, 30
 	$(writable)@test/setup test
 	+@$(parallel) for-fuzz
 	@test/fuzz $(FUZZ_SECONDS) $(FUZZERS:%=$(FUZZ)/%) | \
-	 JOBS=$(JOBS) TEST_SECONDS=$$(($(FUZZ_SECONDS) + 120)) test/run -
+	 JOBS=$(JOBS) TEST_SECONDS=$$(($(FUZZ_SECONDS) + 1800)) test/run -
 
 regress: ## replays the fuzz targets' corpus and what they once failed on
 	$(writable)@test/setup test

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ANSWER_MS 30000 /* of a browser, on a busy machine */
+#define ANSWER_MS 120000 /* of a browser, on a busy machine */
 #define TABS_MAX  16
 
 static struct chromium chromium;

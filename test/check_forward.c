@@ -198,7 +198,7 @@ static int ask_as(const char *header, const char *request)
 START_TEST(a_header_is_due)
 {
     static const char *const wrong[] = {HEALTHY, ("PROXY TCP4 1.2.3.4\r\n" HEALTHY), "PROXIES"};
-    e2e_start(&s, "--proxy-protocol", "--request-timeout", "300ms", NULL);
+    e2e_start(&s, "--proxy-protocol", "--request-timeout", "3s", NULL);
     for (size_t i = 0; i < COUNT(wrong); i++) {
         struct e2e_conn *c = e2e_open(&s);
         e2e_send(c, wrong[i]);

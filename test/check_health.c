@@ -65,8 +65,8 @@ START_TEST(ready)
     snprintf(url, sizeof url, "http://LocalHost:%s/-/healthy", port);
     health(EX_OK, NULL, url);
     health(EX_OK, NULL, "--port", port);
-    health(EX_OK, NULL, "--timeout", "5", "--bind=0.0.0.0", "--port", port);
-    health(EX_OK, NULL, "--timeout=5", "-p", port, "--ring", "1M", "--access-log");
+    health(EX_OK, NULL, "--timeout", "60", "--bind=0.0.0.0", "--port", port);
+    health(EX_OK, NULL, "--timeout=60", "-p", port, "--ring", "1M", "--access-log");
     snprintf(variables, sizeof variables, "SSE_PORT=%s", port);
     ck_assert_int_eq(health_by(variables), EX_OK);
     snprintf(variables, sizeof variables, "SSE_BIND='127.0.0.1 ::1' SSE_PORT=%s", port);
@@ -169,7 +169,8 @@ static const struct {
 START_TEST(says)
 {
     fake_start(fakes[_i].answer);
-    health(fakes[_i].said == NULL ? EX_OK : EX_UNAVAILABLE, fakes[_i].said, fake.url);
+    health(fakes[_i].said == NULL ? EX_OK : EX_UNAVAILABLE, fakes[_i].said, "--timeout", "60",
+           fake.url);
     ck_assert(fakes[_i].said == NULL || strstr(err, fake.url) != NULL);
     fake_end();
 }

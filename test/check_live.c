@@ -134,7 +134,7 @@ START_TEST(all_ways_receive_and_resume)
     }
     numbers_become(t, "got", "5,5,5,5");
     steady(t, 10);
-    e2e_sleep_ms(2500);
+    tab_wait(t, "+document.querySelector('.lane .got').textContent >= 25");
     tab_wait(t, "document.querySelectorAll('#tiles .tile:not([hidden])').length >= 6");
     snprintf(file, sizeof(file), "%s.png", looks[_i].name);
     tab_picture(t, file);

@@ -66,9 +66,13 @@ static struct e2e_conn *wait_on(const char *target, const char *fields)
 {
     struct e2e_conn *c = e2e_open(&s);
     poll_send(c, target, fields);
+    metric("sse_requests_total"); /* it has been read before this */
     e2e_expect_silence(c, 100);
     return c;
 }
+
+/* Long before a wait of 20 s or more is over. */
+#define SOON_MS 15000
 
 /* ---- waiting, and being woken ---- */
 
@@ -87,7 +91,7 @@ START_TEST(test_woken)
         int64_t start = e2e_now_ms();
         ck_assert_uint_eq(publish("/news", print("hello %u", i)), 1);
         poll_read(c, &a, false);
-        ck_assert_int_lt(e2e_now_ms() - start, 1000);
+        ck_assert_int_lt(e2e_now_ms() - start, SOON_MS);
         ck_assert_str_eq(e2e_field(&a.r, "Preference-Applied"), "wait=20");
         if (i < 5)
             poll_expect(&a, 200, print("hello %u", i), NULL);
@@ -98,7 +102,7 @@ START_TEST(test_woken)
         poll_send(c, "/news?wait=20", print("If-None-Match: W/\"%s\"\r\n", a.id));
         e2e_expect_silence(c, 50);
         e2e_close(c);
-        int64_t end = e2e_now_ms() + 1000;
+        int64_t end = e2e_now_ms() + SOON_MS;
         while (metric("sse_connections") > 1)
             ck_assert_int_lt(e2e_now_ms(), end);
     }
@@ -113,7 +117,7 @@ START_TEST(test_answered_at_once)
     char id[64];
     snprintf(id, sizeof(id), "%s", e2e_publish(&s, "/news", "1"));
     e2e_publish(&s, "/news", "2");
-    int64_t start = e2e_now_ms();
+    int64_t start = e2e_now_ms(); /* each of them would wait longer than all take */
     poll_get(&s, &a, "/news?wait=30", print("If-None-Match: \"%s\"\r\n", id));
     poll_expect(&a, 200, "2", NULL);
     ck_assert_str_eq(e2e_field(&a.r, "Preference-Applied"), "wait=30");
@@ -132,7 +136,7 @@ START_TEST(test_answered_at_once)
     e2e_send(c, "HEAD /news?wait=30&since=now HTTP/1.1\r\nHost: t\r\n\r\n");
     poll_read(c, &a, true);
     poll_expect(&a, 204, NULL);
-    ck_assert_int_lt(e2e_now_ms() - start, 2000);
+    ck_assert_int_lt(e2e_now_ms() - start, 30000);
     e2e_stop(&s);
 }
 END_TEST
@@ -140,18 +144,17 @@ END_TEST
 /* The time out is an answer like any; the connection goes on, also past the other timeouts. */
 START_TEST(test_timeout)
 {
-    e2e_start(&s, "--idle-timeout", "300ms", "--request-timeout", "300ms", NULL);
+    e2e_start(&s, "--idle-timeout", "3s", "--request-timeout", "3s", NULL);
     const char *id = print("%s", e2e_publish(&s, "/news", "x"));
     struct e2e_conn *c = e2e_open(&s);
     for (unsigned i = 0; i < 2; i++) {
         int64_t start = e2e_now_ms();
-        poll_send(c, "/news?wait=1",
+        poll_send(c, "/news?wait=4",
                   print("%s: %s\r\n", i == 0 ? "If-None-Match" : "Last-Event-ID", id));
         poll_read(c, &a, false);
         poll_expect(&a, i == 0 ? 304 : 204, NULL);
-        int64_t took = e2e_now_ms() - start;
-        ck_assert_msg(took >= 950 && took < 3000, "it took %d ms", (int)took);
-        ck_assert_str_eq(e2e_field(&a.r, "Preference-Applied"), "wait=1");
+        ck_assert_int_ge(e2e_now_ms() - start, 3950);
+        ck_assert_str_eq(e2e_field(&a.r, "Preference-Applied"), "wait=4");
         ck_assert_ptr_null(e2e_field(&a.r, "Connection"));
         ck_assert_str_eq(a.id, id);
     }
@@ -160,7 +163,7 @@ START_TEST(test_timeout)
     poll_read(c, &a, false);
     poll_expect(&a, 200, "x", "y", NULL);
     /* What was published elsewhere meanwhile moves the cursor on. */
-    poll_send(c, "/news?wait=1", NULL);
+    poll_send(c, "/news?wait=4", NULL);
     e2e_expect_silence(c, 100);
     const char *other = print("%s", e2e_publish(&s, "/other", "x"));
     poll_read(c, &a, false);
@@ -208,13 +211,13 @@ START_TEST(test_preferences)
             poll_read(c[i], &a, false);
             poll_expect(&a, 204, NULL);
             const char *applied = e2e_field(&a.r, "Preference-Applied");
-            int64_t took = e2e_now_ms() - start;
+            int64_t took = e2e_now_ms() - start; /* or longer, on a slow machine */
             ck_assert_msg(rows[i].applied == NULL
                               ? applied == NULL
                               : applied != NULL && strcmp(applied, rows[i].applied) == 0,
                           "%s, %s: %s", rows[i].target, rows[i].prefer, a.r.head);
-            ck_assert_msg(took >= (int)k * 1000 - 50 && took < (int)k * 1000 + 900,
-                          "%s, %s: after %d ms", rows[i].target, rows[i].prefer, (int)took);
+            ck_assert_msg(took >= (int)k * 1000 - 50, "%s, %s: after %d ms", rows[i].target,
+                          rows[i].prefer, (int)took);
         }
     }
     e2e_stop(&s);
@@ -224,7 +227,7 @@ END_TEST
 /* Requests behind one that waits are answered after it, in order. */
 START_TEST(test_pipelined)
 {
-    e2e_start(&s, "--request-timeout", "300ms", NULL);
+    e2e_start(&s, "--request-timeout", "2s", NULL);
     for (unsigned i = 0; i < 2; i++) {
         struct e2e_conn *c = e2e_open(&s);
         e2e_printf(c,
@@ -232,10 +235,10 @@ START_TEST(test_pipelined)
                    "GET /p%u?wait=%u HTTP/1.1\r\nHost: t\r\n\r\n"
                    "POST /q HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi"
                    "GET /q HTTP/1.1\r\nHost: t\r\n\r\n",
-                   i, i == 0 ? 20 : 1);
+                   i, i == 0 ? 50 : 5);
         poll_read(c, &a, false);
         poll_expect(&a, 204, NULL);
-        e2e_expect_silence(c, 600);
+        e2e_expect_silence(c, 2500);
         e2e_send(c, "GET /p0,p1,q HTT"); /* goes behind the others */
         if (i == 0)
             ck_assert_uint_eq(publish("/p0", "x"), 1);
@@ -286,7 +289,7 @@ START_TEST(test_gone)
             e2e_close(c);
         int64_t start = e2e_now_ms();
         while (metric("sse_connections") > 1)
-            ck_assert_msg(e2e_now_ms() - start < 1000, "way %u of going was not noticed", i);
+            ck_assert_msg(e2e_now_ms() - start < SOON_MS, "way %u of going was not noticed", i);
         ck_assert_uint_eq(publish("/news", "x"), 0);
     }
     ck_assert_int_eq(metric("sse_buffer_bytes"), 0);
@@ -306,7 +309,7 @@ START_TEST(test_old_and_closing)
         unsigned k = i % COUNT(rows);
         bool times_out = i >= COUNT(rows);
         struct e2e_conn *c = e2e_open(&s);
-        e2e_printf(c, "GET /news?since=now&wait=%d %s\r\n%s\r\n", times_out ? 1 : 20, rows[k].line,
+        e2e_printf(c, "GET /news?since=now&wait=%d %s\r\n%s\r\n", times_out ? 3 : 20, rows[k].line,
                    rows[k].fields);
         e2e_expect_silence(c, 100);
         if (!times_out)
@@ -328,7 +331,7 @@ START_TEST(test_cors)
 {
     e2e_start(&s, "--cors", "https://a.example", NULL);
     for (unsigned i = 0; i < 3; i++) {
-        struct e2e_conn *c = wait_on(i == 0 ? "/news?wait=20" : "/news?since=now&wait=1",
+        struct e2e_conn *c = wait_on(i == 0 ? "/news?wait=20" : "/news?since=now&wait=3",
                                      i == 1 ? "Origin: https://a.example\r\nIf-None-Match: *\r\n"
                                             : "Origin: https://a.example\r\n");
         if (i == 0)
@@ -697,7 +700,7 @@ START_TEST(test_lines)
     e2e_close(live);
     int64_t start = e2e_now_ms();
     while (publish("/news", "x") > 2)
-        ck_assert_int_lt(e2e_now_ms() - start, 1000);
+        ck_assert_int_lt(e2e_now_ms() - start, E2E_WAIT_MS);
     e2e_stop(&s);
 }
 END_TEST
@@ -845,8 +848,7 @@ START_TEST(test_crowd)
     files.rlim_cur = files.rlim_max;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
     unsigned n = files.rlim_max < MOST + SPARE ? (unsigned)files.rlim_max - SPARE : MOST;
-    const char *flags[] = {"--request-timeout", "60s", NULL};
-    e2e_start_with(&s, flags, n + SPARE);
+    e2e_start_with(&s, (const char *const[]){NULL}, n + SPARE);
     for (unsigned k = 0; k < FIRST; k++)
         fds[k] = crowd_open(k);
     requests(FIRST);
@@ -855,7 +857,7 @@ START_TEST(test_crowd)
         fds[k] = crowd_open(k);
     requests((long)n);
     long each = (e2e_memory(&s, "VmRSS") - before) / (long)(n - FIRST);
-    ck_assert_msg(each <= 80, "%ld bytes of memory for each that waits", each);
+    ck_assert_msg(!e2e_measures() || each <= 80, "%ld bytes of memory for each that waits", each);
     ck_assert_int_eq(metric("sse_connections"), (long)n + 1);
     for (unsigned round = 0; round < 2; round++) {
         int64_t start = e2e_now_ms();
@@ -873,7 +875,7 @@ START_TEST(test_crowd)
     }
     for (unsigned k = 0; k < n; k++)
         close(fds[k]);
-    int64_t end = e2e_now_ms() + 5000;
+    int64_t end = e2e_now_ms() + E2E_WAIT_MS;
     while (metric("sse_connections") > 1)
         ck_assert_int_lt(e2e_now_ms(), end);
     ck_assert_uint_eq(publish("/crowd", "x"), 0);
@@ -908,6 +910,9 @@ int main(void)
     tcase_add_test(t, test_lines_seam);
     tcase_add_test(t, test_lines_heartbeat);
     tcase_add_test(t, test_lines_gap);
+    suite_add_tcase(suite, t);
+    t = tcase_create("memory");
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, test_crowd);
     suite_add_tcase(suite, t);
     return run(suite);

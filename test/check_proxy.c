@@ -2,7 +2,7 @@
  * check_proxy.c - end to end: all ways through real nginx, Caddy and HAProxy before the server.
  *
  * The configurations are those of test/proxy/, which the README shows: only their ports are
- * replaced, and their timeouts of 75 s by PATIENCE. Each test starts a server and a proxy of its
+ * replaced, and their timeouts of 75 s. Each test starts a server and a proxy of its
  * own, in the foreground, in a directory that goes when the program ends; a proxy dies with its
  * test.
  */
@@ -25,10 +25,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define AT_ONCE_MS  1000 /* what comes at once, on a busy machine */
-#define PATIENCE    "2s"
-#define PATIENCE_MS 2000
-#define NOTICED_MS  1500 /* before the proxy's patience is what ends it, or a heartbeat */
+/* How long a proxy waits where that is tested; elsewhere longer than any wait of a test, so that what
+ * comes has not come because the proxy lost its patience. */
+#define IMPATIENT    "4s"
+#define IMPATIENT_MS 4000
+#define PATIENT      "10m"
 
 static const struct {
     const char *name, *package, *config;
@@ -58,7 +59,8 @@ static struct {
     pid_t pid;
     struct e2e_server at; /* its address; the process in there is nobody's */
     int tls;              /* its port for TLS */
-} proxy;
+    const char *patience; /* its timeouts */
+} proxy = {.patience = PATIENT};
 
 static struct e2e_response r;
 
@@ -159,7 +161,7 @@ static void proxy_start_as(int kind, const struct e2e_server *s, const char *beh
     snprintf(to[0], sizeof(to[0]), "127.0.0.1:%d", s->port);
     snprintf(to[1], sizeof(to[1]), "%d%s", port, behind);
     snprintf(to[2], sizeof(to[2]), "%d", proxy.tls);
-    snprintf(to[3], sizeof(to[3]), PATIENCE);
+    snprintf(to[3], sizeof(to[3]), "%s", proxy.patience);
     snprintf(to[4], sizeof(to[4]), "%s", other);
     config_write(kinds[kind].config, from, to);
     proxy.pid = spawn(kinds[kind].argv, kinds[kind].package, -1, -1);
@@ -187,10 +189,17 @@ static void balancer_start(const struct e2e_server *s, const char *how)
     proxy_wait("haproxy", "haproxy", port);
 }
 
-/* Starts both; `heartbeat` is the server's. */
-static void begin(int kind, struct e2e_server *s, const char *heartbeat)
+static void begin(int kind, struct e2e_server *s)
+{
+    e2e_start(s, NULL);
+    proxy_start(kind, s);
+}
+
+/* Starts both, the server with this --heartbeat, the proxy with little patience. */
+static void begin_impatient(int kind, struct e2e_server *s, const char *heartbeat)
 {
     e2e_start(s, "--heartbeat", heartbeat, NULL);
+    proxy.patience = IMPATIENT;
     proxy_start(kind, s);
 }
 
@@ -262,19 +271,17 @@ static void body_until_end(struct body *b)
         body_more(b);
 }
 
-/* Publishes to the server itself; the text is to be with the reader at once. */
+/* Publishes to the server itself; the text is to be with the reader before anything else is sent. */
 static void expect_at_once(const struct e2e_server *s, struct body *b, const char *text)
 {
-    int64_t began = e2e_now_ms();
     e2e_publish(s, "/news", text);
     body_until(b, text);
-    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
 }
 
 /* A gauge of the server's is to come to n. */
 static void expect_gauge(const struct e2e_server *s, const char *name, int n)
 {
-    for (int64_t deadline = e2e_now_ms() + NOTICED_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
+    for (int64_t deadline = e2e_now_ms() + E2E_WAIT_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
         e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
         if (metric_sum(r.body, name) == n)
             return;
@@ -287,7 +294,7 @@ static void expect_subscribers(const struct e2e_server *s, int n)
 {
     char wanted[32];
     snprintf(wanted, sizeof(wanted), "\"subscribers\":%d}", n);
-    for (int64_t deadline = e2e_now_ms() + NOTICED_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
+    for (int64_t deadline = e2e_now_ms() + E2E_WAIT_MS; e2e_now_ms() < deadline; e2e_sleep_ms(5)) {
         e2e_ask(s, &r,
                 "POST /news?event=count HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
         if (strstr(r.body, wanted) != NULL)
@@ -301,7 +308,7 @@ static void expect_subscribers(const struct e2e_server *s, int n)
 START_TEST(polls_are_answered)
 {
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     struct e2e_conn *c = e2e_open(&proxy.at);
     e2e_send_publish(c, "/news", "one", 3);
     e2e_response(c, &r);
@@ -349,7 +356,7 @@ END_TEST
 START_TEST(long_polls_wait)
 {
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     struct e2e_conn *c = e2e_open(&proxy.at);
     e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nPrefer: wait=1\r\n\r\n");
     e2e_response(c, &r);
@@ -358,12 +365,10 @@ START_TEST(long_polls_wait)
 
     e2e_send(c, "GET /news?wait=30 HTTP/1.1\r\nHost: test\r\n\r\n");
     e2e_expect_silence(c, 200);
-    int64_t began = e2e_now_ms();
     e2e_publish(&s, "/news", "now");
     e2e_response(c, &r);
     e2e_expect_status(&r, 200, NULL);
     ck_assert_ptr_nonnull(strstr(r.body, "\"data\":\"now\""));
-    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
     end(&s);
 }
 END_TEST
@@ -371,7 +376,7 @@ END_TEST
 START_TEST(who_leaves_a_long_poll_is_noticed)
 {
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     struct e2e_conn *c = e2e_open(&proxy.at);
     e2e_send(c, "GET /quiet?wait=30 HTTP/1.1\r\nHost: test\r\n\r\n");
     expect_gauge(&s, "sse_topics", 1); /* one without messages is there while somebody waits */
@@ -393,11 +398,9 @@ START_TEST(streams_come_at_once)
     static struct body b;
     struct e2e_server s;
     char fields[128];
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     for (size_t i = 0; i < COUNT(streams); i++) {
-        int64_t began = e2e_now_ms();
         body_open(&b, "/news", streams[i]);
-        ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
         expect_subscribers(&s, 1);
         expect_at_once(&s, &b, "one");
         expect_at_once(&s, &b, "two");
@@ -419,15 +422,13 @@ START_TEST(the_end_of_the_server_is_told)
 {
     static struct body b[COUNT(streams)];
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     for (size_t i = 0; i < COUNT(streams); i++)
         body_open(&b[i], "/news", streams[i]);
     expect_subscribers(&s, COUNT(streams));
     e2e_stop(&s);
-    int64_t began = e2e_now_ms();
     for (size_t i = 0; i < COUNT(streams); i++)
         body_until_end(&b[i]);
-    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
     end_process(proxy.pid);
 }
 END_TEST
@@ -437,7 +438,7 @@ END_TEST
 START_TEST(streams_are_put_off_while_the_server_is_away)
 {
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     e2e_stop(&s);
     struct e2e_conn *c = e2e_open(&proxy.at);
     e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
@@ -521,11 +522,10 @@ static void socket_idle(struct e2e_conn *c, int ms)
 START_TEST(websockets_work)
 {
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     struct e2e_conn *raw = socket_open("/news", ""),
                     *json = socket_open("/news", "Sec-WebSocket-Protocol: json\r\n");
     ck_assert_int_eq(strncmp(socket_frame(json, 1), "{\"id\":\"", 7), 0);
-    int64_t began = e2e_now_ms();
     e2e_publish(&s, "/news", "one");
     ck_assert_str_eq(socket_frame(raw, 1), "one");
     ck_assert_ptr_nonnull(strstr(socket_frame(json, 1), "\"data\":\"one\""));
@@ -539,7 +539,6 @@ START_TEST(websockets_work)
         ck_assert_ptr_nonnull(strstr(frame, "\"data\":\"three\""));
     else
         ck_assert_ptr_nonnull(strstr(socket_frame(json, 1), "\"data\":\"three\""));
-    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
     end(&s);
 }
 END_TEST
@@ -547,7 +546,7 @@ END_TEST
 START_TEST(the_end_of_a_websocket_is_told)
 {
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     struct e2e_conn *away = socket_open("/news", ""), *polite = socket_open("/news", ""),
                     *rest = socket_open("/news", "");
     e2e_publish(&s, "/news", "x");
@@ -560,9 +559,7 @@ START_TEST(the_end_of_a_websocket_is_told)
     expect_gauge(&s, "sse_connections", 2); /* with that which asks */
     ck_assert_str_eq(socket_frame(rest, 1), "x");
     e2e_stop(&s);
-    int64_t began = e2e_now_ms();
     e2e_until_end(rest);
-    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
     end_process(proxy.pid);
 }
 END_TEST
@@ -583,15 +580,13 @@ START_TEST(an_upload_is_live)
     enum { LINES = 40, LINE = 50000 };
     static char line[LINE + 1];
     struct e2e_server s;
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     struct e2e_conn *sub = e2e_subscribe(&s, "/feed", NULL), *c = e2e_open(&proxy.at);
     e2e_send(c, "POST /feed HTTP/1.1\r\nHost: test\r\nContent-Type: application/x-ndjson\r\n"
                 "Transfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 3; i++) {
-        int64_t began = e2e_now_ms();
         send_chunk(c, "\"live\"\n", 7);
         e2e_expect_message(sub, NULL, "\"live\"", NULL);
-        ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
         e2e_sleep_ms(50);
     }
     e2e_close(sub);
@@ -611,7 +606,7 @@ START_TEST(pages_of_the_proxy_may_publish)
 {
     struct e2e_server s;
     char own[128];
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     struct e2e_conn *c = e2e_open(&proxy.at);
     e2e_printf(c, "POST /news HTTP/1.1\r\nHost: %s\r\nOrigin: %s\r\nContent-Length: 1\r\n\r\nx",
                proxy.at.address[0] + 7, proxy.at.address[0]);
@@ -746,11 +741,11 @@ START_TEST(heartbeats_keep_streams_open)
 {
     static struct body b[COUNT(streams)];
     struct e2e_server s;
-    begin(_i, &s, "500ms");
+    begin_impatient(_i, &s, "500ms");
     for (size_t i = 0; i < COUNT(streams); i++)
         body_open(&b[i], "/news", streams[i]);
     struct e2e_conn *raw = socket_open("/news", "");
-    socket_idle(raw, PATIENCE_MS + PATIENCE_MS / 2);
+    socket_idle(raw, IMPATIENT_MS + IMPATIENT_MS / 2);
     expect_subscribers(&s, 3);
     for (size_t i = 0; i < COUNT(streams); i++)
         expect_at_once(&s, &b[i], i == 0 ? "first" : "second");
@@ -766,7 +761,7 @@ START_TEST(a_quiet_stream_is_cut)
     struct e2e_server s;
     if (!kinds[_i].impatient)
         return;
-    begin(_i, &s, "1h");
+    begin_impatient(_i, &s, "1h");
     struct e2e_conn *c = e2e_open(&proxy.at);
     e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
     e2e_until(c, "\nid: ");
@@ -816,18 +811,16 @@ static pid_t curl_start(const char *path, const char *const options[4], int in, 
 
 START_TEST(http2_over_tls_works)
 {
-    static const char *const listen[] = {"-H", "Accept: text/event-stream", "-m", "20"};
+    static const char *const listen[] = {"-H", "Accept: text/event-stream", "-m", "600"};
     static const char *const upload[] = {"-H", "Content-Type: application/x-ndjson", "-T", "-"};
     struct e2e_server s;
     int out, answer, feed[2];
-    begin(_i, &s, "15s");
+    begin(_i, &s);
     pid_t sub = curl_start("/news", listen, -1, &out);
     pipe_until(out, "HTTP/2 200");
     expect_subscribers(&s, 1);
-    int64_t began = e2e_now_ms();
     e2e_publish(&s, "/news", "hello");
     pipe_until(out, "data: hello\n");
-    ck_assert_int_lt(e2e_now_ms() - began, AT_ONCE_MS);
 
     ck_assert_int_eq(pipe2(feed, O_CLOEXEC), 0);
     pid_t pub = curl_start("/news", upload, feed[0], &answer);
@@ -883,7 +876,7 @@ START_TEST(the_commands_go_through)
     struct e2e_server s;
     char where[300], bin[4096], line[64];
     int in[2], out[2], status;
-    begin(_i, &s, "500ms");
+    begin_impatient(_i, &s, "500ms");
     snprintf(where, sizeof(where), "%s/t", proxy.at.address[0]);
     const char *path = getenv("SSE_BIN") != NULL ? getenv("SSE_BIN") : "build/gcc-asan/sse";
     ck_assert_ptr_nonnull(realpath(path, bin));

@@ -188,6 +188,20 @@ static int calls_i386(void)
     __asm__ volatile("int $0x80" : "+a"(pid) : : "memory");
     return pid > 0;
 }
+
+/* Does this kernel have that gate? Where it has none, who uses it gets SIGSEGV, in the sandbox or not. */
+static bool has_i386(void)
+{
+    int status;
+    pid_t pid = fork();
+    ck_assert_int_ne(pid, -1);
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL); /* not a report of the sanitizer's */
+        _exit(calls_i386());
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
 #endif
 
 #define FORBIDDEN(call)                    \
@@ -220,6 +234,12 @@ static const struct {
 START_TEST(refuses)
 {
     char text[64] = "sse: system call ";
+#ifdef __x86_64__
+    if (forbidden[_i].act == calls_i386 && !has_i386()) {
+        fprintf(stderr, "not tested: this kernel has no 32-bit calls, so that they are refused\n");
+        return;
+    }
+#endif
     inside(nothing);
     ended(__LINE__, 0);
     ck_assert_str_eq(child.said, "");
@@ -390,12 +410,15 @@ START_TEST(files)
 END_TEST
 
 /* A file that another is renamed over is still the one beside which one may read. */
+static int has_read[2]; /* a pipe: the first has been read */
 static int reads_twice(void)
 {
     char was[2] = {(char)first_byte(in_dir("key")), '\0'}, is[2] = "";
-    for (int i = 0; i < 10000 && (is[0] = (char)first_byte(in_dir("key"))) == was[0]; i++)
-        poll(NULL, 0, 1);
     tell(was);
+    if (write(has_read[1], "", 1) != 1)
+        return 1;
+    for (int i = 0; i < E2E_WAIT_MS && (is[0] = (char)first_byte(in_dir("key"))) == was[0]; i++)
+        poll(NULL, 0, 1);
     tell(is);
     return 0;
 }
@@ -404,9 +427,12 @@ START_TEST(replaced)
 {
     text_to(in_dir("key"), "1");
     text_to(in_dir("key.new"), "2");
+    ck_assert_int_eq(pipe(has_read), 0);
     pid_t other = fork();
     if (other == 0) {
-        e2e_sleep_ms(300);
+        char byte;
+        if (read(has_read[0], &byte, 1) != 1)
+            _exit(1);
         _exit(rename(in_dir("key.new"), in_dir("key")) != 0);
     }
     inside(reads_twice);

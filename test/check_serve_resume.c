@@ -147,7 +147,8 @@ END_TEST
 
 static const struct {
     int line;
-    const char *since, *gets; /* of the messages 0 to 4 in /news, of which 3 and 4 are recent */
+    /* of the messages 0 to 4 in /news, of which 3 and 4 are recent; NULL: since the others */
+    const char *since, *gets;
 } sinces[] = {
     {__LINE__, "earliest", "01234"},
     {__LINE__, "now", ""},
@@ -158,7 +159,7 @@ static const struct {
     {__LINE__, "10m", "01234"},
     {__LINE__, "1h", "01234"},
     {__LINE__, "1d", "01234"},
-    {__LINE__, "1400ms", "34"},
+    {__LINE__, NULL, "34"},
     {__LINE__, "1000000000", "01234"},
     {__LINE__, "1000000000000", "01234"},
     {__LINE__, "99999999999", ""},
@@ -166,20 +167,25 @@ static const struct {
 
 START_TEST(test_since)
 {
-    char target[64];
+    enum { PAUSE_MS = 4000 }; /* more than it takes to ask, on any machine */
+    char target[64], ago[32];
+    int64_t old = 0;
     e2e_start(&s, NULL);
     for (size_t i = 0; i < 5; i++) {
         char text[8];
         snprintf(text, sizeof(text), "%zu", i);
-        if (i == 3)
-            e2e_sleep_ms(1500);
+        if (i == 3) {
+            old = e2e_now_ms() + PAUSE_MS / 8; /* a clock may be put right meanwhile */
+            e2e_sleep_ms(PAUSE_MS);
+        }
         e2e_publish(&s, "/news", text);
         e2e_publish(&s, "/other", "x");
     }
     for (int set = 0; set < 2; set++) {
         for (size_t i = 0; i < COUNT(sinces); i++) {
+            snprintf(ago, sizeof(ago), "%dms", (int)(e2e_now_ms() - old));
             snprintf(target, sizeof(target), "/news%s?since=%s", set ? ",more" : "",
-                     sinces[i].since);
+                     sinces[i].since != NULL ? sinces[i].since : ago);
             struct e2e_conn *c = e2e_subscribe(&s, target, NULL);
             for (const char *g = sinces[i].gets; *g != '\0'; g++) {
                 char data[2] = {*g, '\0'};
@@ -480,12 +486,12 @@ END_TEST
 START_TEST(test_heartbeat)
 {
     e2e_start(&s, "--heartbeat", "200ms", NULL);
-    struct e2e_conn *c = e2e_subscribe(&s, "/news", NULL);
     int64_t t = e2e_now_ms();
+    struct e2e_conn *c = e2e_subscribe(&s, "/news", NULL);
     for (int i = 0; i < 6; i++)
         e2e_expect(c, ":\n");
     t = e2e_now_ms() - t;
-    ck_assert_msg(t >= 900 && t < 3000, "6 heartbeats in %d ms", (int)t);
+    ck_assert_msg(t >= 900, "6 heartbeats in %d ms", (int)t);
     const char *id = e2e_publish(&s, "/news", "x");
     e2e_expect_message(c, NULL, "x", id);
     e2e_expect(c, ":\n");
@@ -497,6 +503,7 @@ END_TEST
  * topic's subscriber never falls out of a busy ring. */
 START_TEST(test_heartbeat_with_an_id)
 {
+    enum { FLOOD = 50, HALF = 40 }; /* messages; so many are more than half of the ring */
     char fields[128];
     struct e2e_block b;
     e2e_start(&s, "--heartbeat", "100ms", "--ring", "64K", "--max-message", "1K", NULL);
@@ -505,11 +512,13 @@ START_TEST(test_heartbeat_with_an_id)
     e2e_expect_message(c, NULL, "one", NULL);
     unsigned long long before = 1;
     for (int turn = 0; turn < 4; turn++) {
-        flood("/busy", 50, 1000);
-        e2e_block(c, &b);
-        ck_assert(b.has_id && !b.has_data && b.retry == -1 && b.event[0] == '\0');
-        ck_assert_uint_gt(id_of(b.id).n, before);
-        before = id_of(b.id).n;
+        flood("/busy", FLOOD, 1000);
+        do { /* on a slow machine one comes while it is being flooded, too */
+            e2e_block(c, &b);
+            ck_assert(b.has_id && !b.has_data && b.retry == -1 && b.event[0] == '\0');
+            ck_assert_uint_gt(id_of(b.id).n, before);
+            before = id_of(b.id).n;
+        } while (before + HALF < 1 + FLOOD * (unsigned)(turn + 1));
     }
     snprintf(fields, sizeof(fields), "Last-Event-ID: %s\r\n", b.id);
     struct e2e_conn *again = e2e_subscribe(&s, "/quiet,other", fields);

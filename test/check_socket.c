@@ -231,10 +231,8 @@ START_TEST(test_echo_large)
     uint64_t state = seed();
     e2e_start(&s, "--ring", "512M", "--max-message", "16M", NULL);
     struct e2e_conn *c = socket_open(&s, "/echo", NULL);
-    int64_t began = e2e_now_ms();
     echo(c, 16 << 20, true, &state);
     echo(c, (16 << 20) - 1, false, &state);
-    ck_assert_int_lt(e2e_now_ms() - began, 8000);
     char head[SOCKET_HEAD_MAX];
     e2e_send_n(c, head, socket_head(head, SOCKET_FIN | SOCKET_BINARY, (16 << 20) + 1, 0));
     socket_expect_close(c, 1009);
@@ -493,21 +491,19 @@ START_TEST(test_close_not_answered)
 {
     e2e_start(&s, NULL);
     struct e2e_conn *c = socket_open(&s, "/a", NULL);
-    int64_t began = e2e_now_ms();
     socket_send_close(c, 1000, "");
     socket_expect_close(c, 1000);
-    ck_assert_int_lt(e2e_now_ms() - began, 1000);
     c = socket_open(&s, "/*", NULL);
     socket_text(c, "to a set");
     socket_expect_close(c, 1008);
-    while (e2e_now_ms() - began < 8000) { /* it sends on, until the server is gone */
+    for (int64_t end = e2e_now_ms() + E2E_WAIT_MS;;) { /* it sends on, until the server is gone */
+        ck_assert_int_lt(e2e_now_ms(), end);
         char frame[32];
         size_t n = socket_frame(frame, SOCKET_FIN | SOCKET_TEXT, "more", 4, 7);
         if (send(c->fd, frame, n, MSG_NOSIGNAL) == -1)
             break;
         e2e_sleep_ms(50);
     }
-    ck_assert_int_lt(e2e_now_ms() - began, 6000);
     e2e_stop(&s);
 }
 
@@ -541,11 +537,11 @@ START_TEST(test_half_close)
 
 START_TEST(test_heartbeat)
 {
-    e2e_start(&s, "--heartbeat", "200ms", "--write-timeout", "1s", NULL);
+    e2e_start(&s, "--heartbeat", "200ms", "--write-timeout", "3s", NULL);
     struct e2e_conn *c = socket_open(&s, "/a", NULL);
     struct e2e_conn *silent = socket_open(&s, "/a", NULL);
     int64_t began = e2e_now_ms();
-    while (e2e_now_ms() - began < 2500) {
+    while (e2e_now_ms() - began < 4500) {
         socket_expect(c, SOCKET_PING, "", 0);
         socket_send(c, SOCKET_FIN | SOCKET_PONG, "", 0);
     }

@@ -199,21 +199,20 @@ START_TEST(test_subscribed_to_nothing)
     e2e_start(&s, "--heartbeat", "100ms", NULL);
     struct e2e_conn *c = socket_open_json(&s, "/a", NULL);
     socket_text(c, "{\"unsubscribe\":[\"a\"]}");
+    socket_skip_pings(c);
     socket_expect_text(c, "{\"ok\":{\"subscribed\":[]}}");
     e2e_publish(&s, "/a", "missed");
     socket_expect(c, SOCKET_PING, "", 0);
     socket_send(c, SOCKET_FIN | SOCKET_PONG, "", 0);
-    long before = e2e_cpu_ms(&s);
-    e2e_sleep_ms(1000);
-    if (e2e_cpu_ms(&s) - before > 300)
-        e2e_fail("it took %ld ms of CPU in a second", e2e_cpu_ms(&s) - before);
-    while (c->n > 0 || e2e_comes(c, 10))
-        socket_expect(c, SOCKET_PING, "", 0);
+    e2e_rests(&s);
     socket_text(c, "{\"data\":\"x\"}");
+    socket_skip_pings(c);
     socket_expect_in(c, "topic");
     socket_text(c, "{\"subscribe\":[\"a\"]}");
+    socket_skip_pings(c);
     socket_expect_in(c, "{\"ok\":{\"subscribed\":[\"a\"]}}");
     e2e_publish(&s, "/a", "now");
+    socket_skip_pings(c);
     socket_expect_in(c, "\"data\":\"now\"");
     e2e_stop(&s);
 }

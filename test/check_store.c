@@ -906,7 +906,7 @@ END_TEST
 
 static void wait_syncs(int n)
 {
-    for (int i = 0; i < 5000 && __atomic_load_n(&synced_times, __ATOMIC_SEQ_CST) < n; i++)
+    for (int i = 0; i < 60000 && __atomic_load_n(&synced_times, __ATOMIC_SEQ_CST) < n; i++)
         usleep(1000);
     usleep(2000);
     ck_assert_int_eq(__atomic_load_n(&synced_times, __ATOMIC_SEQ_CST), n);

@@ -689,7 +689,7 @@ START_TEST(from_pyjwt)
         ck_assert_msg(code == row[i].code, "row %zu: %d %s", i, code, out);
         has(out, row[i].says);
     }
-    static const char *const algorithms[] = {"\"HS384\"", "\"HS512\"", "None"};
+    static const char *const algorithms[] = {"\"HS384\"", "\"HS512\"", "\"none\""};
     for (size_t i = 0; i < COUNT(algorithms); i++) {
         int code = shell(PYTHON "print(jwt.encode({}, %s, algorithm=%s))' >token && "
                                 "$sse token --key-file keys --check - <token",

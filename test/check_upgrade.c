@@ -349,8 +349,8 @@ END_TEST
 /* Time goes on: heartbeats, timeouts, polls that have waited. */
 START_TEST(clocks)
 {
-    e2e_start(&s, "--drain", "0", "--heartbeat", "200ms", "--request-timeout", "800ms",
-              "--idle-timeout", "1s", NULL);
+    e2e_start(&s, "--drain", "0", "--heartbeat", "200ms", "--request-timeout", "3s",
+              "--idle-timeout", "3s", NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL), *half = e2e_open(&s),
                     *poll = e2e_open(&s), *body = e2e_open(&s), *idle = e2e_open(&s),
                     *ws = socket_open(&s, "/t", NULL);
@@ -359,12 +359,10 @@ START_TEST(clocks)
     e2e_send(poll, "GET /t?wait=1 HTTP/1.1\r\nHost: test\r\n\r\n");
     e2e_send(idle, HEALTHY);
     e2e_response(idle, &r);
-    int64_t begin = e2e_now_ms();
     upgrade(&s, 1);
     e2e_consume(sub, sub->n);
     for (int i = 0; i < 5; i++)
         e2e_expect(sub, ":\n");
-    ck_assert_int_le(e2e_now_ms() - begin, 3000);
     e2e_response(half, &r);
     e2e_expect_status(&r, 408, NULL);
     e2e_response(body, &r);
@@ -372,7 +370,6 @@ START_TEST(clocks)
     e2e_response(poll, &r);
     e2e_expect_status(&r, 204, NULL);
     e2e_expect_end(idle);
-    ck_assert_int_le(e2e_now_ms() - begin, 5000);
     struct socket_frame f;
     socket_read(ws, &f);
     ck_assert_uint_eq(f.opcode, SOCKET_PING);
@@ -422,6 +419,16 @@ START_TEST(paused)
 }
 END_TEST
 
+/* Is the file in the program's place what it runs? */
+static bool runs_program(const struct e2e_server *of)
+{
+    char path[64];
+    struct stat runs, there;
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)of->pid);
+    return stat(path, &runs) == 0 && stat(program.sse, &there) == 0 &&
+           runs.st_ino == there.st_ino && runs.st_dev == there.st_dev;
+}
+
 /* How many there are from an address is known after it, too. */
 START_TEST(per_address)
 {
@@ -430,14 +437,19 @@ START_TEST(per_address)
     for (int i = 1; i <= 3; i++) {
         for (unsigned k = 0; k < COUNT(c); k++)
             e2e_subscribe_on(c[k] = e2e_open(&s), "/t", NULL);
+        program_copy(program.built);
+        ck_assert(!runs_program(&s));
         kill(s.pid, SIGUSR2);
-        for (int64_t end = e2e_now_ms() + 1000; e2e_now_ms() < end; e2e_sleep_ms(20)) {
+        for (int64_t end = e2e_now_ms() + E2E_WAIT_MS; !runs_program(&s); e2e_sleep_ms(20)) {
+            ck_assert_int_lt(e2e_now_ms(), end);
             e2e_ask(&s, &r, HEALTHY);
             e2e_expect_status(&r, 503, "--max-per-address");
         }
+        e2e_ask(&s, &r, HEALTHY); /* the new one answers */
+        e2e_expect_status(&r, 503, "--max-per-address");
         for (unsigned k = 0; k < COUNT(c); k++)
             e2e_close(c[k]);
-        e2e_sleep_ms(50);
+        e2e_close(e2e_room(&s));
         ck_assert_int_eq(metric(&s, "upgrades_total"), i);
     }
     e2e_stop(&s);
@@ -509,8 +521,8 @@ START_TEST(asked_often)
         kill(s.pid, SIGUSR2);
         e2e_sleep_ms(i);
     }
-    e2e_sleep_ms(500);
-    ck_assert_int_ge(metric(&s, "upgrades_total"), 1);
+    for (int64_t end = e2e_now_ms() + E2E_WAIT_MS; metric(&s, "upgrades_total") == 0;)
+        ck_assert_int_lt(e2e_now_ms(), end);
     ck_assert_int_eq(metric(&s, "upgrades_refused_total"), 0);
     e2e_expect_message(sub, NULL, "x", e2e_publish(&s, "/t", "x"));
     e2e_stop(&s);
@@ -711,7 +723,7 @@ START_TEST(hangs)
     e2e_start(&s, "--drain", "0", "--no-sandbox", NULL);
     struct e2e_conn *sub = e2e_subscribe(&s, "/t", NULL);
     snprintf(file, sizeof file, "%s", in_dir("pid"));
-    program_text(0755, "#!/bin/sh\necho $$ >'%s.new'; mv '%s.new' '%s'\nexec sleep 60\n", file,
+    program_text(0755, "#!/bin/sh\necho $$ >'%s.new'; mv '%s.new' '%s'\nexec sleep 600\n", file,
                  file, file);
     kill(s.pid, SIGUSR2);
     while (access(file, F_OK) == -1)

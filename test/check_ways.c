@@ -22,7 +22,7 @@
 
 #define GAPS_MAX     4096
 #define SESSIONS_MAX 100000
-#define TIMEOUT_MS   60000
+#define TIMEOUT_MS   600000
 
 static const struct {
     const char *path;

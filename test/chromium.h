@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define CHROMIUM_START_MS 40000 /* a browser's first start, on a busy machine */
+#define CHROMIUM_START_MS 180000 /* a browser's first start, on a busy machine */
 
 struct chromium {
     pid_t keeper;

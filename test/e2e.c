@@ -5,6 +5,7 @@
 
 #include "lib/json.h"
 #include "test/close.h"
+#include "test/metric.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -152,11 +154,27 @@ static bool read_line(int fd, char *line, size_t cap, int64_t deadline)
 
 void e2e_start_with(struct e2e_server *s, const char *const flags[], unsigned descriptors)
 {
-    const char *argv[FLAGS_MAX] = {binary(), "--port", "0", "--log", "warn", "--drain", "0", NULL};
+    static const char *const before[] = {"--port",
+                                         "0",
+                                         "--log",
+                                         "warn",
+                                         "--drain",
+                                         "0",
+                                         "--heartbeat",
+                                         "1h",
+                                         "--request-timeout",
+                                         "1h",
+                                         "--idle-timeout",
+                                         "1h",
+                                         "--write-timeout",
+                                         "1h"};
+    const char *argv[FLAGS_MAX] = {binary()};
     int slot = 0;
-    size_t n = 7;
+    size_t n = 1;
     memset(s, 0, sizeof(*s));
     unsigned binds = 0;
+    for (; n <= sizeof before / sizeof before[0]; n++)
+        argv[n] = before[n - 1];
     for (; *flags != NULL; flags++) {
         ck_assert_uint_lt(n, FLAGS_MAX - 1);
         binds += strcmp(*flags, "--bind") == 0 || strcmp(*flags, "-b") == 0;
@@ -291,20 +309,6 @@ long e2e_memory(const struct e2e_server *s, const char *field)
     fclose(f);
     ck_assert_int_ge(kb, 0);
     return kb * 1024;
-}
-
-long e2e_cpu_ms(const struct e2e_server *s)
-{
-    char path[64];
-    unsigned long user = 0, system = 0;
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)s->pid);
-    FILE *f = fopen(path, "re");
-    ck_assert_ptr_nonnull(f);
-    int n = fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                   &system);
-    fclose(f);
-    ck_assert_int_eq(n, 2);
-    return (long)((user + system) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
 }
 
 /* ---- connections ---- */
@@ -714,6 +718,52 @@ void e2e_ask(const struct e2e_server *s, struct e2e_response *r, const char *for
     e2e_send_n(c, text, (size_t)n);
     read_response(c, r, strncmp(text, "HEAD ", 5) == 0);
     e2e_close(c);
+}
+
+bool e2e_measures(void)
+{
+    struct stat st;
+    int fd = open(binary(), O_RDONLY | O_CLOEXEC);
+    ck_assert(fd != -1 && fstat(fd, &st) == 0);
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    ck_assert_ptr_ne(bytes, MAP_FAILED);
+    bool sanitized = memmem(bytes, (size_t)st.st_size, "__asan_init", 11) != NULL;
+    munmap(bytes, (size_t)st.st_size);
+    close(fd);
+    return !sanitized;
+}
+
+void e2e_rests(const struct e2e_server *s)
+{
+    enum { WHILE_MS = 300, TURNS = 150 }; /* as many as its timers need; one that spins has more */
+    static struct e2e_response r;
+    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS;
+    long long before, turns = 0;
+    do {
+        before = turns;
+        e2e_sleep_ms(WHILE_MS);
+        e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+        turns = metric_sum(r.body, "sse_turns_total");
+        if (left_ms(deadline) == 0)
+            e2e_fail("the server does not rest: %lld turns in %d ms", turns - before, WHILE_MS);
+    } while (before == 0 || turns - before > TURNS);
+}
+
+struct e2e_conn *e2e_room(const struct e2e_server *s)
+{
+    static struct e2e_response r;
+    int64_t deadline = e2e_now_ms() + E2E_WAIT_MS;
+    for (;;) {
+        struct e2e_conn *c = e2e_open(s);
+        e2e_send(c, "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n");
+        e2e_response(c, &r);
+        if (r.status == 200)
+            return c;
+        if (left_ms(deadline) == 0)
+            e2e_fail("there is no room: %s%s", r.head, r.body);
+        e2e_close(c);
+        e2e_sleep_ms(2);
+    }
 }
 
 void e2e_expect_status(const struct e2e_response *r, int status, const char *detail)

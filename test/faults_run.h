@@ -31,10 +31,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUN_WAIT_MS  8000 /* for anything to happen: the machine may be busy */
+#define RUN_WAIT_MS  60000 /* for anything to happen: the machine may be busy */
 #define RUN_QUIET_MS 100
 #define QUIET_CALLS  300 /* in that time: a loop that spins makes thousands */
-#define QUIET_CPU_MS 50
 #define CLIENTS_MAX  200
 #define CLIENT_BYTES (1u << 20)
 
@@ -215,7 +214,7 @@ static inline void lost(struct client *c, const char *why)
     if (c->fd != -1)
         close(c->fd);
     c->fd = -1;
-    alive_check(run_.verdict->lost > run_.lost_max ? 300 : 20);
+    alive_check(run_.verdict->lost > run_.lost_max ? RUN_WAIT_MS / 6 : 20);
     if (run_.verdict->lost > run_.lost_max)
         broken("%u clients were lost, the last one: %s", run_.verdict->lost, why);
 }
@@ -263,7 +262,7 @@ static inline struct client *dial_narrow(bool tcp, int bytes)
     if ((tcp ? connect(c->fd, (struct sockaddr *)&in, sizeof in)
              : connect(c->fd, (struct sockaddr *)&un, sizeof un)) == -1) {
         int err = errno;
-        alive_check(500);
+        alive_check(RUN_WAIT_MS / 6);
         broken("connect: %s", strerror(err));
     }
     return c;
@@ -499,7 +498,7 @@ static inline void ready_wait(int out, unsigned listeners)
     unsigned lines = 0;
     for (int64_t end = now_ms() + RUN_WAIT_MS; lines < listeners && now_ms() < end;) {
         struct pollfd p = {out, POLLIN, 0};
-        if (poll(&p, 1, fired() > 0 ? 300 : RUN_WAIT_MS) == 0)
+        if (poll(&p, 1, fired() > 0 ? RUN_WAIT_MS / 20 : RUN_WAIT_MS) == 0)
             break;
         ssize_t got = read(out, text + n, sizeof text - 1 - n);
         if (got <= 0) {
@@ -542,23 +541,22 @@ static inline void start(unsigned listeners, const char *const flags[])
     drop(c);
 }
 
-/* It has nothing to do: then it does next to nothing. */
+/* It has nothing to do: then it comes to do next to nothing. On a busy machine it may take a while
+ * until it has done what it had. Calls are counted, not the time they take: what spins without a call
+ * answers nobody. */
 static inline void quiet_check(const char *when)
 {
-    clockid_t clock;
-    struct timespec a = {0}, b = {0};
+    unsigned long long calls, before;
+    int64_t end = now_ms() + RUN_WAIT_MS;
     pause_ms(20);
-    ck_assert_int_eq(clock_getcpuclockid(run_.pid, &clock), 0);
-    clock_gettime(clock, &a);
-    unsigned long long calls = atomic_load(&run_.faults->calls);
-    pause_ms(RUN_QUIET_MS);
-    calls = atomic_load(&run_.faults->calls) - calls;
-    clock_gettime(clock, &b);
-    alive_check(0);
-    long ms = (long)(b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
-    if (calls > QUIET_CALLS || ms > QUIET_CPU_MS)
-        broken("%s it made %llu calls and used %ld ms in %d ms of quiet", when, calls, ms,
-               RUN_QUIET_MS);
+    do {
+        before = atomic_load(&run_.faults->calls);
+        pause_ms(RUN_QUIET_MS);
+        calls = atomic_load(&run_.faults->calls) - before;
+        alive_check(0);
+        if (now_ms() > end)
+            broken("%s it made %llu calls in %d ms of quiet", when, calls, RUN_QUIET_MS);
+    } while (calls > QUIET_CALLS);
 }
 
 /* A new client can subscribe, and hear what another publishes. */

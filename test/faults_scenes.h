@@ -177,7 +177,7 @@ static void scene_clients(void)
     ck_assert_int_eq(bind(stale, (struct sockaddr *)&un, sizeof un), 0);
     close(stale);
     START("--max-connections", "12", "--max-per-address", "100", "--ring", "8M",
-          "--request-timeout", "400ms", "--log", "debug");
+          "--request-timeout", "3s", "--log", "debug");
     struct client *half = dial(true), *all[4];
     tell(half, "GET /t HTTP/1.1\r\nHo");
     publish_as(true, "text/plain", "201", "/t", "zero", 4, id);
@@ -185,7 +185,7 @@ static void scene_clients(void)
     all[1] = subscribe_lines(false, "/t");
     all[2] = subscribe_socket(true, "/t");
     all[3] = dial(false);
-    tell(all[3], "GET /t?since=%s&wait=5 HTTP/1.1\r\nHost: test\r\n\r\n", id);
+    tell(all[3], "GET /t?since=%s&wait=50 HTTP/1.1\r\nHost: test\r\n\r\n", id);
     publish(false, "/t", "one");
     hear_all(all, 4, "one");
     if (all[2]->fd != -1)
@@ -236,7 +236,7 @@ static void scene_drain(void)
     subscribe_lines(false, "/t");
     subscribe_socket(true, "/t");
     struct client *poll = dial(false);
-    tell(poll, "GET /t?since=%s&wait=5 HTTP/1.1\r\nHost: test\r\n\r\n", id);
+    tell(poll, "GET /t?since=%s&wait=50 HTTP/1.1\r\nHost: test\r\n\r\n", id);
     dial(true);
     pause_ms(20);
     stop();
@@ -275,7 +275,7 @@ static void upgraded_with(const char *const flags[])
     all[1] = subscribe_lines(false, "/t");
     all[2] = subscribe_socket(true, "/t");
     all[3] = dial(false);
-    tell(all[3], "GET /t?since=%s&wait=5 HTTP/1.1\r\nHost: test\r\n\r\n", id);
+    tell(all[3], "GET /t?since=%s&wait=50 HTTP/1.1\r\nHost: test\r\n\r\n", id);
     upgrade();
     publish(true, "/t", "one");
     hear_all(all, 4, "one");

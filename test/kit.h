@@ -1,6 +1,9 @@
 /*
- * kit.h - what the test programs share: random numbers that can be had again, bytes on the heap,
- * and a main.
+ * kit.h - what the test programs share: random numbers that can be repeated, bytes on the heap, a
+ * main, and time for a slow machine.
+ *
+ * No verdict depends on how fast the machine is. What waits, waits for an event and gives up late;
+ * what measures, measures counts and ratios, or that something took at least so long.
  */
 #ifndef SSE_TEST_KIT_H
 #define SSE_TEST_KIT_H
@@ -49,6 +52,14 @@ static inline char *on_heap(struct span s)
     if (s.n > 0)
         memcpy(p, s.p, s.n);
     return p;
+}
+
+/* Check's limits of a test, four seconds or what tcase_set_timeout() says, are those of an idle
+ * machine. Ten times as much is for a test that hangs on a busy one. */
+__attribute__((constructor)) static void be_patient(void)
+{
+    setenv("CK_DEFAULT_TIMEOUT", "60", 0);
+    setenv("CK_TIMEOUT_MULTIPLIER", "10", 0);
 }
 
 /* Runs the suite; gives what main() returns. */

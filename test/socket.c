@@ -140,6 +140,13 @@ void socket_read(struct e2e_conn *c, struct socket_frame *f)
         e2e_need(c, c->n < f->head + f->n ? f->head + f->n : c->n + 1);
 }
 
+void socket_skip_pings(struct e2e_conn *c)
+{
+    struct socket_frame f;
+    for (socket_read(c, &f); f.opcode == SOCKET_PING; socket_read(c, &f))
+        socket_done(c, &f);
+}
+
 void socket_done(struct e2e_conn *c, const struct socket_frame *f)
 {
     e2e_consume(c, f->head + f->n);

@@ -70,8 +70,11 @@ bool socket_peek(struct e2e_conn *c, struct socket_frame *f);
 void socket_read(struct e2e_conn *c, struct socket_frame *f);
 void socket_done(struct e2e_conn *c, const struct socket_frame *f);
 
-/* The same where the connection may end, in whatever way: false then. It fails after E2E_WAIT_MS. */
+/* Receives a frame where the connection may end, in whatever way: false then. It fails after E2E_WAIT_MS. */
 bool socket_read_or_end(struct e2e_conn *c, struct socket_frame *f);
+
+/* Drops pings, and receives what comes behind them. */
+void socket_skip_pings(struct e2e_conn *c);
 
 /* Receives what is there, if anything comes within `ms`; c->eof tells an end of any kind. */
 void socket_pull(struct e2e_conn *c, int ms);
