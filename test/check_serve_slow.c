@@ -477,7 +477,7 @@ int main(void)
     }
     Suite *suite = suite_create("serve_slow");
     TCase *slow = tcase_create("slow readers"), *much = tcase_create("much");
-    TCase *turns = tcase_create("turns");
+    TCase *turns = tcase_create("turns"), *memory = tcase_create("memory");
     tcase_set_timeout(slow, 90);
     tcase_add_test(slow, test_every_byte_arrives);
     tcase_add_test(slow, test_others_are_not_slowed);
@@ -486,12 +486,14 @@ int main(void)
     tcase_add_test(slow, test_lapped_readers);
     suite_add_tcase(suite, slow);
     tcase_set_timeout(much, 90);
-    tcase_add_test(much, test_large_messages_to_one_who_never_reads);
     tcase_add_test(much, test_largest_rendering);
     tcase_add_test(much, test_mass_disconnect);
-    tcase_add_test(much, test_topics_come_and_go);
     tcase_add_test(much, test_min_rate);
     suite_add_tcase(suite, much);
+    tcase_set_timeout(memory, 90);
+    tcase_add_test(memory, test_large_messages_to_one_who_never_reads);
+    tcase_add_test(memory, test_topics_come_and_go);
+    suite_add_tcase(suite, memory);
     tcase_set_timeout(turns, 60);
     tcase_add_test(turns, test_turns_are_bounded);
     suite_add_tcase(suite, turns);
