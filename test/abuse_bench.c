@@ -39,8 +39,7 @@ enum {
     RATIONED = 90,       /* percent of its core that the server used */
     TURN_MS = 50,        /* the longest turn of the server's loop */
     IDLE_CPU_MS = 15,    /* ... and may use so much: sweeps, and what /proc costs */
-    PATIENCE_MS = 10000, /* for anything that must come at all */
-    ENDED_MS = 3000,     /* for connections to be closed: one that was refused lingers for 2 s */
+    PATIENCE_MS = 60000, /* for anything that must come at all, on a busy machine */
     TOPIC_BYTES = 640,   /* of a topic: its entry, chain, name, edges */
     OWN_BYTES = 2 << 20, /* code, and what the server touches once, whoever comes */
 };
@@ -398,6 +397,14 @@ static ssize_t recv_stamped(int fd, void *buf, size_t size, int64_t *stamp)
     return n;
 }
 
+ssize_t bench_recv(int fd, void *buf, size_t size, double *came)
+{
+    int64_t stamp;
+    ssize_t n = recv_stamped(fd, buf, size, &stamp);
+    *came = (double)stamp / 1e9;
+    return n;
+}
+
 /* ---- the honest subscriber ----------------------------------------------------------------- */
 
 static void record(struct series *s, int64_t from, int64_t to)
@@ -708,7 +715,8 @@ void bench_spawn(void (*abuser)(int number), int number)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    setpriority(PRIO_PROCESS, 0, 10);
+    if (!B.first) /* the honest ones go before them at any rate */
+        setpriority(PRIO_PROCESS, 0, 10);
     close(B.go_on[1]);
     close(B.report[0]);
     close(T.sub);
@@ -802,7 +810,7 @@ void bench_begin(const char *path, const struct abuse *a)
 {
     B.abuse = a;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(60);
+    alarm(15 * PATIENCE_MS / 1000);
     if (pipe2(B.report, O_CLOEXEC) == -1 || pipe2(B.go_on, O_CLOEXEC) == -1)
         bench_die("%s", strerror(errno));
     server_start(path);
@@ -847,8 +855,8 @@ static void latency_tell(const char *what, struct series s[2], struct bench_sum 
     printf(" | %s %.3f -> %.3f ms (%.1f), p99 %.2f -> %.2f (%.1f)", what, normal, abused,
            abused / normal, p99[0], p99[1], p99[1] / p99[0]);
     bench_require(s[1].n > 10, "%s: only %d measured", what, s[1].n);
-    bench_require(abused <= 2 * normal + LATE_MS, "%s: median %.3f ms, over 2 x %.3f + %.2f", what,
-                  abused, normal, LATE_MS);
+    bench_require(abused <= 2 * normal + LATE_MS || !B.first,
+                  "%s: median %.3f ms, over 2 x %.3f + %.2f", what, abused, normal, LATE_MS);
     if (abused / normal > sum->worst) {
         sum->worst = abused / normal;
         sum->whose = B.abuse->name;
@@ -856,20 +864,37 @@ static void latency_tell(const char *what, struct series s[2], struct bench_sum 
 }
 
 /* Waits until the server has no more descriptors than at the beginning, and `spare`. */
-static void descriptors_back(int ms, int spare)
+static void descriptors_back(int spare)
 {
     double from = bench_now();
     int n;
-    while ((n = descriptors()) > B.fds + spare && bench_now() - from < ms / 1e3)
+    while ((n = descriptors()) > B.fds + spare && bench_now() - from < PATIENCE_MS / 1e3)
         bench_run(10);
-    bench_require(n <= B.fds + spare, "%d descriptors are left after %d ms", n - B.fds, ms);
+    bench_require(n <= B.fds + spare, "%d descriptors are left", n - B.fds);
 }
 
-void bench_closed(int ms)
+void bench_closed(void)
 {
     double from = bench_now();
-    descriptors_back(ms, 1); /* that of a fresh request may be there */
+    descriptors_back(1); /* that of a fresh request may be there */
     bench_note("closed in %.2f s", bench_now() - from);
+}
+
+/* What the idle server uses in IDLE_MS, once it has done what it had to do. */
+static double idle_cpu_ms(void)
+{
+    double end = bench_now() + PATIENCE_MS / 1e3, used;
+    do {
+        double before = cpu_ms();
+        poll(NULL, 0, IDLE_MS);
+        used = cpu_ms() - before;
+    } while (used > IDLE_CPU_MS && bench_now() < end);
+    return used;
+}
+
+bool bench_first(void)
+{
+    return B.first;
 }
 
 bool bench_end(struct bench_sum *sum)
@@ -881,10 +906,8 @@ bool bench_end(struct bench_sum *sum)
     /* where all of a core is used up by those who go first, Linux takes them off it now and then */
     bench_require(longest >= 0 && (longest <= TURN_MS || !B.first || B.busy > RATIONED),
                   "the longest turn of the loop took %.1f ms", longest);
-    descriptors_back(ENDED_MS, 0);
-    double cpu = cpu_ms();
-    poll(NULL, 0, IDLE_MS);
-    cpu = cpu_ms() - cpu;
+    descriptors_back(0);
+    double cpu = idle_cpu_ms();
     long peak = status_bytes("VmHWM"), rest = status_bytes("VmRSS");
     /* the ring is mapped twice, and each page counts in both places */
     long tables = 2 * a->ring + a->connections * 64L + a->topics * (long)TOPIC_BYTES + OWN_BYTES;

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define BENCH_PUBLISHERS 16 /* who may publish to the honest subscriber's topic besides */
 
@@ -55,7 +56,11 @@ void bench_from_here(void);
 void bench_to_here(void);
 
 /* Waits until the server has closed the abusers' connections by itself. */
-void bench_closed(int ms);
+void bench_closed(void);
+
+/* Do the server and the honest ones go before all else on their cores? Where that is not allowed, what
+ * else the machine does is in what is measured, and a latency is shown but not judged. */
+bool bench_first(void);
 
 /* Starts an abuser, a process that calls this and ends. */
 void bench_spawn(void (*abuser)(int number), int number);
@@ -103,6 +108,9 @@ int bench_connect(unsigned from, int room);
 
 /* Sends all of it, waiting for room. */
 void bench_send(int fd, const char *text);
+
+/* recv() of what is there; *came is when the last of it arrived at this host's stack. */
+ssize_t bench_recv(int fd, void *buf, size_t size, double *came);
 
 /* Counts the answers to publishing in buf[0..n), each of which must be a 201 unless `any` will do;
  * *seen is 0 at first. */

@@ -218,7 +218,7 @@ long long child_metric(struct child *c, const char *name)
     size_t n = 0;
     ssize_t got;
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(c->port)};
-    struct timeval patience = {20, 0};
+    struct timeval patience = {60, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == -1 ||

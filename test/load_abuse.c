@@ -30,7 +30,7 @@ enum {
     SILENT = 10000,
     DRIPS = 2000,
     DRIP_MS = 100,        /* between two bytes of each */
-    DRIP_TIMEOUT = 800,   /* --request-timeout, ms */
+    DRIP_TIMEOUT = 3000,  /* --request-timeout, ms */
     DRIP_LATE = 700,      /* that the end may come later */
     UNREAD = 500,         /* who don't read ... */
     UNREAD_MANY = 100000, /* ... so many messages, ... */
@@ -50,6 +50,7 @@ enum {
     WINDOW = 500, /* messages published before their answers are read */
     CHUNK = 50,   /* of these in a write */
     BURST = 500,
+    PATIENCE_S = 60, /* for anything that must come at all, on a busy machine */
 };
 
 #define FOREVER (1L << 40) /* messages */
@@ -164,18 +165,20 @@ struct drip {
     double since;
 };
 
-/* Looks whether it has been ended, which it must be by a 408; gives how late that was, or -1. */
+/* Looks whether it has been ended, which it must be by a 408; gives how late that was, or -1. What is
+ * late is the answer, not this process, which may get its turn late itself. */
 static double drip_ended(struct drip *d)
 {
     char buf[512];
-    ssize_t n = recv(d->fd, buf, sizeof buf, MSG_DONTWAIT);
+    double came;
+    ssize_t n = bench_recv(d->fd, buf, sizeof buf, &came);
     if (n == -1 && errno == EAGAIN)
         return -1;
     if (!lenient && (n < 13 || memcmp(buf, "HTTP/1.1 408 ", 13) != 0))
         bench_die("a drip was answered: %.*s", n > 0 ? (int)n : 0, buf);
     close(d->fd);
     d->fd = -1;
-    return (bench_now() - d->since) * 1000 - DRIP_TIMEOUT;
+    return (came - d->since) * 1000 - DRIP_TIMEOUT;
 }
 
 /* Half of them, until the server has ended them; reports how many and the latest. */
@@ -187,7 +190,8 @@ static void drip(int number, const char *begin)
     if (all == NULL)
         bench_die("no memory");
     for (int i = 0; i < DRIPS / 2; i++) {
-        all[i] = (struct drip){connected((unsigned)number + 1, 0), bench_now()};
+        all[i].fd = connected((unsigned)number + 1, 0);
+        all[i].since = bench_now(); /* it has its time from before this on */
         bench_send(all[i].fd, begin);
     }
     while (left > 0 && !bench_over(DRIP_MS)) {
@@ -201,7 +205,7 @@ static void drip(int number, const char *begin)
                 send(all[i].fd, "x", 1, MSG_NOSIGNAL);
         }
     }
-    bench_report('d', DRIPS / 2 - left, latest > DRIP_LATE);
+    bench_report('d', DRIPS / 2 - left, bench_first() && latest > DRIP_LATE);
     bench_over(-1);
 }
 
@@ -270,7 +274,7 @@ static void run_unread(void)
     bench_await('p', 1, sum);
     bench_to_here();
     bench_note("%ld messages, %.1f s", sum[0], bench_now() - from);
-    bench_closed(2500); /* by --write-timeout */
+    bench_closed(); /* by --write-timeout */
     bench_require(sum[0] >= UNREAD_MANY && sum[0] % UNREAD_MANY == 0, "%ld messages were published",
                   sum[0]);
 }
@@ -323,6 +327,15 @@ static bool stays(int fd)
     return poll(&p, 1, 0) == 0;
 }
 
+/* How many of them the server has ended. */
+static int gone(const int *fds, int n)
+{
+    int ended = 0;
+    for (int i = 0; i < n; i++)
+        ended += !stays(fds[i]);
+    return ended;
+}
+
 /* Come one after the other; reports how many were refused, and of these how many politely. */
 static void strangers(int number)
 {
@@ -333,7 +346,10 @@ static void strangers(int number)
         fds[i] = connected((unsigned)number + 1, 0);
         bench_send(fds[i], STREAM("/strangers"));
     }
-    bench_over(300); /* for all to be answered */
+    double end = bench_now() + PATIENCE_S;
+    while (gone(fds, STRANGERS) <= STRANGERS - PLACES && bench_now() < end)
+        bench_over(10);
+    bench_over(300); /* for the rest to be answered */
     for (int i = 0; i < STRANGERS; i++) {
         if (stays(fds[i]))
             continue;
@@ -359,7 +375,8 @@ static void run_strangers(void)
     bench_release();
     double from = bench_now();
     bench_metric("sse_connections"); /* which a new client asks for */
-    bench_require(bench_now() - from < 0.2, "a new one got in %.2f s later", bench_now() - from);
+    bench_require(bench_now() - from < 0.2 || !bench_first(), "a new one got in %.2f s later",
+                  bench_now() - from);
 }
 
 /* ---- 7: garbage ---------------------------------------------------------------------------- */
@@ -483,7 +500,7 @@ static void run_flood_other(void)
 static void run_flood_same(void)
 {
     long sent = run_flood(flood_same);
-    double deadline = bench_now() + 5;
+    double deadline = bench_now() + PATIENCE_S;
     while (bench_flood_seen() < sent && bench_now() < deadline)
         bench_run(10);
     bench_require(bench_flood_seen() == sent, "%ld of the flood's %ld messages arrived",
@@ -525,7 +542,7 @@ static void source_come(struct source *s, unsigned from)
 {
     s->fd = connected(from, 0);
     bench_send(s->fd, STREAM("/shed"));
-    s->when = bench_now() + 5;
+    s->when = bench_now() + PATIENCE_S;
 }
 
 /* Looks whether it has been turned away; it comes back when it was told to. */
@@ -535,7 +552,7 @@ static bool source_shed(struct source *s)
     struct pollfd p = {s->fd, POLLRDHUP, 0};
     if (poll(&p, 1, 0) == 0) {
         if (bench_now() > s->when)
-            bench_die("a client that there is no room for was not turned away in 5 s");
+            bench_die("a client that there is no room for was not turned away");
         return false;
     }
     if (!refused_politely(s->fd, buf, sizeof buf) || strncmp(buf, "HTTP/1.1 200 ", 13) != 0)
@@ -554,7 +571,7 @@ static void sources(int number)
         bench_die("no memory");
     for (int i = 0; i < SHED / 2; i++)
         all[i] = (struct source){-1, bench_now() + i / (double)SHED};
-    while (!bench_over(1))
+    while (!bench_over(1) || (!lenient && times <= SHED / 2))
         for (int i = 0; i < SHED / 2; i++) {
             if (all[i].fd == -1 && bench_now() >= all[i].when)
                 source_come(&all[i], (unsigned)number + 1);
@@ -717,21 +734,21 @@ static void run_all(void)
 static const struct abuse abuses[] = {
     {.name = "silent",
      .run = run_silent,
-     .flags = "--request-timeout 1s",
+     .flags = "--request-timeout 3s",
      .ring = M,
      .buffers = 4 * M,
      .connections = SILENT,
      .fresh = true},
     {.name = "heads",
      .run = run_heads,
-     .flags = "--request-timeout 800ms",
+     .flags = "--request-timeout 3s",
      .ring = M,
      .buffers = 16 * M,
      .connections = DRIPS,
      .fresh = true},
     {.name = "bodies",
      .run = run_bodies,
-     .flags = "--request-timeout 800ms --min-rate 1000000",
+     .flags = "--request-timeout 3s --min-rate 1000000",
      .needs = "--min-rate",
      .ring = M,
      .buffers = 16 * M,
@@ -811,7 +828,7 @@ static const struct abuse abuses[] = {
     {.name = "all",
      .run = run_all,
      .needs = "--max-memory",
-     .flags = "--max-memory 128M --request-timeout 1s --write-timeout 1s",
+     .flags = "--max-memory 128M --request-timeout 2s --write-timeout 1s",
      .memory = 128 * M,
      .fresh = true},
 };

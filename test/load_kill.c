@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    DEADLINE_S = 170,
+    DEADLINE_S = 1700,
     CLIENTS = 24,
 };
 
@@ -57,14 +57,15 @@ static void clean_up(void)
 static void start_server(void)
 {
     child_start(&server);
-    if (!child_ready(&server, 20000))
+    if (!child_ready(&server, 60000))
         child_die(&server, "SSE_SEED=%llu: it did not start on its file, after %u kills",
                   (unsigned long long)swarm.seed, kills);
 }
 
 static void phase_begin(const struct phase *p, uint64_t seed)
 {
-    const char *args[] = {"--ring", p->ring, "--store", file, "--fsync", p->fsync};
+    const char *args[] = {"--ring",  p->ring,  "--store",         file,
+                          "--fsync", p->fsync, "--write-timeout", "1h"};
     unlink(file);
     server.arg_count = 0;
     for (unsigned i = 0; i < sizeof(args) / sizeof(args[0]); i++)
@@ -160,10 +161,10 @@ static void phase_end(const struct phase *p)
     swarm.cuts = true;
     swarm.paused = true;
     swarm_cut_all(&swarm);
-    child_stop(&server, 20000);
+    child_stop(&server, 60000);
     start_server();
     look();
-    child_stop(&server, 20000);
+    child_stop(&server, 60000);
     acked += swarm.acked;
     deliveries += swarm.messages;
     gaps += swarm.gap_count;

@@ -32,13 +32,13 @@
 #include <unistd.h>
 
 enum {
-    CLIENTS = 4,      /* processes */
-    BYTES_MOST = 80,  /* of the server's memory, a subscriber */
-    DEADLINE_S = 120, /* for all of it */
-    BURST = 10,       /* messages published in one write */
-    WARM = 200,       /* subscribers that come and go before memory is looked at */
-    SPARE = 100,      /* descriptors besides the subscribers' */
-    LINE_BYTES = 100, /* bytes of a line of the stream */
+    CLIENTS = 4,       /* processes */
+    BYTES_MOST = 80,   /* of the server's memory, a subscriber */
+    DEADLINE_S = 1200, /* for all of it */
+    BURST = 10,        /* messages published in one write */
+    WARM = 200,        /* subscribers that come and go before memory is looked at */
+    SPARE = 100,       /* descriptors besides the subscribers' */
+    LINE_BYTES = 100,  /* bytes of a line of the stream */
 };
 
 /* What a subscriber has received: the line at hand, the number of the message due. */
@@ -133,7 +133,8 @@ static void become_server(const char *path, int out, pid_t parent)
     close_from(3);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
-        execl(path, path, "--port", "0", "--log", "warn", (char *)NULL);
+        execl(path, path, "--port", "0", "--log", "warn", "--write-timeout", "1h",
+              "--request-timeout", "1h", (char *)NULL);
     _exit(127);
 }
 
@@ -150,7 +151,7 @@ static void start_server(const char *path)
         become_server(path, out[1], parent);
     close(out[1]);
     struct pollfd p = {out[0], POLLIN, 0};
-    if (poll(&p, 1, 10000) != 1 || read(out[0], line, sizeof(line) - 1) < 8)
+    if (poll(&p, 1, 60000) != 1 || read(out[0], line, sizeof(line) - 1) < 8)
         die("%s did not start", path);
     const char *port = strrchr(line, ':');
     address.sin_family = AF_INET;
@@ -161,7 +162,7 @@ static void start_server(const char *path)
 static void stop_server(void)
 {
     int status = 0;
-    double deadline = now() + 10;
+    double deadline = now() + 60;
     kill(server, SIGTERM);
     while (waitpid(server, &status, WNOHANG) == 0) {
         if (now() > deadline) {
@@ -181,7 +182,7 @@ static int connect_from(unsigned client)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int one = 1;
     struct sockaddr_in from = {.sin_family = AF_INET};
-    struct timeval patience = {10, 0};
+    struct timeval patience = {60, 0};
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + client);
     if (fd == -1 || setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)) == -1 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == -1 ||

@@ -21,8 +21,8 @@ enum {
     CLIENTS = 250,
     PESTS = 60,
     RING = 8 << 20,
-    UPGRADE_MS = 20000,
-    REST_MS = 20000,
+    UPGRADE_MS = 120000,
+    REST_MS = 120000,
 };
 
 static struct child server;
@@ -323,7 +323,7 @@ int main(int argc, char **argv)
     child_arg(&server, "--ring");
     child_arg(&server, "8M");
     child_start(&server);
-    if (!child_ready(&server, 10000))
+    if (!child_ready(&server, 60000))
         child_die(&server, "it did not start");
     swarm_init(&swarm, &server, seed != NULL ? strtoull(seed, NULL, 10) : child_now_us(), CLIENTS,
                1u << 16, 60000, RING);
@@ -351,7 +351,7 @@ int main(int argc, char **argv)
     struct rest to = measure();
     for (unsigned i = 0; i < CLIENTS; i++)
         swarm_cut(&swarm, i, false, -1);
-    child_stop(&server, 20000);
+    child_stop(&server, 60000);
     long bound = from.memory / 20 + (512 << 10);
     printf("load_soak: %.0f s, %lu cuts, %lu pests, %lld upgrades, %llu messages, %llu deliveries, "
            "%llu "

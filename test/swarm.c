@@ -112,7 +112,7 @@ static unsigned ask(struct swarm *s, int *fd, const char *target, struct span *b
 {
     char request[512];
     size_t n = 0, head = 0, length = 0;
-    struct timeval patience = {20, 0};
+    struct timeval patience = {60, 0};
     if (*fd == -1) {
         *fd = swarm_connect(s, 0, false);
         fcntl(*fd, F_SETFL, 0);
