@@ -287,6 +287,7 @@ START_TEST(tabs_share_a_connection)
     for (int i = 1; i < 3; i++) {
         t[i] = page_open(t[0], s.address[0]);
         subscribe(t[i], "/news", "");
+        tab_wait(t[i], "sessionStorage.length > 0"); /* it knows where it begins */
     }
     e2e_sleep_ms(300);
     ck_assert_int_eq(subscribers(), 1);
