@@ -19,8 +19,9 @@
 
 struct tab {
     char session[64], target[64], profile[64];
-    char wrong[4096]; /* exceptions, and what the console and the log have of errors; a line each */
-    char asked[262144]; /* the URLs of its requests; a line each */
+    char
+        wrong[65536]; /* exceptions, and what the console and the log have of errors; a line each */
+    char asked[1 << 21]; /* the URLs of its requests; a line each */
     size_t nwrong, nasked;
 };
 
