@@ -723,6 +723,8 @@ static void signalled(int fd)
             keys_again(&S);
         else if (info.ssi_signo == SIGUSR2)
             upgrade_begin(&L.up);
+        else if (info.ssi_signo == SIGCHLD)
+            upgrade_child(&L.up);
         else if (S.draining)
             L.stop = true; /* the second time: at once */
         else

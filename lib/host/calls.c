@@ -133,7 +133,7 @@ static const struct filter_rule table[] = {
     IS(fcntl, 1, F_DUPFD_CLOEXEC),      /* musl's pipe to the child moves out of the way */
     ALWAYS(execve),                     /* where it may be, Landlock tells */
     IS(kill, 1, SIGKILL),               /* it has had its time */
-    ALWAYS(wait4),
+    ALWAYS(wait4),                      /* that one; as the first process, orphans */
     /* and its start, up to its own filter */
 #ifdef SYS_arch_prctl
     ALWAYS(arch_prctl),                 /* where a thread's variables are */

@@ -47,6 +47,7 @@ static void signals_take(struct door *d)
     int fd = process_signals();
     if (fd == -1 || door_add(d, fd, CONN_SIGNAL, EPOLLIN) == NULL)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
+    process_reap(); /* those that ended before */
 }
 
 void life_begin(struct door *d, char *const argv[], int unsent, struct calls_held *held)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -57,8 +58,16 @@ int process_signals(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGHUP);
+    if (getpid() == 1)
+        sigaddset(&set, SIGCHLD); /* others' orphans are the first process's to reap */
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
         return -1;
     (void)signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+void process_reap(void)
+{
+    while (getpid() == 1 && waitpid(-1, NULL, WNOHANG) > 0) {
+    }
 }

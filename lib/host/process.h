@@ -13,8 +13,12 @@ void process_standard(void);
 /* Ends when the process ends that started it. */
 void process_leash(void);
 
-/* SIGTERM, SIGINT and SIGUSR2 come through a descriptor from now on, which it gives (-1: errno);
- * SIGPIPE and SIGHUP are ignored. */
+/* SIGTERM, SIGINT, SIGUSR2 and SIGHUP, and SIGCHLD where this is the first process, come through a
+ * descriptor from now on, which it returns (-1: errno); SIGPIPE is ignored. */
 int process_signals(void);
+
+/* Where this is the first process, as in a container, whose children others' orphans become: reaps all
+ * children that have ended. */
+void process_reap(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include "lib/host/upgrade.h"
 
 #include "lib/host/commit.h"
+#include "lib/host/process.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -45,6 +46,12 @@ void upgrade_begin(struct upgrade *u)
         u->trial.until = s->now; /* it can't be heard */
 }
 
+void upgrade_child(const struct upgrade *u)
+{
+    if (u->trial.child == 0)
+        process_reap();
+}
+
 void upgrade_tick(struct upgrade *u)
 {
     struct server *s = u->door->s;
@@ -52,6 +59,7 @@ void upgrade_tick(struct upgrade *u)
         return;
     struct conn *c = &s->conns.conn[u->trial.out];
     const char *why = trial_end(&u->trial);
+    process_reap(); /* those that ended meanwhile */
     if (c->state == CONN_SIGNAL)
         conn_forget(&s->conns, c);
     u->passed = why == NULL && !s->draining;

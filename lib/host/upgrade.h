@@ -27,6 +27,10 @@ struct upgrade {
 /* Starts a trial of the next program. */
 void upgrade_begin(struct upgrade *u);
 
+/* A child has ended (SIGCHLD, as the first process alone gets it): reaps orphans, but not the trial's
+ * child, which is upgrade_tick()'s. */
+void upgrade_child(const struct upgrade *u);
+
 /* To be called in each turn while there is a trial: ends it by its verdict, once it has said all or
  * has had its time. */
 void upgrade_tick(struct upgrade *u);
