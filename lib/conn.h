@@ -55,7 +55,7 @@ enum conn_way {
     WAY_POLL_JSON = 4,  /* a poll, also in WAIT: one JSON object, */
     WAY_POLL_LINES = 5, /* a JSON object a line, */
     WAY_POLL_TEXT = 6,  /* the bare data, a line each */
-    WAY_READY = 7,      /* in WAIT: asks whether messages come back from the ring */
+    WAY_READY = 7,      /* in WAIT: asks whether messages go through */
 };
 
 /* What a client is for those who count clients. */

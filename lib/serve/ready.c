@@ -1,12 +1,13 @@
 /*
- * ready.c - /-/ready: do messages come back from the ring?
+ * ready.c - /-/ready: do messages go through?
  *
- * Whoever asks waits, as a poll does, for a message that is put to an inside topic; the loop's fan-out
- * reaches it or does not. A message costs a place in the ring, so that one is put at most each
- * second: those who ask meanwhile wait for the same, and those who ask within a second after one
- * came back are told of that. No client can name the topic, and no wildcard matches it.
+ * Whoever asks waits, as a poll does, on an inside topic that is marked for fan-out as if it had a new
+ * message: the loop's fan-out reaches it or does not. Then the ring is looked at: its newest message must
+ * be found by its id, end at the head, and be the newest of its topic. Nothing is put into the ring, so
+ * whoever asks, however often, takes no message's place. Those who ask within a second after one was
+ * answered are told the same at once. No client can name the topic, and no wildcard matches it.
  */
-#include "lib/serve/put.h"
+#include "lib/serve/serve.h"
 
 #define READY_MS    1000u
 #define READY_TOPIC SPAN("-ready")
@@ -51,20 +52,20 @@ void serve_ready_gone(struct server *s, uint32_t topic)
     topics_limit(&s->topics, s->opt.max_topics);
 }
 
-/* Puts a message, unless one is on its way. False: there is no room. */
-static bool ready_put(struct server *s)
+/* Is the newest message where it should be? Nothing in the ring is right as well. */
+static bool newest_found(const struct server *s)
 {
-    bool recent = s->ready.put_ms != 0 && s->now - s->ready.put_ms < READY_MS;
-    if (recent && s->ready.topic != 0)
+    const struct ring *r = &s->ring;
+    uint64_t n = ring_newest(r).n;
+    if (ring_count(r) == 0)
         return true;
-    uint32_t id = ready_topic(s);
-    if (id == 0)
+    uint64_t at = ring_find(r, n - 1);
+    if (at < ring_tail(r) || at >= ring_head(r))
         return false;
-    s->ready.put_at =
-        put_record(s, id,
-                   &(struct ring_message){.topic = READY_TOPIC, .data = SPAN(""), .binary = false});
-    s->ready.put_ms = s->now;
-    return true;
+    const struct ring_record *rec = ring_at(r, at);
+    return rec->n == n && ring_behind(rec, at) == ring_head(r) &&
+           ring_chain(r, rec->topic)->last == at &&
+           topic_find(&s->topics, ring_topic(rec)) == rec->topic;
 }
 
 void serve_ready(struct server *s, struct conn *c)
@@ -73,12 +74,12 @@ void serve_ready(struct server *s, struct conn *c)
         refuse(s, c, "draining");
     } else if (s->ready.ok_ms != 0 && s->now - s->ready.ok_ms < READY_MS) {
         answer_ready(s, c);
-    } else if (!ready_put(s)) {
+    } else if (ready_topic(s) == 0) {
         refuse(s, c, "the table of topics is full");
     } else {
-        c->at = s->ready.put_at;
+        c->at = ring_head(&s->ring);
         serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->opt.request_timeout_ms, s->ask.method);
-        topic_mark(&s->topics, s->ready.topic); /* the fan-out may have been there already */
+        topic_mark(&s->topics, s->ready.topic);
     }
 }
 
@@ -86,19 +87,18 @@ void serve_ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
     enum http_method method = (enum http_method)c->sent;
-    bool came = c->at < ring_tail(&s->ring) || ring_next(&s->ring, id, c->at) != 0;
-    if (!came && !timeout)
-        return;
     serve_wait_end(s, c);
     s->ask.method = method;
     s->ask.path = SPAN("/-/ready");
-    if (!timeout) {
+    if (!timeout && newest_found(s)) {
         s->ready.ok_ms = s->now;
         answer_ready(s, c);
         return;
     }
     refuse(s, c,
            s->draining ? "draining"
-                       : "no message came back from the ring in time (--request-timeout)");
-    serve_release(s, id);
+           : timeout   ? "the fan-out did not come by in time (--request-timeout)"
+                       : "the newest message is not where the ring should have it");
+    if (timeout)
+        serve_release(s, id);
 }

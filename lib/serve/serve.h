@@ -87,12 +87,10 @@ struct refusals {
     uint64_t more;   /* ... and how many were not */
 };
 
-/* What is known of whether messages come back from the ring: see ready.c. */
+/* What is known of whether messages go through: see ready.c. */
 struct ready {
-    uint64_t put_ms; /* when (monotonic) a message was last put to the inside topic; 0: never */
-    uint64_t put_at; /* that message's offset */
-    uint64_t ok_ms;  /* when one was last seen to come back; 0: never */
-    uint32_t topic;  /* the inside topic; 0: there is none now */
+    uint64_t ok_ms; /* when (monotonic) the fan-out last came by and the ring was right; 0: never */
+    uint32_t topic; /* the inside topic; 0: there is none now */
 };
 
 /* The answer to the last long poll that a message ended: all that wait at one place in one form get the
