@@ -68,6 +68,7 @@ enum http_method {
     X(COOKIE, "cookie")                                                 \
     X(FORWARDED, "forwarded")                                           \
     X(X_FORWARDED_FOR, "x-forwarded-for")                               \
+    X(X_FORWARDED_PROTO, "x-forwarded-proto")                           \
     X(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method")   \
     X(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers") \
     X(CONTENT_ENCODING, "content-encoding")

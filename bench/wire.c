@@ -17,7 +17,7 @@ const char *const wire_ways[] = {"events", "frames", "long", "short"};
 size_t wire_publish(char *to, enum wire_dialect dialect, unsigned topic, const struct wire_data *d,
                     size_t size)
 {
-    int n = sprintf(to, "POST /%sb/%u HTTP/1.1\r\nHost: bench\r\nContent-Length: %zu\r\n\r\n",
+    int n = sprintf(to, "POST /%sb/%u HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n",
                     dialect == WIRE_NCHAN ? "pub/" : "", topic, size);
     int front = sprintf(to + n, "~%02u %010llu %019llu ", d->publisher,
                         (unsigned long long)d->number, (unsigned long long)d->ns);
@@ -41,8 +41,8 @@ size_t wire_ask(char *to, enum wire_dialect dialect, enum wire_way way, const ch
         before = way == WIRE_SHORT ? "short/" : earliest ? "old/" : "sub/";
     else if (earliest)
         behind = "?since=earliest";
-    int n = snprintf(to, WIRE_HEAD_MAX, "GET /%s%s%s HTTP/1.1\r\nHost: bench\r\n%s", before, names,
-                     behind, dialect == WIRE_NCHAN && way == WIRE_LONG ? "" : fields[way]);
+    int n = snprintf(to, WIRE_HEAD_MAX, "GET /%s%s%s HTTP/1.1\r\nHost: localhost\r\n%s", before,
+                     names, behind, dialect == WIRE_NCHAN && way == WIRE_LONG ? "" : fields[way]);
     if (cursor != NULL && cursor->id[0] != '\0' && dialect == WIRE_NCHAN)
         n += snprintf(to + n, WIRE_HEAD_MAX - (size_t)n,
                       "If-None-Match: %s\r\nIf-Modified-Since: %s\r\n", cursor->id,

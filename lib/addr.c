@@ -51,6 +51,38 @@ bool addr_read(struct span s, uint16_t port, struct sockaddr_storage *a, socklen
     return true;
 }
 
+bool addr_read_port(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len)
+{
+    struct span host = s, rest = s;
+    uint64_t given;
+    if (span_begins(s, SPAN("unix:")))
+        return addr_read(s, port, a, len);
+    if (span_begins(s, SPAN("["))) {
+        host.n = span_cut(&rest, ']').n + 1;
+        if (rest.n == 0)
+            return addr_read(s, port, a, len);
+        if (rest.p[0] != ':')
+            return false;
+        rest = span_from(rest, 1);
+    } else {
+        host = span_cut(&rest, ':');
+        if (rest.p == NULL || memchr(rest.p, ':', rest.n) != NULL)
+            return addr_read(s, port, a, len); /* no port, or IPv6 without brackets */
+    }
+    if (!span_u64(rest, &given) || given > UINT16_MAX)
+        return false;
+    return addr_read(host, (uint16_t)given, a, len);
+}
+
+uint16_t addr_port(const struct sockaddr_storage *a)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
+    return a->ss_family == AF_INET    ? ntohs(v4->sin_port)
+           : a->ss_family == AF_INET6 ? ntohs(v6->sin6_port)
+                                      : 1;
+}
+
 const char *addr_path(const struct sockaddr_storage *a)
 {
     return a->ss_family == AF_UNIX ? ((const struct sockaddr_un *)(const void *)a)->sun_path : NULL;

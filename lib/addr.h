@@ -12,6 +12,9 @@
  * *a. False if it is none. */
 bool addr_read(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len);
 
+/* The same of "ADDR:PORT", with IPv6 in brackets, or "unix:PATH"; without a port it has the one given. */
+bool addr_read_port(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len);
+
 /* Appends it as a URL: "http://127.0.0.1:8080", "http://[::1]:8080", "unix:/run/sse.sock". */
 void addr_write(struct text *t, const struct sockaddr_storage *a);
 
@@ -25,6 +28,9 @@ uint64_t addr_key(const struct sockaddr_storage *a, socklen_t len);
 
 /* Appends what a key stands for: "192.0.2.1", "2001:db8::/64"; "unknown" for 0. */
 void addr_key_write(struct text *t, uint64_t key);
+
+/* The port; 1 of a unix socket, which has none. */
+uint16_t addr_port(const struct sockaddr_storage *a);
 
 /* The path of a unix socket, ended by a NUL; NULL of any other. */
 const char *addr_path(const struct sockaddr_storage *a);

@@ -91,6 +91,9 @@ enum conn_mark {
     CONN_HEAVY = 1,   /* what came last was much: others go before it */
     CONN_PROXIED = 2, /* the peer is a trusted proxy: each request is of whom it says */
     CONN_PREFACE = 4, /* a PROXY header is due before anything else */
+    CONN_ADMIN = 8,   /* LISTEN: an address of --admin; else: came in there */
+    CONN_FOREIGN =
+        16, /* SOCKET: its handshake named another server, so it has no rights by place */
 };
 
 /* All there is of a connection. */

@@ -69,16 +69,24 @@ static struct span without_port(struct span host, struct span port)
     return host;
 }
 
-bool cors_same(struct span origin, struct span host)
+bool cors_is_one(struct span origin)
+{
+    return origin.n > 0 && !span_eq(origin, SPAN("*")) && !span_same(origin, SPAN("null"));
+}
+
+bool cors_same(struct span origin, struct span host, enum cors_scheme scheme)
 {
     static const struct {
-        struct span scheme, port;
-    } schemes[] = {{SPAN_INIT("http://"), SPAN_INIT(":80")},
-                   {SPAN_INIT("https://"), SPAN_INIT(":443")}};
+        struct span begins, port;
+        enum cors_scheme scheme;
+    } schemes[] = {{SPAN_INIT("http://"), SPAN_INIT(":80"), CORS_SCHEME_HTTP},
+                   {SPAN_INIT("https://"), SPAN_INIT(":443"), CORS_SCHEME_HTTPS}};
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        if (!span_begins(origin, schemes[i].scheme))
+        if (!span_begins(origin, schemes[i].begins))
             continue;
-        origin = without_port(span_from(origin, schemes[i].scheme.n), schemes[i].port);
+        if (scheme != CORS_SCHEME_UNKNOWN && scheme != schemes[i].scheme)
+            return false;
+        origin = without_port(span_from(origin, schemes[i].begins.n), schemes[i].port);
         return origin.n > 0 && span_same(origin, without_port(host, schemes[i].port));
     }
     return false;
@@ -86,7 +94,6 @@ bool cors_same(struct span origin, struct span host)
 
 void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t found)
 {
-    bool all = found > 0 && span_eq(list[found - 1], SPAN("*"));
     bool fixed = n == 1 && span_eq(list[0], SPAN("*"));
     if (n == 0)
         return;
@@ -95,7 +102,7 @@ void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t fo
         for (size_t i = 0; i < list[found - 1].n; i++)
             text_add(t, (struct span){&(char){span_lower(list[found - 1].p[i])}, 1});
         text_str(t, "\r\n");
-        if (!all)
+        if (cors_is_one(list[found - 1]))
             text_str(t, "Access-Control-Allow-Credentials: true\r\n");
         text_str(t, "Access-Control-Expose-Headers: ETag, Gap, Last-Event-ID, Preference-Applied, "
                     "Retry-After, WWW-Authenticate\r\n");

@@ -20,9 +20,20 @@ bool cors_is_origin(struct span s);
  * caches"). */
 uint16_t cors_find(const struct span *list, uint32_t n, struct span origin);
 
-/* Is `origin` that of the server itself, as the client addressed it in `host`? The default port of
- * the scheme may be left out in either. */
-bool cors_same(struct span origin, struct span host);
+/* By which scheme a client asks, as far as that is known. */
+enum cors_scheme {
+    CORS_SCHEME_UNKNOWN = 0, /* perhaps a proxy in between ends TLS: either */
+    CORS_SCHEME_HTTP = 1,
+    CORS_SCHEME_HTTPS = 2,
+};
+
+/* Is `origin` that of the server itself, as the client addressed it by `scheme` and in `host`: the same
+ * scheme, host and port? The default port of the scheme may be left out in either. */
+bool cors_same(struct span origin, struct span host, enum cors_scheme scheme);
+
+/* Is it an origin that one page alone has? "null" is that of every sandboxed frame, of data: URLs and of
+ * files, and "*" is everybody's: neither may act with a visitor's credentials. */
+bool cors_is_one(struct span origin);
 
 /* Appends the field lines that every answer carries: who may read it (`found` as cors_find() gave
  * it), which fields scripts may see, and Vary: Origin where the answer depends on it. Nothing with

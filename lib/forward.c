@@ -66,18 +66,17 @@ static bool value_read(struct span *s, struct value *v)
     return true;
 }
 
-/* Finds "for" among the parameters of an element. False: it is not there once, or the element is not
- * well-formed. */
-static bool for_find(struct span s, struct value *v)
+/* Finds a parameter of an element. False: it is not there once, or the element is not well-formed. */
+static bool parameter_find(struct span s, struct span name, struct value *v)
 {
     unsigned found = 0;
     do {
         struct value other;
         s = span_trim(s);
         if (s.n > 0 && s.p[0] != ';') {
-            bool is_for = span_same(span_cut(&s, '='), SPAN("for"));
-            found += is_for;
-            if (s.p == NULL || !value_read(&s, is_for ? v : &other))
+            bool is_it = span_same(span_cut(&s, '='), name);
+            found += is_it;
+            if (s.p == NULL || !value_read(&s, is_it ? v : &other))
                 return false;
         }
         s = span_trim(s);
@@ -132,16 +131,36 @@ void forward_begin(struct forward *f, bool local)
     *f = (struct forward){.says = FORWARD_NOTHING, .local = local};
 }
 
+/* The scheme of that name. */
+static enum cors_scheme scheme_of(struct span s)
+{
+    return span_same(s, SPAN("http"))    ? CORS_SCHEME_HTTP
+           : span_same(s, SPAN("https")) ? CORS_SCHEME_HTTPS
+                                         : CORS_SCHEME_UNKNOWN;
+}
+
+enum cors_scheme forward_scheme(struct span value)
+{
+    enum cors_scheme scheme = scheme_of(cut_last(&value, false));
+    while (value.n > 0)
+        if (scheme_of(cut_last(&value, false)) != scheme)
+            return CORS_SCHEME_UNKNOWN;
+    return scheme;
+}
+
 /* Takes an element, "" being none. */
 static void element(struct forward *f, struct span s, bool forwarded, const struct nets *proxies)
 {
     struct sockaddr_storage a;
     socklen_t len;
-    struct value v;
+    struct value v, proto;
     if (s.n == 0)
         return;
+    f->scheme = forwarded && parameter_find(s, SPAN("proto"), &proto)
+                    ? scheme_of(text_span(&proto.t))
+                    : CORS_SCHEME_UNKNOWN;
     if (forwarded)
-        s = for_find(s, &v) ? text_span(&v.t) : (struct span){NULL, 0};
+        s = parameter_find(s, SPAN("for"), &v) ? text_span(&v.t) : (struct span){NULL, 0};
     if (!node_read(s, &a, &len)) {
         *f = (struct forward){.says = FORWARD_UNKNOWN, .done = true};
         return;

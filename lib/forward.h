@@ -13,10 +13,14 @@
  *
  * An address that is loopback is on this host only if all those are who told of it: it may be the
  * loopback of another.
+ *
+ * The scheme that the client used is in the same element ("proto"), as the proxy that told of the client
+ * is the one that the client spoke to; or in X-Forwarded-Proto.
  */
 #ifndef SSE_LIB_FORWARD_H
 #define SSE_LIB_FORWARD_H
 
+#include "cors.h"
 #include "net.h"
 
 enum forward_says {
@@ -27,9 +31,10 @@ enum forward_says {
 
 struct forward {
     enum forward_says says;
-    bool done;     /* no more lines are needed */
-    bool local;    /* who it is is on this host, and so are the proxies in between */
-    uint64_t from; /* the client's addr_key() */
+    bool done;               /* no more lines are needed */
+    bool local;              /* who it is is on this host, and so are the proxies in between */
+    uint64_t from;           /* the client's addr_key() */
+    enum cors_scheme scheme; /* by which it asks, as Forwarded tells */
 };
 
 /* Begins a walk; `local`: the proxy at hand is on this host. */
@@ -38,5 +43,8 @@ void forward_begin(struct forward *f, bool local);
 /* Walks through the value of a field: of Forwarded, or else of X-Forwarded-For. Of several the last is
  * first. */
 void forward_walk(struct forward *f, struct span value, bool forwarded, const struct nets *proxies);
+
+/* The scheme that a value of X-Forwarded-Proto tells: all its elements must be that one. */
+enum cors_scheme forward_scheme(struct span value);
 
 #endif

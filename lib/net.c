@@ -64,6 +64,12 @@ const char *net_read(struct span s, struct net *net)
     return NULL;
 }
 
+bool net_exact(const struct sockaddr_storage *a, socklen_t len, struct net *net)
+{
+    net->bits = 128;
+    return bytes_of(a, len, net->prefix);
+}
+
 static bool has(const struct net *net, const uint8_t address[16])
 {
     if (net->bits == NET_UNIX || (net->bits < MAPPED_BITS && is_mapped(address)))
@@ -84,4 +90,32 @@ bool nets_have(const struct nets *nets, const struct sockaddr_storage *a, sockle
         if (unnamed ? nets->net[i].bits == NET_UNIX : has(&nets->net[i], address))
             return true;
     return false;
+}
+
+/* Adds one that is not in the list. */
+static bool add(struct nets *nets, const struct net *net)
+{
+    for (uint32_t i = 0; i < nets->n; i++)
+        if (nets->net[i].bits == net->bits &&
+            memcmp(nets->net[i].prefix, net->prefix, sizeof net->prefix) == 0)
+            return true;
+    if (nets->n == NETS_MAX)
+        return false;
+    nets->net[nets->n++] = *net;
+    return true;
+}
+
+bool nets_bound(struct nets *nets, const struct sockaddr_storage *a, socklen_t len)
+{
+    static const struct net all4 = {{[10] = 0xff, [11] = 0xff}, MAPPED_BITS}, all6 = {{0}, 0};
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
+    struct net net;
+    if (!net_exact(a, len, &net))
+        return true;
+    if (a->ss_family == AF_INET)
+        return add(nets, v4->sin_addr.s_addr == htonl(INADDR_ANY) ? &all4 : &net);
+    if (IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr))
+        return add(nets, &all4) && add(nets, &all6);
+    return add(nets, &net);
 }

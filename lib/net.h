@@ -11,7 +11,7 @@
 
 #include <sys/socket.h>
 
-#define NETS_MAX 64u
+#define NETS_MAX 132u
 
 struct net {
     uint8_t prefix[16]; /* of IPv4: as IPv6 has it */
@@ -27,6 +27,14 @@ struct nets {
 /* Reads an address, a network ("10.0.0.0/8", "fd00::/8"), or "unix". Gives NULL, or what is wrong with
  * it. */
 const char *net_read(struct span s, struct net *net);
+
+/* Sets *net to the network of this one address. Returns false if it is neither IPv4 nor IPv6. */
+bool net_exact(const struct sockaddr_storage *a, socklen_t len, struct net *net);
+
+/* Adds the addresses that a socket bound to *a is reached at, unless they are in the list: this one, or
+ * all of its family where it is 0.0.0.0 or ::, the latter being IPv4's as well. Returns false if there is
+ * no room for them. A unix socket adds nothing. */
+bool nets_bound(struct nets *nets, const struct sockaddr_storage *a, socklen_t len);
 
 /* Is an address, whose length is `len` as accept() gave it, in one of them? */
 bool nets_have(const struct nets *nets, const struct sockaddr_storage *a, socklen_t len);

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 
+#include "authority.h"
 #include "cors.h"
 #include "name.h"
 #include "near.h"
@@ -33,10 +34,11 @@ enum kind {
     TOPICS = 13,
     ORIGINS = 14,
     NETWORKS = 15,
-    HELP = 16, /* ask for something else than to run */
-    VERSION = 17,
-    EXPLAIN = 18,
-    USER = 19, /* one, or "none" */
+    HOSTS = 16,
+    HELP = 17, /* ask for something else than to run */
+    VERSION = 18,
+    EXPLAIN = 19,
+    USER = 20, /* one, or "none" */
 };
 
 #define KIB 1024ull
@@ -54,6 +56,10 @@ enum kind {
       "port; 0 takes a free one")                                                                  \
     X(ADDRESSES, bind, "-b, ", "bind", " ADDR             ", "127.0.0.1", 1, OPT_LIST_MAX,         \
       "IPv4, IPv6 or unix:PATH; repeatable")                                                       \
+    X(ADDRESSES, admin, "    ", "admin", " ADDR            ", "none", 0, OPT_LIST_MAX,             \
+      "where metrics are read, and only there")                                                    \
+    X(HOSTS, host, "    ", "host", " NAME             ", "none", 0, OPT_LIST_MAX,                  \
+      "a name of this server; repeatable")                                                         \
     X(TOPICS, topic, "-t, ", "topic", " NAME            ", "any", 0, OPT_LIST_MAX,                 \
       "the only topics there are; repeatable")                                                     \
     X(POWER, ring, "-r, ", "ring", " SIZE             ", "64M", 64 * KIB, 256 * GIB,              \
@@ -401,6 +407,7 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
     struct net net;
     const char *why = row->kind == TOPICS     ? topic_pattern_wrong(value)
                       : row->kind == NETWORKS ? net_read(value, &net)
+                      : row->kind == HOSTS    ? authority_name_wrong(value)
                                               : NULL;
     if (why == NULL && list->n == OPT_LIST_MAX)
         why = "is one more than there can be";
@@ -409,7 +416,7 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
 
 static bool is_list(const struct row *row)
 {
-    return row->kind >= ADDRESSES && row->kind <= NETWORKS;
+    return row->kind >= ADDRESSES && row->kind <= HOSTS;
 }
 
 /* Is it a row that has no field? */

@@ -42,6 +42,8 @@ struct opt_list {
 struct opt {
     uint16_t port;
     struct opt_list bind;  /* addresses as given; never empty after opt_parse() */
+    struct opt_list admin; /* likewise; may be empty */
+    struct opt_list host;  /* names of this server, which authority_name_wrong() takes */
     struct opt_list topic; /* names and wildcards; empty: any */
     uint64_t ring;         /* bytes, a power of two */
     bool ring_given;       /* by flag or variable: a store that is there is to have this size */

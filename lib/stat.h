@@ -49,6 +49,7 @@
     X(store_errors, "store_errors", "Times the store could not be synced.")                        \
     X(tokens_refused, "tokens_refused", "Requests with a token that is not good.")                 \
     X(access_denied, "access_denied", "Requests and frames that their client may not make.")       \
+    X(host_refused, "host_refused", "Requests refused whose Host is not one of this server's.")    \
     X(expired, "tokens_expired", "Streams, WebSockets and bodies whose token has expired.")        \
     X(key_loads, "key_loads", "Times the key file was read.")                                      \
     X(key_errors, "key_errors", "Times the key file could not be read again.")                     \

@@ -464,7 +464,8 @@ static void sub_open(void)
     T.in = malloc(IN_BYTES);
     if (T.sub == -1 || T.in == NULL)
         bench_die("the honest subscriber could not connect");
-    bench_send(T.sub, "GET /honest HTTP/1.1\r\nHost: b\r\nAccept: text/event-stream\r\n\r\n");
+    bench_send(T.sub,
+               "GET /honest HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
     while (T.in_n < 2 || memcmp(T.in + T.in_n - 2, "\n\n", 2) != 0) {
         ssize_t got = T.in_n < 4096 ? recv(T.sub, T.in + T.in_n, 4096 - T.in_n, 0) : 0;
         if (got <= 0)
@@ -482,8 +483,8 @@ static void pub_send(void)
 {
     char body[64], text[256];
     int n = snprintf(body, sizeof body, "h %ld %lld", T.sent, (long long)now_ns());
-    snprintf(text, sizeof text, "POST /honest HTTP/1.1\r\nHost: b\r\nContent-Length: %d\r\n\r\n%s",
-             n, body);
+    snprintf(text, sizeof text,
+             "POST /honest HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", n, body);
     bench_send(T.pub, text);
     T.sent++;
 }
@@ -522,7 +523,7 @@ static void pub_read(void)
 
 static void ask_send(void)
 {
-    static const char request[] = "GET /-/healthy HTTP/1.1\r\nHost: b\r\n\r\n";
+    static const char request[] = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
     if (send(T.ask, request, sizeof request - 1, MSG_NOSIGNAL) != sizeof request - 1)
         bench_die("asking: %s", strerror(errno));
     T.asking = ASK_SENT;
@@ -676,7 +677,7 @@ static const char *metrics_text(void)
     int fd = bench_connect(FRESH_FROM, 0);
     if (fd == -1)
         bench_die("asking for metrics: %s", strerror(errno));
-    bench_send(fd, "GET /-/metrics HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n");
+    bench_send(fd, "GET /-/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     while (n < sizeof text - 1 && (got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0)
         n += (size_t)got;
     text[n] = '\0';

@@ -212,6 +212,8 @@ static void start_keyed(const char *flag, const char *value)
     program_make();
     const char *const flags[] = {"--key-file",
                                  keys_write(TOKENS_KEYS, 0600),
+                                 "--admin",
+                                 "127.0.0.1:0",
                                  "--max-failures",
                                  "0",
                                  "--max-line",
@@ -404,7 +406,7 @@ START_TEST(anonymous_with_keys)
 }
 END_TEST
 
-/* What is the server's own: health for all, figures for those on this host. */
+/* What is the server's own: health for all, figures at --admin. */
 START_TEST(own_paths)
 {
     start_keyed(NULL, NULL);
@@ -444,7 +446,8 @@ END_TEST
 START_TEST(failures_are_limited)
 {
     program_make();
-    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--max-failures", "3", NULL);
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--admin", "127.0.0.1:0",
+              "--max-failures", "3", NULL);
     for (int i = 0; i < 3; i++) {
         e2e_ask(&s, &r, "GET /a HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer a.b.c\r\n\r\n");
         ck_assert_int_eq(r.status, 401);

@@ -13,8 +13,8 @@ enum { LASTS_S = 8 }; /* a token that expires in a test: long enough to be used 
 static void start(const char *flag, const char *value)
 {
     program_make();
-    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--heartbeat", "1s", flag, value,
-              NULL);
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--admin", "127.0.0.1:0",
+              "--heartbeat", "1s", flag, value, NULL);
 }
 
 static void stop(void)
@@ -42,46 +42,56 @@ static void publish(const char *topic, const char *text)
 
 /* ---- the server's own ------------------------------------------------------------------------ */
 
-/* From elsewhere, as a proxy says, and with this token; NULL: none. */
-static void ask_own(const char *target, const char *token)
+/* From this host, or from elsewhere as a proxy says, with these fields. */
+static void ask_own(const char *target, bool here, const char *fields)
 {
-    e2e_ask(&s, &r, "GET %s HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 192.0.2.7\r\n%s\r\n", target,
-            token != NULL ? bearer(token) : "");
+    e2e_ask(&s, &r, "GET %s HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: %s\r\n%s\r\n", target,
+            here ? "127.0.0.1" : "192.0.2.7", fields);
 }
 
-/* Metrics need a token from elsewhere, and of topics one sees what one's token lets one read: neither
- * their names nor what to go on with tell of others. */
+/* With keys, metrics and the names of topics are for those whose token may subscribe to everything,
+ * wherever they are: behind a proxy that nobody named all are of this host. */
 START_TEST(own_pages_by_token)
 {
-    start("--trust-proxy", "127.0.0.1");
-    for (const char *const *t = (const char *const[]){"a/1", "a/2", "b/1", "c/1", NULL}; *t != NULL;
-         t++)
-        publish(*t, "x");
-    const char *token = token_good(NULL, "[\"b/*\",\"a/1\"]", 0);
-    ask_own("/-/metrics", NULL);
-    e2e_expect_status(&r, 401, "this takes a token");
-    ask_own("/-/topics", NULL);
-    e2e_expect_status(&r, 401, "this takes a token");
-    ask_own("/-/metrics", token);
-    e2e_expect_status(&r, 200, NULL);
-    ask_own("/-/topics", token);
-    e2e_expect_status(&r, 200, NULL);
-    ck_assert(strstr(r.body, "\"a/1\"") != NULL && strstr(r.body, "\"b/1\"") != NULL);
-    ck_assert(strstr(r.body, "a/2") == NULL && strstr(r.body, "c/1") == NULL);
-    ask_own("/-/topics?limit=1", token);
-    ck_assert_ptr_nonnull(strstr(r.body, "],\"next\":\"a/1\"}"));
-    ask_own("/-/topics?limit=1&after=a/1", token);
-    ck_assert(strstr(r.body, "\"b/1\"") != NULL && strstr(r.body, "c/1") == NULL);
-    ask_own("/-/topics", token_good("[\"**\"]", NULL, 0)); /* which lets nothing be read */
-    ck_assert_str_eq(r.body, "{\"topics\":[],\"next\":null}\n");
-    e2e_ask(&s, &r, "GET /-/topics HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n");
-    ck_assert_ptr_nonnull(strstr(r.body, "\"c/1\""));
-    stop();
+    static const char *const paths[] = {"/-/metrics", "/-/topics"};
+    static const char *const not_all[] = {"[]", "[\"a/1\"]", "[\"*\"]", "[\"a/**\",\"*\"]"};
+    program_make();
+    for (int anonymous = 0; anonymous < 2; anonymous++) {
+        e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--trust-proxy", "127.0.0.1",
+                  "--anonymous", anonymous ? "publish,subscribe" : "none", NULL);
+        publish("a/1", "x");
+        for (size_t i = 0; i < 2 * COUNT(paths); i++) {
+            const char *path = paths[i / 2];
+            bool here = i % 2 == 0;
+            ask_own(path, here, "");
+            e2e_expect_status(&r, 401, "this takes a token");
+            for (size_t k = 0; k < COUNT(not_all); k++) {
+                ask_own(path, here, bearer(token_good("[\"**\"]", not_all[k], 0)));
+                e2e_expect_status(&r, 403, "does not allow subscribing to **");
+                ck_assert_ptr_nonnull(
+                    strstr(e2e_field(&r, "WWW-Authenticate"), "insufficient_scope"));
+            }
+            ask_own(path, here, bearer(token_good(NULL, "[\"**\"]", ENDS_IN(-1))));
+            e2e_expect_status(&r, 401, "expired");
+            ask_own(path, here, bearer(token_good(NULL, "[\"a\",\"**\"]", 0)));
+            e2e_expect_status(&r, 200, NULL);
+        }
+        ck_assert_ptr_nonnull(strstr(r.body, "{\"name\":\"a/1\""));
+        e2e_ask(&s, &r, "GET /-/topics?access_token=%s HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+                token_good(NULL, "[\"**\"]", 0)); /* a token is of no place */
+        e2e_expect_status(&r, 200, NULL);
+        ask_own("/-/healthy", false, "");
+        e2e_expect_status(&r, 200, NULL);
+        ask_own("/-/ready", false, "");
+        e2e_expect_status(&r, 200, NULL);
+        e2e_stop(&s);
+    }
+    program_remove();
 }
 END_TEST
 
-/* Where too many that it may not see come first, it is told how to ask, and no name. */
-START_TEST(many_topics_of_others)
+/* What is looked at for a page is bounded, also where nothing matches. */
+START_TEST(a_page_of_many_topics)
 {
     enum { NAMES = 65536 };
     char *request = malloc(NAMES * 8);
@@ -99,15 +109,13 @@ START_TEST(many_topics_of_others)
                bearer(token_good(NULL, "[\"**\"]", 0)));
     e2e_until(c, "\n\n");
     publish("z", "x");
-    const char *token = token_good(NULL, "[\"z\"]", 0);
-    ask_own("/-/topics", token);
-    e2e_expect_status(&r, 400, "narrow them with match=, as its scope does");
-    ask_own("/-/topics?match=z", token);
+    const char *all = bearer(token_good(NULL, "[\"**\"]", 0));
+    ask_own("/-/topics?match=z", false, all);
     e2e_expect_status(&r, 200, NULL);
     ck_assert_ptr_nonnull(strstr(r.body, "\"z\""));
-    ask_own("/-/topics?match=none/*&limit=1", token_good(NULL, "[\"**\"]", 0));
+    ask_own("/-/topics?match=none/*&limit=1", false, all);
     ck_assert_str_eq(r.body, "{\"topics\":[],\"next\":null}\n");
-    ask_own("/-/topics?match=*/none", token_good(NULL, "[\"**\"]", 0));
+    ask_own("/-/topics?match=*/none", false, all);
     ck_assert_str_eq(r.body, "{\"topics\":[],\"next\":\"b0ffff\"}\n");
     e2e_close(c);
     free(request);
@@ -428,7 +436,8 @@ static int status_of(const char *key)
 START_TEST(keys_are_read_again)
 {
     program_make();
-    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--log", "error", NULL);
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--admin", "127.0.0.1:0", "--log",
+              "error", NULL);
     struct e2e_conn *c =
         e2e_subscribe(&s, "/a", bearer(token_of(HS256, "{\"subscribe\":[\"a\"]}", KEY_PLAIN)));
     ck_assert_int_eq(status_of(KEY_PLAIN), 204);
@@ -546,7 +555,7 @@ int main(void)
     TCase *tc = tcase_create("access_live");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, own_pages_by_token);
-    tcase_add_test(tc, many_topics_of_others);
+    tcase_add_test(tc, a_page_of_many_topics);
     tcase_add_test(tc, streams_expire);
     tcase_add_test(tc, a_waiting_poll_expires);
     tcase_add_test(tc, a_feed_expires);

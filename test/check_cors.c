@@ -100,8 +100,15 @@ static const struct {
 
 START_TEST(knows_itself)
 {
-    bool same = cors_same(span_of(sames[_i].origin), span_of(sames[_i].host));
-    ck_assert_msg(same == sames[_i].same, "line %d", sames[_i].line);
+    struct span origin = span_of(sames[_i].origin), host = span_of(sames[_i].host);
+    bool tls = span_begins(origin, SPAN("https:"));
+    ck_assert_msg(cors_same(origin, host, CORS_SCHEME_UNKNOWN) == sames[_i].same, "line %d",
+                  sames[_i].line);
+    /* where the scheme is known, it must be that one */
+    ck_assert_msg(cors_same(origin, host, CORS_SCHEME_HTTP) == (sames[_i].same && !tls), "line %d",
+                  sames[_i].line);
+    ck_assert_msg(cors_same(origin, host, CORS_SCHEME_HTTPS) == (sames[_i].same && tls), "line %d",
+                  sames[_i].line);
 }
 END_TEST
 
@@ -131,7 +138,7 @@ static const struct {
     {__LINE__, LIST(one), "https://b.example", VARY},
     {__LINE__, LIST(one), "", VARY},
     {__LINE__, LIST(some), "https://a.example", ALLOW("https://a.example") CREDENTIALS EXPOSE VARY},
-    {__LINE__, LIST(some), "null", ALLOW("null") CREDENTIALS EXPOSE VARY},
+    {__LINE__, LIST(some), "null", ALLOW("null") EXPOSE VARY},
     {__LINE__, LIST(some), "https://evil", VARY},
     {__LINE__, LIST(mixed), "https://a.example",
      ALLOW("https://a.example") CREDENTIALS EXPOSE VARY},

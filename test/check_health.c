@@ -67,6 +67,8 @@ START_TEST(ready)
     health(EX_OK, NULL, "--port", port);
     health(EX_OK, NULL, "--timeout", "60", "--bind=0.0.0.0", "--port", port);
     health(EX_OK, NULL, "--timeout=60", "-p", port, "--ring", "1M", "--access-log");
+    snprintf(url, sizeof url, "--bind=127.0.0.1:%s", port);
+    health(EX_OK, NULL, "--port", "0", url, "--admin", "127.0.0.1:1", "--host", "a.example");
     snprintf(variables, sizeof variables, "SSE_PORT=%s", port);
     ck_assert_int_eq(health_by(variables), EX_OK);
     snprintf(variables, sizeof variables, "SSE_BIND='127.0.0.1 ::1' SSE_PORT=%s", port);

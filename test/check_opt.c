@@ -57,6 +57,8 @@ static const char *show(void)
     text_str(&t, " ");
     show_number(&t, "port=", opt.port);
     show_list(&t, "bind=", &opt.bind);
+    show_list(&t, "admin=", &opt.admin);
+    show_list(&t, "host=", &opt.host);
     show_list(&t, "topic=", &opt.topic);
     show_number(&t, "ring=", opt.ring);
     text_str(&t, "store=");
@@ -101,7 +103,7 @@ static const char *show(void)
 }
 
 static const char defaults[] =
-    " port=8080 bind=127.0.0.1 topic= ring=67108864 store=(none) fsync=1 max-age=0 "
+    " port=8080 bind=127.0.0.1 admin= host= topic= ring=67108864 store=(none) fsync=1 max-age=0 "
     "max-message=1048576 max-connections=0 max-per-address=0 max-topics=1048576 max-memory=0 "
     "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
@@ -223,6 +225,13 @@ static const struct {
     {__LINE__, "max-failures", "1M", "max-failures=1048576"},
     {__LINE__, "max-scopes", "64K", "max-scopes=65536"},
     {__LINE__, "max-scopes", "1G", "max-scopes=1073741824"},
+    {__LINE__, "admin", "127.0.0.1:9090", "admin=127.0.0.1:9090"},
+    {__LINE__, "admin", "unix:/run/admin.sock", "admin=unix:/run/admin.sock"},
+    {__LINE__, "host", "events.example.com", "host=events.example.com"},
+    {__LINE__, "host", "A-b_c.example.", "host=A-b_c.example."},
+    {__LINE__, "host", "192.0.2.1", "host=192.0.2.1"},
+    {__LINE__, "host", "[2001:db8::1]", "host=[2001:db8::1]"},
+    {__LINE__, "host", "2001:db8::1", "host=2001:db8::1"},
     {__LINE__, "trust-proxy", "127.0.0.1", "trust-proxy=127.0.0.1"},
     {__LINE__, "trust-proxy", "[::1]", "trust-proxy=[::1]"},
     {__LINE__, "trust-proxy", "10.0.0.0/8", "trust-proxy=10.0.0.0/8"},
@@ -287,6 +296,7 @@ END_TEST
 #define PORT_OF              "must be a number from 0 to 65535"
 #define RING_OF              "must be a power of two from 64K to 256G"
 #define ORIGIN_OF            "must be *, null, or scheme://host[:port] without a path"
+#define HOST_OF              "must be a name, or an IPv4 or IPv6 address, without a scheme and a port"
 #define NET_OF               "must be an IPv4 or IPv6 address, a network as 10.0.0.0/8, or unix"
 #define WAYS_OF              "must be publish, subscribe, or both with a comma between, or none"
 #define FSYNC_OF             "must be never, interval or always"
@@ -385,6 +395,14 @@ static const struct {
     {__LINE__, "key-file", "", "must be a file, or none"},
     {__LINE__, "max-failures", "1048577", "must be a number from 0 to 1M"},
     {__LINE__, "max-scopes", "65535", "must be a size from 64K to 1G, such as 16M"},
+    {__LINE__, "host", "http://a.example", HOST_OF},
+    {__LINE__, "host", "a.example:8080", HOST_OF},
+    {__LINE__, "host", "[::1]:8080", HOST_OF},
+    {__LINE__, "host", "unix:/run/sse.sock", HOST_OF},
+    {__LINE__, "host", "*", HOST_OF},
+    {__LINE__, "host", "a,b", HOST_OF},
+    {__LINE__, "host", "", "must not be empty"},
+    {__LINE__, "admin", "", "must not be empty"},
     {__LINE__, "trust-proxy", "localhost", NET_OF},
     {__LINE__, "trust-proxy", "unix:/run/nginx.sock", NET_OF},
     {__LINE__, "trust-proxy", "none", NET_OF},
@@ -454,7 +472,7 @@ START_TEST(reads_arguments)
 {
     ck_assert_int_eq(parse(ARGS("-p1", "-b", "::1", "-b0.0.0.0", "-t", "a", "-ta/*", "-r1M"), NULL),
                      OPT_RUN);
-    has("port=1 bind=::1|0.0.0.0 topic=a|a/* ring=1048576", __LINE__, "letters");
+    has("port=1 bind=::1|0.0.0.0 admin= host= topic=a|a/* ring=1048576", __LINE__, "letters");
     ck_assert_int_eq(parse(ARGS("--port", "1", "-p", "2", "--port=3"), NULL), OPT_RUN);
     has("port=3", __LINE__, "the last one wins");
     ck_assert_int_eq(parse(ARGS("--access-log", "--log=warn"), NULL), OPT_RUN);
@@ -477,7 +495,7 @@ START_TEST(reads_variables)
     ck_assert_int_eq(parse(NULL, ARGS("SSE_BIND= ::1  0.0.0.0 ", "SSE_TOPIC=a b/**",
                                       "SSE_CORS=null https://a.example", "SSE_PORT=1")),
                      OPT_RUN);
-    has("port=1 bind=::1|0.0.0.0 topic=a|b/**", __LINE__, "lists");
+    has("port=1 bind=::1|0.0.0.0 admin= host= topic=a|b/**", __LINE__, "lists");
     has("cors=null|https://a.example", __LINE__, "lists");
     ck_assert_int_eq(parse(ARGS("-b", "::1"), ARGS("SSE_BIND=1.1.1.1", "SSE_PORT=1")), OPT_RUN);
     has("port=1 bind=::1", __LINE__, "a flag replaces the list");
@@ -695,7 +713,8 @@ START_TEST(help_is_true)
         ck_assert_msg(def.n > 0 && has_row(name), "%.*s", (int)line.n, line.p);
         char arg[128];
         snprintf(arg, sizeof(arg), "--%.*s=%.*s", (int)name.n, name.p, (int)def.n, def.p);
-        bool empty = span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors")) ||
+        bool empty = span_eq(name, SPAN("admin")) || span_eq(name, SPAN("host")) ||
+                     span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors")) ||
                      span_eq(name, SPAN("trust-proxy"));
         bool store = span_eq(name, SPAN("fsync"));
         ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), store ? ARGS("SSE_STORE=/s") : NULL),
@@ -703,7 +722,7 @@ START_TEST(help_is_true)
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 40);
+    ck_assert_uint_eq(flags, 42);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
@@ -722,7 +741,7 @@ START_TEST(help_fits)
         struct span line = span_cut(&help, '\n');
         ck_assert_msg(line.n <= 80, "%.*s", (int)line.n, line.p);
     }
-    ck_assert_uint_le(lines_there, 48);
+    ck_assert_uint_le(lines_there, 52);
     ck_assert_str_eq(opt_version(), "sse 0.1.0\n");
 }
 END_TEST

@@ -709,8 +709,8 @@ START_TEST(user_keys)
             ck_assert_int_eq(chown(in_dir("keys.new"), USER, GROUP), 0);
         ck_assert_int_eq(rename(in_dir("keys.new"), in_dir("keys")), 0);
         if (times == 0)
-            e2e_start(&s, "--key-file", in_dir("keys"), "--anonymous", "publish,subscribe",
-                      "--user", user_flag(), NULL);
+            e2e_start(&s, "--key-file", in_dir("keys"), "--admin", "127.0.0.1:0", "--anonymous",
+                      "publish,subscribe", "--user", user_flag(), NULL);
     }
     ck_assert_int_eq(kill(s.pid, SIGHUP), 0);
     if (readable || !root) {

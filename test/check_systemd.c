@@ -26,6 +26,7 @@ static struct {
     int given[4]; /* become descriptors 3, 4, ... */
     unsigned n;
     const char *count, *pid; /* LISTEN_FDS, LISTEN_PID; NULL: n, and its own */
+    const char *names;       /* LISTEN_FDNAMES; NULL: none */
     char notify[200];        /* NOTIFY_SOCKET; empty: none */
     const char *flags[8];
 } with;
@@ -33,12 +34,15 @@ static struct {
 static void become(int out, int err)
 {
     const char *argv[16] = {program.sse, "--port", "0", "--log", "warn", "--drain", "1s"};
-    char count[32], pid[32], notify[256], user[64];
+    char count[32], pid[32], notify[256], user[64], names[64];
     static char asan[] = "ASAN_OPTIONS=handle_abort=1";
-    char *environment[] = {asan, user, count, pid, with.notify[0] != '\0' ? notify : NULL, NULL};
+    static char host[] = "SSE_HOST=test t h"; /* what tests have in Host */
+    char *environment[] = {
+        asan, user, host, names, count, pid, with.notify[0] != '\0' ? notify : NULL, NULL};
     for (size_t i = 0; with.flags[i] != NULL; i++)
         argv[7 + i] = with.flags[i];
     snprintf(user, sizeof user, "SSE_USER=%u:%u", geteuid(), getegid());
+    snprintf(names, sizeof names, "LISTEN_FDNAMES=%s", with.names != NULL ? with.names : "");
     snprintf(count, sizeof count, "LISTEN_FDS=%u", with.n);
     if (with.count != NULL)
         snprintf(count, sizeof count, "LISTEN_FDS=%s", with.count);
@@ -154,6 +158,47 @@ static void serves(void)
 }
 
 /* ---- sockets that listen already ------------------------------------------------------------- */
+
+/* One that is named "admin" is as one of --admin, whose own are opened beside those that are given; all
+ * stay what they are in an upgrade. */
+START_TEST(admin_sockets)
+{
+    static const char *const names[] = {"web:admin", "admin:web", "x:admin:y", ":adminx"};
+    char address[64], other[64], path[100], own[128];
+    bool named = _i != 3;
+    snprintf(path, sizeof path, "%s/admin", program.dir);
+    snprintf(own, sizeof own, "unix:%s", path);
+    with.given[0] = tcp_socket(SOCK_STREAM, true, address);
+    with.given[1] = tcp_socket(SOCK_STREAM, true, other);
+    with.n = 2;
+    with.names = names[_i];
+    with.flags[0] = "--admin";
+    with.flags[1] = own;
+    start(3);
+    const char *admin = _i == 1 ? address : other, *main = _i == 1 ? other : address;
+    char want[80];
+    snprintf(want, sizeof want, "%s%s", named ? "admin " : "", admin);
+    ck_assert_str_eq(s.address[0], main);
+    ck_assert_str_eq(s.address[1], want);
+    ck_assert_int_eq(strncmp(s.address[2], "admin unix:/", 12), 0);
+    for (int upgraded = 0; upgraded < 2; upgraded++) {
+        for (unsigned i = 0; i < 3; i++) {
+            bool is_admin = i == 2 || (i == 1 && named);
+            snprintf(s.admin, sizeof s.admin, "%s", s.address[i] + (is_admin ? 6 : 0));
+            e2e_ask_admin(&s, &r, "GET /a HTTP/1.1\r\nHost: t\r\n\r\n");
+            e2e_expect_status(&r, is_admin ? 404 : 204, is_admin ? "--admin" : NULL);
+            e2e_ask_admin(&s, &r, "GET /-/metrics HTTP/1.1\r\nHost: t\r\n\r\n");
+            e2e_expect_status(&r, is_admin ? 200 : 404, is_admin ? NULL : "--admin");
+        }
+        if (!upgraded)
+            upgrade(&s, 1); /* which asks at the last of these */
+    }
+    e2e_stop(&s);
+    ck_assert_int_eq(access(path, F_OK), -1); /* its own it removes */
+    for (unsigned i = 0; i < with.n; i++)
+        close(with.given[i]);
+}
+END_TEST
 
 /* One or two are served, and --bind is not listened at; they outlive an upgrade, and the server. */
 START_TEST(sockets)
@@ -356,6 +401,7 @@ int main(void)
     TCase *tc = tcase_create("sockets that listen already");
     tcase_add_checked_fixture(tc, setup, program_remove);
     tcase_add_loop_test(tc, sockets, 0, 3);
+    tcase_add_loop_test(tc, admin_sockets, 0, 4);
     tcase_add_test(tc, waits_for_it);
     tcase_add_test(tc, wrong);
     tcase_add_test(tc, not_for_it);

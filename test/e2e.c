@@ -100,8 +100,10 @@ static void become(const char *const argv[], int out, int err, unsigned descript
     static char asan[] = "ASAN_OPTIONS=handle_abort=1"; /* a failed assertion shows its stack */
     char user[64]; /* that it is root here is meant, and no reason to warn */
     static char first[] = "ASAN_OPTIONS=handle_abort=1:detect_leaks=0";
-    bool inner = getppid() == 0; /* in a pid namespace that /proc, by which leaks are found, is not of */
-    char *const environment[] = {inner ? first : asan, user, NULL};
+    static char host[] = "SSE_HOST=test t h"; /* what tests have in Host */
+    bool inner =
+        getppid() == 0; /* in a pid namespace that /proc, by which leaks are found, is not of */
+    char *const environment[] = {inner ? first : asan, user, host, NULL};
     struct rlimit files = {descriptors, descriptors};
     int null = open("/dev/null", O_RDONLY);
     snprintf(user, sizeof(user), "SSE_USER=%u:%u", geteuid(), getegid());
@@ -174,12 +176,13 @@ void e2e_start_with(struct e2e_server *s, const char *const flags[], unsigned de
     int slot = 0;
     size_t n = 1;
     memset(s, 0, sizeof(*s));
-    unsigned binds = 0;
+    unsigned binds = 0, admins = 0;
     for (; n <= sizeof before / sizeof before[0]; n++)
         argv[n] = before[n - 1];
     for (; *flags != NULL; flags++) {
         ck_assert_uint_lt(n, FLAGS_MAX - 1);
         binds += strcmp(*flags, "--bind") == 0 || strcmp(*flags, "-b") == 0;
+        admins += strcmp(*flags, "--admin") == 0;
         argv[n++] = *flags;
     }
     while (servers[slot] != NULL)
@@ -190,6 +193,13 @@ void e2e_start_with(struct e2e_server *s, const char *const flags[], unsigned de
     for (; s->addresses < (binds > 0 ? binds : 1); s->addresses++)
         if (!read_line(s->out, s->address[s->addresses], sizeof(s->address[0]), deadline))
             e2e_fail("the server ended before it was ready");
+    char line[sizeof s->admin + 6];
+    for (; admins > 0; admins--) {
+        if (!read_line(s->out, line, sizeof line, deadline) || strncmp(line, "admin ", 6) != 0)
+            e2e_fail("the server did not print its address of --admin");
+        if (s->admin[0] == '\0')
+            snprintf(s->admin, sizeof s->admin, "%s", line + 6);
+    }
     const char *colon = strrchr(s->address[0], ':');
     s->port = strncmp(s->address[0], "http://", 7) == 0 && colon != NULL ? atoi(colon + 1) : -1;
     ck_assert_msg(s->port != 0, "not an address: %s", s->address[0]);
@@ -380,6 +390,11 @@ struct e2e_conn *e2e_open_at(const struct e2e_server *s, unsigned address)
 {
     ck_assert_uint_lt(address, s->addresses);
     return open_url(s->address[address], 0);
+}
+
+struct e2e_conn *e2e_open_admin(const struct e2e_server *s)
+{
+    return open_url(s->admin, 0);
 }
 
 struct e2e_conn *e2e_open_narrow(const struct e2e_server *s, int bytes)
@@ -708,15 +723,13 @@ void e2e_response_head(struct e2e_conn *c, struct e2e_response *r)
     read_response(c, r, true);
 }
 
-void e2e_ask(const struct e2e_server *s, struct e2e_response *r, const char *format, ...)
+__attribute__((format(printf, 3, 0))) /* asks over c, and closes it */
+static void
+ask_over(struct e2e_conn *c, struct e2e_response *r, const char *format, va_list ap)
 {
     static char text[65536];
-    va_list ap;
-    va_start(ap, format);
     int n = vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
     ck_assert_int_lt(n, (int)sizeof(text));
-    struct e2e_conn *c = e2e_open(s);
     e2e_send_n(c, text, (size_t)n);
     read_response(c, r, strncmp(text, "HEAD ", 5) == 0);
     e2e_close(c);
@@ -766,6 +779,22 @@ struct e2e_conn *e2e_room(const struct e2e_server *s)
         e2e_close(c);
         e2e_sleep_ms(2);
     }
+}
+
+void e2e_ask(const struct e2e_server *s, struct e2e_response *r, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    ask_over(e2e_open(s), r, format, ap);
+    va_end(ap);
+}
+
+void e2e_ask_admin(const struct e2e_server *s, struct e2e_response *r, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    ask_over(e2e_open_admin(s), r, format, ap);
+    va_end(ap);
 }
 
 void e2e_expect_status(const struct e2e_response *r, int status, const char *detail)

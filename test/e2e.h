@@ -35,6 +35,7 @@ struct e2e_server {
     unsigned addresses;
     char address[E2E_BINDS_MAX][256]; /* as it printed them: "http://127.0.0.1:43211" */
     int port;                         /* of the first; -1: not of the http kind */
+    char admin[256];                  /* the first of --admin, likewise; "": there is none */
 };
 
 struct e2e_conn {
@@ -109,6 +110,9 @@ void e2e_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1
 struct e2e_conn *e2e_open(const struct e2e_server *s);
 struct e2e_conn *e2e_open_at(const struct e2e_server *s, unsigned address);
 
+/* Connects to its first address of --admin. */
+struct e2e_conn *e2e_open_admin(const struct e2e_server *s);
+
 /* Connects with a receive buffer of so many bytes, to be a slow reader with. */
 struct e2e_conn *e2e_open_narrow(const struct e2e_server *s, int bytes);
 
@@ -167,6 +171,10 @@ bool e2e_field_has(const struct e2e_response *r, const char *name, const char *t
 
 /* Opens, sends this text, reads the answer, closes. */
 void e2e_ask(const struct e2e_server *s, struct e2e_response *r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same at its first address of --admin. */
+void e2e_ask_admin(const struct e2e_server *s, struct e2e_response *r, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The answer must have this status and, where it is an error, `detail` in its detail. */

@@ -60,6 +60,7 @@ static struct {
     int err;     /* its stderr, a file in memory */
     int port;    /* 0: it has not told */
     int given;   /* a listener to hand over, or -1 */
+    bool admin;  /* metrics are at the unix socket */
     bool ready;  /* it has started */
     bool ending; /* it was told to */
     unsigned descriptors;
@@ -244,8 +245,8 @@ static inline void drop_all(void)
     run_.clients = 0;
 }
 
-/* Connects, by TCP if the port is known and this is wanted; with a small receive buffer. */
-static inline struct client *dial_narrow(bool tcp, int bytes)
+/* Connects, by TCP or at the unix socket of the run's directory; with a small receive buffer. */
+static inline struct client *dial_place(bool tcp, int bytes)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -253,7 +254,6 @@ static inline struct client *dial_narrow(bool tcp, int bytes)
     ck_assert_uint_lt(run_.clients, CLIENTS_MAX);
     snprintf(un.sun_path, sizeof un.sun_path, "%s/s", run_.dir);
     in.sin_port = htons((uint16_t)run_.port);
-    tcp = run_.given != -1 || (tcp && run_.port != 0);
     *c = (struct client){.fd = socket(tcp ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     c->buf = calloc(1, CLIENT_BYTES);
     ck_assert_ptr_nonnull(c->buf);
@@ -266,6 +266,12 @@ static inline struct client *dial_narrow(bool tcp, int bytes)
         broken("connect: %s", strerror(err));
     }
     return c;
+}
+
+/* The same by TCP if the port is known and this is wanted. */
+static inline struct client *dial_narrow(bool tcp, int bytes)
+{
+    return dial_place(run_.given != -1 || (tcp && run_.port != 0), bytes);
 }
 
 static inline struct client *dial(bool tcp)
@@ -415,7 +421,7 @@ static inline long long metric(const char *name)
     char line[128];
     snprintf(line, sizeof line, "\nsse_%s ", name);
     for (unsigned times = 0; times < 2 + run_.lost_max; times++) {
-        struct client *c = dial(false);
+        struct client *c = run_.admin ? dial_place(false, 0) : dial(false);
         tell(c, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
         bool done = answered(c, "200") && hear(c, line) && find(c, "\n") != NULL;
         long long value = strtoll(c->buf, NULL, 10);
@@ -434,7 +440,8 @@ static inline _Noreturn void become(const char *const flags[], int out, pid_t pa
     static char map[128], notify[128], pid[64], user[64];
     static char asan[] = "ASAN_OPTIONS=handle_abort=1", count[] = "LISTEN_FDS=1";
     static char journal[] = "JOURNAL_STREAM=1:1"; /* which stderr is not */
-    char *environment[] = {asan, journal, map, notify, user, run_.given != -1 ? count : NULL,
+    static char host[] = "SSE_HOST=test";         /* what the scenes have in Host */
+    char *environment[] = {asan, journal, map, notify, user, host, run_.given != -1 ? count : NULL,
                            pid,  NULL};
     const char *argv[32] = {run_.binary};
     struct rlimit files = {200, 256};

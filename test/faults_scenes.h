@@ -106,9 +106,12 @@ static void scene_service(void)
               listen(run_.given, 8) == 0 &&
               getsockname(run_.given, (struct sockaddr *)&in, &len) == 0);
     run_.port = ntohs(in.sin_port);
-    start(1, (const char *const[]){"--ring", "1M", "--max-memory", "200M", "--max-connections",
-                                   "50", "--drain", "100ms", "--key-file", keys_file(),
-                                   "--anonymous", "publish,subscribe", NULL});
+    char admin[160];
+    snprintf(admin, sizeof admin, "unix:%s", in_dir("s"));
+    run_.admin = true;
+    start(1, (const char *const[]){"--admin", admin, "--ring", "1M", "--max-memory", "200M",
+                                   "--max-connections", "50", "--drain", "100ms", "--key-file",
+                                   keys_file(), "--anonymous", "publish,subscribe", NULL});
     close(run_.given); /* the server's is one of its own */
     keys_again();
     check_and_stop();

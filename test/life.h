@@ -93,13 +93,14 @@ static inline void program_remove(void)
 
 /* ---- what there is to know of it ------------------------------------------------------------- */
 
-/* A value of /-/metrics, "sse_" left out. */
+/* A value of /-/metrics, "sse_" left out; asked at an address of --admin, where there is one. */
 static inline long long metric(const struct e2e_server *s, const char *name)
 {
     static struct e2e_response r;
     char whole[128];
     snprintf(whole, sizeof whole, "sse_%s", name);
-    e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
+    (s->admin[0] != '\0' ? e2e_ask_admin
+                         : e2e_ask)(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: test\r\n\r\n");
     long long value = metric_sum(r.body, whole);
     if (value < 0)
         e2e_fail("no metric sse_%s: %s%s", name, r.head, r.body);

@@ -55,7 +55,8 @@ enum {
 
 #define FOREVER (1L << 40) /* messages */
 
-#define STREAM(topic) "GET " topic " HTTP/1.1\r\nHost: b\r\nAccept: text/event-stream\r\n\r\n"
+#define STREAM(topic) \
+    "GET " topic " HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
 
 /* Abusers may be refused and closed: there is no room for all of them. */
 static bool lenient;
@@ -110,8 +111,8 @@ static long publish(unsigned from, int who, const char *topic, bool new_topics, 
             if (new_topics)
                 n += (size_t)snprintf(text + n, sizeof text - n, "/%d/%ld", who, sent);
             n += (size_t)snprintf(text + n, sizeof text - n,
-                                  " HTTP/1.1\r\nHost: b\r\nContent-Length: %d\r\n\r\n%s", size,
-                                  body);
+                                  " HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s",
+                                  size, body);
         }
         text[n] = '\0';
         if (n > 0)
@@ -158,7 +159,8 @@ static void run_silent(void)
 /* ---- 2, 3: those who drip ------------------------------------------------------------------ */
 
 static const char drip_head[] = "GET /drip HTTP/1.1\r\nX-Drip: ";
-static const char drip_body[] = "POST /drip HTTP/1.1\r\nHost: b\r\nContent-Length: 3000\r\n\r\n";
+static const char drip_body[] =
+    "POST /drip HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n";
 
 struct drip {
     int fd;
@@ -285,7 +287,7 @@ static void resets(int number)
 {
     static const char *const said[] = {
         "", "GET /resets HTTP/1.1\r\nHo", STREAM("/resets"),
-        "POST /resets HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\nhalf"};
+        "POST /resets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"};
     struct linger now = {1, 0};
     long n;
     for (n = 0; n < RESETS / 4 && !bench_over(0); n++) {
@@ -397,14 +399,15 @@ static size_t garbage_make(char *buf, size_t size)
     static const char *const requests[] = {
         STREAM("/garbage"),
         STREAM("/garbage,g/*,h/**"),
-        "GET /garbage?wait=1&since=-5 HTTP/1.1\r\nHost: b\r\nAccept: application/x-ndjson\r\n\r\n",
-        "POST /garbage HTTP/1.1\r\nHost: b\r\nContent-Length: 7\r\n\r\ngarbage",
-        "POST /garbage HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n"
+        "GET /garbage?wait=1&since=-5 HTTP/1.1\r\nHost: localhost\r\nAccept: "
+        "application/x-ndjson\r\n\r\n",
+        "POST /garbage HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\ngarbage",
+        "POST /garbage HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         "Content-Type: application/x-ndjson\r\n\r\n6\r\n{\"a\"}\n\r\n0\r\n\r\n",
-        "GET /garbage HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "GET /garbage HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         "\x81\x85\x01\x02\x03\x04hello\x89\x80\x01\x02\x03\x04",
-        "OPTIONS /garbage HTTP/1.1\r\nHost: b\r\nOrigin: http://x\r\n\r\n"};
+        "OPTIONS /garbage HTTP/1.1\r\nHost: localhost\r\nOrigin: http://x\r\n\r\n"};
     const char *from = requests[roll(sizeof requests / sizeof requests[0])];
     size_t n = strlen(from);
     if (roll(3) == 0) {

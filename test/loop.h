@@ -158,6 +158,7 @@ static inline struct opt options(void)
 {
     return (struct opt){.port = 8080,
                         .bind = {.n = 1, .item = {SPAN_INIT("127.0.0.1")}},
+                        .host = {.n = 1, .item = {SPAN_INIT("h")}},
                         .ring = 1u << 20,
                         .max_message = 64u << 10,
                         .max_topics = 1000,

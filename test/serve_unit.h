@@ -76,7 +76,8 @@ static inline void *unit_map(struct unit *u, unsigned i, size_t size)
 /* Options that tests begin with: small limits, no jitter. */
 static inline struct opt unit_opt(void)
 {
-    return (struct opt){.ring = RING_MIN,
+    return (struct opt){.host = {.n = 1, .item = {SPAN_INIT("h")}},
+                        .ring = RING_MIN,
                         .max_message = 400,
                         .max_connections = 10,
                         .max_per_address = 3,

@@ -118,7 +118,8 @@ static unsigned ask(struct swarm *s, int *fd, const char *target, struct span *b
         fcntl(*fd, F_SETFL, 0);
         setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     }
-    int size = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: swarm\r\n\r\n", target);
+    int size =
+        snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
     if (send(*fd, request, (size_t)size, MSG_NOSIGNAL) != size)
         child_die(s->server, "asking: %s", strerror(errno));
     while (head == 0 || n < head + length) {
@@ -266,14 +267,15 @@ static void request(struct swarm *s, struct swarm_client *c)
     snprintf(cursor, sizeof(cursor), "last-event-id=%llu-%llu", (unsigned long long)s->epoch,
              (unsigned long long)c->cursor);
     const char *start = c->lost ? "since=earliest" : c->fresh ? "" : cursor;
-    size_t n = (size_t)snprintf(all, sizeof(all),
-                                "GET %s?%s%s HTTP/1.1\r\nHost: swarm\r\n%s%s%s\r\n", path, start,
-                                c->way == SWARM_LONG || c->way == SWARM_LINES ? "&wait=20" : "",
-                                c->way >= SWARM_FRAMES ? upgrade : "",
-                                c->way == SWARM_OBJECTS ? "Sec-WebSocket-Protocol: json\r\n" : "",
-                                c->way == SWARM_EVENTS  ? "Accept: text/event-stream\r\n"
-                                : c->way == SWARM_LINES ? "Accept: application/x-ndjson\r\n"
-                                                        : "");
+    size_t n =
+        (size_t)snprintf(all, sizeof(all), "GET %s?%s%s HTTP/1.1\r\nHost: localhost\r\n%s%s%s\r\n",
+                         path, start,
+                         c->way == SWARM_LONG || c->way == SWARM_LINES ? "&wait=20" : "",
+                         c->way >= SWARM_FRAMES ? upgrade : "",
+                         c->way == SWARM_OBJECTS ? "Sec-WebSocket-Protocol: json\r\n" : "",
+                         c->way == SWARM_EVENTS  ? "Accept: text/event-stream\r\n"
+                         : c->way == SWARM_LINES ? "Accept: application/x-ndjson\r\n"
+                                                 : "");
     c->state = SWARM_HEAD;
     if (!c->split) {
         swarm_send(s, c, all, n);

@@ -192,8 +192,9 @@ static void post_write(struct swarm *s, struct swarm_publisher *pub)
     const char *event = swarm_event(s, pub->number, pub->sent);
     swarm_topic_name(name, swarm_topic(s, pub->number, pub->sent));
     int head_n = snprintf(
-        head, sizeof(head), "POST /%s%s%s HTTP/1.1\r\nHost: swarm\r\n%sContent-Length: %zu\r\n\r\n",
-        name, *event != '\0' ? "?event=" : "", event,
+        head, sizeof(head),
+        "POST /%s%s%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n", name,
+        *event != '\0' ? "?event=" : "", event,
         swarm_binary(s, pub->number, pub->sent) ? "Content-Type: application/octet-stream\r\n" : "",
         n);
     memcpy(pub->out + pub->out_n, head, (size_t)head_n);
@@ -229,7 +230,7 @@ static void batch_write(struct swarm *s, struct swarm_publisher *pub, unsigned c
     swarm_topic_name(name, swarm_topic(s, pub->number, pub->sent));
     count = lines_write(s, pub, &t, count);
     pub->out_n += (size_t)sprintf(pub->out + pub->out_n,
-                                  "POST /%s HTTP/1.1\r\nHost: swarm\r\n"
+                                  "POST /%s HTTP/1.1\r\nHost: localhost\r\n"
                                   "Content-Type: application/x-ndjson\r\n"
                                   "Content-Length: %zu\r\n\r\n",
                                   name, t.n);
@@ -246,7 +247,7 @@ static void feed_write(struct swarm *s, struct swarm_publisher *pub, unsigned co
     swarm_topic_name(name, swarm_topic(s, pub->number, pub->sent));
     if (!pub->body) {
         pub->out_n += (size_t)sprintf(pub->out + pub->out_n,
-                                      "POST /%s HTTP/1.1\r\nHost: swarm\r\n"
+                                      "POST /%s HTTP/1.1\r\nHost: localhost\r\n"
                                       "Content-Type: application/x-ndjson\r\n"
                                       "Transfer-Encoding: chunked\r\n\r\n",
                                       name);
@@ -326,7 +327,7 @@ static void pub_connect(struct swarm *s, struct swarm_publisher *pub)
     if (pub->feed == SWARM_SOCKET)
         pub->out_n =
             (size_t)sprintf(pub->out,
-                            "GET /nothing HTTP/1.1\r\nHost: swarm\r\nConnection: Upgrade\r\n"
+                            "GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
                             "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                             "Sec-WebSocket-Protocol: json\r\n\r\n");

@@ -16,9 +16,15 @@ static void tell_manager(struct server *s, const char *state)
 }
 
 /* Warns where the server may be open to more than was thought of. */
-static void warn_open(struct server *s, int fd, struct span address)
+static void warn_open(struct server *s, int fd, bool admin, struct span address)
 {
     bool proxies_only = s->opt.proxy_protocol && s->proxies.n > 0;
+    if (admin) {
+        if (listen_open(fd))
+            s->say(OPT_LOG_WARN, "anyone who can reach it may read metrics and names of topics",
+                   "address", serve_quote(s, address), "instead", "--admin 127.0.0.1:PORT", NULL);
+        return;
+    }
     if (proxies_only || s->opt.anonymous == 0 || !listen_open(fd))
         return;
     s->say(OPT_LOG_WARN,
@@ -31,25 +37,39 @@ static void warn_open(struct server *s, int fd, struct span address)
            NULL);
 }
 
-void announce_started(struct server *s, const char *room)
+/* Appends the addresses of the listeners, those of --admin (`admin`) or the others: *all with a space
+ * between, *lines with a line end behind each. */
+static void addresses(struct server *s, bool admin, struct text *all, struct text *lines)
 {
-    char bytes[OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256];
-    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
     for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+        const struct conn *c = &s->conns.conn[fd];
         char address[256];
         struct text t = text_in(address, sizeof address);
-        if (s->conns.conn[fd].state != CONN_LISTEN || !listen_address((int)fd, &t))
+        if (c->state != CONN_LISTEN || ((c->marks & CONN_ADMIN) != 0) != admin ||
+            !listen_address((int)fd, &t))
             continue;
-        text_str(&all, all.n > 0 ? " " : "");
-        text_add(&all, text_span(&t));
-        text_add(&lines, text_span(&t));
-        text_str(&lines, "\n");
-        warn_open(s, (int)fd, text_span(&t));
+        text_str(all, all->n > 0 ? " " : "");
+        text_add(all, text_span(&t));
+        text_str(lines, admin ? "admin " : "");
+        text_add(lines, text_span(&t));
+        text_str(lines, "\n");
+        warn_open(s, (int)fd, admin, text_span(&t));
     }
+}
+
+void announce_started(struct server *s, const char *room)
+{
+    char bytes[2 * OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256], admins[OPT_LIST_MAX * 256];
+    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
+    struct text admin = text_in(admins, sizeof admins - 1);
+    addresses(s, false, &all, &lines);
+    addresses(s, true, &admin, &lines);
+    text_str(&admin, admin.n == 0 ? "none" : "");
+    admins[admin.n] = '\0';
     list[all.n] = '\0';
     struct span version = span_of(opt_version());
     s->say(OPT_LOG_INFO, "started", "version", serve_quote(s, span_cut(&version, '\n')), "address",
-           list, "ring", serve_num(s, s->ring.size), "store",
+           list, "admin", admins, "ring", serve_num(s, s->ring.size), "store",
            s->opt.store != NULL ? s->opt.store : "none", "room", room, NULL);
     if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
         s->say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);

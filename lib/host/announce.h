@@ -15,7 +15,8 @@
 
 #include "lib/serve/serve.h"
 
-/* It is ready: on stdout a line for each listener in the table. Warns of those that are open to more
+/* It is ready: on stdout a line for each listener in the table; those of --admin come last, with "admin "
+ * in front. Warns of those that are open to more
  * than may have been thought of. `room` is what there is room for, in words. */
 void announce_started(struct server *s, const char *room);
 

@@ -35,7 +35,9 @@ bool door_measure(struct door *d, struct text *why)
         return false;
     }
     d->shed_max = max / SHED_PART < SHED_MAX ? max / SHED_PART : SHED_MAX;
-    uint32_t kept = RESERVE + listen_given() + d->shed_max, room = max > kept ? max - kept : 1;
+    uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? DOOR_ADMIN + opt->admin.n : 0;
+    uint32_t kept = RESERVE + listen_given() + d->shed_max + admin,
+             room = max > kept ? max - kept : 1;
     d->s->conns.max = max;
     if (opt->max_connections > room) {
         text_str(why, "--max-connections ");
@@ -61,42 +63,83 @@ struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t ev
     return conn_open(conns, fd, state, d->s->now);
 }
 
+/* Puts a listener, or minus an exit code, into the table. Gives 0, or an exit code. */
+static int listener(struct door *d, int fd, bool admin, struct text *why)
+{
+    struct conn *c;
+    if (fd < 0)
+        return -fd;
+    if ((c = door_add(d, fd, CONN_LISTEN, EPOLLIN)) == NULL) {
+        text_str(why, "epoll_ctl: ");
+        text_str(why, strerror(errno));
+        return EX_OSERR;
+    }
+    c->marks |= admin ? CONN_ADMIN : 0;
+    return 0;
+}
+
 int door_open(struct door *d, int unsent, struct text *why)
 {
     const struct opt *opt = &d->s->opt;
-    unsigned given = listen_given(), n = given > 0 ? given : opt->bind.n;
-    for (unsigned i = 0; i < n; i++) {
-        int fd = LISTEN_FIRST + (int)i, err;
-        if (given > 0)
-            err = listen_take(fd, opt->write_timeout_ms, unsent, why);
-        else
-            err = fd = listen_at(opt->bind.item[i], opt->port, opt->write_timeout_ms, unsent, why);
-        if (err < 0)
-            return -err;
-        if (door_add(d, fd, CONN_LISTEN, EPOLLIN) == NULL) {
-            text_str(why, "epoll_ctl: ");
-            text_str(why, strerror(errno));
-            return EX_OSERR;
+    unsigned given = listen_given();
+    int err = 0;
+    for (unsigned i = 0; i < given && err == 0; i++) {
+        int fd = LISTEN_FIRST + (int)i, bad = listen_take(fd, opt->write_timeout_ms, unsent, why);
+        err = listener(d, bad < 0 ? bad : fd, listen_is_admin(fd), why);
+    }
+    for (unsigned i = 0; i < opt->bind.n && given == 0 && err == 0; i++)
+        err = listener(d,
+                       listen_at("--bind", opt->bind.item[i], opt->port, opt->write_timeout_ms,
+                                 unsent, why),
+                       false, why);
+    for (unsigned i = 0; i < opt->admin.n && err == 0; i++)
+        err = listener(d,
+                       listen_at("--admin", opt->admin.item[i], opt->port, opt->write_timeout_ms,
+                                 unsent, why),
+                       true, why);
+    door_look(d);
+    return err;
+}
+
+void door_look(struct door *d)
+{
+    struct server *s = d->s;
+    bool all = true;
+    s->bound.n = 0;
+    s->admin = false;
+    d->admin = 0;
+    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+        const struct conn *c = &s->conns.conn[fd];
+        bool admin = (c->marks & CONN_ADMIN) != 0;
+        if (c->state == CONN_LISTEN) {
+            s->admin |= admin;
+            all &= listen_bound((int)fd, &s->bound);
+        } else {
+            d->admin += admin;
         }
     }
-    return 0;
+    if (!all)
+        s->say(OPT_LOG_WARN,
+               "too many addresses: requests that name the last of them in Host need it as --host",
+               NULL);
 }
 
 /* ---- pausing --------------------------------------------------------------------------------- */
 
-/* Stops the listeners, which would wake the loop for nothing, until the next tick; or starts them
- * again. */
-static void door_pause(struct door *d, bool pause)
+/* Stops listeners, which would wake the loop for nothing, until the next tick; or starts them again. */
+static void door_pause(struct door *d, enum door_pause pause)
 {
     struct conns *conns = &d->s->conns;
     for (uint32_t fd = 1; d->paused != pause && fd <= conns->top; fd++) {
-        struct epoll_event ev = {.events = pause ? 0 : EPOLLIN,
-                                 .data.u64 = (uint64_t)conns->conn[fd].gen << 32 | fd};
-        if (conns->conn[fd].state == CONN_LISTEN &&
-            epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 && !pause)
+        const struct conn *c = &conns->conn[fd];
+        bool stop = pause == DOOR_CLOSED || (pause == DOOR_FULL && !(c->marks & CONN_ADMIN));
+        struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
+                                 .data.u64 = (uint64_t)c->gen << 32 | fd};
+        if (c->state == CONN_LISTEN && epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 &&
+            !stop)
             return; /* the next tick tries again */
     }
-    d->paused = pause;
+    d->paused = (uint8_t)pause;
 }
 
 /* Takes the spare descriptor back when it can be had again. */
@@ -109,7 +152,7 @@ static void spare_open(struct door *d)
 void door_tick(struct door *d)
 {
     spare_open(d);
-    door_pause(d, false);
+    door_pause(d, DOOR_OPEN);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------- */
@@ -148,7 +191,7 @@ static void accept_spare(struct door *d, int listener)
     }
     spare_open(d);
     if (fd == -1 || d->spare == -1)
-        door_pause(d, true);
+        door_pause(d, DOOR_CLOSED);
 }
 
 /* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all share.
@@ -198,7 +241,7 @@ static void conn_from(struct server *s, struct conn *c, const struct sockaddr_st
 /* Closes a connection from somebody who may not send a PROXY header. */
 static bool turned_away(struct server *s, int fd, const struct sockaddr_storage *a, socklen_t len)
 {
-    if (!s->opt.proxy_protocol || s->proxies.n == 0 || nets_have(&s->proxies, a, len))
+    if (s->proxies.n == 0 || nets_have(&s->proxies, a, len))
         return false;
     s->stat.proxy_refused++;
     s->say(OPT_LOG_DEBUG, "closed", "fd", serve_num(s, (uint64_t)fd), "reason",
@@ -207,13 +250,22 @@ static bool turned_away(struct server *s, int fd, const struct sockaddr_storage 
     return true;
 }
 
-static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len)
+/* The connections that count for --max-connections. */
+static uint32_t door_taken(const struct door *d)
+{
+    uint32_t free = d->admin < DOOR_ADMIN ? d->admin : DOOR_ADMIN;
+    return d->s->conns.clients - d->shed - free;
+}
+
+static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len,
+                   bool admin)
 {
     struct server *s = d->s;
+    bool preface = s->opt.proxy_protocol && !admin;
     uint32_t peer = 0;
-    if (turned_away(s, fd, a, len))
+    if (preface && turned_away(s, fd, a, len))
         return;
-    bool crowd = !s->opt.proxy_protocol && !peer_fits(d, a, len, &peer);
+    bool crowd = !preface && !admin && !peer_fits(d, a, len, &peer);
     struct conn *c = seat(d, fd, crowd);
     if (c == NULL) {
         if (peer != 0)
@@ -225,9 +277,13 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
     if (s->pass != NULL)
         s->pass[fd] = (struct pass){.from = 0};
     c->flags = CONN_WRITABLE;
-    c->marks = s->opt.proxy_protocol ? CONN_PREFACE : 0;
+    c->marks = preface ? CONN_PREFACE : 0;
     conn_from(s, c, a, len, true);
-    bool full = s->conns.clients - d->shed > s->opt.max_connections;
+    if (admin) { /* a proxy's word is not asked there */
+        c->marks = CONN_ADMIN;
+        d->admin++;
+    }
+    bool full = door_taken(d) > s->opt.max_connections && !(admin && d->admin <= DOOR_ADMIN);
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
         d->shed++;
@@ -266,21 +322,26 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
 void door_accept(struct door *d, int listener)
 {
     unsigned most = d->most > 0 ? d->most : 1;
+    bool admin = (d->s->conns.conn[listener].marks & CONN_ADMIN) != 0;
     for (unsigned i = 0; i < most; i++) {
-        if (d->shed >= d->shed_max && d->s->conns.clients - d->shed >= d->s->opt.max_connections) {
-            door_pause(d, true); /* the kernel keeps the others until these have been turned away */
+        if (d->shed >= d->shed_max && door_taken(d) >= d->s->opt.max_connections &&
+            !(admin && d->admin < DOOR_ADMIN)) {
+            /* the kernel keeps the others until these have been turned away */
+            enum door_pause pause = admin ? DOOR_CLOSED : DOOR_FULL;
+            if (d->paused < pause)
+                door_pause(d, pause);
             return;
         }
         struct sockaddr_storage a;
         socklen_t len = sizeof a;
         int fd = accept4(listener, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd != -1) {
-            let_in(d, fd, &a, len);
+            let_in(d, fd, &a, len, admin);
         } else if (errno == EMFILE || errno == ENFILE) {
             accept_spare(d, listener);
             return;
         } else if (errno == ENOBUFS || errno == ENOMEM) {
-            door_pause(d, true);
+            door_pause(d, DOOR_CLOSED);
             return;
         } else if (errno == EAGAIN) {
             d->most = i;
@@ -300,6 +361,7 @@ void door_leave(struct door *d, const struct conn *c)
 {
     int fd = conn_fd(&d->s->conns, c);
     d->shed -= (c->flags & CONN_SHED) != 0;
+    d->admin -= (c->marks & CONN_ADMIN) != 0;
     if (d->t->peer == NULL)
         return;
     if (d->t->peer[fd] != 0)

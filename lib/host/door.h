@@ -9,6 +9,10 @@
  * INVARIANTS
  *   - Out of descriptors or memory, the listeners neither spin nor stall: a spare descriptor is given
  *     up for a moment to refuse with, and where even that fails they are paused until the next tick.
+ *   - Those who come in at an address of --admin are let in where all places are taken: DOOR_ADMIN of
+ *     them have descriptors of their own, and do not count for --max-connections; nor do its listeners
+ *     wait while others are turned away. They bring no PROXY header, and --max-per-address is not for
+ *     them.
  *   - `shed` is the number of slots that are marked CONN_SHED; at most shed_max over a limit.
  *
  * OWNERSHIP: the door owns the spare descriptor; the table of connections owns the listeners.
@@ -18,11 +22,20 @@
 
 #include "lib/host/tables.h"
 
+#define DOOR_ADMIN 16u
+
+enum door_pause {
+    DOOR_OPEN = 0,
+    DOOR_FULL = 1,   /* all but those of --admin: no more can be turned away now */
+    DOOR_CLOSED = 2, /* all, for want of descriptors or memory */
+};
+
 struct door {
     struct server *s;
     struct tables *t;
     int epoll, spare;
-    bool paused;       /* for want of descriptors or memory */
+    uint8_t paused;    /* enum door_pause: which listeners are */
+    uint32_t admin;    /* connections that came in at an address of --admin */
     uint32_t shed;     /* connections over a limit, ... */
     uint32_t shed_max; /* ... and how many there may be */
     unsigned most;     /* clients that are taken in at once, 0 for 1: as many as came lately; */
@@ -36,9 +49,13 @@ bool door_measure(struct door *d, struct text *why);
 /* Puts a descriptor into epoll and into the table; NULL: the kernel won't. */
 struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events);
 
-/* Opens the listeners that systemd hands over, or else those of --bind; `unsent` as listen.h has it.
- * Gives 0, or an exit code with the reason in *why. */
+/* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin; `unsent` as
+ * listen.h has it. Gives 0, or an exit code with the reason in *why. */
 int door_open(struct door *d, int unsent, struct text *why);
+
+/* Notes in the server what its listeners are: at which addresses it is reached, and whether one is of
+ * --admin; and in *d who came in there. To be called when they are open, or have been taken over. */
+void door_look(struct door *d);
 
 /* Takes in those who wait at a listener, DOOR_MAX at most: epoll tells of those who are left, as listeners
  * are level-triggered. So whoever comes alone is not followed by a look for another, which would take

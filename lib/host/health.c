@@ -133,14 +133,15 @@ static int read_options(struct health *h, int argc, char **argv)
         break;
     }
     struct span bind = opt.bind.item[0];
-    if (opt.port == 0 && !span_begins(bind, SPAN("unix:")))
-        return complain(EX_USAGE, "--port 0", SPAN(""), ": must be the one the server has");
-    if (!addr_read(bind, opt.port, &h->address, &h->len))
+    if (!addr_read_port(bind, opt.port, &h->address, &h->len))
         return complain(
             EX_USAGE, "--bind ", bind,
             span_eq(bind, SPAN("localhost"))
                 ? ": must be an IPv4 or IPv6 address: 127.0.0.1"
-                : ": must be an IPv4 or IPv6 address, or unix:PATH of at most 107 bytes");
+                : ": must be an IPv4 or IPv6 address, perhaps with :PORT behind, or unix:PATH "
+                  "of at most 107 bytes");
+    if (addr_port(&h->address) == 0)
+        return complain(EX_USAGE, "--port 0", SPAN(""), ": must be the one the server has");
     return -1;
 }
 

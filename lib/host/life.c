@@ -85,7 +85,7 @@ static void take_over(struct door *d, const struct handover *h)
     struct server *s = d->s;
     d->epoll = h->epoll;
     d->shed = h->shed;
-    d->paused = true; /* it may be: the next tick opens it */
+    d->paused = DOOR_CLOSED; /* it may be: the next tick opens it */
     s->random = h->random;
     s->ready = h->ready;
     s->started = h->started;
@@ -96,6 +96,7 @@ static void take_over(struct door *d, const struct handover *h)
     for (uint32_t i = 1; i <= s->conns.top; i++)
         if (s->conns.conn[i].state == CONN_SIGNAL) /* that one's is closed */
             conn_forget(&s->conns, &s->conns.conn[i]);
+    door_look(d);
 }
 
 uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)

@@ -59,18 +59,31 @@ static int listen_failed(struct text *why, int code, struct span address, int er
     return -code;
 }
 
-int listen_at(struct span address, uint16_t port, uint32_t patience_ms, int unsent,
-              struct text *why)
+/* Appends "127.0.0.1:8080", "[::1]:8080", "unix:PATH". */
+static void place_write(struct text *t, const struct sockaddr_storage *a)
+{
+    char bytes[192];
+    struct text url = text_in(bytes, sizeof bytes);
+    addr_write(&url, a);
+    struct span s = text_span(&url), http = SPAN("http://");
+    text_add(t, span_begins(s, http) ? span_from(s, http.n) : s);
+}
+
+int listen_at(const char *flag, struct span address, uint16_t port, uint32_t patience_ms,
+              int unsent, struct text *why)
 {
     struct sockaddr_storage a;
     socklen_t len;
     int one = 1;
-    if (!addr_read(address, port, &a, &len)) {
-        text_str(why, "--bind ");
+    if (!addr_read_port(address, port, &a, &len)) {
+        text_str(why, flag);
+        text_str(why, " ");
         text_add(why, address);
-        text_str(why, span_eq(address, SPAN("localhost"))
-                          ? ": must be an IPv4 or IPv6 address: 127.0.0.1"
-                          : ": must be an IPv4 or IPv6 address, or unix:PATH of at most 107 bytes");
+        text_str(why,
+                 span_eq(address, SPAN("localhost"))
+                     ? ": must be an IPv4 or IPv6 address: 127.0.0.1"
+                     : ": must be an IPv4 or IPv6 address, perhaps with :PORT behind (and IPv6 "
+                       "in []), or unix:PATH of at most 107 bytes");
         return -EX_USAGE;
     }
     unlink_stale(&a, len);
@@ -85,11 +98,7 @@ int listen_at(struct span address, uint16_t port, uint32_t patience_ms, int unse
     int err = errno;
     char bytes[192];
     struct text place = text_in(bytes, sizeof bytes);
-    text_add(&place, address);
-    if (a.ss_family != AF_UNIX) {
-        text_str(&place, " port ");
-        text_u64(&place, port);
-    }
+    place_write(&place, &a);
     close(fd);
     int code =
         listen_failed(why, err == EACCES ? EX_NOPERM : EX_UNAVAILABLE, text_span(&place), err);
@@ -108,6 +117,21 @@ unsigned listen_given(void)
         !span_u64(span_of(count), &n) || n > 1000)
         return 0;
     return (unsigned)n;
+}
+
+bool listen_is_given(int fd)
+{
+    return fd >= LISTEN_FIRST && (unsigned)(fd - LISTEN_FIRST) < listen_given();
+}
+
+bool listen_is_admin(int fd)
+{
+    struct span names = span_of(getenv("LISTEN_FDNAMES"));
+    if (!listen_is_given(fd))
+        return false;
+    for (int i = LISTEN_FIRST; i < fd; i++)
+        (void)span_cut(&names, ':');
+    return span_eq(span_cut(&names, ':'), SPAN("admin"));
 }
 
 int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why)
@@ -146,16 +170,20 @@ bool listen_peer(int fd, struct text *t)
 {
     struct sockaddr_storage a = {0};
     socklen_t len = sizeof a;
-    char bytes[192];
-    struct text url = text_in(bytes, sizeof bytes);
     if (getpeername(fd, (struct sockaddr *)&a, &len) == -1)
         return false;
-    addr_write(&url, &a);
-    struct span s = text_span(&url), http = SPAN("http://");
-    text_add(t, a.ss_family == AF_UNIX ? SPAN("unix")
-                : span_begins(s, http) ? span_from(s, http.n)
-                                       : s);
+    if (a.ss_family == AF_UNIX)
+        text_str(t, "unix");
+    else
+        place_write(t, &a);
     return true;
+}
+
+bool listen_bound(int fd, struct nets *bound)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof a;
+    return getsockname(fd, (struct sockaddr *)&a, &len) == -1 || nets_bound(bound, &a, len);
 }
 
 bool listen_open(int fd)
@@ -169,7 +197,7 @@ void listen_unlink(int fd)
 {
     struct sockaddr_storage a = {0};
     socklen_t len = sizeof a;
-    if (listen_given() > 0)
+    if (listen_is_given(fd))
         return; /* the service manager goes on with it */
     if (getsockname(fd, (struct sockaddr *)&a, &len) == 0 && addr_path(&a) != NULL)
         unlink(addr_path(&a));

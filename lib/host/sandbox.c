@@ -183,7 +183,7 @@ static const char *socket_path(int fd, struct sockaddr_storage *a)
 {
     socklen_t len = sizeof *a;
     *a = (struct sockaddr_storage){.ss_family = AF_UNSPEC};
-    if (listen_given() > 0 || getsockname(fd, (struct sockaddr *)a, &len) == -1)
+    if (listen_is_given(fd) || getsockname(fd, (struct sockaddr *)a, &len) == -1)
         return NULL;
     return addr_path(a);
 }

@@ -4,7 +4,7 @@
 #include "lib/serve/access.h"
 
 #include "lib/addr.h"
-#include "lib/cors.h"
+#include "lib/authority.h"
 #include "lib/serve/start.h"
 
 #define ALL SPAN("**")
@@ -110,13 +110,13 @@ static bool token_of_query(struct server *s, struct conn *c, struct span *token)
 
 /* May pages of the request's origin act with the cookies that their visitor's browser sends along? Those
  * of this server's own may, and those that --cors names: not all, as "*" would have it (Fetch, CORS and
- * credentials). A request without Origin comes from no other page that could read the answer. */
+ * credentials), nor "null", which any page can have. A request without Origin comes from no other page that could read the answer. */
 static bool cookies_count(const struct server *s)
 {
     struct span origin = http_field(&s->req, HTTP_ORIGIN);
-    if (origin.n == 0 || cors_same(origin, s->req.host))
+    if (origin.n == 0 || cors_same(origin, s->req.host, s->ask.scheme))
         return true;
-    return s->ask.cors > 0 && !span_eq(s->opt.cors.item[s->ask.cors - 1], SPAN("*"));
+    return s->ask.cors > 0 && cors_is_one(s->opt.cors.item[s->ask.cors - 1]);
 }
 
 /* The token of the cookie access_token (RFC 6265 section 4.2.1), the first there is. */
@@ -226,6 +226,10 @@ static void tokenless(struct server *s, struct text *why, const char *what)
     }
     text_str(why, ", and the cookie access_token does not count for pages of ");
     text_str(why, origin);
+    if (!cors_is_one(http_field(&s->req, HTTP_ORIGIN))) {
+        text_str(why, ", which any page can be of");
+        return;
+    }
     text_str(why, ": --cors ");
     text_str(why, origin);
     text_str(why, " lets it");
@@ -240,9 +244,24 @@ static void address(struct text *why, uint64_t key)
         addr_key_write(why, key);
 }
 
+/* Appends that a request from this host names another server; a WebSocket's frames have no Host. */
+static void foreign(struct server *s, struct text *why)
+{
+    struct span host = authority_host(s->req.host);
+    const char *name = s->ask.conn != NULL ? serve_quote(s, host) : "NAME";
+    s->stat.host_refused++;
+    text_str(why, s->ask.conn != NULL ? "the Host of this request, "
+                                      : "the Host of this WebSocket's handshake");
+    text_str(why, s->ask.conn != NULL ? name : "");
+    text_str(why, s->ask.conn != NULL ? ", is none" : " was none");
+    text_str(why, " of this server's: --host ");
+    text_str(why, name);
+    text_str(why, " makes it one");
+}
+
 /* Appends why one may not who is not on this host; of one who came through a proxy the reason may be how
  * that is set up. */
-static void elsewhere(const struct server *s, struct text *why, const char *what, const char *word)
+static void elsewhere(struct server *s, struct text *why, const char *what, const char *word)
 {
     static const char *const says[] = {
         [VIA_NOBODY] = "",
@@ -253,6 +272,10 @@ static void elsewhere(const struct server *s, struct text *why, const char *what
     };
     text_str(why, what);
     text_str(why, " is for clients on this host; ");
+    if (s->ask.foreign) {
+        foreign(s, why);
+        text_str(why, ", and ");
+    }
     if (s->ask.via != VIA_NOBODY) {
         text_str(why, "this request came through the proxy ");
         address(why, s->ask.proxy);
@@ -392,11 +415,28 @@ bool serve_expired(const struct server *s, const struct conn *c)
 
 /* ---- the server's own ------------------------------------------------------------------------ */
 
+/* Refuses what is for requests alone that name this server. */
+static bool refuse_foreign(struct server *s, struct conn *c)
+{
+    char bytes[768];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    foreign(s, &why);
+    return refuse(s, c, 403, NULL, &why);
+}
+
 bool access_own(struct server *s, struct conn *c)
 {
     char bytes[768];
     struct text why = text_in(bytes, sizeof bytes - 1);
-    if (s->ask.local || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
+    if (c->marks & CONN_ADMIN)
+        return serve_host_own(s) || refuse_foreign(s, c);
+    if (s->admin) {
+        serve_refuse(s, c, 404, NULL, "this is read at the address of --admin alone", NULL);
+        return false;
+    }
+    if (s->keys.n == 0 && !serve_host_own(s))
+        return refuse_foreign(s, c);
+    if (s->keys.n == 0 && (s->ask.local || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
         return true;
     if (s->keys.n == 0) {
         elsewhere(s, &why, "this", "subscribe");
@@ -404,8 +444,26 @@ bool access_own(struct server *s, struct conn *c)
     }
     if (!access_find(s, c, AUTH_SUBSCRIBE, (struct span){NULL, 0}))
         return false;
-    if (s->access.kind == ACCESS_TOKEN)
+    if (s->access.kind != ACCESS_TOKEN) {
+        tokenless(s, &why, "this");
+        return refuse(s, c, 401, NULL, &why);
+    }
+    if (auth_covers(s->access.subscribe, ALL))
         return true;
-    tokenless(s, &why, "this");
-    return refuse(s, c, 401, NULL, &why);
+    text_str(&why, "this tells of all topics, and the token does not allow subscribing to **");
+    return refuse(s, c, 403, "insufficient_scope", &why);
+}
+
+bool access_page(struct server *s, struct conn *c, const char * not )
+{
+    struct span origin = http_field(&s->req, HTTP_ORIGIN);
+    if (origin.n == 0 || s->ask.cors > 0 || cors_same(origin, s->req.host, s->ask.scheme))
+        return true;
+    if (cors_is_one(origin))
+        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin), not, "; --cors ",
+                     serve_quote(s, origin), " lets them", NULL);
+    else
+        serve_refuse(s, c, 403, NULL, "pages of origin ", serve_quote(s, origin), not,
+                     ", as any page can be of it", NULL);
+    return false;
 }

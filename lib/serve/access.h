@@ -1,8 +1,8 @@
 /*
  * access.h - who asks, and what they may.
  *
- * Without keys (--key-file) it is a matter of place: clients on this host may do everything, others what
- * --anonymous says. With keys it is a matter of tokens, wherever the client is; --anonymous says what may
+ * Without keys (--key-file) it is a matter of place: clients on this host, whose requests name this server
+ * in Host (lib/authority.h), may do everything, others what --anonymous says. With keys it is a matter of tokens, wherever the client is; --anonymous says what may
  * be done without one.
  *
  *   Authorization: Bearer T  --.
@@ -44,9 +44,15 @@ const char *access_challenge(struct server *s, int status, const char *error, st
  * scopes. False: there is no room for these (--max-scopes). */
 bool access_keep(struct server *s, struct conn *c, bool socket);
 
-/* May the request at hand read what is the server's own and not for all (/-/metrics, /-/topics)? Clients
- * on this host and those with a good token may, and all where all may subscribe. False: it has been
- * refused. */
+/* May the page that makes the request publish, or open a WebSocket: one of this server's own origin, or
+ * of one that --cors names? A request without Origin is no page's. False: it has been refused; `not` is
+ * what the page may not, with a space in front. */
+bool access_page(struct server *s, struct conn *c, const char * not );
+
+/* May the request read what is the server's own and not for all (/-/metrics, /-/topics)? Where there are
+ * addresses of --admin, all who ask there may, and nobody elsewhere. Else, with keys, those whose token
+ * may subscribe to everything; without, clients on this host, and all where all may subscribe. A request
+ * that needs no token must name this server in Host. False: it has been refused. */
 bool access_own(struct server *s, struct conn *c);
 
 #endif

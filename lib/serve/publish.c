@@ -1,7 +1,6 @@
 /*
  * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
  */
-#include "lib/cors.h"
 #include "lib/serve/put.h"
 
 #include <assert.h>
@@ -47,17 +46,13 @@ static void refuse_put(struct server *s, struct conn *c, const struct intake *in
 /* May this client publish to this topic? Else it has been refused. */
 static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
-    struct span origin = http_field(&s->req, HTTP_ORIGIN);
     struct put p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
     if (!put_allowed(s, &s->access, topic, &p))
         refuse_put(s, c, NULL, &p);
-    else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
-        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
-                     " may not publish here; --cors ", serve_quote(s, origin), " lets them", NULL);
     else
-        return true;
+        return access_page(s, c, " may not publish here");
     return false;
 }
 

@@ -13,29 +13,52 @@ static void healthy(struct server *s, struct conn *c)
     serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
 }
 
-/* Paths under "/-", and "/" itself: the server's own. */
-static void route_own(struct server *s, struct conn *c, struct span path)
+/* Is a path one of the server's own: "/", or of those that begin with "/-"? They are known by their bytes
+ * as they were sent: what a proxy in front lets pass or not goes by these, too. */
+static bool is_own(struct span sent)
+{
+    return sent.n <= 1 || span_begins(sent, SPAN("/-"));
+}
+
+/* Answers 404: there is nothing at this path, which is quoted as it was sent. */
+static void route_nothing(struct server *s, struct conn *c)
+{
+    const char *path = serve_quote(s, s->req.path);
+    s->ask.way = "own";
+    if (c->marks & CONN_ADMIN)
+        serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
+                     ": this is the address of --admin, which has /-/healthy, /-/ready, "
+                     "/-/metrics and /-/topics alone",
+                     NULL);
+    else
+        serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
+                     ": a topic is a path as /news, and the server's own are /, /-/sse.js, ",
+                     "/-/healthy, /-/ready, /-/metrics and /-/topics", NULL);
+}
+
+/* A path for which is_own() is true. */
+static void route_own(struct server *s, struct conn *c)
 {
     static const struct {
         struct span path;
         void (*answer)(struct server *s, struct conn *c);
-        bool open; /* to all; the others to those whom access_own() lets */
+        bool open;  /* to all; the others to those whom access_own() lets */
+        bool admin; /* is at the address of --admin as well */
     } own[] = {
-        {SPAN_INIT("/"), serve_live_page, true},
-        {SPAN_INIT("/-/sse.js"), serve_helper, true},
-        {SPAN_INIT("/-/healthy"), healthy, true},
-        {SPAN_INIT("/-/ready"), serve_ready, true},
-        {SPAN_INIT("/-/metrics"), serve_metrics, false},
-        {SPAN_INIT("/-/topics"), serve_topics, false},
+        {SPAN_INIT("/"), serve_live_page, true, false},
+        {SPAN_INIT("/-/sse.js"), serve_helper, true, false},
+        {SPAN_INIT("/-/healthy"), healthy, true, true},
+        {SPAN_INIT("/-/ready"), serve_ready, true, true},
+        {SPAN_INIT("/-/metrics"), serve_metrics, false, true},
+        {SPAN_INIT("/-/topics"), serve_topics, false, true},
     };
+    bool admin = (c->marks & CONN_ADMIN) != 0;
     size_t i = 0, n = sizeof own / sizeof own[0];
-    while (i < n && !span_eq(path, own[i].path))
+    while (i < n && (!span_eq(s->req.path, own[i].path) || (admin && !own[i].admin)))
         i++;
     s->ask.way = "own";
     if (i == n)
-        serve_refuse(s, c, 404, NULL, "there is nothing at ", serve_quote(s, path),
-                     ": a topic is a path as /news, and the server's own are /, /-/sse.js, ",
-                     "/-/healthy, /-/ready, /-/metrics and /-/topics", NULL);
+        route_nothing(s, c);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
     else if (own[i].open || access_own(s, c))
@@ -47,7 +70,7 @@ static void route_options(struct server *s, struct conn *c)
 {
     char bytes[4096];
     struct text t = text_in(bytes, sizeof bytes);
-    http_add(&t, "Allow", SPAN(METHODS));
+    http_add(&t, "Allow", c->marks & CONN_ADMIN ? SPAN("GET, HEAD, OPTIONS") : SPAN(METHODS));
     cors_preflight(&t, s->ask.cors, METHODS,
                    http_field(&s->req, HTTP_ACCESS_CONTROL_REQUEST_HEADERS));
     if (t.full)
@@ -66,7 +89,9 @@ static void context_set(struct server *s, const struct conn *c)
         .keep_alive = s->req.keep_alive && (publishes || !body) && !s->draining,
         .body = body,
         .minor = s->req.minor,
-        .cors = cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
+        .cors = c != NULL && c->marks & CONN_ADMIN
+                    ? 0 /* no page is to read what is at --admin */
+                    : cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
         .path = s->req.path,
         .conn = c,
         .way = publishes ? "publish" : NULL,
@@ -131,10 +156,14 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     s->ask.path = path; /* as a body that comes later has it */
     if (c->flags & (CONN_SHED | CONN_CROWD))
         route_shed(s, c);
+    else if (c->marks & CONN_ADMIN && !is_own(s->req.path))
+        route_nothing(s, c);
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);
-    else if (path.n <= 1 || span_begins(path, SPAN("/-")))
-        route_own(s, c, path);
+    else if (is_own(s->req.path))
+        route_own(s, c);
+    else if (is_own(path))
+        route_nothing(s, c); /* it only decodes to one */
     else if (s->req.method == HTTP_POST || s->req.method == HTTP_PUT)
         return serve_publish(s, c, span_from(path, 1), rest, len);
     else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)

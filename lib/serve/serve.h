@@ -29,6 +29,7 @@
 #include "http.h"
 #include "lib/auth.h"
 #include "lib/conn.h"
+#include "lib/cors.h"
 #include "lib/grant.h"
 #include "lib/intake.h"
 #include "lib/net.h"
@@ -58,7 +59,8 @@ struct context {
     enum http_method method;
     bool keep_alive; /* the connection goes on after the answer */
     bool body;       /* it has a body that has not been read */
-    bool local;      /* the client is on this host */
+    bool local;      /* the client is on this host, and names this server: it has rights by that */
+    bool foreign;    /* it is on this host, and names another server (lib/authority.h) */
     uint8_t minor;   /* of its HTTP version */
     uint16_t cors;   /* what cors_find() says of its origin */
     bool waits;      /* it is a poll that asks to wait, ... */
@@ -66,6 +68,7 @@ struct context {
     uint64_t from;   /* the client's addr_key(); 0 also where s->pass is NULL */
     uint64_t proxy;  /* that of the proxy in between */
     enum via via;
+    enum cors_scheme scheme; /* by which the client asks, as its proxy says */
 
     /* for the log */
     struct span path;        /* decoded; a null pointer: not known */
@@ -140,6 +143,8 @@ struct server {
     struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
     struct throttle failures; /* bad tokens, by address */
     struct nets proxies;      /* that are trusted */
+    struct nets bound;        /* addresses of its listeners; who has set them up fills it, ... */
+    bool admin;               /* ... and notes whether one of them is of --admin */
 
     uint64_t now;    /* ms, monotonic, read once a turn */
     uint64_t wall;   /* ms, wall clock, likewise */
@@ -167,6 +172,8 @@ struct server {
     char names[SERVE_NAMES];    /* what of its path it may subscribe to */
     char challenge[1024];       /* the field line that access_challenge() gave last */
     char quoted[8][128];        /* what serve_quote() gave last */
+    char named[64];             /* the Host that serve_host_own() last found to be this server's */
+    uint8_t named_n;
     unsigned quotes;
     char page[SERVE_PAGE]; /* an answer of metrics.c or topics.c */
     struct page files;     /* what files.c has given out */
@@ -286,6 +293,9 @@ uint64_t serve_from(const struct server *s, const struct conn *c);
 /* Notes in s->ask who the request in s->req is from, which came over this connection. */
 void serve_client(struct server *s, const struct conn *c);
 
+/* Returns true if the request in s->req names this server in Host, or names none (lib/authority.h). */
+bool serve_host_own(struct server *s);
+
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
 
@@ -339,9 +349,6 @@ void serve_answer_page(struct server *s, struct conn *c, const char *type, size_
 /* GET or HEAD of /-/metrics, and of /-/topics. */
 void serve_metrics(struct server *s, struct conn *c);
 void serve_topics(struct server *s, struct conn *c);
-
-/* May the request at hand know that there is this topic? */
-bool serve_topic_shown(const struct server *s, struct span topic);
 
 /* GET or HEAD of a topic as a stream, in form WAY_EVENTS or WAY_LINES; `names` is the path, decoded. */
 void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);

@@ -5,7 +5,6 @@
  * out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in, {"topic","event","data"}
  * (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered {"ok":..} or {"error":..}.
  */
-#include "lib/cors.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/serve/put.h"
@@ -502,7 +501,9 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
-    s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0, .from = serve_from(s, c)};
+    s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0,
+                              .foreign = (c->marks & CONN_FOREIGN) != 0,
+                              .from = serve_from(s, c)};
     if (c->way == WAY_OBJECTS)
         most = 6 * most + (8u << 10); /* as JSON may have it */
     if (c->in != 0)
@@ -553,7 +554,6 @@ static bool offers_json(const struct server *s)
 /* Is the handshake right (RFC 6455 section 4.2.1)? Else it has been refused. */
 static bool handshake_right(struct server *s, struct conn *c)
 {
-    struct span origin = http_field(&s->req, HTTP_ORIGIN);
     struct span version = http_field(&s->req, HTTP_SEC_WEBSOCKET_VERSION);
     if (s->ask.body)
         serve_refuse(s, c, 400, NULL, "a handshake has no body", NULL);
@@ -563,11 +563,8 @@ static bool handshake_right(struct server *s, struct conn *c)
                      "only version 13 of WebSocket is spoken here (Sec-WebSocket-Version)", NULL);
     else if (!ws_key_right(http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY)))
         serve_refuse(s, c, 400, NULL, "Sec-WebSocket-Key must be 16 bytes in base64", NULL);
-    else if (origin.n > 0 && s->ask.cors == 0 && !cors_same(origin, s->req.host))
-        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin),
-                     " may not connect here; --cors ", serve_quote(s, origin), " lets them", NULL);
     else
-        return true;
+        return access_page(s, c, " may not connect here");
     return false;
 }
 
@@ -589,6 +586,7 @@ static void handshake_answer(struct server *s, bool json)
 static void client_keep(struct server *s, struct conn *c)
 {
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (s->ask.local ? CONN_LOCAL : 0));
+    c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
     if (s->pass != NULL)
         s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
 }
