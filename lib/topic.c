@@ -215,6 +215,22 @@ void topics_drop(struct topics *t, uint32_t id)
     pool_free(&t->pool, e->name);
     *e = (struct topic){.hash_next = t->h->free};
     t->h->free = id;
+    t->h->freed++;
+}
+
+uint64_t topics_freed(const struct topics *t)
+{
+    return t->h->freed;
+}
+
+struct topic_ref topic_ref(const struct topics *t, uint32_t id)
+{
+    return (struct topic_ref){t->h->freed, id};
+}
+
+bool topic_is(const struct topics *t, struct topic_ref ref, uint32_t id)
+{
+    return ref.id != 0 && ref.id == id && ref.freed == t->h->freed;
 }
 
 /* ---- edges

@@ -32,6 +32,9 @@
  * either while it is in the queue for fan-out. topic_release() frees what
  * nobody needs. What can't be made for want of room leaves no trace.
  *
+ * A NUMBER IS GIVEN AGAIN once its entry was freed. Whoever remembers one for longer than the entry
+ * is needed keeps a struct topic_ref, which is that entry's for ever and no other's.
+ *
  * MEMORY: handed by the caller at the start, zeroed: a table, a pool (lib/pool)
  * for names and members, a table for edges. Numbers only, no pointers, so it
  * may be mapped elsewhere later. It is touched from the front as it comes into
@@ -102,6 +105,12 @@ struct topic_edge {
     uint32_t set, next, prev; /* of a topic's edges, or a wildcard's */
 };
 
+/* An entry that is remembered. It no longer means one when any entry was freed since. */
+struct topic_ref {
+    uint64_t freed; /* topics_freed() at that time */
+    uint32_t id;    /* 0: none */
+};
+
 struct topics_head; /* free lists, queue, counts, the hash key; then the buckets
                      */
 
@@ -170,6 +179,13 @@ static inline struct topic *topic_at(const struct topics *t, uint32_t id)
     return &t->topic[id];
 }
 struct span topic_name(const struct topics *t, uint32_t id);
+
+/* How many entries were ever freed. As long as it stays the same every number means the same entry. */
+uint64_t topics_freed(const struct topics *t);
+
+/* Remembers entry `id`. Returns true if `ref` is surely entry `id`. */
+struct topic_ref topic_ref(const struct topics *t, uint32_t id);
+bool topic_is(const struct topics *t, struct topic_ref ref, uint32_t id);
 
 /* Is `topic` in set `set`? */
 bool topic_in_set(const struct topics *t, uint32_t set, uint32_t topic);

@@ -22,6 +22,7 @@ struct topics_head {
     uint64_t
         sets_version; /* with every edge, and with each set that has got or lost all subscribers */
     uint64_t changes; /* with every topic that comes or goes */
+    uint64_t freed;   /* entries that were freed: their numbers may have been given again */
     uint32_t max;
     uint32_t buckets, mask;           /* in use; the least 2^k - 1 that reaches the last of them */
     uint32_t used, free;              /* entries: numbers ever given, first of those taken back */

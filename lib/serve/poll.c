@@ -231,13 +231,14 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
 
 #define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
 
-/* Is the answer in s->woken one for this client, too? Its place is not below the tail: the messages of
- * that answer are still there, and so its topic is. */
+/* Returns true if the answer in s->woken is one for this client, too. Its place is not below the tail:
+ * the messages of that answer are still there. The entry need not be: a set goes with its last
+ * subscriber, and its number may be another's by now, hence the reference. */
 static bool woken_fits(const struct server *s, const struct conn *c)
 {
     const struct woken *w = &s->woken;
     return w->size > 0 && w->at == c->at && w->head == ring_head(&s->ring) &&
-           w->topic == c->link.topic && w->way == c->way && w->wait == c->sent &&
+           topic_is(&s->topics, w->topic, c->link.topic) && w->way == c->way && w->wait == c->sent &&
            w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) && w->cors == c->cors &&
            w->second == s->wall / 1000 && w->draining == s->draining;
 }
@@ -247,7 +248,7 @@ static void woken_note(struct server *s, const struct conn *c)
 {
     s->woken.at = c->at;
     s->woken.head = ring_head(&s->ring);
-    s->woken.topic = c->link.topic;
+    s->woken.topic = topic_ref(&s->topics, c->link.topic);
     s->woken.way = c->way;
     s->woken.wait = c->sent;
     s->woken.flags = c->flags & WOKEN_FLAGS;

@@ -101,7 +101,8 @@ struct ready {
 struct woken {
     uint64_t at, head; /* the client's place, the ring's head */
     uint64_t second;   /* of its Date */
-    uint32_t topic, wait;
+    struct topic_ref topic;
+    uint32_t wait;
     uint16_t flags, cors; /* those of struct conn: CONN_KEEP, CONN_OLD */
     uint8_t way;
     bool draining;
