@@ -90,7 +90,7 @@ static const struct {
     {__LINE__, BYTES(LINE("127.0.0.1")), "127.0.0.1", true, "Forwarded: for=127.0.0.1\r\n", true},
     {__LINE__, BYTES(LINE("127.0.0.2")), "127.0.0.1", true, "", true},
     {__LINE__, BYTES(ITSELF), "127.0.0.1", true, "", false},
-    {__LINE__, BYTES(ITSELF), "127.0.0.1", true, "X-Forwarded-For: 127.0.0.1\r\n", true},
+    {__LINE__, BYTES(ITSELF), "127.0.0.1", true, "X-Forwarded-For: 127.0.0.1\r\n", false},
 };
 
 /* However the bytes are cut, with requests right behind. */
@@ -118,6 +118,34 @@ START_TEST(knows_the_client)
                       "line %d, cut at %zu: %s", rows[_i].line, cut, got(p));
         ck_assert_uint_eq(count(p, "HTTP/1.1 200 "), rows[_i].allowed ? 2 : 1);
         ck_assert_uint_eq(S.stat.proxy_refused, 0);
+        stop();
+    }
+}
+END_TEST
+
+/* Where the header names no client nothing else does, though unix sockets are trusted, too. */
+START_TEST(nobody_is_named)
+{
+    static const struct span headers[] = {
+        BYTES("PROXY UNKNOWN\r\n"),
+        BYTES("PROXY UNKNOWN 127.0.0.1 127.0.0.1 1 2\r\n"),
+        BYTES(NOBODY),
+        BYTES(ITSELF),
+    };
+    struct opt o = trusting(trusting(headed(), "unix"), "127.0.0.1");
+    for (size_t i = 0; i < COUNT(headers); i++) {
+        start(&o, KERNEL_FDS);
+        struct kernel_peer *p = dial(true, headers[i].p, headers[i].n);
+        bool itself = i + 1 == COUNT(headers);
+        for (unsigned row = 0; row < 2; row++) {
+            sends(p, row == 0 ? "GET /t HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
+                              : "GET /t HTTP/1.1\r\nHost: h\r\nForwarded: for=127.0.0.1\r\n\r\n");
+            settle();
+            ck_assert_uint_eq(count(p, "HTTP/1.1 204 "), row + 1);
+            ck_assert_uint_eq(S.ask.from, itself ? UINT64_C(0xffff7f000001) : 0);
+            ck_assert_int_eq(S.ask.via, VIA_NOBODY);
+            ck_assert(!S.ask.local);
+        }
         stop();
     }
 }
@@ -479,6 +507,7 @@ int main(void)
     Suite *s = suite_create("loop: proxy");
     TCase *tc = tcase_create("clients");
     tcase_add_loop_test(tc, knows_the_client, 0, COUNT(rows));
+    tcase_add_test(tc, nobody_is_named);
     tcase_add_test(tc, by_bytes);
     tcase_add_test(tc, only_with_the_flag);
     tcase_set_timeout(tc, 60);

@@ -24,6 +24,7 @@
 #include "lib/name.h"
 #include "test/auth_kit.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 

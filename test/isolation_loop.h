@@ -34,7 +34,8 @@ static void iso_take(void)
         struct kernel_peer *p = iso_peer[i];
         if (!iso[i].open)
             continue;
-        iso_got(i, p->out.p + p->taken, p->out.n - p->taken);
+        if (p->out.n > p->taken)
+            iso_got(i, p->out.p + p->taken, p->out.n - p->taken);
         p->out.n = p->taken = 0; /* so that long scripts take no more memory than short ones */
         if (p->closed || p->answered) {
             kernel_rst(p);

@@ -238,6 +238,25 @@ static void conn_from(struct server *s, struct conn *c, const struct sockaddr_st
         s->pass[conn_fd(&s->conns, c)].from = addr_key(a, len);
 }
 
+/* A trusted proxy that speaks for itself, in its PROXY header, speaks for nobody: a field that names a
+ * client was not written by it, or should not have been. It is not of this host by that either. */
+static void says_nothing(struct conn *c)
+{
+    if (c->marks & CONN_PROXIED)
+        c->flags &= (uint16_t)~CONN_LOCAL;
+    c->marks &= (uint8_t)~CONN_PROXIED;
+}
+
+/* Notes that a connection is from somebody whose address was not told: from no proxy, whose word would
+ * count, and not from this host. */
+static void conn_of_nobody(struct server *s, struct conn *c)
+{
+    c->flags &= (uint16_t)~CONN_LOCAL;
+    c->marks &= (uint8_t)~CONN_PROXIED;
+    if (s->pass != NULL)
+        s->pass[conn_fd(&s->conns, c)].from = 0;
+}
+
 /* Closes a connection from somebody who may not send a PROXY header. */
 static bool turned_away(struct server *s, int fd, const struct sockaddr_storage *a, socklen_t len)
 {
@@ -303,10 +322,15 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
         return n;
     c->marks &= (uint8_t)~CONN_PREFACE;
     c->tick = (uint32_t)s->now; /* a request has its own time */
-    if (p.says == PROXY_ITSELF)
+    if (p.says == PROXY_ITSELF) {
+        says_nothing(c);
         return n;
+    }
     bool known = p.says == PROXY_CLIENT;
-    conn_from(s, c, &p.from, p.len, known && (c->flags & CONN_LOCAL) != 0);
+    if (known)
+        conn_from(s, c, &p.from, p.len, (c->flags & CONN_LOCAL) != 0);
+    else
+        conn_of_nobody(s, c);
     if (known && !peer_fits(d, &p.from, p.len, &peer)) {
         c->flags |= CONN_CROWD;
         if (!(c->flags & CONN_SHED) && d->shed < d->shed_max) {
