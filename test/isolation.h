@@ -51,7 +51,8 @@ static struct iso_client {
     bool good;       /* which was good, so that something may come */
     bool any;        /* its subscriptions have changed: any topic of the tenant may come */
     bool keeps;      /* has a stream or a socket, and gets no more answers */
-    bool waits;      /* an answer is due that may take its time */
+    bool asked;      /* an answer is due, ... */
+    bool waits;      /* ... which may take its time */
     bool socket;     /* speaks WebSocket, json */
     char what[256];  /* what it asked for, "" for a wide set */
     char got[ISO_KEEP];
@@ -137,6 +138,7 @@ static void iso_answered(struct iso_client *c)
         int status = atoi(c->got + 9);
         if (status == 101 || (status == 200 && length == NULL)) {
             c->keeps = true;
+            c->asked = false;
             return;
         }
         size += length != NULL ? strtoul(length + 18, NULL, 10) : 0;
@@ -146,7 +148,7 @@ static void iso_answered(struct iso_client *c)
         if (status == 201 && id != NULL)
             sscanf(id + 7, "%" SCNu64 "-%" SCNu64, &iso_all.ms, &iso_all.n);
         iso_all.refused += status == 401 || status == 403;
-        c->waits = false;
+        c->asked = c->waits = false;
         c->n -= size;
         memmove(c->got, c->got + size, c->n);
         c->looked = 0;
@@ -268,7 +270,7 @@ static void iso_show(struct iso_client *c, unsigned tenant, char *out, size_t ca
     c->good = c->tenant != ISO_NOBODY && (iso_all.keys >> key & 1) != 0;
     out[0] = '\0';
     if (c->tenant != ISO_NOBODY)
-        snprintf(out, cap, "Authorization: Bearer %s\r\n", iso_token(c->tenant, key));
+        snprintf(out, cap, "Authorization: Bearer %.512s\r\n", iso_token(c->tenant, key));
 }
 
 /* Asks for messages, in any way. */
@@ -294,6 +296,7 @@ static void iso_ask(unsigned client, struct iso_wish wish)
     iso_show(c, wish.waits ? iso_pick(ISO_TENANTS) : ISO_NOBODY, token, sizeof token);
     iso_what(c, wish, what, sizeof what);
     iso_cursor(wish, cursor, sizeof cursor);
+    c->asked = true;
     c->waits = way > 0 && way < 4;
     c->socket = way == 7;
     iso_all.requests++;
@@ -319,7 +322,7 @@ static void iso_publish(unsigned client, unsigned whose)
     char token[1024], text[8192], body[4096], letter;
     size_t size;
     iso_show(c, whose < ISO_TENANTS ? ISO_ALL : ISO_NOBODY, token, sizeof token);
-    c->any = true;
+    c->any = c->asked = true;
     c->waits = false;
     unsigned tenant = c->tenant < ISO_TENANTS ? c->tenant : iso_pick(ISO_TENANTS);
     unsigned topic = iso_pick(8) == 0 ? iso_pick(ISO_TENANTS) : tenant;

@@ -16,20 +16,23 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
+    SECONDS = 8,
     DEADLINE_S = 150,
     STEPS_LEAST = 2000,
     ANSWER_MS = 20000, /* that an answer may take at most */
-    PIECES = 23,       /* records of the ring in one piece for a wide set, as check_loop_isolation finds */
+    PIECES =
+        23, /* records of the ring in one piece for a wide set, as check_loop_isolation finds */
 };
 
 static struct child server;
 static int sockets[ISO_CLIENTS];
 static uint64_t first_seed, state;
 static char keys_path[64];
-static uint64_t loads; /* of the keys */
+static unsigned loads; /* of the keys */
 
 static unsigned iso_pick(unsigned bound)
 {
@@ -125,30 +128,92 @@ static void keys_write(const char *text)
         child_die(&server, "%s: %s", next, strerror(errno));
 }
 
+/* The answer to a request with a token that a key of this reload has signed: has it been read? */
+static bool reloaded(const char *key)
+{
+    struct kit_token t;
+    char request[1024], answer[512];
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons(server.port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    kit_make(&t, SPAN("{\"alg\":\"HS256\"}"), SPAN("{\"subscribe\":[\"x\"]}"), span_of(key));
+    int n = snprintf(request, sizeof request,
+                     "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                     "Authorization: Bearer %.*s\r\n\r\n",
+                     (int)t.n, t.p);
+    if (fd == -1 || connect(fd, (const struct sockaddr *)&a, sizeof a) == -1 ||
+        send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
+        child_die(&server, "could not ask: %s", strerror(errno));
+    ssize_t got = recv(fd, answer, sizeof answer, 0);
+    close(fd);
+    return got > 12 && memcmp(answer, "HTTP/1.1 20", 11) == 0;
+}
+
 static void iso_reload(const char *file)
 {
-    char header[1024];
-    (void)header;
-    keys_write(file);
+    char text[512], key[64];
+    snprintf(key, sizeof key, "this-key-tells-that-it-was-read-%08u", ++loads);
+    snprintf(text, sizeof text, "%s%s\n", file, key);
+    keys_write(text);
+    if (loads == 1)
+        return; /* the server is to be started with these */
     kill(server.pid, SIGHUP);
-    loads++;
-    for (double end = child_now() + ANSWER_MS / 1e3; child_metric(&server, KEY_LOADS) < (long long)loads;) {
+    for (double end = child_now() + ANSWER_MS / 1e3; !reloaded(key);) {
         if (child_now() > end)
             child_die(&server, "the keys were not read again");
         child_pause(1);
     }
 }
 
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void begin(void)
+{
+    const char *args[] = {"--key-file",          keys_path, "--ring",         "64K",
+                          "--max-message",       "4K",      "--max-topics",   "50",
+                          "--anonymous",         "none",    "--max-failures", "0",
+                          "--max-line",          "16K",     "--max-head",     "24K",
+                          "--max-subscriptions", "1000"};
+    snprintf(keys_path, sizeof keys_path, "/tmp/load-isolation-XXXXXX");
+    int fd = mkstemp(keys_path);
+    if (fd == -1)
+        child_die(&server, "%s: %s", keys_path, strerror(errno));
+    close(fd);
+    iso_begin();
+    iso_all.looks = PIECES;
+    iso_reload(iso_key_file(iso_all.keys));
+    for (size_t i = 0; i < sizeof args / sizeof args[0]; i++)
+        child_arg(&server, args[i]);
+    child_start(&server);
+    if (!child_ready(&server, ANSWER_MS))
+        child_die(&server, "it did not start");
+}
+
 int main(int argc, char **argv)
 {
+    const char *s = getenv("SSE_SEED");
+    uint64_t steps = 0;
     if (argc < 2)
         return 64;
-    double seconds = argc > 2 ? strtod(argv[2], NULL) : 8;
-    const char *s = getenv("SSE_SEED");
-    char line[16], head[16], subscriptions[16];
-    uint64_t steps = 0;
     state = first_seed = s != NULL ? strtoull(s, NULL, 10) : child_now_us();
     child_init(&server, "load_isolation", argv[1], DEADLINE_S);
-    iso_begin();
+    begin();
+    double end = child_now() + (argc > 2 ? strtod(argv[2], NULL) : SECONDS);
+    for (; child_now() < end || steps < STEPS_LEAST; steps++)
+        iso_step();
+    for (unsigned i = 0; i < ISO_CLIENTS; i++)
+        if (iso[i].open)
+            iso_hang_up(i);
+    child_stop(&server, ANSWER_MS);
+    unlink(keys_path);
+    if (iso_all.messages < steps / 4 || iso_all.refused < steps / 100)
+        child_die(&server, "it was no test: %llu messages", (unsigned long long)iso_all.messages);
+    printf(
+        "load_isolation: SSE_SEED=%llu: %llu steps, %llu requests, %llu messages, each to who may "
+        "have it; %llu refused, keys changed %u times\n",
+        (unsigned long long)first_seed, (unsigned long long)steps,
+        (unsigned long long)iso_all.requests, (unsigned long long)iso_all.messages,
+        (unsigned long long)iso_all.refused, loads - 1);
     return 0;
 }
