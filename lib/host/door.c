@@ -78,7 +78,7 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
     return 0;
 }
 
-int door_open(struct door *d, int unsent, struct text *why)
+int door_open(struct door *d, int unsent, const struct user *user, struct text *why)
 {
     const struct opt *opt = &d->s->opt;
     unsigned given = listen_given();
@@ -90,12 +90,12 @@ int door_open(struct door *d, int unsent, struct text *why)
     for (unsigned i = 0; i < opt->bind.n && given == 0 && err == 0; i++)
         err = listener(d,
                        listen_at("--bind", opt->bind.item[i], opt->port, opt->write_timeout_ms,
-                                 unsent, why),
+                                 unsent, user, why),
                        false, why);
     for (unsigned i = 0; i < opt->admin.n && err == 0; i++)
         err = listener(d,
                        listen_at("--admin", opt->admin.item[i], opt->port, opt->write_timeout_ms,
-                                 unsent, why),
+                                 unsent, user, why),
                        true, why);
     door_look(d);
     return err;

@@ -21,6 +21,7 @@
 #define SSE_LIB_HOST_DOOR_H
 
 #include "lib/host/tables.h"
+#include "lib/host/user.h"
 
 #define DOOR_ADMIN 16u
 
@@ -49,9 +50,9 @@ bool door_measure(struct door *d, struct text *why);
 /* Puts a descriptor into epoll and into the table; NULL: the kernel won't. */
 struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events);
 
-/* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin; `unsent` as
- * listen.h has it. Gives 0, or an exit code with the reason in *why. */
-int door_open(struct door *d, int unsent, struct text *why);
+/* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin; `unsent`
+ * and `user` as listen.h has them. Gives 0, or an exit code with the reason in *why. */
+int door_open(struct door *d, int unsent, const struct user *user, struct text *why);
 
 /* Notes in the server what its listeners are: at which addresses it is reached, and whether one is of
  * --admin; and in *d who came in there. To be called when they are open, or have been taken over. */

@@ -5,6 +5,7 @@
 
 #include "lib/host/announce.h"
 #include "lib/host/commit.h"
+#include "lib/host/guard.h"
 #include "lib/host/keys.h"
 #include "lib/host/listen.h"
 #include "lib/host/process.h"
@@ -18,8 +19,39 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* Makes the ring, or takes it over; a store is opened with the rights of the user that could change its
+ * path (guard.h). */
+static bool ring_make(struct door *d, const struct handover *from, const struct user *user,
+                      bool trial, struct text *why)
+{
+    struct guard g;
+    if (!guard_begin(&g, user, from == NULL ? d->s->opt.store : NULL)) {
+        text_str(why, "--user: the rights of the user cannot be taken: ");
+        text_str(why, strerror(errno));
+        return false;
+    }
+    bool good = tables_ring(d->t, d->s, from, trial, why);
+    guard_end(&g);
+    return good;
+}
+
+/* Reads the keys, likewise. */
+static int keys_make(struct server *s, const struct user *user, struct text *why)
+{
+    struct guard g;
+    if (!guard_begin(&g, user, s->opt.key_file)) {
+        text_str(why, "--user: the rights of the user cannot be taken: ");
+        text_str(why, strerror(errno));
+        return EX_OSERR;
+    }
+    int code = keys_take(s, why);
+    guard_end(&g);
+    return code;
+}
+
 /* Makes the tables and the ring, or takes them over. */
-static void memory_make(struct door *d, const struct handover *from, bool trial)
+static void memory_make(struct door *d, const struct handover *from, const struct user *user,
+                        bool trial)
 {
     char bytes[1024];
     struct text why = text_in(bytes, sizeof bytes - 1);
@@ -31,11 +63,10 @@ static void memory_make(struct door *d, const struct handover *from, bool trial)
         s->opt.ring = from->ring_size;
         s->opt.ring_given = true;
     }
-    int code = keys_take(s, &why);
+    int code = keys_make(s, user, &why);
     if (code == 0 && !door_measure(d, &why))
         code = EX_CONFIG;
-    if (code == 0 &&
-        (!tables_make(d->t, s, from, &why) || !tables_ring(d->t, s, from, trial, &why)))
+    if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
         code = EX_OSERR;
     bytes[why.n] = '\0';
     if (code != 0)
@@ -62,14 +93,14 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
-    memory_make(d, NULL, false);
+    memory_make(d, NULL, &user, false);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
     d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (d->epoll == -1 || d->spare == -1)
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     signals_take(d);
     const struct sandbox_file keys = {s->opt.key_file};
-    code = door_open(d, unsent, &why);
+    code = door_open(d, unsent, &user, &why);
     if (code == 0)
         code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
     bytes[why.n] = '\0';
@@ -105,6 +136,7 @@ uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
     struct text why = text_in(bytes, sizeof bytes - 1);
     struct server *s = d->s;
     struct handover h;
+    const struct user nobody = {.given = false}; /* what it was to become it has become */
     if (trial) {
         process_leash();
         s->opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
@@ -114,7 +146,7 @@ uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
         process_fail(EX_CONFIG, bytes, NULL);
     }
     close(fd);
-    memory_make(d, &h, trial);
+    memory_make(d, &h, &nobody, trial);
     if (trial) {
         bool said = write(STDOUT_FILENO, HANDOVER_READY, sizeof HANDOVER_READY - 1) != -1;
         exit(said ? EX_OK : EX_IOERR);

@@ -4,6 +4,7 @@
 #include "lib/host/listen.h"
 
 #include "lib/addr.h"
+#include "lib/host/guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,8 +70,21 @@ static void place_write(struct text *t, const struct sockaddr_storage *a)
     text_add(t, span_begins(s, http) ? span_from(s, http.n) : s);
 }
 
+/* Binds the socket to the address, with the rights of the user where that can change the path; a name
+ * that a server left behind is removed. 0, or an errno. */
+static int bind_at(int fd, const struct sockaddr_storage *a, socklen_t len, const struct user *user)
+{
+    struct guard g;
+    if (!guard_begin(&g, user, addr_path(a)))
+        return errno;
+    unlink_stale(a, len);
+    int err = bind(fd, (const struct sockaddr *)a, len) == -1 ? errno : 0;
+    guard_end(&g);
+    return err;
+}
+
 int listen_at(const char *flag, struct span address, uint16_t port, uint32_t patience_ms,
-              int unsent, struct text *why)
+              int unsent, const struct user *user, struct text *why)
 {
     struct sockaddr_storage a;
     socklen_t len;
@@ -86,16 +100,17 @@ int listen_at(const char *flag, struct span address, uint16_t port, uint32_t pat
                        "in []), or unix:PATH of at most 107 bytes");
         return -EX_USAGE;
     }
-    unlink_stale(&a, len);
     int fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return listen_failed(why, EX_OSERR, address, errno);
     listen_options(fd, a.ss_family, patience_ms, unsent);
     if (a.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, SOMAXCONN) == 0)
+    int err = bind_at(fd, &a, len, user);
+    if (err == 0 && listen(fd, SOMAXCONN) == -1)
+        err = errno;
+    if (err == 0)
         return fd;
-    int err = errno;
     char bytes[192];
     struct text place = text_in(bytes, sizeof bytes);
     place_write(&place, &a);

@@ -5,8 +5,8 @@
 #ifndef SSE_LIB_HOST_LISTEN_H
 #define SSE_LIB_HOST_LISTEN_H
 
+#include "lib/host/user.h"
 #include "lib/net.h"
-#include "lib/text.h"
 
 /* Listens at an address as `flag` has it (ADDR, ADDR:PORT, unix:PATH), on `port` where it has none. A unix socket that nobody
  * listens at any more is removed first. What accept() gives takes over the listener's options:
@@ -14,7 +14,7 @@
  * it has not sent. Gives the descriptor, non-blocking and close-on-exec; or minus an exit code of
  * sysexits.h, with the reason in *why. */
 int listen_at(const char *flag, struct span address, uint16_t port, uint32_t patience_ms,
-              int unsent, struct text *why);
+              int unsent, const struct user *user, struct text *why);
 
 /* How many sockets systemd has handed to this process: descriptors LISTEN_FIRST and up. */
 #define LISTEN_FIRST 3

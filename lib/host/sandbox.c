@@ -4,6 +4,7 @@
 #include "lib/host/sandbox.h"
 
 #include "lib/addr.h"
+#include "lib/host/guard.h"
 #include "lib/host/landlock.h"
 #include "lib/host/listen.h"
 #include "lib/host/process.h"
@@ -233,17 +234,29 @@ static int files_prepare(struct landlock *l, struct server *s, char *const argv[
 
 /* ---- who owns what --------------------------------------------------------------------------- */
 
+/* Gives a unix socket to the user, unless it is that user's; its path is root's then (guard.h). */
+static bool socket_give(const char *path, const struct user *u)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && st.st_uid == u->uid)
+        return true;
+    errno = EPERM;
+    return guard_is_roots(path) && lchown(path, u->uid, u->gid) == 0;
+}
+
 /* Gives the store and the unix sockets to the user, so that it can open and remove them the next time.
  * What can't be given is logged. */
 static void files_give(struct server *s, const struct tables *t, const struct user *u)
 {
     struct sockaddr_storage a;
-    if (t->store.h != NULL && fchown(t->store.fd, u->uid, u->gid) == -1)
+    errno = EPERM;
+    if (t->store.h != NULL &&
+        (!guard_may_give(u, t->store.fd) || fchown(t->store.fd, u->uid, u->gid) == -1))
         s->say(OPT_LOG_WARN, "the store cannot be given to the user", "error", strerror(errno),
                NULL);
     for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
         const char *path = s->conns.conn[fd].state == CONN_LISTEN ? socket_path((int)fd, &a) : NULL;
-        if (path != NULL && lchown(path, u->uid, u->gid) == -1)
+        if (path != NULL && !socket_give(path, u))
             s->say(OPT_LOG_WARN, "a unix socket cannot be given to the user", "path", path, "error",
                    strerror(errno), NULL);
     }
