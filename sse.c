@@ -720,7 +720,7 @@ static void signalled(int fd)
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            keys_again(&S);
+            keys_again(&S, L.door.keeper);
         else if (info.ssi_signo == SIGUSR2)
             upgrade_begin(&L.up);
         else if (info.ssi_signo == SIGCHLD)
@@ -855,7 +855,7 @@ static void server_make(void)
     serve_trust(&S);
     L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
-    L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1};
+    L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1, .keeper = KEEPER_NONE};
     L.up.door = &L.door;
     L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};

@@ -15,6 +15,7 @@ static void leave(int code)
 
 #define CALLS_SANITIZED 0
 #include "lib/host/calls.c"
+#include "lib/host/keeper.h"
 #include "lib/host/sandbox.c"
 #include "test/life.h"
 #include "test/socket.h"
@@ -409,37 +410,89 @@ START_TEST(files)
 }
 END_TEST
 
-/* A file that another is renamed over is still the one beside which one may read. */
-static int has_read[2]; /* a pipe: the first has been read */
-static int reads_twice(void)
+/* The key file, its neighbours and what is below are out of reach; the keeper opens it, also one that
+ * was put in its place, and says why where it can't. */
+static int keeping = KEEPER_NONE;
+static int has_read[2]; /* a pipe: it has read the first */
+
+/* The first byte of the file that the keeper opens; 'A', '-' or '?': it is refused, not there, else. */
+static char kept_byte(void)
 {
-    char was[2] = {(char)first_byte(in_dir("key")), '\0'}, is[2] = "";
-    tell(was);
+    char byte = '?';
+    int fd = keeper_ask(keeping);
+    if (fd == -1)
+        return errno == EACCES ? 'A' : errno == ENOENT ? '-' : '?';
+    if (read(fd, &byte, 1) != 1)
+        byte = '0';
+    close(fd);
+    return byte;
+}
+
+static int keeper_opens(void)
+{
+    char letters[16] = "";
+    size_t n = 0;
+    letters[n++] = (char)first_byte(in_dir("elsewhere/key"));
+    letters[n++] = (char)first_byte(in_dir("elsewhere/secret"));
+    letters[n++] = (char)first_byte(in_dir("elsewhere/below/secret"));
+    letters[n++] = kept_byte();
+    letters[n++] = kept_byte();
+    tell(letters);
     if (write(has_read[1], "", 1) != 1)
         return 1;
-    for (int i = 0; i < E2E_WAIT_MS && (is[0] = (char)first_byte(in_dir("key"))) == was[0]; i++)
+    for (int i = 0; i < 10000 && kept_byte() == '1'; i++)
         poll(NULL, 0, 1);
-    tell(is);
+    letters[0] = kept_byte(); /* renamed over */
+    letters[1] = '\0';
+    tell(letters);
     return 0;
 }
 
-START_TEST(replaced)
+START_TEST(kept)
 {
-    text_to(in_dir("key"), "1");
-    text_to(in_dir("key.new"), "2");
-    ck_assert_int_eq(pipe(has_read), 0);
+    char elsewhere[80], bytes[64];
+    struct text why = text_in(bytes, sizeof bytes);
+    struct user user;
+    if (abi == 0)
+        return;
+    snprintf(elsewhere, sizeof elsewhere, "%s-elsewhere", program.dir);
+    ck_assert_int_eq(mkdir(elsewhere, 0755), 0);
+    ck_assert_int_eq(symlink(elsewhere, in_dir("elsewhere")), 0);
+    ck_assert_int_eq(mkdir(in_dir("elsewhere/below"), 0755), 0);
+    text_to(in_dir("elsewhere/secret"), "s");
+    text_to(in_dir("elsewhere/below/secret"), "s");
+    text_to(in_dir("elsewhere/key"), "1");
+    text_to(in_dir("elsewhere/key.new"), "2");
+    ck_assert_int_eq(user_find(NULL, &user, &why), 0);
+    keeping = keeper_start(in_dir("elsewhere/key"), &user);
+    ck_assert_int_ge(keeping, 0);
+    ck_assert_int_eq(pipe2(has_read, O_CLOEXEC), 0);
     pid_t other = fork();
     if (other == 0) {
         char byte;
-        if (read(has_read[0], &byte, 1) != 1)
-            _exit(1);
-        _exit(rename(in_dir("key.new"), in_dir("key")) != 0);
+        _exit(read(has_read[0], &byte, 1) != 1 ||
+              rename(in_dir("elsewhere/key.new"), in_dir("elsewhere/key")) != 0);
     }
-    inside(reads_twice);
+    inside(keeper_opens);
     ended(__LINE__, 0);
-    ck_assert_str_eq(child.said, "12");
+    ck_assert_str_eq(child.said, "AAA112");
     ck_assert_int_eq(waitpid(other, &child.status, 0), other);
     ended(__LINE__, 0);
+    unlink(in_dir("elsewhere/key"));
+    ck_assert_int_eq(kept_byte(), '-');
+    /* a link to another file is followed only to where it may be */
+    ck_assert_int_eq(symlink("/etc/passwd", in_dir("elsewhere/key")), 0);
+    ck_assert_int_eq(kept_byte(), 'A');
+    /* it goes when the last who could ask has gone */
+    int status;
+    close(keeping);
+    ck_assert_int_ne(wait(&status), -1);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    unlink(in_dir("elsewhere/key"));
+    unlink(in_dir("elsewhere/secret"));
+    unlink(in_dir("elsewhere/below/secret"));
+    ck_assert_int_eq(rmdir(in_dir("elsewhere/below")), 0);
+    ck_assert_int_eq(rmdir(elsewhere), 0);
 }
 END_TEST
 
@@ -844,7 +897,7 @@ int main(void)
     tcase_add_loop_test(tc, refuses_the_deaf, 0, COUNT(deaf));
     tcase_add_test(tc, masks);
     tcase_add_test(tc, files);
-    tcase_add_test(tc, replaced);
+    tcase_add_test(tc, kept);
     tcase_add_test(tc, program_is_found);
     tcase_add_test(tc, goes_on);
     tcase_set_timeout(tc, 60);

@@ -117,6 +117,9 @@ static const struct filter_rule table[] = {
     LACKS(open, 1, MAKES),
 #endif
     LACKS(openat, 2, MAKES),
+    IS(socketpair, 0, AF_UNIX),         /* the key file's descriptor comes over one, ... */
+    ALWAYS(sendmsg),                    /* ... whose other end goes to the keeper */
+    ALWAYS(recvmsg),
 
     /* an upgrade: the trial of the next program, */
     ALWAYS(memfd_create),
@@ -161,7 +164,24 @@ static const struct filter_rule table[] = {
 };
 /* clang-format on */
 
-uint32_t calls_filter(struct filter_insn out[CALLS_FILTER])
+/* What the keeper does. */
+/* clang-format off */
+static const struct filter_rule keeper_table[] = {
+    ALWAYS(recvmsg),                    /* somebody asks */
+#ifdef SYS_open
+    LACKS(open, 1, MAKES),
+#endif
+    LACKS(openat, 2, MAKES),
+    ALWAYS(sendmsg),
+    ALWAYS(close),
+    ALWAYS(restart_syscall),            /* a wait that SIGSTOP has interrupted */
+    ALWAYS(rt_sigreturn),
+    ALWAYS(write),                      /* a call that is refused is said */
+    ALWAYS(exit_group),
+};
+/* clang-format on */
+
+static uint32_t build(struct filter_insn *out, const struct filter_rule *rules, size_t n)
 {
 #if defined(__x86_64__) && defined(__LP64__)
     const uint32_t machine = FILTER_X86_64;
@@ -170,10 +190,17 @@ uint32_t calls_filter(struct filter_insn out[CALLS_FILTER])
 #else
     const uint32_t machine = 0;
 #endif
-    if (machine == 0)
-        return 0;
-    return filter_build(out, CALLS_FILTER, machine, table, sizeof table / sizeof table[0],
-                        FILTER_TRAP);
+    return machine != 0 ? filter_build(out, CALLS_FILTER, machine, rules, n, FILTER_TRAP) : 0;
+}
+
+uint32_t calls_filter(struct filter_insn out[CALLS_FILTER])
+{
+    return build(out, table, sizeof table / sizeof table[0]);
+}
+
+uint32_t calls_keeper(struct filter_insn out[CALLS_FILTER])
+{
+    return build(out, keeper_table, sizeof keeper_table / sizeof keeper_table[0]);
 }
 
 struct calls calls_all(void)

@@ -31,6 +31,9 @@
 #define CALLS_FILTER 1024u
 uint32_t calls_filter(struct filter_insn out[CALLS_FILTER]);
 
+/* The filter of the process that opens the key file (keeper.h). */
+uint32_t calls_keeper(struct filter_insn out[CALLS_FILTER]);
+
 /* Which calls the table has, a bit each. */
 #define CALLS_WORDS 8u
 struct calls {

@@ -20,6 +20,7 @@
 #ifndef SSE_LIB_HOST_DOOR_H
 #define SSE_LIB_HOST_DOOR_H
 
+#include "lib/host/keeper.h"
 #include "lib/host/tables.h"
 #include "lib/host/user.h"
 
@@ -35,6 +36,7 @@ struct door {
     struct server *s;
     struct tables *t;
     int epoll, spare;
+    int keeper;        /* of the key file: keeper.h */
     uint8_t paused;    /* enum door_pause: which listeners are */
     uint32_t admin;    /* connections that came in at an address of --admin */
     uint32_t shed;     /* connections over a limit, ... */

@@ -129,7 +129,7 @@ static bool ids_take(uid_t uid, gid_t gid)
 bool guard_begin(struct guard *g, const struct user *u, const char *path)
 {
     *g = (struct guard){.on = false};
-    if (path == NULL || !user_is_root() || !u->given || u->uid == 0 || guard_is_roots(path))
+    if (path == NULL || !u->given || u->uid == 0 || !user_is_root() || guard_is_roots(path))
         return true;
     g->groups = getgroups((int)(sizeof g->group / sizeof g->group[0]), g->group);
     if (g->groups == -1 || setgroups(1, &u->gid) == -1)

@@ -4,6 +4,7 @@
 #include "lib/host/handover.h"
 
 #include "lib/host/child.h"
+#include "lib/host/keeper.h"
 #include "lib/intake.h"
 #include "ring.h"
 
@@ -93,8 +94,10 @@ enum { TRIAL_READS = 16 }; /* at once */
 /* Starts the child with the memory and, in `fd`, what tells it of that. 0, or an errno. */
 static int trial_start(pid_t *child, const struct handover *h, char *const argv[], int out, int fd)
 {
-    int keep[3 + MEMORY_PIECES] = {fd, h->table_fd, h->arena_fd};
+    int keep[4 + MEMORY_PIECES] = {fd, h->table_fd, h->arena_fd};
     size_t n = 3;
+    if (h->keeper != KEEPER_NONE)
+        keep[n++] = h->keeper;
     for (uint32_t i = 0; i < h->memory.n; i++)
         keep[n++] = h->memory.piece[i].fd;
     int err = env_set("try ", fd) == -1 ? errno : child_spawn(child, argv, out, keep, n);
@@ -166,6 +169,8 @@ static bool let_pass(int fd, bool yes)
 static bool let_all_pass(const struct handover *h, const struct conns *conns, bool yes)
 {
     bool good = let_pass(h->epoll, yes);
+    if (h->keeper != KEEPER_NONE)
+        good &= let_pass(h->keeper, yes);
     good &= let_pass(h->table_fd, yes);
     good &= let_pass(h->arena_fd, yes);
     for (uint32_t i = 0; i < h->memory.n; i++)

@@ -46,6 +46,7 @@ struct handover {
     bool stored; /* the ring is in a file: store.h */
 
     int epoll;
+    int keeper;       /* of the key file; -1: none */
     uint32_t entries; /* of the table of topics */
     uint32_t sweep, shed;
     uint64_t random;

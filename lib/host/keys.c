@@ -4,6 +4,7 @@
 #include "lib/host/keys.h"
 
 #include "lib/hash.h"
+#include "lib/host/keeper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,18 +69,25 @@ static int read_keys(int fd, struct auth_keys *k, struct text *why)
     return code;
 }
 
-int keys_read(const char *path, struct auth_keys *k, struct text *why)
+/* Opens it. Without waiting: it may be a pipe that nobody writes to. */
+static int keys_open(const char *path, int keeper)
+{
+    return keeper != KEEPER_NONE ? keeper_ask(keeper)
+                                 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struct text *why)
 {
     const struct text before = *why;
     auth_keys_wipe(k);
     text_str(why, "the key file ");
     text_str(why, path);
     text_str(why, ": ");
-    /* Without waiting: it may be a pipe that nobody writes to. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = keys_open(path, keeper);
     if (fd == -1) {
         int err = errno;
-        text_str(why, strerror(err));
+        text_str(why, keeper != KEEPER_NONE && err == EPIPE ? "the process that opens it is gone"
+                                                            : strerror(err));
         return err == EACCES || err == EPERM ? EX_NOPERM : EX_NOINPUT;
     }
     int code = kind_wrong(fd, why);
@@ -91,12 +99,17 @@ int keys_read(const char *path, struct auth_keys *k, struct text *why)
     return code;
 }
 
-int keys_take(struct server *s, struct text *why)
+int keys_read(const char *path, struct auth_keys *k, struct text *why)
+{
+    return keys_read_by(path, KEEPER_NONE, k, why);
+}
+
+int keys_take(struct server *s, int keeper, struct text *why)
 {
     struct auth_keys next;
     if (s->opt.key_file == NULL)
         return 0;
-    int code = keys_read(s->opt.key_file, &next, why);
+    int code = keys_read_by(s->opt.key_file, keeper, &next, why);
     if (code == 0) {
         auth_keys_wipe(&s->keys);
         s->keys = next;
@@ -106,13 +119,13 @@ int keys_take(struct server *s, struct text *why)
     return code;
 }
 
-void keys_again(struct server *s)
+void keys_again(struct server *s, int keeper)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
     if (s->opt.key_file == NULL)
         return;
-    if (keys_take(s, &why) == 0) {
+    if (keys_take(s, keeper, &why) == 0) {
         s->say(OPT_LOG_INFO, "keys read", "keys", serve_num(s, s->keys.n), NULL);
         return;
     }

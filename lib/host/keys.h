@@ -15,11 +15,11 @@
  * words, with the path and never with what is in the file; *k holds no key then. */
 int keys_read(const char *path, struct auth_keys *k, struct text *why);
 
-/* Reads --key-file, if there is to be one, into s->keys. 0; or an exit code, and *why says what is
- * wrong: the keys that there were stay. */
-int keys_take(struct server *s, struct text *why);
+/* Reads --key-file, if there is to be one, into s->keys; `keeper` opens it (keeper.h), KEEPER_NONE: this
+ * process does. 0; or an exit code, and *why says what is wrong: the keys that there were stay. */
+int keys_take(struct server *s, int keeper, struct text *why);
 
 /* Reads it again, and logs what came of it. */
-void keys_again(struct server *s);
+void keys_again(struct server *s, int keeper);
 
 #endif

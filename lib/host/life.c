@@ -36,15 +36,16 @@ static bool ring_make(struct door *d, const struct handover *from, const struct 
 }
 
 /* Reads the keys, likewise. */
-static int keys_make(struct server *s, const struct user *user, struct text *why)
+static int keys_make(struct door *d, const struct user *user, struct text *why)
 {
     struct guard g;
+    struct server *s = d->s;
     if (!guard_begin(&g, user, s->opt.key_file)) {
         text_str(why, "--user: the rights of the user cannot be taken: ");
         text_str(why, strerror(errno));
         return EX_OSERR;
     }
-    int code = keys_take(s, why);
+    int code = keys_take(s, d->keeper, why);
     guard_end(&g);
     return code;
 }
@@ -63,7 +64,7 @@ static void memory_make(struct door *d, const struct handover *from, const struc
         s->opt.ring = from->ring_size;
         s->opt.ring_given = true;
     }
-    int code = keys_make(s, user, &why);
+    int code = keys_make(d, user, &why);
     if (code == 0 && !door_measure(d, &why))
         code = EX_CONFIG;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
@@ -93,11 +94,19 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
+    int keeper = KEEPER_NONE; /* first, as it is a copy of all that there is by then */
+    if (s->opt.key_file != NULL && !s->opt.no_sandbox)
+        keeper = keeper_start(s->opt.key_file, &user);
+    if (keeper < KEEPER_NONE)
+        process_fail(EX_OSERR,
+                     "the sandbox: the process that opens the key file: ", strerror(-keeper - 1),
+                     " (--no-sandbox goes without)", NULL);
     memory_make(d, NULL, &user, false);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
     d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (d->epoll == -1 || d->spare == -1)
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
+    d->keeper = keeper; /* the first time it was read with the rights of the start */
     signals_take(d);
     const struct sandbox_file keys = {s->opt.key_file};
     code = door_open(d, unsent, &user, &why);
@@ -146,6 +155,7 @@ uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
         process_fail(EX_CONFIG, bytes, NULL);
     }
     close(fd);
+    d->keeper = h.keeper;
     memory_make(d, &h, &nobody, trial);
     if (trial) {
         bool said = write(STDOUT_FILENO, HANDOVER_READY, sizeof HANDOVER_READY - 1) != -1;
@@ -171,6 +181,8 @@ void life_end(struct door *d)
             close((int)fd);
     }
     close(d->spare);
+    if (d->keeper != KEEPER_NONE)
+        close(d->keeper);
     close(d->epoll);
     if (d->t->store.h != NULL)
         commit_result(s, store_close(&d->t->store, &s->ring));

@@ -121,8 +121,7 @@ struct program {
     struct filter_insn *insns;
 };
 
-/* Puts a filter into force. 0, or minus an errno: ENOSYS where kernel or machine have none. */
-static int filter_enter(struct filter_insn *insns, uint32_t n)
+int sandbox_filter(struct filter_insn *insns, uint32_t n)
 {
     struct program program = {(unsigned short)n, insns};
     if (n == 0)
@@ -146,7 +145,7 @@ static int filter_add(struct calls_held *held)
     struct calls all = calls_all();
     if (held->sum == sum)
         return 0;
-    int err = filter_enter(insns, n);
+    int err = sandbox_filter(insns, n);
     if (err < 0)
         return err;
     for (unsigned i = 0; i < CALLS_WORDS; i++)
@@ -190,8 +189,7 @@ static const char *socket_path(int fd, struct sockaddr_storage *a)
 }
 
 /* Allows what has to be, in *l. What can't be allowed is logged: it will be missed later. */
-static void files_allow(struct landlock *l, struct server *s, char *const argv[],
-                        const struct sandbox_file *files, size_t n)
+static void files_allow(struct landlock *l, struct server *s, char *const argv[])
 {
     char path[PATH_MAX];
     struct sockaddr_storage a;
@@ -201,9 +199,6 @@ static void files_allow(struct landlock *l, struct server *s, char *const argv[]
     if (!program_find(argv[0], path) ||
         !landlock_allow_beside(l, path, LANDLOCK_READ | LANDLOCK_EXECUTE))
         missed = argv[0];
-    for (size_t i = 0; i < n; i++)
-        if (files[i].path != NULL && !landlock_allow_beside(l, files[i].path, LANDLOCK_READ))
-            missed = files[i].path;
     for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
         const char *name = s->conns.conn[fd].state == CONN_LISTEN ? socket_path((int)fd, &a) : NULL;
         if (name != NULL && !landlock_allow_beside(l, name, LANDLOCK_REMOVE))
@@ -221,13 +216,12 @@ static void files_allow(struct landlock *l, struct server *s, char *const argv[]
 
 /* Puts together which files may be opened later, while the process still may open them: *l. 0, or
  * minus an errno. */
-static int files_prepare(struct landlock *l, struct server *s, char *const argv[],
-                         const struct sandbox_file *files, size_t n)
+static int files_prepare(struct landlock *l, struct server *s, char *const argv[])
 {
     const char *manager = getenv("NOTIFY_SOCKET");
     int err = landlock_begin(l, manager != NULL && manager[0] == '@');
     if (err == 0)
-        files_allow(l, s, argv, files, n);
+        files_allow(l, s, argv);
     s->say(OPT_LOG_DEBUG, "landlock", "version", serve_num(s, (uint64_t)l->abi), NULL);
     return err;
 }
@@ -313,7 +307,7 @@ int sandbox_enter(struct server *s, const struct tables *t, const struct user *u
     struct landlock l = {.rules = -1};
     int err = 0, code;
     *held = (struct calls_held){.sum = 0};
-    if (!s->opt.no_sandbox && (err = files_prepare(&l, s, argv, files, n)) < 0)
+    if (!s->opt.no_sandbox && (err = files_prepare(&l, s, argv)) < 0)
         return failed(why, "Landlock", -err);
     code = rights_drop(s, t, u, why);
     if (code == 0)

@@ -10,9 +10,9 @@
  *     |
  *   "ready", and the loop
  *
- * WHAT IS ALLOWED THEN. Of files: to read the directories of those that the caller names (its keys),
- * to execute and read what is in the program's own (an upgrade), /dev/null, and to remove in the
- * directories of its unix sockets. Of the store nothing: its descriptor is open. No TCP connection,
+ * WHAT IS ALLOWED THEN. Of files: to execute and read what is in the program's own directory (an
+ * upgrade), /dev/null, and to remove in the directories of its unix sockets. Of the keys and the store
+ * nothing: another process opens the key file (keeper.h), and the store's descriptor is open. No TCP connection,
  * no other listener, no signal to another process. Of system calls: those of the table in calls.c.
  *
  * ANOTHER CALL is refused and ends the process: its number is said on stderr and the exit code is
@@ -38,7 +38,7 @@
 #include "lib/host/tables.h"
 #include "lib/host/user.h"
 
-/* A file whose directory may be read later, too. */
+/* A file that is to be read again later: from outside (keeper.h). */
 struct sandbox_file {
     const char *path; /* NULL: none */
 };
@@ -53,6 +53,9 @@ void sandbox_watch(void);
 int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
                   char *const argv[], const struct sandbox_file *files, size_t n,
                   struct calls_held *held, struct text *why);
+
+/* Puts a filter into force. 0, or minus an errno: ENOSYS where kernel or machine have none. */
+int sandbox_filter(struct filter_insn *insns, uint32_t n);
 
 /* Could this program go on inside what *held tells of? False: *why says which call it lacks. */
 bool sandbox_fits(const struct calls_held *held, struct text *why);

@@ -22,6 +22,7 @@ static void hand_over(const struct upgrade *u, uint32_t sweep, struct handover *
     memset(h, 0, sizeof *h);
     tables_hand_over(u->door->t, s, h);
     h->epoll = u->door->epoll;
+    h->keeper = u->door->keeper;
     h->sweep = sweep;
     h->shed = u->door->shed;
     h->ready = s->ready;
