@@ -780,6 +780,61 @@ START_TEST(user_keys)
 }
 END_TEST
 
+/* Starts a server as root that is to become the user; it must not start. What it says comes to `err`. */
+static void does_not_start(const char *flag, const char *value, char *err)
+{
+    static char out[E2E_OUTPUT];
+    int code =
+        e2e_run((const char *const[]){"--port", "0", "--user", user_flag(), flag, value, NULL}, out,
+                err);
+    ck_assert_msg(code != 0 && out[0] == '\0', "%s %s: it started", flag, value);
+}
+
+/* In a directory of the user's, no link makes root open, change or give away what is root's. */
+START_TEST(user_links)
+{
+    static char err[E2E_OUTPUT];
+    char at[128];
+    struct stat st;
+    if (!root)
+        return;
+    text_to(in_dir("roots"), "");
+    ck_assert_int_eq(mkdir(in_dir("user"), 0755), 0);
+    ck_assert_int_eq(symlink("../roots", in_dir("user/link")), 0);
+    ck_assert_int_eq(link(in_dir("roots"), in_dir("user/hard")), 0);
+    ck_assert_int_eq(symlink("..", in_dir("user/up")), 0);
+    ck_assert_int_eq(lchown(in_dir("user/link"), USER, GROUP), 0);
+    ck_assert_int_eq(lchown(in_dir("user/up"), USER, GROUP), 0);
+    ck_assert_int_eq(chown(in_dir("user"), USER, GROUP), 0);
+    static const char *const links[] = {"user/link", "user/hard", "user/up/roots"};
+    for (size_t i = 0; i < COUNT(links); i++) {
+        does_not_start("--store", in_dir(links[i]), err);
+        ck_assert_ptr_nonnull(strstr(err, "Permission denied"));
+        does_not_start("--key-file", in_dir(links[i]), err);
+    }
+    snprintf(at, sizeof at, "unix:%s", in_dir("user/up/socket"));
+    does_not_start("--bind", at, err);
+    ck_assert_ptr_nonnull(strstr(err, "Permission denied"));
+    ck_assert_int_eq(stat(in_dir("roots"), &st), 0);
+    ck_assert(st.st_uid == 0 && st.st_gid == 0 && st.st_size == 0);
+    ck_assert_int_eq(stat(in_dir("socket"), &st), -1);
+    /* what it makes there is its own */
+    snprintf(at, sizeof at, "unix:%s", in_dir("user/socket"));
+    e2e_start(&s, "--store", in_dir("user/ring"), "--ring", "64K", "--bind", at, "--bind",
+              "127.0.0.1", "--user", user_flag(), NULL);
+    ck_assert_int_eq(stat(in_dir("user/ring"), &st), 0);
+    ck_assert(st.st_uid == USER && st.st_gid == GROUP);
+    ck_assert_int_eq(stat(in_dir("user/socket"), &st), 0);
+    ck_assert(st.st_uid == USER && S_ISSOCK(st.st_mode));
+    e2e_stop(&s);
+    ck_assert_int_eq(stat(in_dir("user/socket"), &st), -1);
+    static const char *const made[] = {"user/link", "user/hard", "user/up", "user/ring", "roots"};
+    for (size_t i = 0; i < COUNT(made); i++)
+        unlink(in_dir(made[i]));
+    ck_assert_int_eq(rmdir(in_dir("user")), 0);
+}
+END_TEST
+
 /* A port that only root may bind, as far as one is free; any for others. */
 static const char *low_port(void)
 {
@@ -915,6 +970,7 @@ int main(void)
     tcase_add_test(tc, user_without_root);
     tcase_add_test(tc, user_serves);
     tcase_add_loop_test(tc, user_keys, 0, 2);
+    tcase_add_test(tc, user_links);
     tcase_add_test(tc, user_without_sandbox);
     tcase_add_loop_test(tc, user_stores, 0, 3);
     tcase_add_loop_test(tc, user_unix_socket, 0, 2);
