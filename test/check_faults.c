@@ -112,6 +112,8 @@ static const char *const harmless[] = {
     "geteuid",
     "getegid",
     "_exit",
+    "setfsuid",
+    "setfsgid",
     "clock_gettime",
     "__sysconf",
     "signal",

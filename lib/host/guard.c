@@ -3,6 +3,8 @@
  */
 #include "lib/host/guard.h"
 
+#include "lib/host/process.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
@@ -10,6 +12,7 @@
 #include <string.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define LINKS_MAX 40 /* followed, as Linux has it */
@@ -147,7 +150,7 @@ void guard_end(struct guard *g)
     if (!g->on)
         return;
     if (!ids_take(geteuid(), getegid()) || setgroups((size_t)g->groups, g->group) == -1)
-        abort(); /* it would go on with the rights of neither */
+        process_fail(EX_OSERR, "--user: the rights of root cannot be taken back", NULL);
     g->on = false;
 }
 

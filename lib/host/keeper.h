@@ -24,6 +24,7 @@
 #include "lib/host/user.h"
 
 #define KEEPER_NONE (-1)
+#define KEEPER_NAME "sse-keys" /* of the process */
 
 /* Starts the keeper of the file `path`, with the rights of the user. Returns the socket to ask it by,
  * KEEPER_NONE where the kernel has no Landlock; below that minus an errno, less one. */

@@ -238,9 +238,9 @@ static bool woken_fits(const struct server *s, const struct conn *c)
 {
     const struct woken *w = &s->woken;
     return w->size > 0 && w->at == c->at && w->head == ring_head(&s->ring) &&
-           topic_is(&s->topics, w->topic, c->link.topic) && w->way == c->way && w->wait == c->sent &&
-           w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) && w->cors == c->cors &&
-           w->second == s->wall / 1000 && w->draining == s->draining;
+           topic_is(&s->topics, w->topic, c->link.topic) && w->way == c->way &&
+           w->wait == c->sent && w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) &&
+           w->cors == c->cors && w->second == s->wall / 1000 && w->draining == s->draining;
 }
 
 /* Notes whom an answer that is about to be put together will fit. */
