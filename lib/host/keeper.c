@@ -172,8 +172,9 @@ int keeper_ask(int keeper)
     if (!packet_send(keeper, 0, ends[1]))
         err = errno;
     close(ends[1]);
-    if (err == 0 && poll(&p, 1, ANSWER_MS) != 1)
-        err = ETIMEDOUT;
+    for (int n = 0; err == 0 && n != 1;)
+        if ((n = poll(&p, 1, ANSWER_MS)) == 0 || (n == -1 && errno != EINTR))
+            err = n == 0 ? ETIMEDOUT : errno;
     if (err == 0)
         err = packet_take(ends[0], &number, &fd) <= 0 ? EPIPE : number;
     close(ends[0]);
