@@ -40,7 +40,6 @@ static const struct {
     {"eventfd", {EMFILE, ENOMEM}},
     {"execv", {ENOENT, ENOMEM, E2BIG}},
     {"execvp", {ENOENT, ENOMEM, E2BIG}},
-    {"dup2", {EBADF, EINTR}},
     {"fallocate", {ENOSPC, EINTR, EOPNOTSUPP, EIO}},
     {"fchmod", {EPERM, EIO}},
     {"fchown", {EPERM, EIO}},

@@ -179,7 +179,6 @@ WRAP(int, -1, getsockopt, (int fd, int level, int name, void *p, socklen_t *len)
 WRAP(int, -1, listen, (int fd, int n), (fd, n))
 WRAP(int, -1, setsockopt, (int fd, int level, int name, const void *p, socklen_t len),
      (fd, level, name, p, len))
-WRAP(int, -1, dup2, (int fd, int to), (fd, to))
 WRAP(pid_t, -1, fork, (void), ())
 WRAP(char *, NULL, getcwd, (char *p, size_t n), (p, n))
 WRAP(int, -1, getgroups, (int n, gid_t *groups), (n, groups))

@@ -108,9 +108,8 @@ static bool keeper_enter(const char *path, const struct user *u)
     if (landlock_begin(&l, false) < 0 || l.abi == 0)
         return false;
     (void)landlock_allow_beside(&l, path, LANDLOCK_READ);
-    (void)prctl(PR_SET_NAME, KEEPER_NAME); /* for ps */
-    if (user_become(u, &why) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-        landlock_enter(&l) < 0)
+    if (prctl(PR_SET_NAME, KEEPER_NAME) == -1 || user_become(u, &why) != 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || landlock_enter(&l) < 0)
         return false;
     uint32_t n = CALLS_SANITIZED ? 0 : calls_keeper(insns);
     int err = n > 0 ? sandbox_filter(insns, n) : 0;
