@@ -125,6 +125,7 @@ static void iso_start(unsigned limits)
     o.max_subscriptions = ISO_MAX_SUBSCRIPTIONS;
     o.max_scopes = 64u << 10;
     o.key_file = iso_keys_path;
+    o.no_sandbox = true; /* in which another process would open it */
     o.anonymous = 0;
     o.log = OPT_LOG_ERROR;
     start(&o, 96);
