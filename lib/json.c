@@ -38,47 +38,152 @@ static inline size_t plain_end(struct span s, size_t i, unsigned char also)
 /* U+2028 and U+2029, which end a line in JavaScript before 2019, are E2 80 A8 and E2 80 A9. */
 #define LINE_SEPARATOR_LEAD 0xE2
 
-/* Appends the escape of what stands at the front of `s`; gives how many bytes of `s` that was. */
-static size_t escape(struct text *t, struct span s)
+/* What each byte is in a string: P as it is, S a letter behind a backslash, L six bytes, E may begin a
+ * line separator. */
+#define P 0
+#define S 2
+#define L 6
+#define E 7
+static const uint8_t kinds[256] = {
+    [0x00] = L, L, L, L, L,         L,          L,
+    L,          S, S, S, L,         S,          S,
+    L,          L, L, L, L,         L,          L,
+    L,          L, L, L, L,         L,          L,
+    L,          L, L, L, ['"'] = S, ['\\'] = S, [LINE_SEPARATOR_LEAD] = E,
+};
+
+/* Is there a line separator at s.p[i], where its first byte is? */
+static inline bool is_separator(struct span s, size_t i)
+{
+    return s.n - i >= 3 && (unsigned char)s.p[i + 1] == 0x80 &&
+           ((unsigned char)s.p[i + 2] & 0xfe) == 0xa8;
+}
+
+/* Bytes that the escape of what stands at s.p[i] has, *took bytes of `s`; 1: it stands as it is. */
+static inline size_t escape_size(struct span s, size_t i, size_t *took)
+{
+    uint8_t kind = kinds[(unsigned char)s.p[i]];
+    *took = 1;
+    if (kind == E && is_separator(s, i)) {
+        *took = 3;
+        return 6;
+    }
+    return kind == S || kind == L ? kind : 1;
+}
+
+/* Writes the escape of what stands at s.p[i], of `size` bytes. */
+static inline void escape_write(char *to, struct span s, size_t i, size_t size)
 {
     static const char hex[] = "0123456789abcdef";
     static const char letters[0x20] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    unsigned char c = (unsigned char)s.p[0];
-    if (c == LINE_SEPARATOR_LEAD) {
-        bool line = span_begins(s, SPAN("\xE2\x80\xA8"));
-        if (!line && !span_begins(s, SPAN("\xE2\x80\xA9"))) {
-            text_add(t, (struct span){s.p, 1});
-            return 1;
-        }
-        text_add(t, line ? SPAN("\\u2028") : SPAN("\\u2029"));
-        return 3;
+    unsigned char c = (unsigned char)s.p[i];
+    to[0] = '\\';
+    if (size == 2) {
+        to[1] = c < 0x20 ? letters[c] : s.p[i];
+    } else if (c == LINE_SEPARATOR_LEAD) {
+        memcpy(to + 1, "u202", 4);
+        to[5] = (unsigned char)s.p[i + 2] == 0xa8 ? '8' : '9';
+    } else {
+        memcpy(to + 1, "u00", 3);
+        to[4] = hex[c >> 4];
+        to[5] = hex[c & 15];
     }
-    char letter = s.p[0];
-    if (c < 0x20)
-        letter = letters[c];
-    if (letter != '\0')
-        text_add(t, (struct span){(const char[]){'\\', letter}, 2});
-    else
-        text_add(t,
-                 (struct span){(const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6});
-    return 1;
+}
+
+#define RUN 16u /* bytes in a row that stand as they are, behind which more such are looked for */
+
+/* Where the bytes from `i` on end that are known to stand as they are: `i`, unless the last RUN did. */
+static inline size_t run_end(struct span s, size_t i, size_t *run)
+{
+    if (*run < RUN)
+        return i;
+    *run = 0;
+    return plain_end(s, i, LINE_SEPARATOR_LEAD);
 }
 
 bool json_plain(struct span s)
 {
-    return plain_end(s, 0, LINE_SEPARATOR_LEAD) == s.n;
+    return json_plain_run(s) == s.n;
+}
+
+size_t json_plain_run(struct span s)
+{
+    return plain_end(s, 0, LINE_SEPARATOR_LEAD);
+}
+
+size_t json_escaped_size(struct span s)
+{
+    size_t size = 0, run = RUN, took;
+    for (size_t i = 0; i < s.n;) {
+        size_t end = run_end(s, i, &run);
+        size += end - i;
+        if ((i = end) == s.n)
+            break;
+        size_t n = escape_size(s, i, &took);
+        run = n == 1 ? run + 1 : 0;
+        size += n;
+        i += took;
+    }
+    return size;
+}
+
+size_t json_escaped_at(struct span s, size_t at, size_t *into)
+{
+    size_t i = 0, run = RUN, took;
+    while (i < s.n) {
+        size_t end = run_end(s, i, &run);
+        if (end - i > at) {
+            *into = 0;
+            return i + at;
+        }
+        at -= end - i;
+        if ((i = end) == s.n)
+            break;
+        size_t n = escape_size(s, i, &took);
+        if (n > at)
+            break;
+        run = n == 1 ? run + 1 : 0;
+        at -= n;
+        i += took;
+    }
+    *into = at;
+    return i;
+}
+
+size_t json_escape(struct text *t, struct span s, size_t most)
+{
+    size_t i = 0, n = t->n, run = RUN, took;
+    size_t stop = t->cap - n < most ? t->cap : n + most;
+    while (i < s.n && n < stop) {
+        size_t end = run_end(s, i, &run), part = end - i;
+        part = part < stop - n ? part : stop - n;
+        memcpy(t->p + n, s.p + i, part);
+        n += part;
+        i += part;
+        if (i == s.n || n == stop)
+            break;
+        size_t size = escape_size(s, i, &took);
+        if (size > t->cap - n)
+            break;
+        if (size == 1)
+            t->p[n] = s.p[i];
+        else
+            escape_write(t->p + n, s, i, size);
+        run = size == 1 ? run + 1 : 0;
+        n += size;
+        i += took;
+    }
+    t->n = n;
+    return i;
 }
 
 void json_string(struct text *t, struct span s)
 {
     struct text copy = {t->p, t->n, t->cap, false};
     text_str(&copy, "\"");
-    for (size_t i = 0; i < s.n && !copy.full;) {
-        size_t end = plain_end(s, i, LINE_SEPARATOR_LEAD);
-        text_add(&copy, (struct span){s.p + i, end - i});
-        i = end < s.n ? end + escape(&copy, span_from(s, end)) : end;
-    }
+    if (json_escape(&copy, s, SIZE_MAX) < s.n)
+        copy.full = true;
     text_str(&copy, "\"");
     if (copy.full)
         t->full = true;

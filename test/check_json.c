@@ -361,6 +361,46 @@ START_TEST(every_character)
 }
 END_TEST
 
+/* A string in parts, of any sizes and from any place on, is the same; and each byte is found in it. */
+START_TEST(in_parts)
+{
+    static const char *const some[] = {
+        "\"",           "\\",           "\n",   "\x01",  "\xE2\x80\xA8",
+        "\xE2\x80\xA9", "\xE2\x82\xAC", "\xE2", "plain", "and longer than a run of 16"};
+    uint64_t start = seed(), random = start;
+    for (unsigned round = 0; round < 3000; round++) {
+        char plain[400], whole[6 * 400 + 2], part[6 * 400];
+        struct text p = text_in(plain, sizeof plain), w = text_in(whole, sizeof whole);
+        for (uint64_t n = random_next(&random) % 14; n > 0; n--)
+            text_str(&p, some[random_next(&random) % COUNT(some)]);
+        char *heap = on_heap(text_span(&p));
+        struct span s = {heap, p.n};
+        json_string(&w, s);
+        size_t size = w.n - 2, at = 0, into;
+        ck_assert_msg(json_escaped_size(s) == size, SEED_FMT, start);
+        for (size_t i = 0; i < s.n;) {
+            struct text t = text_in(part, sizeof part);
+            size_t most = 1 + random_next(&random) % 40;
+            ck_assert_uint_eq(json_escaped_at(s, at, &into), i);
+            ck_assert_uint_eq(into, 0);
+            i += json_escape(&t, span_from(s, i), most);
+            ck_assert_msg(t.n > 0 && t.n < most + 6 && at + t.n <= size, SEED_FMT, start);
+            ck_assert_msg(memcmp(part, whole + 1 + at, t.n) == 0, SEED_FMT, start);
+            for (size_t k = 0; k < t.n; k++) {
+                struct text one = text_in(part, sizeof part);
+                size_t byte = json_escaped_at(s, at + k, &into);
+                json_escape(&one, span_from(s, byte), 1);
+                ck_assert_msg(into < one.n && part[into] == whole[1 + at + k], SEED_FMT, start);
+            }
+            at += t.n;
+        }
+        ck_assert_uint_eq(at, size);
+        ck_assert_uint_eq(json_escaped_at(s, size, &into), s.n);
+        free(heap);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("json");
@@ -375,6 +415,7 @@ int main(void)
     tcase_add_test(tc, full_stays);
     tcase_add_loop_test(tc, unescapes, 0, (int)COUNT(escapes));
     tcase_add_test(tc, every_character);
+    tcase_add_test(tc, in_parts);
     suite_add_tcase(s, tc);
     return run(s);
 }
