@@ -103,10 +103,11 @@ bool auth_covers(struct span scope, struct span pattern);
 /* Appends what of a URL's names and wildcards a scope allows, with commas between: a name if the scope
  * holds it, of a wildcard the part that both match; none twice and none that another of them holds, as
  * long as there are fewer than AUTH_NARROW_PARTS. It takes as many steps as there are names times
- * parts of the scope. False, and nothing appended: the scope allows nothing of one of them, or it is
- * wrong as a name, and *refused is that one (all of `names`, where it is empty); or *refused is empty,
- * and there was no room. */
+ * parts of the scope, of some 25 ns. False, and nothing appended: the scope allows nothing of one of
+ * them, or it is wrong as a name, and *refused is that one (all of `names`, where it is empty); or
+ * *refused is empty, as there was no room or it would take more than AUTH_NARROW_STEPS. */
 #define AUTH_NARROW_PARTS 100u
+#define AUTH_NARROW_STEPS (1u << 17)
 bool auth_narrow(struct text *t, struct span scope, struct span names, struct span *refused);
 
 /* Appends a token made with the key, whose `exp` is expires_s; 0: without end. The scopes have been

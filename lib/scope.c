@@ -82,11 +82,21 @@ static bool narrow(struct list *l, struct span scope, struct span want)
     return any;
 }
 
+static size_t parts_of(struct span list)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < list.n; i++)
+        n += list.p[i] == ',';
+    return n;
+}
+
 bool auth_narrow(struct text *t, struct span scope, struct span names, struct span *refused)
 {
     struct list l = {t, t->n, 0};
     struct span rest = names;
     *refused = (struct span){NULL, 0};
+    if (parts_of(names) * parts_of(scope) > AUTH_NARROW_STEPS)
+        return false;
     do {
         struct span want = span_cut(&rest, ',');
         if (!narrow(&l, scope, want)) {

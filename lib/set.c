@@ -315,6 +315,14 @@ static bool is_star_late(struct span pattern)
     return false;
 }
 
+static size_t segments_of(struct span pattern)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < pattern.n; i++)
+        n += pattern.p[i] == '/';
+    return n;
+}
+
 /* Splits an expression of `count` parts, into a block that parts_free() takes
  * back. False: *why says what is wrong with one, or is NULL where there is no
  * room. */
@@ -325,9 +333,13 @@ static bool parts_split(struct topics *t, struct parts *parts, struct span s, ui
     if (parts->block == 0)
         return false;
     parts->at = pool_at(&t->pool, parts->block);
+    size_t segments = 0;
     do {
         struct span part = span_cut(&s, ',');
         *why = topic_pattern_wrong(part);
+        segments += topic_is_pattern(part) ? segments_of(part) : 0;
+        if (segments > TOPIC_SEGMENTS)
+            *why = "has wildcards of more than 16384 segments in all";
         if (*why == NULL && is_star_late(part))
             *why = "has a \"*\" behind its eighth segment";
         if (*why != NULL) {

@@ -47,8 +47,9 @@
 #include "name.h"
 #include "pool.h"
 
-#define TOPICS_MAX  (1u << 26) /* entries of a table */
-#define TOPIC_STARS 8u         /* segments of a wildcard that may be "*" */
+#define TOPICS_MAX     (1u << 26) /* entries of a table */
+#define TOPIC_STARS    8u         /* segments of a wildcard that may be "*" */
+#define TOPIC_SEGMENTS 16384u     /* of all wildcards of a set: it is made in a few ms */
 
 #define TOPIC_ROUND_MAX ((1u << 24) - 1) /* subscribers that are timed: the first so many */
 
@@ -160,7 +161,8 @@ uint32_t topic_open(struct topics *t, struct span name, bool *made);
 /* What a URL's path selects, e.g. "a,b/c,orders/ *" decoded: puts the parts in
  * order without repeats. One name gives its topic, anything else its set; both made if need be. 0: *why says what
  * is wrong with a part (a wildcard has its "*" among its first TOPIC_STARS segments, as each may
- * double the ways a name can go) or that there are more than `most`; or is NULL where the table or
+ * double the ways a name can go; all wildcards together have TOPIC_SEGMENTS) or that there are more than
+ * `most`; or is NULL where the table or
  * its memory is full, or there are as many topics as may be. Topics that were made for it are
  * reported through made(arg, topic) when all is done, so that the caller can open their chains;
  * made() may not change the table. */

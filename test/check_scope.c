@@ -124,6 +124,26 @@ START_TEST(no_room)
 }
 END_TEST
 
+/* It takes as many steps as there are names times parts: no more than so many. */
+START_TEST(many_steps)
+{
+    static char names[60000], parts[8000], out[60000];
+    struct text all = text_in(names, sizeof(names)), scope = text_in(parts, sizeof(parts));
+    struct text t = text_in(out, sizeof(out));
+    struct span refused;
+    for (unsigned i = 0; i < 256; i++)
+        text_str(&scope, i > 0 ? ",*/b" : "*/a");
+    for (unsigned i = 0; i < AUTH_NARROW_STEPS / 256; i++)
+        text_str(&all, i > 0 ? ",x/a" : "x/a");
+    ck_assert(auth_narrow(&t, text_span(&scope), text_span(&all), &refused));
+    ck_assert(span_eq(text_span(&t), SPAN("x/a")));
+    text_str(&all, ",x/a");
+    t.n = 0;
+    ck_assert(!auth_narrow(&t, text_span(&scope), text_span(&all), &refused));
+    ck_assert(refused.n == 0 && t.n == 0);
+}
+END_TEST
+
 /* A list that is very long is no shorter than it must be, and right. */
 START_TEST(very_many)
 {
@@ -283,6 +303,7 @@ int main(void)
     tcase_add_loop_test(c, narrowing, 0, COUNT(narrows));
     tcase_add_test(c, no_room);
     tcase_add_test(c, very_many);
+    tcase_add_test(c, many_steps);
     tcase_add_loop_test(c, as_all_names_say, 0, 4);
     tcase_set_timeout(c, 60);
     suite_add_tcase(s, c);

@@ -1,6 +1,7 @@
 /*
  * check_topic.c - the table of topics: by example, and against a model.
  */
+#include "lib/text.h"
 #include "test/topic_kit.h"
 
 #include <signal.h>
@@ -115,6 +116,32 @@ START_TEST(wrong_selections)
     ck_assert_uint_eq(topic_select(&f->t, (struct span){NULL, 0}, 4, tell, f, &why), 0);
     ck_assert_str_eq(why, "is empty");
     discard(f);
+}
+END_TEST
+
+/* Making a set takes a step for each segment of its wildcards: there is an end to these. */
+START_TEST(segments_end)
+{
+    enum { PARTS = 200, EACH = 120 };
+    static char bytes[PARTS * (2 * EACH + 10)];
+    for (unsigned parts = TOPIC_SEGMENTS / EACH; parts <= TOPIC_SEGMENTS / EACH + 1; parts++) {
+        struct fixture *f = make(8);
+        struct text t = text_in(bytes, sizeof bytes);
+        const char *why = NULL;
+        for (unsigned i = 0; i < parts; i++) {
+            text_str(&t, i > 0 ? ",*/" : "*/");
+            text_u64(&t, 1000 + i);
+            for (unsigned k = 2; k < EACH; k++)
+                text_str(&t, "/x");
+        }
+        text_str(&t, ",a/name/of/some/segments/is/none/of/them");
+        uint32_t id = topic_select(&f->t, text_span(&t), PARTS, tell, f, &why);
+        bool over = parts > TOPIC_SEGMENTS / EACH; /* else there may be no room for it here */
+        ck_assert((why != NULL) == over && (id == 0 || !over));
+        if (over)
+            ck_assert_str_eq(why, "has wildcards of more than 16384 segments in all");
+        discard(f);
+    }
 }
 END_TEST
 
@@ -795,6 +822,7 @@ int main(void)
     tcase_add_test(example, wrong_selections);
     tcase_add_test(example, one_name_as_a_set);
     tcase_add_test(example, listed_and_matched);
+    tcase_add_test(example, segments_end);
     tcase_add_test(example, what_is_needed);
     tcase_add_test(example, own_topics);
     tcase_add_test(example, many_segments);

@@ -324,8 +324,9 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names)
     }
     if (refused.n == 0) {
         s->stat.limit_subscriptions++;
-        serve_refuse(s, c, 400, NULL, "what of these wildcards the token allows is too much: ",
-                     "ask for fewer (--max-subscriptions)", NULL);
+        serve_refuse(s, c, 400, NULL,
+                     "to find what of so many names and wildcards the token allows ",
+                     "is too much: ask for fewer (--max-subscriptions)", NULL);
         return false;
     }
     text_str(&why, a->kind == ACCESS_URL ? "the URL is not signed for subscribing to "

@@ -272,20 +272,24 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     return NULL;
 }
 
-/* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. False: it allows
- * nothing of one of these; there are none of its words then. */
-static bool names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
+/* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. Returns NULL, or what
+ * is wrong, as where it allows nothing of one of these: then the list is as it was. */
+static const char *names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
 {
     struct access a = access_of_socket(s, c);
     struct text narrow = text_in(s->names, sizeof s->names);
     struct span refused;
     if (t->n == from || span_eq(a.subscribe, SPAN("**")))
-        return true;
-    if (!auth_narrow(&narrow, a.subscribe, span_from(text_span(t), from), &refused))
-        return false;
-    t->n = from;
-    text_add(t, text_span(&narrow));
-    return !t->full;
+        return NULL;
+    if (auth_narrow(&narrow, a.subscribe, span_from(text_span(t), from), &refused) &&
+        narrow.n <= t->cap - from) {
+        t->n = from;
+        text_add(t, text_span(&narrow));
+        return NULL;
+    }
+    return refused.n > 0 ? "the token does not allow subscribing to all of these"
+                         : "to find what of so many names and wildcards the token allows is too "
+                           "much: name fewer at once (--max-subscriptions)";
 }
 
 /* {"subscribe":[..]} or {"unsubscribe":[..]}. */
@@ -306,9 +310,10 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
     struct span listed = span_from(text_span(&t), had);
     bool many = serve_name_count(listed) - (had > 0 && listed.n > 0) > s->opt.max_subscriptions;
     size_t begin = had > 0 && listed.n > 0 ? had + 1 : had; /* behind the comma */
-    if (!many && !names_narrow(s, c, &t, begin) && on) {
+    const char *denied = many ? NULL : names_narrow(s, c, &t, begin);
+    if (denied != NULL && on) {
         s->stat.access_denied++;
-        answer_error(s, SPAN("the token does not allow subscribing to all of these"));
+        answer_error(s, span_of(denied));
         return;
     }
     listed = span_from(text_span(&t), had);
