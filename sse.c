@@ -4,10 +4,10 @@
  * One thread, one epoll, and turns of fixed phases; what a phase leaves for later is marked, never
  * done at once:
  *
- *   wait -> clock -> events -> ready list -> sweep -> commit -> fan-out -> reap
+ *   wait -> clock -> events -> ready lists -> sweep -> commit -> fan-out -> reap
  *
  *   events   sockets are read, requests handled, messages put into the ring, their topics marked
- *   ready    connections that a budget cut short go on
+ *   ready    those whose turn has not come yet get it, and then who was cut short by a budget goes on
  *   sweep    a slice of the table: heartbeats, timeouts; messages grown old
  *   commit   the store is synced, and lets go those who may not hear of anything before
  *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
@@ -16,6 +16,9 @@
  * Sockets are registered once, edge-triggered, and never modified: a write is tried first, and
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the same
  * code (conn_flush).
+ *
+ * Work is done in steps of a few milliseconds at most, and the phase's budget is asked after each. What
+ * a client has sent beyond that waits in its socket, or in its buffer (conn_input).
  *
  * Only here are clients waited for, read and written to. What the process asks of the system
  * besides is in lib/host/: start and end (life), who is let in (door), memory (tables), the store's
@@ -61,15 +64,17 @@ enum {
     POLL_RECORDS = 2048, /* in one answer to a poll */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
     PHASE_BYTES = 1 << 20,    /* read and written in a phase of a turn */
-    BUFFER = 64 << 10,        /* read at once; the room for answers */
+    BUFFER = 64 << 10,        /* the room for answers, for what is read and what waits */
     LINGER_MS = 2000,         /* how long a refused client is read on */
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
     SLICES = 16,              /* ticks for a sweep over the whole table */
     EXPIRES_MAX = 4096,       /* messages that --max-age lets go in a tick */
     PHASE_US = 2000,      /* and its longest time: a turn has some of these, and 50 ms at most */
-    READY_US = 50,        /* that of the ready list, where those are who have much to do */
+    SOON_US = 1000,       /* that of those who have had no turn yet, ... */
+    READY_US = 50,        /* ... and of the ready list, where those are who have much to do */
     REAP_US = 250,        /* that of closing */
-    HEAVY = 2 << 10,      /* bytes read at once of one who has: others go before it, ... */
+    READ = 16 << 10,      /* bytes read at once */
+    HEAVY = 2 << 10,      /* of one who has sent more, or takes long: others go before it, ... */
     HEAVY_READ = 2 << 10, /* ... and it is read so much at a time */
     CHEAP = 8,            /* steps between two looks at the clock */
     DRAIN_TICK_MS = 5,    /* sleep, while the server stops */
@@ -273,9 +278,8 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
         return L.t.own.iov; /* that was the end of it */
     if (!serve_next(&S, c, &L.t.own))
         return L.t.own.iov;
-    unsigned skip = share_skip(&L.t.own, c->sent);
-    *n = L.t.own.pieces - skip;
-    return L.t.own.iov + skip;
+    *n = L.t.own.pieces;
+    return L.t.own.iov;
 }
 
 /* Keeps what did not fit the socket. */
@@ -370,7 +374,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
 {
     size_t w = s->size <= WRITE_BUDGET ? conn_writev(c, s->iov, s->pieces)
                                        : conn_write(c, s->iov, s->pieces);
-    if (w < s->size) {
+    if (w < s->whole) {
         if (w > 0) {
             S.stat.delivered += share_took(s, &S.ring, c, w);
             conn_flush(c);
@@ -388,7 +392,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
 static void fan_other(uint32_t id, struct conn *c, struct share *s)
 {
     if (c->sent == 0 && c->at >= ring_tail(&S.ring)) {
-        share_build(s, &S.ring, &S.topics, id, c->at, (enum conn_way)c->way, SHARE_BYTES);
+        share_build(s, &S.ring, &S.topics, id, c->at, 0, (enum conn_way)c->way, SHARE_BYTES);
         share_join(s);
     }
     if (fan_shares(c, s))
@@ -484,13 +488,13 @@ static void commit(void)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* The one place where a client's socket is read: once, into buf[0..BUFFER). Gives the bytes, 0 for
- * none; notes the end of what the peer sends. */
-static size_t conn_recv(struct conn *c, char *buf)
+/* The one place where a client's socket is read: once, into buf[0..READ). Returns the bytes, 0 for
+ * none; notes the end of what the peer sends. `peeks`: they stay in the socket. */
+static size_t conn_recv(struct conn *c, char *buf, bool peeks)
 {
-    ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : BUFFER;
+    ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : READ;
     do
-        n = recv(conn_fd(&S.conns, c), buf, (size_t)most, 0);
+        n = recv(conn_fd(&S.conns, c), buf, (size_t)most, peeks ? MSG_PEEK : 0);
     while (n == -1 && errno == EINTR);
     /* a short read has emptied the socket, and what comes after it makes an edge; but the end that
      * epoll told of before is still to be read */
@@ -500,23 +504,49 @@ static size_t conn_recv(struct conn *c, char *buf)
         c->flags |= CONN_EOF;
     else if (n == -1 && errno != EAGAIN)
         conn_doom(c, strerror(errno));
-    S.stat.received_bytes += n > 0 ? (uint64_t)n : 0;
+    S.stat.received_bytes += n > 0 && !peeks ? (uint64_t)n : 0;
     c->marks = (uint8_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
 }
 
-/* Handles buf[0..len): requests, one after the other, and what comes of a body. Keeps the rest: of a
- * head until more comes, and of a client that does not read its answers until it does (but no more
- * than the answer to it comes of a body, so that is taken). */
-static void handle(struct conn *c, char *buf, size_t len, size_t seen)
+/* Takes n bytes that were peeked at out of the socket; of `got` the rest is still there. */
+static void conn_took(struct conn *c, size_t n, size_t got)
+{
+    ssize_t r;
+    if (n < got)
+        c->flags |= CONN_READABLE;
+    if (n == 0)
+        return;
+    do
+        r = recv(conn_fd(&S.conns, c), L.in_bytes, n, 0);
+    while (r == -1 && errno == EINTR);
+    if (r != (ssize_t)n)
+        conn_doom(c, "what had come is gone");
+    S.stat.received_bytes += n;
+}
+
+/* Should what comes be left in the socket until it is handled? What can't be handled in this turn takes
+ * no buffer then: of one who sends much, and of anyone while they are short. */
+static bool input_peeks(const struct conn *c)
+{
+    if (!(c->marks & CONN_HEAVY) &&
+        pool_used(&S.conns.buffers) + 2 * READ + BUFFER <= S.opt.max_buffers)
+        return false;
+    return c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET;
+}
+
+/* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled. It
+ * stops, with S.pause set, where the phase is spent and where a request is put off; and where a client
+ * does not read its answers, until it does. */
+static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
-    S.pause = false;
+    S.pause = S.put_off = false;
     if (c->marks & CONN_PREFACE && len > 0) {
         int n = door_preface(&L.door, c, (struct span){buf, len});
         if (n < 0) {
             conn_doom(c, "no PROXY header (--proxy-protocol)");
-            return;
+            return len;
         }
         off = used = (size_t)n;
         seen = 0;
@@ -530,14 +560,18 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
         used = serve_input(&S, c, buf + off, len - off, seen);
         off += used;
         seen = 0;
+        if (off < len && (S.put_off || (used > 0 && phase_spent(1))))
+            S.pause = true;
     }
-    struct span rest = {buf + off, len - off};
-    if (rest.n == 0 || (c->state != CONN_HEAD && c->state != CONN_WAIT) ||
-        conn_in_keep(&S.conns, c, rest, used == 0 ? rest.n : 0)) {
-        if (S.pause)
-            conn_ready(&S.conns, c);
+    return off;
+}
+
+/* Keeps what of the input is not handled, buf[0..n): of a head until more comes, `seen` bytes of which
+ * have been looked at, and what has to wait. */
+static void input_keep(struct conn *c, const char *buf, size_t n, size_t seen)
+{
+    if (conn_in_keep(&S.conns, c, (struct span){buf, n}, seen))
         return;
-    }
     if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
@@ -546,26 +580,53 @@ static void handle(struct conn *c, char *buf, size_t len, size_t seen)
     conn_doom(c, "--max-buffers");
 }
 
+/* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket but
+ * for a head that is not complete, which is kept as what was read is. */
+static void input_rest(struct conn *c, size_t kept, size_t got, size_t used, bool peeks)
+{
+    size_t rest = kept + got - used, left = 0;
+    if (c->state != CONN_HEAD && c->state != CONN_WAIT && c->state != CONN_BODY &&
+        c->state != CONN_SOCKET)
+        rest = 0; /* nobody wants it */
+    bool part = c->state == CONN_HEAD && c->out == 0 && !S.pause;
+    if (peeks && !part)
+        left = rest < got ? rest : got;
+    rest -= left;
+    if (rest > 0)
+        input_keep(c, L.in_bytes + used, rest, part || left > 0 ? rest : 0);
+    if (peeks && c->state != CONN_DOOMED)
+        conn_took(c, got - left, got);
+}
+
 /* Reads a connection once and handles what has come. */
 static void conn_input(struct conn *c)
 {
     size_t seen = 0, kept = 0, got = 0;
-    if (c->state == CONN_HEAD)
+    bool peeks = false;
+    if (c->marks & CONN_KEPT)
         kept = conn_in_take(&S.conns, c, L.in_bytes, &seen);
-    if (c->flags & CONN_READABLE && seen == kept) /* requests that wait come first */
-        got = conn_recv(c, L.in_bytes + kept);
+    if (c->flags & CONN_READABLE && seen == kept) { /* what waits comes first */
+        peeks = input_peeks(c);
+        got = conn_recv(c, L.in_bytes + kept, peeks);
+    }
     if (c->state == CONN_DOOMED)
         return;
     bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
-    if (got > 0 && (begins || c->state == CONN_BODY))
+    if ((got > 0 && begins) || (c->state == CONN_BODY && kept + got > 0))
         c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
     if (c->state == CONN_LINGER && (c->n += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
-    handle(c, L.in_bytes, kept + got, seen);
+    size_t used = handle(c, L.in_bytes, kept + got, seen);
+    if (peeks || used < kept + got)
+        input_rest(c, kept, got, used, peeks);
     conn_flush(c);
     if (c->state == CONN_DOOMED)
         return;
-    if (c->flags & CONN_READABLE)
+    if (S.pause)
+        c->marks |= CONN_HEAVY;
+    if (S.put_off)
+        conn_soon(&S.conns, c);
+    else if (c->flags & CONN_READABLE || S.pause)
         conn_ready(&S.conns, c);
     else if (c->flags & CONN_EOF && c->out == 0)
         conn_doom(c, "closed by the peer");
@@ -584,7 +645,7 @@ static void conn_turn(struct conn *c)
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;
-    if (c->flags & (CONN_READABLE | CONN_EOF) || (c->state == CONN_HEAD && c->in != 0))
+    if (c->flags & (CONN_READABLE | CONN_EOF) || c->marks & CONN_KEPT)
         conn_input(c);
 }
 
@@ -601,8 +662,31 @@ static void heartbeat(struct conn *c)
     conn_flush(c);
 }
 
+/* Does something end as its time is up that the peer was to send, or to take? */
+static bool is_overdue(const struct conn *c)
+{
+    enum conn_due due = conn_due(c, S.now, &L.times);
+    return due == CONN_DUE_REQUEST || due == CONN_DUE_IDLE || due == CONN_DUE_WRITE ||
+           due == CONN_DUE_PONG || (c->state == CONN_BODY && serve_body_late(&S, c));
+}
+
+/* Before that its socket is read and written once more: where the process stood still the peer may have
+ * been in time, and no event has told of it yet. False: there is more of it, and its time is not up. */
+static bool is_heard(struct conn *c)
+{
+    if (!(c->flags & CONN_READY)) {
+        c->flags |= CONN_READABLE | CONN_WRITABLE;
+        S.brief = true;
+        conn_turn(c);
+        S.brief = false;
+    }
+    return !(c->flags & CONN_READY) && c->state != CONN_DOOMED;
+}
+
 static void sweep_conn(struct conn *c)
 {
+    if (is_overdue(c) && !is_heard(c))
+        return;
     serve_lag(&S, c, &L.lag);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
@@ -766,8 +850,10 @@ static void event(const struct epoll_event *ev)
             c->flags |= CONN_WRITABLE;
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
-        if (c->marks & CONN_HEAVY || replays(c) || phase_spent(1))
+        if (c->marks & CONN_HEAVY || replays(c))
             conn_ready(&S.conns, c);
+        else if (phase_spent(1))
+            conn_soon(&S.conns, c);
         else
             conn_turn(c);
         return;
@@ -777,24 +863,33 @@ static void event(const struct epoll_event *ev)
     }
 }
 
-/* Gives those their turn who were ready when the phase began. */
+/* Gives their turn to those who have had none, and to those who were ready when the phase began; to one
+ * of each at least. */
 static void ready_list(void)
 {
-    if (S.conns.ready_count == 0)
-        return;
-    phase_begin(READY_US);
-    for (uint32_t n = S.conns.ready_count; n > 0 && !phase_spent(1); n--) {
-        struct conn *c = conn_next_ready(&S.conns);
-        if (c != NULL)
-            conn_turn(c);
+    struct conn *c;
+    if (S.conns.soon != 0) {
+        phase_begin(SOON_US);
+        do
+            if ((c = conn_next_soon(&S.conns)) != NULL)
+                conn_turn(c);
+        while (S.conns.soon != 0 && !phase_spent(1));
     }
+    if (S.conns.ready == 0)
+        return;
+    uint32_t n = S.conns.ready_count;
+    phase_begin(READY_US);
+    do
+        if ((c = conn_next_ready(&S.conns)) != NULL)
+            conn_turn(c);
+    while (--n > 0 && !phase_spent(1));
 }
 
 /* How long the loop may sleep, in ms: not at all with work left over, for ever (-1) with nothing
  * that time could change. */
 static int sleep_ms(void)
 {
-    if (S.conns.ready != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
+    if (S.conns.ready_count != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
         L.sweep_left > 0 || ring_emptying(&S.ring) || L.up.passed)
         return 0;
     if (S.draining)
@@ -827,8 +922,10 @@ static void loop_turn(void)
     clock_read();
     S.stat.turns++;
     phase_begin(PHASE_US);
+    S.brief = n > 1; /* or nobody waits */
     for (int i = 0; i < n; i++)
         event(&L.ev[i]);
+    S.brief = false;
     ready_list();
     sweep();
     tick();

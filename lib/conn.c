@@ -13,6 +13,7 @@
 
 struct input {
     uint32_t n, seen;
+    uint32_t own; /* what c->in was before */
     char bytes[];
 };
 
@@ -73,7 +74,8 @@ struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t 
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-void conn_ready(struct conns *t, struct conn *c)
+/* Puts a client at the end of a ready list. */
+static void push_ready(struct conns *t, struct conn *c, uint32_t *first, uint32_t *last)
 {
     uint32_t me = (uint32_t)conn_fd(t, c);
     assert(c->state >= CONN_HEAD);
@@ -81,12 +83,22 @@ void conn_ready(struct conns *t, struct conn *c)
         return;
     c->flags |= CONN_READY;
     c->next = 0;
-    if (t->ready != 0)
-        t->conn[t->last].next = me;
+    if (*first != 0)
+        t->conn[*last].next = me;
     else
-        t->ready = me;
-    t->last = me;
+        *first = me;
+    *last = me;
     t->ready_count++;
+}
+
+void conn_ready(struct conns *t, struct conn *c)
+{
+    push_ready(t, c, &t->ready, &t->last);
+}
+
+void conn_soon(struct conns *t, struct conn *c)
+{
+    push_ready(t, c, &t->soon, &t->soon_last);
 }
 
 static void push_doomed(struct conns *t, struct conn *c)
@@ -95,17 +107,27 @@ static void push_doomed(struct conns *t, struct conn *c)
     t->doomed = (uint32_t)conn_fd(t, c);
 }
 
-struct conn *conn_next_ready(struct conns *t)
+static struct conn *pop_ready(struct conns *t, uint32_t *first)
 {
-    struct conn *c = &t->conn[t->ready];
-    assert(t->ready != 0 && c->flags & CONN_READY);
-    t->ready = c->next;
+    struct conn *c = &t->conn[*first];
+    assert(*first != 0 && c->flags & CONN_READY);
+    *first = c->next;
     t->ready_count--;
     c->flags &= (uint16_t)~CONN_READY;
     if (c->state != CONN_DOOMED)
         return c;
     push_doomed(t, c);
     return NULL;
+}
+
+struct conn *conn_next_soon(struct conns *t)
+{
+    return pop_ready(t, &t->soon);
+}
+
+struct conn *conn_next_ready(struct conns *t)
+{
+    return pop_ready(t, t->ready != 0 ? &t->ready : &t->soon);
 }
 
 void conn_mark_doomed(struct conns *t, struct conn *c)
@@ -128,7 +150,7 @@ void conn_free(struct conns *t, struct conn *c)
 {
     uint32_t gen = c->gen;
     assert(c->link.topic == 0);
-    conn_buffer_free(t, &c->in);
+    conn_in_free(t, c);
     conn_buffer_free(t, &c->out);
     conn_go(t, c, CONN_FREE);
     *c = (struct conn){.gen = gen + 1};
@@ -231,30 +253,53 @@ void conn_out_took(struct conns *t, struct conn *c, size_t n)
 
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen)
 {
-    assert((c->state == CONN_HEAD || c->state == CONN_WAIT) && c->in == 0);
+    assert(c->state >= CONN_HEAD && c->state <= CONN_SOCKET && c->state != CONN_STREAM);
+    assert(!(c->marks & CONN_KEPT) &&
+           (c->in == 0 || c->state == CONN_BODY || c->state == CONN_SOCKET));
     assert(bytes.n > 0 && bytes.n <= UINT32_MAX && seen <= bytes.n);
     uint32_t block = pool_alloc(&t->buffers, sizeof(struct input) + bytes.n);
     if (block == 0)
         return false;
     struct input *in = pool_at(&t->buffers, block);
-    *in = (struct input){.n = (uint32_t)bytes.n, .seen = (uint32_t)seen};
+    *in = (struct input){.n = (uint32_t)bytes.n, .seen = (uint32_t)seen, .own = c->in};
     memcpy(in->bytes, bytes.p, bytes.n);
     c->in = block;
+    c->marks |= CONN_KEPT;
     return true;
 }
 
 size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
 {
     *seen = 0;
-    if (c->in == 0)
+    if (!(c->marks & CONN_KEPT))
         return 0;
-    assert(c->state == CONN_HEAD); /* in any other it is not a head */
+    assert(c->state != CONN_WAIT); /* who waits is not served */
     const struct input *in = pool_at(&t->buffers, c->in);
+    uint32_t own = in->own;
     size_t n = in->n;
     *seen = in->seen;
     memcpy(buf, in->bytes, n);
     conn_buffer_free(t, &c->in);
+    c->in = own;
+    c->marks &= (uint8_t)~CONN_KEPT;
     return n;
+}
+
+uint32_t conn_in_own(const struct conns *t, const struct conn *c)
+{
+    if (!(c->marks & CONN_KEPT))
+        return c->in;
+    return ((const struct input *)pool_at(&t->buffers, c->in))->own;
+}
+
+void conn_in_free(struct conns *t, struct conn *c)
+{
+    uint32_t own = conn_in_own(t, c);
+    if (c->marks & CONN_KEPT)
+        conn_buffer_free(t, &c->in);
+    c->in = own;
+    conn_buffer_free(t, &c->in);
+    c->marks &= (uint8_t)~CONN_KEPT;
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */

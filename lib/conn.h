@@ -17,7 +17,7 @@
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
- *   - A slot is on one list at most: the ready list (CONN_READY) or that of the doomed.
+ *   - A slot is on one list at most: one of the ready lists (CONN_READY) or that of the doomed.
  *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
  *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
  *   - The table and the buffers hold numbers only, no pointers.
@@ -93,7 +93,8 @@ enum conn_mark {
     CONN_PREFACE = 4, /* a PROXY header is due before anything else */
     CONN_ADMIN = 8,   /* LISTEN: an address of --admin; else: came in there */
     CONN_FOREIGN =
-        16, /* SOCKET: its handshake named another server, so it has no rights by place */
+        16,         /* SOCKET: its handshake named another server, so it has no rights by place */
+    CONN_KEPT = 32, /* `in` begins with bytes that have come and are not handled */
 };
 
 /* All there is of a connection. */
@@ -104,17 +105,17 @@ struct conn {
     uint64_t n;             /* subscribed: the last id it was sent; LINGER: bytes dropped; DOOMED:
                              * its topic */
     uint32_t sent;          /* subscribed: bytes of the record at `at` that are out */
-    uint32_t in;            /* buffer of a request: HEAD: its bytes so far; BODY, SOCKET: the
-                             * caller's */
-    uint32_t out;           /* buffer of answers that did not fit the socket */
-    uint32_t next;          /* on its list */
-    uint32_t tick;          /* ms: of the last progress */
-    uint16_t flags;         /* enum conn_flag */
-    uint8_t state;          /* enum conn_state */
-    uint8_t way;            /* subscribed: enum conn_way */
-    uint32_t due;           /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
-    uint16_t cors;          /* WAIT: what cors_find() said of its origin */
-    uint8_t marks;          /* enum conn_mark */
+    uint32_t in;    /* buffer of a request: its bytes so far, or those that wait (KEPT); BODY,
+                             * SOCKET: the caller's, behind these */
+    uint32_t out;   /* buffer of answers that did not fit the socket */
+    uint32_t next;  /* on its list */
+    uint32_t tick;  /* ms: of the last progress */
+    uint16_t flags; /* enum conn_flag */
+    uint8_t state;  /* enum conn_state */
+    uint8_t way;    /* subscribed: enum conn_way */
+    uint32_t due;   /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
+    uint16_t cors;  /* WAIT: what cors_find() said of its origin */
+    uint8_t marks;  /* enum conn_mark */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
@@ -125,8 +126,9 @@ struct conns {
     uint32_t clients;          /* slots in use but for listeners and signals, ... */
     uint32_t kind[CONN_KINDS]; /* ... and how many of these are of each kind */
     uint32_t ready, last;      /* the ready list, first in, first out; 0: empty */
-    uint32_t ready_count;
-    uint32_t doomed; /* list of these; 0: empty */
+    uint32_t soon, soon_last;  /* that of those who have had no turn yet; likewise */
+    uint32_t ready_count;      /* on both */
+    uint32_t doomed;           /* list of these; 0: empty */
     struct pool buffers;
     size_t stale; /* up to there, pages of the buffers are to be given back; 0: none */
     void (*give_back)(void *p, size_t n); /* told of the pages of large buffers that are freed */
@@ -154,9 +156,15 @@ struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t 
  * to one that is on it, or doomed. */
 void conn_ready(struct conns *t, struct conn *c);
 
-/* Takes the first off the ready list, which must not be empty. A doomed one goes on to the doomed
- * and NULL is given. */
+/* The same for one that has had nothing of its turn: it does not wait for those who have had much. */
+void conn_soon(struct conns *t, struct conn *c);
+
+/* Takes the first off the ready list, or off the list of those who have had no turn if that is empty:
+ * there must be one. A doomed one goes on to the doomed and NULL is returned. */
 struct conn *conn_next_ready(struct conns *t);
+
+/* The same with the list of those who have had no turn, which must not be empty. */
+struct conn *conn_next_soon(struct conns *t);
 
 /* Dooms a connection, which must not be so yet. */
 void conn_mark_doomed(struct conns *t, struct conn *c);
@@ -187,13 +195,17 @@ bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
 struct span conn_out(const struct conns *t, const struct conn *c);
 void conn_out_took(struct conns *t, struct conn *c, size_t n);
 
-/* Keeps the bytes (> 0) of a request head that is incomplete, or of requests that have to wait, `seen`
- * of which have been looked at. False: there is no room. The connection is in HEAD or WAIT and must
- * have nothing kept. */
+/* Keeps the bytes (> 0) of a request head that is incomplete, or bytes that have to wait, `seen` of which
+ * have been looked at; in BODY and SOCKET the caller's buffer stays behind them. False: there is no
+ * room. The connection is in HEAD, WAIT, BODY or SOCKET and must have nothing kept. */
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
 
 /* Moves what was kept to `buf`, which has room; gives its length, 0 for nothing, and *seen. */
 size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen);
+
+/* The caller's buffer, whatever is kept in front of it; 0: there is none. Frees that and what is kept. */
+uint32_t conn_in_own(const struct conns *t, const struct conn *c);
+void conn_in_free(struct conns *t, struct conn *c);
 
 /* How long a connection may be quiet, in ms. */
 struct conn_times {

@@ -182,7 +182,7 @@ START_TEST(breaks_a_contract)
         break;
     case 11:
         conn_in_keep(&f->t, c, SPAN("a"), 0);
-        conn_go(&f->t, c, CONN_BODY);
+        conn_go(&f->t, c, CONN_WAIT);
         conn_in_take(&f->t, c, buf, &seen);
         break;
     case 12:
@@ -272,6 +272,57 @@ START_TEST(doomed_on_the_ready_list)
     ck_assert_uint_eq(b->flags & CONN_READY, 0);
     conn_ready(&f->t, b); /* and again */
     ck_assert_ptr_eq(conn_next_ready(&f->t), b);
+    discard(f);
+}
+END_TEST
+
+/* Who has had no turn yet is on a list of its own, which is not the first to be looked at by those who
+ * look at all. */
+START_TEST(soon)
+{
+    struct fixture *f = make();
+    struct conn *c[4];
+    for (int i = 0; i < 4; i++)
+        c[i] = conn_open(&f->t, 1 + i, CONN_HEAD, 0);
+    conn_ready(&f->t, c[0]);
+    conn_soon(&f->t, c[1]);
+    conn_soon(&f->t, c[2]);
+    conn_ready(&f->t, c[1]); /* it is on one already */
+    conn_ready(&f->t, c[3]);
+    conn_soon(&f->t, c[3]);
+    ck_assert_uint_eq(f->t.ready_count, 4);
+    ck_assert_ptr_eq(conn_next_soon(&f->t), c[1]);
+    ck_assert_ptr_eq(conn_next_ready(&f->t), c[0]);
+    ck_assert_ptr_eq(conn_next_ready(&f->t), c[3]);
+    conn_mark_doomed(&f->t, c[2]);
+    ck_assert_ptr_null(conn_next_ready(&f->t));
+    ck_assert_ptr_eq(conn_next_doomed(&f->t), c[2]);
+    ck_assert_uint_eq(f->t.ready_count, 0);
+    ck_assert_uint_eq(f->t.soon, 0);
+    discard(f);
+}
+END_TEST
+
+/* What waits is kept in front of the caller's buffer, which is there as before. */
+START_TEST(kept_in_front)
+{
+    struct fixture *f = make();
+    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    char buf[16];
+    size_t seen;
+    conn_go(&f->t, c, CONN_BODY);
+    ck_assert_uint_eq(conn_in_own(&f->t, c), 0);
+    uint32_t own = c->in = pool_alloc(&f->t.buffers, 5);
+    memcpy(pool_at(&f->t.buffers, own), "body", 5);
+    ck_assert_uint_eq(conn_in_take(&f->t, c, buf, &seen), 0);
+    ck_assert(conn_in_keep(&f->t, c, SPAN("rest"), 1));
+    ck_assert(c->in != own && conn_in_own(&f->t, c) == own);
+    ck_assert_uint_eq(conn_in_take(&f->t, c, buf, &seen), 4);
+    ck_assert(seen == 1 && memcmp(buf, "rest", 4) == 0 && c->in == own);
+    ck_assert_str_eq(pool_at(&f->t.buffers, own), "body");
+    ck_assert(conn_in_keep(&f->t, c, SPAN("rest"), 0));
+    conn_in_free(&f->t, c);
+    ck_assert(c->in == 0 && !(c->marks & CONN_KEPT) && pool_used(&f->t.buffers) == 0);
     discard(f);
 }
 END_TEST
@@ -680,6 +731,8 @@ int main(void)
     tcase_add_test(slots, opens_and_frees);
     tcase_add_test(slots, counts_generations_around);
     tcase_add_test(slots, doomed_on_the_ready_list);
+    tcase_add_test(slots, soon);
+    tcase_add_test(slots, kept_in_front);
     tcase_add_test(slots, random_lists);
     suite_add_tcase(s, slots);
     tcase_add_test(buffers, keeps_answers);

@@ -499,6 +499,7 @@ START_TEST(budget)
     start(&o, KERNEL_FDS);
     memset(large, 'x', sizeof large - 1);
     publishes(kernel_dial(true), "t", large);
+    settle();
     for (unsigned i = 0; i < MANY; i++)
         sends(p[i] = kernel_dial(false), STREAM);
     settle();

@@ -235,6 +235,10 @@ START_TEST(test_head)
         poll_read(c, &a, false);
         ck_assert_int_eq(a.r.status, i < 3 ? 200 : i < 6 ? 304 : 204);
         snprintf(head, sizeof(head), "%s", strstr(a.r.head, "Last-Event-ID:"));
+        char *length =
+            strstr(head, "Content-Length:"); /* of messages, which HEAD does not render */
+        if (length != NULL)
+            memmove(length, strchr(length, '\n') + 1, strlen(strchr(length, '\n')));
         e2e_printf(c, "HEAD /news HTTP/1.1\r\nHost: test\r\n%s\r\n", fields);
         poll_read(c, &a, true);
         ck_assert_str_eq(strstr(a.r.head, "Last-Event-ID:"), head);

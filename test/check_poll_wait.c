@@ -468,25 +468,24 @@ START_TEST(test_follows)
 END_TEST
 
 /* Sends, in one piece that a turn takes whole, a message to /a and then so many to /b that they turn
- * a small ring over. */
+ * a small ring over: a line end takes eight bytes of it. */
 static void overrun(void)
 {
-    static char text[80000];
+    static char text[16 << 10];
     char data[4000];
     size_t n = 0;
-    memset(data, 0xff, sizeof(data));
+    memset(data, '\n', sizeof(data));
     struct e2e_conn *c = e2e_open(&s);
     n += (size_t)snprintf(text, sizeof(text),
                           "POST /a HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx");
-    for (unsigned i = 0; i < 14; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         n += (size_t)snprintf(text + n, sizeof(text) - n,
-                              "POST /b HTTP/1.1\r\nHost: t\r\nContent-Length: 4000\r\n"
-                              "Content-Type: application/octet-stream\r\n\r\n");
+                              "POST /b HTTP/1.1\r\nHost: t\r\nContent-Length: 4000\r\n\r\n");
         memcpy(text + n, data, sizeof(data));
         n += sizeof(data);
     }
     e2e_send_n(c, text, n);
-    for (unsigned i = 0; i < 15; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         e2e_response(c, &r);
         ck_assert_int_eq(r.status, 201);
     }

@@ -172,13 +172,13 @@ START_TEST(inside_a_message)
             struct unit u = make(PLAIN);
             struct conn *c = there(&u, rows[i].request);
             publish(&u, "a", SPAN("hello"));
-            share_build(&u.s->poll, &u.s->ring, &u.s->topics, c->link.topic, c->at,
+            share_build(&u.s->poll, &u.s->ring, &u.s->topics, c->link.topic, c->at, 0,
                         (enum conn_way)c->way, 1);
             char whole[500];
             struct text t = text_in(whole, sizeof(whole));
             for (unsigned k = 0; k < u.s->poll.pieces; k++)
                 text_add(&t, (struct span){u.s->poll.iov[k].iov_base, u.s->poll.iov[k].iov_len});
-            c->sent = 3;
+            serve_took(u.s, c, &u.s->poll, 3);
             ck_assert(conn_out_keep(&u.s->conns, c, SPAN("kept")));
             for (int k = 0; how == 1 && k < 300; k++)
                 publish(&u, "a", SPAN(X398));

@@ -285,7 +285,7 @@ START_TEST(too_many_fields)
 }
 END_TEST
 
-/* An answer to HEAD is that to GET without its body. */
+/* An answer to HEAD is that to GET without its body, and without the length of messages. */
 START_TEST(answers_head)
 {
     static const char *const paths[] = {"/",          "/-/sse.js",
@@ -301,15 +301,19 @@ START_TEST(answers_head)
         snprintf(request, sizeof(request), "GET %s" END, paths[i]);
         feed_str(&u, c, request);
         struct answer get = answer_only(&u, false);
-        char *head = on_heap(get.head);
+        char head[2000];
+        ck_assert_uint_lt(get.head.n, sizeof head);
+        snprintf(head, sizeof head, "%.*s", (int)get.head.n, get.head.p);
         ck_assert_uint_gt(get.body.n, 0);
         unit_clear(&u);
         u.s->stat = (struct stat_counters){0};
         snprintf(request, sizeof(request), "HEAD %s" END, paths[i]);
         feed_str(&u, c, request);
         struct answer a = answer_only(&u, true);
-        ck_assert(span_eq(a.head, (struct span){head, get.head.n}));
-        free(head);
+        char *length = strstr(head, "Content-Length: ");
+        if (paths[i][1] == 'n') /* of messages: they are not rendered */
+            memmove(length, strchr(length, '\n') + 1, strlen(strchr(length, '\n')));
+        ck_assert(span_eq(a.head, span_of(head)));
         unit_free(&u);
     }
 }

@@ -475,8 +475,12 @@ ssize_t kernel_read(int fd, void *buf, size_t n)
 
 ssize_t kernel_recv(int fd, void *buf, size_t n, int flags)
 {
-    (void)flags;
-    return kernel_read(fd, buf, n);
+    if ((flags & ~(MSG_PEEK | MSG_DONTWAIT)) != 0)
+        broken("recv with flags that are not known here", fd);
+    ssize_t got = kernel_read(fd, buf, n);
+    if (got > 0 && (flags & MSG_PEEK) != 0)
+        file_of(fd, CLIENT, "recv of what is no client")->peer->read -= (size_t)got;
+    return got;
 }
 
 ssize_t kernel_write(int fd, const void *buf, size_t n)
@@ -666,8 +670,10 @@ void kernel_window(struct kernel_peer *p, size_t window)
 
 int kernel_clock_gettime(clockid_t id, struct timespec *t)
 {
-    uint64_t ms = id == CLOCK_REALTIME ? kernel.wall_ms : kernel.mono_ms;
-    *t = (struct timespec){(time_t)(ms / 1000), (long)(ms % 1000 * 1000000)};
+    bool real = id == CLOCK_REALTIME;
+    kernel.looks_us += real ? 0 : kernel.look_us;
+    uint64_t us = real ? kernel.wall_ms * 1000 : kernel.mono_ms * 1000 + kernel.looks_us;
+    *t = (struct timespec){(time_t)(us / 1000000), (long)(us % 1000000 * 1000)};
     return 0;
 }
 

@@ -83,6 +83,8 @@ struct kernel_fault {
 struct kernel {
     uint64_t mono_ms, wall_ms;
     uint64_t deadline; /* of mono_ms: sleeping takes it no further */
+    unsigned look_us;  /* that each look at the monotonic clock takes; of mono_ms no part */
+    uint64_t looks_us; /* all of these */
     unsigned fds_max;  /* RLIMIT_NOFILE */
     struct kernel_fault fault[KERNEL_CALLS];
     unsigned calls[KERNEL_CALLS];

@@ -211,6 +211,8 @@ static inline void look(void)
         ready += (c->flags & CONN_READY) != 0;
         doomed += c->state == CONN_DOOMED && !(c->flags & CONN_READY);
         buffers += c->in != 0 ? pool_size(&S.conns.buffers, c->in) : 0;
+        if (c->marks & CONN_KEPT && conn_in_own(&S.conns, c) != 0)
+            buffers += pool_size(&S.conns.buffers, conn_in_own(&S.conns, c));
         buffers += c->out != 0 ? pool_size(&S.conns.buffers, c->out) : 0;
         subscribers += c->link.topic != 0;
         if (c->state != CONN_SOCKET) /* which may be subscribed to nothing for a while */
@@ -219,7 +221,8 @@ static inline void look(void)
         assert(c->state != CONN_BODY || c->in != 0);
     }
     assert(clients == S.conns.clients && clients == kernel.open_clients);
-    assert(ready == S.conns.ready_count && (ready == 0) == (S.conns.ready == 0));
+    assert(ready == S.conns.ready_count &&
+           (ready == 0) == (S.conns.ready == 0 && S.conns.soon == 0));
     assert((doomed == 0) == (S.conns.doomed == 0));
     assert(buffers == pool_used(&S.conns.buffers));
     assert(S.out.n == 0);
@@ -262,6 +265,7 @@ static inline void look_at_rest(const struct kernel_peer *p)
     else
         assert((kernel_unread(p) == 0 && !p->fin && !p->reset) || kernel_event_due(p));
     if (c->state == CONN_BODY) {
+        assert(!(c->marks & CONN_KEPT));
         const struct intake *in = pool_at(&S.conns.buffers, c->in);
         assert(!http_body_done((const struct http_body *)in->caller)); /* else it was forgotten */
     }

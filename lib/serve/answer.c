@@ -94,11 +94,14 @@ void serve_answer_head(struct server *s, int status)
 
 void serve_answered_last(struct server *s, struct conn *c)
 {
-    conn_buffer_free(&s->conns, &c->in);
+    conn_in_free(&s->conns, c);
     c->flags |= CONN_CLOSE;
     c->n = 0;
     conn_go(&s->conns, c, CONN_LINGER);
 }
+
+/* Of a body, to a HEAD: it has not been made. */
+#define SIZE_UNKNOWN SIZE_MAX
 
 /* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. A body is
  * not to be kept by caches, unless `fields` say what of it is (`cached`). */
@@ -113,9 +116,12 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
         text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
         text_str(t, "Content-Type: ");
         text_str(t, type);
-        text_str(t, "\r\nContent-Length: ");
-        text_u64(t, body.n + more);
         text_str(t, "\r\n");
+        if (more != SIZE_UNKNOWN) {
+            text_str(t, "Content-Length: ");
+            text_u64(t, body.n + more);
+            text_str(t, "\r\n");
+        }
     }
     if (!s->ask.keep_alive)
         text_str(t, "Connection: close\r\n");
@@ -149,6 +155,13 @@ void serve_answer_long(struct server *s, struct conn *c, struct span fields, con
                        struct span front, size_t more)
 {
     answer_write(s, 200, fields, true, type, front, more);
+    answered(s, c);
+}
+
+void serve_answer_bare(struct server *s, struct conn *c, struct span fields, const char *type)
+{
+    assert(s->ask.method == HTTP_HEAD);
+    answer_write(s, 200, fields, true, type, SPAN(""), SIZE_UNKNOWN);
     answered(s, c);
 }
 

@@ -27,7 +27,7 @@ bool serve_late(struct server *s, struct conn *c)
 /* A request has not come in time. */
 static const char *request_overdue(struct server *s, struct conn *c)
 {
-    if (c->state == CONN_BODY && intake_idle(pool_at(&s->conns.buffers, c->in)))
+    if (c->state == CONN_BODY && intake_idle(pool_at(&s->conns.buffers, conn_in_own(&s->conns, c))))
         return NULL; /* between two messages of a feed */
     s->stat.timeout_request++;
     if (c->in == 0 || c->marks & CONN_PREFACE)

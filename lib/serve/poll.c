@@ -140,11 +140,13 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
         text_str(&t, "\r\n");
     }
     assert(!front.full && !t.full);
+    if (s->ask.method == HTTP_HEAD) {
+        serve_answer_bare(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name);
+        return;
+    }
     share_end(share, end);
     serve_answer_long(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name, text_span(&front),
                       share->size);
-    if (s->ask.method == HTTP_HEAD)
-        return;
     s->tail = share->iov;
     s->tail_pieces = share->pieces;
     for (; share->size <= JOINED_MOST && s->tail_pieces > 0; s->tail_pieces--, s->tail++)
@@ -153,22 +155,26 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
 }
 
 enum {
+    LARGE = 32 << 10,  /* bytes of a message */
     LOOKS = 4,         /* pieces of the ring that are looked through for a poll at once */
     LOOK_SECONDS = 10, /* and how long it goes on with that at most, if it does not wait */
 };
 
-/* Fills s->poll with what there is for a client of entry `id` at its place. Where it is nothing,
- * there may be more to look at, from s->poll.end on. */
-static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way)
+/* Fills s->poll with what there is for a client of entry `id` at its place; to answer a HEAD nothing of
+ * it is rendered. Where it is nothing, there may be more to look at, from s->poll.end on. */
+static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way,
+                       bool head)
 {
     uint64_t at = c->at;
     unsigned looks = LOOKS;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     do {
-        if (conflates)
+        if (head)
+            share_count(&s->poll, &s->ring, &s->topics, id, at, conflates, s->opt.max_answer);
+        else if (conflates)
             share_build_newest(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
         else
-            share_build(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
+            share_build(&s->poll, &s->ring, &s->topics, id, at, 0, way, s->opt.max_answer);
         at = s->poll.end;
     } while (s->poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
     if (conflates)
@@ -290,7 +296,7 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
         return;
     }
     woken_note(s, c);
-    poll_build(s, c, id, way);
+    poll_build(s, c, id, way, false);
     bool all = s->poll.end == ring_head(&s->ring);
     if (s->poll.records == 0 && lost == NULL && !timeout && (c->sent > 0 || !all)) {
         c->at = s->poll.end; /* what came is not for it */
@@ -304,6 +310,15 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     poll_answer(s, c, way, tagged, lost);
     woken_keep(s, fits, from);
     serve_release(s, id); /* which fan-out does when it is through */
+}
+
+/* Is what there is for a client of entry `id` at its place a large message, which takes long to render? */
+static bool is_large(const struct server *s, uint32_t id, uint64_t at)
+{
+    if (topic_at(&s->topics, id)->set != 0)
+        return false; /* then it has been put off already */
+    uint64_t next = ring_next(&s->ring, id, at);
+    return next != 0 && ring_at(&s->ring, next)->data_size > LARGE;
 }
 
 /* ---- the request ----------------------------------------------------------------------------- */
@@ -341,13 +356,18 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         serve_release(s, id);
         return;
     }
+    if (s->brief && start.at < ring_head(&s->ring) && is_large(s, id, start.at) &&
+        serve_put_off(s)) {
+        serve_release(s, id);
+        return;
+    }
     c->at = start.at;
     c->n = start.id.n;
     if (start.gap != NULL) {
         gap.after = start.after;
         serve_gap(s, c, id, start.gap, &gap);
     }
-    poll_build(s, c, id, way);
+    poll_build(s, c, id, way, s->ask.method == HTTP_HEAD);
     bool more = s->poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
     if ((waits || more) && s->poll.records == 0 && start.gap == NULL && s->ask.method == HTTP_GET &&
         !s->draining) {

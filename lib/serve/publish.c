@@ -5,6 +5,8 @@
 
 #include <assert.h>
 
+#define BATCH_BYTES 512u /* of a batch at once: there may be a message in two of them */
+
 /* An intake's own: how its body is delimited, what its answer needs. */
 struct body {
     struct http_body http;
@@ -252,7 +254,7 @@ static struct intake *body_room(struct server *s, struct conn *c, size_t more)
  * connection even where all of it has come, so that the answer does not depend on how it came. */
 static struct intake *body_resume(struct server *s, struct conn *c)
 {
-    struct intake *in = pool_at(&s->conns.buffers, c->in);
+    struct intake *in = pool_at(&s->conns.buffers, conn_in_own(&s->conns, c));
     const struct body *b = body_of(in);
     struct text path = text_in(s->path, sizeof s->path);
     text_str(&path, "/");
@@ -276,6 +278,8 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     struct intake *in = body_resume(s, c);
     bool batch = in->batch.kind != 0;
     size_t took, got;
+    if (batch && len > BATCH_BYTES)
+        len = BATCH_BYTES;
     int done = http_body_decode(&body_of(in)->http, buf, len, &took, &got);
     if ((in = body_room(s, c, got)) == NULL)
         return took;
@@ -301,7 +305,7 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
 
 bool serve_body_late(const struct server *s, const struct conn *c)
 {
-    const struct intake *in = pool_at(&s->conns.buffers, c->in);
+    const struct intake *in = pool_at(&s->conns.buffers, conn_in_own(&s->conns, c));
     const struct body *b = (const struct body *)(const void *)in->caller;
     if (s->opt.min_rate == 0 || intake_idle(in))
         return false;

@@ -9,6 +9,18 @@
 
 #include <assert.h>
 
+enum {
+    CHUNK = 16 << 10,   /* bytes that are escaped at once: a socket that is slow takes some such */
+    PLAIN = 64 << 10,   /* bytes that stand in JSON as they are, likewise */
+    PLAIN_LEAST = 4096, /* so many are worth a piece of their own */
+    LONG = 32 << 10,    /* bytes of data that are never rendered whole for a stream */
+    FRONT_MAX = 4096,   /* bytes of an object's front: two names, all escaped, and some more */
+    AROUND = FRONT_MAX, /* bytes of a record in any form, besides its data */
+    PLACE_FRONT = 16,   /* places inside an object: its front, behind the head of a frame; ... */
+    PLACE_BYTE = 6,     /* ... each byte of its data has as many as its longest escape */
+};
+_Static_assert(RING_MESSAGE_MAX < (UINT32_MAX - AROUND) / PLACE_BYTE, "a place has 32 bits");
+
 /* ---- pieces ---------------------------------------------------------------------------------- */
 
 static void piece(struct share *s, struct span bytes)
@@ -43,35 +55,123 @@ static void object_front(struct text *t, const struct ring *r, const struct ring
         text_str(t, "null");
 }
 
-/* The object of a message, with `before` in front of it and `behind` at its end. */
-static void object(struct share *s, const struct ring *r, const struct ring_record *rec,
-                   struct span before, struct span behind)
+/* The front of an object up to the first byte of its data. */
+static struct span object_begin(struct text *t, const struct ring *r, const struct ring_record *rec,
+                                struct span before)
 {
-    struct text *t = &s->scratch;
-    struct span data = ring_data(rec);
     size_t from = t->n;
     text_add(t, before);
     object_front(t, r, rec);
-    if ((rec->flags & RING_BINARY) != 0) {
-        text_str(t, ",\"base64\":\"");
-        assert(t->cap - t->n >= base64_size(data.n));
-        t->n += base64_write(t->p + t->n, data);
-        text_str(t, "\"}");
-        text_add(t, behind);
-    } else if (json_plain(data)) {
-        text_str(t, ",\"data\":\"");
-        piece_scratch(s, from);
-        piece(s, data);
-        from = t->n;
-        text_str(t, "\"}");
-        text_add(t, behind);
-    } else {
-        text_str(t, ",\"data\":");
-        json_string(t, data);
-        text_str(t, "}");
-        text_add(t, behind);
+    text_str(t, (rec->flags & RING_BINARY) != 0 ? ",\"base64\":\"" : ",\"data\":\"");
+    return (struct span){t->p + from, t->n - from};
+}
+
+/* How many numbers the places inside an object's data take. */
+static size_t data_places(const struct ring_record *rec)
+{
+    bool binary = (rec->flags & RING_BINARY) != 0;
+    return binary ? base64_size(rec->data_size) : (size_t)PLACE_BYTE * rec->data_size;
+}
+
+/* Bytes of an object's data as JSON. */
+static size_t data_size(const struct ring_record *rec)
+{
+    bool binary = (rec->flags & RING_BINARY) != 0;
+    return binary ? base64_size(rec->data_size) : json_escaped_size(ring_data(rec));
+}
+
+/* Makes a piece of binary data from a place on; returns the place it leads to. */
+static size_t data_base64(struct share *s, struct span data, size_t place, size_t most)
+{
+    struct text *t = &s->scratch;
+    struct span rest = span_from(data, place / 4 * 3);
+    size_t from = t->n;
+    if (rest.n > most / 4 * 3)
+        rest.n = most / 4 * 3;
+    assert(t->cap - t->n >= base64_size(rest.n));
+    t->n += base64_write(t->p + t->n, rest);
+    piece_scratch(s, from + place % 4);
+    return place - place % 4 + base64_size(rest.n);
+}
+
+/* The same for text: a stretch of it that stands in JSON as it is goes out from where it is. */
+static size_t data_text(struct share *s, struct span data, size_t place, size_t most)
+{
+    struct text *t = &s->scratch;
+    size_t i = place / PLACE_BYTE, into = place % PLACE_BYTE, from = t->n;
+    struct span rest = span_from(data, i);
+    size_t far = most < SIZE_MAX ? PLAIN : SIZE_MAX;
+    struct span look = {rest.p, rest.n < far ? rest.n : far};
+    size_t plain = into > 0 ? 0 : json_plain_run(look);
+    if (plain == rest.n || (most < SIZE_MAX && (plain == look.n || plain >= PLAIN_LEAST))) {
+        piece(s, (struct span){rest.p, plain});
+        return PLACE_BYTE * (i + plain);
     }
-    piece_scratch(s, from);
+    i += json_escape(t, rest, most);
+    piece_scratch(s, from + into);
+    return PLACE_BYTE * i;
+}
+
+/* The object of a message from a place on, with `before` in front of it and `behind` at its end; of
+ * its data about `most` bytes, and then it is not whole. `framed`: a frame's head goes before it. */
+static void object(struct share *s, const struct ring *r, const struct ring_record *rec,
+                   struct span before, struct span behind, bool framed, size_t place, size_t most)
+{
+    struct text *t = &s->scratch;
+    struct span front = object_begin(t, r, rec, before);
+    size_t places = data_places(rec), tail_size = 2 + behind.n;
+    if (framed && place < PLACE_FRONT) {
+        char *head = t->p + t->n;
+        assert(t->cap - t->n >= WS_HEAD_MAX);
+        t->n += ws_head(head, WS_TEXT, front.n + data_size(rec) + tail_size);
+        piece_scratch(s, (size_t)(head - t->p) + place);
+    }
+    place = place < PLACE_FRONT ? 0 : place - PLACE_FRONT;
+    if (place < front.n) {
+        piece(s, span_from(front, place));
+        place = front.n;
+    }
+    place -= front.n;
+    if (place < places)
+        place = (rec->flags & RING_BINARY) != 0 ? data_base64(s, ring_data(rec), place, most)
+                                                : data_text(s, ring_data(rec), place, most);
+    s->partial = place < places;
+    if (s->partial)
+        return;
+    size_t from = t->n;
+    text_str(t, "\"}");
+    text_add(t, behind);
+    piece_scratch(s, from + (place - places));
+}
+
+/* The place that `w` bytes behind `place` of an object are at; it is not its end. */
+static size_t object_place(const struct ring *r, const struct ring_record *rec, bool framed,
+                           size_t place, size_t w)
+{
+    char bytes[FRONT_MAX], head[WS_HEAD_MAX];
+    struct text t = text_in(bytes, sizeof bytes);
+    size_t front = object_begin(&t, r, rec, SPAN("")).n, places = data_places(rec), into = 0;
+    assert(!t.full);
+    if (framed && place < PLACE_FRONT) {
+        size_t n = ws_head(head, WS_TEXT, front + data_size(rec) + 2);
+        if (place + w < n)
+            return place + w;
+        w -= n - place;
+    }
+    place = place < PLACE_FRONT ? PLACE_FRONT : place;
+    size_t data = PLACE_FRONT + front;
+    if (place < data) {
+        if (w < data - place)
+            return place + w;
+        w -= data - place;
+        place = data;
+    }
+    if ((rec->flags & RING_BINARY) != 0 || place >= data + places)
+        return place + w; /* a byte is a place */
+    size_t i = (place - data) / PLACE_BYTE;
+    w += (place - data) % PLACE_BYTE;
+    i += json_escaped_at(span_from(ring_data(rec), i), w, &into);
+    return data + PLACE_BYTE * i + into;
 }
 
 /* Puts the head of a frame in front of the pieces from `first` on, which are its payload. */
@@ -87,20 +187,41 @@ static void frame(struct share *s, unsigned first, unsigned opcode)
     s->size += t->n - from;
 }
 
+/* Leaves out the first `place` bytes of the pieces of a share. */
+static void skip(struct share *s, size_t place)
+{
+    unsigned i = 0;
+    for (; place > 0 && place >= s->iov[i].iov_len; i++)
+        place -= s->iov[i].iov_len;
+    s->pieces -= i;
+    s->size = 0;
+    for (unsigned k = 0; k < s->pieces; k++) {
+        s->iov[k] = s->iov[k + i];
+        s->size += s->iov[k].iov_len;
+    }
+    s->iov[0].iov_base = (char *)s->iov[0].iov_base + place;
+    s->iov[0].iov_len -= place;
+    s->size -= place;
+}
+
+/* Appends a record in any form but that of events, from a place inside it on. */
 static void record(struct share *s, const struct ring *r, const struct ring_record *rec,
-                   bool several)
+                   size_t place)
 {
     unsigned first = s->pieces;
+    size_t most = place > 0 || rec->data_size > LONG ? CHUNK : SIZE_MAX;
     switch ((enum conn_way)s->way) {
     case WAY_EVENTS:
-        piece(s, ring_sse(rec, several));
+        assert(false); /* seen to already */
         return;
     case WAY_LINES:
+        object(s, r, rec, SPAN(""), SPAN("\n"), false, place, most);
+        return;
     case WAY_POLL_LINES:
-        object(s, r, rec, SPAN(""), SPAN("\n"));
+        object(s, r, rec, SPAN(""), SPAN("\n"), false, 0, SIZE_MAX);
         return;
     case WAY_POLL_JSON:
-        object(s, r, rec, s->records > 0 ? SPAN(",") : SPAN(""), SPAN(""));
+        object(s, r, rec, s->records > 0 ? SPAN(",") : SPAN(""), SPAN(""), false, 0, SIZE_MAX);
         return;
     case WAY_POLL_TEXT:
         piece(s, ring_data(rec));
@@ -110,14 +231,14 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
         piece(s, (struct span){NULL, 0});
         piece(s, ring_data(rec));
         frame(s, first, (rec->flags & RING_BINARY) != 0 ? WS_BINARY : WS_TEXT);
+        if (place > 0)
+            skip(s, place);
         return;
     case WAY_OBJECTS:
-        piece(s, (struct span){NULL, 0});
-        object(s, r, rec, SPAN(""), SPAN(""));
-        frame(s, first, WS_TEXT);
+        object(s, r, rec, SPAN(""), SPAN(""), true, place, most);
         return;
-    case WAY_READY:
-        assert(false); /* gets no messages */
+    case WAY_READY: /* gets no messages; they are counted: not less than rendering would make */
+        s->size += (size_t)PLACE_BYTE * rec->data_size + AROUND;
         return;
     }
 }
@@ -260,40 +381,61 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch, 
 
 /* Fills a share with the records that `collect` gives. */
 static void fill(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, enum conn_way way, size_t bytes,
+                 uint64_t at, size_t place, size_t bytes,
                  unsigned (*collect)(const struct ring *, const struct topics *, uint32_t,
                                      uint64_t *, uint64_t *, unsigned))
 {
     bool several = topic_at(t, id)->several != 0;
+    uint32_t most = s->way == WAY_LINES || s->way == WAY_OBJECTS ? LONG : UINT32_MAX;
+    const struct ring_record *rec = NULL;
     s->low = s->end = at;
-    s->way = (uint8_t)way;
     s->size = 0;
     s->pieces = 0;
     s->scratch.n = 0;
+    s->partial = false;
     unsigned n = collect(r, t, id, &s->end, s->rec, s->most);
     s->first = n > 0 ? s->rec[0] : 0;
-    for (s->records = 0; s->records < n; s->records++) {
-        const struct ring_record *rec = ring_at(r, s->rec[s->records]);
-        if (s->records > 0 && s->size + rec->size > bytes) {
+    for (s->records = 0; s->records < n; place = 0) {
+        const struct ring_record *next = ring_at(r, s->rec[s->records]);
+        if (s->partial ||
+            (s->records > 0 && (s->size + next->size > bytes || next->data_size > most))) {
             s->end = s->rec[s->records];
-            return;
+            break;
         }
-        record(s, r, rec, several);
-        s->upto[s->records] = s->size;
-        s->n = rec->n;
+        rec = next;
+        if (s->way == WAY_EVENTS) /* as most often */
+            piece(s, span_from(ring_sse(rec, several), place));
+        else
+            record(s, r, rec, place);
+        s->upto[s->records++] = s->size;
     }
+    if (rec != NULL)
+        s->n = rec->n;
+    s->whole = s->size;
+    if (s->partial)
+        s->whole = s->upto[s->records - 1] = SIZE_MAX;
 }
 
 void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, enum conn_way way, size_t bytes)
+                 uint64_t at, uint32_t place, enum conn_way way, size_t bytes)
 {
-    fill(s, r, t, id, at, way, bytes, ring_collect);
+    s->way = (uint8_t)way;
+    fill(s, r, t, id, at, place, bytes, ring_collect);
 }
 
 void share_build_newest(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
                         uint64_t at, enum conn_way way, size_t bytes)
 {
-    fill(s, r, t, id, at, way, bytes, newest);
+    s->way = (uint8_t)way;
+    fill(s, r, t, id, at, 0, bytes, newest);
+}
+
+void share_count(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
+                 uint64_t at, bool conflates, size_t bytes)
+{
+    s->way = WAY_READY;
+    fill(s, r, t, id, at, 0, bytes, conflates ? newest : ring_collect);
+    s->size = 0;
 }
 
 void share_join(struct share *s)
@@ -322,26 +464,27 @@ void share_end(struct share *s, struct span bytes)
     s->size += bytes.n;
 }
 
-unsigned share_skip(struct share *s, size_t sent)
+/* The place that `w` bytes behind `place` of a record are at. */
+static size_t place_behind(const struct share *s, const struct ring *r,
+                           const struct ring_record *rec, size_t place, size_t w)
 {
-    unsigned i = 0;
-    assert(sent == 0 || (s->records > 0 && sent < s->upto[0]));
-    for (; i < s->pieces && sent >= s->iov[i].iov_len; i++)
-        sent -= s->iov[i].iov_len;
-    if (sent > 0)
-        s->iov[i] = (struct iovec){(char *)s->iov[i].iov_base + sent, s->iov[i].iov_len - sent};
-    return i;
+    if (w > 0 && (s->way == WAY_LINES || s->way == WAY_OBJECTS))
+        return object_place(r, rec, s->way == WAY_OBJECTS, place, w);
+    return place + w;
 }
 
 unsigned share_took(const struct share *s, const struct ring *r, struct conn *c, size_t w)
 {
     unsigned i = 0;
-    size_t place = c->sent + w; /* from the start of the first record */
-    while (i < s->records && place >= s->upto[i])
+    while (i < s->records && w >= s->upto[i])
         i++;
-    c->sent = (uint32_t)(i > 0 ? place - s->upto[i - 1] : place);
     c->at = i == s->records ? s->end : s->rec[i];
-    if (i > 0)
+    if (i > 0) {
         c->n = ring_at(r, s->rec[i - 1])->n;
+        c->sent = 0;
+        w -= s->upto[i - 1];
+    }
+    if (i < s->records)
+        c->sent = (uint32_t)place_behind(s, r, ring_at(r, c->at), c->sent, w);
     return i;
 }

@@ -10,8 +10,13 @@
  *   frames    | head | ring: data |
  *   objects   | head | {"id":..,"data":" | ring: data | "} |
  *
- * The bytes of a record in one form are the same whenever it is rendered, so `sent` bytes of it are
- * a place to go on from.
+ * A PLACE inside a record (conn.sent) is where to go on with it, so that no byte of it is rendered
+ * again: the bytes that are out; of an object
+ *
+ *   | head of the frame: 0.. | front: 16.. | each byte of the data: 6, or of base64: 1 | end |
+ *
+ * where the numbers that a part has and does not need are left out. The rendering of a long object is
+ * given in chunks: then the share ends inside it (`partial`).
  *
  * OWNERSHIP: the scratch memory is the caller's: RENDER_SCRATCH bytes, touched as used. A share is
  * good until the ring changes.
@@ -39,10 +44,12 @@ struct share {
     uint64_t low, first; /* good for low <= at <= first; first 0: for nobody */
     uint64_t end, n;     /* where it leads: offset, id */
     size_t size;         /* bytes */
+    size_t whole;        /* so many lead to its end; SIZE_MAX: none do, as it is partial */
     unsigned records, pieces, most;
     uint8_t way;
+    bool partial;      /* the last record goes on behind it */
     uint64_t *rec;     /* offsets of the records, `most` at most */
-    size_t *upto;      /* bytes up to the end of each */
+    size_t *upto;      /* bytes up to the end of each; SIZE_MAX: that is not in it */
     struct iovec *iov; /* the pieces; the two places before the first are for what goes before */
     struct text scratch;
 };
@@ -53,10 +60,15 @@ size_t share_memory(unsigned records);
 void share_init(struct share *s, unsigned records, void *memory, void *scratch,
                 size_t scratch_size);
 
-/* Fills *s with what a subscriber of entry `id` at `at` gets next, in form `way`: about `bytes` bytes,
- * more only for one record. */
+/* Fills *s with what a subscriber of entry `id` at `at`, and at `place` inside the record there, gets
+ * next, in form `way`: about `bytes` bytes, more only for one record. */
 void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, enum conn_way way, size_t bytes);
+                 uint64_t at, uint32_t place, enum conn_way way, size_t bytes);
+
+/* Finds the records alone, which are not rendered: not more of them than share_build() or
+ * share_build_newest() (`conflates`) would give. */
+void share_count(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
+                 uint64_t at, bool conflates, size_t bytes);
 
 /* The same with the newest message of each topic alone, where that is at `at` or behind; `at` is not
  * below the tail. */
@@ -79,11 +91,7 @@ void share_clear(struct share *s);
 /* Appends bytes that belong to no record. */
 void share_end(struct share *s, struct span bytes);
 
-/* Leaves out the first `sent` bytes, which are less than the first record. Gives the number of the
- * first piece that is left. */
-unsigned share_skip(struct share *s, size_t sent);
-
-/* Moves a subscriber on by `w` bytes of *s, which began at its `at` and `sent`. Gives how many
+/* Moves a subscriber on by `w` bytes of *s, which began at its `at` and `sent`. Returns how many
  * records that completed. */
 unsigned share_took(const struct share *s, const struct ring *r, struct conn *c, size_t w);
 

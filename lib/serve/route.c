@@ -237,6 +237,26 @@ static void refuse_request(struct server *s, struct conn *c, int status)
                      NULL);
 }
 
+/* May it take long to answer the request in s->req? It selects several topics, or looks back. */
+static bool takes_long(const struct server *s)
+{
+    static const bool selects[256] = {['*'] = true, [','] = true, ['%'] = true};
+    struct span path = s->req.path, query = s->req.query;
+    if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)
+        return false;
+    for (size_t i = 0; i < path.n; i++)
+        if (selects[(unsigned char)path.p[i]])
+            return true;
+    return (query.n > 0 && memmem(query.p, query.n, "since", 5) != NULL) ||
+           span_begins(path, SPAN("/-/topics"));
+}
+
+bool serve_put_off(struct server *s)
+{
+    s->put_off = s->brief;
+    return s->put_off;
+}
+
 /* Takes a request head; gives the bytes taken, with what of the body was handled at once, or 0 if it
  * is not complete. */
 static size_t head_input(struct server *s, struct conn *c, const char *buf, size_t len, size_t seen)
@@ -248,9 +268,16 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
         refuse_request(s, c, -used);
         return len;
     }
-    c->flags |= CONN_USED;
+    if (s->brief && takes_long(s) && serve_put_off(s))
+        return 0;
     s->stat.requests++;
-    return (size_t)used + route(s, c, buf + used, len - (size_t)used);
+    size_t body = route(s, c, buf + used, len - (size_t)used);
+    if (s->put_off) {
+        s->stat.requests--;
+        return 0;
+    }
+    c->flags |= CONN_USED;
+    return (size_t)used + body;
 }
 
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen)

@@ -157,7 +157,9 @@ struct server {
     uint64_t turn_max_us; /* the longest turn of the loop so far */
     struct lag lag;       /* as the last sweep over the whole table found it */
     struct refusals refusals;
-    bool pause; /* what more there is of the connection at hand waits for another turn */
+    bool pause;   /* what more there is of the connection at hand waits for another turn */
+    bool brief;   /* others wait: what may take long is put off to a turn of its own */
+    bool put_off; /* the request at hand has been: nothing of it is done yet */
 
     struct context ask;
     struct http_request req;
@@ -191,8 +193,10 @@ struct server {
 void serve_trust(struct server *s);
 
 /* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its body
- * is handled at once, a part of a body, or frames; `seen` as http_parse() has it. buf is written to. Gives the
- * bytes taken, 0 if a head is not complete. */
+ * is handled at once, a part of a body, or a frame; `seen` as http_parse() has it. Each call is a step
+ * of a few milliseconds at most. buf is written to. Returns the bytes taken, 0 if a head is not
+ * complete, or if its request may take longer than s->brief allows: then s->put_off is set, and it is
+ * to be brought again with s->brief not set. */
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
 /* Counts a subscriber in *lag that does not take what there is for it. */
@@ -297,6 +301,10 @@ void serve_client(struct server *s, const struct conn *c);
 /* Returns true if the request in s->req names this server in Host, or names none (lib/authority.h). */
 bool serve_host_own(struct server *s);
 
+/* May the request at hand, of which nothing is done yet, not take long now? Then it is put off, and the
+ * caller returns. */
+bool serve_put_off(struct server *s);
+
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
 
@@ -339,6 +347,9 @@ size_t serve_name_count(struct span names);
  * behind `out`. */
 void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
                        struct span front, size_t more);
+
+/* The same for a HEAD of what has not been rendered: how long it would be is not said. */
+void serve_answer_bare(struct server *s, struct conn *c, struct span fields, const char *type);
 
 /* Answers it as another was, with the same bytes, `body` of which are of its body. */
 void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,

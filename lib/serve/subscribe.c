@@ -130,11 +130,11 @@ bool serve_next(struct server *s, struct conn *c, struct share *share)
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     if (c->sent > 0)
-        share_build(share, &s->ring, &s->topics, id, c->at, way, 1);
+        share_build(share, &s->ring, &s->topics, id, c->at, c->sent, way, 1);
     else if (conflates)
         share_build_newest(share, &s->ring, &s->topics, id, c->at, way, SHARE_BYTES);
     else
-        share_build(share, &s->ring, &s->topics, id, c->at, way, SHARE_BYTES);
+        share_build(share, &s->ring, &s->topics, id, c->at, 0, way, SHARE_BYTES);
     if (share->records > 0)
         return true;
     if (conflates)
@@ -152,29 +152,43 @@ void serve_took(struct server *s, struct conn *c, const struct share *share, siz
             share_left_out(share, &s->ring, &s->topics, c->link.topic, from, c->at);
 }
 
-bool serve_settle(struct server *s, struct conn *c)
+/* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no room. */
+static bool settle_record(struct server *s, struct conn *c)
 {
     struct share *share = &s->poll;
-    struct span kept = conn_out(&s->conns, c);
-    uint32_t old = c->out;
     bool room = true;
+    while (room && c->sent > 0) {
+        share_build(share, &s->ring, &s->topics, c->link.topic, c->at, c->sent,
+                    (enum conn_way)c->way, 1);
+        for (unsigned i = 0; room && i < share->pieces; i++)
+            room = conn_out_keep(&s->conns, c,
+                                 (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
+        if (room)
+            serve_took(s, c, share, share->size);
+    }
+    return room;
+}
+
+bool serve_settle(struct server *s, struct conn *c)
+{
+    struct span kept = conn_out(&s->conns, c);
+    uint32_t old = c->out, sent = c->sent;
+    uint64_t at = c->at, n = c->n;
     if (c->sent == 0)
         return true;
     if (c->at < ring_tail(&s->ring))
         return false;
-    share_build(share, &s->ring, &s->topics, c->link.topic, c->at, (enum conn_way)c->way, 1);
     c->out = 0;
-    for (unsigned i = share_skip(share, c->sent); room && i < share->pieces; i++)
-        room = conn_out_keep(&s->conns, c,
-                             (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
-    if (!room || !conn_out_keep(&s->conns, c, kept)) {
+    if (!settle_record(s, c) || !conn_out_keep(&s->conns, c, kept)) {
         conn_buffer_free(&s->conns, &c->out);
         c->out = old;
+        c->at = at;
+        c->n = n;
+        c->sent = sent;
         s->stat.limit_buffers++;
         return false;
     }
     conn_buffer_free(&s->conns, &old);
-    serve_took(s, c, share, share->upto[0] - c->sent);
     return true;
 }
 
