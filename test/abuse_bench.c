@@ -88,6 +88,7 @@ static struct {
     long answered;   /* of these */
     unsigned status; /* characters of a status line seen */
     int64_t publish_at, ask_at, asked;
+    double asked_cpu; /* CPU time of the server by then, ms */
     enum { ASK_NOT = 0, ASK_CONNECT, ASK_SENT } asking;
     char answer[1024];
     size_t answer_n;
@@ -95,6 +96,7 @@ static struct {
     size_t in_n;
     long flood_due[BENCH_PUBLISHERS], flood;
     struct series message[3], healthy[3];
+    struct series cpu[3]; /* of these waits: CPU time of the server */
 } T;
 
 enum { IN_BYTES = 1 << 20 };
@@ -283,7 +285,10 @@ static void become_server(const char *path, int out, pid_t parent)
     close_from(3);
     if (B.pinned)
         sched_setaffinity(0, sizeof B.server_core, &B.server_core);
-    first_in_line();
+    if (B.abuse->full_core)
+        setpriority(PRIO_PROCESS, 0, -20);
+    else
+        first_in_line();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent)
         execv(path, argv);
@@ -407,10 +412,15 @@ ssize_t bench_recv(int fd, void *buf, size_t size, double *came)
 
 /* ---- the honest subscriber ----------------------------------------------------------------- */
 
-static void record(struct series *s, int64_t from, int64_t to)
+static void record_ms(struct series *s, double ms)
 {
     if (s->n < SERIES_MAX)
-        s->ms[s->n++] = (float)(to - from) / 1e6F;
+        s->ms[s->n++] = (float)ms;
+}
+
+static void record(struct series *s, int64_t from, int64_t to)
+{
+    record_ms(s, (double)(to - from) / 1e6);
 }
 
 /* A line of the stream, ended by a NUL. */
@@ -521,6 +531,11 @@ static void pub_read(void)
 
 /* ---- the honest one who asks --------------------------------------------------------------- */
 
+static int64_t ask_ns(void)
+{
+    return (int64_t)(B.abuse->ask_ms > 0 ? B.abuse->ask_ms : ASK_MS) * 1000000;
+}
+
 static void ask_send(void)
 {
     static const char request[] = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -533,6 +548,7 @@ static void ask_send(void)
 static void ask_begin(void)
 {
     T.asked = now_ns();
+    T.asked_cpu = cpu_ms();
     if (T.ask != -1) {
         ask_send();
         return;
@@ -569,8 +585,12 @@ static void ask_go_on(void)
         return;
     }
     /* one that took long stands for those as well that were not asked meanwhile */
-    for (int64_t t = T.asked; t < now; t += (int64_t)ASK_MS * 1000000)
+    double used = cpu_ms() - T.asked_cpu;
+    for (int64_t t = T.asked; t < now; t += ask_ns()) {
+        double passed = (double)(t - T.asked) / 1e6;
         record(&T.healthy[T.phase], t, now);
+        record_ms(&T.cpu[T.phase], used > passed ? used - passed : 0);
+    }
     T.asking = ASK_NOT;
     if (B.abuse->fresh) {
         close(T.ask);
@@ -603,7 +623,7 @@ static int64_t turn_begin(int64_t until)
     }
     if (now >= T.ask_at && T.asking == ASK_NOT) {
         ask_begin();
-        T.ask_at = now + (int64_t)ASK_MS * 1000000;
+        T.ask_at = now + ask_ns();
     }
     next = T.publish_at < next ? T.publish_at : next;
     if (T.asking == ASK_NOT)
@@ -655,7 +675,7 @@ static void quieten(void)
 
 void bench_from_here(void)
 {
-    T.message[1].n = T.healthy[1].n = 0;
+    T.message[1].n = T.healthy[1].n = T.cpu[1].n = 0;
     T.phase = 1;
     B.cpu0 = cpu_ms();
     B.now0 = bench_now();
@@ -771,6 +791,14 @@ void bench_await(char kind, int count, long sum[2])
     }
 }
 
+int bench_count(char kind)
+{
+    int n = 0;
+    for (int i = 0; i < B.pendings; i++)
+        n += B.pending[i].kind == kind;
+    return n;
+}
+
 /* Waits for the end of all. */
 static void abusers_gone(bool killed)
 {
@@ -811,7 +839,7 @@ void bench_begin(const char *path, const struct abuse *a)
 {
     B.abuse = a;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    alarm(15 * PATIENCE_MS / 1000);
+    alarm(180);
     if (pipe2(B.report, O_CLOEXEC) == -1 || pipe2(B.go_on, O_CLOEXEC) == -1)
         bench_die("%s", strerror(errno));
     server_start(path);
@@ -896,6 +924,37 @@ static double idle_cpu_ms(void)
 bool bench_first(void)
 {
     return B.first;
+}
+
+struct bench_waits bench_waits(void)
+{
+    struct series *all = &T.healthy[1], *cpu = &T.cpu[1];
+    bench_to_here();
+    quieten();
+    return (struct bench_waits){.n = all->n,
+                                .p50 = quantile(all, 0.5),
+                                .p99 = quantile(all, 0.99),
+                                .p999 = quantile(all, 0.999),
+                                .max = quantile(all, 1),
+                                .cpu_p50 = quantile(cpu, 0.5),
+                                .cpu_p99 = quantile(cpu, 0.99),
+                                .cpu_p999 = quantile(cpu, 0.999),
+                                .cpu = quantile(cpu, 1),
+                                .message_p999 = quantile(&T.message[1], 0.999),
+                                .message = quantile(&T.message[1], 1),
+                                .turn = longest_turn(),
+                                .busy = B.busy};
+}
+
+bool bench_stop(void)
+{
+    server_stop();
+    if (B.failed) {
+        printf("    FAILED%s\n", B.wrong);
+        stderr_show();
+    }
+    fflush(stdout);
+    return !B.failed;
 }
 
 bool bench_end(struct bench_sum *sum)

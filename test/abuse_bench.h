@@ -7,6 +7,9 @@
  * it has a core of its own where there are two, it and the honest ones go before all others where that
  * is allowed, abusers are nice, and an answer's time is the kernel's, of when it arrived.
  *
+ * A wait for /-/healthy is measured twice: as time that has passed, and as CPU time that the server
+ * used meanwhile. The second does not grow when the machine is busy with something else.
+ *
  * An abuse runs in a process of its own, in which all this is; a failure that leaves nothing to
  * measure ends it.
  */
@@ -30,6 +33,19 @@ struct abuse {
     int topics;         /* likewise */
     long memory;        /* VmRSS at most, 0: as the four above allow */
     bool fresh;         /* each request of /-/healthy comes on a connection of its own */
+    int ask_ms;         /* between two of them; 0: the bench's own */
+    bool full_core;     /* the server may use all of its core: it is not put before all others, as
+                         * Linux stops such a process for 50 ms a second */
+};
+
+/* Waits for /-/healthy under abuse, in ms. */
+struct bench_waits {
+    int n;
+    double p50, p99, p999, max;             /* time */
+    double cpu_p50, cpu_p99, cpu_p999, cpu; /* CPU time of the server; `cpu` is the most */
+    double message_p999, message;           /* from publishing to the subscriber: time, the most */
+    double turn;                            /* the longest turn of the server's loop: time */
+    double busy;                            /* percent of a core that the server used */
 };
 
 /* What all abuses have come to, shared by their processes. */
@@ -47,6 +63,13 @@ void bench_begin(const char *path, const struct abuse *a);
 
 /* Sees that all is as it should be after the abuse, and prints the line. Gives whether it passed. */
 bool bench_end(struct bench_sum *sum);
+
+/* Ends the measuring, waits for what is under way, and returns what was measured. */
+struct bench_waits bench_waits(void);
+
+/* Stops the server, which must end in order and without a word. Returns whether the abuse passed;
+ * prints what failed it. */
+bool bench_stop(void);
 
 /* Lets the honest ones work for a while. */
 void bench_run(int ms);
@@ -67,6 +90,9 @@ void bench_spawn(void (*abuser)(int number), int number);
 
 /* Waits for reports of this kind from so many abusers, and adds their figures to sum[0..2). */
 void bench_await(char kind, int count, long sum[2]);
+
+/* Returns how many reports of this kind have come and were not waited for. */
+int bench_count(char kind);
 
 /* Tells all abusers to end, and waits for it; a failure of theirs is one of the abuse. */
 void bench_release(void);
