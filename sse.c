@@ -287,8 +287,7 @@ static void pending_keep(struct conn *c)
 {
     if (serve_out_keep(&S, c))
         return;
-    S.stat.limit_buffers++;
-    conn_doom(c, "--max-buffers");
+    conn_doom(c, serve_count_full(&S));
 }
 
 /* As most often: writes an answer that nothing goes before and nothing follows. False: there is more to
@@ -570,14 +569,18 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
  * have been looked at, and what has to wait. */
 static void input_keep(struct conn *c, const char *buf, size_t n, size_t seen)
 {
+    if (c->state == CONN_WAIT && n > S.opt.max_head) {
+        S.stat.limit_head++;
+        conn_doom(c, "sends more than --max-head behind a long poll");
+        return;
+    }
     if (conn_in_keep(&S.conns, c, (struct span){buf, n}, seen))
         return;
     if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
     }
-    S.stat.limit_buffers++;
-    conn_doom(c, "--max-buffers");
+    conn_doom(c, serve_count_full(&S));
 }
 
 /* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket but
@@ -696,8 +699,12 @@ static void sweep_conn(struct conn *c)
         conn_flush(c);
         return;
     }
+    const char *reason = serve_holds_long(&S, c);
+    if (reason != NULL) {
+        conn_doom(c, reason);
+        return;
+    }
     enum conn_due due = conn_due(c, S.now, &L.times);
-    const char *reason;
     switch (due) {
     case CONN_DUE_NOTHING:
         return;

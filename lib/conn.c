@@ -3,6 +3,9 @@
  */
 #include "conn.h"
 
+#include "fair.h"
+#include "pace.h"
+
 #include <assert.h>
 
 /* Buffers from this size on are given back to the system when they are freed. */
@@ -19,6 +22,8 @@ struct input {
 
 struct output {
     uint32_t from, to;
+    uint64_t took;    /* bytes written since conn_out_late() looked, ... */
+    struct pace pace; /* ... which begins with its first look: 0 before */
     char bytes[];
 };
 
@@ -169,6 +174,50 @@ void conn_forget(struct conns *t, struct conn *c)
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
+/* May one buffer be a block of that size, where `used` bytes are others'? One unit may, as long as there
+ * is one: most requests need no more, and an eighth of all is kept for these. */
+static bool may_have(const struct conns *t, size_t block, uint64_t used)
+{
+    const struct pool *p = &t->buffers;
+    uint64_t total = pool_total(p);
+    return block == (size_t)1 << p->shift || block <= fair_most(total, total / 8, used, t->parts);
+}
+
+/* May a buffer become `bytes` long that has `had` so far? */
+static bool within_share(struct conns *t, size_t bytes, size_t had)
+{
+    const struct pool *p = &t->buffers;
+    size_t block = pool_block(p, bytes);
+    uint64_t used = pool_used(p) - had;
+    bool within = may_have(t, block, used);
+    t->over_share = !within && block <= pool_total(p) / 2 && block <= pool_total(p) - used;
+    return within;
+}
+
+bool conn_over_share(const struct conns *t, const struct conn *c)
+{
+    const uint32_t buffers[] = {c->in, c->out};
+    for (unsigned i = 0; i < 2; i++) {
+        size_t size = buffers[i] != 0 ? pool_size(&t->buffers, buffers[i]) : 0;
+        if (size > 0 && !may_have(t, size, pool_used(&t->buffers) - size))
+            return true;
+    }
+    return false;
+}
+
+uint32_t conn_buffer_alloc(struct conns *t, size_t bytes)
+{
+    return within_share(t, bytes, 0) ? pool_alloc(&t->buffers, bytes) : 0;
+}
+
+uint32_t conn_buffer_grow(struct conns *t, uint32_t block, size_t bytes, size_t keep)
+{
+    size_t had = pool_size(&t->buffers, block);
+    if (bytes <= had)
+        return block;
+    return within_share(t, bytes, had) ? pool_grow(&t->buffers, block, bytes, keep) : 0;
+}
+
 void conn_buffer_free(struct conns *t, uint32_t *block)
 {
     if (*block == 0)
@@ -220,11 +269,13 @@ bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes)
     if (bytes.n == 0)
         return true;
     assert(bytes.n <= UINT32_MAX - used);
-    block = c->out != 0 ? pool_grow(&t->buffers, c->out, used + bytes.n, used)
-                        : pool_alloc(&t->buffers, used + bytes.n);
+    block = c->out != 0 ? conn_buffer_grow(t, c->out, used + bytes.n, used)
+                        : conn_buffer_alloc(t, used + bytes.n);
     if (block == 0)
         return false;
     struct output *o = pool_at(&t->buffers, block);
+    if (c->out == 0)
+        *o = (struct output){.from = 0};
     memcpy(o->bytes + had, bytes.p, bytes.n);
     o->from = 0;
     o->to = (uint32_t)(had + bytes.n);
@@ -247,8 +298,23 @@ void conn_out_took(struct conns *t, struct conn *c, size_t n)
     struct output *o = pool_at(&t->buffers, c->out);
     assert(n <= o->to - o->from);
     o->from += (uint32_t)n;
+    o->took += n;
     if (o->from == o->to)
         conn_buffer_free(t, &c->out);
+}
+
+bool conn_out_late(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
+                   uint32_t quiet)
+{
+    if (c->out == 0)
+        return false;
+    struct output *o = pool_at(&t->buffers, c->out);
+    if (o->pace.due == 0)
+        pace_begin(&o->pace, now, quiet);
+    else
+        pace_moved(&o->pace, now, o->took, rate, quiet);
+    o->took = 0;
+    return pace_late(&o->pace, now);
 }
 
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen)
@@ -257,7 +323,7 @@ bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t see
     assert(!(c->marks & CONN_KEPT) &&
            (c->in == 0 || c->state == CONN_BODY || c->state == CONN_SOCKET));
     assert(bytes.n > 0 && bytes.n <= UINT32_MAX && seen <= bytes.n);
-    uint32_t block = pool_alloc(&t->buffers, sizeof(struct input) + bytes.n);
+    uint32_t block = conn_buffer_alloc(t, sizeof(struct input) + bytes.n);
     if (block == 0)
         return false;
     struct input *in = pool_at(&t->buffers, block);

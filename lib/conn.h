@@ -130,7 +130,9 @@ struct conns {
     uint32_t ready_count;      /* on both */
     uint32_t doomed;           /* list of these; 0: empty */
     struct pool buffers;
-    size_t stale; /* up to there, pages of the buffers are to be given back; 0: none */
+    uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
+    bool over_share; /* that is why the last buffer which was refused was so */
+    size_t stale;    /* up to there, pages of the buffers are to be given back; 0: none */
     void (*give_back)(void *p, size_t n); /* told of the pages of large buffers that are freed */
 };
 
@@ -179,6 +181,15 @@ void conn_free(struct conns *t, struct conn *c);
 /* Empties the slot of a descriptor of the process's own (LISTEN, SIGNAL), which the caller closes. */
 void conn_forget(struct conns *t, struct conn *c);
 
+/* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes: as
+ * pool_alloc() and pool_grow() do, but within the share that one connection may have. 0: there is no
+ * room. */
+uint32_t conn_buffer_alloc(struct conns *t, size_t bytes);
+uint32_t conn_buffer_grow(struct conns *t, uint32_t block, size_t bytes, size_t keep);
+
+/* Has a connection a buffer that is larger than it would be given now, as others have come? */
+bool conn_over_share(const struct conns *t, const struct conn *c);
+
 /* Frees a buffer, unless *block is 0, which it is afterwards. */
 void conn_buffer_free(struct conns *t, uint32_t *block);
 
@@ -194,6 +205,11 @@ bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
  * buffer with the last. */
 struct span conn_out(const struct conns *t, const struct conn *c);
 void conn_out_took(struct conns *t, struct conn *c, size_t n);
+
+/* Has the peer had more time for the bytes kept than `quiet` ms and `rate` (bytes a second) give it?
+ * Time counts from the first call on, and is as exact as these are frequent. */
+bool conn_out_late(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
+                   uint32_t quiet);
 
 /* Keeps the bytes (> 0) of a request head that is incomplete, or bytes that have to wait, `seen` of which
  * have been looked at; in BODY and SOCKET the caller's buffer stays behind them. False: there is no

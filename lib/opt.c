@@ -82,6 +82,10 @@ enum kind {
       "in all; limits not given shrink to fit")                                                    \
     X(COUNT, max_subscriptions, "    ", "max-subscriptions", " N   ", "1000", 1, 64 * KIB,         \
       "topics and wildcards in one URL")                                                           \
+    X(SIZE, max_sets, "    ", "max-sets", " SIZE         ", "64M", 64 * KIB, 16 * GIB,             \
+      "for URLs of several topics or wildcards")                                                   \
+    X(COUNT, max_share, "    ", "max-share", " N           ", "8", 1, 64 * KIB,                    \
+      "a client has 1/N of what is free, or less")                                                 \
     X(SIZE, max_line, "    ", "max-line", " SIZE         ", "8K", 64, MIB,                         \
       "longest request line")                                                                      \
     X(SIZE, max_head, "    ", "max-head", " SIZE         ", "16K", 256, MIB,                       \
@@ -99,7 +103,7 @@ enum kind {
     X(TIME, request_timeout_ms, "    ", "request-timeout", " TIME  ", "10s", 10, 24 * HOUR,        \
       "for a request to arrive")                                                                   \
     X(SIZE, min_rate, "    ", "min-rate", " SIZE         ", "500", 0, GIB,                         \
-      "bytes a second of a longer body; 0: any")                                                   \
+      "bytes a second of longer messages; 0: any")                                                   \
     X(TIME, idle_timeout_ms, "    ", "idle-timeout", " TIME     ", "60s", 10, 24 * HOUR,           \
       "between two requests")                                                                      \
     X(TIME, write_timeout_ms, "    ", "write-timeout", " TIME    ", "30s", 10, 24 * HOUR,          \

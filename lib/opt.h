@@ -57,6 +57,8 @@ struct opt {
     uint64_t max_memory; /* bytes, ring and tables together; 0: any */
     /* by flag or variable (of connections, a number above 0): these are not made less to fit */
     bool connections_given, topics_given, buffers_given;
+    uint64_t max_sets;  /* bytes for what URLs with several names or wildcards select */
+    uint32_t max_share; /* one client has at most this part of what is free of shared room */
     uint32_t max_subscriptions;  /* names and wildcards in one URL */
     uint32_t max_line, max_head; /* bytes */
     uint64_t max_buffers;        /* bytes for requests and answers in transit */

@@ -210,6 +210,11 @@ size_t pool_size(const struct pool *p, uint32_t block)
     return (size_t)1 << (order_of(p, block) + p->shift);
 }
 
+size_t pool_block(const struct pool *p, size_t bytes)
+{
+    return (size_t)1 << (order_for(p, bytes) + p->shift);
+}
+
 uint64_t pool_used(const struct pool *p)
 {
     return p->meta->used;

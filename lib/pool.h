@@ -57,6 +57,15 @@ uint32_t pool_grow(struct pool *p, uint32_t block, size_t bytes, size_t keep);
 void *pool_at(const struct pool *p, uint32_t block);
 size_t pool_size(const struct pool *p, uint32_t block);
 
+/* Bytes of the block that pool_alloc() would return for so many. */
+size_t pool_block(const struct pool *p, size_t bytes);
+
+/* Bytes in all. */
+static inline uint64_t pool_total(const struct pool *p)
+{
+    return (uint64_t)p->units << p->shift;
+}
+
 /* Bytes in use. */
 uint64_t pool_used(const struct pool *p);
 

@@ -13,10 +13,11 @@ struct topic_slot {
     uint32_t topic, edge; /* 0: free */
 };
 
-/* The parts of an expression, in a block of the pool: patterns first, then
+/* The parts of an expression, in a block of the pool unless it is one: patterns first, then
  * plain names. */
 struct parts {
-    uint32_t block;
+    uint32_t block; /* 0: none is needed */
+    struct span one;
     struct span *at;
     uint32_t patterns, names;
 };
@@ -37,7 +38,7 @@ static uint32_t home_of(const struct topics *t, uint32_t topic, uint32_t cap)
 
 static struct topic_slot *slots_of(const struct topics *t, const struct topic *set)
 {
-    return pool_at(&t->pool, set->members);
+    return pool_at(&t->sets, set->members);
 }
 
 /* The slot of a topic, or the free one where its place is. */
@@ -56,7 +57,7 @@ static bool members_make(struct topics *t, struct topic *set, uint32_t n)
     uint32_t cap = MEMBER_SLOTS_MIN;
     while (cap < n * 2)
         cap *= 2;
-    set->members = pool_alloc(&t->pool, cap * sizeof(struct topic_slot));
+    set->members = topics_set_alloc(t, cap * sizeof(struct topic_slot));
     if (set->members == 0)
         return false;
     memset(slots_of(t, set), 0, cap * sizeof(struct topic_slot));
@@ -181,7 +182,7 @@ void set_drop(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t to
         topics_drop_topic(t, slot.topic);
     }
     if (s->members != 0)
-        pool_free(&t->pool, s->members);
+        pool_free(&t->sets, s->members);
     s->members = 0;
     t->h->sets--;
     topics_drop(t, id);
@@ -190,10 +191,13 @@ void set_drop(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t to
 /* Puts a topic into a set by its name. */
 static bool set_list(struct topics *t, uint32_t set, struct span name)
 {
-    bool made;
-    uint32_t topic = topic_open(t, name, &made);
-    if (topic == 0)
+    bool made = false;
+    uint32_t topic = t->may.topics > 0 ? topic_open(t, name, &made) : topic_find(t, name);
+    if (topic == 0) {
+        t->full = t->may.topics > 0 ? t->full : TOPIC_FULL_SHARE;
         return false;
+    }
+    t->may.topics -= made;
     topic_at(t, topic)->fresh = made;
     if (edge_add(t, set, topic))
         return true;
@@ -209,7 +213,8 @@ static uint32_t set_make(struct topics *t, const struct parts *parts, uint32_t b
 {
     uint32_t id = topics_add(t, block, size, hash);
     if (id == 0) {
-        pool_free(&t->pool, block);
+        pool_free(&t->sets, block);
+        t->full = TOPIC_FULL_TOPICS;
         return 0;
     }
     struct topic *s = topic_at(t, id);
@@ -236,10 +241,10 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
     for (uint32_t i = 0; i < count; i++)
         size += parts->at[i].n + (i > 0);
     size += count == 1 && parts->names == 1; /* its name is not that of the topic */
-    uint32_t block = pool_alloc(&t->pool, size);
+    uint32_t block = topics_set_alloc(t, size);
     if (block == 0)
         return 0;
-    char *name = pool_at(&t->pool, block), *to = name;
+    char *name = pool_at(&t->sets, block), *to = name;
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0)
             *to++ = ',';
@@ -252,7 +257,7 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
     uint32_t id = topics_lookup(t, (struct span){name, size}, hash);
     if (id == 0)
         return set_make(t, parts, block, (uint32_t)size, hash);
-    pool_free(&t->pool, block);
+    pool_free(&t->sets, block);
     return id;
 }
 
@@ -323,16 +328,26 @@ static size_t segments_of(struct span pattern)
     return n;
 }
 
+static void parts_free(struct topics *t, struct parts *parts)
+{
+    if (parts->block != 0)
+        pool_free(&t->sets, parts->block);
+    parts->block = 0;
+}
+
 /* Splits an expression of `count` parts, into a block that parts_free() takes
  * back. False: *why says what is wrong with one, or is NULL where there is no
  * room. */
 static bool parts_split(struct topics *t, struct parts *parts, struct span s, uint32_t count,
                         const char **why)
 {
-    *parts = (struct parts){.block = pool_alloc(&t->pool, count * sizeof(struct span))};
-    if (parts->block == 0)
-        return false;
-    parts->at = pool_at(&t->pool, parts->block);
+    *parts = (struct parts){.at = &parts->one};
+    if (count > 1) {
+        parts->block = topics_set_alloc(t, count * sizeof(struct span));
+        if (parts->block == 0)
+            return false;
+        parts->at = pool_at(&t->sets, parts->block);
+    }
     size_t segments = 0;
     do {
         struct span part = span_cut(&s, ',');
@@ -343,7 +358,7 @@ static bool parts_split(struct topics *t, struct parts *parts, struct span s, ui
         if (*why == NULL && is_star_late(part))
             *why = "has a \"*\" behind its eighth segment";
         if (*why != NULL) {
-            pool_free(&t->pool, parts->block);
+            parts_free(t, parts);
             return false;
         }
         if (topic_is_pattern(part))
@@ -398,10 +413,11 @@ static uint32_t select_entry(struct topics *t, struct span expression, uint32_t 
     if (id != 0 && !odd && (!set || topic_at(t, id)->set))
         return id;
     struct parts parts;
+    topics_may(t);
     if (!parts_split(t, &parts, expression, (uint32_t)count, why))
         return 0;
     id = set ? set_open(t, &parts) : parts_open(t, &parts);
-    pool_free(&t->pool, parts.block);
+    parts_free(t, &parts);
     if (id == 0)
         return 0;
     const struct topic *e = topic_at(t, id);

@@ -38,9 +38,11 @@
     X(limit_head, "limit_max_head", "Requests refused by --max-head.")                             \
     X(proxy_refused, "proxy_refused", "Connections closed that brought no PROXY header.")          \
     X(limit_buffers, "limit_max_buffers", "Requests refused by --max-buffers.")                    \
+    X(limit_sets, "limit_max_sets", "Requests refused by --max-sets.")                             \
+    X(limit_share, "limit_max_share", "Requests refused by --max-share.")                          \
     X(limit_failures, "limit_max_failures", "Requests refused by --max-failures.")                 \
     X(limit_scopes, "limit_max_scopes", "WebSockets refused by --max-scopes.")                     \
-    X(limit_rate, "limit_min_rate", "Requests ended by --min-rate.")                               \
+    X(limit_rate, "limit_min_rate", "Connections ended by --min-rate.")                            \
     X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")               \
     X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                        \
     X(timeout_write, "timeout_write", "Connections ended by --write-timeout.")                     \

@@ -9,12 +9,16 @@
  */
 #include "topic_private.h"
 
-#define POOL_SHIFT 5u /* a unit of the pool: most names */
-#define POOL_PER_ENTRY \
-    16u /* units of address space for each entry, and ...                        \
-       */
-#define POOL_UNITS_MIN  (1u << 17) /* ... at least: a few wide sets in the smallest table */
+#define POOL_SHIFT      5u /* a unit of the pool: most names */
+#define NAME_UNITS      (TOPIC_NAME_MAX / (1u << POOL_SHIFT) + 1) /* of the longest name */
+#define SETS_PER_ENTRY  8u         /* units for sets of address space for each entry, and ... */
+#define SETS_UNITS_MIN  (1u << 17) /* ... at least: a few wide sets in the smallest table */
 #define EDGES_PER_ENTRY 4u
+
+/* What one set may always take; there is a reserve for that, for as many sets as there can be. */
+#define MAY_TOPICS 16u
+#define MAY_EDGES  64u
+#define MAY_BYTES  1024u
 
 _Static_assert(sizeof(struct topic) == 96, "no padding: there are many");
 
@@ -43,12 +47,27 @@ static size_t node_buckets_size(uint32_t max)
     return whole_lines((size_t)max * NODE_BUCKETS_PER_ENTRY * sizeof(uint32_t));
 }
 
-static uint32_t pool_units(uint32_t max)
+/* So many that each entry but one has a block for the longest name: one of the pool is never given. */
+static uint32_t names_units(uint32_t max)
 {
-    uint32_t units = POOL_UNITS_MIN;
-    while (units < max * POOL_PER_ENTRY)
+    uint32_t units = NAME_UNITS;
+    while (units < max * NAME_UNITS)
         units *= 2;
     return units;
+}
+
+static uint32_t sets_units(uint32_t max)
+{
+    uint32_t units = SETS_UNITS_MIN;
+    while (units < max * SETS_PER_ENTRY)
+        units *= 2;
+    return units;
+}
+
+/* Bytes of the book-keeping of the first pool, behind which the second's is. */
+static size_t names_meta_size(uint32_t max)
+{
+    return whole_lines(pool_meta_size(names_units(max)));
 }
 
 struct topics_memory topics_size(uint32_t max)
@@ -58,8 +77,8 @@ struct topics_memory topics_size(uint32_t max)
         .table = head_size() + buckets_size(max) + node_buckets_size(max) +
                  ((size_t)max + 1) * sizeof(struct topic),
         .edges = ((size_t)max * EDGES_PER_ENTRY + 1) * sizeof(struct topic_edge),
-        .pool = (size_t)pool_units(max) << POOL_SHIFT,
-        .pool_meta = pool_meta_size(pool_units(max)),
+        .pool = ((size_t)names_units(max) + sets_units(max)) << POOL_SHIFT,
+        .pool_meta = names_meta_size(max) + pool_meta_size(sets_units(max)),
     };
 }
 
@@ -79,6 +98,16 @@ static void locate(struct topics *t, uint32_t max, void *table, void *edges)
     };
 }
 
+static void pools_locate(struct topics *t, uint32_t max, char *base, char *meta,
+                         void (*set_up)(struct pool *p, void *base, void *meta, uint32_t units,
+                                        uint8_t shift))
+{
+    uint32_t names = names_units(max);
+    set_up(&t->names, base, meta, names, POOL_SHIFT);
+    set_up(&t->sets, base + ((size_t)names << POOL_SHIFT), meta + names_meta_size(max),
+           sets_units(max), POOL_SHIFT);
+}
+
 void topics_init(struct topics *t, uint32_t max, void *table, void *edges, void *pool,
                  void *pool_meta, const uint64_t seed[2])
 {
@@ -92,7 +121,7 @@ void topics_init(struct topics *t, uint32_t max, void *table, void *edges, void 
         .buckets = 1,
         .node_buckets = 1,
     };
-    pool_init(&t->pool, pool, pool_meta, pool_units(max), POOL_SHIFT);
+    pools_locate(t, max, pool, pool_meta, pool_init);
 }
 
 void topics_attach(struct topics *t, uint32_t max, void *table, void *edges, void *pool,
@@ -100,7 +129,7 @@ void topics_attach(struct topics *t, uint32_t max, void *table, void *edges, voi
 {
     locate(t, max, table, edges);
     assert(t->h->max == max);
-    pool_attach(&t->pool, pool, pool_meta, pool_units(max), POOL_SHIFT);
+    pools_locate(t, max, pool, pool_meta, pool_attach);
 }
 
 void topics_links(struct topics *t, void *links, size_t stride)
@@ -112,6 +141,23 @@ void topics_links(struct topics *t, void *links, size_t stride)
 void topics_limit(struct topics *t, uint32_t topics_max)
 {
     t->topics_max = topics_max;
+}
+
+void topics_share(struct topics *t, uint64_t sets_max, uint32_t parts)
+{
+    t->sets_max = sets_max;
+    t->parts = parts;
+}
+
+uint64_t topics_sets_used(const struct topics *t)
+{
+    return pool_used(&t->sets);
+}
+
+uint64_t topics_sets_most(const struct topics *t)
+{
+    uint64_t total = pool_total(&t->sets);
+    return t->sets_max != 0 && t->sets_max < total ? t->sets_max : total;
 }
 
 uint32_t topic_count(const struct topics *t)
@@ -212,7 +258,7 @@ void topics_drop(struct topics *t, uint32_t id)
     while (*at != id)
         at = &topic_at(t, *at)->hash_next;
     *at = e->hash_next;
-    pool_free(&t->pool, e->name);
+    pool_free(e->set ? &t->sets : &t->names, e->name);
     *e = (struct topic){.hash_next = t->h->free};
     t->h->free = id;
     t->h->freed++;
@@ -237,14 +283,57 @@ bool topic_is(const struct topics *t, struct topic_ref ref, uint32_t id)
  * -----------------------------------------------------------------------------------
  */
 
+/* The most that a set may take of `total`, of which `used` is taken; `always` is for each. */
+static uint64_t may_take(const struct topics *t, uint64_t total, uint64_t used, uint32_t always)
+{
+    uint64_t sets = t->topics_max != 0 && t->topics_max < t->max ? t->max - t->topics_max : 0;
+    uint64_t reserve = sets * always < total / 2 ? sets * always : total / 2;
+    uint64_t most = fair_most(total, reserve, used, t->parts);
+    return most > always ? most : always;
+}
+
+void topics_may(struct topics *t)
+{
+    const struct topics_head *h = t->h;
+    uint64_t topics = t->topics_max != 0 ? t->topics_max : t->max;
+    t->full = TOPIC_FULL_NOT;
+    t->may.bytes = may_take(t, topics_sets_most(t), topics_sets_used(t), MAY_BYTES);
+    t->may.edges = (uint32_t)may_take(t, t->edges_max, h->edges, MAY_EDGES);
+    t->may.topics = (uint32_t)may_take(t, topics, h->topics, MAY_TOPICS);
+}
+
+uint32_t topics_set_alloc(struct topics *t, size_t bytes)
+{
+    size_t block = pool_block(&t->sets, bytes);
+    t->full = topics_sets_used(t) + block > topics_sets_most(t) ? TOPIC_FULL_SETS
+              : block > t->may.bytes                            ? TOPIC_FULL_SHARE
+                                                                : TOPIC_FULL_NOT;
+    uint32_t got = t->full == TOPIC_FULL_NOT ? pool_alloc(&t->sets, bytes) : 0;
+    if (got != 0)
+        t->may.bytes -= block;
+    else if (t->full == TOPIC_FULL_NOT)
+        t->full = TOPIC_FULL_SETS;
+    return got;
+}
+
 uint32_t topics_edge_new(struct topics *t)
 {
     struct topics_head *h = t->h;
     uint32_t id = h->edges_free;
-    if (id != 0)
+    if (t->may.edges == 0 && h->edges < t->edges_max) {
+        t->full = TOPIC_FULL_SHARE;
+        return 0;
+    }
+    if (id != 0) {
         h->edges_free = t->edge[id].next;
-    else if (h->edges_used < t->edges_max)
+    } else if (h->edges_used < t->edges_max) {
         id = ++h->edges_used;
+    } else {
+        t->full = TOPIC_FULL_EDGES;
+        return 0;
+    }
+    t->may.edges--;
+    h->edges++;
     return id;
 }
 
@@ -252,6 +341,7 @@ void topics_edge_free(struct topics *t, uint32_t edge)
 {
     t->edge[edge] = (struct topic_edge){.next = t->h->edges_free};
     t->h->edges_free = edge;
+    t->h->edges--;
 }
 
 /* ---- topics
@@ -273,17 +363,19 @@ static uint32_t topic_make(struct topics *t, struct span name, uint64_t hash)
 {
     struct topics_head *h = t->h;
     assert(name.n > 0 && name.n <= TOPIC_NAME_MAX);
+    t->full = TOPIC_FULL_TOPICS;
     if (t->topics_max != 0 && h->topics >= t->topics_max)
         return 0;
-    uint32_t block = pool_alloc(&t->pool, name.n);
+    uint32_t block = pool_alloc(&t->names, name.n);
     if (block == 0)
         return 0;
     uint32_t id = topics_add(t, block, (uint32_t)name.n, hash);
     if (id == 0) {
-        pool_free(&t->pool, block);
+        pool_free(&t->names, block);
         return 0;
     }
-    memcpy(pool_at(&t->pool, block), name.p, name.n);
+    t->full = TOPIC_FULL_NOT;
+    memcpy(pool_at(&t->names, block), name.p, name.n);
     order_add(t, id);
     h->topics++;
     h->changes++;

@@ -35,8 +35,13 @@
  * A NUMBER IS GIVEN AGAIN once its entry was freed. Whoever remembers one for longer than the entry
  * is needed keeps a struct topic_ref, which is that entry's for ever and no other's.
  *
- * MEMORY: handed by the caller at the start, zeroed: a table, a pool (lib/pool)
- * for names and members, a table for edges. Numbers only, no pointers, so it
+ * ROOM: names of topics have room of their own, as much as all there can be take.
+ * Sets have theirs: topics_share() limits it, and what one set may take of it, of
+ * edges and of topics that are made for it (lib/fair.h). So neither crowds the other out, and no
+ * set takes all.
+ *
+ * MEMORY: handed by the caller at the start, zeroed: a table, two pools (lib/pool)
+ * for names and for sets, a table for edges. Numbers only, no pointers, so it
  * may be mapped elsewhere later. It is touched from the front as it comes into
  * use, so it may be much larger than what there is. Names are hashed with a
  * key, so that a peer can't choose collisions.
@@ -112,6 +117,15 @@ struct topic_ref {
     uint32_t id;    /* 0: none */
 };
 
+/* Why the last topic or set could not be made. */
+enum topic_full {
+    TOPIC_FULL_NOT = 0,    /* it could */
+    TOPIC_FULL_TOPICS = 1, /* there are as many topics, or entries, as may be */
+    TOPIC_FULL_EDGES = 2,  /* as many names are listed in sets as there is room for */
+    TOPIC_FULL_SETS = 3,   /* sets take as much room as they may */
+    TOPIC_FULL_SHARE = 4,  /* the set would take more than its share of these */
+};
+
 struct topics_head; /* free lists, queue, counts, the hash key; then the buckets
                      */
 
@@ -120,8 +134,15 @@ struct topics {
     uint32_t *bucket, *node_bucket;
     struct topic *topic;     /* by number */
     struct topic_edge *edge; /* by number */
-    struct pool pool;
+    struct pool names, sets;
     uint32_t max, edges_max;
+    uint64_t sets_max;    /* bytes of `sets`; 0: all */
+    uint32_t parts;       /* one set takes at most this part of what is free; 0: all of it */
+    enum topic_full full; /* why the last one could not be made */
+    struct {
+        uint64_t bytes;
+        uint32_t edges, topics;
+    } may;               /* private: what the set that is being made may still take */
     uint32_t topics_max; /* 0: as many topics as the table takes */
     uint32_t clock;      /* the caller's: what is marked is marked at that time */
     char *links;         /* struct topic_link of subscriber i at links + i * stride */
@@ -150,20 +171,25 @@ void topics_links(struct topics *t, void *links, size_t stride);
  * takes. */
 void topics_limit(struct topics *t, uint32_t topics_max);
 
+/* Limits sets, and what one of them may take, from now on. */
+void topics_share(struct topics *t, uint64_t sets_max, uint32_t parts);
+
+/* Bytes that sets take, and may take at most. */
+uint64_t topics_sets_used(const struct topics *t);
+uint64_t topics_sets_most(const struct topics *t);
+
 /* The topic of that name, 0 if there is none. */
 uint32_t topic_find(const struct topics *t, struct span name);
 
-/* The same, made if need be; `name` has been found right. 0: the table or its
- * memory is full, or there are as many topics as may be. *made says whether it
- * is new. */
+/* The same, made if need be; `name` has been found right. 0: there are as many topics as may be.
+ * *made says whether it is new. */
 uint32_t topic_open(struct topics *t, struct span name, bool *made);
 
 /* What a URL's path selects, e.g. "a,b/c,orders/ *" decoded: puts the parts in
  * order without repeats. One name gives its topic, anything else its set; both made if need be. 0: *why says what
  * is wrong with a part (a wildcard has its "*" among its first TOPIC_STARS segments, as each may
  * double the ways a name can go; all wildcards together have TOPIC_SEGMENTS) or that there are more than
- * `most`; or is NULL where the table or
- * its memory is full, or there are as many topics as may be. Topics that were made for it are
+ * `most`; or is NULL where there is no room, and t->full says of what. Topics that were made for it are
  * reported through made(arg, topic) when all is done, so that the caller can open their chains;
  * made() may not change the table. */
 uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,

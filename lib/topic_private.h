@@ -6,6 +6,7 @@
 #ifndef SSE_LIB_TOPIC_PRIVATE_H
 #define SSE_LIB_TOPIC_PRIVATE_H
 
+#include "fair.h"
 #include "hash.h"
 #include "topic.h"
 
@@ -26,7 +27,8 @@ struct topics_head {
     uint32_t max;
     uint32_t buckets, mask;           /* in use; the least 2^k - 1 that reaches the last of them */
     uint32_t used, free;              /* entries: numbers ever given, first of those taken back */
-    uint32_t edges_used, edges_free;  /* edges: the same */
+    uint32_t edges_used, edges_free;  /* edges: the same, ... */
+    uint32_t edges;                   /* ... and how many are in use */
     uint32_t topics, sets;            /* how many */
     uint32_t subscribers;             /* on all of them */
     uint32_t root, first;             /* topics in order: the tree, and the first one */
@@ -49,7 +51,7 @@ static inline struct topic *entry(const struct topics *t, uint32_t id)
 
 static inline struct span name_of(const struct topics *t, const struct topic *e)
 {
-    return (struct span){pool_at(&t->pool, e->name), e->name_size};
+    return (struct span){pool_at(e->set ? &t->sets : &t->names, e->name), e->name_size};
 }
 
 static inline uint64_t topics_hash(const struct topics *t, struct span name)
@@ -82,7 +84,11 @@ uint32_t topics_add(struct topics *t, uint32_t name, uint32_t name_size, uint64_
 void topics_drop(struct topics *t, uint32_t id);
 void topics_drop_topic(struct topics *t, uint32_t id);
 
-/* A number for an edge, 0 if none is left; takes one back. */
+/* A block for the set that is being made, within its share; 0: there is no room, and t->full says of
+ * what. */
+uint32_t topics_set_alloc(struct topics *t, size_t bytes);
+
+/* A number for an edge of it, likewise; takes one back. */
 uint32_t topics_edge_new(struct topics *t);
 void topics_edge_free(struct topics *t, uint32_t edge);
 
@@ -97,6 +103,9 @@ void set_drop(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t to
 
 /* Puts spans in order, leaves out repeats; gives how many there are. */
 uint32_t sort_unique(struct span *s, uint32_t n);
+
+/* What a set may take that is made from now on. */
+void topics_may(struct topics *t);
 
 /* ---- wildcards: wild.c
  * ----------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ struct wild_node {
 
 static struct wild *wild_of(const struct topics *t, const struct topic *set)
 {
-    return pool_at(&t->pool, set->wildcards);
+    return pool_at(&t->sets, set->wildcards);
 }
 
 static struct wild_range *ranges_of(struct wild *w)
@@ -90,7 +90,7 @@ static uint64_t root_of(const struct topics *t, const struct topic *set)
 
 static struct wild_node *node_of(const struct topics *t, uint32_t block)
 {
-    return pool_at(&t->pool, block);
+    return pool_at(&t->sets, block);
 }
 
 static uint32_t *node_bucket(const struct topics *t, uint64_t key)
@@ -139,7 +139,7 @@ static struct wild_node *node_open(struct topics *t, uint64_t key)
     struct wild_node *node = node_at(t, key);
     if (node != NULL)
         return node;
-    uint32_t block = pool_alloc(&t->pool, sizeof(*node));
+    uint32_t block = topics_set_alloc(t, sizeof(*node));
     if (block == 0)
         return NULL;
     if (h->nodes >= h->node_buckets && h->node_buckets / NODE_BUCKETS_PER_ENTRY < h->max)
@@ -165,7 +165,7 @@ static void node_prune(struct topics *t, uint64_t key)
         return;
     uint32_t block = *at;
     *at = node->hash_next;
-    pool_free(&t->pool, block);
+    pool_free(&t->sets, block);
     t->h->nodes--;
 }
 
@@ -478,7 +478,7 @@ bool wild_add(struct topics *t, uint32_t set, uint32_t n, struct span *scratch)
     struct topic *s = topic_at(t, set);
     struct span name = name_of(t, s), rest = name;
     size_t each = sizeof(struct wild_pattern) + sizeof(struct wild_range);
-    uint32_t block = pool_alloc(&t->pool, sizeof(struct wild) + n * each);
+    uint32_t block = topics_set_alloc(t, sizeof(struct wild) + n * each);
     if (block == 0)
         return false;
     s->wild = 1;
@@ -521,7 +521,7 @@ void wild_drop(struct topics *t, uint32_t set)
         *way_count(t, way, UINT32_MAX) = 0;
         way_prune(t, way);
     }
-    pool_free(&t->pool, s->wildcards);
+    pool_free(&t->sets, s->wildcards);
     s->wildcards = 0;
     s->wild = 0;
 }

@@ -98,23 +98,23 @@ static const struct {
     {__LINE__, 1872, 0, 0, 0, "19712 connections, 1028576 topics, 256M of buffers; 1221M at most"},
     {__LINE__, 512, 0, 0, 0, "19712 connections, 242144 topics, 128M of buffers; 436M at most"},
     {__LINE__, 256, 0, 0, 0, "19712 connections, 111072 topics, 32M of buffers; 230M at most"},
-    {__LINE__, 128, 0, 0, 0, "17264 connections, 15216 topics, 8M of buffers; 124M at most"},
-    {__LINE__, 100, 0, 0, 0, "1636 connections, 6268 topics, 4M of buffers; 97.2M at most"},
-    {__LINE__, 96, 0, 0, 0, "1162 connections, 1536 topics, 4M of buffers; 96M at most"},
+    {__LINE__, 128, 0, 0, 0, "16484 connections, 15996 topics, 8M of buffers; 124M at most"},
+    {__LINE__, 100, 0, 0, 0, "5269 connections, 2464 topics, 4M of buffers; 100M at most"},
+    {__LINE__, 97, 0, 0, 0, "132 connections, 1660 topics, 4M of buffers; 97M at most"},
     {__LINE__, 128, 2000, 0, 0, "2000 connections, 30480 topics, 8M of buffers; 122M at most"},
     {__LINE__, 128, 5, 6, 0, "5 connections, 6 topics, 32M of buffers; 124M at most"},
     {__LINE__, 128, 0, 100, 1, "19712 connections, 100 topics, 1M of buffers; 114M at most"},
     {__LINE__, 128, 0, 30000, 0, "2480 connections, 30000 topics, 8M of buffers; 122M at most"},
-    {__LINE__, 128, 0, 0, 20, "1710 connections, 6194 topics, 20M of buffers; 126M at most"},
+    {__LINE__, 128, 0, 0, 20, "5122 connections, 2391 topics, 20M of buffers; 128M at most"},
     {__LINE__, 64, 0, 0, 0,
-     "--max-memory 64M: the ring (--ring) takes 64.1M, 100 connections 1.6M, 1000 topics 4M, "
+     "--max-memory 64M: the ring (--ring) takes 64.1M, 100 connections 1.8M, 1000 topics 4.4M, "
      "buffers 4.1M, messages being sent (--max-message, --max-answer) 18M, the rest 4M, together "
-     "96M: at least that much is needed"},
+     "97M: at least that much is needed"},
 
     {__LINE__, 95, 0, 0, 0,
-     "--max-memory 95M: the ring (--ring) takes 64.1M, 100 connections 1.6M, 1000 topics 4M, "
+     "--max-memory 95M: the ring (--ring) takes 64.1M, 100 connections 1.8M, 1000 topics 4.4M, "
      "buffers 4.1M, messages being sent (--max-message, --max-answer) 18M, the rest 4M, together "
-     "96M: at least that much is needed"},
+     "97M: at least that much is needed"},
 
     {__LINE__, 128, 1, 2000000, 100,
      "--max-memory 128M: the ring (--ring) takes 64.1M, 1 connections (--max-connections) 1.8M, "

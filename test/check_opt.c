@@ -71,6 +71,8 @@ static const char *show(void)
     show_number(&t, "max-topics=", opt.max_topics);
     show_number(&t, "max-memory=", opt.max_memory);
     show_number(&t, "max-subscriptions=", opt.max_subscriptions);
+    show_number(&t, "max-sets=", opt.max_sets);
+    show_number(&t, "max-share=", opt.max_share);
     show_number(&t, "max-line=", opt.max_line);
     show_number(&t, "max-head=", opt.max_head);
     show_number(&t, "max-buffers=", opt.max_buffers);
@@ -105,7 +107,7 @@ static const char *show(void)
 static const char defaults[] =
     " port=8080 bind=127.0.0.1 admin= host= topic= ring=67108864 store=(none) fsync=1 max-age=0 "
     "max-message=1048576 max-connections=0 max-per-address=0 max-topics=1048576 max-memory=0 "
-    "max-subscriptions=1000 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
+    "max-subscriptions=1000 max-sets=67108864 max-share=8 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
     "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
@@ -190,6 +192,10 @@ static const struct {
     {__LINE__, "max-memory", "1024g", "max-memory=1099511627776"},
     {__LINE__, "max-subscriptions", "1", "max-subscriptions=1"},
     {__LINE__, "max-subscriptions", "65536", "max-subscriptions=65536"},
+    {__LINE__, "max-sets", "64K", "max-sets=65536"},
+    {__LINE__, "max-sets", "16G", "max-sets=17179869184"},
+    {__LINE__, "max-share", "1", "max-share=1"},
+    {__LINE__, "max-share", "65536", "max-share=65536"},
     {__LINE__, "max-line", "64", "max-line=64"},
     {__LINE__, "max-line", "16K", "max-line=16384"},
     {__LINE__, "max-head", "8K", "max-head=8192"},
@@ -356,6 +362,8 @@ static const struct {
     {__LINE__, "max-memory", "", MEMORY_OF},
     {__LINE__, "max-subscriptions", "0", "must be a number from 1 to 64K"},
     {__LINE__, "max-subscriptions", "65537", "must be a number from 1 to 64K"},
+    {__LINE__, "max-sets", "63K", "must be a size from 64K to 16G, such as 64M"},
+    {__LINE__, "max-share", "0", "must be a number from 1 to 64K"},
     {__LINE__, "max-line", "63", SIZE_OF("64 to 1M", "8K")},
     {__LINE__, "max-line", "1025K", SIZE_OF("64 to 1M", "8K")},
     {__LINE__, "max-line", "17K", "must be at most 16K, which is --max-head"},
@@ -741,7 +749,7 @@ START_TEST(help_fits)
         struct span line = span_cut(&help, '\n');
         ck_assert_msg(line.n <= 80, "%.*s", (int)line.n, line.p);
     }
-    ck_assert_uint_le(lines_there, 52);
+    ck_assert_uint_le(lines_there, 54);
     ck_assert_str_eq(opt_version(), "sse 0.1.0\n");
 }
 END_TEST

@@ -145,7 +145,7 @@ static void selection(struct span s)
     uint32_t fresh = 0, id = topic_select(&m.t, s, 24, model_told, &m, &why);
     if (id == 0) {
         assert(why != NULL && m.tolds == 0);
-        assert(pool_used(&m.t.pool) == 0 && topic_count(&m.t) == 0);
+        assert(pool_used(&m.t.names) + pool_used(&m.t.sets) == 0 && topic_count(&m.t) == 0);
         model_end(&m);
         return;
     }

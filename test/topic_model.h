@@ -301,11 +301,12 @@ static inline void model_check(struct model *m)
         if (e->set && r->member_cap > 0)
             bytes += model_block((size_t)r->member_cap * 2 * sizeof(uint32_t));
         if (e->set && r->wild)
-            bytes += pool_size(&m->t.pool, r->wildcards);
+            bytes += pool_size(&m->t.sets, r->wildcards);
     }
     bytes += model_block(1) * m->t.h->nodes;
     model_check_order(m);
-    must(m, pool_used(&m->t.pool) == bytes);
+    must(m, pool_used(&m->t.names) + pool_used(&m->t.sets) == bytes);
+    must(m, topics_sets_used(&m->t) == pool_used(&m->t.sets));
     uint32_t id = topic_dirty(&m->t);
     for (uint32_t i = 0; i < m->queued; i++) {
         must(m, id == m->queue[i]);
@@ -565,12 +566,19 @@ static inline void model_begin(struct model *m, uint32_t max, uint32_t topics_ma
     topics_links(&m->t, m->links, sizeof(m->links[0]));
 }
 
-/* Leaves little room in the pool and for edges. */
+/* Sets a pool up anew, smaller. */
+static inline void model_pool(struct pool *p, uint32_t units)
+{
+    memset(p->meta, 0, pool_meta_size(p->units));
+    pool_init(p, p->base, p->meta, units, p->shift);
+}
+
+/* Leaves little room in the pools and for edges. */
 static inline void model_tighten(struct model *m, uint32_t units, uint32_t edges)
 {
     m->tight = true;
-    memset(m->memory[3], 0, pool_meta_size(m->t.pool.units));
-    pool_init(&m->t.pool, m->memory[2], m->memory[3], units, 5);
+    model_pool(&m->t.names, units);
+    model_pool(&m->t.sets, units);
     m->t.edges_max = edges;
 }
 
@@ -637,8 +645,11 @@ static inline void model_end(struct model *m)
             model_release(m, &m->e[i]);
     model_check(m);
     must(m, topic_count(&m->t) == 0 && topic_set_count(&m->t) == 0);
-    must(m, pool_used(&m->t.pool) == 0);
-    must(m, pool_alloc(&m->t.pool, (size_t)m->t.pool.units / 2 << m->t.pool.shift) != 0);
+    struct pool *pools[] = {&m->t.names, &m->t.sets};
+    for (unsigned i = 0; i < 2; i++) {
+        must(m, pool_used(pools[i]) == 0);
+        must(m, pool_alloc(pools[i], (size_t)pool_total(pools[i]) / 2) != 0);
+    }
 }
 
 #endif

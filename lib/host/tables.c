@@ -172,6 +172,7 @@ static bool conns_make(struct tables *t, struct server *s, const struct handover
     if (from != NULL)
         *c = from->conns;
     c->max = max;
+    c->parts = s->opt.max_share;
     c->give_back = memory_give_back;
     c->conn = memory_map(&t->memory, max * sizeof *c->conn);
     if (c->conn == NULL)
@@ -197,6 +198,7 @@ static bool topics_make(struct tables *t, struct server *s, const struct handove
     else
         topics_init(&s->topics, t->entries, p[0], p[1], p[2], p[3], seed);
     topics_limit(&s->topics, s->opt.max_topics);
+    topics_share(&s->topics, s->opt.max_sets, s->opt.max_share);
     topics_links(&s->topics, s->conns.conn, sizeof *s->conns.conn);
     return true;
 }

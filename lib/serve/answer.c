@@ -79,6 +79,46 @@ bool serve_release_emptied(struct server *s)
     return true;
 }
 
+/* ---- room ------------------------------------------------------------------------------------ */
+
+const char *serve_count_topics_full(struct server *s)
+{
+    switch (s->topics.full) {
+    case TOPIC_FULL_EDGES:
+        s->stat.limit_topics++;
+        return "clients list as many names and wildcards as --max-topics has room for";
+    case TOPIC_FULL_SETS:
+        s->stat.limit_sets++;
+        return "there is no room for more lists of names and wildcards (--max-sets)";
+    case TOPIC_FULL_SHARE:
+        s->stat.limit_share++;
+        return "these names and wildcards take more than a client's share of what is free "
+               "(--max-share)";
+    case TOPIC_FULL_NOT:
+    case TOPIC_FULL_TOPICS:
+        break;
+    }
+    char bytes[96];
+    struct text t = text_in(bytes, sizeof bytes);
+    s->stat.limit_topics++;
+    text_str(&t, "there are as many topics as may be, ");
+    text_u64(&t, s->opt.max_topics);
+    text_str(&t, " (--max-topics)");
+    return serve_quote(s, text_span(&t));
+}
+
+const char *serve_full(const struct server *s)
+{
+    return s->conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
+                               : "no room: --max-buffers";
+}
+
+const char *serve_count_full(struct server *s)
+{
+    *(s->conns.over_share ? &s->stat.limit_share : &s->stat.limit_buffers) += 1;
+    return serve_full(s);
+}
+
 /* ---- answers --------------------------------------------------------------------------------- */
 
 void serve_answer_head(struct server *s, int status)
@@ -213,6 +253,19 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     if (s->ask.body)
         s->ask.keep_alive = false;
     serve_answer(s, c, status, span_of(fields), "application/problem+json", text_span(&body));
+}
+
+void serve_refuse_full(struct server *s, struct conn *c, const char *where)
+{
+    bool over = s->conns.over_share;
+    serve_count_full(s);
+    serve_refuse(s, c, 503, "Retry-After: 1\r\n", where, "no room for the request: ",
+                 over ? "it takes more than a client's share (--max-share) of what is free of "
+                      : "",
+                 serve_num(s, s->opt.max_buffers),
+                 over ? " bytes for requests and answers (--max-buffers)"
+                      : " bytes of requests and answers are in transit (--max-buffers)",
+                 NULL);
 }
 
 /* The first of the names that is not among those of --topic; a null pointer: all are. */

@@ -13,15 +13,45 @@ void serve_lag(const struct server *s, const struct conn *c, struct lag *lag)
     lag->bytes = behind > lag->bytes ? behind : lag->bytes;
 }
 
+/* Ends what holds more room than it would be given now. */
+static bool over_share(struct server *s, struct conn *c)
+{
+    bool in = c->in != 0 && (c->state == CONN_BODY || c->state == CONN_SOCKET);
+    if (!in || !conn_over_share(&s->conns, c))
+        return false;
+    s->conns.over_share = true;
+    if (c->state == CONN_BODY)
+        serve_body_full(s, c);
+    else
+        serve_socket_full(s, c);
+    return true;
+}
+
 bool serve_late(struct server *s, struct conn *c)
 {
+    if (over_share(s, c))
+        return true;
     if (c->state == CONN_BODY && serve_body_late(s, c))
         serve_timeout(s, c);
+    else if (c->state == CONN_SOCKET && serve_socket_late(s, c))
+        serve_socket_slow(s, c);
     else if (serve_expired(s, c))
         serve_expire(s, c);
     else
         return false;
     return true;
+}
+
+const char *serve_holds_long(struct server *s, struct conn *c)
+{
+    if (conn_over_share(&s->conns, c)) {
+        s->stat.limit_share++;
+        return "--max-share";
+    }
+    if (!conn_out_late(&s->conns, c, s->now, s->opt.min_rate, s->opt.write_timeout_ms))
+        return NULL;
+    s->stat.limit_rate++;
+    return "takes its answers at less than --min-rate";
 }
 
 /* A request has not come in time. */

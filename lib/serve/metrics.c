@@ -61,6 +61,10 @@ void serve_metrics(struct server *s, struct conn *c)
                topic_count(&s->topics) - (s->ready.topic != 0));
     stat_gauge(&t, "sse_topic_sets", "Sets of topics that somebody is subscribed to.",
                topic_set_count(&s->topics));
+    stat_gauge(&t, "sse_topic_sets_bytes", "Bytes that these take.", topics_sets_used(&s->topics));
+    stat_gauge(&t, "sse_topic_sets_limit_bytes",
+               "The most they may: --max-sets, or what --max-topics leaves room for.",
+               topics_sets_most(&s->topics));
     stat_gauge(&t, "sse_messages", "Messages in the ring.", ring_count(&s->ring));
     stat_gauge(&t, "sse_ring_bytes", "Bytes of the ring in use.",
                ring_head(&s->ring) - ring_tail(&s->ring));

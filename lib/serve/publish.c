@@ -1,6 +1,7 @@
 /*
  * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
  */
+#include "lib/pace.h"
 #include "lib/serve/put.h"
 
 #include <assert.h>
@@ -17,8 +18,7 @@ struct body {
     uint32_t began; /* ms: when the request did */
     bool local;
     uint64_t from;
-    uint64_t since; /* ms: when it began, or, in a batch, the message that is not whole yet, ... */
-    uint64_t bytes; /* ... and what has come of it since */
+    struct pace pace; /* of it; in a batch, of the message that is not whole yet */
     uint64_t expires; /* unix time: when its token ends; 0: never */
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
@@ -69,10 +69,7 @@ static void refuse_large(struct server *s, struct conn *c, const struct intake *
 /* Refuses for want of room in the buffers. */
 static void refuse_full(struct server *s, struct conn *c, const struct intake *in)
 {
-    s->stat.limit_buffers++;
-    serve_refuse(s, c, 503, "Retry-After: 1\r\n", where(s, in),
-                 "no room for the request: ", serve_num(s, s->opt.max_buffers),
-                 " bytes of requests and answers are in transit (--max-buffers)", NULL);
+    serve_refuse_full(s, c, where(s, in));
 }
 
 /* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers. Gives
@@ -122,7 +119,7 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                        uint8_t batch, bool binary)
 {
     /* room for more is made when more comes: a length alone takes nothing from others */
-    uint32_t block = pool_alloc(&s->conns.buffers, intake_size(topic, event, 0));
+    uint32_t block = conn_buffer_alloc(&s->conns, intake_size(topic, event, 0));
     if (block == 0) {
         refuse_full(s, c, NULL);
         return;
@@ -136,8 +133,8 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                                  .began = s->ask.began,
                                  .local = s->ask.local,
                                  .from = s->ask.from,
-                                 .since = s->now,
                                  .expires = s->access.expires_s};
+    pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
     http_body_init(&body_of(in)->http, &s->req);
     c->in = block;
     conn_go(&s->conns, c, CONN_BODY);
@@ -240,7 +237,7 @@ static struct intake *body_room(struct server *s, struct conn *c, size_t more)
         return NULL;
     }
     if (used + more > pool_size(&s->conns.buffers, c->in)) {
-        uint32_t block = pool_grow(&s->conns.buffers, c->in, used + more, used);
+        uint32_t block = conn_buffer_grow(&s->conns, c->in, used + more, used);
         if (block == 0) {
             refuse_full(s, c, in);
             return NULL;
@@ -289,12 +286,11 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     s->ask.body = batch || done != 1;
     if (!body_publish(s, c, in, done == 1))
         return took;
-    if (between || in->count > count) { /* another message has begun */
-        body_of(in)->since = s->now;
-        body_of(in)->bytes = in->have;
-    } else {
-        body_of(in)->bytes += got;
-    }
+    bool begins = between || in->count > count; /* another message */
+    if (begins)
+        pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
+    pace_moved(&body_of(in)->pace, s->now, begins ? in->have : got, s->opt.min_rate,
+               s->opt.request_timeout_ms);
     if (done == 1)
         answer_published(s, c, in->last, batch, in->count, in->reach);
     else if (done < 0)
@@ -309,7 +305,12 @@ bool serve_body_late(const struct server *s, const struct conn *c)
     const struct body *b = (const struct body *)(const void *)in->caller;
     if (s->opt.min_rate == 0 || intake_idle(in))
         return false;
-    return s->now - b->since > s->opt.request_timeout_ms + b->bytes * 1000 / s->opt.min_rate;
+    return pace_late(&b->pace, s->now);
+}
+
+void serve_body_full(struct server *s, struct conn *c)
+{
+    refuse_full(s, c, body_resume(s, c));
 }
 
 void serve_body_timeout(struct server *s, struct conn *c)

@@ -94,11 +94,8 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
         return refused(p, 415, "byte ", serve_num(s, right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
     uint32_t id = topic_open(&s->topics, topic, &made);
-    if (id == 0) {
-        s->stat.limit_topics++;
-        return refused(p, 503, "there are as many topics as may be, ",
-                       serve_num(s, s->opt.max_topics), " (--max-topics)", NULL);
-    }
+    if (id == 0)
+        return refused(p, 503, serve_count_topics_full(s), NULL);
     if (made)
         serve_topic_made(s, id);
     put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary});

@@ -207,10 +207,7 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 void serve_no_room(struct server *s, struct conn *c)
 {
     s->ask = context_unknown(s, c);
-    s->stat.limit_buffers++;
-    serve_refuse(s, c, 503, "Retry-After: 1\r\n",
-                 "no room for the request: ", serve_num(s, s->opt.max_buffers),
-                 " bytes of requests and answers are in transit (--max-buffers)", NULL);
+    serve_refuse_full(s, c, "");
 }
 
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */

@@ -202,9 +202,13 @@ size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size
 /* Counts a subscriber in *lag that does not take what there is for it. */
 void serve_lag(const struct server *s, const struct conn *c, struct lag *lag);
 
-/* Is the time up that a message of a body has, or that a subscriber's token gave it? Then it has been
- * told so, and what it has is ended. */
+/* Is the time up that a message of a body or of a WebSocket has, or that a subscriber's token gave it; or
+ * has such a message more room than its share, as others have come? Then it has been told so, and what it has is ended. */
 bool serve_late(struct server *s, struct conn *c);
+
+/* Does a client take what is kept for it at less than --write-timeout and --min-rate ask for, or has it
+ * more of the buffers than its share? Then it is counted, and this is the reason to end it; else NULL. */
+const char *serve_holds_long(struct server *s, struct conn *c);
 
 /* What is to be done about a connection whose time is up (CONN_DUE_REQUEST, _IDLE, _WRITE, _LINGER,
  * _PONG), which is counted: the reason to end it, or NULL, as its request has been answered or is one
@@ -275,6 +279,14 @@ unsigned serve_out_put(const struct server *s, const struct conn *c, struct iove
 size_t serve_out_took(struct server *s, struct conn *c, size_t w);
 void serve_tail_took(struct server *s, size_t w);
 
+/* By which limit a topic or a set was refused just now, for a message; counts that as well. */
+const char *serve_count_topics_full(struct server *s);
+
+/* By which limit a buffer was refused just now, for a message: --max-buffers, or the share of it; counts
+ * that as well. */
+const char *serve_full(const struct server *s);
+const char *serve_count_full(struct server *s);
+
 /* Keeps `out` and the tail with the connection, as its socket is full. False: there is no room. */
 bool serve_out_keep(struct server *s, struct conn *c);
 
@@ -286,6 +298,15 @@ void serve_timeout(struct server *s, struct conn *c);
 /* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
  * --min-rate give? Then serve_timeout() is due. */
 bool serve_body_late(const struct server *s, const struct conn *c);
+
+/* Ends a body, or a WebSocket, whose message has more room than its share. */
+void serve_body_full(struct server *s, struct conn *c);
+void serve_socket_full(struct server *s, struct conn *c);
+
+/* Has a WebSocket, inside a message, had more time for it than these give? Then serve_socket_slow() is
+ * due, which closes it. */
+bool serve_socket_late(const struct server *s, const struct conn *c);
+void serve_socket_slow(struct server *s, struct conn *c);
 
 /* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and ends
  * what it has. */
@@ -395,6 +416,9 @@ void serve_ready_gone(struct server *s, uint32_t topic);
 
 /* Refuses the request at hand with 503, as the server ends. */
 void serve_refuse_draining(struct server *s, struct conn *c);
+
+/* Refuses with 503, as a buffer was refused just now, and counts that; `where` stands in front. */
+void serve_refuse_full(struct server *s, struct conn *c, const char *where);
 
 /* Moves the rest of a record that is partly out into the connection's buffer, in front of what is kept
  * there, so that what comes next does not depend on it. False: there is no room, or the ring has

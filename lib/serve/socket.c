@@ -7,6 +7,7 @@
  */
 #include "lib/hash.h"
 #include "lib/json.h"
+#include "lib/pace.h"
 #include "lib/serve/put.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
@@ -19,7 +20,9 @@
 /* In the buffer of a connection that is inside a frame or a message. */
 struct inside {
     struct ws ws;
-    uint32_t have; /* bytes of the message so far */
+    struct pace pace; /* of what is in here */
+    uint64_t moved;   /* ms: when something of it came last */
+    uint32_t have;    /* bytes of the message so far */
     char bytes[];
 };
 
@@ -244,7 +247,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
         return "begins with \"-\""; /* the server's own, which the table may have */
     id = topic_select(&s->topics, names, 2 * most, serve_topic_made, s, &why);
     if (id == 0)
-        return why != NULL ? why : "there are as many topics as --max-topics allows";
+        return why != NULL ? why : serve_count_topics_full(s);
     if (id == c->link.topic)
         return NULL;
     if (serve_name_count(topic_name(&s->topics, id)) > most) {
@@ -254,7 +257,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     bool was = c->link.topic != 0;
     if (was && !(serve_settle(s, c) && serve_stream_check(s, c))) {
         serve_release(s, id);
-        return "no room: --max-buffers";
+        return serve_full(s);
     }
     if (was) {
         pass_over(s, c);
@@ -329,7 +332,7 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
     } else if (serve_settle(s, c)) {
         serve_leave(s, c);
     } else {
-        wrong = "no room: --max-buffers";
+        wrong = serve_full(s);
     }
     if (wrong != NULL)
         answer_error(s, span_of(wrong));
@@ -452,18 +455,18 @@ static struct inside *inside_room(struct server *s, struct conn *c, size_t more)
     struct pool *pool = &s->conns.buffers;
     uint32_t block = c->in;
     if (block == 0) {
-        block = pool_alloc(pool, sizeof(struct inside) + more);
-        if (block != 0)
-            *(struct inside *)pool_at(pool, block) = (struct inside){.have = 0};
+        block = conn_buffer_alloc(&s->conns, sizeof(struct inside) + more);
+        if (block != 0) {
+            struct inside *in = pool_at(pool, block);
+            *in = (struct inside){.moved = s->now};
+            pace_begin(&in->pace, s->now, s->opt.request_timeout_ms);
+        }
     } else {
         size_t used = sizeof(struct inside) + ((struct inside *)pool_at(pool, block))->have;
-        if (used + more > pool_size(pool, block))
-            block = pool_grow(pool, block, used + more, used);
+        block = conn_buffer_grow(&s->conns, block, used + more, used);
     }
-    if (block == 0) {
-        s->stat.limit_buffers++;
+    if (block == 0)
         return NULL;
-    }
     c->in = block;
     return pool_at(pool, block);
 }
@@ -479,38 +482,96 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
     }
     struct inside *in = inside_room(s, c, p->data.n);
     if (in == NULL) {
-        end(s, c, WS_TRY_LATER, SPAN("no room: --max-buffers"));
+        end(s, c, WS_TRY_LATER, span_of(serve_count_full(s)));
         return;
     }
-    if (p->data.n > 0)
+    if (p->data.n > 0) {
         memcpy(in->bytes + in->have, p->data.p, p->data.n);
+        pace_moved(&in->pace, s->now, p->data.n, s->opt.min_rate, s->opt.request_timeout_ms);
+        in->moved = s->now;
+    }
     in->have += (uint32_t)p->data.n;
     if (!p->last)
         return;
     message(s, c, (struct span){in->bytes, in->have}, binary);
 }
 
+bool serve_socket_late(const struct server *s, const struct conn *c)
+{
+    const struct inside *in = c->in != 0 ? pool_at(&s->conns.buffers, c->in) : NULL;
+    return in != NULL && pace_late(&in->pace, s->now);
+}
+
+void serve_socket_full(struct server *s, struct conn *c)
+{
+    end(s, c, WS_TRY_LATER, span_of(serve_count_full(s)));
+}
+
+void serve_socket_slow(struct server *s, struct conn *c)
+{
+    const struct inside *in = pool_at(&s->conns.buffers, c->in);
+    bool quiet = s->now - in->moved >= s->opt.request_timeout_ms;
+    *(quiet ? &s->stat.timeout_request : &s->stat.limit_rate) += 1;
+    end(s, c, WS_POLICY,
+        quiet ? SPAN("a message was not complete in time (--request-timeout)")
+              : SPAN("a message comes at less than --min-rate"));
+}
+
+/* A message has begun that is not here whole: may it be published, as far as can be told by now? Else
+ * the socket is closed before anything of it is kept. Of json it is told when its topic is known, which
+ * may be anywhere in it. */
+static bool may_begin(struct server *s, struct conn *c)
+{
+    struct access a = access_of_socket(s, c);
+    struct span topic = own_topic(s, c);
+    struct put p;
+    if (c->way == WAY_OBJECTS)
+        return true;
+    if (topic.n == 0)
+        end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
+    else if (!put_allowed(s, &a, topic, &p))
+        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+    else
+        return true;
+    return false;
+}
+
+/* May this socket publish nothing at all? Then a message of it lists names at most. */
+static bool only_listens(const struct server *s, const struct conn *c)
+{
+    return c->way == WAY_OBJECTS && access_of_socket(s, c).publish.n == 0;
+}
+
+/* Bytes of the largest message that is taken from a socket. */
+static uint64_t message_most(const struct server *s, const struct conn *c)
+{
+    uint64_t most = s->opt.max_message;
+    if (c->way != WAY_OBJECTS)
+        return most;
+    most = 6 * most + (8u << 10); /* as JSON may have it */
+    uint64_t list = (uint64_t)s->opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
+    return only_listens(s, c) && list < most ? list : most;
+}
+
 /* The reason that a close frame gives for a code of ws_read(). */
-static struct span read_error(struct server *s, int code)
+static struct span read_error(struct server *s, const struct conn *c, int code)
 {
     if (code == WS_TOO_BIG)
-        s->stat.limit_message++;
-    return code == WS_TOO_BIG    ? SPAN("a message is over --max-message")
-           : code == WS_NOT_UTF8 ? SPAN("not UTF-8")
-                                 : SPAN("not as RFC 6455 has it");
+        *(only_listens(s, c) ? &s->stat.access_denied : &s->stat.limit_message) += 1;
+    return code == WS_NOT_UTF8  ? SPAN("not UTF-8")
+           : code != WS_TOO_BIG ? SPAN("not as RFC 6455 has it")
+           : only_listens(s, c) ? SPAN("it may not publish, and this is over --max-subscriptions")
+                                : SPAN("a message is over --max-message");
 }
 
 size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
 {
-    uint64_t most = s->opt.max_message;
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
     s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0,
                               .foreign = (c->marks & CONN_FOREIGN) != 0,
                               .from = serve_from(s, c)};
-    if (c->way == WAY_OBJECTS)
-        most = 6 * most + (8u << 10); /* as JSON may have it */
     if (c->in != 0)
         ws = ((struct inside *)pool_at(&s->conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;
@@ -518,11 +579,14 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
         end(s, c, WS_TRY_LATER, SPAN("the answers are not read"));
         return len;
     }
-    int got = ws_read(&ws, buf, len, most, &took, &p);
+    uint64_t had = ws.size;
+    int got = ws_read(&ws, buf, len, message_most(s, c), &took, &p);
     if (got < 0) {
-        end(s, c, (unsigned)-got, read_error(s, -got));
+        end(s, c, (unsigned)-got, read_error(s, c, -got));
         return len;
     }
+    if (had == 0 && ws.size > 0 && !may_begin(s, c))
+        return len;
     if (got > 0 && p.opcode == WS_CLOSE)
         end(s, c, p.code, SPAN(""));
     else if (got > 0 && p.opcode == WS_PING)
@@ -537,7 +601,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     }
     struct inside *in = inside_room(s, c, 0);
     if (in == NULL)
-        end(s, c, WS_TRY_LATER, SPAN("no room: --max-buffers"));
+        end(s, c, WS_TRY_LATER, span_of(serve_count_full(s)));
     else
         in->ws = ws;
     return took;

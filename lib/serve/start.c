@@ -39,13 +39,11 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
     if (id == 0 && why != NULL) {
         serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
     } else if (id == 0 && stream) {
-        s->stat.limit_topics++;
+        serve_count_topics_full(s);
         serve_stream_away(s);
         serve_answered_last(s, c);
     } else if (id == 0) {
-        s->stat.limit_topics++;
-        serve_refuse(s, c, 503, "Retry-After: 10\r\n", "there are as many topics as may be, ",
-                     serve_num(s, s->opt.max_topics), " (--max-topics)", NULL);
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n", serve_count_topics_full(s), NULL);
     }
     return id;
 }

@@ -185,7 +185,7 @@ bool serve_settle(struct server *s, struct conn *c)
         c->at = at;
         c->n = n;
         c->sent = sent;
-        s->stat.limit_buffers++;
+        serve_count_full(s);
         return false;
     }
     conn_buffer_free(&s->conns, &old);
