@@ -109,7 +109,9 @@ static void note(const struct row *r, struct cell *c, const char *line)
     c->kernel += get(line, "kernel");
     for (unsigned i = 0; i < TABLE_POINTS; i++)
         c->points[i] = get(line, table_points[i]);
-    c->value[c->n++] = r->kind == ROW_LATENCY ? get(line, "p50") : server / per / 1000;
+    c->value[c->n++] = r->kind == ROW_LATENCY ? get(line, "p50")
+                       : r->kind == ROW_WAIT  ? get(line, "wait_ns") / 1000000
+                                              : server / per / 1000;
 }
 
 static void note_value(struct cell *c, double value)
@@ -150,7 +152,8 @@ static void note_memory(const struct row *r, const struct side *s)
  * which much is to come together. */
 static bool is_fine(const struct row *r)
 {
-    return r->kind != ROW_READY && r->kind != ROW_LATENCY && (r->on & ON_BATCH) == 0;
+    return r->kind != ROW_READY && r->kind != ROW_LATENCY && r->kind != ROW_WAIT &&
+           (r->on & ON_BATCH) == 0;
 }
 
 /* One round on one server. */

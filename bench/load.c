@@ -31,7 +31,8 @@ static const char usage[] =
     "  --replay N                    subscribe from the oldest on, to get so many at once [0]\n"
     "  --core N                      where all of it runs\n"
     "Commands: \"lockstep MESSAGES\", \"flood MESSAGES\", \"polls REQUESTS\",\n"
-    "  \"rate PER_SECOND SECONDS\"; without any, they come on stdin, a line each.\n";
+    "  \"rate PER_SECOND SECONDS\", \"abuse SECONDS\"; without any, they come on stdin, a line "
+    "each.\n";
 
 static struct load l = {
     .processes = 2, .publishers = 1, .depth = 1, .topics = 1, .size = 64, .core = -1};
@@ -65,7 +66,7 @@ static void begin(void)
 }
 
 /* Prints the line of what has been done since. */
-static void report(const char *what, uint64_t count)
+static void report(const char *what, uint64_t count, uint64_t wait_ns)
 {
     static struct histogram late;
     uint64_t ns = now_ns() - before.ns;
@@ -81,6 +82,7 @@ static void report(const char *what, uint64_t count)
            (unsigned long long)(cpu.user - before.cpu.user),
            (unsigned long long)(cpu.kernel - before.cpu.kernel),
            (unsigned long long)(load_ns() - before.load_ns));
+    printf(" wait_ns=%llu", (unsigned long long)wait_ns);
     printf(" user_bytes=%lld kernel_bytes=%lld", (long long)(m.resident - before.memory.resident),
            (long long)(m.kernel - before.memory.kernel));
     static const double parts[] = {0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1};
@@ -120,13 +122,14 @@ static void subscribe_all(void)
     }
     load_await(&l);
     watch_idle(l.server, LOAD_SECONDS);
-    report("ready", l.clients);
+    report("ready", l.clients, 0);
 }
 
 static void command(const char *text)
 {
     unsigned long long n = 0;
     unsigned seconds = 0;
+    uint64_t wait = 0;
     char what[16];
     int got = sscanf(text, "%15s %llu %u", what, &n, &seconds);
     if (got < 2 || n == 0)
@@ -137,11 +140,13 @@ static void command(const char *text)
         load_lockstep(put, n);
     else if (strcmp(what, "flood") == 0 || strcmp(what, "polls") == 0)
         load_flood(put, n, what[0] == 'p');
+    else if (strcmp(what, "abuse") == 0 && l.clients == 0)
+        wait = load_abuse(&l, (unsigned)n);
     else if (strcmp(what, "rate") == 0 && got == 3 && seconds > 0)
         load_rate(put, (double)n, seconds);
     else
         die("unknown command: %s", text);
-    report(what, what[0] == 'r' ? n * seconds : n);
+    report(what, what[0] == 'r' ? n * seconds : n, wait);
 }
 
 /* ---- flags ----------------------------------------------------------------------------------- */

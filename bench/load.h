@@ -75,6 +75,11 @@ void load_lockstep(struct load_put *p, uint64_t messages);
  * what is new instead, and there is nothing. */
 void load_flood(struct load_put *p, uint64_t messages, bool polls);
 
+/* One message every few ms, beside processes that abuse the server; how long its answer took is in the
+ * first histogram. There are no subscribers. Returns the most CPU time, in ns, that the server used
+ * during one of these waits. */
+uint64_t load_abuse(const struct load *l, unsigned seconds);
+
 /* At a fixed rate, whatever the server does: a message's time is when it should have been sent, so what
  * had to wait counts as late. */
 void load_rate(struct load_put *p, double rate, unsigned seconds);

@@ -62,6 +62,8 @@ struct row table[] = {
      SERVER_FLOOR, 1500000, true, NULL, NULL, 0, NULL, NULL, {{0}}},
     {"latency", "latency at 50,000 deliveries a second, 1,000 subscribers, median us", ROW_LATENCY,
      ON_ALL, SERVER_FLOOR, 0, false, "--clients 1000", "rate 50 %u", 4, NULL, NULL, {{0}}},
+    {"abuse", "longest wait of a publisher under abuse, ms", ROW_WAIT, ON_SSE | ON_NCHAN,
+     SERVER_NCHAN, 50, true, "--clients 0", "abuse %u", 2, NULL, NULL, {{0}}},
     {"scale-topics", "publish to one of 100,000 topics, 10 subscribers on these, us", ROW_REQUEST,
      ON_SSE | ON_FLOOR, SERVER_FLOOR, 0, false, "--depth 16 --clients 10 --topics 100000",
      "flood %u", 100000, NULL, "flood 100000", {{0}}},

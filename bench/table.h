@@ -24,6 +24,7 @@ enum row_kind {
     ROW_KERNEL = 5,   /* bytes of the kernel for one end of a connection: of another row */
     ROW_RESIDENT = 6, /* bytes of a server without subscribers */
     ROW_COUNT = 7,    /* instructions */
+    ROW_WAIT = 8,     /* ms of the server's CPU in the longest wait for an answer */
 };
 
 /* On which servers. */

@@ -124,9 +124,9 @@ static void hold(int number, const char *token)
     static char filler[HOLD_FIRST];
     int fds[HOLDING];
     memset(filler, 'x', sizeof filler);
+    bench_report('r', 0, 0);
     for (int i = 0; i < HOLDING; i++)
         fds[i] = hold_begin(number, token, filler);
-    bench_report('r', 0, 0);
     while (!bench_over(500))
         for (int i = 0; i < HOLDING && !bench_over(0); i++)
             if (fds[i] == -1 || send(fds[i], "x", 1, MSG_NOSIGNAL) != 1 || !abuse_drop(fds[i])) {

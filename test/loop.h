@@ -326,7 +326,8 @@ static inline void stop(void)
     settle();
     assert(ring_count(&S.ring) == 0);
     assert(topic_count(&S.topics) == 0 && topic_set_count(&S.topics) == 0);
-    assert(pool_used(&S.topics.pool) == 0 && topic_dirty(&S.topics) == 0);
+    assert(pool_used(&S.topics.names) == 0 && pool_used(&S.topics.sets) == 0);
+    assert(topic_dirty(&S.topics) == 0);
     server_stop();
     assert(kernel.open == 0);
 }
