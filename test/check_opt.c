@@ -107,7 +107,8 @@ static const char *show(void)
 static const char defaults[] =
     " port=8080 bind=127.0.0.1 admin= host= topic= ring=67108864 store=(none) fsync=1 max-age=0 "
     "max-message=1048576 max-connections=0 max-per-address=0 max-topics=1048576 max-memory=0 "
-    "max-subscriptions=1000 max-sets=67108864 max-share=8 max-line=8192 max-head=16384 max-buffers=268435456 max-answer=262144 "
+    "max-subscriptions=1000 max-sets=67108864 max-share=8 max-line=8192 max-head=16384 "
+    "max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
     "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
