@@ -674,6 +674,64 @@ END_TEST
 
 /* ---- buffers that were many --------------------------------------------------------------------- */
 
+/* A buffer is at most its share of those that are free, which is told from having no room at all; one
+ * unit may always be had; and who has more than would be given now is known. */
+START_TEST(buffers_have_shares)
+{
+    enum { UNIT = 1 << SHIFT };
+    struct fixture *f = make();
+    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    f->t.parts = 8;
+    c->in = conn_buffer_alloc(&f->t, UNITS / 2 * UNIT); /* as large as there are */
+    ck_assert_uint_ne(c->in, 0);
+    ck_assert(!conn_over_share(&f->t, c));
+    ck_assert_uint_eq(conn_buffer_alloc(&f->t, UNITS / 8 * UNIT), 0);
+    ck_assert(f->t.over_share);
+    uint32_t other = conn_buffer_alloc(&f->t, UNITS / 32 * UNIT), small = 0;
+    ck_assert_uint_ne(other, 0);
+    ck_assert(conn_over_share(&f->t, c)); /* half of all is too much for one of two */
+    ck_assert_uint_eq(conn_buffer_grow(&f->t, other, UNITS / 8 * UNIT, UNIT), 0);
+    ck_assert(f->t.over_share);
+    ck_assert_uint_eq(pool_size(&f->t.buffers, other), UNITS / 32 * UNIT);
+    unsigned n = 0;
+    for (uint32_t next; (next = conn_buffer_alloc(&f->t, 1)) != 0; n++) {
+        *(uint32_t *)pool_at(&f->t.buffers, next) = small;
+        small = next;
+    }
+    ck_assert_uint_eq(n, UNITS - UNITS / 2 - UNITS / 32 - 1);
+    ck_assert(!f->t.over_share); /* there is none */
+    while (small != 0) {
+        uint32_t next = *(uint32_t *)pool_at(&f->t.buffers, small);
+        conn_buffer_free(&f->t, &small);
+        small = next;
+    }
+    conn_buffer_free(&f->t, &other);
+    ck_assert(!conn_over_share(&f->t, c));
+    conn_buffer_free(&f->t, &c->in);
+    discard(f);
+}
+END_TEST
+
+/* What is kept of answers has a deadline, which writing some of it moves. */
+START_TEST(out_is_late)
+{
+    static char bytes[10000];
+    struct fixture *f = make();
+    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    ck_assert(!conn_out_late(&f->t, c, 5000, 100, 1000)); /* there is nothing */
+    ck_assert(conn_out_keep(&f->t, c, (struct span){bytes, sizeof(bytes)}));
+    ck_assert(!conn_out_late(&f->t, c, 5000, 100, 1000));
+    ck_assert(!conn_out_late(&f->t, c, 6000, 100, 1000));
+    conn_out_took(&f->t, c, 50);
+    ck_assert(!conn_out_late(&f->t, c, 6500, 100, 1000));
+    ck_assert(conn_out_keep(&f->t, c, (struct span){bytes, sizeof(bytes)})); /* it moves */
+    ck_assert(conn_out_late(&f->t, c, 6501, 100, 1000));
+    conn_out_took(&f->t, c, conn_out(&f->t, c).n);
+    ck_assert(!conn_out_late(&f->t, c, 9000, 100, 1000));
+    discard(f);
+}
+END_TEST
+
 enum { BIG = 1 << 14, BIG_SHIFT = 12 }; /* 64 MiB */
 
 /* What was in use is given back from its end, some of it at a time, as soon as nothing is; what is in
@@ -727,6 +785,8 @@ int main(void)
     tcase_add_loop_test_raise_signal(states, breaks_a_contract, SIGABRT, 0, CONTRACTS);
     suite_add_tcase(s, states);
     tcase_add_test(states, counts_kinds);
+    tcase_add_test(slots, buffers_have_shares);
+    tcase_add_test(slots, out_is_late);
     tcase_add_test(slots, buffers_rest);
     tcase_add_test(slots, opens_and_frees);
     tcase_add_test(slots, counts_generations_around);
