@@ -283,11 +283,16 @@ bool topic_is(const struct topics *t, struct topic_ref ref, uint32_t id)
  * -----------------------------------------------------------------------------------
  */
 
-/* The most that a set may take of `total`, of which `used` is taken; `always` is for each. */
-static uint64_t may_take(const struct topics *t, uint64_t total, uint64_t used, uint32_t always)
+/* How many sets there can be, 0: any number. */
+static uint64_t sets_most(const struct topics *t)
 {
-    uint64_t sets = t->topics_max != 0 && t->topics_max < t->max ? t->max - t->topics_max : 0;
-    uint64_t reserve = sets * always < total / 2 ? sets * always : total / 2;
+    return t->topics_max != 0 && t->topics_max < t->max ? t->max - t->topics_max : 0;
+}
+
+/* The most that a set may take of `total`, of which `used` is taken; `always` is for each. */
+static uint64_t may_take(const struct topics *t, uint64_t total, uint64_t used, uint64_t always)
+{
+    uint64_t sets = sets_most(t), reserve = sets * always < total / 2 ? sets * always : total / 2;
     uint64_t most = fair_most(total, reserve, used, t->parts);
     return most > always ? most : always;
 }
@@ -296,8 +301,10 @@ void topics_may(struct topics *t)
 {
     const struct topics_head *h = t->h;
     uint64_t topics = t->topics_max != 0 ? t->topics_max : t->max;
+    uint64_t room = topics_sets_most(t), sets = sets_most(t);
+    uint64_t each = sets > 0 ? room / 2 / sets : MAY_BYTES; /* a wildcard or two, at least */
     t->full = TOPIC_FULL_NOT;
-    t->may.bytes = may_take(t, topics_sets_most(t), topics_sets_used(t), MAY_BYTES);
+    t->may.bytes = may_take(t, room, topics_sets_used(t), each < MAY_BYTES ? each : MAY_BYTES);
     t->may.edges = (uint32_t)may_take(t, t->edges_max, h->edges, MAY_EDGES);
     t->may.topics = (uint32_t)may_take(t, topics, h->topics, MAY_TOPICS);
 }
