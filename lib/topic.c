@@ -19,6 +19,7 @@
 #define MAY_TOPICS 16u
 #define MAY_EDGES  64u
 #define MAY_BYTES  1024u
+#define MAY_LEAST  320u /* bytes, where that is too much for all: a name and a wildcard */
 
 _Static_assert(sizeof(struct topic) == 96, "no padding: there are many");
 
@@ -302,7 +303,8 @@ void topics_may(struct topics *t)
     const struct topics_head *h = t->h;
     uint64_t topics = t->topics_max != 0 ? t->topics_max : t->max;
     uint64_t room = topics_sets_most(t), sets = sets_most(t);
-    uint64_t each = sets > 0 ? room / 2 / sets : MAY_BYTES; /* a wildcard or two, at least */
+    uint64_t each = sets > 0 ? room / 2 / sets : MAY_BYTES;
+    each = each > MAY_LEAST ? each : MAY_LEAST;
     t->full = TOPIC_FULL_NOT;
     t->may.bytes = may_take(t, room, topics_sets_used(t), each < MAY_BYTES ? each : MAY_BYTES);
     t->may.edges = (uint32_t)may_take(t, t->edges_max, h->edges, MAY_EDGES);
