@@ -697,7 +697,9 @@ static const char *metrics_text(void)
     int fd = bench_connect(FRESH_FROM, 0);
     if (fd == -1)
         bench_die("asking for metrics: %s", strerror(errno));
-    bench_send(fd, "GET /-/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    bench_send(fd, "GET /-/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    bench_send(fd, B.abuse->fields != NULL ? B.abuse->fields : "");
+    bench_send(fd, "\r\n");
     while (n < sizeof text - 1 && (got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0)
         n += (size_t)got;
     text[n] = '\0';

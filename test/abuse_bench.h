@@ -33,6 +33,7 @@ struct abuse {
     int topics;         /* likewise */
     long memory;        /* VmRSS at most, 0: as the four above allow */
     bool fresh;         /* each request of /-/healthy comes on a connection of its own */
+    const char *fields; /* of a request for /-/metrics: a token, or NULL */
     int ask_ms;         /* between two of them; 0: the bench's own */
     bool full_core;     /* the server may use all of its core: it is not put before all others, as
                          * Linux stops such a process for 50 ms a second */

@@ -25,6 +25,9 @@ extern const struct abuse_kind abuse_http[], abuse_sockets[];
 void abuse_prepare(void);
 const char *abuse_flags(void);
 
+/* The field line with a token for everything. */
+const char *abuse_fields(void);
+
 /* Takes the key file away. */
 void abuse_tidy(void);
 

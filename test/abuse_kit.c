@@ -58,6 +58,13 @@ const char *abuse_flags(void)
     return flags;
 }
 
+const char *abuse_fields(void)
+{
+    static char line[sizeof abuse_token_all + 32];
+    snprintf(line, sizeof line, "Authorization: Bearer %s\r\n", abuse_token_all);
+    return line;
+}
+
 void abuse_tidy(void)
 {
     unlink(key_file);

@@ -40,7 +40,8 @@ static void keys_unmake(void)
 static long long metric(const struct e2e_server *s, const char *name)
 {
     static struct e2e_response r;
-    e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: a\r\n%sConnection: close\r\n\r\n", reader);
+    e2e_ask(s, &r, "GET /-/metrics HTTP/1.1\r\nHost: localhost\r\n%sConnection: close\r\n\r\n",
+            reader);
     ck_assert_int_eq(r.status, 200);
     return metric_sum(r.body, name);
 }
@@ -82,7 +83,8 @@ static void publish_large(const struct e2e_server *s, size_t size)
     static struct e2e_response r;
     struct e2e_conn *c = e2e_open(s);
     memset(body, 'y', size);
-    e2e_printf(c, "POST /a HTTP/1.1\r\nHost: a\r\n%sContent-Length: %zu\r\n\r\n", writer, size);
+    e2e_printf(c, "POST /a HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n", writer,
+               size);
     e2e_send_n(c, body, size);
     e2e_response(c, &r);
     ck_assert_msg(r.status == 201, "%d: %s", r.status, r.body);
@@ -141,7 +143,7 @@ START_TEST(many_hold)
         struct e2e_conn *c = e2e_open(&s);
         e2e_send(c, "GET /a HT");
         metric_reaches(&s, "sse_buffer_bytes", 1);
-        e2e_printf(c, "TP/1.1\r\nHost: a\r\n%s\r\n", reader);
+        e2e_printf(c, "TP/1.1\r\nHost: localhost\r\n%s\r\n", reader);
         e2e_response(c, &r);
         ck_assert_msg(r.status < 300, "%d: %s", r.status, r.body);
         publish_large(&s, 20000);
@@ -169,7 +171,8 @@ START_TEST(share_shrinks)
     memset(filler, 'x', sizeof(filler));
     struct e2e_conn *c = _i == 0 ? e2e_open(&s) : socket_open_json(&s, "/a", writer);
     if (_i == 0)
-        e2e_printf(c, "POST /a HTTP/1.1\r\nHost: a\r\n%sContent-Length: 1000000\r\n\r\n", writer);
+        e2e_printf(c, "POST /a HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 1000000\r\n\r\n",
+                   writer);
     else
         begin(c, 6 << 20);
     e2e_send_n(c, filler, LARGE);
@@ -238,7 +241,7 @@ START_TEST(answers_are_taken_slowly)
     for (int i = 0; i < 40; i++)
         publish_large(&s, 500000);
     struct e2e_conn *c = e2e_open_narrow(&s, 2048);
-    e2e_printf(c, "GET /a?since=earliest HTTP/1.1\r\nHost: a\r\n%s\r\n", reader);
+    e2e_printf(c, "GET /a?since=earliest HTTP/1.1\r\nHost: localhost\r\n%s\r\n", reader);
     int64_t from = e2e_now_ms();
     while (metric(&s, "sse_limit_min_rate_total") == 0) {
         recv(c->fd, text, 4096, MSG_DONTWAIT);
@@ -257,14 +260,14 @@ END_TEST
 /* Requests behind a long poll wait, and are answered; more than --max-head of them may not. */
 START_TEST(behind_a_poll)
 {
-    static const char next[] = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char next[] = "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n";
     static char many[60000];
     static struct e2e_response r;
     struct e2e_server s;
     size_t n = 0;
     e2e_start(&s, "--max-head", "16K", NULL);
     struct e2e_conn *c = e2e_open(&s);
-    e2e_printf(c, "GET /a?wait=30 HTTP/1.1\r\nHost: a\r\n\r\n%s%s", next, next);
+    e2e_printf(c, "GET /a?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n%s%s", next, next);
     metric_reaches(&s, "sse_buffer_bytes", 1);
     e2e_publish(&s, "/a", "hello");
     for (int i = 0; i < 3; i++) {
@@ -272,7 +275,7 @@ START_TEST(behind_a_poll)
         ck_assert_msg(r.status == 200 && strstr(r.body, "hello") != NULL, "%s", r.body);
     }
     c = e2e_open(&s);
-    n = (size_t)snprintf(many, sizeof(many), "GET /a?wait=30 HTTP/1.1\r\nHost: a\r\n\r\n");
+    n = (size_t)snprintf(many, sizeof(many), "GET /a?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     for (; n + sizeof(next) < 30000; n += sizeof(next) - 1)
         memcpy(many + n, next, sizeof(next) - 1);
     e2e_send_n(c, many, n);
@@ -339,7 +342,7 @@ START_TEST(wide_subscriptions)
     name[sizeof(name) - 1] = '\0';
     e2e_publish(&s, name, "x");
     e2e_publish(&s, "/brand-new", "x");
-    e2e_ask(&s, &r, "GET /a,b,c HTTP/1.1\r\nHost: a\r\n\r\n");
+    e2e_ask(&s, &r, "GET /a,b,c HTTP/1.1\r\nHost: localhost\r\n\r\n");
     ck_assert_int_eq(r.status, 204);
     e2e_stop(&s);
 }

@@ -106,6 +106,7 @@ static bool run(const struct plan *p, const char *name)
     double most = PROMISE_MS * p->slower;
     a.name = name;
     a.flags = abuse_flags();
+    a.fields = abuse_fields();
     bench_begin(p->server, &a);
     int kinds = spawn(p, abuse_http, &processes) + spawn(p, abuse_sockets, &processes);
     for (int ms = 0; ms < BEGIN_MS && bench_count('r') < processes; ms += WARM_MS)
