@@ -30,15 +30,15 @@ _Static_assert(RING_MESSAGE_MAX * 9ull + 4096 < UINT32_MAX, "a record's size fit
 static void ring_write_id(struct ring_head *h)
 {
     struct text id = text_in(h->id, sizeof(h->id));
-    cursor_write(&id, (struct cursor){h->epoch, h->n + 1});
+    cursor_write(&id, (struct cursor){h->epoch, h->n + h->held + 1});
     assert(!id.full);
     h->id_size = (uint32_t)id.n;
 }
 
-/* Takes it, and makes the next one: counting in decimal is much cheaper than to render each. */
+/* Makes the one behind it, as it has been taken: counting in decimal is much cheaper than to render
+ * each. */
 static void ring_next_id(struct ring_head *h)
 {
-    h->n++;
     size_t i = h->id_size - 1;
     for (; h->id[i] == '9'; i--)
         h->id[i] = '0';
@@ -51,7 +51,7 @@ static void ring_next_id(struct ring_head *h)
 void ring_id_write(const struct ring *r, struct text *t, uint64_t n)
 {
     const struct ring_head *h = r->h;
-    if (n != h->n ||
+    if (n != h->n + h->held ||
         h->id[h->id_size - 1] == '0') { /* else it is the next one less 1, by a digit */
         cursor_write(t, (struct cursor){h->epoch, n});
         return;
@@ -190,7 +190,8 @@ int ring_attach(struct ring *r, int table_fd, int arena_fd, uint64_t arena_from,
                        .key = key};
     int err = ring_map(r);
     const struct ring_head *h = r->h;
-    if (err == 0 && (h->tail < size || h->head < h->tail || h->head - h->tail > size ||
+    if (err == 0 && (h->tail < size || h->head < h->tail || h->held_size > size ||
+                     h->head - h->tail > size - h->held_size ||
                      (h->head | h->tail) % RING_ALIGN != 0 || h->id_size > sizeof(h->id))) {
         ring_unmap(r);
         err = -EINVAL;
@@ -217,7 +218,7 @@ void ring_topic_open(struct ring *r, uint32_t topic, uint64_t hash)
     struct ring_chain *c = &r->chain[topic];
     /* Its number may still be in the list of emptied chains, from an earlier topic. */
     *c = (struct ring_chain){
-        .lost_n = f->n, .lost_at = f->at, .empty_next = c->empty_next, .open = true};
+        .lost_n = f->n, .lost_at = f->at, .empty_next = c->empty_next, .open = 1};
 }
 
 void ring_topic_close(struct ring *r, uint32_t topic, uint64_t hash)
@@ -225,12 +226,12 @@ void ring_topic_close(struct ring *r, uint32_t topic, uint64_t hash)
     struct ring_head *h = r->h;
     struct ring_forgotten *f = &h->forgotten[hash % RING_FORGOTTEN];
     struct ring_chain *c = ring_chain(r, topic);
-    assert(c->count == 0 && c->last == 0);
+    assert(c->count == 0 && c->last == 0 && c->open == 1);
     if (c->lost_n > f->n)
         *f = (struct ring_forgotten){c->lost_n, c->lost_at};
     if (c->lost_n > h->forgotten_max)
         h->forgotten_max = c->lost_n;
-    c->open = false;
+    c->open = 0;
 }
 
 uint32_t ring_emptied(struct ring *r)
@@ -284,7 +285,7 @@ unsigned ring_expire(struct ring *r, uint64_t before_ms, unsigned most)
 {
     const struct ring_head *h = r->h;
     unsigned n = 0;
-    for (; n < most && h->count > 0 && ring_at(r, h->tail)->time_ms < before_ms; n++)
+    for (; n < most && h->count > 0 && ring_at(r, h->tail)->time_max < before_ms; n++)
         ring_evict(r);
     return n;
 }
@@ -440,45 +441,102 @@ static inline void ring_make_room(struct ring *r, uint64_t size)
         ring_evict(r);
 }
 
-uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms)
+/* What a message will be as a record. */
+struct ring_plan {
+    struct event event;
+    struct event_layout layout;
+    uint64_t size;
+};
+
+static inline struct ring_plan ring_measure(const struct ring *r, const struct ring_message *m)
 {
-    struct ring_head *h = r->h;
-    struct ring_chain *c = ring_chain(r, topic);
+    struct ring_plan p = {.event = ring_event_of(r, m)};
     assert(m->topic.n >= 1 && m->topic.n <= RING_NAME_MAX && m->event.n <= RING_NAME_MAX);
     assert(m->data.n <= ring_message_max(r->size));
     assert((uintptr_t)m->data.p - (uintptr_t)r->arena >= 2 * r->size);
+    p.layout = event_measure(&p.event);
+    p.size = sizeof(struct ring_record) + p.layout.size + m->topic.n;
+    p.size = ring_round(p.size + (p.layout.whole ? 0 : m->data.n), RING_ALIGN);
+    return p;
+}
 
-    struct event e = ring_event_of(r, m);
-    struct event_layout layout = event_measure(&e);
-    uint64_t size = sizeof(struct ring_record) + layout.size + m->topic.n;
-    size = ring_round(size + (layout.whole ? 0 : m->data.n), RING_ALIGN);
-    ring_make_room(r, size);
-
-    uint64_t at = h->head;
+/* Writes the next record, with id n, at `at`, where there is room for it. */
+static inline void ring_render(struct ring *r, uint64_t at, uint64_t n, uint32_t topic,
+                               const struct ring_message *m, const struct ring_plan *p,
+                               uint64_t now_ms)
+{
+    struct ring_head *h = r->h;
     struct ring_record *rec = ring_record(r, at);
-    ring_write(rec, m, &e, layout);
-    ring_next_id(h);
-    h->time_max = now_ms > h->time_max ? now_ms : h->time_max;
+    ring_write(rec, m, &p->event, p->layout);
+    uint64_t age_ms = r->clock_ms != 0 ? r->clock_ms : now_ms;
+    h->time_max = age_ms > h->time_max ? age_ms : h->time_max;
     bool named = m->event.n > 0;
     *rec = (struct ring_record){
         .flags = (uint8_t)((m->binary ? RING_BINARY : 0) | (named ? RING_NAMED : 0) |
-                           (layout.whole ? 0 : RING_APART)),
-        .n = h->n,
+                           (p->layout.whole ? 0 : RING_APART)),
+        .n = n,
         .time_ms = now_ms,
         .time_max = h->time_max,
-        .sse_size = (uint32_t)layout.size,
+        .sse_size = (uint32_t)p->layout.size,
         .data_size = (uint32_t)m->data.n,
-        .skip = (uint16_t)(named ? 0 : event_line_size(e.name)),
+        .skip = (uint16_t)(named ? 0 : event_line_size(p->event.name)),
         .event_size = (uint8_t)m->event.n,
         .topic_size = (uint8_t)m->topic.n,
-        .size = (uint32_t)size,
+        .size = (uint32_t)p->size,
         .topic = topic,
     };
     if (r->key != 0)
         ring_seal(r, rec, at);
+}
+
+uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms)
+{
+    struct ring_head *h = r->h;
+    struct ring_chain *c = ring_chain(r, topic);
+    assert(h->held == 0);
+    const struct ring_plan p = ring_measure(r, m);
+    ring_make_room(r, p.size);
+    uint64_t at = h->head;
+    ring_render(r, at, h->n + 1, topic, m, &p, now_ms);
+    h->n++;
+    ring_next_id(h);
     ring_link(r, c, at);
-    ring_advance(r, at + size);
+    ring_advance(r, at + p.size);
     return at;
+}
+
+/* ---- holding back ---- */
+
+uint64_t ring_hold(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms)
+{
+    struct ring_head *h = r->h;
+    struct ring_chain *c = ring_chain(r, topic);
+    const struct ring_plan p = ring_measure(r, m);
+    if (h->held > 0 && h->held_size + p.size > r->size / 2)
+        return 0;
+    ring_make_room(r, h->held_size + p.size);
+    uint64_t at = ring_end(r);
+    ring_render(r, at, ring_given(r) + 1, topic, m, &p, now_ms);
+    h->held++;
+    h->held_size += p.size;
+    ring_next_id(h);
+    c->open++;
+    return at;
+}
+
+uint32_t ring_show(struct ring *r)
+{
+    struct ring_head *h = r->h;
+    const struct ring_record *rec = ring_record(r, h->head);
+    struct ring_chain *c = ring_chain(r, rec->topic);
+    assert(h->held > 0 && rec->n == h->n + 1 && rec->size <= h->held_size && c->open > 1);
+    c->open--;
+    h->held--;
+    h->held_size -= rec->size;
+    h->n++;
+    ring_link(r, c, h->head);
+    ring_advance(r, h->head + rec->size);
+    return rec->topic;
 }
 
 /* ---- restoring ---- */
@@ -486,7 +544,7 @@ uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, 
 void ring_begin(struct ring *r, uint64_t at, uint64_t n)
 {
     struct ring_head *h = r->h;
-    assert(h->count == 0 && at >= r->size && at % RING_ALIGN == 0);
+    assert(h->count == 0 && h->held == 0 && at >= r->size && at % RING_ALIGN == 0);
     h->head = h->tail = at;
     r->index[at / RING_BLOCK & r->mask / RING_BLOCK] = at;
     h->n = h->forgotten_max = n;
@@ -500,7 +558,7 @@ static void ring_append(struct ring *r, uint32_t topic, uint64_t size)
 {
     struct ring_head *h = r->h;
     struct ring_record *rec = ring_record(r, h->head);
-    assert(rec->n > h->n && rec->time_max >= h->time_max);
+    assert(rec->n > h->n && rec->time_max >= h->time_max && h->held == 0);
     if (rec->n != h->n + 1)
         h->hole_n = rec->n - 1;
     h->n = rec->n;
@@ -547,7 +605,7 @@ void ring_copy(struct ring *r, uint32_t topic, const struct ring_record *from)
 
 void ring_miss(struct ring *r, uint64_t n)
 {
-    assert(n >= r->h->n);
+    assert(n >= r->h->n && r->h->held == 0);
     r->h->n = r->h->hole_n = n;
     ring_write_id(r->h);
 }
@@ -779,7 +837,7 @@ static bool ring_lost_scan(const struct ring *r, const struct topics *t, uint32_
     uint32_t topics = topic_count(t), each = RING_SCAN_ASK * ring_ask(t, id);
     for (uint32_t topic = 1; topics > 0 && topic <= r->chains; topic++) {
         const struct ring_chain *c = &r->chain[topic];
-        topics -= c->open;
+        topics -= c->open != 0;
         uint32_t cost = c->open && c->lost_n > n ? each : 1;
         if (cost > left)
             return true; /* can't be known in time */

@@ -45,8 +45,9 @@
  * before it leads over it, and ids up to `hole_n` may be missing.
  *
  * INVARIANTS
- *   - head - tail <= size; both are multiples of RING_ALIGN.
- *   - Only ring_put() moves head. Only eviction (in ring_put() and ring_expire()) moves tail, and
+ *   - head + held_size - tail <= size; all are multiples of RING_ALIGN.
+ *   - Only ring_put() and ring_show() move head. Only eviction (in ring_put(), ring_hold() and
+ *     ring_expire()) moves tail, and
  *     it moves the chain's `first` on and writes down `lost` in the same step.
  *   - A record below head never changes but for its `next`, written when its successor is put.
  *   - Ids grow along the ring, by one each but at a hole.
@@ -98,7 +99,7 @@ struct ring_record {
     uint32_t content_check; /* in a store, of what stands behind the header */
     uint64_t n;             /* its id is (epoch, n) */
     uint64_t time_ms;       /* when it was put, wall clock */
-    uint64_t time_max;      /* the latest time_ms of all topics up to here */
+    uint64_t time_max;      /* the latest that the ring's clock had told: its age goes by that */
     uint32_t sse_size;      /* bytes of the rendering */
     uint32_t data_size;     /* bytes of the payload */
     uint16_t skip;          /* bytes of the event line, where the name is the topic's; else 0 */
@@ -121,7 +122,7 @@ struct ring_chain {
     uint32_t count;       /* messages there */
     uint32_t depth;       /* messages ever, modulo 2^32 */
     uint32_t empty_next;  /* private: list of the emptied; 0: not in it */
-    uint32_t open;        /* private: in use */
+    uint32_t open;        /* private: 0: not in use; else 1 and the number of its held records */
 };
 
 /* What was lost of the topics whose hash has the same low bits and that were closed. */
@@ -135,9 +136,11 @@ struct ring_head {
     uint64_t head, tail;    /* offsets */
     uint64_t n;             /* of the newest message; 0: none ever */
     uint64_t count;         /* messages there */
-    uint64_t time_max;      /* the latest time_ms ever */
+    uint64_t time_max;      /* of the newest, held or not */
     uint64_t forgotten_max; /* the largest n in the table */
     uint64_t hole_n;     /* the newest that may be missing though older ones are there; 0: none */
+    uint64_t held;       /* records behind head that ring_show() has not shown yet, ... */
+    uint64_t held_size;  /* ... and their bytes */
     uint32_t emptied;    /* list of chains */
     uint32_t id_size;    /* bytes of ... */
     char id[CURSOR_MAX]; /* ... the id that the next message will have, as text */
@@ -153,6 +156,8 @@ struct ring {
     uint32_t chains;
     uint64_t *heap;      /* scratch memory for merging chains; not part of the mapping */
     uint64_t key;        /* not 0: records carry check sums made with it */
+    uint64_t clock_ms;   /* the caller's: what time it is, by a clock that nobody sets; 0: there is
+                          * none, and ring_put()'s time is taken for it */
     uint64_t arena_from; /* where the arena begins in its file */
     int table_fd;        /* head, index and chains: a file in memory */
     int arena_fd;        /* the arena: one in memory, or a store's */
@@ -214,7 +219,37 @@ static inline bool ring_emptying(const struct ring *r)
  * none then. */
 uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms);
 
-/* Evicts messages put before `before_ms`, `most` at most. Gives how many. */
+/* HOLDING a message back: its record stands behind head, with an id of its own, and nothing else here
+ * knows of it: no chain, no index, not ring_newest(). It is never evicted. ring_show() makes it one
+ * like others. A ring holds at most half its size, or one message; ring_put() may be called only
+ * while it holds none.
+ *
+ * ring_hold() does what ring_put() does but for that. Returns the record's offset; 0: the ring can
+ * hold no more, and nothing was done. */
+uint64_t ring_hold(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms);
+
+/* Shows the oldest of the held records, of which there must be one. Returns its topic. */
+uint32_t ring_show(struct ring *r);
+
+/* Where the next record will begin: behind head, and behind all that is held. */
+static inline uint64_t ring_end(const struct ring *r)
+{
+    return r->h->head + r->h->held_size;
+}
+
+/* The n of the newest message, held or not. */
+static inline uint64_t ring_given(const struct ring *r)
+{
+    return r->h->n + r->h->held;
+}
+
+/* Has the chain no message, and is none of its messages held? */
+static inline bool ring_chain_done(const struct ring_chain *c)
+{
+    return c->count == 0 && c->open <= 1;
+}
+
+/* Evicts messages put before `before_ms` of the ring's clock, `most` at most. Returns how many. */
 unsigned ring_expire(struct ring *r, uint64_t before_ms, unsigned most);
 
 /* The ring's bounds; how many messages are there; the newest id (n is 0 before the first put). */
@@ -266,8 +301,8 @@ static inline uint64_t ring_behind(const struct ring_record *rec, uint64_t at)
 /* The first record with an id above n, of any topic; head if there is none. */
 uint64_t ring_find(const struct ring *r, uint64_t n);
 
-/* The first record put at that moment or later, of any topic; head if there is none. (Where the
- * wall clock was set back in between, an earlier one may be given, never a later one.) */
+/* The first record put at that moment of the ring's clock or later, of any topic; head if there is
+ * none. (Where that clock was once further, an earlier one may be returned, never a later one.) */
 uint64_t ring_find_time(const struct ring *r, uint64_t ms);
 
 /* Chain `topic`, which is open: asserted. */

@@ -391,6 +391,69 @@ START_TEST(expires)
 }
 END_TEST
 
+/* Nobody sees what is held, it is not evicted, and its topic stays. */
+START_TEST(holds)
+{
+    struct ring r = opened(RING_MIN, 3);
+    struct ring_message m = {.topic = SPAN("t"), .data = SPAN("x")};
+    uint64_t at[3000], all = 0;
+    char id[CURSOR_MAX];
+    put(&r, 1, 1, 100);
+    uint64_t head = ring_head(&r);
+    while ((at[all] = ring_hold(&r, 2, &m, 100)) != 0)
+        all++;
+    ck_assert(all > 200 && r.h->held_size <= RING_MIN / 2 && r.h->held_size > RING_MIN / 2 - 200);
+    ck_assert(ring_head(&r) == head && ring_newest(&r).n == 1 && ring_given(&r) == all + 1);
+    ck_assert(ring_next(&r, 2, 0) == 0 && ring_count(&r) == 1 && ring_find(&r, 1) == head);
+    ck_assert(!ring_chain_done(ring_chain(&r, 2)) && ring_chain_done(ring_chain(&r, 3)));
+    ck_assert_uint_eq(ring_expire(&r, 200, 5000), 1);
+    ck_assert(ring_tail(&r) == head && ring_emptied(&r) == 1 && ring_emptied(&r) == 0);
+    for (uint64_t i = 0; i < all; i++) {
+        struct text t = text_in(id, sizeof id), want = text_in((char[CURSOR_MAX]){0}, CURSOR_MAX);
+        ck_assert_uint_eq(ring_show(&r), 2);
+        ck_assert(ring_newest(&r).n == i + 2 && ring_at(&r, at[i])->n == i + 2);
+        ck_assert_uint_eq(ring_next(&r, 2, at[i]), at[i]);
+        ring_id_write(&r, &t, i + 2);
+        cursor_write(&want, ring_newest(&r));
+        ck_assert(span_eq(text_span(&t), text_span(&want)));
+    }
+    ck_assert(ring_end(&r) == ring_head(&r) && ring_count(&r) == all);
+    ring_close(&r);
+}
+END_TEST
+
+/* The largest message is held alone, whatever else goes for it. */
+START_TEST(holds_largest)
+{
+    static char data[RING_MIN / 16];
+    struct ring r = opened(RING_MIN, 3);
+    memset(data, '\n', sizeof data);
+    struct ring_message m = {.topic = SPAN("t"), .data = {data, sizeof data}};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_ne(ring_hold(&r, 1, &m, 1), 0);
+        ck_assert_uint_eq(ring_hold(&r, 1, &m, 1), 0);
+        ck_assert_uint_eq(ring_show(&r), 1);
+    }
+    ring_close(&r);
+}
+END_TEST
+
+/* Ages go by the ring's clock, whatever the wall clock was. */
+START_TEST(ages)
+{
+    struct ring r = opened(RING_MIN, 3);
+    const uint64_t wall[] = {5000, 9000, 100, 5100};
+    for (uint64_t i = 0; i < 4; i++) {
+        r.clock_ms = 1000 + i;
+        put(&r, 1, 1, wall[i]);
+        ck_assert_uint_eq(ring_at(&r, ring_find_time(&r, 1000 + i))->time_ms, wall[i]);
+    }
+    for (uint64_t i = 0; i < 4; i++)
+        ck_assert_uint_eq(ring_expire(&r, 1001 + i, 5), 1);
+    ring_close(&r);
+}
+END_TEST
+
 START_TEST(forgets)
 {
     struct ring r = without_topics(RING_MIN, 3, EPOCH);
@@ -806,6 +869,9 @@ int main(void)
     tcase_add_test(c, forgets);
     tcase_add_test(c, emptied_once);
     tcase_add_test(c, time_set_back);
+    tcase_add_test(c, holds);
+    tcase_add_test(c, holds_largest);
+    tcase_add_test(c, ages);
     tcase_add_test(c, finds_in_blocks);
     tcase_add_test(c, seeks_are_short);
     tcase_add_test(c, whole);

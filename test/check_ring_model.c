@@ -237,14 +237,23 @@ static void do_put(unsigned topic)
     MUST(P.n - P.first < LIST);
     struct ring_message in = {name, m->event, m->data, m->binary};
     topic_at(&P.topics, P.topic[topic].id)->kept = 1;
-    MUST(ring_put(&P.r, P.topic[topic].id, &in, P.now) == m->at);
+    if (pick(4) > 0) {
+        MUST(ring_put(&P.r, P.topic[topic].id, &in, P.now) == m->at);
+        return;
+    }
+    struct cursor newest = ring_newest(&P.r);
+    uint64_t head = ring_head(&P.r);
+    MUST(ring_hold(&P.r, P.topic[topic].id, &in, P.now) == m->at);
+    MUST(ring_head(&P.r) == head && ring_newest(&P.r).n == newest.n);
+    MUST(ring_given(&P.r) == P.n && ring_end(&P.r) == P.head);
+    MUST(ring_show(&P.r) == P.topic[topic].id);
 }
 
 static void do_expire(void)
 {
     uint64_t before = P.now - pick(400), got = 0;
     unsigned most = (unsigned)pick(50);
-    for (; got < most && P.first <= P.n && message(P.first)->time < before; got++)
+    for (; got < most && P.first <= P.n && message(P.first)->time_max < before; got++)
         evict();
     MUST(ring_expire(&P.r, before, most) == got);
 }
