@@ -9,7 +9,7 @@
  *   events   sockets are read, requests handled, messages put into the ring, their topics marked
  *   ready    those whose turn has not come yet get it, and then who was cut short by a budget goes on
  *   sweep    a slice of the table: heartbeats, timeouts; messages grown old
- *   commit   the store is synced, and lets go those who may not hear of anything before
+ *   commit   a sync of the store is begun; one that is done lets go of the messages it covers
  *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
  *   reap     doomed connections are closed, topics nobody needs are freed
  *
@@ -41,6 +41,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
@@ -76,8 +77,9 @@ enum {
     READ = 16 << 10,      /* bytes read at once */
     HEAVY = 2 << 10,      /* of one who has sent more, or takes long: others go before it, ... */
     HEAVY_READ = 2 << 10, /* ... and it is read so much at a time */
-    CHEAP = 8,            /* steps between two looks at the clock */
-    DRAIN_TICK_MS = 5,    /* sleep, while the server stops */
+    HOLD_READS = 64,   /* with --fsync always: reads that as records would be the ring, and less */
+    CHEAP = 8,         /* steps between two looks at the clock */
+    DRAIN_TICK_MS = 5, /* sleep, while the server stops */
 };
 
 static struct server S;
@@ -85,18 +87,23 @@ static struct server S;
 /* The loop's own. */
 static struct {
     bool stop;
+    int code;     /* that the process ends with */
+    bool cut;     /* a page of the store could not be read */
     bool journal; /* stderr is journald's */
     struct door door;
     uint64_t now_us;            /* when this turn began */
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    struct lag lag;   /* what this sweep has found so far */
-    uint64_t moved;   /* bytes read and written before this phase */
-    unsigned allowed; /* us: that this phase may take */
-    uint64_t began;   /* us: when this phase did, */
-    unsigned steps;   /* and how often it was asked whether it should end */
-    uint64_t date_s;  /* the second that S.date tells */
+    size_t read_most;   /* bytes read of a connection at once */
+    bool waits;         /* what it is to do next waits for a sync */
+    uint64_t suspended; /* ms that the machine has slept, which `now` does not count */
+    struct lag lag;     /* what this sweep has found so far */
+    uint64_t moved;     /* bytes read and written before this phase */
+    unsigned allowed;   /* us: that this phase may take */
+    uint64_t began;     /* us: when this phase did, */
+    unsigned steps;     /* and how often it was asked whether it should end */
+    uint64_t date_s;    /* the second that S.date tells */
     struct drain drain;
     struct conn_times times;
     struct tables t;
@@ -122,10 +129,28 @@ static void clock_read(void)
     S.now = L.now_us / 1000;
     S.wall = clock_us(CLOCK_REALTIME) / 1000;
     S.topics.clock = (uint32_t)L.now_us;
+    S.ring.clock_ms = S.now + S.clock_ahead;
     if (S.wall / 1000 != L.date_s) {
         struct text t = text_in(S.date, sizeof S.date - 1);
         text_http_date(&t, S.wall);
         L.date_s = S.wall / 1000;
+    }
+}
+
+/* How long the machine has slept since it was started, at least. */
+static uint64_t suspended_ms(void)
+{
+    uint64_t boot = clock_us(CLOCK_BOOTTIME), now = clock_us(CLOCK_MONOTONIC);
+    return boot > now ? (boot - now) / 1000 : 0;
+}
+
+/* Has the ring's clock go on while the machine sleeps. */
+static void clock_wake(void)
+{
+    uint64_t now = suspended_ms();
+    if (now > L.suspended) {
+        S.clock_ahead += now - L.suspended;
+        L.suspended = now;
     }
 }
 
@@ -210,6 +235,8 @@ static void conn_stuck(struct conn *c, int err)
 {
     if (err == ENOBUFS || err == ENOMEM)
         c->flags |= CONN_STARVED;
+    else if (err == EFAULT && L.t.store.h != NULL)
+        L.cut = true; /* where a signal would come if the loop itself had read that */
     else if (err != EAGAIN)
         conn_doom(c, strerror(err));
     c->flags &= (uint16_t)~CONN_WRITABLE;
@@ -311,11 +338,10 @@ static bool flush_answer(struct conn *c)
  * afterwards. */
 static void conn_flush(struct conn *c)
 {
-    bool hold = c->state != CONN_DOOMED && commit_due(&L.t, &S);
-    if (hold) {
-        c->flags |= CONN_HELD;
-        conn_ready(&S.conns, c);
-    }
+    bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S, c) &&
+                (S.out.n > 0 || c->out != 0 || S.tail_pieces > 0);
+    if (hold)
+        conn_hold(&S.conns, c);
     if (!hold && flush_answer(c))
         return;
     for (size_t done = 0; !hold && c->flags & CONN_WRITABLE && c->state != CONN_DOOMED;) {
@@ -461,27 +487,90 @@ static void fanout(void)
 
 /* ---- the store's group commit ---------------------------------------------------------------- */
 
-/* Syncs the store, if that is to be done before anyone hears of the messages of this turn, and lets
- * go what waited for it. If it can't be done nothing is acknowledged: those connections end. */
-static void commit(void)
+/* Lets go of those who waited for a sync. */
+static void held_release(void)
 {
-    if (!commit_due(&L.t, &S))
-        return;
-    int err = commit_now(&L.t, &S);
-    phase_begin(PHASE_US);
-    bool spent = false; /* those behind are the first the next time */
-    for (uint32_t n = S.conns.ready_count; n > 0; n--) {
-        struct conn *c = conn_next_ready(&S.conns);
+    bool spent = false; /* those behind are ready, and the first the next time */
+    for (uint32_t n = S.conns.held_count; n > 0; n--) {
+        struct conn *c = conn_next_held(&S.conns);
         if (c == NULL)
             continue;
-        bool held = (c->flags & CONN_HELD) != 0;
-        c->flags &= (uint16_t)~CONN_HELD;
-        if (held && err < 0)
-            conn_doom(c, "the store could not be synced");
-        else if (held && !(spent = spent || phase_spent(1)))
+        if (serve_waits(&S, c)) {
+            conn_hold(&S.conns, c);
+            continue;
+        }
+        c->tick = (uint32_t)S.now;
+        if (!(spent = spent || phase_spent(1)))
             conn_flush(c);
-        if (!held || spent || c->flags & (CONN_READABLE | CONN_EOF) || c->in != 0)
+        if (spent || c->flags & (CONN_READABLE | CONN_EOF) || c->in != 0)
             conn_ready(&S.conns, c);
+    }
+}
+
+/* Shows what a sync has covered, as far as `all` or the phase allows; then lets go of who waited. */
+static void held_show(bool all)
+{
+    phase_begin(PHASE_US);
+    while (ring_head(&S.ring) < S.hold.to && (all || !phase_spent(CHEAP)))
+        topic_mark(&S.topics, ring_show(&S.ring));
+    if (ring_head(&S.ring) < S.hold.to)
+        return;
+    S.hold.running = 0;
+    held_release();
+}
+
+/* Refuses what one has published that waits for a sync which has failed. What it sends besides is
+ * dropped, as a socket that is closed with something unread takes back what was written. */
+static void held_refuse(struct conn *c)
+{
+    if (c->state == CONN_WAIT || c->state == CONN_STREAM) {
+        conn_doom(c, "the store could not be synced");
+        return;
+    }
+    if (c->out != 0)
+        serve_unsynced(&S, c);
+    conn_flush(c);
+}
+
+/* A sync has failed: nothing is told of what it was to cover, and the server ends. */
+static void store_failed(int err)
+{
+    commit_result(&S, err);
+    L.code = EX_IOERR;
+    L.stop = true;
+    S.hold.running = 0;
+    S.hold.to = ring_end(&S.ring); /* nobody waits any more */
+    for (uint32_t n = S.conns.held_count; n > 0; n--) {
+        struct conn *c = conn_next_held(&S.conns);
+        if (c != NULL)
+            held_refuse(c);
+    }
+}
+
+/* Sees to the sync that is under way, or begins one, if that is to be done before anyone hears of the
+ * messages that there are. */
+static void commit(void)
+{
+    int err = S.hold.running != 0 ? store_synced(&L.t.store) : 1;
+    if (err < 0)
+        store_failed(err);
+    else if (err == 0)
+        held_show(false);
+    if (!L.stop && S.hold.running == 0 && S.ring.h->held > 0 && !L.up.passed)
+        commit_begin(&L.t, &S);
+}
+
+/* Has all synced and answered that was published, before the server ends. */
+static void commit_settle(void)
+{
+    while (L.code == EX_OK && S.ring.h->held > 0) {
+        if (S.hold.running == 0)
+            commit_begin(&L.t, &S);
+        int err = store_wait(&L.t.store);
+        if (err < 0)
+            store_failed(err);
+        else
+            held_show(true);
     }
 }
 
@@ -491,20 +580,21 @@ static void commit(void)
  * none; notes the end of what the peer sends. `peeks`: they stay in the socket. */
 static size_t conn_recv(struct conn *c, char *buf, bool peeks)
 {
-    ssize_t n, most = c->marks & CONN_HEAVY ? HEAVY_READ : READ;
+    size_t most = c->marks & CONN_HEAVY ? HEAVY_READ : L.read_most;
+    ssize_t n;
     do
-        n = recv(conn_fd(&S.conns, c), buf, (size_t)most, peeks ? MSG_PEEK : 0);
+        n = recv(conn_fd(&S.conns, c), buf, most, peeks ? MSG_PEEK : 0);
     while (n == -1 && errno == EINTR);
     /* a short read has emptied the socket, and what comes after it makes an edge; but the end that
      * epoll told of before is still to be read */
-    if (n < most && (n <= 0 || !(c->flags & CONN_EOF)))
+    if (n < (ssize_t)most && (n <= 0 || !(c->flags & CONN_EOF)))
         c->flags &= (uint16_t)~CONN_READABLE;
     if (n == 0)
         c->flags |= CONN_EOF;
     else if (n == -1 && errno != EAGAIN)
         conn_doom(c, strerror(errno));
     S.stat.received_bytes += n > 0 && !peeks ? (uint64_t)n : 0;
-    c->marks = (uint8_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
+    c->marks = (uint16_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -534,13 +624,40 @@ static bool input_peeks(const struct conn *c)
     return c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET;
 }
 
+/* With --fsync always, has this request to wait for a sync? One that publishes, where enough is held;
+ * any other, where its client has published: what it reads has that in it. Answers that do not wait
+ * are written before one that does. */
+static bool request_waits(struct conn *c, char first)
+{
+    bool publishes = first == 'P'; /* POST, PUT */
+    if (publishes && S.out.n > 0 && !serve_waits(&S, c))
+        conn_flush(c);
+    return publishes ? serve_hold_full(&S) : serve_waits(&S, c);
+}
+
+/* The same for the next step, whatever the connection is in; `first` is its first byte. */
+static bool step_waits(struct conn *c, char first)
+{
+    if (c->state == CONN_HEAD)
+        return request_waits(c, first);
+    return serve_hold_full(&S) && (c->state == CONN_BODY || serve_waits(&S, c));
+}
+
+/* Notes that a connection has published. */
+static void conn_put(struct conn *c)
+{
+    S.hold.put = false;
+    c->marks = (uint16_t)((c->marks & ~CONN_GROUP) | S.hold.group << CONN_GROUP_SHIFT);
+}
+
 /* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled. It
- * stops, with S.pause set, where the phase is spent and where a request is put off; and where a client
- * does not read its answers, until it does. */
+ * stops, with S.pause set, where the phase is spent and where a request is put off; with L.waits set,
+ * where the next step has to wait for a sync; and where a client does not read its answers, until it
+ * does. */
 static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
-    S.pause = S.put_off = false;
+    S.pause = S.put_off = L.waits = false;
     if (c->marks & CONN_PREFACE && len > 0) {
         int n = door_preface(&L.door, c, (struct span){buf, len});
         if (n < 0) {
@@ -554,9 +671,12 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
         if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
             conn_flush(c);
-        if (c->state == CONN_DOOMED || (c->state == CONN_HEAD && c->out != 0))
+        L.waits = S.hold.on && step_waits(c, buf[off]);
+        if (L.waits || c->state == CONN_DOOMED || (c->state == CONN_HEAD && c->out != 0))
             break;
         used = serve_input(&S, c, buf + off, len - off, seen);
+        if (S.hold.put)
+            conn_put(c);
         off += used;
         seen = 0;
         if (off < len && (S.put_off || (used > 0 && phase_spent(1))))
@@ -591,7 +711,7 @@ static void input_rest(struct conn *c, size_t kept, size_t got, size_t used, boo
     if (c->state != CONN_HEAD && c->state != CONN_WAIT && c->state != CONN_BODY &&
         c->state != CONN_SOCKET)
         rest = 0; /* nobody wants it */
-    bool part = c->state == CONN_HEAD && c->out == 0 && !S.pause;
+    bool part = c->state == CONN_HEAD && c->out == 0 && !S.pause && !L.waits;
     if (peeks && !part)
         left = rest < got ? rest : got;
     rest -= left;
@@ -627,7 +747,9 @@ static void conn_input(struct conn *c)
         return;
     if (S.pause)
         c->marks |= CONN_HEAVY;
-    if (S.put_off)
+    if (L.waits)
+        conn_hold(&S.conns, c);
+    else if (S.put_off)
         conn_soon(&S.conns, c);
     else if (c->flags & CONN_READABLE || S.pause)
         conn_ready(&S.conns, c);
@@ -648,6 +770,11 @@ static void conn_turn(struct conn *c)
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;
+    if (S.hold.on && serve_hold_full(&S) &&
+        (c->state == CONN_BODY || (c->state == CONN_SOCKET && serve_waits(&S, c)))) {
+        conn_hold(&S.conns, c);
+        return;
+    }
     if (c->flags & (CONN_READABLE | CONN_EOF) || c->marks & CONN_KEPT)
         conn_input(c);
 }
@@ -695,6 +822,8 @@ static void sweep_conn(struct conn *c)
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         conn_ready(&S.conns, c);
     }
+    if (c->flags & CONN_HELD)
+        return; /* it is the disk that is late */
     if (serve_late(&S, c)) {
         conn_flush(c);
         return;
@@ -738,8 +867,9 @@ static void sweep(void)
         L.sweep_left = S.conns.top / SLICES + 1;
         door_tick(&L.door);
         conn_buffers_rest(&S.conns);
-        if (S.opt.max_age_ms > 0 && S.wall > S.opt.max_age_ms)
-            S.stat.aged += ring_expire(&S.ring, S.wall - S.opt.max_age_ms, EXPIRES_MAX);
+        clock_wake();
+        if (S.opt.max_age_ms > 0 && S.ring.clock_ms > S.opt.max_age_ms)
+            S.stat.aged += ring_expire(&S.ring, S.ring.clock_ms - S.opt.max_age_ms, EXPIRES_MAX);
     }
     if (L.sweep_left == 0)
         return;
@@ -841,7 +971,7 @@ static void event(const struct epoll_event *ev)
     case CONN_SIGNAL:
         if (L.up.trial.child != 0 && conn_fd(&S.conns, c) == L.up.trial.out)
             L.up.trial.over |= trial_read(&L.up.trial);
-        else
+        else if (!commit_told(&L.t, conn_fd(&S.conns, c)))
             signalled(conn_fd(&S.conns, c));
         return;
     case CONN_HEAD:
@@ -897,13 +1027,14 @@ static void ready_list(void)
 static int sleep_ms(void)
 {
     if (S.conns.ready_count != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
-        L.sweep_left > 0 || ring_emptying(&S.ring) || L.up.passed)
+        L.sweep_left > 0 || ring_emptying(&S.ring) || commit_due(&L.t, &S) ||
+        (L.up.passed && S.hold.running == 0))
         return 0;
     if (S.draining)
         return DRAIN_TICK_MS;
     if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
         S.refusals.more == 0 && L.up.trial.child == 0 &&
-        !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_behind(&L.t, &S)) &&
+        !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_open(&L.t, &S)) &&
         (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
@@ -914,8 +1045,9 @@ static int sleep_ms(void)
 static void tick(void)
 {
     serve_log_rest(&S, false);
-    if (L.t.store.h != NULL)
-        commit_tick(&L.t, &S);
+    int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, &S) : 0;
+    if (err < 0)
+        store_failed(err);
     if (L.up.trial.child != 0)
         upgrade_tick(&L.up);
     if (S.draining)
@@ -936,13 +1068,14 @@ static void loop_turn(void)
     ready_list();
     sweep();
     tick();
-    commit();
+    if (S.hold.on)
+        commit();
     fanout();
     reap();
     uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
     stat_observe(&S.stat.turn, took);
-    if (L.up.passed)
+    if (L.up.passed && S.hold.running == 0 && !L.stop)
         upgrade(&L.up, L.sweep);
 }
 
@@ -965,12 +1098,23 @@ static void server_make(void)
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     L.slice_ms = conn_times_least(&L.times) / 2 / SLICES + 1;
     L.swept = S.now;
+    L.suspended = suspended_ms();
+    L.read_most = READ;
+}
+
+/* With --fsync always, what is read at once leaves room in what the ring can hold, however much more
+ * it is as records. */
+static void reads_fit(void)
+{
+    if (S.hold.on && S.ring.size / HOLD_READS < READ)
+        L.read_most = S.ring.size / HOLD_READS;
 }
 
 static void server_start(void)
 {
     server_make();
     life_begin(&L.door, L.up.argv, BUFFER, &L.up.held);
+    reads_fit();
 }
 
 /* Goes on where the program before this one stopped; on trial, only sees whether it could. */
@@ -978,6 +1122,7 @@ static void server_take(int fd, bool trial)
 {
     server_make();
     L.sweep = life_go_on(&L.door, fd, trial, &L.up.held);
+    reads_fit();
 }
 
 /* Ends at once: WebSockets are closed as they should be, if there is room for that. */
@@ -985,6 +1130,8 @@ static void server_stop(void)
 {
     if (L.up.trial.child != 0)
         trial_end(&L.up.trial);
+    if (S.hold.on)
+        commit_settle();
     for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
         struct conn *c = &S.conns.conn[fd];
         if (c->state != CONN_SOCKET)
@@ -992,7 +1139,26 @@ static void server_stop(void)
         serve_socket_away(&S, c);
         conn_flush(c);
     }
-    life_end(&L.door);
+    if (life_end(&L.door) < 0)
+        L.code = EX_IOERR;
+}
+
+/* A page of a mapping cannot be read or written: the store's file was cut, there is no block for it, or
+ * the disk failed. In whatever the process was doing. */
+static void page_lost(int sign)
+{
+    char line[PATH_MAX + 128];
+    struct text t = text_in(line, sizeof line);
+    (void)sign;
+    if (S.opt.store == NULL) {
+        (void)signal(SIGBUS, SIG_DFL); /* it comes again */
+        return;
+    }
+    text_str(&t, "sse: the store ");
+    text_str(&t, S.opt.store);
+    text_str(&t, " cannot be read or written any more: its file was cut, or its disk failed\n");
+    (void)!write(STDERR_FILENO, t.p, t.n);
+    _exit(EX_IOERR);
 }
 
 int main(int argc, char **argv)
@@ -1003,6 +1169,7 @@ int main(int argc, char **argv)
     L.up.argv = argv;
     enum handover_mode mode = handover_mode(&fd);
     sandbox_watch();
+    (void)signal(SIGBUS, page_lost);
     if (mode == HANDOVER_NONE)
         server_start();
     else
@@ -1010,5 +1177,5 @@ int main(int argc, char **argv)
     while (!L.stop)
         loop_turn();
     server_stop();
-    return EX_OK;
+    return L.code;
 }

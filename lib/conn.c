@@ -84,7 +84,7 @@ static void push_ready(struct conns *t, struct conn *c, uint32_t *first, uint32_
 {
     uint32_t me = (uint32_t)conn_fd(t, c);
     assert(c->state >= CONN_HEAD);
-    if (c->flags & CONN_READY || c->state == CONN_DOOMED)
+    if (c->flags & (CONN_READY | CONN_HELD) || c->state == CONN_DOOMED)
         return;
     c->flags |= CONN_READY;
     c->next = 0;
@@ -135,10 +135,39 @@ struct conn *conn_next_ready(struct conns *t)
     return pop_ready(t, t->ready != 0 ? &t->ready : &t->soon);
 }
 
+void conn_hold(struct conns *t, struct conn *c)
+{
+    uint32_t me = (uint32_t)conn_fd(t, c);
+    assert(c->state >= CONN_HEAD);
+    if (c->flags & (CONN_READY | CONN_HELD) || c->state == CONN_DOOMED)
+        return;
+    c->flags |= CONN_HELD;
+    c->next = 0;
+    if (t->held != 0)
+        t->conn[t->held_last].next = me;
+    else
+        t->held = me;
+    t->held_last = me;
+    t->held_count++;
+}
+
+struct conn *conn_next_held(struct conns *t)
+{
+    struct conn *c = &t->conn[t->held];
+    assert(t->held != 0 && c->flags & CONN_HELD);
+    t->held = c->next;
+    t->held_count--;
+    c->flags &= (uint16_t)~CONN_HELD;
+    if (c->state != CONN_DOOMED)
+        return c;
+    push_doomed(t, c);
+    return NULL;
+}
+
 void conn_mark_doomed(struct conns *t, struct conn *c)
 {
     conn_go(t, c, CONN_DOOMED);
-    if (!(c->flags & CONN_READY)) /* else it gets there by the ready list */
+    if (!(c->flags & (CONN_READY | CONN_HELD))) /* else it gets there by that list */
         push_doomed(t, c);
 }
 
@@ -347,7 +376,7 @@ size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
     memcpy(buf, in->bytes, n);
     conn_buffer_free(t, &c->in);
     c->in = own;
-    c->marks &= (uint8_t)~CONN_KEPT;
+    c->marks &= (uint16_t)~CONN_KEPT;
     return n;
 }
 
@@ -365,7 +394,7 @@ void conn_in_free(struct conns *t, struct conn *c)
         conn_buffer_free(t, &c->in);
     c->in = own;
     conn_buffer_free(t, &c->in);
-    c->marks &= (uint8_t)~CONN_KEPT;
+    c->marks &= (uint16_t)~CONN_KEPT;
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */

@@ -17,7 +17,8 @@
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
- *   - A slot is on one list at most: one of the ready lists (CONN_READY) or that of the doomed.
+ *   - A slot is on one list at most: one of the ready lists (CONN_READY), that of the held (CONN_HELD)
+ *     or that of the doomed.
  *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
  *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
  *   - The table and the buffers hold numbers only, no pointers.
@@ -82,7 +83,7 @@ enum conn_flag {
     CONN_PINGED = 1024,    /* SOCKET: a pong is due */
     CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
     CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
-    CONN_HELD = 8192,      /* what it is to be written waits until the store has been synced */
+    CONN_HELD = 8192,      /* on the list of those whose answers wait for a sync of the store */
     CONN_CROWD = 16384,    /* over --max-per-address: likewise */
     CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
 };
@@ -93,9 +94,13 @@ enum conn_mark {
     CONN_PREFACE = 4, /* a PROXY header is due before anything else */
     CONN_ADMIN = 8,   /* LISTEN: an address of --admin; else: came in there */
     CONN_FOREIGN =
-        16,         /* SOCKET: its handshake named another server, so it has no rights by place */
-    CONN_KEPT = 32, /* `in` begins with bytes that have come and are not handled */
+        16,           /* SOCKET: its handshake named another server, so it has no rights by place */
+    CONN_KEPT = 32,   /* `in` begins with bytes that have come and are not handled */
+    CONN_GROUP = 192, /* two bits: the sync that what it published last waits for; 0: none */
 };
+
+#define CONN_GROUP_SHIFT 6  /* of these bits */
+#define CONN_GROUPS      3u /* numbers of syncs, from 1, given in turn: two are known at a time */
 
 /* All there is of a connection. */
 struct conn {
@@ -115,7 +120,7 @@ struct conn {
     uint8_t way;    /* subscribed: enum conn_way */
     uint32_t due;   /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
     uint16_t cors;  /* WAIT: what cors_find() said of its origin */
-    uint8_t marks;  /* enum conn_mark */
+    uint16_t marks; /* enum conn_mark */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
@@ -128,6 +133,8 @@ struct conns {
     uint32_t ready, last;      /* the ready list, first in, first out; 0: empty */
     uint32_t soon, soon_last;  /* that of those who have had no turn yet; likewise */
     uint32_t ready_count;      /* on both */
+    uint32_t held, held_last;  /* the list of the held, likewise, ... */
+    uint32_t held_count;       /* ... and how many they are */
     uint32_t doomed;           /* list of these; 0: empty */
     struct pool buffers;
     uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
@@ -155,7 +162,7 @@ void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now);
 
 /* Puts a client at the end of the ready list: it has more to do than a turn allows. Nothing happens
- * to one that is on it, or doomed. */
+ * to one that is on it, held, or doomed. */
 void conn_ready(struct conns *t, struct conn *c);
 
 /* The same for one that has had nothing of its turn: it does not wait for those who have had much. */
@@ -167,6 +174,10 @@ struct conn *conn_next_ready(struct conns *t);
 
 /* The same with the list of those who have had no turn, which must not be empty. */
 struct conn *conn_next_soon(struct conns *t);
+/* The same for the list of the held. conn_next_held() takes the first off; a doomed one goes on to the
+ * doomed, and NULL is returned. */
+void conn_hold(struct conns *t, struct conn *c);
+struct conn *conn_next_held(struct conns *t);
 
 /* Dooms a connection, which must not be so yet. */
 void conn_mark_doomed(struct conns *t, struct conn *c);

@@ -43,6 +43,7 @@
     X(limit_failures, "limit_max_failures", "Requests refused by --max-failures.")                 \
     X(limit_scopes, "limit_max_scopes", "WebSockets refused by --max-scopes.")                     \
     X(limit_rate, "limit_min_rate", "Connections ended by --min-rate.")                            \
+    X(limit_unsynced, "limit_unsynced", "Messages refused as too much waits to be synced.")        \
     X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")               \
     X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                        \
     X(timeout_write, "timeout_write", "Connections ended by --write-timeout.")                     \

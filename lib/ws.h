@@ -64,6 +64,7 @@ enum ws_code {
     WS_NOT_UTF8 = 1007,
     WS_POLICY = 1008,
     WS_TOO_BIG = 1009,
+    WS_FAILED = 1011, /* the server could not do what it was asked for */
     WS_TRY_LATER = 1013,
 };
 

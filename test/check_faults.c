@@ -67,6 +67,7 @@ static const struct {
     {"memfd_create", {EMFILE, ENOMEM}},
     {"mmap", {ENOMEM, EAGAIN}},
     {"munmap", {ENOMEM}},
+    {"msync", {EIO, ENOSPC}},
     {"nanosleep", {EINTR}},
     {"open", {EMFILE, EACCES, EINTR}},
     {"pipe2", {EMFILE}},

@@ -94,6 +94,14 @@ static const char *binary(void)
     return access("build/gcc-asan/sse", X_OK) == 0 ? "build/gcc-asan/sse" : "./sse";
 }
 
+/* Puts what is meant for faults.c into the environment, behind its first `n`. */
+static void environment_faults(char *environment[], unsigned n, unsigned max)
+{
+    for (char **e = environ; *e != NULL && n < max - 1; e++)
+        if (strncmp(*e, "FAULTS_", 7) == 0)
+            environment[n++] = *e;
+}
+
 /* The child: becomes the server, with a clean environment and no descriptor of the test's. */
 static void become(const char *const argv[], int out, int err, unsigned descriptors, pid_t parent)
 {
@@ -103,9 +111,10 @@ static void become(const char *const argv[], int out, int err, unsigned descript
     static char host[] = "SSE_HOST=test t h"; /* what tests have in Host */
     bool inner =
         getppid() == 0; /* in a pid namespace that /proc, by which leaks are found, is not of */
-    char *const environment[] = {inner ? first : asan, user, host, NULL};
+    char *environment[8] = {inner ? first : asan, user, host};
     struct rlimit files = {descriptors, descriptors};
     int null = open("/dev/null", O_RDONLY);
+    environment_faults(environment, 3, 8);
     snprintf(user, sizeof(user), "SSE_USER=%u:%u", geteuid(), getegid());
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         _exit(126);

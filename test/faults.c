@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -212,8 +213,55 @@ WRAP(int, -1, fcntl, (int fd, int what, long arg), (fd, what, arg))
 WRAP(int, -1, fallocate, (int fd, int mode, off_t from, off_t n), (fd, mode, from, n))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(int, -1, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
-WRAP(int, -1, fdatasync, (int fd), (fd))
+/* A slow disk: a sync ends when the file that FAULTS_SYNC_WAITS names is not there any more; and a broken
+ * one: it fails while that of FAULTS_SYNC_FAILS is there. */
+static bool is_there(const char *variable)
+{
+    const char *path = getenv(variable);
+    return path != NULL && access(path, F_OK) == 0;
+}
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+    int error = FAULT("fdatasync");
+    while (is_there("FAULTS_SYNC_WAITS"))
+        (void)poll(NULL, 0, 2);
+    if (error == 0 && is_there("FAULTS_SYNC_FAILS"))
+        error = EIO;
+    if (error == 0)
+        return __real_fdatasync(fd);
+    errno = error;
+    return -1;
+}
+
+/* A wall clock that is set: by so many seconds as the file that FAULTS_CLOCK names begins with. */
+static const volatile int64_t *ahead;
+
+__attribute__((constructor)) static void clock_begin(void)
+{
+    const char *path = getenv("FAULTS_CLOCK");
+    int fd = path != NULL ? __real_open(path, O_RDONLY | O_CLOEXEC, 0) : -1;
+    void *p =
+        fd != -1 ? __real_mmap(NULL, sizeof *ahead, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (fd != -1)
+        __real_close(fd);
+    ahead = p != MAP_FAILED ? p : NULL;
+}
+
+int __real_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t)
+{
+    int result = __real_clock_gettime(id, t);
+    if (id == CLOCK_REALTIME && ahead != NULL)
+        t->tv_sec += *ahead;
+    return result;
+}
+
 WRAP(int, -1, flock, (int fd, int what), (fd, what))
+WRAP(int, -1, msync, (void *p, size_t n, int how), (p, n, how))
 WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(int, -1, fsync, (int fd), (fd))
 WRAP(int, -1, ftruncate, (int fd, off_t n), (fd, n))

@@ -87,6 +87,7 @@ static const struct filter_rule table[] = {
 
     /* the store, its thread, which is made anew when an upgrade is refused, and the end */
     ALWAYS(fdatasync),
+    ALWAYS(msync),                      /* of its first page alone */
     ALWAYS(flock),                      /* it is let go */
     ALWAYS(fstat),
 #ifdef SYS_newfstatat

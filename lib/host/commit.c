@@ -3,6 +3,10 @@
  */
 #include "lib/host/commit.h"
 
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
 enum { TICK_MS = 1000 }; /* between two syncs of --fsync interval */
 
 void commit_result(struct server *s, int err)
@@ -10,23 +14,66 @@ void commit_result(struct server *s, int err)
     if (err >= 0)
         return;
     s->stat.store_errors++;
-    s->say(OPT_LOG_ERROR, "the store could not be synced", "error", strerror(-err), NULL);
+    s->say(OPT_LOG_ERROR, "the store could not be synced: the server ends; ids jump when it starts",
+           "error", strerror(-err), NULL);
 }
 
-int commit_now(struct tables *t, struct server *s)
+/* Has the store know what time it is. */
+static void time_note(struct tables *t, const struct server *s)
 {
-    int err = store_commit(&t->store, &s->ring);
-    s->stat.store_syncs++;
-    commit_result(s, err);
-    t->store.synced = ring_head(&s->ring);
-    return err;
+    struct timespec boot;
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    t->store.time =
+        (struct store_time){s->ring.clock_ms, s->wall,
+                            (uint64_t)boot.tv_sec * 1000 + (uint64_t)boot.tv_nsec / 1000000};
 }
 
-void commit_tick(struct tables *t, struct server *s)
+void commit_begin(struct tables *t, struct server *s)
+{
+    struct hold *h = &s->hold;
+    assert(h->on && h->running == 0 && s->ring.h->held > 0);
+    h->running = h->group;
+    h->group = (uint8_t)(h->group % CONN_GROUPS + 1);
+    h->to = ring_end(&s->ring);
+    s->stat.store_syncs++;
+    time_note(t, s);
+    store_sync(&t->store, &s->ring);
+}
+
+int commit_tick(struct tables *t, struct server *s)
 {
     if (s->now - t->store_ticked < TICK_MS)
-        return;
+        return 0;
     t->store_ticked = s->now;
     s->stat.store_syncs += t->store.mode == OPT_FSYNC_INTERVAL && commit_behind(t, s);
-    commit_result(s, store_tick(&t->store, &s->ring));
+    time_note(t, s);
+    return store_tick(&t->store, &s->ring);
+}
+
+void commit_go_on(struct door *d)
+{
+    struct store *store = &d->t->store;
+    store_go_on(store);
+    if (store->threaded && store->thread.told != -1 &&
+        door_add(d, store->thread.told, CONN_SIGNAL, EPOLLIN) == NULL)
+        (void)store_leave(store); /* the loop would not hear of it, and syncs by itself */
+}
+
+int commit_leave(struct door *d)
+{
+    struct store *store = &d->t->store;
+    struct conns *conns = &d->s->conns;
+    if (store->threaded && store->thread.told != -1 &&
+        conns->conn[store->thread.told].state == CONN_SIGNAL)
+        conn_forget(conns, &conns->conn[store->thread.told]);
+    return store_leave(store);
+}
+
+bool commit_told(const struct tables *t, int fd)
+{
+    uint64_t times;
+    if (!t->store.threaded || fd != t->store.thread.told)
+        return false;
+    (void)!read(fd, &times, sizeof times);
+    return true;
 }

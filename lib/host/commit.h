@@ -1,39 +1,61 @@
 /*
  * commit.h - when the messages of a store are synced, and what comes of a sync that fails.
  *
- *   --fsync always     in each turn of the loop that brought messages, by commit_now(), before anyone
- *                      hears of these (commit_due())
- *   --fsync interval   by the store's own thread, which commit_tick() wakes
+ *   --fsync always     messages are held (ring.h) until a sync by the store's thread has covered them;
+ *                      the loop serves on meanwhile
+ *   --fsync interval   by the same thread, which commit_tick() wakes
  *   --fsync never      when the kernel likes
  *
+ * With always, what is put while a sync runs goes into the next one:
+ *
+ *   put_record(): held, of sync `group`              commit_begin(): `group` becomes `running`
+ *   publishers wait (serve_waits(), CONN_HELD)       the thread syncs
+ *                                                    store_synced(): the loop shows what was held, marks
+ *                                                    its topics and lets go the publishers of `running`
+ *
  * A sync that failed is counted and logged. It is not made good by another, as the kernel may have
- * dropped what it could not write: those messages are taken for synced, and whoever waited for them
- * is to be told otherwise.
+ * dropped what it could not write: the server ends with EX_IOERR.
  */
 #ifndef SSE_LIB_HOST_COMMIT_H
 #define SSE_LIB_HOST_COMMIT_H
 
-#include "lib/host/tables.h"
+#include "lib/host/door.h"
 
 /* Is there a message that the store has not been synced for? */
 static inline bool commit_behind(const struct tables *t, const struct server *s)
 {
-    return t->store.h != NULL && t->store.synced != ring_head(&s->ring);
+    return t->store.h != NULL && t->store.synced != ring_end(&s->ring);
 }
 
-/* Is there a message that nobody may hear of yet, as it could be lost in a power cut? */
+/* Is there something to be done, or to be heard, at the next tick? */
+static inline bool commit_open(const struct tables *t, const struct server *s)
+{
+    return t->store.h != NULL && (commit_behind(t, s) || store_busy(&t->store) ||
+                                  atomic_load(&t->store.thread.error) != 0);
+}
+
+/* Has a sync been done of which the loop has not seen to what waited for it? */
 static inline bool commit_due(const struct tables *t, const struct server *s)
 {
-    return t->store.mode == OPT_FSYNC_ALWAYS && commit_behind(t, s);
+    return s->hold.running != 0 && !store_busy(&t->store);
 }
 
-/* Syncs the store. 0, or minus an errno. */
-int commit_now(struct tables *t, struct server *s);
+/* Begins a sync of all that is held. None is under way. */
+void commit_begin(struct tables *t, struct server *s);
 
-/* To be called in each turn, if there is a store, which it has look after itself each second. */
-void commit_tick(struct tables *t, struct server *s);
+/* To be called in each turn, if there is a store, which it has look after itself each second. 0, or
+ * minus the errno of a sync. */
+int commit_tick(struct tables *t, struct server *s);
 
 /* Takes note of a sync, done by whatever function of store.h, that failed if err < 0. */
 void commit_result(struct server *s, int err);
+
+/* Begins the store's thread, whose word that it is done goes to the loop as CONN_SIGNAL; ends it, while
+ * no sync is under way that the loop waits for: 0, or minus the errno of a sync. */
+void commit_go_on(struct door *d);
+int commit_leave(struct door *d);
+
+/* Is this the descriptor that tells of a sync that is done? Then it has been read. */
+bool commit_told(const struct tables *t, int fd);
 
 #endif

@@ -233,7 +233,7 @@ static void conn_from(struct server *s, struct conn *c, const struct sockaddr_st
     bool proxied = nets_have(&s->proxies, a, len);
     local = local && addr_local(a, len);
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (local ? CONN_LOCAL : 0));
-    c->marks = (uint8_t)((c->marks & ~CONN_PROXIED) | (proxied ? CONN_PROXIED : 0));
+    c->marks = (uint16_t)((c->marks & ~CONN_PROXIED) | (proxied ? CONN_PROXIED : 0));
     if (s->pass != NULL)
         s->pass[conn_fd(&s->conns, c)].from = addr_key(a, len);
 }
@@ -244,7 +244,7 @@ static void says_nothing(struct conn *c)
 {
     if (c->marks & CONN_PROXIED)
         c->flags &= (uint16_t)~CONN_LOCAL;
-    c->marks &= (uint8_t)~CONN_PROXIED;
+    c->marks &= (uint16_t)~CONN_PROXIED;
 }
 
 /* Notes that a connection is from somebody whose address was not told: from no proxy, whose word would
@@ -252,7 +252,7 @@ static void says_nothing(struct conn *c)
 static void conn_of_nobody(struct server *s, struct conn *c)
 {
     c->flags &= (uint16_t)~CONN_LOCAL;
-    c->marks &= (uint8_t)~CONN_PROXIED;
+    c->marks &= (uint16_t)~CONN_PROXIED;
     if (s->pass != NULL)
         s->pass[conn_fd(&s->conns, c)].from = 0;
 }
@@ -320,7 +320,7 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
     s->stat.proxy_refused += n < 0;
     if (n <= 0)
         return n;
-    c->marks &= (uint8_t)~CONN_PREFACE;
+    c->marks &= (uint16_t)~CONN_PREFACE;
     c->tick = (uint32_t)s->now; /* a request has its own time */
     if (p.says == PROXY_ITSELF) {
         says_nothing(c);

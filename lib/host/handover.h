@@ -51,6 +51,8 @@ struct handover {
     uint32_t sweep, shed;
     uint64_t random;
     struct ready ready;
+    uint8_t group;        /* hold.group: what is held waits for it */
+    uint64_t clock_ahead; /* of server */
     uint64_t started;
     struct calls_held held;
     uint32_t counters_size;

@@ -115,7 +115,7 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
-    store_go_on(&d->t->store);
+    commit_go_on(d);
     announce_started(s, d->t->room);
 }
 
@@ -166,14 +166,17 @@ uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
     signals_take(d);
     *held = h.held;
     sandbox_go_on(s, held);
-    store_go_on(&d->t->store);
+    commit_go_on(d);
     announce_upgraded(s);
     return h.sweep;
 }
 
-void life_end(struct door *d)
+int life_end(struct door *d)
 {
     struct server *s = d->s;
+    int err = 0;
+    if (d->t->store.h != NULL)
+        (void)commit_leave(d); /* what failed is returned by store_close(), too */
     for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
         if (s->conns.conn[fd].state == CONN_LISTEN)
             listen_unlink((int)fd);
@@ -184,10 +187,12 @@ void life_end(struct door *d)
     if (d->keeper != KEEPER_NONE)
         close(d->keeper);
     close(d->epoll);
-    if (d->t->store.h != NULL)
-        commit_result(s, store_close(&d->t->store, &s->ring));
+    if (d->t->store.h != NULL && (err = store_close(&d->t->store, &s->ring)) < 0 &&
+        s->stat.store_errors == 0)
+        commit_result(s, err);
     ring_close(&s->ring);
     memory_close(&d->t->memory);
     serve_log_rest(s, true);
     announce_stopped(s);
+    return err;
 }

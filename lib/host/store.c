@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,12 +26,14 @@
 #define STORE_ORDER   0x01020304u /* as this machine writes it */
 #define STORE_HEAD    4096u       /* bytes of the first page that are used, and mapped */
 #define STORE_STACK   (64u << 10)
+#define STORE_SET_MS  1000     /* a wall clock that is off by more has been set */
 #define LOCK_TIMES    100u     /* the lock is tried so often, */
 #define LOCK_EACH_NS  10000000 /* and so long apart */
 
 enum store_mark {
     STORE_IN_USE = 1,
     STORE_CLEAN = 2,
+    STORE_FAILED = 3, /* what is in it may not be on the disk */
 };
 
 /* What changes. A copy that was being written is wrong by its check sum, and the other counts. */
@@ -42,7 +45,9 @@ struct store_state {
     uint32_t mark;    /* enum store_mark */
     uint32_t mode;    /* enum opt_fsync */
     uint64_t check;   /* of what is above */
-    char unused[432];
+    struct store_time time;
+    uint64_t time_check; /* of that; earlier programs wrote neither */
+    char unused[400];
 };
 
 /* The first page. */
@@ -122,6 +127,11 @@ static int state_newest(const struct store_head *h)
     return newest;
 }
 
+static uint64_t time_check(const struct store_head *h, const struct store_state *s)
+{
+    return hash_table(h->key, 3, (struct span){(const char *)&s->time, sizeof s->time});
+}
+
 static void boot_id(char out[40])
 {
     int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -133,39 +143,41 @@ static void boot_id(char out[40])
     close(fd);
 }
 
-/* Writes the state into the copy that does not count. The boot's id is that of the last one, if the
- * store is in use: the process may not read it any more (sandbox.h). */
+/* Puts a state into the copy that does not count. */
+static void state_put(struct store *st, int newest, struct store_state *s)
+{
+    s->turn = newest < 0 ? 1 : st->h->state[newest].turn + 1;
+    s->time = st->noted = st->time;
+    s->check = state_check(st->h, s);
+    s->time_check = time_check(st->h, s);
+    st->h->state[newest == 0] = *s;
+}
+
+/* Writes the state. The boot's id is that of the last one, if the store is in use: the process may not
+ * read it any more (sandbox.h). */
 static void state_write(struct store *st, uint64_t n, enum store_mark mark)
 {
     struct stat about = {.st_ino = 0};
     int newest = state_newest(st->h);
-    struct store_state s = {
-        .turn = newest < 0 ? 1 : st->h->state[newest].turn + 1,
-        .n = n,
-        .mark = mark,
-        .mode = st->mode,
-    };
+    struct store_state s = {.n = n, .mark = mark, .mode = st->mode};
     (void)fstat(st->fd, &about);
     s.inode = about.st_ino;
-    if (mark == STORE_CLEAN && newest >= 0)
+    if (mark != STORE_IN_USE && newest >= 0)
         memcpy(s.boot_id, st->h->state[newest].boot_id, sizeof(s.boot_id));
     else
         boot_id(s.boot_id);
-    s.check = state_check(st->h, &s);
-    st->h->state[newest == 0] = s;
+    state_put(st, newest, &s);
 }
 
-/* Just the newest id: cheap. */
+/* Just the newest id, and the time: cheap. */
 static void state_hint(struct store *st, uint64_t n)
 {
     int newest = state_newest(st->h);
-    struct store_state s = st->h->state[newest == 1];
-    if (newest < 0 || s.n == n)
+    if (newest < 0)
         return;
-    s.turn++;
-    s.n = n;
-    s.check = state_check(st->h, &s);
-    st->h->state[newest == 0] = s;
+    struct store_state s = st->h->state[newest];
+    s.n = n > s.n ? n : s.n;
+    state_put(st, newest, &s);
 }
 
 static int head_map(struct store *st, int fd)
@@ -321,16 +333,30 @@ static int file_sync(int fd)
 
 /* ---- the thread that syncs ------------------------------------------------------------------- */
 
+/* Who waits for it would wait for ever: so it is tried again. */
+static void event_add(int fd)
+{
+    const uint64_t one = 1;
+    for (unsigned tries = 10; tries > 0 && write(fd, &one, sizeof(one)) == -1; tries--) {
+    }
+}
+
 static void *thread_run(void *arg)
 {
     struct store_thread *thread = arg;
     uint64_t times;
-    while (read(thread->wake, &times, sizeof(times)) == (ssize_t)sizeof(times) || errno == EINTR) {
-        if (atomic_load(&thread->stop))
-            break;
-        int err = file_sync(thread->fd);
+    for (unsigned asked; !atomic_load(&thread->stop) ||
+                         atomic_load(&thread->asked) != atomic_load(&thread->done);) {
+        if (read(thread->wake, &times, sizeof(times)) == -1 && errno != EINTR)
+            (void)poll(NULL, 0, 10); /* it still looks whether there is something to do */
+        if ((asked = atomic_load(&thread->asked)) == atomic_load(&thread->done))
+            continue;
+        int err = file_sync(thread->fd), none = 0;
         if (err < 0)
-            atomic_store(&thread->error, -err);
+            atomic_compare_exchange_strong(&thread->error, &none, -err);
+        atomic_store(&thread->done, asked);
+        if (thread->told != -1)
+            event_add(thread->told);
     }
     return NULL;
 }
@@ -344,7 +370,8 @@ static int thread_make(struct store *st)
     if (err != 0)
         return -err;
     sigfillset(&all);
-    sigdelset(&all, SIGSYS); /* what the sandbox refuses is said (sandbox.h) */
+    sigdelset(&all, SIGSYS); /* what the sandbox refuses is said (sandbox.h), */
+    sigdelset(&all, SIGBUS); /* and so is a page that is lost */
     pthread_attr_setstacksize(&attr, stack);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* it inherits that: signals are the loop's */
     err = pthread_create(&st->id, &attr, thread_run, &st->thread);
@@ -353,28 +380,38 @@ static int thread_make(struct store *st)
     return -err;
 }
 
+static void thread_files_close(struct store *st)
+{
+    close(st->thread.wake);
+    if (st->thread.told != -1)
+        close(st->thread.told);
+    st->thread.told = -1;
+}
+
 static int thread_begin(struct store *st)
 {
-    if (st->h == NULL || st->mode != OPT_FSYNC_INTERVAL)
+    st->thread.told = -1;
+    if (st->h == NULL || st->mode == OPT_FSYNC_NEVER)
         return 0;
     st->thread.fd = st->fd;
     st->thread.wake = eventfd(0, EFD_CLOEXEC);
     if (st->thread.wake == -1)
         return -errno;
-    int err = thread_make(st);
+    int err = 0;
+    if (st->mode == OPT_FSYNC_ALWAYS &&
+        (st->thread.told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) == -1)
+        err = -errno;
+    err = err == 0 ? thread_make(st) : err;
     if (err < 0)
-        close(st->thread.wake);
+        thread_files_close(st);
     st->threaded = err == 0;
     return err;
 }
 
 static void thread_wake(struct store *st)
 {
-    uint64_t one = 1;
-    ssize_t w;
-    do
-        w = write(st->thread.wake, &one, sizeof(one));
-    while (w == -1 && errno == EINTR);
+    atomic_fetch_add(&st->thread.asked, 1);
+    event_add(st->thread.wake);
 }
 
 static void thread_end(struct store *st)
@@ -382,9 +419,9 @@ static void thread_end(struct store *st)
     if (!st->threaded)
         return;
     atomic_store(&st->thread.stop, true);
-    thread_wake(st);
+    event_add(st->thread.wake);
     pthread_join(st->id, NULL);
-    close(st->thread.wake);
+    thread_files_close(st);
     st->threaded = false;
 }
 
@@ -561,29 +598,66 @@ static void copy_records(struct opening *o, const struct ring *from, const struc
     }
 }
 
-/* Sets the newest id, by what the header tells of it; must it jump? */
+/* Does what the header tells prove that the store is as the last process left it, or, where only a
+ * sync could prove that, as it was when someone last heard of an id? */
+static bool continues(const struct opening *o, const struct store_state *s, int fd,
+                      const char boot[40])
+{
+    struct stat about = {.st_ino = 0};
+    (void)fstat(fd, &about);
+    if (s == NULL || s->inode != about.st_ino || s->mark == STORE_FAILED ||
+        o->file_size < RING_PAGE + o->head.size)
+        return false;
+    return s->mark == STORE_CLEAN || s->mode == OPT_FSYNC_ALWAYS ||
+           (boot[0] != '\0' && memcmp(s->boot_id, boot, sizeof(s->boot_id)) == 0);
+}
+
+/* What the ring's clock tells: as much later than it was as the machine's clock has gone on, or, after
+ * a start of the machine, as the wall clock is later. Never earlier than it was. */
+static uint64_t clock_on(const struct opening *o, const struct store_state *s, const char boot[40])
+{
+    uint64_t wall = o->ask->wall_ms, most = o->r->h->time_max;
+    if (s == NULL || s->time_check != time_check(&o->head, s) || s->time.ring == 0)
+        return wall > most ? wall : most;
+    bool same = boot[0] != '\0' && memcmp(s->boot_id, boot, sizeof(s->boot_id)) == 0;
+    uint64_t now = same ? o->ask->boot_ms : wall, then = same ? s->time.boot : s->time.wall;
+    uint64_t clock = s->time.ring + (now > then ? now - then : 0);
+    return clock > most ? clock : most;
+}
+
+/* Has every page written to the disk again at the next sync: of one that failed the kernel may take
+ * pages for written that are not. */
+static void pages_touch(const struct ring *r)
+{
+    for (uint64_t at = 0; at < r->size; at += STORE_HEAD) {
+        volatile char *p = r->arena + at;
+        *p = *p;
+    }
+}
+
+/* Sets the newest id, and the time, by what the header tells of it; must ids jump? */
 static void settle_ids(struct opening *o, int fd)
 {
     struct ring_head *h = o->r->h;
-    struct stat about = {.st_ino = 0};
     char boot[40];
     int newest = state_newest(&o->head);
     const struct store_state *s = newest < 0 ? NULL : &o->head.state[newest];
     boot_id(boot);
-    (void)fstat(fd, &about);
     o->rep->unclean = s == NULL || s->mark != STORE_CLEAN;
-    bool known = s != NULL && s->inode == about.st_ino &&
-                 (s->mark == STORE_CLEAN || s->mode == OPT_FSYNC_ALWAYS ||
-                  (boot[0] != '\0' && memcmp(s->boot_id, boot, sizeof(boot)) == 0));
+    o->rep->failed = s != NULL && s->mark == STORE_FAILED;
     if (s != NULL && s->n > h->n) {
         if (s->n % STORE_JUMP != 0)
             o->rep->dropped += s->n - h->n;
         ring_miss(o->r, s->n);
     }
-    if (!known) {
-        o->rep->jumped = (h->n / STORE_JUMP + 1) * STORE_JUMP;
+    if (!continues(o, s, fd, boot)) {
+        o->rep->jumped = ((h->n + STORE_JUMP / 2) / STORE_JUMP + 1) * STORE_JUMP;
         ring_miss(o->r, o->rep->jumped);
+        if (o->rep->failed)
+            pages_touch(o->r);
     }
+    o->rep->clock_ms = clock_on(o, s, boot);
+    o->st->time = (struct store_time){o->rep->clock_ms, o->ask->wall_ms, o->ask->boot_ms};
     o->rep->messages = ring_count(o->r);
 }
 
@@ -603,12 +677,14 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
     return wrong_errno(o, "cannot be mapped", -err);
 }
 
-/* All is in the file: says so in its first page. */
+/* All is in the file: says so in its first page. That is synced in every mode, as the clean end before
+ * is not true any more once a message is put. */
 static bool set_in_use(struct opening *o)
 {
     state_write(o->st, o->r->h->n, STORE_IN_USE);
     o->st->synced = ring_head(o->r);
-    if (o->st->mode != OPT_FSYNC_NEVER && file_sync(o->st->fd) < 0)
+    o->st->noted_n = o->r->h->n;
+    if (file_sync(o->st->fd) < 0)
         return wrong_errno(o, "cannot be synced", errno);
     return true;
 }
@@ -637,10 +713,12 @@ static bool make(struct opening *o)
     if (!head_make(o) || !file_room(o, o->fd, o->file_size, RING_PAGE + size) ||
         !ring_set_up(o, o->fd, size))
         return false;
-    if (o->st->mode != OPT_FSYNC_NEVER && file_sync(o->fd) < 0)
+    if (file_sync(o->fd) < 0)
         return wrong_errno(o, "cannot be synced", errno);
     *o->st->h = o->head;
-    int err = o->st->mode != OPT_FSYNC_NEVER ? directory_sync(o->ask->path) : 0;
+    o->rep->clock_ms = o->ask->wall_ms;
+    o->st->time = (struct store_time){o->ask->wall_ms, o->ask->wall_ms, o->ask->boot_ms};
+    int err = directory_sync(o->ask->path);
     if (err < 0)
         return wrong_errno(o, "its directory cannot be synced", -err);
     return set_in_use(o);
@@ -673,6 +751,7 @@ static bool move_to(struct opening *o, const struct ring *old, const char *path,
     *o->st->h = head;
     state_write(o->st, o->r->h->n, STORE_IN_USE);
     o->st->synced = ring_head(o->r);
+    o->st->noted_n = o->r->h->n;
     if (fsync(o->st->fd) == -1)
         return wrong_errno(o, "its successor cannot be synced", errno);
     if (rename(new, path) == -1)
@@ -782,7 +861,8 @@ bool store_open(struct store *st, struct ring *r, struct topics *t, const struct
 
 int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
 {
-    *st = (struct store){.mode = mode, .synced = 0};
+    /* what is shown is durable where it has to be; what is held is not yet */
+    *st = (struct store){.mode = mode, .synced = mode == OPT_FSYNC_ALWAYS ? ring_head(r) : 0};
     int err = head_map(st, r->arena_fd);
     if (err == 0 && (st->h->key != r->key || r->arena_from != RING_PAGE))
         err = -EINVAL;
@@ -795,35 +875,85 @@ int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
 
 /* ---- while it is open ------------------------------------------------------------------------ */
 
-int store_commit(struct store *st, const struct ring *r)
+/* An errno of a sync, now or earlier, as it is returned. */
+static int sync_result(struct store *st, int err)
 {
-    if (st->h == NULL || st->mode != OPT_FSYNC_ALWAYS || st->synced == ring_head(r))
+    int none = 0;
+    if (err < 0)
+        atomic_compare_exchange_strong(&st->thread.error, &none, -err);
+    return -atomic_load(&st->thread.error);
+}
+
+void store_sync(struct store *st, const struct ring *r)
+{
+    assert(st->mode == OPT_FSYNC_ALWAYS && !st->syncing);
+    /* What is held never takes the place of the newest that is shown, but where that alone is nearly
+     * half of the ring (ring_hold()): of such the state tells. */
+    bool much = r->h->held_size >= r->size / 8;
+    state_hint(st, much ? ring_given(r) : r->h->n);
+    st->synced = ring_end(r);
+    st->syncing = true;
+    if (st->threaded)
+        thread_wake(st);
+    else
+        (void)sync_result(st, file_sync(st->fd));
+}
+
+int store_synced(struct store *st)
+{
+    if (store_busy(st))
+        return 1;
+    st->syncing = false;
+    return sync_result(st, 0);
+}
+
+int store_wait(struct store *st)
+{
+    struct pollfd told = {.fd = st->thread.told, .events = POLLIN};
+    int result;
+    while ((result = store_synced(st)) == 1)
+        (void)poll(&told, 1, 100);
+    return result;
+}
+
+/* Has the wall clock been set since its time was noted? */
+static bool clock_set(const struct store *st)
+{
+    uint64_t then = st->noted.wall - st->noted.ring, now = st->time.wall - st->time.ring;
+    return now - then + STORE_SET_MS > 2 * (uint64_t)STORE_SET_MS;
+}
+
+/* Has the state that the disk has for sure the newest id, so that a jump from there leads far beyond all
+ * ids that were given? 0, or minus the errno of the sync. */
+static int note_newest(struct store *st, const struct ring *r)
+{
+    if (r->h->n - st->noted_n < STORE_JUMP / 4)
         return 0;
-    int err = file_sync(st->fd);
-    if (err == 0)
-        st->synced = ring_head(r);
-    return err;
+    state_hint(st, r->h->n);
+    st->noted_n = r->h->n;
+    return msync(st->h, STORE_HEAD, MS_SYNC) == -1 ? -errno : 0;
 }
 
 int store_tick(struct store *st, const struct ring *r)
 {
     if (st->h == NULL || st->mode == OPT_FSYNC_ALWAYS)
         return 0;
-    if (st->synced != ring_head(r)) {
+    int err = note_newest(st, r);
+    if (st->synced != ring_head(r) || clock_set(st)) {
         state_hint(st, r->h->n);
         st->synced = ring_head(r);
         if (st->threaded)
             thread_wake(st);
-        else if (st->mode == OPT_FSYNC_INTERVAL)
-            return file_sync(st->fd);
+        else if (st->mode == OPT_FSYNC_INTERVAL && err == 0)
+            err = file_sync(st->fd);
     }
-    return -atomic_exchange(&st->thread.error, 0);
+    return sync_result(st, err);
 }
 
 int store_leave(struct store *st)
 {
     thread_end(st);
-    return -atomic_exchange(&st->thread.error, 0);
+    return sync_result(st, 0);
 }
 
 void store_go_on(struct store *st)
@@ -835,19 +965,17 @@ void store_go_on(struct store *st)
 int store_close(struct store *st, const struct ring *r)
 {
     thread_end(st);
-    int err = -atomic_exchange(&st->thread.error, 0);
+    int err = sync_result(st, 0);
     bool syncs = st->mode != OPT_FSYNC_NEVER;
     /* The mark comes after the messages: what tells of a clean end is to be true. */
-    if (syncs && file_sync(st->fd) < 0)
-        err = -errno;
-    if (err == 0)
-        state_write(st, r->h->n, STORE_CLEAN);
-    if (syncs && file_sync(st->fd) < 0)
-        err = -errno;
+    if (syncs && err == 0)
+        err = sync_result(st, file_sync(st->fd));
+    state_write(st, ring_given(r), err == 0 ? STORE_CLEAN : STORE_FAILED);
+    if (syncs || err < 0)
+        err = sync_result(st, file_sync(st->fd));
     munmap(st->h, STORE_HEAD);
     st->h = NULL;
-    if (flock(st->fd, LOCK_UN) == -1 && err == 0)
-        err = -errno;
+    (void)flock(st->fd, LOCK_UN); /* else the end of the process does that */
     return err;
 }
 
@@ -869,7 +997,7 @@ void store_describe(const struct store_report *rep, struct text *out)
     if (rep->created)
         text_str(out, ", made");
     if (rep->unclean && !rep->created)
-        text_str(out, ", was not closed");
+        text_str(out, rep->failed ? ", could not be synced" : ", was not closed");
     count_of(out, ", was of ", rep->resized_from, " bytes");
     count_of(out, ", was short by ", rep->cut, " bytes");
     count_of(out, ", ", rep->dropped, " missing");

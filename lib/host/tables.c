@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum {
     SHARE_HEADS = 64 << 10,    /* heads of frames for SHARE_RECORDS of them, and to spare */
@@ -270,6 +271,13 @@ bool tables_make(struct tables *t, struct server *s, const struct handover *from
 
 /* ---- the ring -------------------------------------------------------------------------------- */
 
+static uint64_t boot_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 static bool stored_ring(struct tables *t, struct server *s, struct text *why)
 {
     char bytes[512];
@@ -280,13 +288,15 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
                                   .ring_given = s->opt.ring_given,
                                   .mode = s->opt.fsync,
                                   .chains = t->entries,
-                                  .wall_ms = s->wall};
+                                  .wall_ms = s->wall,
+                                  .boot_ms = boot_ms()};
     topics_limit(&s->topics, s->opt.max_topics + 1); /* the inside topic of /-/ready comes on top */
     if (!store_open(&t->store, &s->ring, &s->topics, &ask, &report, why))
         return false;
     serve_ready_recover(s);
-    if (s->opt.max_age_ms > 0 && s->wall > s->opt.max_age_ms) /* some may have come back */
-        while (ring_expire(&s->ring, s->wall - s->opt.max_age_ms, UINT32_MAX) > 0) {
+    s->clock_ahead = report.clock_ms - s->now;
+    if (s->opt.max_age_ms > 0 && report.clock_ms > s->opt.max_age_ms) /* some may have come back */
+        while (ring_expire(&s->ring, report.clock_ms - s->opt.max_age_ms, UINT32_MAX) > 0) {
         }
     store_describe(&report, &found);
     bytes[found.n] = '\0';
@@ -319,16 +329,23 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
                           from->ring_size, t->entries, from->ring_key);
         if (err == 0 && from->stored && !trial)
             err = store_attach(&t->store, &s->ring, s->opt.fsync);
+        s->clock_ahead = from->clock_ahead;
+        s->hold.group = from->group;
     } else if (s->opt.store != NULL) {
         if (!stored_ring(t, s, why))
             return false;
     } else {
         err = ring_open(&s->ring, s->opt.ring, t->entries, s->wall);
+        s->clock_ahead = s->wall - s->now;
     }
     if (err < 0) {
         errno = -err;
         return tables_failed(why, s->opt.ring);
     }
+    s->ring.clock_ms = s->now + s->clock_ahead;
+    s->hold.on = t->store.h != NULL && t->store.mode == OPT_FSYNC_ALWAYS;
+    s->hold.to = ring_head(&s->ring);
+    s->hold.group = s->hold.group != 0 ? s->hold.group : 1;
     ring_scratch(&s->ring, heap);
     message_fit(s);
     return true;
@@ -348,6 +365,8 @@ void tables_hand_over(const struct tables *t, const struct server *s, struct han
     h->chains = s->ring.chains;
     h->stored = t->store.h != NULL;
     h->random = s->random;
+    h->group = s->hold.group;
+    h->clock_ahead = s->clock_ahead;
     struct text counters = text_in(h->counters, sizeof h->counters);
     stat_save(&s->stat, &counters);
     h->counters_size = (uint32_t)counters.n;

@@ -71,14 +71,14 @@ void upgrade_tick(struct upgrade *u)
 void upgrade(struct upgrade *u, uint32_t sweep)
 {
     struct server *s = u->door->s;
-    struct store *store = &u->door->t->store;
+    bool stored = u->door->t->store.h != NULL;
     struct handover h;
     u->passed = false;
-    hand_over(u, sweep, &h);
-    if (h.stored)
-        commit_result(s, store_leave(store));
-    handover_exec(&h, u->argv, &s->conns);
+    if (!stored || commit_leave(u->door) == 0) { /* else the next sync ends the server */
+        hand_over(u, sweep, &h);
+        handover_exec(&h, u->argv, &s->conns);
+    }
     upgrade_refused(s, strerror(errno));
-    if (h.stored)
-        store_go_on(store);
+    if (stored)
+        commit_go_on(u->door);
 }

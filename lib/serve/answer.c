@@ -72,7 +72,7 @@ bool serve_release_emptied(struct server *s)
     uint32_t topic = ring_emptied(&s->ring);
     if (topic == 0)
         return false;
-    if (ring_chain(&s->ring, topic)->count == 0) {
+    if (ring_chain_done(ring_chain(&s->ring, topic))) {
         topic_at(&s->topics, topic)->kept = 0;
         serve_release(s, topic);
     }

@@ -72,11 +72,19 @@ bool put_allowed(struct server *s, const struct access *a, struct span topic, st
 
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
 {
-    uint64_t count = ring_count(&s->ring);
-    uint64_t at = ring_put(&s->ring, id, m, s->wall);
-    s->stat.evicted += count + 1 - ring_count(&s->ring);
+    uint64_t count = ring_count(&s->ring), at;
+    if (s->hold.on) {
+        at = ring_hold(&s->ring, id, m, s->wall);
+        s->stat.evicted += count - ring_count(&s->ring);
+        s->hold.put = true;
+        if (at == 0)
+            return 0;
+    } else {
+        at = ring_put(&s->ring, id, m, s->wall);
+        s->stat.evicted += count + 1 - ring_count(&s->ring);
+        topic_mark(&s->topics, id);
+    }
     topic_at(&s->topics, id)->kept = 1;
-    topic_mark(&s->topics, id);
     return at;
 }
 
@@ -98,10 +106,30 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
         return refused(p, 503, serve_count_topics_full(s), NULL);
     if (made)
         serve_topic_made(s, id);
-    put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary});
+    if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
+        s->stat.limit_unsynced++;
+        serve_release(s, id);
+        return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",
+                       "half of --ring (--fsync always)", NULL);
+    }
     s->stat.published++;
     s->stat.published_bytes += m->data.n;
     p->reach = topic_reach(&s->topics, id);
-    p->n = ring_newest(&s->ring).n;
+    p->n = ring_given(&s->ring);
     return true;
+}
+
+void serve_unsynced(struct server *s, struct conn *c)
+{
+    conn_buffer_free(&s->conns, &c->out); /* what tells of messages that may be lost */
+    s->out.n = 0;
+    s->tail_pieces = 0;
+    if (c->state == CONN_SOCKET) {
+        serve_socket_unsynced(s, c);
+        return;
+    }
+    s->ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
+    serve_refuse_stranger(s, "the store could not be synced: what was published may be lost");
+    if (c->state != CONN_LINGER)
+        serve_answered_last(s, c);
 }

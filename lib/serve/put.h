@@ -15,12 +15,14 @@ struct put {
     char bytes[512];
 };
 
-/* Puts a message into the ring and marks its topic, which has been found right. False: refused, with
- * 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic). */
+/* Puts a message into the ring, as put_record() does; its topic has been found right. False: refused,
+ * with 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic; too much
+ * waits for a sync). */
 bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p);
 
-/* Puts a message into the ring, as one of topic `id`, which is marked for fan-out; counts what is evicted.
- * Gives the record's offset. */
+/* Puts a message into the ring, as one of topic `id`, which is marked for fan-out, or holds it until
+ * the next sync (struct hold); counts what is evicted. Returns the record's offset; 0: the ring can
+ * hold no more. */
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m);
 
 /* Is the event name right? False: refused, likewise. */

@@ -110,6 +110,16 @@ struct woken {
     char bytes[4096];
 };
 
+/* What is put while the store syncs before anyone is told: host/commit.h. Syncs are numbered, from 1 to
+ * CONN_GROUPS in turn. */
+struct hold {
+    bool on;
+    bool put;        /* set by put_record(): whoever is served has published */
+    uint8_t group;   /* the number of the sync that what is put now waits for, ... */
+    uint8_t running; /* ... and of that which runs, or whose messages are being shown; 0: none */
+    uint64_t to;     /* the end of what the last sync that was begun covers */
+};
+
 /* By what a client may do what it may: see access.h. */
 enum access_kind {
     ACCESS_PLACE = 0, /* there are no keys: by where it is */
@@ -147,12 +157,14 @@ struct server {
     struct nets bound;        /* addresses of its listeners; who has set them up fills it, ... */
     bool admin;               /* ... and notes whether one of them is of --admin */
 
-    uint64_t now;    /* ms, monotonic, read once a turn */
-    uint64_t wall;   /* ms, wall clock, likewise */
-    char date[32];   /* as text, for the Date field */
-    uint64_t random; /* state of the generator, not 0 */
-    bool draining;   /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */
+    uint64_t now;         /* ms, monotonic, read once a turn */
+    uint64_t wall;        /* ms, wall clock, likewise */
+    char date[32];        /* as text, for the Date field */
+    uint64_t random;      /* state of the generator, not 0 */
+    uint64_t clock_ahead; /* ms: what the ring's clock is ahead of `now` by */
+    bool draining; /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */
     struct ready ready;
+    struct hold hold;
     uint64_t started;     /* ms, wall clock: when the server did; upgrades in place go on with it */
     uint64_t turn_max_us; /* the longest turn of the loop so far */
     struct lag lag;       /* as the last sweep over the whole table found it */
@@ -198,6 +210,24 @@ void serve_trust(struct server *s);
  * complete, or if its request may take longer than s->brief allows: then s->put_off is set, and it is
  * to be brought again with s->brief not set. */
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
+
+/* Does what a connection is to be answered wait for a sync, as it told of what it published? */
+static inline bool serve_waits(const struct server *s, const struct conn *c)
+{
+    uint8_t group = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
+    return group != 0 && (group == s->hold.running ||
+                          (group == s->hold.group && ring_end(&s->ring) > s->hold.to));
+}
+
+/* Has so much been published since the last sync that publishers should wait for the next? */
+static inline bool serve_hold_full(const struct server *s)
+{
+    return s->ring.h->held_size > s->ring.size / 4;
+}
+
+/* Refuses what a connection has published and was not answered, as the store could not be synced: 503
+ * takes the place of its answers, or its WebSocket is closed. */
+void serve_unsynced(struct server *s, struct conn *c);
 
 /* Counts a subscriber in *lag that does not take what there is for it. */
 void serve_lag(const struct server *s, const struct conn *c, struct lag *lag);
@@ -441,6 +471,9 @@ void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap);
 
 /* Closes a WebSocket whose token has expired. */
 void serve_socket_expired(struct server *s, struct conn *c);
+
+/* Closes one whose messages may be lost, as the store could not be synced. */
+void serve_socket_unsynced(struct server *s, struct conn *c);
 
 /* Closes a WebSocket, as the server stops. */
 void serve_socket_away(struct server *s, struct conn *c);

@@ -97,6 +97,11 @@ void serve_socket_expired(struct server *s, struct conn *c)
     end(s, c, 4001, SPAN("the token has expired"));
 }
 
+void serve_socket_unsynced(struct server *s, struct conn *c)
+{
+    end(s, c, WS_FAILED, SPAN("the store could not be synced"));
+}
+
 void serve_socket_away(struct server *s, struct conn *c)
 {
     end(s, c, WS_AWAY, SPAN("the server stops"));

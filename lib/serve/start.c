@@ -136,6 +136,16 @@ static bool start_tags(struct server *s, struct start *st, uint32_t id)
     return st->tagged;
 }
 
+/* What the ring's clock told when the wall clock would have told `wall_ms`, had it always gone as it
+ * does now. */
+static uint64_t by_ring_clock(const struct server *s, uint64_t wall_ms)
+{
+    uint64_t clock = s->ring.clock_ms != 0 ? s->ring.clock_ms : s->wall;
+    if (wall_ms >= s->wall)
+        return wall_ms - s->wall < UINT64_MAX - clock ? clock + (wall_ms - s->wall) : UINT64_MAX;
+    return s->wall - wall_ms < clock ? clock - (s->wall - wall_ms) : 0;
+}
+
 /* Finds the start that ?since= asks for. Gives what is wrong with it, or NULL. */
 static const char *start_since(struct server *s, struct start *st, uint32_t id, struct span text)
 {
@@ -153,7 +163,7 @@ static const char *start_since(struct server *s, struct start *st, uint32_t id, 
         st->at = ring_tail(&s->ring);
         break;
     case SINCE_TIME:
-        st->at = ring_find_time(&s->ring, since.value);
+        st->at = ring_find_time(&s->ring, by_ring_clock(s, since.value));
         break;
     case SINCE_LAST:
         if (!ring_last(&s->ring, &s->topics, id, since.value, &st->at))
