@@ -265,7 +265,7 @@ START_TEST(behind_a_poll)
     static struct e2e_response r;
     struct e2e_server s;
     size_t n = 0;
-    e2e_start(&s, "--max-head", "1K", NULL);
+    e2e_start(&s, "--max-line", "1K", "--max-head", "1K", NULL);
     struct e2e_conn *c = e2e_open(&s);
     e2e_printf(c, "GET /a?wait=30 HTTP/1.1\r\nHost: localhost\r\n\r\n%s%s", next, next);
     metric_reaches(&s, "sse_buffer_bytes", 1);
