@@ -374,7 +374,7 @@ static struct number number_read(struct span s)
 }
 
 /* A time as JSON has it (RFC 7519 section 2, NumericDate): in whole seconds, the next one where it
- * has a fraction; what is before 1970 is 0, what is after 9999 AUTH_TIME_MAX. */
+ * has a fraction; what is before 1970 is 0, what is after 9999 is AUTH_TIME_MAX + 1. */
 static uint64_t date_read(struct span raw)
 {
     struct number x = number_read(raw);
@@ -393,7 +393,7 @@ static uint64_t date_read(struct span raw)
     for (; i < x.before && v > 0 && v <= AUTH_TIME_MAX; i++)
         v *= 10;
     v += fraction;
-    return x.negative ? 0 : v < AUTH_TIME_MAX ? v : AUTH_TIME_MAX;
+    return x.negative ? 0 : v <= AUTH_TIME_MAX ? v : AUTH_TIME_MAX + 1;
 }
 
 static bool claims_date(const struct object *o, struct span name, bool *there, uint64_t *out,
@@ -408,7 +408,12 @@ static bool claims_date(const struct object *o, struct span name, bool *there, u
         return false;
     }
     *out = v != NULL ? date_read(v->raw) : 0;
-    return true;
+    if (*out <= AUTH_TIME_MAX)
+        return true;
+    text_str(why, "the claim ");
+    text_add(why, name);
+    text_str(why, " of the token is beyond the year 9999: it counts seconds, not milliseconds");
+    return false;
 }
 
 /* What is wrong with an element of a list of topics; its text, decoded in its place, is *part then. */

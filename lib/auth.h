@@ -35,7 +35,7 @@
 #define AUTH_TOKEN_MAX   8192u
 #define AUTH_FILE_MAX    (64u << 10)
 #define AUTH_LEEWAY_S    60u
-#define AUTH_TIME_MAX    253402300799u /* unix time, in 9999: what is later counts as this */
+#define AUTH_TIME_MAX    253402300799u /* unix time, the end of 9999: what is later is refused */
 #define AUTH_MEMBERS_MAX 64u           /* of a token's header, of its claims */
 #define AUTH_URL_SIGN    43u           /* bytes of a URL's signature */
 

@@ -207,11 +207,16 @@ static const struct {
     {__LINE__, HEADER, "{\"exp\":-1e999999999999999999999}", AUTH_EXPIRED, "1970"},
     {__LINE__, HEADER, "{\"exp\":-9223372036854775808}", AUTH_EXPIRED, "1970"},
     {__LINE__, HEADER, "{\"exp\":1e-999999999999999999999}", AUTH_EXPIRED, "1970"},
-    {__LINE__, HEADER, "{\"exp\":1e999999999999999999999}", AUTH_GOOD, ""},
-    {__LINE__, HEADER, "{\"exp\":18446744073709551615}", AUTH_GOOD, ""},
-    {__LINE__, HEADER, "{\"exp\":18446744073709551616}", AUTH_GOOD, ""},
-    {__LINE__, HEADER, "{\"exp\":18446744075499551616}", AUTH_GOOD, ""},
-    {__LINE__, HEADER, "{\"exp\":9223372036854775807}", AUTH_GOOD, ""},
+    {__LINE__, HEADER, "{\"exp\":1e999999999999999999999}", AUTH_CLAIMS,
+     "seconds, not milliseconds"},
+    {__LINE__, HEADER, "{\"exp\":18446744073709551615}", AUTH_CLAIMS, "seconds, not milliseconds"},
+    {__LINE__, HEADER, "{\"exp\":18446744073709551616}", AUTH_CLAIMS, "seconds, not milliseconds"},
+    {__LINE__, HEADER, "{\"exp\":18446744075499551616}", AUTH_CLAIMS, "seconds, not milliseconds"},
+    {__LINE__, HEADER, "{\"exp\":253402300799}", AUTH_GOOD, ""},
+    {__LINE__, HEADER, "{\"exp\":253402300800}", AUTH_CLAIMS,
+     "exp of the token is beyond the year 9999"},
+    {__LINE__, HEADER, "{\"exp\":1790000000000}", AUTH_CLAIMS, "seconds, not milliseconds"},
+    {__LINE__, HEADER, "{\"exp\":9223372036854775807}", AUTH_CLAIMS, "seconds, not milliseconds"},
     {__LINE__, HEADER, "{\"exp\":\"1900000000\"}", AUTH_CLAIMS,
      "claim exp of the token is no number"},
     {__LINE__, HEADER, "{\"exp\":null}", AUTH_CLAIMS, "exp"},
@@ -224,8 +229,8 @@ static const struct {
     {__LINE__, HEADER, "{\"nbf\":0}", AUTH_GOOD, ""},
     {__LINE__, HEADER, "{\"nbf\":-5}", AUTH_GOOD, ""},
     {__LINE__, HEADER, "{\"nbf\":-1e999}", AUTH_GOOD, ""},
-    {__LINE__, HEADER, "{\"nbf\":1e999}", AUTH_EARLY, "9999-12-31T23:59:59.000Z"},
-    {__LINE__, HEADER, "{\"nbf\":18446744073709551617}", AUTH_EARLY, "9999"},
+    {__LINE__, HEADER, "{\"nbf\":1e999}", AUTH_CLAIMS, "nbf of the token is beyond the year 9999"},
+    {__LINE__, HEADER, "{\"nbf\":18446744073709551617}", AUTH_CLAIMS, "9999"},
     {__LINE__, HEADER, "{\"nbf\":\"0\"}", AUTH_CLAIMS, "nbf"},
     {__LINE__, HEADER, "{\"nbf\":1790000061,\"exp\":1789999940}", AUTH_EXPIRED, "expired"},
     {__LINE__, HEADER, "{\"iat\":9e99}", AUTH_GOOD, ""},
@@ -296,7 +301,7 @@ START_TEST(scopes)
     ck_assert_int_eq(check_now(), AUTH_GOOD);
     ck_assert(span_eq(claims.subscribe, SPAN("b,a,b")) && claims.publish.n == 0);
     ck_assert_uint_eq(claims.expires_s, 0);
-    make(HEADER, "{\"exp\":1e300}");
+    make(HEADER, "{\"exp\":253402300799}");
     ck_assert_int_eq(check_now(), AUTH_GOOD);
     ck_assert_uint_eq(claims.expires_s, AUTH_TIME_MAX);
 }
@@ -333,11 +338,6 @@ static const struct {
     {__LINE__, "253402300798", 253402300798},
     {__LINE__, "253402300798.1", 253402300799},
     {__LINE__, "253402300799", 253402300799},
-    {__LINE__, "253402300800", 253402300799},
-    {__LINE__, "1e18", 253402300799},
-    {__LINE__, "1e19", 253402300799},
-    {__LINE__, "1e20", 253402300799},
-    {__LINE__, "99999999999999999999999999999999", 253402300799},
     {__LINE__, "0.00000000000000000000000000000001e32", 1},
     {__LINE__, "-1", 0},
     {__LINE__, "-1790000000", 0},
