@@ -182,7 +182,9 @@ uint32_t topic_subscriber_count(const struct topics *t)
 
 struct span topic_name(const struct topics *t, uint32_t id)
 {
-    return name_of(t, entry(t, id));
+    struct span name = name_of(t, entry(t, id));
+    name.n -= name.p[name.n - 1] == ','; /* of a set of one name, which only the table knows */
+    return name;
 }
 
 static uint32_t *bucket_of(const struct topics *t, uint64_t hash)

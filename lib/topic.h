@@ -195,13 +195,12 @@ uint32_t topic_open(struct topics *t, struct span name, bool *made);
 uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
                       void (*made)(void *arg, uint32_t topic), void *arg, const char **why);
 
-/* The same, but that one name gives a set as well, so that its subscribers see events named by topic;
- * the set's name has a comma behind then. */
+/* The same, but one name selects a set as well, so that its subscribers see events named by topic. */
 uint32_t topic_select_set(struct topics *t, struct span expression, uint32_t most,
                           void (*made)(void *arg, uint32_t topic), void *arg, const char **why);
 
-/* Entry `id`; its name. A set's name is its parts, those with a wildcard first,
- * either kind in the order of their bytes, comma between. */
+/* Entry `id`; its name. A set's name is its parts, those with a wildcard first, either kind in the order
+ * of their bytes, comma between. */
 static inline struct topic *topic_at(const struct topics *t, uint32_t id)
 {
     return &t->topic[id];
