@@ -395,9 +395,7 @@ static inline void ring_link(struct ring *r, struct ring_chain *c, uint64_t at)
 /* What SSE makes of the next message. */
 static struct event ring_event_of(const struct ring *r, const struct ring_message *m)
 {
-    struct span name = m->event.n > 0 ? m->event : m->topic;
-    if (m->event.n == 0 && event_name_reserved(name))
-        name.n = 0; /* a client must not take it for one of the server's own */
+    struct span name = m->event.n > 0 ? m->event : event_name_of_topic(m->topic);
     struct span id = {r->h->id, r->h->id_size};
     return (struct event){.name = name, .data = m->data, .id = id, .binary = m->binary};
 }

@@ -215,8 +215,7 @@ static inline bool ring_emptying(const struct ring *r)
 
 /* Stores a message in chain `topic`, evicting the oldest of all as far as needed. Gives the
  * record's offset. The message must be within the limits: asserted. m's spans must not lie in the
- * ring. An unnamed message's event line is as its topic, but where event_name_reserved(): it has
- * none then. */
+ * ring. An unnamed message's event line is as event_name_of_topic() says. */
 uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms);
 
 /* HOLDING a message back: its record stands behind head, with an id of its own, and nothing else here

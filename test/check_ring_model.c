@@ -161,11 +161,11 @@ static size_t render(char *out, const struct message *m, bool several)
 {
     const char *topic = P.topic[m->topic].name;
     char *p = out;
-    bool own = strcmp(topic, "gap") == 0 || strcmp(topic, "expired") == 0;
+    bool own = strcmp(topic, "gap") == 0 || strcmp(topic, "error") == 0;
     if (m->event.n > 0)
         p += sprintf(p, "event: %.*s\n", (int)m->event.n, m->event.p);
-    else if (several && !own)
-        p += sprintf(p, "event: %s\n", topic);
+    else if (several)
+        p += sprintf(p, "event: %s%s\n", own ? "/" : "", topic);
     p += sprintf(p, "data: ");
     if (m->binary) {
         p += sprintf(p, "data:;base64,");
@@ -531,7 +531,7 @@ static void begin(void)
         snprintf(P.topic[i].name, sizeof(P.topic[i].name), "%s/%u", i % 2 > 0 ? "x" : "topic", i);
     memcpy(P.topic[2].name, "x/2", sizeof("x/2"));
     memcpy(P.topic[4].name, "gap", sizeof("gap"));
-    memcpy(P.topic[6].name, "expired", sizeof("expired"));
+    memcpy(P.topic[6].name, "error", sizeof("error"));
     for (unsigned i = 0; i < SETS; i++) {
         const char *why = NULL;
         P.set[i] = topic_select(&P.topics, span_of(sets[i]), 8, made, NULL, &why);
