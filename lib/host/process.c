@@ -43,6 +43,7 @@ void process_standard(void)
     (void)sigprocmask(SIG_BLOCK, &set, NULL); /* it waits until there is a loop */
     (void)signal(SIGCHLD, SIG_DFL);           /* as others may have left it */
     (void)signal(SIGXFSZ, SIG_IGN);           /* a file that may not grow is an error like others */
+    (void)signal(SIGUSR1, SIG_IGN);           /* other servers reopen logs at it */
 }
 
 void process_leash(void)
