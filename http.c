@@ -17,13 +17,15 @@ enum {
     CHUNK_DIGITS_MAX = 16,
     CHUNK_EXT_MAX = 256, /* bytes of a chunk's extensions */
     TRAILERS_MAX = 4096, /* bytes of all trailer lines */
+    TLS_HANDSHAKE = 22,  /* the first byte of a TLS connection (RFC 8446 section 5.1) */
 };
 
 /* ---- classes of bytes ---- */
 
 enum {
-    NAME = 0x01,    /* of a token: a method, a field's name */
-    PATH = 0x02,    /* of a path, but '%' and '.', which want a second look */
+    NAME = 0x01, /* of a token: a method, a field's name */
+    PATH =
+        0x02, /* of a path, but '%' and '.', which want a second look; browsers send [ ] ^ | raw */
     QUERY = 0x04,   /* of a query: what browsers send there, all that is visible but '#' */
     HOST = 0x08,    /* of a registered name or address, but '%' and ':' */
     CONTROL = 0x10, /* not even of a field's value: below 0x20 but the tab, and 0x7f */
@@ -37,9 +39,9 @@ static const uint8_t classes[256] = {
     0x00, 0x0f, 0x04, 0x01, 0x0f, 0x05, 0x0f, 0x0f, 0x0e, 0x0e, 0x0f, 0x0f, 0x0e, 0x0f, 0x0d, 0x06,
     0x2f, 0x2f, 0x2f, 0x2f, 0x2f, 0x2f, 0x2f, 0x2f, 0x2f, 0x2f, 0x06, 0x0e, 0x04, 0x0e, 0x04, 0x04,
     0x06, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f,
-    0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x04, 0x04, 0x04, 0x05, 0x0f,
+    0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x06, 0x04, 0x06, 0x07, 0x0f,
     0x05, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f,
-    0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x04, 0x05, 0x04, 0x0f, 0x10,
+    0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x0f, 0x04, 0x07, 0x04, 0x0f, 0x10,
 };
 
 static inline bool is(char c, unsigned class)
@@ -225,23 +227,28 @@ struct head {
     int status; /* minus what to answer; 0: more is needed */
 };
 
-static const char *refuse(struct head *h, int status)
+static const char *refuse(struct head *h, int status, const char *wrong)
 {
     h->status = -status;
+    h->r->wrong = wrong;
     return NULL;
 }
 
-/* What could not be read on at p: the bytes ended there, or the one there is wrong. */
-static const char *stuck(struct head *h, const char *p)
+/* What could not be read on at p, in the part of the head that `where` names: the bytes ended there,
+ * or the one there is wrong. */
+static const char *stuck(struct head *h, const char *p, const char *where)
 {
-    return refuse(h, p == h->end ? 0 : 400);
+    if (p == h->end)
+        return refuse(h, 0, NULL);
+    h->r->wrong_at = p;
+    return refuse(h, 400, where);
 }
 
-static inline const char *line_end(struct head *h, const char *p)
+static inline const char *line_end(struct head *h, const char *p, const char *where)
 {
     if (h->end - p >= 2 && memcmp(p, "\r\n", 2) == 0)
         return p + 2;
-    return stuck(h, p < h->end && *p == '\r' ? p + 1 : p);
+    return stuck(h, p < h->end && *p == '\r' ? p + 1 : p, where);
 }
 
 /* The end of the path at p; *odd is set if it holds '%' or '.'. */
@@ -255,10 +262,12 @@ static const char *skip_path(const char *p, const char *end, bool *odd)
     }
 }
 
-/* Is all percent-encoding well-formed, without "%00", and no segment "." or ".."? What only became
- * a slash by decoding parts segments too, for one who decodes before he splits. */
-static bool path_ok(struct span path)
+/* Returns what is wrong with a path, or NULL: its percent-encoding must be well-formed, without
+ * "%00", and no segment "." or "..". What only became a slash by decoding parts segments too, for
+ * those who decode before they split. */
+static const char *path_wrong(struct span path)
 {
+    static const char *const dotted = "the path has . or .. as a segment";
     unsigned dots = 0; /* of a segment that is only dots so far; 3: any other */
     const char *end = path.p + path.n;
     for (const char *p = path.p; p < end; p++) {
@@ -266,7 +275,7 @@ static bool path_ok(struct span path)
         if (c == '%') {
             c = percent(p, end);
             if (c <= 0)
-                return false;
+                return c == 0 ? "the path holds %00" : "the path has a % without two hex digits";
             p += 2;
         }
         if (c != '/') {
@@ -274,10 +283,10 @@ static bool path_ok(struct span path)
             continue;
         }
         if (dots == 1 || dots == 2)
-            return false;
+            return dotted;
         dots = 0;
     }
-    return dots != 1 && dots != 2;
+    return dots == 1 || dots == 2 ? dotted : NULL;
 }
 
 /* uri-host [":" port] of RFC 3986; both may be empty. */
@@ -326,16 +335,17 @@ static bool absolute_form(struct head *h)
     return skip_path(r->path.p, end, &h->odd_path) == end;
 }
 
-static bool target_ok(struct head *h)
+/* Returns what is wrong with the target, or NULL. */
+static const char *target_wrong(struct head *h)
 {
     struct http_request *r = h->r;
     if (h->target.n == 1 && h->target.p[0] == '*') {
         r->asterisk = true;
-        return r->method == HTTP_OPTIONS;
+        return r->method == HTTP_OPTIONS ? NULL : "the target * is for OPTIONS alone";
     }
     if (h->target.n > 0 && !absolute_form(h))
-        return false;
-    return !h->odd_path || path_ok(r->path);
+        return "the target is neither a path, which begins with /, nor an http:// URL";
+    return h->odd_path ? path_wrong(r->path) : NULL;
 }
 
 static const char *method(struct head *h, const char *p)
@@ -345,19 +355,24 @@ static const char *method(struct head *h, const char *p)
         return p + 4;
     const char *start = p;
     p = skip(p, h->end, NAME);
+    if (p < h->end && *p == TLS_HANDSHAKE)
+        return refuse(h, 400,
+                      "this is TLS, and plain HTTP is spoken here; a proxy in front has TLS");
     if (p == start || p == h->end || *p != ' ')
-        return stuck(h, p);
+        return stuck(h, p, "in the method");
     h->method = method_of((struct span){start, (size_t)(p - start)});
     return p + 1;
 }
 
 static const char *target(struct head *h, const char *p)
 {
-    const char *start = p;
+    const char *start = p, *where = "in the target";
     if (p < h->end && *p == '/') {
+        where = "in the path";
         p = skip_path(p, h->end, &h->odd_path);
         h->r->path = (struct span){start, (size_t)(p - start)};
         if (p < h->end && *p == '?') {
+            where = "in the query";
             start = p + 1;
             p = skip(start, h->end, QUERY);
             h->r->query = (struct span){start, (size_t)(p - start)};
@@ -365,10 +380,10 @@ static const char *target(struct head *h, const char *p)
     } else {
         p = skip(p, h->end, QUERY);
         if (p == start)
-            return stuck(h, p);
+            return stuck(h, p, "in the target");
         h->target = (struct span){start, (size_t)(p - start)};
     }
-    return p < h->end && *p == ' ' ? p + 1 : stuck(h, p);
+    return p < h->end && *p == ' ' ? p + 1 : stuck(h, p, where);
 }
 
 /* "HTTP/D.D" and the line's end. */
@@ -381,7 +396,7 @@ static const char *version(struct head *h, const char *p)
         return p + 10;
     for (int i = 0; i < 10; i++)
         if (p + i == h->end || (form[i] == '0' ? !is(p[i], DIGIT) : p[i] != form[i]))
-            return stuck(h, p + i);
+            return stuck(h, p + i, "where HTTP/1.1 and a line end (CRLF) should be");
     h->major = p[5];
     h->r->minor = p[7] != '0';
     return p + 10;
@@ -397,11 +412,12 @@ static const char *request_line(struct head *h, const char *p)
     if (p == NULL)
         return NULL;
     if (h->major != '1')
-        return refuse(h, 505);
+        return refuse(h, 505, NULL);
     if (h->method < 0)
-        return refuse(h, 501);
+        return refuse(h, 501, NULL);
     h->r->method = (enum http_method)h->method;
-    return target_ok(h) ? p : refuse(h, 400);
+    const char *wrong = target_wrong(h);
+    return wrong == NULL ? p : refuse(h, 400, wrong);
 }
 
 /* As request_line(), with no more of the bytes than the limit allows: a line that is too long is
@@ -414,7 +430,7 @@ static const char *limited_line(struct head *h, const char *p, uint32_t limit)
         h->end = p + limit + 1;
     p = request_line(h, p);
     h->end = end;
-    return p == NULL && h->status == 0 && cut ? refuse(h, 414) : p;
+    return p == NULL && h->status == 0 && cut ? refuse(h, 414, NULL) : p;
 }
 
 /* ---- fields ---- */
@@ -464,8 +480,10 @@ static int take(struct head *h, int id, struct span value)
     case FIELD_CONTENT_LENGTH:
         if (h->has_length || r->chunked)
             return -400;
+        if (!span_u64(value, &r->length) || r->length > INT64_MAX)
+            return -400;
         h->has_length = true;
-        return span_u64(value, &r->length) && r->length <= INT64_MAX ? 0 : -400;
+        return 0;
     case FIELD_TRANSFER_ENCODING:
         return take_coding(h, value);
     case FIELD_CONNECTION:
@@ -483,19 +501,40 @@ static int take(struct head *h, int id, struct span value)
     }
 }
 
+/* Returns what is wrong with a field that take() refused. */
+static const char *field_wrong(const struct head *h, int id)
+{
+    const struct http_request *r = h->r;
+    switch (id) {
+    case FIELD_HOST:
+        return h->has_host ? "there are two Host fields" : "Host is not a host and a port";
+    case FIELD_CONTENT_LENGTH:
+        return r->chunked      ? "there are both Content-Length and Transfer-Encoding"
+               : h->has_length ? "there are two Content-Length fields"
+                               : "Content-Length is not a number below 2^63";
+    case FIELD_TRANSFER_ENCODING:
+        return h->has_length   ? "there are both Content-Length and Transfer-Encoding"
+               : r->minor == 0 ? "Transfer-Encoding is not for HTTP/1.0"
+               : r->chunked    ? "there are two Transfer-Encoding fields"
+                               : "Transfer-Encoding is not a list of codings with chunked last";
+    default:
+        return NULL;
+    }
+}
+
 static const char *field_line(struct head *h, const char *p)
 {
     const char *name = p;
     p = skip(p, h->end, NAME);
     if (p == name || p == h->end || *p != ':')
-        return stuck(h, p);
+        return stuck(h, p, p == name ? "where a field's name should be" : "in a field's name");
     const char *colon = p, *end = skip_value(p + 1, h->end);
-    p = line_end(h, end);
+    p = line_end(h, end, "in a field's value");
     int id = p != NULL ? field_of(name, (size_t)(colon - name)) : -1;
     if (id < 0)
         return p;
     int status = take(h, id, span_trim((struct span){colon + 1, (size_t)(end - colon - 1)}));
-    return status == 0 ? p : refuse(h, -status);
+    return status == 0 ? p : refuse(h, -status, field_wrong(h, id));
 }
 
 /* ---- head ---- */
@@ -503,17 +542,17 @@ static const char *field_line(struct head *h, const char *p)
 static const char *head(struct head *h, const char *p, uint32_t line_max)
 {
     if (*p == '\r')
-        p = line_end(h, p);
+        p = line_end(h, p, "behind a CR");
     if (p != NULL)
         p = limited_line(h, p, line_max);
     while (p != NULL && p < h->end && *p != '\r')
         p = field_line(h, p);
     if (p != NULL)
-        p = line_end(h, p);
+        p = line_end(h, p, "behind a CR");
     if (p == NULL)
         return NULL;
     if (h->r->minor > 0 && !h->has_host)
-        return refuse(h, 400);
+        return refuse(h, 400, "there is no Host field");
     h->r->keep_alive = !h->close && (h->r->minor > 0 || h->keep);
     return p;
 }
@@ -741,6 +780,32 @@ ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap)
         struct span value = span_cut(&query, '&');
         ptrdiff_t n = http_decode(span_cut(&value, '='), true, key, sizeof key);
         if (n >= 0 && span_eq((struct span){key, (size_t)n}, name))
+            return http_decode(value, true, out, cap);
+    }
+    return -3;
+}
+
+/* Is a decoded name `bare` but for case, "-" and "_"? */
+static bool loose_same(const char *key, size_t n, struct span bare)
+{
+    size_t got = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] | 0x20) : key[i];
+        if (c == '-' || c == '_')
+            continue;
+        if (got == bare.n || c != bare.p[got++])
+            return false;
+    }
+    return got == bare.n;
+}
+
+ptrdiff_t http_query_loose(struct span query, struct span bare, char *out, size_t cap)
+{
+    char key[64];
+    while (query.n > 0) {
+        struct span value = span_cut(&query, '&');
+        ptrdiff_t n = http_decode(span_cut(&value, '='), true, key, sizeof key);
+        if (n >= 0 && value.n > 0 && loose_same(key, (size_t)n, bare))
             return http_decode(value, true, out, cap);
     }
     return -3;

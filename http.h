@@ -21,8 +21,8 @@
  * 501 (a method or transfer coding not known), 505. An error is given as soon as it is certain,
  * also in a head that is not complete yet; which one does not depend on how the bytes were cut.
  *
- * A target holds what RFC 3986 allows, and in its query also what browsers send there raw: any
- * visible ASCII but "#".
+ * A target holds what RFC 3986 allows, and also what browsers send raw: in its path [ ] ^ and |, in
+ * its query any visible ASCII but "#".
  *
  * Limits: struct http_limits; HTTP_FIELDS_MAX; chunk extensions 256 bytes a chunk (else 400);
  * trailers, which are dropped, 4096 bytes in all (else 431); a length or chunk size below 2^63.
@@ -144,6 +144,8 @@ struct http_request {
     struct span host;     /* of Host, or of an absolute-form target, which wins (RFC 9112 3.2.2) */
     struct span path;     /* as sent, percent-encoded; begins with "/"; empty when asterisk */
     struct span query;    /* as sent, without the "?" */
+    const char *wrong;    /* of a 400: what is, or, with wrong_at, in which part that byte is */
+    const char *wrong_at; /* the byte that cannot stand there, in the caller's buffer; or NULL */
     uint32_t has;         /* a bit for each http_field_id that is among these: */
     unsigned nfields;
     struct http_field field[HTTP_FIELDS_MAX];
@@ -153,7 +155,8 @@ struct http_request {
  * call with the same head has had (0 at first): bytes that came without a line end are then only
  * looked through, so that a head that comes a byte at a time is not parsed a byte at a time. What
  * `seen` covers may lie elsewhere than before, but must be as it was.
- * >0: the head's length, *r filled in, pointing into buf. 0: not complete. <0: minus a status. The
+ * >0: the head's length, *r filled in, pointing into buf. 0: not complete. <0: minus a status; with
+ * -400, r->wrong says why. The
  * path has been checked: percent-encoding well-formed, no "." or ".." as a segment, in whatever
  * encoding. Fields of one name stay apart, in order. */
 int http_parse(const char *buf, size_t len, size_t seen, const struct http_limits *limits,
@@ -185,6 +188,10 @@ ptrdiff_t http_decode(struct span s, bool plus, char *out, size_t cap);
  * out[0..cap). The first one counts. Gives the number of bytes; -1 where the encoding is bad, -2
  * where it doesn't fit, -3 where there is none. The name is at most 64 bytes. */
 ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap);
+
+/* The same for a name that may be in any case, with "-" or "_" anywhere in it; `bare` is in lower case and
+ * has neither. The first one that is not empty counts. */
+ptrdiff_t http_query_loose(struct span query, struct span bare, char *out, size_t cap);
 
 /* A body on its way in. */
 struct http_body {

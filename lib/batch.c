@@ -147,7 +147,7 @@ static bool read_block(struct batch *b, char *block, size_t n, struct batch_mess
 {
     struct span rest = {block, n}, value;
     size_t count = 0;
-    *m = (struct batch_message){{NULL, 0}, {NULL, 0}, false};
+    *m = (struct batch_message){.binary = false};
     for (; rest.n > 0; b->lines++) {
         struct span line = cut_line(&rest);
         if (is_event(line, &value))
@@ -226,13 +226,14 @@ enum member {
     MEMBER_EVENT = 0,
     MEMBER_DATA = 1,
     MEMBER_BASE64 = 2,
-    MEMBER_DROPPED = 3, /* and those behind it */
+    MEMBER_TOPIC = 3,
+    MEMBER_DROPPED = 4, /* and those behind it */
 };
 
 /* Is the object a message as this server writes one? */
 static bool read_members(const struct json_value *object, struct json_value value[])
 {
-    static const char *const names[] = {"event", "data", "base64", "id", "time", "topic"};
+    static const char *const names[] = {"event", "data", "base64", "topic", "id", "time"};
     const size_t count = sizeof(names) / sizeof(names[0]);
     unsigned seen = 0;
     struct span name;
@@ -249,7 +250,8 @@ static bool read_members(const struct json_value *object, struct json_value valu
     }
     bool data = (seen & 1u << MEMBER_DATA) != 0, base64 = (seen & 1u << MEMBER_BASE64) != 0;
     return data != base64 && value[data ? MEMBER_DATA : MEMBER_BASE64].kind == JSON_STRING &&
-           (value[MEMBER_EVENT].kind == JSON_NULL || value[MEMBER_EVENT].kind == JSON_STRING);
+           (value[MEMBER_EVENT].kind == JSON_NULL || value[MEMBER_EVENT].kind == JSON_STRING) &&
+           (value[MEMBER_TOPIC].kind == JSON_NULL || value[MEMBER_TOPIC].kind == JSON_STRING);
 }
 
 /* Decodes a string in its own place; any other value gives nothing. */
@@ -266,13 +268,14 @@ static bool read_line(char *buf, struct span line, struct batch_message *m, cons
 {
     struct json_value v, value[MEMBER_DROPPED] = {{JSON_NULL, {NULL, 0}}};
     size_t at;
-    *m = (struct batch_message){{NULL, 0}, line, false};
+    *m = (struct batch_message){.data = line};
     if (json_read(line, &v, &at) != 0) {
         *why = utf8_valid(line) < line.n ? "is not UTF-8" : "is not JSON, or nests too deep";
         return false;
     }
     if (v.kind != JSON_OBJECT || !read_members(&v, value))
         return true;
+    m->topic = unescape(buf, &value[MEMBER_TOPIC]);
     m->event = unescape(buf, &value[MEMBER_EVENT]);
     m->binary = value[MEMBER_BASE64].kind == JSON_STRING;
     m->data = unescape(buf, &value[m->binary ? MEMBER_BASE64 : MEMBER_DATA]);
@@ -285,12 +288,12 @@ static bool read_line(char *buf, struct span line, struct batch_message *m, cons
     return n >= 0;
 }
 
-/* `s` without JSON's white space at either end. */
+/* `s` without JSON's white space at either end, and without the RS of a JSON text sequence. */
 static struct span trim(struct span s)
 {
     while (s.n > 0 && (s.p[s.n - 1] == '\r' || s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
         s.n--;
-    while (s.n > 0 && (s.p[0] == '\r' || s.p[0] == ' ' || s.p[0] == '\t'))
+    while (s.n > 0 && (s.p[0] == '\r' || s.p[0] == ' ' || s.p[0] == '\t' || s.p[0] == '\x1e'))
         s = span_from(s, 1);
     return s;
 }
@@ -319,6 +322,24 @@ static enum batch_result next_line(struct batch *b, struct input *in, struct bat
 }
 
 /* ---- both ---- */
+
+uint8_t batch_kind(struct span content_type)
+{
+    static const struct span ndjson[] = {
+        SPAN_INIT("application/x-ndjson"),    SPAN_INIT("application/ndjson"),
+        SPAN_INIT("application/jsonl"),       SPAN_INIT("application/x-jsonl"),
+        SPAN_INIT("application/jsonlines"),   SPAN_INIT("application/x-jsonlines"),
+        SPAN_INIT("application/json-lines"),  SPAN_INIT("application/x-json-lines"),
+        SPAN_INIT("application/stream+json"), SPAN_INIT("application/json-seq"),
+    };
+    struct span type = span_trim(span_cut(&content_type, ';'));
+    if (span_same(type, SPAN("text/event-stream")))
+        return BATCH_EVENT_STREAM;
+    for (size_t i = 0; i < sizeof ndjson / sizeof ndjson[0]; i++)
+        if (span_same(type, ndjson[i]))
+            return BATCH_NDJSON;
+    return 0;
+}
 
 enum batch_result batch_next(struct batch *b, char *buf, size_t len, bool end, size_t *took,
                              struct batch_message *m, const char **why)

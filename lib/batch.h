@@ -6,11 +6,12 @@
  * start is dropped; a block with no data field is no message. Where the body ends without an empty
  * line the last block counts all the same: it was sent whole.
  *
- * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end;
- * empty lines are dropped. A JSON object with nothing but members of a message as this server
- * writes it ("id", "time", "topic", "event", "data", "base64", each at most once), of which
- * "data" or "base64" is a string, and "event" a string or null, is that message (id, time and
- * topic are dropped). Every other JSON value is itself the data, as it stands in the line.
+ * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end; empty
+ * lines are dropped, and so is an RS (0x1E) that begins a line, as in application/json-seq (RFC 7464).
+ * A JSON object with nothing but members of a message as this server writes it ("id", "time",
+ * "topic", "event", "data", "base64", each at most once), of which "data" or "base64" is a string, and
+ * "topic" and "event" a string or null, is that message (id and time are dropped). Every other JSON
+ * value is itself the data, as it stands in the line.
  *
  * The caller keeps the bytes that have arrived and are not taken, in one piece, and calls again
  * with these and what came since. The parser writes into that piece to unescape and join lines,
@@ -35,10 +36,14 @@ struct batch {
 };
 
 struct batch_message {
+    struct span topic; /* as the line names it; a null pointer where it names none */
     struct span event; /* empty where unnamed */
     struct span data;
     bool binary; /* was "base64" */
 };
+
+/* Returns the kind of batch that a Content-Type says, or 0: it is not one. NDJSON has many names. */
+uint8_t batch_kind(struct span content_type);
 
 /* What batch_next() gives. */
 enum batch_result {

@@ -97,6 +97,7 @@ enum conn_mark {
         16,           /* SOCKET: its handshake named another server, so it has no rights by place */
     CONN_KEPT = 32,   /* `in` begins with bytes that have come and are not handled */
     CONN_GROUP = 192, /* two bits: the sync that what it published last waits for; 0: none */
+    CONN_BEATS = 256, /* its heartbeats are events, lines or frames that a page sees */
 };
 
 #define CONN_GROUP_SHIFT 6  /* of these bits */

@@ -95,6 +95,17 @@ static struct since since_read_time(struct span s, uint64_t now_ms)
     return at;
 }
 
+bool cursor_wait(struct span s, uint64_t *seconds)
+{
+    uint64_t unit = since_cut_unit(&s), v;
+    if (!span_u64(s, &v))
+        return false;
+    if (unit == 0)
+        unit = 1000;
+    *seconds = v <= UINT64_MAX / unit - 1 ? (v * unit + 999) / 1000 : UINT64_MAX / 1000;
+    return true;
+}
+
 struct since since_read(struct span s, uint64_t now_ms)
 {
     struct since at = {.kind = SINCE_BAD};

@@ -60,7 +60,9 @@ enum batch_result intake_next(struct intake *in, bool end, struct batch_message 
         if (!end || in->given)
             return BATCH_MORE;
         in->given = 1;
-        *m = (struct batch_message){event_of(in), {bytes, in->have}, in->binary != 0};
+        *m = (struct batch_message){.event = event_of(in),
+                                    .data = {bytes, in->have},
+                                    .binary = in->binary != 0};
         return BATCH_MESSAGE;
     }
     enum batch_result got =

@@ -16,7 +16,7 @@
 #include "text.h"
 
 struct intake {
-    uint64_t caller[8]; /* the caller's own */
+    uint64_t caller[9]; /* the caller's own */
     struct batch batch; /* kind 0: one message */
     uint64_t line;      /* the one where the message given last ends, or else the next one */
     uint64_t count;     /* messages published: the caller counts */

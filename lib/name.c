@@ -62,6 +62,23 @@ const char *topic_name_wrong(struct span name)
     return why;
 }
 
+const char *topic_names_hint(struct span names)
+{
+    if (names.n == 0 ||
+        (memchr(names.p, '+', names.n) == NULL && memchr(names.p, '#', names.n) == NULL))
+        return NULL;
+    while (names.p != NULL) {
+        struct span name = span_cut(&names, ',');
+        while (name.p != NULL) {
+            struct span segment = span_cut(&name, '/');
+            if (span_eq(segment, SPAN("+")) || span_eq(segment, SPAN("#")))
+                return "has + or # as a segment: the wildcards are *, one segment, and **, all "
+                       "below";
+        }
+    }
+    return NULL;
+}
+
 const char *topic_pattern_wrong(struct span pattern)
 {
     const char *why = text_wrong(pattern);

@@ -22,6 +22,10 @@
 /* What is wrong with a name, or with a pattern (a name that may have wildcards)? NULL: nothing;
  * else a static text for people, "has an empty segment". */
 const char *topic_name_wrong(struct span name);
+
+/* Returns a hint if one of a list's names has + or # as a segment, as wildcards are elsewhere; else NULL.
+ * Such a name is refused where clients bring it, and taken where a store has it. */
+const char *topic_names_hint(struct span names);
 const char *topic_pattern_wrong(struct span pattern);
 
 /* Has it wildcards? (Looks for a "*".) */

@@ -21,9 +21,28 @@ void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id)
         text_str(t, "\n");
 }
 
-void stream_hello(struct text *t)
+void stream_hello(struct text *t, const struct cursor *id)
 {
-    text_str(t, "event: hello\ndata:\n\n"); /* without data there is no event */
+    text_str(t, "event: hello\ndata:\n"); /* without data there is no event */
+    if (id != NULL)
+        stream_checkpoint(t, *id);
+    else
+        text_str(t, "\n");
+}
+
+void stream_heartbeat(struct text *t, struct cursor id)
+{
+    text_str(t, "event: heartbeat\ndata: ");
+    stream_id_object(t, id, false);
+    text_str(t, "\n");
+    stream_checkpoint(t, id);
+}
+
+void stream_id_object(struct text *t, struct cursor id, bool heartbeat)
+{
+    text_str(t, heartbeat ? "{\"heartbeat\":{\"id\":\"" : "{\"id\":\"");
+    cursor_write(t, id);
+    text_str(t, heartbeat ? "\"}}" : "\"}");
 }
 
 void stream_checkpoint(struct text *t, struct cursor id)

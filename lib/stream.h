@@ -10,9 +10,18 @@
  * block without data fires no event, but sets the reconnection time and the last event id. */
 void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
 
-/* Appends the event "hello", by which a page learns that what is sent comes through, and, as the last
- * event id, where its stream begins: of the opening block it hears nothing. */
-void stream_hello(struct text *t);
+/* Appends the event "hello", with "id: CURSOR" unless it is NULL. It tells a page that what is sent comes
+ * through, and where its stream begins: a page sees no opening block, and many libraries take an id
+ * only from a block that has data. */
+void stream_hello(struct text *t, const struct cursor *id);
+
+/* Appends the event "heartbeat", whose data is {"id":"CURSOR"} and whose id is the cursor: a sign of life
+ * that a page can see. */
+void stream_heartbeat(struct text *t, struct cursor id);
+
+/* Appends what lines and frames have for a checkpoint, {"id":"CURSOR"}; or, as a `heartbeat`,
+ * {"heartbeat":{"id":"CURSOR"}}. */
+void stream_id_object(struct text *t, struct cursor id, bool heartbeat);
 
 /* Appends a block that just sets the last event id: a checkpoint. */
 void stream_checkpoint(struct text *t, struct cursor id);

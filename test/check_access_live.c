@@ -221,6 +221,71 @@ START_TEST(a_feed_expires)
 }
 END_TEST
 
+static void batch(const char *target, const char *token, const char *body)
+{
+    e2e_ask(&s, &r,
+            "POST %s HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-ndjson\r\n%s"
+            "Content-Length: %zu\r\n\r\n%s",
+            target, token != NULL ? bearer(token) : "", strlen(body), body);
+}
+
+/* What the token allows counts for each line that names a topic, also once its body comes in parts, and
+ * what was kept of it goes with the body. */
+START_TEST(a_batch_keeps_its_scope)
+{
+    start(NULL, NULL);
+    const char *token = token_good("[\"a\",\"b/*\"]", NULL, 0);
+    struct e2e_conn *all = e2e_subscribe(&s, "/**", bearer(token_good(NULL, "[\"**\"]", 0)));
+    batch("/a", token, "{\"data\":\"1\"}\n{\"topic\":\"b/1\",\"data\":\"2\"}");
+    e2e_expect_status(&r, 201, NULL);
+    batch("/", token, "{\"topic\":\"b/2\",\"data\":\"3\"}");
+    e2e_expect_status(&r, 201, NULL);
+    batch("/a", token, "{\"topic\":\"b/1\",\"data\":\"4\"}\n{\"topic\":\"c\",\"data\":\"no\"}");
+    e2e_expect_status(&r, 403,
+                      "line 2 (1 message before it is published): the token does not allow "
+                      "publishing to c");
+    batch("/", token, "{\"topic\":\"secret\",\"data\":\"no\"}");
+    e2e_expect_status(&r, 403, "does not allow publishing to secret");
+    batch("/c", token, "{\"topic\":\"a\",\"data\":\"no\"}");
+    e2e_expect_status(&r, 403, "does not allow publishing to c");
+    batch("/", token_good(NULL, "[\"**\"]", 0), "{\"topic\":\"a\",\"data\":\"no\"}");
+    e2e_expect_status(&r, 403, "does not allow publishing to any topic");
+    batch("/", NULL, "{\"topic\":\"a\",\"data\":\"no\"}");
+    e2e_expect_status(&r, 401, "publishing takes a token");
+    struct e2e_conn *c = e2e_open(&s);
+    e2e_printf(
+        c,
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Type: application/jsonl\r\n"
+        "Transfer-Encoding: chunked\r\n%s\r\n1b\r\n{\"topic\":\"a\",\"data\":\"5\"}\n\n\n\r\n",
+        bearer(token));
+    for (int i = 1; i <= 5; i++) {
+        char text[2] = {(char)('0' + i), '\0'};
+        e2e_expect_message(all, i == 1 || i == 5 ? "a" : i == 3 ? "b/2" : "b/1", text, NULL);
+    }
+    e2e_printf(c, "1b\r\n{\"topic\":\"c\",\"data\":\"6\"}\n\n\n\r\n");
+    e2e_response(c, &r);
+    e2e_expect_status(&r, 403, "does not allow publishing to c");
+    stop();
+}
+END_TEST
+
+/* What is kept of a token goes with the body that it was kept for: however many come, there is room. */
+START_TEST(batches_leave_no_scopes)
+{
+    char list[7000];
+    start("--max-scopes", "64K");
+    for (int i = 0; i < 60; i++) {
+        size_t n = (size_t)snprintf(list, sizeof list, "[\"a\"");
+        for (int k = 0; k < 250; k++)
+            n += (size_t)snprintf(list + n, sizeof list - n, ",\"t/%d/%d\"", i, k);
+        snprintf(list + n, sizeof list - n, "]");
+        batch("/a", token_good(list, NULL, 0), "{\"topic\":\"a\",\"data\":\"x\"}");
+        e2e_expect_status(&r, 201, NULL);
+    }
+    stop();
+}
+END_TEST
+
 /* A reader that does not read is not kept for its last word. */
 START_TEST(a_full_socket_expires)
 {
@@ -284,6 +349,25 @@ START_TEST(narrowed_to_one_name)
     publish("orders/7", "again");
     e2e_expect_message(c, "orders/7", "seven", NULL);
     e2e_expect_message(c, "orders/7", "again", NULL);
+    stop();
+}
+END_TEST
+
+/* A socket that its token leaves but one name of a wildcard can be subscribed to others later. */
+START_TEST(a_narrowed_socket_subscribes)
+{
+    start(NULL, NULL);
+    struct e2e_conn *c = socket_open_json(&s, "/*", bearer(token_good(NULL, "[\"a\",\"b/c\"]", 0)));
+    socket_text(c, "{\"subscribe\":[]}");
+    socket_expect_in(c, "{\"ok\":{\"subscribed\":[\"a\"]}}");
+    socket_text(c, "{\"subscribe\":[\"b/c\"]}");
+    socket_expect_in(c, "{\"ok\":{\"subscribed\":[\"a\",\"b/c\"]}}");
+    publish("b/c", "theirs");
+    socket_expect_in(c, "\"theirs\"");
+    socket_text(c, "{\"unsubscribe\":[\"a\"]}");
+    socket_expect_in(c, "{\"ok\":{\"subscribed\":[\"b/c\"]}}");
+    socket_text(c, "{\"subscribe\":[\"x/+\"]}");
+    socket_expect_in(c, "the token does not allow");
     stop();
 }
 END_TEST
@@ -559,9 +643,12 @@ int main(void)
     tcase_add_test(tc, streams_expire);
     tcase_add_test(tc, a_waiting_poll_expires);
     tcase_add_test(tc, a_feed_expires);
+    tcase_add_test(tc, a_batch_keeps_its_scope);
+    tcase_add_test(tc, batches_leave_no_scopes);
     tcase_add_test(tc, a_full_socket_expires);
     tcase_add_test(tc, wildcards_are_narrowed);
     tcase_add_test(tc, narrowed_to_one_name);
+    tcase_add_test(tc, a_narrowed_socket_subscribes);
     tcase_add_test(tc, sockets_keep_their_scopes);
     tcase_add_test(tc, scopes_have_a_limit);
     tcase_add_test(tc, signed_urls);

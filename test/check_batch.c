@@ -98,7 +98,7 @@ static const struct vector ndjson[] = {
     {__LINE__, MORE, 4, "", BYTES("\n\r\n \t\r\n\"a\"\n"), BYTES("[|\"a\"]")},
     {__LINE__, MORE, 1, "",
      BYTES("{\"id\":\"1-2\",\"time\":\"1994-11-06T08:49:37.000Z\",\"topic\":\"a/b\",\"event\":null,"
-           "\"data\":\"x\"}\n"), BYTES("[|x]")},
+           "\"data\":\"x\"}\n"), BYTES("[a/b@|x]")},
     {__LINE__, MORE, 1, "", BYTES(" { \"data\" : \"x\" , \"event\" : \"e\" } \n"), BYTES("[e|x]")},
     {__LINE__, MORE, 1, "", BYTES("{\"event\":\"\",\"data\":\"\"}\n"), BYTES("[|]")},
     {__LINE__, MORE, 1, "", BYTES("{\"event\":\"\\u00e9\\n\",\"data\":\"a\\n\\\"\\ud83d\\ude00\\\\b\"}\n"),
@@ -107,9 +107,16 @@ static const struct vector ndjson[] = {
     {__LINE__, MORE, 1, "", BYTES("{\"base64\":\"AAH/\"}\n"), BYTES("<|\0\1\xFF>")},
     {__LINE__, MORE, 1, "", BYTES("{\"event\":\"e\",\"base64\":\"\"}\n"), BYTES("<e|>")},
     {__LINE__, MORE, 1, "", BYTES("{\"base64\":\"AAH\\/\"}\n"), BYTES("<|\0\1\xFF>")},
-    {__LINE__, MORE, 1, "", BYTES("{\"id\":7,\"topic\":[1],\"time\":null,\"data\":\"x\"}\n"),
-     BYTES("[|x]")},
+    {__LINE__, MORE, 1, "", BYTES("{\"id\":7,\"topic\":\"a/b\",\"time\":null,\"data\":\"x\"}\n"),
+     BYTES("[a/b@|x]")},
+    {__LINE__, MORE, 1, "", BYTES("{\"topic\":\"\\u0061\",\"event\":\"e\",\"base64\":\"AAH/\"}\n"),
+     BYTES("<a@e|\0\1\xFF>")},
+    {__LINE__, MORE, 1, "", BYTES("{\"topic\":\"\",\"data\":\"x\"}\n"), BYTES("[@|x]")},
+    {__LINE__, MORE, 1, "", BYTES("{\"topic\":null,\"data\":\"x\"}\n"), BYTES("[|x]")},
+    {__LINE__, MORE, 2, "", BYTES("\x1e{\"data\":\"x\"}\n\x1e 5\n"), BYTES("[|x][|5]")},
     /* not messages: the line is the data */
+    {__LINE__, MORE, 1, "", BYTES("{\"topic\":[1],\"data\":\"x\"}\n"),
+     BYTES("[|{\"topic\":[1],\"data\":\"x\"}]")},
     {__LINE__, MORE, 1, "", BYTES("{\"data\":\"x\",\"extra\":1}\n"),
      BYTES("[|{\"data\":\"x\",\"extra\":1}]")},
     {__LINE__, MORE, 1, "", BYTES("{\"data\":\"x\",\"data\":\"y\"}\n"),
@@ -166,7 +173,11 @@ static struct batch_log expected(const struct vector *v)
         }
         s = span_from(data, n);
         data.n = n - 1;
-        log_message(&log, event, data, binary);
+        struct batch_message m = {.data = data, .binary = binary};
+        if (event.n > 0 && memchr(event.p, '@', event.n) != NULL)
+            m.topic = span_cut(&event, '@');
+        m.event = event;
+        log_message(&log, &m);
     }
     return log;
 }

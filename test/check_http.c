@@ -210,9 +210,9 @@ START_TEST(test_bytes)
         int good, bad;
     } places[] = {
         {"G", "X / HTTP/1.1\r\n", "!#$%&'*+-.^_`|~", -501, -400},
-        {"GET /a", "bc HTTP/1.1\r\nHost: h\r\n\r\n", "-._~!$&'()*+,;=:@/?%", 1, -400},
+        {"GET /a", "bc HTTP/1.1\r\nHost: h\r\n\r\n", "-._~!$&'()*+,;=:@/?%[]^|", 1, -400},
         {"GET /?a", "b HTTP/1.1\r\nHost: h\r\n\r\n", "-._~!$&'()*+,;=:@/?%|[]{}^`\"<>\\", 1, -400},
-        {"GET http://h/a", "bc HTTP/1.1\r\nHost: h\r\n\r\n", "-._~!$&'()*+,;=:@/?%", 1, -400},
+        {"GET http://h/a", "bc HTTP/1.1\r\nHost: h\r\n\r\n", "-._~!$&'()*+,;=:@/?%[]^|", 1, -400},
         {"GET http://1", "23/ HTTP/1.1\r\nHost: h\r\n\r\n", "-._~!$&'()*+,;=:/?%", 1, -400},
         {"GET / HTTP/1.1\r\nHost: 1", "23\r\n\r\n", "-._~!$&'()*+,;=:%", 1, -400},
         {"GET / HTTP/1.1\r\nHost: h\r\nA", "B: c\r\n\r\n", "!#$%&'*+-.^_`|~:", 1, -400},

@@ -392,7 +392,7 @@ START_TEST(test_head)
     e2e_send(c, "HEAD /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
     e2e_response_head(c, &r);
     e2e_expect_status(&r, 200, NULL);
-    ck_assert_str_eq(e2e_field(&r, "Content-Type"), "text/event-stream");
+    ck_assert_str_eq(e2e_field(&r, "Content-Type"), "text/event-stream; charset=utf-8");
     e2e_expect_end(c);
     e2e_stop(&s);
 }
@@ -589,10 +589,13 @@ static const struct {
     int status;
     const char *type; /* of the answer */
 } accepts[] = {
-    {__LINE__, "text/event-stream", 200, "text/event-stream"},
-    {__LINE__, "Text/Event-Stream", 200, "text/event-stream"},
-    {__LINE__, "text/event-stream; charset=utf-8", 200, "text/event-stream"},
-    {__LINE__, "text/html, text/event-stream;q=0.5", 200, "text/event-stream"},
+    {__LINE__, "text/event-stream", 200, "text/event-stream; charset=utf-8"},
+    {__LINE__, "Text/Event-Stream", 200, "text/event-stream; charset=utf-8"},
+    {__LINE__, "text/event-stream; charset=utf-8", 200, "text/event-stream; charset=utf-8"},
+    {__LINE__, "text/html, text/event-stream;q=0.5", 200, "text/event-stream; charset=utf-8"},
+    {__LINE__, "application/ndjson", 200, "application/x-ndjson"},
+    {__LINE__, "application/jsonl, */*;q=0.1", 200, "application/x-ndjson"},
+    {__LINE__, "application/jsonl;q=0, application/json", 200, "application/json"},
     {__LINE__, "application/json", 200, "application/json"},
     {__LINE__, "*/*", 200, "application/json"},
     {__LINE__, "text/*", 200, "text/plain"},

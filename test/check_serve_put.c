@@ -104,7 +104,7 @@ static const struct {
     {__LINE__, PLAIN, "POST /n" CHUNKED NDJSON "\r\n191\r\n\"" X398 "\"\n\r\n0\r\n\r\n", 201,
      "1 n [|\"" X398 "\"]\n", "{\"id\":\"1000-1\",\"count\":1,\"subscribers\":0}\n"},
     {__LINE__, PLAIN, "POST /n" CHUNKED NDJSON "\r\n4\r\n1\n2\n\r\nx", 400, "1 n [|1]\n2 n [|2]\n",
-     "line 3 (2 messages before it are published): " NO_CHUNKS},
+     "line 3 (2 messages before it are published): " NO_CHUNKS "byte 0x78 is out of place"},
     {__LINE__, PLAIN, "POST /n" CHUNKED NDJSON "\r\n4\r\n1\n2\n\r\n1\r\n3\r\n0\r\n:", 400,
      "1 n [|1]\n2 n [|2]\n", NULL},
     {__LINE__, PLAIN, "POST /n" H NDJSON "Connection: close\r\nContent-Length: 3\r\n\r\n1\n2", 201,

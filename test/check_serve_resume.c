@@ -499,6 +499,24 @@ START_TEST(test_heartbeat)
 }
 END_TEST
 
+/* A heartbeat that a page can see has the id of the newest message, whatever topic that is of. */
+START_TEST(test_heartbeat_events)
+{
+    char id[64], want[256];
+    e2e_start(&s, "--heartbeat", "100ms", NULL);
+    struct e2e_conn *events = e2e_subscribe(&s, "/news?heartbeat=event", NULL);
+    struct e2e_conn *lines = e2e_open(&s);
+    e2e_send(lines, "GET /news?wait=1&heartbeat=event HTTP/1.1\r\nHost: test\r\n"
+                    "Accept: application/x-ndjson\r\n\r\n");
+    snprintf(id, sizeof id, "%s", e2e_publish(&s, "/other", "x"));
+    snprintf(want, sizeof want, "event: heartbeat\ndata: {\"id\":\"%s\"}\nid: %s\n\n", id, id);
+    e2e_until(events, want);
+    snprintf(want, sizeof want, "\n{\"heartbeat\":{\"id\":\"%s\"}}\n", id);
+    e2e_until(lines, want);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* When the ring has turned by half since the last id, the heartbeat brings an id, so that a quiet
  * topic's subscriber never falls out of a busy ring. */
 START_TEST(test_heartbeat_with_an_id)
@@ -555,6 +573,7 @@ int main(void)
     suite_add_tcase(suite, gap);
     tcase_set_timeout(beat, 60);
     tcase_add_test(beat, test_heartbeat);
+    tcase_add_test(beat, test_heartbeat_events);
     tcase_add_test(beat, test_heartbeat_with_an_id);
     suite_add_tcase(suite, beat);
     return run(suite);

@@ -448,11 +448,42 @@ START_TEST(test_batch_event_stream)
 }
 END_TEST
 
+/* A line that names a topic goes there, whichever way a batch comes; POST / takes just such lines. */
+START_TEST(test_batch_of_topics)
+{
+    static const char *const types[] = {"application/x-ndjson", "application/ndjson",
+                                        "application/jsonl", "application/json-seq"};
+    e2e_start(&s, NULL);
+    struct e2e_conn *c = e2e_subscribe(&s, "/news,a/b,error", NULL);
+    for (size_t i = 0; i < COUNT(types); i++) {
+        post("/news", types[i],
+             "\x1e{\"data\":\"1\"}\n\x1e{\"topic\":\"a/b\",\"data\":\"2\"}\n"
+             "\x1e{\"topic\":null,\"data\":\"3\"}\n\x1e{\"topic\":\"error\",\"data\":\"4\"}");
+        e2e_expect_status(&r, 201, NULL);
+        ck_assert_msg(strstr(r.body, "\"count\":4") != NULL, "%s", r.body);
+        e2e_expect_message(c, "news", "1", NULL);
+        e2e_expect_message(c, "a/b", "2", NULL);
+        e2e_expect_message(c, "news", "3", NULL);
+        e2e_expect_message(c, "/error", "4", NULL); /* or it would fire EventSource's own handler */
+    }
+    post("/", "application/x-ndjson", "{\"topic\":\"a/b\",\"data\":\"5\"}\n{\"data\":\"6\"}");
+    e2e_expect_status(&r, 400, "line 2 (1 message before it is published): \\\"topic\\\" is needed");
+    e2e_expect_message(c, "a/b", "5", NULL);
+    post("/news", "application/x-ndjson", "{\"topic\":\"a//b\",\"data\":\"7\"}");
+    e2e_expect_status(&r, 400, "topic a//b has an empty segment");
+    post("/news", "application/x-ndjson", "{\"topic\":\"\",\"data\":\"7\"}");
+    e2e_expect_status(&r, 400, "is empty");
+    post("/", "text/plain", "8");
+    e2e_expect_status(&r, 405, "a line of NDJSON that names its topic");
+    e2e_stop(&s);
+}
+END_TEST
+
 START_TEST(test_batch_ndjson)
 {
     static const char body[] = "{\"data\":\"one\"}\n"
                                "\r\n"
-                               "{\"id\":\"1-1\",\"time\":\"t\",\"topic\":\"x\",\"event\":\"e\","
+                               "{\"id\":\"1-1\",\"time\":\"t\",\"topic\":\"news\",\"event\":\"e\","
                                "\"data\":\"two\\nlines \\u00e9\"}\r\n"
                                "{\"event\":null,\"data\":\"three\"}\n"
                                "{\"event\":\"b\",\"base64\":\"AP8=\"}\n"
@@ -610,6 +641,7 @@ int main(void)
     tcase_set_timeout(batch, 60);
     tcase_add_test(batch, test_batch_event_stream);
     tcase_add_test(batch, test_batch_ndjson);
+    tcase_add_test(batch, test_batch_of_topics);
     tcase_add_test(batch, test_live_event_stream);
     tcase_add_test(batch, test_live_ndjson);
     tcase_add_test(batch, test_batch_wrong_line);

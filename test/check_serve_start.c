@@ -90,7 +90,9 @@ static const struct {
     {__LINE__, "/a,b", "", "1000-5", NULL, 0, "*"},
     {__LINE__, "/a", LEI "\r\n", "1000-5", NULL, 0, ""},
     {__LINE__, "/a?last-event-id=&since=", "", "1000-5", NULL, 0, ""},
-    {__LINE__, "/a?Last-Event-ID=1000-1", "", "1000-5", NULL, 0, ""}, /* no such parameter */
+    {__LINE__, "/a?x-last-event-id=1000-1", "", "1000-5", NULL, 0, ""}, /* no such parameter */
+    {__LINE__, "/a?lasteventids=1000-1", "", "1000-5", NULL, 0, ""},
+    {__LINE__, "/a?lasteventi=1000-1", "", "1000-5", NULL, 0, ""},
     /* a cursor that is good */
     {__LINE__, "/a", LEI "1000-0\r\n", "1000-0", NULL, 0, "13"},
     {__LINE__, "/a", LEI "1000-1\r\n", "1000-1", NULL, 0, "3"},
@@ -143,10 +145,17 @@ static const struct {
     /* the first of these places that has one */
     {__LINE__, "/a?last-event-id=1000-0&since=earliest", LEI "1000-1\r\n" INM "\"1000-0\"\r\n",
      "1000-1", NULL, 0, "3"},
-    {__LINE__, "/a?lastEventId=1000-0&last_event_id=1000-2&last-event-id=1000-3", "", "1000-3",
+    {__LINE__, "/a?lastEventId=1000-3&last_event_id=1000-2&last-event-id=1000-0", "", "1000-3",
      NULL, 0, ""},
-    {__LINE__, "/a?lastEventId=1000-0&last_event_id=1000-2&last-event-id=", "", "1000-2", NULL, 0,
+    {__LINE__, "/a?lastEventId=&last_event_id=1000-2&last-event-id=1000-0", "", "1000-2", NULL, 0,
      "3"},
+    /* in any spelling */
+    {__LINE__, "/a?Last-Event-ID=1000-1", "", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a?lastEventID=1000-1", "", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a?lasteventid=1000-1", "", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a?LAST_EVENT_ID=1000-1", "", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a?last-Event_id=1000-1", "", "1000-1", NULL, 0, "3"},
+    {__LINE__, "/a?last%2devent%2did=1000-1", "", "1000-1", NULL, 0, "3"},
     {__LINE__, "/a?lastEventId=1000-3", LEI "\r\n" INM "\"1000-0\"\r\n", "1000-3", NULL, 0, ""},
     {__LINE__, "/a?since=earliest", INM "\"1000-3\"\r\n", "1000-3", NULL, 0, ""},
     {__LINE__, "/a?last-event-id=1000-3", LEI "bad\r\n", NULL, "\"bad\"", 1, "13"},
@@ -259,8 +268,8 @@ START_TEST(answers_with_a_stream)
     struct answer a = answer_only(&u, false);
     ck_assert(span_eq(a.head, SPAN("HTTP/1.1 200 OK\r\n"
                                    "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-                                   "Content-Type: text/event-stream\r\n"
-                                   "Cache-Control: no-store\r\n"
+                                   "Content-Type: text/event-stream; charset=utf-8\r\n"
+                                   "Cache-Control: no-store, no-transform\r\n"
                                    "X-Accel-Buffering: no\r\n"
                                    "Connection: close\r\n"
                                    "\r\n")));
@@ -301,7 +310,7 @@ START_TEST(head_of_a_stream)
     feed_str(&u, c, "HEAD /a,new" ASK "\r\n");
     struct answer a = answer_only(&u, true);
     ck_assert_int_eq(a.status, 200);
-    ck_assert(span_eq(field(a.head, "Content-Type"), SPAN("text/event-stream")));
+    ck_assert(span_eq(field(a.head, "Content-Type"), SPAN("text/event-stream; charset=utf-8")));
     ck_assert_uint_eq(c->state, CONN_LINGER);
     ck_assert_uint_eq(topic_count(&u.s->topics), 3); /* it leaves none behind */
     ck_assert_uint_eq(topic_set_count(&u.s->topics), 0);
@@ -412,7 +421,7 @@ START_TEST(names_events)
     follow(&u, c, &u.got);
     ck_assert(span_eq(text_span(&u.got), SPAN("event: mine\ndata: 1\nid: 1000-1\n\n"
                                               "event: x\ndata: 2\nid: 1000-2\n\n"
-                                              "data: 3\nid: 1000-3\n\n")));
+                                              "event: /gap\ndata: 3\nid: 1000-3\n\n")));
     leave(&u, &u.s->conns.conn[3]);
     leave(&u, c);
     unit_free(&u);

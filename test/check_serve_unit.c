@@ -9,7 +9,8 @@
 #define NOTHING_AT(path)                                                 \
     "there is nothing at " path ": a topic is a path as /news, and the " \
     "server's own are /, /-/sse.js, /-/healthy, /-/ready, /-/metrics and /-/topics"
-#define NO_HTTP        "the request is not well-formed HTTP/1.1 (RFC 9112)"
+#define NO_HTTP        "the request is not well-formed HTTP/1.1 (RFC 9112): "
+#define NO_MQTT        "has + or # as a segment: the wildcards are *, one segment, and **, all below"
 #define NOT_HERE(name) "there is no topic " name ": this server has only those that --topic names"
 #define OTHER          " HTTP/1.1\r\nHost: evil.example:8080\r\n"
 #define FOREIGN                                                                             \
@@ -44,7 +45,9 @@ static const struct {
 } refusals[] = {
     /* routes */
     {__LINE__, PLAIN, "POST /" SIZED(1) "x", 405, true, "Allow: GET, HEAD, OPTIONS\r\n",
-     "this is read with GET"},
+     "this is read with GET; a message is published to a topic, a path as /news, or here in a line "
+     "of "
+     "NDJSON that names its topic"},
     {__LINE__, PLAIN, "PUT /-/sse.js" SIZED(1) "x", 405, true, "Allow: GET, HEAD, OPTIONS\r\n",
      "this is read with GET"},
     {__LINE__, PLAIN, "GET /-" END, 404, false, "", NOTHING_AT("/-")},
@@ -111,8 +114,56 @@ static const struct {
      "Sec-WebSocket-Key: " KEY "\r\nOrigin: http://evil\r\n\r\n",
      403, false, "", "pages of http://evil may not connect here; --cors http://evil lets them"},
     /* HTTP */
-    {__LINE__, PLAIN, "GET news" END, 400, true, "", NO_HTTP},
-    {__LINE__, PLAIN, "GET /n HTTP/1.1\r\n\r\n", 400, true, "", NO_HTTP},
+    {__LINE__, PLAIN, "GET news" END, 400, true, "",
+     NO_HTTP "the target is neither a path, which begins with /, nor an http:// URL"},
+    {__LINE__, PLAIN, "GET /n HTTP/1.1\r\n\r\n", 400, true, "", NO_HTTP "there is no Host field"},
+    {__LINE__, PLAIN, "GET /a\"b" END, 400, true, "",
+     NO_HTTP "byte 0x22 at 6 cannot stand in the path"},
+    {__LINE__, PLAIN, "GET /a?b\x7f" END, 400, true, "",
+     NO_HTTP "byte 0x7f at 8 cannot stand in the query"},
+    {__LINE__, PLAIN, "GET /a%4" END, 400, true, "",
+     NO_HTTP "the path has a % without two hex digits"},
+    {__LINE__, PLAIN, "GET /a%00" END, 400, true, "", NO_HTTP "the path holds %00"},
+    {__LINE__, PLAIN, "GET /a/../b" END, 400, true, "",
+     NO_HTTP "the path has . or .. as a segment"},
+    {__LINE__, PLAIN, "GET *" END, 400, true, "", NO_HTTP "the target * is for OPTIONS alone"},
+    {__LINE__, PLAIN, "GET /a HTTP/1.1\nHost: h\n\n", 400, true, "",
+     NO_HTTP "byte 0x0a at 15 cannot stand where HTTP/1.1 and a line end (CRLF) should be"},
+    {__LINE__, PLAIN, "GET /a HTTP/1.1\r\nHost : h\r\n\r\n", 400, true, "",
+     NO_HTTP "byte 0x20 at 21 cannot stand in a field's name"},
+    {__LINE__, PLAIN, "GET /a HTTP/1.1\r\n folded\r\n\r\n", 400, true, "",
+     NO_HTTP "byte 0x20 at 17 cannot stand where a field's name should be"},
+    {__LINE__, PLAIN, "GET /a HTTP/1.1\r\nHost: h\x01\r\n\r\n", 400, true, "",
+     NO_HTTP "byte 0x01 at 24 cannot stand in a field's value"},
+    {__LINE__, PLAIN, "GET /a" H "Host: h\r\n\r\n", 400, true, "",
+     NO_HTTP "there are two Host fields"},
+    {__LINE__, PLAIN, "GET /a HTTP/1.1\r\nHost: a b\r\n\r\n", 400, true, "",
+     NO_HTTP "Host is not a host and a port"},
+    {__LINE__, PLAIN, "POST /a" H "Content-Length: x\r\n\r\n", 400, true, "",
+     NO_HTTP "Content-Length is not a number below 2^63"},
+    {__LINE__, PLAIN, "POST /a" H "Content-Length: 1\r\nContent-Length: 1\r\n\r\n", 400, true, "",
+     NO_HTTP "there are two Content-Length fields"},
+    {__LINE__, PLAIN, "POST /a" H "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+     true, "", NO_HTTP "there are both Content-Length and Transfer-Encoding"},
+    {__LINE__, PLAIN, "POST /a" H "Transfer-Encoding: chunked, gzip\r\n\r\n", 400, true, "",
+     NO_HTTP "Transfer-Encoding is not a list of codings with chunked last"},
+    {__LINE__, PLAIN, "\x16\x03\x01\x02", 400, true, "",
+     NO_HTTP "this is TLS, and plain HTTP is spoken here; a proxy in front has TLS"},
+    {__LINE__, PLAIN, "GET /news" H "Sec-WebSocket-Key: " KEY "\r\n\r\n", 426, false,
+     "Upgrade: websocket\r\n",
+     "Sec-WebSocket-Key came without Upgrade: websocket and Connection: Upgrade: a proxy on the "
+     "way "
+     "dropped them, and must forward them"},
+    {__LINE__, PLAIN, "GET /news?wait=abc" END, 400, false, "",
+     "wait=abc: must be seconds, or a duration as 30s or 1m"},
+    {__LINE__, PLAIN, "GET /news?heartbeat=on" END, 400, false, "", "heartbeat=on: must be event"},
+    {__LINE__, PLAIN, "GET /news/%23" END, 400, false, "", "news/# " NO_MQTT},
+    {__LINE__, PLAIN, "GET /a,+/b" STREAM, 400, false, "", "a,+/b " NO_MQTT},
+    {__LINE__, PLAIN, "POST /a/+" SIZED(1) "x", 400, true, "", "topic a/+ " NO_MQTT},
+    {__LINE__, PLAIN, "GET /news?LAST_event-ID=x" END, 400, false, "",
+     "the cursor x is no id of a message (MS-N)"},
+    {__LINE__, PLAIN, "GET /news?lastEventID=y" END, 400, false, "",
+     "the cursor y is no id of a message (MS-N)"},
     {__LINE__, PLAIN, "GET /" X1000 " ", 414, true, "",
      "a request line has at most 1000 bytes here (--max-line)"},
     {__LINE__, PLAIN, "GET /n" H "A: " X1000 X1000 "\r\nB: " X1000 "\r\n", 431, true, "",
@@ -170,8 +221,10 @@ static const struct {
      "byte 2 of the data is not UTF-8; binary data is sent as application/octet-stream"},
     {__LINE__, PLAIN, "POST /n" CHUNKED "\r\n2\r\na\xC3\r\n0\r\n\r\n", 415, false, "",
      "byte 1 of the data is not UTF-8; binary data is sent as application/octet-stream"},
-    {__LINE__, PLAIN, "POST /n" CHUNKED "\r\nx", 400, true, "", NO_CHUNKS},
-    {__LINE__, PLAIN, "POST /n" CHUNKED "\r\n1\r\nab", 400, true, "", NO_CHUNKS},
+    {__LINE__, PLAIN, "POST /n" CHUNKED "\r\nx", 400, true, "",
+     NO_CHUNKS "byte 0x78 is out of place"},
+    {__LINE__, PLAIN, "POST /n" CHUNKED "\r\n1\r\nab", 400, true, "",
+     NO_CHUNKS "byte 0x62 is out of place"},
     {__LINE__, FULL, "POST /n" SIZED(1) "x", 503, false, "Retry-After: 10\r\n", NO_MORE_TOPICS},
     {__LINE__, FULL, "POST /n" CHUNKED NDJSON "\r\n2\r\n1\n", 503, true, "Retry-After: 10\r\n",
      "line 1 (0 messages before it are published): " NO_MORE_TOPICS},

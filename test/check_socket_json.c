@@ -217,6 +217,22 @@ START_TEST(test_subscribed_to_nothing)
     e2e_stop(&s);
 }
 
+/* A heartbeat that a page can see: a browser's WebSocket shows it no pings. */
+START_TEST(test_heartbeats_seen)
+{
+    e2e_start(&s, "--heartbeat", "100ms", NULL);
+    char want[128];
+    snprintf(want, sizeof want, "{\"heartbeat\":{\"id\":\"%s\"}}", e2e_publish(&s, "/other", "x"));
+    struct e2e_conn *c = socket_open_json(&s, "/a?heartbeat=event", NULL);
+    for (int i = 0; i < 2; i++) {
+        socket_expect_in(c, want);
+        socket_expect(c, SOCKET_PING, "", 0);
+        socket_send(c, SOCKET_FIN | SOCKET_PONG, "", 0);
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
 /* A long list is told in part. */
 START_TEST(test_many_subscriptions)
 {
@@ -471,6 +487,7 @@ static Suite *suite(void)
     tcase_add_test(t, test_subscribe);
     tcase_add_test(t, test_subscribe_starts_now);
     tcase_add_test(t, test_subscribed_to_nothing);
+    tcase_add_test(t, test_heartbeats_seen);
     tcase_add_test(t, test_many_subscriptions);
     tcase_add_test(t, test_held_already);
     tcase_add_test(t, test_inside_topic);

@@ -37,8 +37,26 @@ START_TEST(says_hello)
 {
     char bytes[64];
     struct text t = text_in(bytes, sizeof(bytes));
-    stream_hello(&t);
+    stream_hello(&t, &(struct cursor){5, 17});
+    check(&t, "event: hello\ndata:\nid: 5-17\n\n");
+    t.n = 0;
+    stream_hello(&t, NULL);
     check(&t, "event: hello\ndata:\n\n");
+}
+END_TEST
+
+START_TEST(heartbeats)
+{
+    char bytes[128];
+    struct text t = text_in(bytes, sizeof(bytes));
+    stream_heartbeat(&t, (struct cursor){5, 17});
+    check(&t, "event: heartbeat\ndata: {\"id\":\"5-17\"}\nid: 5-17\n\n");
+    t.n = 0;
+    stream_id_object(&t, (struct cursor){5, 17}, false);
+    check(&t, "{\"id\":\"5-17\"}");
+    t.n = 0;
+    stream_id_object(&t, (struct cursor){5, 17}, true);
+    check(&t, "{\"heartbeat\":{\"id\":\"5-17\"}}");
 }
 END_TEST
 
@@ -173,6 +191,7 @@ int main(void)
     TCase *t = tcase_create("stream");
     tcase_add_test(t, opens);
     tcase_add_test(t, says_hello);
+    tcase_add_test(t, heartbeats);
     tcase_add_test(t, checkpoints);
     tcase_add_loop_test(t, tells_of_gaps, 0, COUNT(gaps));
     tcase_add_test(t, random_cursors);

@@ -866,8 +866,8 @@ const char *e2e_subscribe_on(struct e2e_conn *c, const char *target, const char 
     e2e_response(c, &r);
     if (r.status != 200)
         e2e_fail("subscribing to %s was answered %s%s", target, r.head, r.body);
-    ck_assert_str_eq(e2e_field(&r, "Content-Type"), "text/event-stream");
-    ck_assert_str_eq(e2e_field(&r, "Cache-Control"), "no-store");
+    ck_assert_str_eq(e2e_field(&r, "Content-Type"), "text/event-stream; charset=utf-8");
+    ck_assert_str_eq(e2e_field(&r, "Cache-Control"), "no-store, no-transform");
     ck_assert_str_eq(e2e_field(&r, "X-Accel-Buffering"), "no");
     ck_assert_ptr_null(e2e_field(&r, "Transfer-Encoding"));
     ck_assert_ptr_null(e2e_field(&r, "Content-Length"));

@@ -200,7 +200,7 @@ static const struct head_case targets[] = {
     BAD(TARGET("http://x/../a"), 400),
     BAD(TARGET("http://x/%2e%2e"), 400),
     BAD(TARGET("http://x/%00"), 400),
-    BAD(TARGET("http://x/a|b"), 400),
+    BAD(TARGET("http://x/a{b"), 400),
     BAD(TARGET("http://x#a"), 400),
     BAD(TARGET("ftp://x/"), 400),
     BAD(TARGET("ws://x/"), 400),

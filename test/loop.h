@@ -532,7 +532,7 @@ static inline bool follow_answer(struct follower *f, struct span s)
     assert(span_begins(s, SPAN("HTTP/1.1 ")) || s.n < 9);
     if (n == 0)
         return false;
-    if (memmem(s.p, n, "\r\nContent-Type: text/event-stream\r\n", 35) != NULL) {
+    if (memmem(s.p, n, "\r\nContent-Type: text/event-stream;", 33) != NULL) {
         assert(span_begins(s, SPAN("HTTP/1.1 200 OK\r\n")));
         assert(memcmp(s.p + n - (sizeof end - 1), end, sizeof end - 1) == 0);
         f->state = FOLLOW_OPENING;

@@ -42,14 +42,17 @@ static inline void log_bytes(struct batch_log *log, struct span s)
     log->n += s.n;
 }
 
-static inline void log_message(struct batch_log *log, struct span event, struct span data,
-                               bool binary)
+static inline void log_message(struct batch_log *log, const struct batch_message *m)
 {
-    char line[64];
-    int n = snprintf(line, sizeof(line), "%zu %zu %c\n", event.n, data.n, binary ? 'b' : 't');
+    char line[96];
+    int n =
+        snprintf(line, sizeof(line), "%zu %zu %c ", m->event.n, m->data.n, m->binary ? 'b' : 't');
     log_bytes(log, (struct span){line, (size_t)n});
-    log_bytes(log, event);
-    log_bytes(log, data);
+    n = snprintf(line, sizeof(line), m->topic.p != NULL ? "topic %zu\n" : "\n", m->topic.n);
+    log_bytes(log, (struct span){line, (size_t)n});
+    log_bytes(log, m->topic);
+    log_bytes(log, m->event);
+    log_bytes(log, m->data);
 }
 
 /* ---- in pieces ---- */
@@ -65,7 +68,7 @@ static inline void batch_drain(struct batch *b, char **buf, size_t *len, bool en
         if (took > *len || (log->result == BATCH_MESSAGE && took == 0 && *len > 0))
             abort();
         if (log->result == BATCH_MESSAGE)
-            log_message(log, m.event, m.data, m.binary);
+            log_message(log, &m);
         char *rest = batch_alloc(NULL, *len - took);
         if (*len > took)
             memcpy(rest, *buf + took, *len - took);
@@ -172,7 +175,8 @@ static inline struct batch_log plain_read(struct span s)
         if (n > 0 && !over)
             continue;
         if (any)
-            log_message(&log, event, (struct span){data.p, data.n - 1}, false);
+            log_message(&log,
+                        &(struct batch_message){.event = event, .data = {data.p, data.n - 1}});
         event = (struct span){NULL, 0};
         data.n = 0;
         any = false;

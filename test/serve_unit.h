@@ -269,7 +269,7 @@ static inline struct answer answer_cut(const struct server *s, struct span *got,
     MUST(span_eq(field(a.head, "Date"), span_of(s->date)));
     bool sized = span_u64(field(a.head, "Content-Length"), &length);
     struct span type = field(a.head, "Content-Type");
-    bool stream = span_eq(type, SPAN("text/event-stream")) ||
+    bool stream = span_eq(type, SPAN("text/event-stream; charset=utf-8")) ||
                   (span_eq(type, SPAN("application/x-ndjson")) &&
                    field(a.head, "X-Accel-Buffering").n > 0); /* lines, until someone closes */
     bool empty = a.status == 204 || a.status == 304;
@@ -416,7 +416,7 @@ static inline struct conn *client(struct unit *u, unsigned setup)
 #define NDJSON    "Content-Type: application/x-ndjson\r\n"
 #define EVENTS    "Content-Type: text/event-stream\r\n"
 #define ALLOWED   "Allow: GET, HEAD, POST, PUT, OPTIONS\r\n"
-#define NO_CHUNKS "the body's chunks are not well-formed (RFC 9112, section 7.1)"
+#define NO_CHUNKS "the body's chunks are not well-formed (RFC 9112, section 7.1): "
 
 /* ---- bytes that come in pieces --------------------------------------------------------------- */
 

@@ -356,7 +356,7 @@ int access_publish(struct server *s, const struct access *a, struct span topic, 
         text_str(why, "the token does not allow publishing to ");
         break;
     }
-    text_str(why, serve_quote(s, topic));
+    text_str(why, topic.n > 0 ? serve_quote(s, topic) : "any topic");
     return 403;
 }
 
@@ -383,6 +383,15 @@ struct access access_of_socket(const struct server *s, const struct conn *c)
                            .expires_s = 0};
 }
 
+void access_drop(struct server *s, const struct conn *c)
+{
+    struct pass *p = pass_of(s, c);
+    if (p == NULL || p->grant == 0)
+        return;
+    grant_leave(&s->grants, p->grant);
+    p->grant = 0;
+}
+
 bool access_keep(struct server *s, struct conn *c, bool socket)
 {
     const struct access *a = &s->access;
@@ -392,6 +401,7 @@ bool access_keep(struct server *s, struct conn *c, bool socket)
     p->expires = a->expires_s < UINT32_MAX ? (uint32_t)a->expires_s : 0;
     if (!socket)
         return true;
+    access_drop(s, c);
     p->grant = grant_enter(&s->grants, a->publish, a->subscribe);
     s->stat.limit_scopes += p->grant == 0;
     return p->grant != 0;
@@ -402,8 +412,7 @@ void serve_forget(struct server *s, const struct conn *c)
     struct pass *p = pass_of(s, c);
     if (p == NULL)
         return;
-    if (p->grant != 0)
-        grant_leave(&s->grants, p->grant);
+    access_drop(s, c);
     *p = (struct pass){0};
 }
 

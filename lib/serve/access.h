@@ -13,7 +13,8 @@
  *
  * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name that
  * the scope does not hold is refused. A stream or a WebSocket remembers when its token ends (struct pass),
- * a WebSocket its scopes as well (lib/grant.h), a body that arrives its expiry (publish.c).
+ * a WebSocket and a batch that names topics their scopes as well (lib/grant.h), a body that arrives its
+ * expiry (publish.c).
  *
  * A token that is there and not good is refused even where none is needed (RFC 6750 section 3.1), and
  * counts against its address (lib/throttle.h): beyond --max-failures a minute the answer is 429. Good ones
@@ -31,7 +32,7 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
 /* Narrows a path's names to those that the request may subscribe to. False: it has been refused. */
 bool access_subscribe(struct server *s, struct conn *c, struct span *names);
 
-/* What a WebSocket may, by the token that opened it. */
+/* What a WebSocket or a batch may, by the token that opened it. */
 struct access access_of_socket(const struct server *s, const struct conn *c);
 
 /* May this one publish to a topic of that name? 0; or the status, 401 or 403, and why not in *why. */
@@ -43,6 +44,9 @@ const char *access_challenge(struct server *s, int status, const char *error, st
 /* Notes with the connection what is to be remembered of s->access: when it ends, and of a WebSocket the
  * scopes. False: there is no room for these (--max-scopes). */
 bool access_keep(struct server *s, struct conn *c, bool socket);
+
+/* Forgets the scopes that access_keep() noted: what they were for is over. */
+void access_drop(struct server *s, const struct conn *c);
 
 /* May the page that makes the request publish, or open a WebSocket: one of this server's own origin, or
  * of one that --cors names? A request without Origin is no page's. False: it has been refused; `not` is

@@ -3,7 +3,7 @@
  */
 #include "lib/cors.h"
 #include "lib/problem.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/access.h"
 #include "lib/utf8.h"
 
 #include <assert.h>
@@ -35,6 +35,14 @@ const char *serve_num(struct server *s, uint64_t v)
     struct text t = text_in(digits, sizeof digits);
     text_u64(&t, v);
     return serve_quote(s, text_span(&t));
+}
+
+const char *serve_byte(struct server *s, char byte)
+{
+    static const char hex[] = "0123456789abcdef";
+    const unsigned b = (unsigned char)byte;
+    const char bytes[] = {'b', 'y', 't', 'e', ' ', '0', 'x', hex[b / 16], hex[b % 16]};
+    return serve_quote(s, (struct span){bytes, sizeof bytes});
 }
 
 const char *serve_method_name(enum http_method method)
@@ -176,6 +184,8 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
 /* What an answer makes of the connection. */
 static void answered(struct server *s, struct conn *c)
 {
+    if (c->state == CONN_BODY)
+        access_drop(s, c);
     if (!s->ask.keep_alive) {
         serve_answered_last(s, c);
     } else if (c->state == CONN_BODY) {

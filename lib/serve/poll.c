@@ -20,6 +20,24 @@ static const struct {
     [2] = {SPAN_INIT("text"), SPAN_INIT("plain"), "text/plain; charset=utf-8"},
 };
 
+/* The quality that Accept gives form i, as http_accept() has it: lines have other names as well. */
+static unsigned form_quality(const struct server *s, unsigned i, bool *exact)
+{
+    static const struct span names[] = {SPAN_INIT("ndjson"), SPAN_INIT("jsonl"),
+                                        SPAN_INIT("x-jsonlines"), SPAN_INIT("jsonlines")};
+    unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, exact);
+    struct span accept = http_field(&s->req, HTTP_ACCEPT);
+    if (*exact || forms[i].subtype.n != sizeof "x-ndjson" - 1 ||
+        accept.n < sizeof "application/jsonl" - 1)
+        return q;
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        unsigned other = http_accept(&s->req, forms[i].type, names[k], exact);
+        if (*exact)
+            return other;
+    }
+    return q;
+}
+
 /* The form that Accept likes best, the first of those it likes alike; -1: none. */
 static int form_choose(const struct server *s)
 {
@@ -29,7 +47,7 @@ static int form_choose(const struct server *s)
         return 0;
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
-        unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, &exact);
+        unsigned q = form_quality(s, i, &exact);
         /* whoever names a form means it rather than another that a wildcard lets in */
         q = 2 * q + (q > 0 && exact);
         if (q > best) {
@@ -45,15 +63,15 @@ unsigned serve_poll_quality(const struct server *s)
     unsigned best = 0;
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
-        unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, &exact);
+        unsigned q = form_quality(s, i, &exact);
         best = q > best ? q : best;
     }
     return best;
 }
 
-/* Reads "wait=N" of Prefer, or ?wait=N, in seconds (RFC 7240 section 4.3). False: there is none, or
- * none that can be read. A preference that can't be met is not an error. */
-static bool wait_asked(struct server *s, uint64_t *seconds)
+/* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). False: it has none, or none that can be
+ * read: a preference that cannot be met is not an error. */
+static bool wait_preferred(const struct server *s, uint64_t *seconds)
 {
     struct span item;
     size_t pos = 0;
@@ -63,10 +81,28 @@ static bool wait_asked(struct server *s, uint64_t *seconds)
         item = span_trim(item);
         if (item.n > 2 && item.p[0] == '"' && item.p[item.n - 1] == '"')
             item = (struct span){item.p + 1, item.n - 2};
-        if (span_same(name, SPAN("wait")) && span_u64(item, seconds))
+        if (span_same(name, SPAN("wait")) && cursor_wait(item, seconds))
             return true;
     }
-    return span_u64(serve_query(s, SPAN("wait")), seconds);
+    return false;
+}
+
+/* Reads how long a poll asks to wait, from Prefer or ?wait=, into s->ask. False: ?wait= cannot be read,
+ * and has been refused. */
+static bool wait_read(struct server *s, struct conn *c)
+{
+    uint64_t most = s->opt.max_wait_ms / 1000, seconds = 0;
+    bool waits = wait_preferred(s, &seconds);
+    struct span text = waits ? (struct span){NULL, 0} : serve_query(s, SPAN("wait"));
+    if (text.n > 0 && !(waits = cursor_wait(text, &seconds))) {
+        serve_refuse(s, c, 400, NULL, "wait=", serve_quote(s, text),
+                     ": must be seconds, or a duration as 30s or 1m", NULL);
+        return false;
+    }
+    s->ask.waits = waits;
+    s->ask.way = waits ? "longpoll" : "poll";
+    s->ask.wait = seconds < most ? seconds : most;
+    return true;
 }
 
 /* ---- answering ------------------------------------------------------------------------------- */
@@ -326,16 +362,14 @@ static bool is_large(const struct server *s, uint32_t id, uint64_t at)
 void serve_poll(struct server *s, struct conn *c, struct span names)
 {
     int form = form_choose(s);
-    uint64_t seconds = 0;
     if (form < 0) {
         serve_refuse(s, c, 406, NULL, "a topic is read as text/event-stream, application/json, ",
                      "application/x-ndjson or text/plain", NULL);
         return;
     }
     enum conn_way way = (enum conn_way)(WAY_POLL_JSON + form);
-    s->ask.waits = wait_asked(s, &seconds);
-    s->ask.way = s->ask.waits ? "longpoll" : "poll";
-    s->ask.wait = seconds < s->opt.max_wait_ms / 1000 ? seconds : s->opt.max_wait_ms / 1000;
+    if (!wait_read(s, c))
+        return;
     if (s->ask.waits && way == WAY_POLL_LINES) {
         serve_subscribe(s, c, names, WAY_LINES);
         return;
@@ -343,7 +377,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     struct start start;
     struct gap gap = {.reason = NULL};
     uint32_t id;
-    if (!serve_conflate(s, c) || (id = serve_select(s, c, names, false)) == 0)
+    if (!serve_options(s, c) || (id = serve_select(s, c, names, false)) == 0)
         return;
     bool waits = s->ask.waits && s->ask.wait > 0;
     if (!serve_start(s, c, id, !waits, &start)) {

@@ -20,6 +20,7 @@ struct body {
     uint64_t from;
     struct pace pace; /* of it; in a batch, of the message that is not whole yet */
     uint64_t expires; /* unix time: when its token ends; 0: never */
+    bool all;         /* it may publish to any topic; else the connection's grant says to which */
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
 
@@ -51,7 +52,7 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
     struct put p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
-    if (!put_allowed(s, &s->access, topic, &p))
+    if (topic.n > 0 ? !put_allowed(s, &s->access, topic, &p) : !put_somewhere(s, &s->access, &p))
         refuse_put(s, c, NULL, &p);
     else
         return access_page(s, c, " may not publish here");
@@ -118,9 +119,17 @@ static struct body *body_of(struct intake *in)
 static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
                        uint8_t batch, bool binary)
 {
+    bool all = span_eq(s->access.publish, SPAN("**"));
+    if (batch == BATCH_NDJSON && !all && !access_keep(s, c, true)) {
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n",
+                     "there is no room for what the token allows, ",
+                     serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+        return;
+    }
     /* room for more is made when more comes: a length alone takes nothing from others */
     uint32_t block = conn_buffer_alloc(&s->conns, intake_size(topic, event, 0));
     if (block == 0) {
+        access_drop(s, c);
         refuse_full(s, c, NULL);
         return;
     }
@@ -133,7 +142,8 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                                  .began = s->ask.began,
                                  .local = s->ask.local,
                                  .from = s->ask.from,
-                                 .expires = s->access.expires_s};
+                                 .expires = s->access.expires_s,
+                                 .all = all};
     pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
     http_body_init(&body_of(in)->http, &s->req);
     c->in = block;
@@ -142,13 +152,10 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
         text_str(&s->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-/* What kind of body a Content-Type says: that of a batch, or 0 for one message. */
-static uint8_t batch_kind(struct span type)
+bool serve_batch_names(const struct server *s)
 {
-    return type.n == 0                                        ? 0
-           : http_is_type(type, SPAN("text/event-stream"))    ? BATCH_EVENT_STREAM
-           : http_is_type(type, SPAN("application/x-ndjson")) ? BATCH_NDJSON
-                                                              : 0;
+    struct span type = http_field(&s->req, HTTP_CONTENT_TYPE);
+    return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
 }
 
 size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
@@ -156,7 +163,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
 {
     struct span type = http_field(&s->req, HTTP_CONTENT_TYPE);
     struct span coding = http_field(&s->req, HTTP_CONTENT_ENCODING);
-    uint8_t batch = batch_kind(type);
+    uint8_t batch = type.n > 0 ? batch_kind(type) : 0;
     uint32_t reach;
     if (!may_publish(s, c, topic))
         return 0;
@@ -200,6 +207,24 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
     return m.data.n;
 }
 
+/* Returns the topic of a message: the body's, or the one that a line names, if the publisher may. A null
+ * pointer: it has been refused. */
+static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
+                            const struct batch_message *m)
+{
+    struct span own = intake_topic(in);
+    if (own.n > 0 && (m->topic.p == NULL || span_eq(m->topic, own)))
+        return own; /* as was asked when the body began */
+    struct access a = {.kind = ACCESS_PLACE, .publish = SPAN("**")};
+    if (!body_of(in)->all)
+        a = access_of_socket(s, c);
+    struct put p;
+    struct span topic = put_topic(s, &a, m->topic, own, &p);
+    if (topic.p == NULL)
+        refuse_put(s, c, in, &p);
+    return topic;
+}
+
 /* Publishes what is whole of a body; `end`: all of it has come. False: it has been refused. */
 static bool body_publish(struct server *s, struct conn *c, struct intake *in, bool end)
 {
@@ -218,7 +243,8 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
                          where(s, in), "the token has expired", NULL);
             return false;
         }
-        uint64_t n = put(s, c, in, intake_topic(in), &m, &in->reach);
+        struct span topic = topic_of(s, c, in, &m);
+        uint64_t n = topic.p != NULL ? put(s, c, in, topic, &m, &in->reach) : 0;
         if (n == 0)
             return false;
         in->last = n;
@@ -278,6 +304,7 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     if (batch && len > BATCH_BYTES)
         len = BATCH_BYTES;
     int done = http_body_decode(&body_of(in)->http, buf, len, &took, &got);
+    char wrong = took < len ? buf[took] : '\0'; /* where it is not well-formed */
     if ((in = body_room(s, c, got)) == NULL)
         return took;
     bool between = intake_idle(in);
@@ -295,7 +322,9 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
         answer_published(s, c, in->last, batch, in->count, in->reach);
     else if (done < 0)
         serve_refuse(s, c, -done, NULL, where(s, in),
-                     "the body's chunks are not well-formed (RFC 9112, section 7.1)", NULL);
+                     "the body's chunks are not well-formed (RFC 9112, section 7.1): ",
+                     done == -431 ? "too many trailers" : serve_byte(s, wrong),
+                     done == -431 ? "" : " is out of place", NULL);
     return took;
 }
 

@@ -58,6 +58,8 @@ static bool declared(const struct server *s, struct span topic)
 bool put_allowed(struct server *s, const struct access *a, struct span topic, struct put *p)
 {
     const char *wrong = topic_name_wrong(topic);
+    if (wrong == NULL)
+        wrong = topic_names_hint(topic);
     p->detail = text_in(p->bytes, sizeof p->bytes - 1);
     p->status = access_publish(s, a, topic, &p->detail);
     if (p->status != 0)
@@ -68,6 +70,27 @@ bool put_allowed(struct server *s, const struct access *a, struct span topic, st
         return refused(p, 404, "there is no topic ", serve_quote(s, topic),
                        ": this server has only those that --topic names", NULL);
     return true;
+}
+
+bool put_somewhere(struct server *s, const struct access *a, struct put *p)
+{
+    if (a->publish.n > 0)
+        return true;
+    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->status = access_publish(s, a, (struct span){NULL, 0}, &p->detail);
+    return false;
+}
+
+struct span put_topic(struct server *s, const struct access *a, struct span named, struct span own,
+                      struct put *p)
+{
+    const struct span none = {NULL, 0};
+    struct span topic = named.p != NULL ? named : own;
+    if (topic.p == NULL || (topic.n == 0 && named.p == NULL)) {
+        refused(p, 400, "\"topic\" is needed: the request or connection is not to one topic", NULL);
+        return none;
+    }
+    return put_allowed(s, a, topic, p) ? topic : none;
 }
 
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)

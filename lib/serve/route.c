@@ -60,7 +60,12 @@ static void route_own(struct server *s, struct conn *c)
     if (i == n)
         route_nothing(s, c);
     else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
-        serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET", NULL);
+        serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET",
+                     s->req.path.n <= 1
+                         ? "; a message is published to a topic, a path as /news, or here in "
+                           "a line of NDJSON that names its topic"
+                         : "",
+                     NULL);
     else if (own[i].open || access_own(s, c))
         own[i].answer(s, c);
 }
@@ -122,6 +127,17 @@ static bool wants_socket(const struct server *s)
     return false;
 }
 
+/* Refuses a handshake of WebSocket that is no longer one: the fields that a proxy forwards only where it is
+ * told to are not there (RFC 9110 section 15.5.22). */
+static void refuse_half_handshake(struct server *s, struct conn *c)
+{
+    serve_refuse(
+        s, c, 426, "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+        "Sec-WebSocket-Key came without Upgrade: websocket and Connection: Upgrade: a proxy "
+        "on the way dropped them, and must forward them",
+        NULL);
+}
+
 /* Turns a client away that is over --max-connections or --max-per-address. */
 static void route_shed(struct server *s, struct conn *c)
 {
@@ -153,6 +169,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
     struct span path = {s->path, (size_t)n};
+    bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
     s->ask.path = path; /* as a body that comes later has it */
     if (c->flags & (CONN_SHED | CONN_CROWD))
         route_shed(s, c);
@@ -160,17 +177,22 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
         route_nothing(s, c);
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);
+    else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->req.path, SPAN("/")) &&
+             serve_batch_names(s))
+        return serve_publish(s, c, SPAN(""), rest, len);
     else if (is_own(s->req.path))
         route_own(s, c);
     else if (is_own(path))
         route_nothing(s, c); /* it only decodes to one */
-    else if (s->req.method == HTTP_POST || s->req.method == HTTP_PUT)
+    else if (publishes)
         return serve_publish(s, c, span_from(path, 1), rest, len);
     else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->req.method),
                      " is not for topics", NULL);
     else if (wants_socket(s))
         serve_socket(s, c, span_from(path, 1));
+    else if (s->req.method == HTTP_GET && http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY).p != NULL)
+        refuse_half_handshake(s, c);
     else if (wants_stream(s))
         serve_subscribe(s, c, span_from(path, 1), WAY_EVENTS);
     else
@@ -210,8 +232,20 @@ void serve_no_room(struct server *s, struct conn *c)
     serve_refuse_full(s, c, "");
 }
 
+/* Answers 400 to a head at `buf` that could not be parsed: names the byte, or what is missing. */
+static void refuse_malformed(struct server *s, struct conn *c, const char *buf)
+{
+    static const char what[] = "the request is not well-formed HTTP/1.1 (RFC 9112): ";
+    if (s->req.wrong_at == NULL)
+        serve_refuse(s, c, 400, NULL, what, s->req.wrong, NULL);
+    else
+        serve_refuse(s, c, 400, NULL, what, serve_byte(s, *s->req.wrong_at), " at ",
+                     serve_num(s, (uint64_t)(s->req.wrong_at - buf)), " cannot stand ",
+                     s->req.wrong, NULL);
+}
+
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */
-static void refuse_request(struct server *s, struct conn *c, int status)
+static void refuse_request(struct server *s, struct conn *c, int status, const char *buf)
 {
     s->ask = context_unknown(s, c);
     s->stat.limit_line += status == 414;
@@ -223,14 +257,15 @@ static void refuse_request(struct server *s, struct conn *c, int status)
         serve_refuse(s, c, status, NULL, "a request head has at most ",
                      serve_num(s, s->opt.max_head), " bytes here (--max-head), and ",
                      serve_num(s, HTTP_FIELDS_MAX), " fields of use", NULL);
+    else if (status == 400)
+        refuse_malformed(s, c, buf);
     else
         serve_refuse(s, c, status, NULL,
                      status == 408   ? "the request was not complete in time (--request-timeout)"
                      : status == 417 ? "the only expectation understood is 100-continue"
                      : status == 501
                          ? "the method or the Transfer-Encoding is not one this server knows"
-                     : status == 505 ? "only HTTP/1.0 and HTTP/1.1 are spoken here"
-                                     : "the request is not well-formed HTTP/1.1 (RFC 9112)",
+                         : "only HTTP/1.0 and HTTP/1.1 are spoken here",
                      NULL);
 }
 
@@ -262,7 +297,7 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
     if (used == 0)
         return 0;
     if (used < 0) {
-        refuse_request(s, c, -used);
+        refuse_request(s, c, -used, buf);
         return len;
     }
     if (s->brief && takes_long(s) && serve_put_off(s))
@@ -289,5 +324,5 @@ void serve_timeout(struct server *s, struct conn *c)
     if (c->state == CONN_BODY)
         serve_body_timeout(s, c);
     else
-        refuse_request(s, c, 408);
+        refuse_request(s, c, 408, NULL);
 }

@@ -137,8 +137,8 @@ struct access {
 
 /* What is kept of who a connection is from, besides its place in the table. */
 struct pass {
-    uint64_t from;    /* addr_key() of the peer; of a WebSocket that of the client */
-    uint32_t grant;   /* SOCKET: what its token allows (lib/grant.h); 0: nobody asked for one */
+    uint64_t from;  /* addr_key() of the peer; of a WebSocket that of the client */
+    uint32_t grant; /* SOCKET, BODY: what its token allows (lib/grant.h); 0: nobody asked for one */
     uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token ends; 0: never */
 };
 
@@ -294,6 +294,9 @@ void serve_release(struct server *s, uint32_t id);
 
 /* Does so with one whose messages eviction has taken, if they are still gone. False: there is none. */
 bool serve_release_emptied(struct server *s);
+
+/* A byte as a string, "byte 0x22", which is good as long. */
+const char *serve_byte(struct server *s, char byte);
 
 /* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control bytes
  * and for what is not UTF-8; good until the eighth call from here. */
@@ -492,6 +495,9 @@ void serve_refuse_stranger(struct server *s, const char *detail);
  * body, as far as it was handled at once. */
 size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
                      size_t len);
+
+/* Is the body of the request a batch whose lines may name their topics (NDJSON)? */
+bool serve_batch_names(const struct server *s);
 
 /* Takes bytes of a body; gives how many were of it. */
 size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len);

@@ -52,24 +52,30 @@ static void end(struct server *s, struct conn *c, unsigned code, struct span rea
     serve_answered_last(s, c);
 }
 
-/* Sends a checkpoint, to one who speaks json. */
-static void checkpoint(struct server *s, struct conn *c, struct cursor id)
+/* Sends an id to a client that speaks json, as a checkpoint or as a heartbeat. */
+static void id_frame(struct server *s, const struct conn *c, struct cursor id, bool heartbeat)
 {
-    char bytes[64];
+    char bytes[80];
     struct text t = text_in(bytes, sizeof bytes);
     if (c->way != WAY_OBJECTS)
         return;
-    text_str(&t, "{\"id\":\"");
-    cursor_write(&t, id);
-    text_str(&t, "\"}");
+    stream_id_object(&t, id, heartbeat);
+    assert(!t.full);
     frame(s, WS_TEXT, text_span(&t));
+}
+
+/* Sends a checkpoint to a client that speaks json. */
+static void checkpoint(struct server *s, struct conn *c, struct cursor id)
+{
+    id_frame(s, c, id, false);
 }
 
 void serve_socket_ping(struct server *s, struct conn *c, bool old)
 {
-    if (old) {
+    bool seen = (c->marks & CONN_BEATS) != 0;
+    if (old || seen) {
         c->n = ring_newest(&s->ring).n;
-        checkpoint(s, c, ring_newest(&s->ring));
+        id_frame(s, c, ring_newest(&s->ring), seen);
     }
     frame(s, WS_PING, SPAN(""));
     c->flags |= CONN_PINGED;
@@ -123,13 +129,15 @@ static unsigned close_code(int status)
     return status == 413 ? WS_TOO_BIG : status == 503 ? WS_TRY_LATER : WS_POLICY;
 }
 
-/* Publishes; the topic is copied, as putting may free what it stood in. */
+/* Publishes to the topic that the message names, or else to the connection's; it is copied, as putting may
+ * free what it stood in. */
 static bool publish(struct server *s, const struct conn *c, struct span topic,
                     const struct batch_message *m, struct put *p)
 {
     char name[TOPIC_NAME_MAX];
     struct access a = access_of_socket(s, c);
-    if (!put_allowed(s, &a, topic, p))
+    topic = put_topic(s, &a, topic, own_topic(s, c), p);
+    if (topic.p == NULL)
         return false;
     memcpy(name, topic.p, topic.n);
     return serve_put(s, (struct span){name, topic.n}, m, p);
@@ -143,7 +151,7 @@ static void message_raw(struct server *s, struct conn *c, struct span data, bool
     struct put p;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!publish(s, c, topic, &m, &p))
+    else if (!publish(s, c, m.topic, &m, &p))
         end(s, c, close_code(p.status), span_of(put_detail(&p)));
 }
 
@@ -248,6 +256,8 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     uint32_t id, most = s->opt.max_subscriptions;
     if (!serve_names_declared(s, names))
         return "this server has only the topics that --topic names";
+    if ((why = topic_names_hint(names)) != NULL)
+        return why;
     if (names.p[0] == '-')
         return "begins with \"-\""; /* the server's own, which the table may have */
     id = topic_select(&s->topics, names, 2 * most, serve_topic_made, s, &why);
@@ -399,12 +409,9 @@ static struct span unescape(const struct json_value *v)
 static void command_publish(struct server *s, struct conn *c, struct command *k)
 {
     struct batch_message m = {.binary = k->has_base64};
-    struct span topic = k->has_topic ? unescape(&k->topic) : own_topic(s, c);
     struct put p;
-    if (topic.n == 0) {
-        answer_error(s, SPAN("\"topic\" is needed: the connection is not to one topic"));
-        return;
-    }
+    if (k->has_topic)
+        m.topic = unescape(&k->topic);
     if (k->has_event && k->event.kind == JSON_STRING)
         m.event = unescape(&k->event);
     m.data = unescape(k->has_base64 ? &k->base64 : &k->data);
@@ -417,7 +424,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         }
         m.data.n = (size_t)n;
     }
-    if (!publish(s, c, topic, &m, &p)) {
+    if (!publish(s, c, m.topic, &m, &p)) {
         answer_error(s, span_of(put_detail(&p)));
         return;
     }
@@ -677,7 +684,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
         serve_refuse_draining(s, c);
         return;
     }
-    if (!serve_conflate(s, c) || (id = serve_select(s, c, names, false)) == 0)
+    if (!serve_options(s, c) || (id = serve_select(s, c, names, false)) == 0)
         return;
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);

@@ -27,6 +27,10 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
                      " names and wildcards here (--max-subscriptions)", NULL);
         return 0;
     }
+    if ((why = topic_names_hint(names)) != NULL) {
+        serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
+        return 0;
+    }
     struct span asked = names;
     if (!access_subscribe(s, c, &names))
         return 0;
@@ -72,17 +76,37 @@ static void start_unreadable(struct server *s, struct start *st)
     st->unreadable = true;
 }
 
-struct span serve_query(struct server *s, struct span name)
+/* As serve_query(); `loose`: the name may be spelled otherwise, as http_query_loose() has it. */
+static struct span query_value(struct server *s, struct span name, bool loose)
 {
     if (s->req.query.n == 0)
         return (struct span){NULL, 0};
-    ptrdiff_t n = http_query(s->req.query, name, s->scratch, sizeof s->scratch);
+    ptrdiff_t n =
+        (loose ? http_query_loose : http_query)(s->req.query, name, s->scratch, sizeof s->scratch);
     if (n == -3)
         return (struct span){NULL, 0};
     return n < 0 ? SPAN("\xFF") : (struct span){s->scratch, (size_t)n};
 }
 
-bool serve_conflate(struct server *s, struct conn *c)
+struct span serve_query(struct server *s, struct span name)
+{
+    return query_value(s, name, false);
+}
+
+/* Reads ?heartbeat=event into CONN_BEATS. False: it is wrong, and has been refused. */
+static bool heartbeat_asked(struct server *s, struct conn *c)
+{
+    struct span text = serve_query(s, SPAN("heartbeat"));
+    bool event = span_eq(text, SPAN("event"));
+    c->marks = (uint16_t)((c->marks & ~CONN_BEATS) | (event ? CONN_BEATS : 0));
+    if (text.p == NULL || event)
+        return true;
+    serve_refuse(s, c, 400, NULL, "heartbeat=", serve_quote(s, text), ": must be event", NULL);
+    return false;
+}
+
+/* Reads ?conflate (or conflate=1) into CONN_CONFLATE. False: it is wrong, and has been refused. */
+static bool conflate_asked(struct server *s, struct conn *c)
 {
     struct span text = serve_query(s, SPAN("conflate"));
     c->flags &= (uint16_t)~CONN_CONFLATE;
@@ -96,15 +120,17 @@ bool serve_conflate(struct server *s, struct conn *c)
     return false;
 }
 
-/* The cursor that the request brings in a header of its own or in the query, as text. */
+bool serve_options(struct server *s, struct conn *c)
+{
+    return conflate_asked(s, c) && heartbeat_asked(s, c);
+}
+
+/* Returns the cursor that the request brings in a field of its own or in the query, as text; the latter by
+ * any spelling, as one that is overlooked would lose messages without a word. */
 static struct span cursor_text(struct server *s)
 {
-    static const struct span spellings[] = {SPAN_INIT("last-event-id"), SPAN_INIT("last_event_id"),
-                                            SPAN_INIT("lastEventId")};
     struct span text = http_field(&s->req, HTTP_LAST_EVENT_ID);
-    for (size_t i = 0; text.n == 0 && i < sizeof spellings / sizeof spellings[0]; i++)
-        text = serve_query(s, spellings[i]);
-    return text;
+    return text.n > 0 ? text : query_value(s, SPAN("lasteventid"), true);
 }
 
 /* Starts behind the newest message that an entity tag of If-None-Match names; "*" names whatever

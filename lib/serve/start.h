@@ -1,7 +1,7 @@
 /*
  * start.h - where a client begins: the cursor it brings, or what it asks for without one.
  *
- * A cursor comes from, in this order: Last-Event-ID, ?last-event-id= and its spellings, If-None-Match.
+ * A cursor comes from, in this order: Last-Event-ID, ?last-event-id= in any spelling, If-None-Match.
  * Without one, ?since= says where to begin.
  */
 #ifndef SSE_LIB_SERVE_START_H
@@ -28,8 +28,9 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
  * that conflates is told of no gap: the newest of each topic is all it asks for. */
 bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
 
-/* Reads ?conflate (or conflate=1) into CONN_CONFLATE. False: it is wrong, and has been refused. */
-bool serve_conflate(struct server *s, struct conn *c);
+/* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event into CONN_BEATS. False: one of them
+ * is wrong, and has been refused. */
+bool serve_options(struct server *s, struct conn *c);
 
 /* Does the request say nothing of where to begin? */
 bool serve_starts_now(struct server *s);

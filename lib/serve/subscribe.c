@@ -15,14 +15,15 @@ static void stream_head(struct server *s, enum conn_way way, const struct cursor
     s->ask.way = way == WAY_EVENTS ? "sse" : "ndjson";
     serve_answer_head(s, 200);
     serve_log_answer(s, 200, 0);
-    text_str(&s->out, way == WAY_EVENTS ? "Content-Type: text/event-stream\r\n"
+    text_str(&s->out, way == WAY_EVENTS ? "Content-Type: text/event-stream; charset=utf-8\r\n"
                                         : "Content-Type: application/x-ndjson\r\n");
     if (way != WAY_EVENTS && id != NULL) {
         text_str(&s->out, "Last-Event-ID: ");
         cursor_write(&s->out, *id);
         text_str(&s->out, "\r\n");
     }
-    text_str(&s->out, "Cache-Control: no-store\r\n"
+    /* no-transform: a gateway that compresses would hold messages back */
+    text_str(&s->out, "Cache-Control: no-store, no-transform\r\n"
                       "X-Accel-Buffering: no\r\n"
                       "Connection: close\r\n"
                       "\r\n");
@@ -90,7 +91,7 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         subscribe_draining(s, c, way);
         return;
     }
-    if (!serve_conflate(s, c) || (id = serve_select(s, c, names, way == WAY_EVENTS)) == 0)
+    if (!serve_options(s, c) || (id = serve_select(s, c, names, way == WAY_EVENTS)) == 0)
         return;
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);
@@ -106,7 +107,7 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
     if (way == WAY_EVENTS) {
         stream_open(&s->out, retry_ms(s), from);
         if (serve_query(s, SPAN("hello")).p != NULL)
-            stream_hello(&s->out);
+            stream_hello(&s->out, from);
     }
     c->way = (uint8_t)way;
     c->at = start.at;
@@ -275,16 +276,18 @@ void serve_heartbeat(struct server *s, struct conn *c)
         serve_socket_ping(s, c, old);
         return;
     }
-    if (!old) {
+    bool seen = (c->marks & CONN_BEATS) != 0;
+    if (!old && !seen) {
         text_str(&s->out, c->way == WAY_EVENTS ? ":\n" : "\n");
         return;
     }
     c->n = newest.n;
-    if (c->way == WAY_EVENTS) {
+    if (c->way == WAY_EVENTS && seen) {
+        stream_heartbeat(&s->out, newest);
+    } else if (c->way == WAY_EVENTS) {
         stream_checkpoint(&s->out, newest);
-        return;
+    } else {
+        stream_id_object(&s->out, newest, seen);
+        text_str(&s->out, "\n");
     }
-    text_str(&s->out, "{\"id\":\"");
-    cursor_write(&s->out, newest);
-    text_str(&s->out, "\"}\n");
 }
