@@ -133,8 +133,7 @@ static void grow(const struct budget_needs *n, struct budget *b, enum part part,
 
 /* ---- texts ----------------------------------------------------------------------------------- */
 
-/* Appends bytes in M, or K if less, rounded up to a tenth where it matters. */
-static void write_size(struct text *t, uint64_t bytes)
+void budget_write_size(struct text *t, uint64_t bytes)
 {
     uint64_t unit = bytes < MIB ? KIB : MIB;
     uint64_t tenths = bytes / unit * 10 + (bytes % unit * 10 + unit - 1) / unit;
@@ -152,7 +151,7 @@ static void write_part(struct text *t, const char *what, uint64_t bytes)
 {
     text_str(t, what);
     text_str(t, " ");
-    write_size(t, bytes);
+    budget_write_size(t, bytes);
 }
 
 /* Appends the part of a limit that was given or made the least. */
@@ -189,9 +188,9 @@ void budget_describe(struct text *t, const struct budget *b)
     text_str(t, " connections, ");
     text_u64(t, b->topics);
     text_str(t, " topics, ");
-    write_size(t, b->buffers);
+    budget_write_size(t, b->buffers);
     text_str(t, " of buffers; ");
-    write_size(t, b->total);
+    budget_write_size(t, b->total);
     text_str(t, " at most");
 }
 

@@ -60,6 +60,9 @@ uint32_t budget_units(uint64_t buffers, uint8_t shift);
  * *err holds the sum. Without --max-memory all is as it was given, for all descriptors. */
 bool budget_fit(const struct budget_needs *n, struct budget *b, struct text *err);
 
+/* Appends bytes in M, or K if less, rounded up to a tenth where it matters: "1.5M". */
+void budget_write_size(struct text *t, uint64_t bytes);
+
 /* Appends what there is room for: "8000 connections, 7000 topics, 8M of buffers; 120M at most". */
 void budget_describe(struct text *t, const struct budget *b);
 

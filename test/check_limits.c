@@ -221,6 +221,11 @@ START_TEST(reads_control_groups)
     ck_assert_uint_eq(l.used[LIMIT_CGROUP], 400000);
     ck_assert_uint_eq(l.value[LIMIT_PIDS], 10);
     ck_assert_uint_eq(l.used[LIMIT_PIDS], 3);
+    ck_assert_uint_eq(machine_group_left(root), 500000);
+    put("/sys/fs/cgroup/system.slice/memory.max", "300000\n"); /* less than is in use */
+    ck_assert_uint_eq(machine_group_left(root), 0);
+    put("/sys/fs/cgroup/system.slice/memory.max", "max\n");
+    ck_assert_uint_eq(machine_group_left(root), LIMIT_NONE);
 }
 END_TEST
 

@@ -356,6 +356,64 @@ static const char *log_line(const char *text)
     return line;
 }
 
+/* A socket that the kernel has given up no longer knows its peer; the log does. */
+START_TEST(who_timed_out)
+{
+    static char big[100000];
+    e2e_start(&s, "--log", "info", "--access-log", "--write-timeout", "1s", NULL);
+    struct e2e_conn *c = e2e_open_narrow(&s, 4096);
+    e2e_subscribe_on(c, "/news", NULL);
+    memset(big, 'x', sizeof big - 1);
+    for (int i = 0; i < 80; i++)
+        e2e_publish(&s, "/news", big);
+    becomes("sse_subscriptions", 0);
+    ck_assert_ptr_nonnull(strstr(log_line("msg=end topic=news"), " peer=127.0.0.1"));
+    e2e_stop_log(&s, SIGTERM, "msg=stopped seconds=");
+}
+END_TEST
+
+static bool write_file(const char *dir, const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool wrote = fd != -1 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd != -1)
+        close(fd);
+    return wrote;
+}
+
+/* In a container that allows less than ring and tables may take, the first line says so, and not the
+ * kernel when it ends the server. Left out where no control group can be made. */
+START_TEST(in_a_small_group)
+{
+    static const char *const forms[][3] = {
+        {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "tasks"},
+        {"/sys/fs/cgroup", "memory.max", "cgroup.procs"},
+    };
+    char dir[128], pid[32];
+    size_t form = access("/sys/fs/cgroup/memory/tasks", W_OK) == 0 ? 0 : 1;
+    snprintf(dir, sizeof dir, "%s/sse-test-%d", forms[form][0], (int)getpid());
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    if (mkdir(dir, 0755) == -1 || !write_file(dir, forms[form][1], "900000000") ||
+        !write_file(dir, forms[form][2], pid)) {
+        rmdir(dir);
+        printf("in_a_small_group: left out, no control group can be made here\n");
+        return;
+    }
+    e2e_start(&s, "--log", "info", NULL);
+    ck_assert_ptr_nonnull(strstr(log_line("msg=started"), ", and the control group leaves "));
+    ck_assert_ptr_nonnull(strstr(
+        log_line("the control group has less memory than ring and tables may take"), "level=warn"));
+    e2e_stop_log(&s, SIGTERM, "msg=stopped seconds=");
+    e2e_start(&s, "--log", "info", "--ring", "4M", "--max-memory", "200M", NULL);
+    ck_assert_ptr_null(strstr(e2e_stderr(&s), "control group"));
+    e2e_stop_log(&s, SIGTERM, "msg=stopped seconds=");
+    write_file(forms[form][0], forms[form][2], pid);
+    rmdir(dir);
+}
+END_TEST
+
 START_TEST(one_line_each)
 {
     e2e_start(&s, "--log", "info", "--access-log", "--topic", "news", NULL);
@@ -376,8 +434,8 @@ START_TEST(one_line_each)
     log_line("level=info msg=refused method=GET path=/other status=404 detail=\"there is no topic "
              "other: this server has only those that --topic names\" peer=127.0.0.1:");
     e2e_ask(&s, &r, "nonsense\r\n\r\n");
-    log_line("msg=refused status=400 detail=\"the request is not well-formed HTTP/1.1 (RFC 9112)\" "
-             "peer=127.0.0.1:");
+    log_line("msg=refused status=400 detail=\"the request is not well-formed HTTP/1.1 (RFC 9112): "
+             "byte 0x0d at 8 cannot stand in the method\" peer=127.0.0.1:");
     e2e_stop_log(&s, SIGTERM, "msg=stopped seconds=");
 }
 END_TEST
@@ -559,6 +617,8 @@ int main(void)
     tcase_add_test(topics, topics_that_match);
     tcase_add_test(topics, topics_in_pages);
     suite_add_tcase(suite, topics);
+    tcase_add_test(logs, who_timed_out);
+    tcase_add_test(logs, in_a_small_group);
     tcase_add_test(logs, one_line_each);
     tcase_add_test(logs, floods);
     tcase_add_test(logs, never_a_token);

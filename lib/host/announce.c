@@ -57,7 +57,16 @@ static void addresses(struct server *s, bool admin, struct text *all, struct tex
     }
 }
 
-void announce_started(struct server *s, const char *room)
+/* Warns where the kernel would end the server before its tables are full. */
+static void warn_group(struct server *s, const struct tables *t)
+{
+    if (t->worst > t->group_left)
+        s->say(OPT_LOG_WARN, "the control group has less memory than ring and tables may take",
+               "left", serve_num(s, t->group_left), "at_most", serve_num(s, t->worst), "instead",
+               "--max-memory SIZE, below that limit, or a smaller --ring", NULL);
+}
+
+void announce_started(struct server *s, const struct tables *tables)
 {
     char bytes[2 * OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256], admins[OPT_LIST_MAX * 256];
     struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
@@ -70,7 +79,8 @@ void announce_started(struct server *s, const char *room)
     struct span version = span_of(opt_version());
     s->say(OPT_LOG_INFO, "started", "version", serve_quote(s, span_cut(&version, '\n')), "address",
            list, "admin", admins, "ring", serve_num(s, s->ring.size), "store",
-           s->opt.store != NULL ? s->opt.store : "none", "room", room, NULL);
+           s->opt.store != NULL ? s->opt.store : "none", "room", tables->room, NULL);
+    warn_group(s, tables);
     if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
         s->say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
     tell_manager(s, "READY=1");

@@ -13,12 +13,13 @@
 #ifndef SSE_LIB_HOST_ANNOUNCE_H
 #define SSE_LIB_HOST_ANNOUNCE_H
 
+#include "lib/host/tables.h"
 #include "lib/serve/serve.h"
 
 /* It is ready: on stdout a line for each listener in the table; those of --admin come last, with "admin "
- * in front. Warns of those that are open to more
- * than may have been thought of. `room` is what there is room for, in words. */
-void announce_started(struct server *s, const char *room);
+ * in front. Warns of those that are open to more than may have been thought of, and where a control
+ * group's limit is less than `t` may take. */
+void announce_started(struct server *s, const struct tables *t);
 
 /* It goes on as another program. */
 void announce_upgraded(struct server *s);

@@ -116,7 +116,7 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     if (code != 0)
         process_fail(code, bytes, NULL);
     commit_go_on(d);
-    announce_started(s, d->t->room);
+    announce_started(s, d->t);
 }
 
 /* Goes on with what is not in the tables. */

@@ -170,6 +170,17 @@ void machine_limits(struct limits *l, const char *root)
     groups(l, root);
 }
 
+uint64_t machine_group_left(const char *root)
+{
+    struct limits l;
+    for (unsigned i = 0; i < LIMITS; i++) {
+        l.value[i] = LIMIT_NONE;
+        l.used[i] = 0;
+    }
+    groups(&l, root);
+    return left(l.value[LIMIT_CGROUP], l.used[LIMIT_CGROUP]);
+}
+
 int machine_explain(void)
 {
     char buf[FILE_MAX];

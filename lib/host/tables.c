@@ -4,6 +4,7 @@
 #include "lib/host/tables.h"
 
 #include "lib/budget.h"
+#include "lib/host/machine.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -100,7 +101,8 @@ static bool shares_make(struct tables *t, struct server *s, struct text *why)
 /* Does a flag ask who each connection is from? */
 static bool wants_passes(const struct opt *opt)
 {
-    return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_file != NULL;
+    return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_file != NULL ||
+           opt->access_log;
 }
 
 /* Bytes of the ring in memory: of a store that is there, what it has, unless --ring is to change it. */
@@ -156,6 +158,12 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
     t->entries = b.entries;
     struct text room = text_in(t->room, sizeof t->room - 1);
     budget_describe(&room, &b);
+    t->worst = b.total;
+    t->group_left = machine_group_left("");
+    if (t->group_left < b.total) {
+        text_str(&room, ", and the control group leaves ");
+        budget_write_size(&room, t->group_left);
+    }
     t->room[room.n] = '\0';
     return opt->max_memory == 0 || descriptors_lower(s, b.descriptors, why);
 }

@@ -21,6 +21,8 @@ struct tables {
     struct store store;
     uint64_t store_ticked; /* ms: commit.h */
     char room[128];        /* what there is room for, in words */
+    uint64_t worst;        /* bytes that ring and tables take at worst, ... */
+    uint64_t group_left;   /* ... and that the control group leaves; UINT64_MAX: any number */
     uint32_t entries;      /* of the table of topics */
     uint32_t poll_records; /* the most in an answer to a poll */
 };

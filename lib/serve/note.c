@@ -9,13 +9,19 @@
 
 #define REFUSALS_MAX 10u /* lines in a second */
 
-/* The address of a connection's peer, as serve_quote() gives it. */
+/* Returns the address of a connection's peer, as serve_quote() does. A socket that has timed out no longer
+ * knows it: then it is the one that was kept, without a port. */
 static const char *peer_of(struct server *s, const struct conn *c)
 {
     char bytes[128];
     struct text t = text_in(bytes, sizeof bytes);
-    if (c == NULL || s->peer == NULL || !s->peer(conn_fd(&s->conns, c), &t))
+    if (c == NULL)
         return "unknown";
+    if (s->peer != NULL && s->peer(conn_fd(&s->conns, c), &t))
+        return serve_quote(s, text_span(&t));
+    if (serve_from(s, c) == 0)
+        return "unknown";
+    addr_key_write(&t, serve_from(s, c));
     return serve_quote(s, text_span(&t));
 }
 
