@@ -169,12 +169,17 @@ START_TEST(prints_what_comes)
     subscribed(3);
     snprintf(id, sizeof(id), "%s", e2e_publish(&s, "/news", "hello"));
     prints(&sub, "hello\n");
-    prints(&json, "{\"id\":\"%s\",\"url\":\"%s\",\"event\":null,\"data\":\"hello\"}\n", id,
-           url("/news"));
+    /* the server's own object, and which of the URLs it is of */
+    prints(&json, "{\"url\":\"%s\",\"id\":\"%s\",\"time\":\"20", url("/news"), id);
+    while (strchr(json.buf, '\n') == NULL && pull(&json, E2E_WAIT_MS))
+        ;
+    ck_assert_ptr_nonnull(
+        strstr(json.buf, "Z\",\"topic\":\"news\",\"event\":null,\"data\":\"hello\"}\n"));
+    json.n = 0;
     run_command(&pub, "pub", url("/news?x=y"), "two\nlines \"\xC3\xA9\"", "--event", "a b&", NULL);
     ends(&pub, EX_OK, NULL);
     prints(&sub, "two\nlines \"\xC3\xA9\"\n");
-    prints(&json, "{\"id\":");
+    prints(&json, "{\"url\":");
     while (strstr(json.buf, "}\n") == NULL && pull(&json, E2E_WAIT_MS))
         ;
     ck_assert_ptr_nonnull(
@@ -340,7 +345,7 @@ START_TEST(gaps)
     while (pull(&sub, E2E_WAIT_MS))
         ;
     ck_assert_ptr_nonnull(
-        strstr(sub.buf, ",\"gap\":{\"reason\":\"unknown\",\"after\":\"7-7\",\"oldest\":\""));
+        strstr(sub.buf, "{\"gap\":{\"reason\":\"unknown\",\"after\":\"7-7\",\"oldest\":\""));
     sub.n = 0;
     ends(&sub, 1, words);
     run_command(&sub, "sub", url("/t"), "--since", "-1", "--strict", "--count", "1", NULL);
@@ -558,6 +563,130 @@ START_TEST(is_refused)
 }
 END_TEST
 
+/* Of another server's stream of events --json tells what there is of it. */
+START_TEST(other_servers_as_json)
+{
+    struct command sub;
+    run_command(&sub, "sub", fake_url(), "--json", "--count", "1", NULL);
+    asked[0] = '\0';
+    close(answers_with(STREAM "\r\nevent: e\ndata: a\x01\ndata: b\nid: 5-1\n\n", 1000));
+    ck_assert_ptr_nonnull(
+        strstr(asked, "\r\nAccept: application/x-ndjson, text/event-stream;q=0.5\r\n"));
+    prints(&sub, "{\"id\":\"5-1\",\"time\":null,\"topic\":null,\"event\":\"e\",\"data\":"
+                 "\"a\\u0001\\nb\"}\n");
+    ends(&sub, EX_OK, NULL);
+    close(listener);
+}
+END_TEST
+
+#define LINES "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
+
+/* Lines cut anywhere; checkpoints, heartbeats and empty lines are no messages, but their ids count. */
+START_TEST(lines_in_pieces)
+{
+    for (size_t piece = 1; piece <= 1000; piece += 999) {
+        struct command sub;
+        run_command(&sub, "sub", fake_url(), "--json", "--count", "3", NULL);
+        asked[0] = '\0';
+        close(answers_with(LINES "{\"id\":\"5-1\"}\n\n{\"id\":\"5-2\",\"data\":\"x\"}\n"
+                                 "{\"heartbeat\":{\"id\":\"5-7\"}}\n{\"id\":\"5-3\"}\n"
+                                 "{\"id\":\"5-9\",\"data\":\"lost",
+                           piece));
+        asked[0] = '\0';
+        int fd = answers_with(LINES "{\"id\":\"5-4\",\"base64\":\"AA==\"}\n{\"gap\":{}}\n"
+                                    "{\"id\":\"5-5\",\"data\":\"y\"}\n",
+                              piece);
+        ck_assert_ptr_nonnull(strstr(asked, "\r\nLast-Event-ID: 5-3\r\n"));
+        prints(&sub, "{\"id\":\"5-2\",\"data\":\"x\"}\n{\"id\":\"5-4\",\"base64\":\"AA==\"}\n"
+                     "{\"gap\":{}}\n{\"id\":\"5-5\",\"data\":\"y\"}\n");
+        ends(&sub, EX_OK, "messages were lost (unknown)");
+        close(fd);
+        close(listener);
+    }
+    struct command sub;
+    run_command(&sub, "sub", fake_url(), "--json", NULL);
+    asked[0] = '\0';
+    close(answers_with(LINES "{\"id\":\n", 1000));
+    ends(&sub, EX_PROTOCOL, "is no JSON object");
+    close(listener);
+}
+END_TEST
+
+/* A stream that says nothing, not even a heartbeat, is given up and taken up again. */
+START_TEST(silent_streams)
+{
+    struct command sub;
+    run_command(&sub, "sub", fake_url(), "--silence", "300ms", "--verbose", "--count", "2", NULL);
+    asked[0] = '\0';
+    int first = answers_with(STREAM "\r\nretry: 20\n\ndata: 1\nid: 5-1\n\n", 1000);
+    prints(&sub, "1\n");
+    asked[0] = '\0';
+    int second = answers_with(STREAM "\r\ndata: 2\nid: 5-2\n\n", 1000);
+    ck_assert_ptr_nonnull(strstr(asked, "\r\nLast-Event-ID: 5-1\r\n"));
+    prints(&sub, "2\n");
+    ends(&sub, EX_OK, "the stream was silent for too long (--silence)");
+    close(first);
+    close(second);
+    close(listener);
+}
+END_TEST
+
+/* However soon a server asks its clients to come back, they come ten milliseconds later at the soonest,
+ * and later and later where it brings nothing: so few come in the time that some heartbeats take. */
+START_TEST(a_retry_of_nothing)
+{
+    struct command sub;
+    unsigned came = 0;
+    run_command(&sub, "sub", fake_url(), NULL);
+    for (int64_t end = e2e_now_ms() + 2000; e2e_now_ms() < end;) {
+        struct pollfd p = {listener, POLLIN, 0};
+        if (poll(&p, 1, 100) != 1)
+            continue;
+        asked[0] = '\0';
+        close(answers_with(STREAM "\r\nretry: 1\n\n", 1000));
+        came++;
+    }
+    ck_assert_uint_ge(came, 2);
+    ck_assert_uint_le(came, 60);
+    kill(sub.pid, SIGTERM);
+    close(listener);
+}
+END_TEST
+
+/* A terminal gets no control bytes, of a message or of its line as JSON. */
+START_TEST(on_a_terminal)
+{
+    static const char *const answer[] = {
+        STREAM "\r\ndata: \x1b]0;x\x07\tb\xc2\x9b\xc3\xa9\x7f\xff\nid: 5-1\n\n",
+        LINES "{\"id\":\"5-1\",\"data\":\"\x7f\xc2\x9b\xc3\xa9\"}\n",
+    };
+    static const char *const shown[] = {"?]0;x?\tb?\xc3\xa9??\r\n",
+                                        "{\"id\":\"5-1\",\"data\":\"\\u007f\\u009b\xc3\xa9\"}\r\n"};
+    for (int i = 0; i < 2; i++) {
+        char line[300], path[64], got[400] = "";
+        int tty = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+        ck_assert(tty != -1 && grantpt(tty) == 0 && unlockpt(tty) == 0);
+        ck_assert_int_eq(ptsname_r(tty, path, sizeof path), 0);
+        snprintf(line, sizeof line, "%s sub %s --count 1 %s >%s", binary(), fake_url(),
+                 i == 1 ? "--json" : "", path);
+        FILE *f = popen(line, "re");
+        asked[0] = '\0';
+        int fd = answers_with(answer[i], 1000);
+        for (size_t n = 0; strchr(got, '\n') == NULL;) {
+            ssize_t more = read(tty, got + n, sizeof got - 1 - n);
+            ck_assert_int_gt(more, 0);
+            n += (size_t)more;
+            got[n] = '\0';
+        }
+        ck_assert_str_eq(got, shown[i]);
+        ck_assert_int_eq(pclose(f), 0);
+        close(fd);
+        close(tty);
+        close(listener);
+    }
+}
+END_TEST
+
 /* A refusal ends a publisher that has more to say, and so does a server that goes. */
 START_TEST(refused_in_the_middle)
 {
@@ -590,6 +719,39 @@ START_TEST(refused_in_the_middle)
 }
 END_TEST
 
+/* A publisher does not wait for ever: for an answer, for the rest of one, or to be read at all. */
+START_TEST(no_answer)
+{
+    static const char *const words[] = {"there was no answer in time",
+                                        "there was no answer in time",
+                                        "the server does not take what is published"};
+    static char big[1 << 20];
+    static struct command c[COUNT(words)];
+    int fd[COUNT(words)] = {-1, -1, -1}, listeners[COUNT(words)];
+    signal(SIGPIPE, SIG_IGN);
+    memset(big, 'x', sizeof big);
+    for (size_t i = 0; i < COUNT(words); i++) {
+        const char *at = fake_url();
+        listeners[i] = listener;
+        if (i == 2) {
+            run_command(&c[i], "pub", at, "--binary", NULL);
+            continue;
+        }
+        run_command(&c[i], "pub", at, "x", NULL);
+        asked[0] = '\0';
+        fd[i] = answers_with(i == 1 ? "HTTP/1.1 201 Cr" : "", 1000);
+    }
+    fcntl(c[2].in, F_SETFL, O_NONBLOCK);
+    while (write(c[2].in, big, sizeof big) != -1 || errno == EAGAIN) /* until it has ended */
+        e2e_sleep_ms(10);
+    for (size_t i = 0; i < COUNT(words); i++) {
+        ends(&c[i], EX_UNAVAILABLE, words[i]);
+        close(fd[i]);
+        close(listeners[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("client");
@@ -610,7 +772,13 @@ int main(void)
     suite_add_tcase(suite, line);
     tcase_add_test(fake, comes_back);
     tcase_add_loop_test(fake, is_refused, 0, (int)COUNT(answers));
+    tcase_add_test(fake, other_servers_as_json);
+    tcase_add_test(fake, lines_in_pieces);
+    tcase_add_test(fake, silent_streams);
+    tcase_add_test(fake, a_retry_of_nothing);
+    tcase_add_test(fake, on_a_terminal);
     tcase_add_test(fake, refused_in_the_middle);
+    tcase_add_test(fake, no_answer);
     suite_add_tcase(suite, fake);
     return run(suite);
 }

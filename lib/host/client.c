@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
+#include <sys/random.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,13 +34,31 @@ void client_say(const char *command, ...)
         text_str(&t, part);
     va_end(ap);
     for (size_t i = 0; i < t.n; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+        if (line[i] == '\n' || line[i] == '\t')
             line[i] = '?';
-    for (size_t i = 0; (i += utf8_valid((struct span){line + i, t.n - i})) < t.n;)
-        line[i] = '?';
+    for (size_t i = 0; (i += client_harmless((struct span){line + i, t.n - i})) < t.n;)
+        line[i] = '?'; /* the rest of a character is nothing by itself, and goes likewise */
     line[t.n] = '\n';
     ssize_t w = write(STDERR_FILENO, line, t.n + 1);
     (void)w; /* there is nowhere else to tell it */
+}
+
+/* Is it a control character, one or two bytes long? */
+static bool is_control(const char *p, const char *end)
+{
+    unsigned char c = (unsigned char)*p;
+    if (c == 0xc2)
+        return end - p > 1 && (unsigned char)p[1] < 0xa0;
+    return (c < ' ' && c != '\n' && c != '\t') || c == 0x7f;
+}
+
+size_t client_harmless(struct span text)
+{
+    const char *end = text.p + utf8_valid(text);
+    for (const char *p = text.p; p < end; p++)
+        if (is_control(p, end))
+            return (size_t)(p - text.p);
+    return (size_t)(end - text.p);
 }
 
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value)
@@ -84,6 +103,18 @@ uint64_t client_now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t client_jitter(uint64_t ms)
+{
+    uint64_t random = 0;
+    if (ms > CLIENT_RETRY_MAX_MS)
+        ms = CLIENT_RETRY_MAX_MS;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) == (ssize_t)sizeof random)
+        ms += random % (ms / 2 + 1) - ms / 4;
+    return ms < CLIENT_RETRY_MIN_MS   ? CLIENT_RETRY_MIN_MS
+           : ms > CLIENT_RETRY_MAX_MS ? CLIENT_RETRY_MAX_MS
+                                      : ms;
 }
 
 /* ---- connecting ------------------------------------------------------------------------------ */

@@ -15,12 +15,15 @@
 
 #include <sys/socket.h>
 
-#define CLIENT_CONNECT_MS 10000u /* for a server to accept and to begin its answer */
+#define CLIENT_CONNECT_MS \
+    10000u /* for a server to accept, or to bring the whole head of its answer */
+#define CLIENT_ANSWER_MS 15000u /* to take what is sent, and to begin its answer to it */
+#define CLIENT_REST_MS   8000u  /* for the rest of an answer to a publisher */
 
 /* ---- flags and messages ---- */
 
-/* Writes "sse COMMAND: ", the texts that follow up to a NULL, and a line end on stderr; what is not
- * printable ASCII or UTF-8 as "?", as servers' words come here. */
+/* Writes "sse COMMAND: ", the texts that follow up to a NULL, and a line end on stderr; control bytes and
+ * what is not UTF-8 as "?", as servers' words come here. */
 void client_say(const char *command, ...);
 
 /* Is argv[*i] flag `name`? Then *value is what follows it, behind a "=" or as the next argument, and *i
@@ -33,10 +36,21 @@ bool client_time(const char *s, uint64_t *ms);
 /* Has a token only bytes that a field may have, and no blank? */
 bool client_token_right(const char *token);
 
+/* Returns how many bytes at the front of a text a terminal may have: up to a control byte other than line
+ * end and tab, a C1 control (U+0080 to U+009F), or what is not UTF-8. */
+size_t client_harmless(struct span text);
+
 /* ---- time ---- */
+
+#define CLIENT_RETRY_MIN_MS 10u     /* whatever a server asks for */
+#define CLIENT_RETRY_MAX_MS 300000u /* likewise */
 
 /* ms, monotonic. */
 uint64_t client_now(void);
+
+/* Returns `ms` give or take a quarter, so that clients that a server has lost at once do not come back at
+ * once; CLIENT_RETRY_MIN_MS to CLIENT_RETRY_MAX_MS, whatever it is. */
+uint64_t client_jitter(uint64_t ms);
 
 /* ---- connecting ---- */
 

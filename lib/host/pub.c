@@ -44,6 +44,8 @@ struct pub {
 
     int fd;
     bool connected, lines; /* stdin is read by lines */
+    bool broken;           /* the server takes no more: its answer is awaited */
+    uint64_t since;        /* ms: when it last got on */
     bool end;              /* all is in `out` */
     bool bad;              /* line `number` is not UTF-8: nothing is sent from there on */
     bool inside;           /* a line has begun */
@@ -171,6 +173,7 @@ static int read_stdin(struct pub *p)
     size_t from = chunk_begin(p);
     struct span got = {bytes, (size_t)n};
     p->end = n == 0;
+    p->since = client_now();
     if (p->lines)
         take_lines(p, got, n == 0);
     else
@@ -267,6 +270,8 @@ static int receive(struct pub *p)
     ssize_t n = read(p->fd, a->bytes + a->n, CLIENT_ANSWER - a->n);
     if (n == -1 && (errno == EINTR || errno == EAGAIN))
         return -1;
+    if (a->n == 0)
+        p->since = client_now(); /* an answer that has begun is to come to its end */
     a->n += n > 0 ? (size_t)n : 0;
     bool end = n <= 0;
     int head = client_answer_head(a);
@@ -287,6 +292,8 @@ static bool send_some(struct pub *p)
     if (w == -1 && errno != EAGAIN && errno != EINTR)
         return false;
     p->sent += w > 0 ? (size_t)w : 0;
+    if (w > 0)
+        p->since = client_now();
     if (p->sent == p->out.n && !p->end)
         p->sent = p->out.n = 0;
     return true;
@@ -294,33 +301,51 @@ static bool send_some(struct pub *p)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-/* Waits for something to happen, and does what comes of it. Gives -1 to go on, or the exit code. */
-static int turn(struct pub *p, bool *broken)
+/* Returns how long nothing may happen, in ms; -1: for ever, as stdin takes its time. */
+static int patience(const struct pub *p, bool pending)
 {
-    bool pending = p->sent < p->out.n && !*broken;
+    bool begun = p->answer.n > 0;
+    if (p->connected && !pending && !p->end && !p->broken && !begun)
+        return -1;
+    uint64_t most = begun                        ? CLIENT_REST_MS
+                    : p->connected && !p->broken ? CLIENT_ANSWER_MS
+                                                 : CLIENT_CONNECT_MS;
+    uint64_t gone_by = client_now() - p->since;
+    return gone_by < most ? (int)(most - gone_by) : 0;
+}
+
+/* Waits for something to happen, and does what comes of it. Gives -1 to go on, or the exit code. */
+static int turn(struct pub *p)
+{
+    bool pending = p->sent < p->out.n && !p->broken;
+    int wait = patience(p, pending);
     struct pollfd f[] = {{p->fd, (short)(POLLIN | (pending ? POLLOUT : 0)), 0},
-                         {p->connected && !pending && !p->end && !*broken ? STDIN_FILENO : -1,
+                         {p->connected && !pending && !p->end && !p->broken ? STDIN_FILENO : -1,
                           POLLIN, 0}};
-    int n = poll(f, 2, p->connected && !*broken ? -1 : (int)CLIENT_CONNECT_MS);
+    int n = poll(f, 2, wait);
     if (n == -1 && errno != EINTR) {
         client_say("pub", "poll: ", strerror(errno), NULL);
         return EX_OSERR;
     }
-    if (n == 0)
-        return gone(p, "there was no answer in time");
+    if (n == 0 || wait == 0)
+        return gone(p, pending && p->connected ? "the server does not take what is published"
+                                               : "there was no answer in time");
     if (n > 0 && f[0].revents != 0 && !p->connected) {
         int err = client_connected(p->fd);
         if (err != 0)
             return -2 - err;
         p->connected = true;
+        p->since = client_now();
     }
     if (f[0].revents & (POLLIN | POLLHUP | POLLERR)) {
         int code = receive(p);
         if (code >= 0)
             return code;
     }
-    if (f[0].revents & POLLOUT && pending && !send_some(p))
-        *broken = true; /* a refusal may be there to be read */
+    if (f[0].revents & POLLOUT && pending && !send_some(p)) {
+        p->broken = true; /* a refusal may be there to be read */
+        p->since = client_now();
+    }
     if (f[1].revents != 0) {
         int code = read_stdin(p);
         if (code != 0)
@@ -332,13 +357,13 @@ static int turn(struct pub *p, bool *broken)
 /* Publishes at one of the server's addresses. -2 - errno: it can't be had there. */
 static int publish(struct pub *p, const struct client_places *places, unsigned which)
 {
-    bool broken = false;
     int code = -1;
+    p->since = client_now();
     p->fd = client_connect(places, which);
     if (p->fd == -1)
         return -2 - errno;
     while (code == -1)
-        code = turn(p, &broken);
+        code = turn(p);
     close(p->fd);
     return code;
 }

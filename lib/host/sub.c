@@ -1,5 +1,6 @@
 /*
- * sub.c - `sse sub`: several streams of Server-Sent Events at once, each of which comes back by itself.
+ * sub.c - `sse sub`: several streams at once, of Server-Sent Events or of NDJSON, each of which comes
+ * back by itself.
  *
  *              .----------- the connection ends: after `retry` ----------.
  *              v                                                         |
@@ -7,6 +8,8 @@
  *                                     +--> REASON (the rest of a refusal) --> the command ends,
  *                                     |                                       or WAITING
  *                                     `--> OVER (204: there is nothing to come back for)
+ *
+ * Every state but OVER has a deadline, c->at: to connect anew, to be answered, to hear from a stream.
  */
 #include "lib/host/sub.h"
 
@@ -14,6 +17,7 @@
 #include "lib/host/client.h"
 #include "lib/host/memory.h"
 #include "lib/host/process.h"
+#include "lib/host/show.h"
 #include "lib/json.h"
 
 #include <errno.h>
@@ -27,7 +31,12 @@
 #define READ_SIZE    65536u
 #define RETRY_MS     2000u /* until a server has said something else */
 #define RETRY_MAX_MS 30000u
-#define FAILURES_MAX 5u /* doublings of that */
+#define FAILURES_MAX 5u      /* doublings of that */
+#define SILENCE_MS   45000u  /* three heartbeats, as they are by default */
+#define SILENCE_MOST 600000u /* what that grows to for a server that says less */
+
+/* A server of this kind answers with NDJSON, which tells most of a message; another one with events. */
+#define LINES_ACCEPT "Accept: application/x-ndjson, text/event-stream;q=0.5\r\nPrefer: wait=60\r\n"
 
 static const char usage[] =
     "Usage: sse sub URL... [OPTION]...\n"
@@ -36,13 +45,15 @@ static const char usage[] =
     "\n"
     "URL is as http://127.0.0.1:8080/news, or unix:/run/sse.sock:/news.\n"
     "\n"
-    "  --json                a JSON object a line: id, event, data\n"
+    "  --json                a JSON object a line: id, time, topic, event, data\n"
     "  --since WHERE         where to begin: earliest, now, an id, -5, 10m, a time\n"
     "  --last-event-id ID    goes on behind this message\n"
     "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
     "  --count N             ends after so many messages\n"
     "  --strict              ends with 1 when messages were lost\n"
     "  --timeout TIME        ends after so long, with 75 if --count is not reached\n"
+    "  --silence TIME        connects anew when nothing has come for so long, three\n"
+    "                        heartbeats of the server's (45s); 0: never\n"
     "  --verbose, -v         tells on stderr of connections that end\n"
     "  --help, -h            shows this\n"
     "\n"
@@ -60,7 +71,12 @@ struct source {
     int fd;            /* -1: none */
     uint64_t at;       /* ms: when to connect, or until when it has time to answer */
     bool had;          /* it has been connected */
-    unsigned failures; /* since it was */
+    unsigned failures; /* since it brought a message */
+    uint64_t since;    /* ms: STREAM: when that began */
+    uint64_t silence;  /* ms: how long its stream may be quiet */
+    bool lines;        /* that is NDJSON, else it is of events */
+    char *line;        /* a line that is not whole, line_n bytes so far */
+    size_t line_n;
     struct eventsource es;
     struct http_body body;
     struct client_answer answer;
@@ -73,90 +89,57 @@ struct sub {
     const char *since, *token;
     uint64_t count;   /* 0: any number */
     uint64_t timeout; /* ms; 0: none */
+    uint64_t silence; /* ms; 0: any */
     uint64_t began, messages;
     int code; /* -1: it goes on; else what to end with */
-    size_t out_n;
-    char out[READ_SIZE];
+    struct show show;
 };
 
 /* ---- what is printed ------------------------------------------------------------------------- */
 
-/* Writes what has been put together, whole. */
+/* Writes what has been put together. */
 static void flush(struct sub *s)
 {
-    size_t done = 0;
-    while (done < s->out_n) {
-        ssize_t w = write(STDOUT_FILENO, s->out + done, s->out_n - done);
-        if (w == -1 && errno == EINTR)
-            continue;
-        if (w == -1 && errno == EAGAIN) { /* as another has left it */
-            struct pollfd p = {STDOUT_FILENO, POLLOUT, 0};
-            (void)poll(&p, 1, -1);
-            continue;
-        }
-        if (w == -1) {
-            if (errno != EPIPE)
-                client_say("sub", "cannot write: ", strerror(errno), NULL);
-            s->code = EX_IOERR;
-            break;
-        }
-        done += (size_t)w;
-    }
-    s->out_n = 0;
+    show_flush(&s->show);
+    if (s->show.err == 0)
+        return;
+    if (s->show.err != EPIPE)
+        client_say("sub", "cannot write: ", strerror(s->show.err), NULL);
+    s->code = EX_IOERR;
 }
 
-static void put(struct sub *s, struct span bytes)
-{
-    while (bytes.n > 0 && s->code < 0) {
-        size_t n = sizeof s->out - s->out_n;
-        n = n < bytes.n ? n : bytes.n;
-        memcpy(s->out + s->out_n, bytes.p, n);
-        s->out_n += n;
-        bytes = span_from(bytes, n);
-        if (s->out_n == sizeof s->out)
-            flush(s);
-    }
-}
-
-/* The inside of a JSON string, a piece at a time, cut between two characters. */
-static void put_json(struct sub *s, struct span text)
-{
-    char bytes[6 * 1024];
-    while (text.n > 0) {
-        size_t n = text.n < 1024 ? text.n : 1024;
-        while (n < text.n && n > 1020 && ((unsigned char)text.p[n] & 0xc0) == 0x80)
-            n--;
-        struct text t = text_in(bytes, sizeof bytes);
-        client_json(&t, (struct span){text.p, n});
-        put(s, text_span(&t));
-        text = span_from(text, n);
-    }
-}
-
-static void put_string(struct sub *s, const char *before, struct span text)
-{
-    put(s, span_of(before));
-    put_json(s, text);
-    put(s, SPAN("\""));
-}
-
+/* Prints a message of a stream of events, which tells less of it than a line of NDJSON. */
 static void print_event(struct sub *s, const struct source *c)
 {
     const struct eventsource *es = &c->es;
     if (!s->json) {
-        put(s, es->data);
+        show_foreign(&s->show, es->data);
     } else {
-        put_string(s, "{\"id\":\"", es->id);
+        show_string(&s->show, "{\"id\":\"", es->id);
         if (s->sources > 1)
-            put_string(s, ",\"url\":\"", span_of(c->text));
+            show_string(&s->show, ",\"url\":\"", span_of(c->text));
+        show_text(&s->show, SPAN(",\"time\":null,\"topic\":null,\"event\":"));
         if (es->event.n > 0)
-            put_string(s, ",\"event\":\"", es->event);
+            show_string(&s->show, "\"", es->event);
         else
-            put(s, SPAN(",\"event\":null"));
-        put_string(s, ",\"data\":\"", es->data);
-        put(s, SPAN("}"));
+            show_text(&s->show, SPAN("null"));
+        show_string(&s->show, ",\"data\":\"", es->data);
+        show_text(&s->show, SPAN("}"));
     }
-    put(s, SPAN("\n"));
+    show_text(&s->show, SPAN("\n"));
+    flush(s);
+}
+
+/* Prints a line of NDJSON as it came; of several sources with which of them it is of. */
+static void print_line(struct sub *s, const struct source *c, struct span line)
+{
+    if (s->sources > 1) {
+        show_string(&s->show, "{\"url\":\"", span_of(c->text));
+        show_text(&s->show, SPAN(","));
+        line = span_from(line, 1);
+    }
+    show_json(&s->show, line);
+    show_text(&s->show, SPAN("\n"));
     flush(s);
 }
 
@@ -175,32 +158,37 @@ static const char *member_of(struct span object, struct span wanted, char out[12
     return "unknown";
 }
 
-/* Messages were lost, or the server has something else to say of the stream itself. */
+/* Messages were lost: tells of it. */
+static void gap(struct sub *s, const struct source *c, struct span object)
+{
+    char reason[128], after[128], oldest[128];
+    client_say("sub", c->text, ": messages were lost (", member_of(object, SPAN("reason"), reason),
+               ") after ", member_of(object, SPAN("after"), after), ", up to the oldest there is, ",
+               member_of(object, SPAN("oldest"), oldest), NULL);
+    if (s->strict && s->code < 0)
+        s->code = 1;
+}
+
+/* The server has something to say of its stream of events. */
 static void notice(struct sub *s, const struct source *c)
 {
     const struct eventsource *es = &c->es;
-    char reason[128], after[128], oldest[128];
     struct json_value v;
     size_t at;
-    if (!span_eq(es->event, SPAN("gap"))) {
+    if (span_eq(es->event, SPAN("expired"))) {
         client_say("sub", c->text, ": the token has expired", NULL);
         return;
     }
-    client_say("sub", c->text, ": messages were lost (",
-               member_of(es->data, SPAN("reason"), reason), ") after ",
-               member_of(es->data, SPAN("after"), after), ", up to the oldest there is, ",
-               member_of(es->data, SPAN("oldest"), oldest), NULL);
     if (s->json && json_read(es->data, &v, &at) == 0) {
-        put_string(s, "{\"id\":\"", es->id);
+        show_string(&s->show, "{\"id\":\"", es->id);
         if (s->sources > 1)
-            put_string(s, ",\"url\":\"", span_of(c->text));
-        put(s, SPAN(",\"gap\":"));
-        put(s, es->data);
-        put(s, SPAN("}\n"));
+            show_string(&s->show, ",\"url\":\"", span_of(c->text));
+        show_text(&s->show, SPAN(",\"gap\":"));
+        show_json(&s->show, es->data);
+        show_text(&s->show, SPAN("}\n"));
         flush(s);
     }
-    if (s->strict && s->code < 0)
-        s->code = 1;
+    gap(s, c, es->data);
 }
 
 /* ---- a source -------------------------------------------------------------------------------- */
@@ -208,11 +196,14 @@ static void notice(struct sub *s, const struct source *c)
 /* It has lost its connection, or got none: it tries again after `ms`, or the command ends. */
 static void failed(struct sub *s, struct source *c, uint64_t ms, const char *why)
 {
+    uint64_t now = client_now();
     if (c->fd != -1)
         close(c->fd);
+    if (c->state == STREAM && now - c->since >= RETRY_MAX_MS)
+        c->failures = 0; /* it was good for long, quiet as it may have been */
     c->fd = -1;
     c->state = WAITING;
-    c->at = client_now();
+    c->at = now;
     if (c->place + 1 < c->places.n && !c->had) {
         c->place++; /* the same server may be had elsewhere, at once */
         return;
@@ -226,10 +217,12 @@ static void failed(struct sub *s, struct source *c, uint64_t ms, const char *why
     if (s->verbose)
         client_say("sub", c->text, ": ", why, NULL);
     uint64_t wait = c->es.retry_ms > 0 ? c->es.retry_ms : RETRY_MS;
-    if (c->failures > 1 && wait < RETRY_MAX_MS)
+    wait = wait > CLIENT_RETRY_MIN_MS ? wait : CLIENT_RETRY_MIN_MS;
+    if (c->failures > 1 && wait < RETRY_MAX_MS) {
         wait <<= c->failures < FAILURES_MAX ? c->failures - 1 : FAILURES_MAX;
-    wait = wait > RETRY_MAX_MS && c->failures > 1 ? RETRY_MAX_MS : wait;
-    c->at += ms > wait ? ms : wait;
+        wait = wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS;
+    }
+    c->at += client_jitter(ms > wait ? ms : wait);
     c->failures++;
 }
 
@@ -269,7 +262,8 @@ static void ask(struct sub *s, struct source *c)
     }
     since_write(s, &since);
     client_request(&t, "GET", &c->url, text_span(&since), s->token);
-    text_str(&t, "Accept: text/event-stream\r\nCache-Control: no-store\r\n");
+    text_str(&t, s->json ? LINES_ACCEPT : "Accept: text/event-stream\r\n");
+    text_str(&t, "Cache-Control: no-store\r\n");
     if (c->es.id.n > 0) {
         text_str(&t, "Last-Event-ID: ");
         text_add(&t, c->es.id);
@@ -289,6 +283,14 @@ static void ask(struct sub *s, struct source *c)
     }
 }
 
+/* Counts a message that was printed. */
+static void counted(struct sub *s, struct source *c)
+{
+    c->failures = 0;
+    if (++s->messages == s->count && s->code < 0)
+        s->code = EX_OK;
+}
+
 /* Takes bytes of the stream itself. */
 static void stream(struct sub *s, struct source *c, struct span bytes)
 {
@@ -305,9 +307,67 @@ static void stream(struct sub *s, struct source *c, struct span bytes)
                 continue;
             }
             print_event(s, c);
-            if (++s->messages == s->count && s->code < 0)
-                s->code = EX_OK;
+            counted(s, c);
         }
+    }
+}
+
+/* Takes a line of NDJSON: a message, a checkpoint, a gap, what else the server has to say. */
+static void take_line(struct sub *s, struct source *c, struct span line)
+{
+    struct json_value v, member, lost = {JSON_NULL, {NULL, 0}};
+    struct span name;
+    size_t at, pos = 0;
+    bool message = false, expired = false;
+    if (line.n == 0)
+        return;
+    if (json_read(line, &v, &at) != 0 || v.kind != JSON_OBJECT) {
+        client_say("sub", c->text, ": a line of its answer is no JSON object", NULL);
+        s->code = EX_PROTOCOL;
+        return;
+    }
+    while (json_next(&v, &pos, &name, &member)) {
+        char id[EVENTSOURCE_NAME];
+        if (span_eq(name, SPAN("id")) && member.kind == JSON_STRING && member.raw.n <= sizeof id)
+            eventsource_set_id(&c->es, (struct span){id, json_unescape(member.raw, id)});
+        message |= span_eq(name, SPAN("data")) || span_eq(name, SPAN("base64"));
+        expired |= span_eq(name, SPAN("expired"));
+        if (span_eq(name, SPAN("gap")))
+            lost = member;
+    }
+    if (message || lost.kind == JSON_OBJECT)
+        print_line(s, c, line);
+    if (lost.kind == JSON_OBJECT)
+        gap(s, c, lost.raw);
+    else if (expired)
+        client_say("sub", c->text, ": the token has expired", NULL);
+    else if (message)
+        counted(s, c);
+}
+
+/* Takes bytes of NDJSON. A line that is here whole is used where it is. */
+static void lines(struct sub *s, struct source *c, struct span bytes)
+{
+    while (bytes.n > 0 && s->code < 0) {
+        const char *lf = memchr(bytes.p, '\n', bytes.n);
+        struct span part = {bytes.p, lf != NULL ? (size_t)(lf - bytes.p) : bytes.n};
+        bytes = span_from(bytes, lf != NULL ? part.n + 1 : part.n);
+        if (lf != NULL && c->line_n == 0) {
+            take_line(s, c, part);
+            continue;
+        }
+        if (part.n > EVENT_MAX - c->line_n) {
+            client_say("sub", c->text, ": a line is too large", NULL);
+            s->code = EX_DATAERR;
+            return;
+        }
+        if (part.n > 0)
+            memcpy(c->line + c->line_n, part.p, part.n);
+        c->line_n += part.n;
+        if (lf == NULL)
+            return;
+        take_line(s, c, (struct span){c->line, c->line_n});
+        c->line_n = 0;
     }
 }
 
@@ -318,7 +378,8 @@ static void stream_raw(struct sub *s, struct source *c, char *bytes, size_t n)
     int result = 0;
     if (c->answer.reply.chunked || c->answer.reply.sized)
         result = http_body_decode(&c->body, bytes, n, &took, &got);
-    stream(s, c, (struct span){bytes, got});
+    c->at = s->silence > 0 ? client_now() + c->silence : UINT64_MAX;
+    (c->lines ? lines : stream)(s, c, (struct span){bytes, got});
     if (s->code < 0 && result != 0)
         failed(s, c, 0, result > 0 ? "the stream has ended" : "its chunks are not well-formed");
 }
@@ -333,7 +394,7 @@ static void refused(struct sub *s, struct source *c)
     client_reason(&c->answer, &t);
     bytes[t.n] = '\0';
     if (again && (c->had || s->timeout > 0)) {
-        failed(s, c, r->retry_after < 3600 ? r->retry_after * 1000 : 3600000, bytes);
+        failed(s, c, r->retry_after < 3600 ? r->retry_after * 1000 : CLIENT_RETRY_MAX_MS, bytes);
         return;
     }
     client_say("sub", c->text, ": ", bytes, NULL);
@@ -344,20 +405,22 @@ static void refused(struct sub *s, struct source *c)
 static void answered(struct sub *s, struct source *c)
 {
     struct client_answer *a = &c->answer;
+    c->lines = s->json && span_same(a->reply.type, SPAN("application/x-ndjson"));
     if (a->reply.status == 204) {
         close(c->fd);
         c->fd = -1;
         c->state = OVER;
     } else if (a->reply.status != 200) {
         c->state = REASON;
-    } else if (!span_same(a->reply.type, SPAN("text/event-stream"))) {
+    } else if (!c->lines && !span_same(a->reply.type, SPAN("text/event-stream"))) {
         client_say("sub", c->text, ": its answer is no stream of events", NULL);
         s->code = EX_PROTOCOL;
     } else {
         c->state = STREAM;
         c->had = true;
-        c->failures = 0;
+        c->since = client_now();
         c->body = a->body;
+        c->line_n = 0;
         eventsource_begin(&c->es);
         stream_raw(s, c, a->bytes + a->head, a->n - a->head);
     }
@@ -412,6 +475,10 @@ static void timed(struct sub *s, struct source *c)
         refused(s, c);
     else if (c->state == CONNECTING || c->state == HEAD)
         failed(s, c, 0, "there was no answer in time");
+    else if (c->state == STREAM && s->silence > 0) {
+        c->silence = c->silence < SILENCE_MOST / 2 ? 2 * c->silence : SILENCE_MOST;
+        failed(s, c, 0, "the stream was silent for too long (--silence)");
+    }
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -421,7 +488,7 @@ static int patience(const struct sub *s, uint64_t now)
 {
     uint64_t until = s->timeout > 0 ? s->began + s->timeout : UINT64_MAX;
     for (unsigned i = 0; i < s->sources; i++)
-        if (s->source[i].state != STREAM && s->source[i].state != OVER && s->source[i].at < until)
+        if (s->source[i].state != OVER && s->source[i].at < until)
             until = s->source[i].at;
     if (until == UINT64_MAX)
         return -1;
@@ -492,7 +559,8 @@ static int add_source(struct sub *s, const char *text)
     c->text = text;
     c->fd = -1;
     void *memory = memory_scratch(EVENT_MAX);
-    if (memory == NULL) {
+    c->line = memory_scratch(EVENT_MAX); /* touched as it comes into use */
+    if (memory == NULL || c->line == NULL) {
         client_say("sub", "no memory: ", strerror(errno), NULL);
         return EX_OSERR;
     }
@@ -537,6 +605,9 @@ static int flag(struct sub *s, int argc, char **argv, int *i, const char **id)
     } else if (client_flag(argc, argv, i, "--timeout", &value)) {
         if (value != NULL && (!client_time(value, &s->timeout) || s->timeout == 0))
             return wrong("--timeout", "is a time, as 10s");
+    } else if (client_flag(argc, argv, i, "--silence", &value)) {
+        if (value != NULL && !client_time(value, &s->silence))
+            return wrong("--silence", "is a time, as 45s");
     } else
         return wrong(name, "is no flag of this command");
     return value == NULL ? wrong(name, "needs a value") : 0;
@@ -575,8 +646,9 @@ static int read_line(struct sub *s, int argc, char **argv)
 
 int sub_run(int argc, char **argv)
 {
-    struct sub s = {.code = -1};
+    struct sub s = {.code = -1, .silence = SILENCE_MS};
     process_standard();
+    show_begin(&s.show);
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
@@ -588,6 +660,8 @@ int sub_run(int argc, char **argv)
     int code = read_line(&s, argc, argv);
     if (code != 0)
         return code;
+    for (unsigned i = 0; i < s.sources; i++)
+        s.source[i].silence = s.silence;
     s.began = client_now();
     while (s.code < 0)
         turn(&s);
