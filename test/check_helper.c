@@ -189,7 +189,8 @@ START_TEST(takes_a_token)
     snprintf(url, sizeof(url), "/?access_token=%s", token);
     subscribe(t, url, "topics: ['news'],");
     int64_t deadline = e2e_now_ms() + E2E_WAIT_MS; /* what comes before is not for it */
-    while (metric(&s, "connections{way=\"sse\"}") + metric(&s, "connections{way=\"longpoll\"}") ==
+    while (metric(&s, "connections{way=\"ndjson\"}") +
+               metric(&s, "connections{way=\"longpoll\"}") ==
            0)
         if (e2e_now_ms() > deadline)
             e2e_fail("nobody has subscribed");
@@ -203,6 +204,98 @@ START_TEST(takes_a_token)
     tab_close(t);
     e2e_stop(&s);
     program_remove();
+}
+END_TEST
+
+/* What messages are called has nothing to do with what the helper itself has to tell, and none comes
+ * twice, whatever names are listed. */
+START_TEST(tells_of_topics_called_anything)
+{
+    static const char *const topics[] = {"error", "open",    "gap",       "message",
+                                         "hello", "expired", "heartbeat", "constructor"};
+    char want[600] = "", target[64];
+    e2e_start(&s, "--heartbeat", "100ms", NULL);
+    struct tab *t = page_open(NULL, s.address[0]);
+    for (int wild = 0; wild < 2; wild++) {
+        size_t n = 0;
+        tab_eval(t, "got = []; 0");
+        subscribe(t, "/",
+                  wild ? "topics: ['*'], since: 'earliest',"
+                       : "topics: ['error', 'open', 'gap', 'message', 'hello', 'expired', "
+                         "'heartbeat', 'constructor', 'x'], events: ['error', 'error', 'x', "
+                         "'open', 'message'], since: 'earliest',");
+        for (size_t i = 0; i < COUNT(topics); i++) {
+            snprintf(target, sizeof target, "/%s", topics[i]);
+            if (!wild)
+                e2e_publish(&s, target, "{\"reason\":\"forged\"}");
+            n += (size_t)snprintf(want + n, sizeof want - n, "%s%s {\"reason\":\"forged\"}",
+                                  n > 0 ? "|" : "", topics[i]);
+        }
+        if (!wild)
+            e2e_publish(&s, "/x?event=error", "last");
+        snprintf(want + n, sizeof want - n, "|error last");
+        expect(t, want);
+        e2e_sleep_ms(400);
+        expect(t, want);
+        tab_eval(t, "end(); sessionStorage.clear(); 0");
+    }
+    ck_assert_str_eq(t->wrong, "");
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
+/* A token is asked for at each connection, is kept nowhere, and a new one loses nothing. */
+START_TEST(asks_for_tokens)
+{
+    program_make();
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--heartbeat", "200ms", NULL);
+    struct tab *t = page_open(NULL, s.address[0]);
+    tab_eval(t, "tokens = ['%s', '%s', '%s']; asked = 0; 0",
+             token_good(NULL, "[\"news\"]", ENDS_IN(2)), token_good(NULL, "[\"news\"]", 600),
+             token_good(NULL, "[\"news\"]", 601));
+    tab_eval(t, "all = '%s'; 0", token_good("[\"**\"]", "[\"**\"]", 600));
+    subscribe(t, "/",
+              "topics: ['news'], since: 'earliest',"
+              " token: async () => tokens[Math.min(2, asked++ > 0 ? asked : 0)],");
+    for (int i = 1; i <= 3; i++) {
+        tab_eval(t,
+                 "fetch('/news', {method: 'POST', body: '%d', headers: {Authorization: 'Bearer ' + "
+                 "all}})"
+                 ".then(a => a.ok)",
+                 i);
+        tab_wait(t, "got.includes('message %d')", i);
+        e2e_sleep_ms(i == 1 ? 3500
+                            : 0); /* the first token ends meanwhile, and so does its stream */
+    }
+    ck_assert_str_eq(tab_eval(t, "got.filter(m => !m.startsWith('error')).join('|')"),
+                     "message 1|message 2|message 3");
+    ck_assert_str_eq(tab_eval(t, "asked > 1"), "true");
+    ck_assert_str_eq(
+        tab_eval(t, "/eyJ/.test(JSON.stringify({...sessionStorage, ...localStorage}))"), "false");
+    ck_assert_str_eq(
+        tab_eval(t, "Object.values({...sessionStorage}).every(v => /^\\d+-\\d+$/.test(v))"),
+        "true");
+    tab_close(t);
+    e2e_stop(&s);
+    program_remove();
+}
+END_TEST
+
+/* What is in the storage and is no cursor counts for none. */
+START_TEST(knows_a_cursor)
+{
+    e2e_start(&s, NULL);
+    e2e_publish(&s, "/news", "one");
+    static const char *const none[] = {"null", "undefined", "", "x-1"};
+    for (size_t i = 0; i < COUNT(none); i++) {
+        struct tab *t = page_open(NULL, s.address[0]);
+        tab_eval(t, "sessionStorage[location.origin + '/news'] = '%s'", none[i]);
+        subscribe(t, "/news", "since: 'earliest',");
+        expect(t, "message one");
+        tab_close(t);
+    }
+    e2e_stop(&s);
 }
 END_TEST
 
@@ -349,6 +442,9 @@ static TCase *cases(void)
     tcase_add_test(tc, tells_of_gaps);
     tcase_add_test(tc, tells_of_refusals);
     tcase_add_test(tc, takes_a_token);
+    tcase_add_test(tc, tells_of_topics_called_anything);
+    tcase_add_test(tc, asks_for_tokens);
+    tcase_add_test(tc, knows_a_cursor);
     if (can("command -v nginx", "what goes through nginx: it is not installed")) {
         tcase_add_test(tc, gets_through_a_proxy_that_buffers);
         tcase_add_loop_test(tc, comes_back_when_the_server_does, 0, 2);

@@ -439,6 +439,18 @@ START_TEST(test_no_false_alarm)
 }
 END_TEST
 
+/* The gap tells the cursor as it came, whatever else the query asks for. */
+START_TEST(test_gap_tells_the_cursor)
+{
+    e2e_start(&s, NULL);
+    struct e2e_conn *c = e2e_open(&s);
+    e2e_send(c, "GET /news?last-event-id=12345-6&hello=ZZZ&heartbeat=event&conflate=0 HTTP/1.1\r\n"
+                "Host: test\r\nAccept: text/event-stream\r\n\r\n");
+    e2e_until(c, "\"after\":\"12345-6\"");
+    e2e_stop(&s);
+}
+END_TEST
+
 /* A topic that nobody needs any more is forgotten, what it lost is not: where its name comes back,
  * or a wildcard would have had it, one who was there before learns of the gap. */
 START_TEST(test_gap_of_a_forgotten_topic)
@@ -569,6 +581,7 @@ int main(void)
     tcase_add_test(gap, test_gap_at_the_edge);
     tcase_add_test(gap, test_no_false_alarm);
     tcase_add_test(gap, test_gap_of_a_forgotten_topic);
+    tcase_add_test(gap, test_gap_tells_the_cursor);
     tcase_add_test(gap, test_max_age);
     suite_add_tcase(suite, gap);
     tcase_set_timeout(beat, 60);

@@ -93,6 +93,8 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
     }
     if (!serve_options(s, c) || (id = serve_select(s, c, names, way == WAY_EVENTS)) == 0)
         return;
+    bool hello =
+        serve_query(s, SPAN("hello")).p != NULL; /* now: start.after may be in s->scratch */
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);
         return;
@@ -106,8 +108,12 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
     }
     if (way == WAY_EVENTS) {
         stream_open(&s->out, retry_ms(s), from);
-        if (serve_query(s, SPAN("hello")).p != NULL)
+        if (hello)
             stream_hello(&s->out, from);
+    }
+    if (way == WAY_LINES && from != NULL && hello) {
+        stream_id_object(&s->out, *from, false);
+        text_str(&s->out, "\n");
     }
     c->way = (uint8_t)way;
     c->at = start.at;
