@@ -104,7 +104,7 @@ enum kind {
       "for a request to arrive")                                                                   \
     X(SIZE, min_rate, "    ", "min-rate", " SIZE         ", "500", 0, GIB,                         \
       "bytes a second of longer messages; 0: any")                                                   \
-    X(TIME, idle_timeout_ms, "    ", "idle-timeout", " TIME     ", "60s", 10, 24 * HOUR,           \
+    X(TIME, idle_timeout_ms, "    ", "idle-timeout", " TIME     ", "75s", 10, 24 * HOUR,           \
       "between two requests")                                                                      \
     X(TIME, write_timeout_ms, "    ", "write-timeout", " TIME    ", "30s", 10, 24 * HOUR,          \
       "for a client to take what it is sent")                                                      \

@@ -109,7 +109,7 @@ static const char defaults[] =
     "max-message=1048576 max-connections=0 max-per-address=0 max-topics=1048576 max-memory=0 "
     "max-subscriptions=1000 max-sets=67108864 max-share=8 max-line=8192 max-head=16384 "
     "max-buffers=268435456 max-answer=262144 "
-    "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=60000 "
+    "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=75000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
     "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
     "no-sandbox=0 log=2 access-log=0 "
@@ -388,7 +388,7 @@ static const struct {
     {__LINE__, "heartbeat", "9999999999999999999h", TIME_OF("15s")},
     {__LINE__, "retry", "1ms", TIME_OF("2s")},
     {__LINE__, "request-timeout", "none", TIME_OF("10s")},
-    {__LINE__, "idle-timeout", "86401", TIME_OF("60s")},
+    {__LINE__, "idle-timeout", "86401", TIME_OF("75s")},
     {__LINE__, "min-rate", "none", SIZE_OF("0 to 1G", "500")},
     {__LINE__, "min-rate", "2G", SIZE_OF("0 to 1G", "500")},
     {__LINE__, "min-rate", "5s", SIZE_OF("0 to 1G", "500")},
