@@ -74,7 +74,7 @@ able = $(if $(wildcard $(OUT)/flags),,$(writable)$(if $(shell $(try) 2>/dev/null
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .PHONY: all run install uninstall image dist deb
-.PHONY: test check test-pack soak lint fuzz regress bench bench-check bench-record clean help FORCE
+.PHONY: test check test-pack test-npm soak lint fuzz regress bench bench-check bench-record clean help FORCE
 .PHONY: for-test for-fuzz for-image for-bench for-count # what `test`, `fuzz`, `image` compile once test/setup has run
 
 all:
@@ -255,6 +255,10 @@ test: ## installs what is missing (as root), then runs every test
 test-pack: ## packages, images, another machine: installs what is missing (as root), tries them
 	@test/setup pack
 	@test/pack
+
+test-npm: sse ## clients and gateways of the npm registry: installs what is missing (as root)
+	@test/setup npm
+	@test/npm/run
 
 soak: $(OUT)/test/load_soak sse ## churn of everything for SOAK_SECONDS, 600
 	$(OUT)/test/load_soak $(OUT)/sse $(SOAK_SECONDS)
