@@ -153,7 +153,7 @@ static uint32_t asked(long call, unsigned arg, uint64_t value, unsigned *steps)
     return machine(server, server_size, &d, steps);
 }
 
-static void build(void)
+static void load_program(void)
 {
     server_size = calls_filter(server);
     ck_assert_uint_gt(server_size, 50);
@@ -206,7 +206,7 @@ START_TEST(refuses)
         {"openat", SYS_openat, 2, 0100}, /* O_CREAT */
     };
     unsigned steps;
-    build();
+    load_program();
     for (size_t i = 0; i < COUNT(rows); i++)
         ck_assert_msg(asked(rows[i].call, rows[i].arg, rows[i].value, &steps) == FILTER_TRAP,
                       "%s %u %#llx is allowed", rows[i].name, rows[i].arg,
@@ -222,7 +222,7 @@ START_TEST(hot_first)
 {
     static const long hot[] = {SYS_epoll_pwait, SYS_read, SYS_writev, SYS_accept4, SYS_close};
     unsigned steps;
-    build();
+    load_program();
     for (size_t i = 0; i < COUNT(hot); i++) {
         ck_assert_uint_eq(asked(hot[i], 0, 0, &steps), FILTER_ALLOW);
         ck_assert_uint_le(steps, 12);
@@ -235,7 +235,7 @@ START_TEST(tells_its_calls)
 {
     struct calls all = calls_all(), less = all;
     unsigned steps, n = 0;
-    build();
+    load_program();
     for (unsigned call = 0; call < CALLS_WORDS * 64; call++) {
         bool has = (all.bits[call / 64] >> call % 64 & 1) != 0;
         n += has;

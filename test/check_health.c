@@ -93,6 +93,18 @@ START_TEST(over_a_unix_socket)
 }
 END_TEST
 
+/* A full server is not a dead one. */
+START_TEST(full)
+{
+    e2e_start(&s, "--max-connections", "2", NULL);
+    e2e_subscribe(&s, "/a", NULL);
+    e2e_subscribe(&s, "/a", NULL);
+    for (int i = 0; i < 3; i++)
+        health(EX_OK, NULL, s.address[0]);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* It is the server's own refusal that is told. */
 START_TEST(refused)
 {
@@ -238,6 +250,7 @@ int main(void)
     TCase *tc = tcase_create("health");
     tcase_add_test(tc, ready);
     tcase_add_test(tc, over_a_unix_socket);
+    tcase_add_test(tc, full);
     tcase_add_test(tc, refused);
     tcase_add_loop_test(tc, says, 0, COUNT(fakes));
     tcase_add_loop_test(tc, in_time, 0, 2);

@@ -183,7 +183,7 @@ START_TEST(takes_a_token)
 {
     char url[1200];
     program_make();
-    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), NULL);
+    e2e_start(&s, "--key-file", keys_write(TOKENS_KEYS, 0600), "--admin", "127.0.0.1:0", NULL);
     const char *token = token_good("[\"news\"]", "[\"news\"]", 600);
     struct tab *t = page_open(NULL, s.address[0]);
     snprintf(url, sizeof(url), "/?access_token=%s", token);

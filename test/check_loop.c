@@ -56,7 +56,9 @@ START_TEST(cut_anywhere)
         p = replay(KERNEL_NO_END, 0, piece); /* takes little at a time */
         ck_assert_uint_eq(p->out.n, n);
         ck_assert_mem_eq(p->out.p, whole, n);
-        ck_assert_uint_eq(p->writes, (n + piece - 1) / piece);
+        /* the rest of a message goes out alone, so each message may end in a short write */
+        ck_assert_uint_ge(p->writes, (n + piece - 1) / piece);
+        ck_assert_uint_le(p->writes, (n + piece - 1) / piece + 3);
         stop();
     }
 }

@@ -444,7 +444,7 @@ START_TEST(streams_are_put_off_while_the_server_is_away)
     e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
     e2e_until(c, "\r\n\r\n");
     if (strncmp(c->buf, "HTTP/1.1 200 ", 13) != 0 ||
-        strcasestr(c->buf, "\r\nContent-Type: text/event-stream; charset=utf-8\r\n") == NULL)
+        strcasestr(c->buf, "\r\nContent-Type: text/event-stream") == NULL)
         e2e_fail("a stream was answered %s", c->buf);
     c = e2e_open(&proxy.at);
     e2e_send(c, "GET /news HTTP/1.1\r\nHost: test\r\n\r\n");

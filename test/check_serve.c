@@ -449,6 +449,16 @@ START_TEST(test_max_connections)
         ck_assert_ptr_nonnull(e2e_field(&r, "Retry-After"));
         e2e_expect_end(shed);
         e2e_close(shed);
+        /* it is full, and not dead: who looks after it is answered */
+        static const char *const vital[] = {"/-/healthy", "/-/metrics", "/-/ready"};
+        for (size_t k = 0; k < COUNT(vital); k++) {
+            shed = e2e_open(&s);
+            e2e_printf(shed, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", vital[k]);
+            e2e_response(shed, &r);
+            e2e_expect_status(&r, 200, NULL);
+            e2e_expect_end(shed);
+            e2e_close(shed);
+        }
     }
     e2e_close(c[0]);
     c[0] = e2e_room(&s);

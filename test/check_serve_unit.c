@@ -65,7 +65,8 @@ static const struct {
     {__LINE__, PLAIN, "GET http://h/-%2Ftopics" END, 404, false, "", NOTHING_AT("/-%2Ftopics")},
     {__LINE__, PLAIN, "GET http://h/%2D/topics" END, 404, false, "", NOTHING_AT("/%2D/topics")},
     {__LINE__, PLAIN, "GET //-/metrics" END, 400, false, "", "/-/metrics has an empty segment"},
-    {__LINE__, PLAIN, "GET /./-/metrics" END, 400, true, "", NO_HTTP},
+    {__LINE__, PLAIN, "GET /./-/metrics" END, 400, true, "",
+     NO_HTTP "the path has . or .. as a segment"},
     {__LINE__, PLAIN, "GET /a,-/metrics" END, 400, false, "", "a,-/metrics begins with \"-\""},
     /* of this host, but meant for another: a name that was pointed here (DNS rebinding) */
     {__LINE__, PLAIN, "POST /n" OTHER "Origin: http://evil.example:80\r\n\r\n", 403, false, "",
@@ -256,11 +257,11 @@ static const struct {
     {__LINE__, PLAIN, "GET /a?since=%zz" STREAM, 400, false, "",
      "since=?: must be an id, earliest, now, a duration as 10m, a unix time, or -N"},
     /* over the limit */
-    {__LINE__, SHED, "GET /-/healthy" END, 503, true, "Retry-After: 5\r\n",
+    {__LINE__, SHED, "GET /-/topics" END, 503, true, "Retry-After: 5\r\n",
      "there are as many connections as may be, 10 (--max-connections)"},
     {__LINE__, SHED, "POST /n" H "Accept: text/event-stream\r\nContent-Length: 1\r\n\r\nx", 503,
      true, "Retry-After: 5\r\n", "there are as many connections as may be, 10 (--max-connections)"},
-    {__LINE__, SHED | CROWD, "GET /-/healthy" END, 503, true, "Retry-After: 5\r\n",
+    {__LINE__, SHED | CROWD, "GET /-/sse.js" END, 503, true, "Retry-After: 5\r\n",
      "there are as many connections from one address as may be, 3 (--max-per-address)"},
 };
 

@@ -100,9 +100,11 @@ START_TEST(test_no_handshake)
     };
     e2e_start(&s, NULL);
     e2e_publish(&s, "/a", "hello");
+    /* a GET that has kept its key has lost the rest on its way */
+    static const int statuses[] = {426, 200, 200, 426};
     for (size_t i = 0; i < COUNT(requests); i++) {
         e2e_ask(&s, &r, "%s", requests[i]);
-        ck_assert_msg(r.status == 200, "request %zu was answered %s", i, r.head);
+        ck_assert_msg(r.status == statuses[i], "request %zu was answered %s", i, r.head);
     }
     e2e_stop(&s);
 }

@@ -127,7 +127,7 @@ static void no_descriptors(void)
     none = (struct rlimit){unused, before.rlim_max};
     ck_assert_int_eq(prlimit(run_.pid, RLIMIT_NOFILE, &none, NULL), 0);
     struct client *c = dial(true);
-    tell(c, "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n");
+    tell(c, "GET /-/sse.js HTTP/1.1\r\nHost: test\r\n\r\n");
     struct pollfd p = {c->fd, POLLIN, 0}; /* a fault may keep it from answering before it has one */
     for (int64_t end = now_ms() + RUN_WAIT_MS; poll(&p, 1, 30) == 0 && fired() == 0;)
         if (now_ms() > end)
@@ -219,7 +219,7 @@ static void scene_clients(void)
     for (unsigned i = 0; i < COUNT(idle); i++)
         idle[i] = dial(i % 2 == 0);
     struct client *over = dial(true);
-    tell(over, "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n");
+    tell(over, "GET /-/sse.js HTTP/1.1\r\nHost: test\r\n\r\n");
     if (over->fd != -1 && find(over, "HTTP/1.1 ") != NULL && fired() == 0)
         answered(over, "503");
     drop(over);

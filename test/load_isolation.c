@@ -153,6 +153,9 @@ static bool reloaded(const char *key)
 static void iso_reload(const char *file)
 {
     char text[512], key[64];
+    for (unsigned i = 0; i < ISO_CLIENTS && loads > 0; i++)
+        if (iso[i].open && !iso[i].good)
+            take(i, true); /* its token is judged by the keys that it was sent under */
     snprintf(key, sizeof key, "this-key-tells-that-it-was-read-%08u", ++loads);
     snprintf(text, sizeof text, "%s%s\n", file, key);
     keys_write(text);

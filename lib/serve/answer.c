@@ -236,6 +236,12 @@ void serve_answer_page(struct server *s, struct conn *c, const char *type, size_
     }
 }
 
+void serve_answer_stranger(struct server *s, const char *type, struct span body)
+{
+    s->ask.keep_alive = false;
+    answer_write(s, 200, (struct span){NULL, 0}, false, type, body, 0);
+}
+
 void serve_refuse_stranger(struct server *s, const char *detail)
 {
     char bytes[512];

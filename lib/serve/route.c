@@ -138,6 +138,17 @@ static void refuse_half_handshake(struct server *s, struct conn *c)
         NULL);
 }
 
+/* Is it a page by which others look after the server? A full server answers these: it is not a dead one. */
+static bool is_vital(const struct server *s)
+{
+    static const struct span vital[] = {SPAN_INIT("/-/healthy"), SPAN_INIT("/-/ready"),
+                                        SPAN_INIT("/-/metrics")};
+    for (size_t i = 0; i < sizeof vital / sizeof vital[0]; i++)
+        if (span_eq(s->req.path, vital[i]))
+            return true;
+    return false;
+}
+
 /* Turns a client away that is over --max-connections or --max-per-address. */
 static void route_shed(struct server *s, struct conn *c)
 {
@@ -150,7 +161,6 @@ static void route_shed(struct server *s, struct conn *c)
         serve_answered_last(s, c);
         return;
     }
-    s->ask.keep_alive = false;
     if (c->flags & CONN_CROWD)
         serve_refuse(s, c, 503, "Retry-After: 5\r\n",
                      "there are as many connections from one address as may be, ",
@@ -171,7 +181,9 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     struct span path = {s->path, (size_t)n};
     bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
     s->ask.path = path; /* as a body that comes later has it */
-    if (c->flags & (CONN_SHED | CONN_CROWD))
+    bool shed = (c->flags & (CONN_SHED | CONN_CROWD)) != 0;
+    s->ask.keep_alive = s->ask.keep_alive && !shed;
+    if (shed && !is_vital(s))
         route_shed(s, c);
     else if (c->marks & CONN_ADMIN && !is_own(s->req.path))
         route_nothing(s, c);
@@ -220,6 +232,10 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
         if (wants_stream(s)) {
             serve_log_refusal(s, 200, span_of(why));
             serve_stream_away(s);
+            return;
+        }
+        if (s->req.method == HTTP_GET && span_eq(s->req.path, SPAN("/-/healthy"))) {
+            serve_answer_stranger(s, "text/plain", SPAN("ok\n"));
             return;
         }
     }
@@ -279,8 +295,10 @@ static bool takes_long(const struct server *s)
     for (size_t i = 0; i < path.n; i++)
         if (selects[(unsigned char)path.p[i]])
             return true;
-    return (query.n > 0 && memmem(query.p, query.n, "since", 5) != NULL) ||
-           span_begins(path, SPAN("/-/topics"));
+    const char *since = query.n > 0 ? memmem(query.p, query.n, "since=", 6) : NULL;
+    if (since != NULL) /* what begins now looks for nothing */
+        return !span_begins(span_from(query, (size_t)(since - query.p) + 6), SPAN("now"));
+    return span_begins(path, SPAN("/-/topics"));
 }
 
 bool serve_put_off(struct server *s)

@@ -488,6 +488,9 @@ void serve_socket_ping(struct server *s, struct conn *c, bool old);
  * good on a 503. It is the connection's last. */
 void serve_stream_away(struct server *s);
 
+/* Appends a 200 that is the last of a connection without a slot. */
+void serve_answer_stranger(struct server *s, const char *type, struct span body);
+
 /* Appends a 503 that is the connection's last. */
 void serve_refuse_stranger(struct server *s, const char *detail);
 
