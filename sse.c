@@ -990,7 +990,7 @@ static void event(const struct epoll_event *ev)
         if (c->marks & CONN_HEAVY || replays(c))
             conn_ready(&S.conns, c);
         else if (phase_spent(1))
-            conn_soon(&S.conns, c);
+            conn_unseen(&S.conns, c);
         else
             conn_turn(c);
         return;
@@ -1000,11 +1000,26 @@ static void event(const struct epoll_event *ev)
     }
 }
 
+/* Looks at those whose event there was no time for: what takes long of it is put off. */
+static void unseen_list(void)
+{
+    struct conn *c;
+    phase_begin(SOON_US);
+    S.brief = true;
+    do
+        if ((c = conn_next_unseen(&S.conns)) != NULL)
+            conn_turn(c);
+    while (S.conns.unseen != 0 && !phase_spent(1));
+    S.brief = false;
+}
+
 /* Gives their turn to those who have had none, and to those who were ready when the phase began; to one
  * of each at least. */
 static void ready_list(void)
 {
     struct conn *c;
+    if (S.conns.unseen != 0)
+        unseen_list();
     if (S.conns.soon != 0) {
         phase_begin(SOON_US);
         do

@@ -106,6 +106,11 @@ void conn_soon(struct conns *t, struct conn *c)
     push_ready(t, c, &t->soon, &t->soon_last);
 }
 
+void conn_unseen(struct conns *t, struct conn *c)
+{
+    push_ready(t, c, &t->unseen, &t->unseen_last);
+}
+
 static void push_doomed(struct conns *t, struct conn *c)
 {
     c->next = t->doomed;
@@ -130,9 +135,14 @@ struct conn *conn_next_soon(struct conns *t)
     return pop_ready(t, &t->soon);
 }
 
+struct conn *conn_next_unseen(struct conns *t)
+{
+    return pop_ready(t, &t->unseen);
+}
+
 struct conn *conn_next_ready(struct conns *t)
 {
-    return pop_ready(t, t->ready != 0 ? &t->ready : &t->soon);
+    return pop_ready(t, t->ready != 0 ? &t->ready : t->soon != 0 ? &t->soon : &t->unseen);
 }
 
 void conn_hold(struct conns *t, struct conn *c)

@@ -126,17 +126,18 @@ struct conn {
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
 struct conns {
-    struct conn *conn;         /* by descriptor */
-    uint32_t max;              /* descriptors there can be */
-    uint32_t top;              /* no slot above is in use */
-    uint32_t clients;          /* slots in use but for listeners and signals, ... */
-    uint32_t kind[CONN_KINDS]; /* ... and how many of these are of each kind */
-    uint32_t ready, last;      /* the ready list, first in, first out; 0: empty */
-    uint32_t soon, soon_last;  /* that of those who have had no turn yet; likewise */
-    uint32_t ready_count;      /* on both */
-    uint32_t held, held_last;  /* the list of the held, likewise, ... */
-    uint32_t held_count;       /* ... and how many they are */
-    uint32_t doomed;           /* list of these; 0: empty */
+    struct conn *conn;            /* by descriptor */
+    uint32_t max;                 /* descriptors there can be */
+    uint32_t top;                 /* no slot above is in use */
+    uint32_t clients;             /* slots in use but for listeners and signals, ... */
+    uint32_t kind[CONN_KINDS];    /* ... and how many of these are of each kind */
+    uint32_t ready, last;         /* the ready list, first in, first out; 0: empty */
+    uint32_t soon, soon_last;     /* that of those who have had no turn yet; likewise */
+    uint32_t unseen, unseen_last; /* that of those whose event was not looked at; likewise */
+    uint32_t ready_count;         /* on all three */
+    uint32_t held, held_last;     /* the list of the held, likewise, ... */
+    uint32_t held_count;          /* ... and how many they are */
+    uint32_t doomed;              /* list of these; 0: empty */
     struct pool buffers;
     uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
     bool over_share; /* that is why the last buffer which was refused was so */
@@ -169,12 +170,17 @@ void conn_ready(struct conns *t, struct conn *c);
 /* The same for one that has had nothing of its turn: it does not wait for those who have had much. */
 void conn_soon(struct conns *t, struct conn *c);
 
+/* The same for one of which nobody knows yet what it has to do: it may be little, so it does not wait for
+ * those who were found to have more. */
+void conn_unseen(struct conns *t, struct conn *c);
+
 /* Takes the first off the ready list, or off the list of those who have had no turn if that is empty:
  * there must be one. A doomed one goes on to the doomed and NULL is returned. */
 struct conn *conn_next_ready(struct conns *t);
 
 /* The same with the list of those who have had no turn, which must not be empty. */
 struct conn *conn_next_soon(struct conns *t);
+struct conn *conn_next_unseen(struct conns *t);
 /* The same for the list of the held. conn_next_held() takes the first off; a doomed one goes on to the
  * doomed, and NULL is returned. */
 void conn_hold(struct conns *t, struct conn *c);

@@ -553,10 +553,10 @@ static inline void start(unsigned listeners, const char *const flags[])
     ready_wait(out[0], listeners);
     unsigned unused;
     struct client *c = dial(false); /* it is through with its start when it answers */
-    tell(c, "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n");
+    tell(c, "GET /-/sse.js HTTP/1.1\r\nHost: test\r\n\r\n");
     if (!answered(c, "200")) {
         c = dial(false);
-        tell(c, "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n");
+        tell(c, "GET /-/sse.js HTTP/1.1\r\nHost: test\r\n\r\n");
         answered(c, "200");
     }
     run_.descriptors = descriptors(&unused) - 1;

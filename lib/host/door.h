@@ -63,7 +63,7 @@ void door_look(struct door *d);
 /* Takes in those who wait at a listener, DOOR_MAX at most: epoll tells of those who are left, as listeners
  * are level-triggered. So whoever comes alone is not followed by a look for another, which would take
  * the kernel longer than an event does; of a burst more and more are taken in at once. */
-#define DOOR_MAX 64
+#define DOOR_MAX 256
 void door_accept(struct door *d, int listener);
 
 /* Takes the PROXY header that a connection begins with (CONN_PREFACE) off what has come, and notes whom
