@@ -19,6 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Which of the proxies: the others are those of check_proxy_more.c. */
+#ifndef PROXY_FIRST
+#define PROXY_FIRST 0
+#define PROXY_END   5
+#endif
+
 static struct proxy proxy;
 static struct e2e_response r;
 
@@ -764,7 +770,7 @@ static TCase *cases(int kind)
 int main(void)
 {
     Suite *s = suite_create("proxy");
-    for (int i = 0; i < proxy_kinds_n; i++) {
+    for (int i = PROXY_FIRST; i < PROXY_END; i++) {
         if (proxy_there(i))
             suite_add_tcase(s, cases(i));
     }
