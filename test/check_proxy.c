@@ -143,6 +143,12 @@ static void expect_subscribers(const struct e2e_server *s, int n)
 
 /* ---- polling ---- */
 
+/* A connection to go on with, after an answer: a new one where the proxy closes the old. */
+static struct e2e_conn *go_on(struct e2e_conn *c)
+{
+    return e2e_field_has(&r, "Connection", "close") ? e2e_open(&proxy.at) : c;
+}
+
 START_TEST(polls_are_answered)
 {
     struct e2e_server s;
@@ -176,6 +182,7 @@ START_TEST(polls_are_answered)
     e2e_expect_status(&r, 200, NULL);
     ck_assert_str_eq(e2e_field(&r, "Last-Event-ID"), id);
 
+    c = go_on(c); /* a HEAD has no Content-Length, which some take for a body to the end */
     e2e_publish(&s, "/news", "three");
     e2e_printf(c,
                "GET /news HTTP/1.1\r\nHost: test\r\nAccept: text/plain\r\n"
@@ -190,12 +197,6 @@ START_TEST(polls_are_answered)
     end(&s);
 }
 END_TEST
-
-/* A connection to go on with, after an answer: a new one where the proxy closes the old. */
-static struct e2e_conn *go_on(struct e2e_conn *c)
-{
-    return e2e_field_has(&r, "Connection", "close") ? e2e_open(&proxy.at) : c;
-}
 
 START_TEST(long_polls_wait)
 {
