@@ -77,7 +77,8 @@ static void publish(struct abuser *a, unsigned topic, size_t size)
 {
     char request[WIRE_HEAD_MAX + LARGE];
     const struct wire_data d = {0, 0, 0};
-    fill(a, request, wire_publish(request, a->l->dialect, topic, &d, size));
+    size_t n = wire_publish(request, a->l->dialect, topic, &d, size);
+    fill(a, request, n);
     flood(a);
 }
 
@@ -94,7 +95,8 @@ static void publish_large(struct abuser *a)
 static void ask(struct abuser *a, enum wire_way way, const char *names, bool earliest)
 {
     char request[WIRE_HEAD_MAX];
-    fill(a, request, wire_ask(request, a->l->dialect, way, names, NULL, earliest));
+    size_t n = wire_ask(request, a->l->dialect, way, names, NULL, earliest);
+    fill(a, request, n);
     flood(a);
 }
 

@@ -386,11 +386,11 @@ START_TEST(admin_has_room)
         e2e_response(admin[i], &r);
         e2e_expect_status(&r, 200, NULL);
     }
-    e2e_ask_admin(&s, &r, "GET /-/metrics HTTP/1.1\r\nHost: t\r\n\r\n"); /* as any other */
+    e2e_ask_admin(&s, &r, "GET /-/topics HTTP/1.1\r\nHost: t\r\n\r\n"); /* as any other */
     ck_assert_int_eq(r.status, 503);
     e2e_close(admin[0]);
     do /* the server may not have seen yet that one has gone */
-        e2e_ask_admin(&s, &r, "GET /-/metrics HTTP/1.1\r\nHost: t\r\n\r\n");
+        e2e_ask_admin(&s, &r, "GET /-/topics HTTP/1.1\r\nHost: t\r\n\r\n");
     while (r.status == 503);
     e2e_expect_status(&r, 200, NULL);
     e2e_stop(&s);

@@ -222,7 +222,8 @@ START_TEST(counted_by_header)
 {
     e2e_start(&s, "--proxy-protocol", "--max-per-address", "2", NULL);
     for (unsigned i = 0; i < 6; i++)
-        ck_assert_int_eq(ask_as(i % 2 == 0 ? LINE("203.0.113.7") : LINE("203.0.113.8"), HEALTHY),
+        ck_assert_int_eq(ask_as(i % 2 == 0 ? LINE("203.0.113.7") : LINE("203.0.113.8"),
+                                "GET /-/sse.js HTTP/1.1\r\nHost: test\r\n\r\n"),
                          i < 4 ? 200 : 503);
     ck_assert_ptr_nonnull(strstr(r.body, "--max-per-address"));
     ck_assert_int_eq(ask_as(LINE("203.0.113.9"), METRICS), 200);

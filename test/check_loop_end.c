@@ -514,8 +514,9 @@ START_TEST(quiet)
     kernel_rst(kernel_dial(false));
     publishes(kernel_dial(true), "t", "x");
     pass(10000);
-    static const char line[] = "level=info msg=refused status=400 detail=\"the request is not "
-                               "well-formed HTTP/1.1 (RFC 9112): byte 0x0d at 8 cannot stand in the method\" peer=";
+    static const char line[] =
+        "level=info msg=refused status=400 detail=\"the request is not "
+        "well-formed HTTP/1.1 (RFC 9112): byte 0x0d at 8 cannot stand in the method\" peer=";
     ck_assert_ptr_nonnull(memmem(kernel.log.p, kernel.log.n, line, sizeof line - 1));
     const char *end = memchr(kernel.log.p, '\n', kernel.log.n);
     ck_assert_ptr_eq(end, kernel.log.p + kernel.log.n - 1);

@@ -467,7 +467,8 @@ START_TEST(test_batch_of_topics)
         e2e_expect_message(c, "/error", "4", NULL); /* or it would fire EventSource's own handler */
     }
     post("/", "application/x-ndjson", "{\"topic\":\"a/b\",\"data\":\"5\"}\n{\"data\":\"6\"}");
-    e2e_expect_status(&r, 400, "line 2 (1 message before it is published): \\\"topic\\\" is needed");
+    e2e_expect_status(&r, 400,
+                      "line 2 (1 message before it is published): \\\"topic\\\" is needed");
     e2e_expect_message(c, "a/b", "5", NULL);
     post("/news", "application/x-ndjson", "{\"topic\":\"a//b\",\"data\":\"7\"}");
     e2e_expect_status(&r, 400, "topic a//b has an empty segment");

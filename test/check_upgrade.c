@@ -442,10 +442,10 @@ START_TEST(per_address)
         kill(s.pid, SIGUSR2);
         for (int64_t end = e2e_now_ms() + E2E_WAIT_MS; !runs_program(&s); e2e_sleep_ms(20)) {
             ck_assert_int_lt(e2e_now_ms(), end);
-            e2e_ask(&s, &r, HEALTHY);
+            e2e_ask(&s, &r, "GET /t HTTP/1.1\r\nHost: test\r\n\r\n");
             e2e_expect_status(&r, 503, "--max-per-address");
         }
-        e2e_ask(&s, &r, HEALTHY); /* the new one answers */
+        e2e_ask(&s, &r, "GET /t HTTP/1.1\r\nHost: test\r\n\r\n"); /* the new one answers */
         e2e_expect_status(&r, 503, "--max-per-address");
         for (unsigned k = 0; k < COUNT(c); k++)
             e2e_close(c[k]);

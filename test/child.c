@@ -95,7 +95,7 @@ static void become_server(struct child *c, int out, pid_t parent)
     char *argv[CHILD_ARGS + 6], port[8], user[64];
     unsigned n = 0;
     snprintf(user, sizeof(user), "%u:%u", geteuid(), getegid());
-    setenv("SSE_USER", user, 1);       /* that it is root here is meant, and no reason to warn */
+    setenv("SSE_USER", user, 1); /* that it is root here is meant, and no reason to warn */
     setenv("SSE_HOST", "test t h x load", 1); /* what tests have in Host */
     snprintf(port, sizeof(port), "%u", c->port);
     argv[n++] = strdup(c->path);

@@ -125,7 +125,7 @@ static void become_server(const char *path, int out, pid_t parent)
     struct rlimit l;
     char user[64];
     snprintf(user, sizeof user, "%u:%u", geteuid(), getegid());
-    setenv("SSE_USER", user, 1);       /* that it is root here is meant, and no reason to warn */
+    setenv("SSE_USER", user, 1); /* that it is root here is meant, and no reason to warn */
     setenv("SSE_HOST", "test t h x load", 1); /* what tests have in Host */
     getrlimit(RLIMIT_NOFILE, &l);
     l.rlim_cur = 1024; /* raising it is the server's own business */

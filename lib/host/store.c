@@ -630,8 +630,9 @@ static uint64_t clock_on(const struct opening *o, const struct store_state *s, c
 static void pages_touch(const struct ring *r)
 {
     for (uint64_t at = 0; at < r->size; at += STORE_HEAD) {
-        volatile char *p = r->arena + at;
-        *p = *p;
+        volatile char *page = r->arena + at;
+        const char byte = *page;
+        *page = byte;
     }
 }
 
