@@ -41,7 +41,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
@@ -619,7 +618,7 @@ static void conn_took(struct conn *c, size_t n, size_t got)
 static bool input_peeks(const struct conn *c)
 {
     if (!(c->marks & CONN_HEAVY) &&
-        pool_used(&S.conns.buffers) + 2 * READ + BUFFER <= S.opt.max_buffers)
+        pool_used(&S.conns.buffers) + 2 * (size_t)READ + BUFFER <= S.opt.max_buffers)
         return false;
     return c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET;
 }
@@ -1162,17 +1161,17 @@ static void server_stop(void)
  * the disk failed. In whatever the process was doing. */
 static void page_lost(int sign)
 {
-    char line[PATH_MAX + 128];
-    struct text t = text_in(line, sizeof line);
+    static const char front[] = "sse: the store ",
+                      end[] = " cannot be read or written any more: its file was cut, or its disk "
+                              "failed\n";
     (void)sign;
     if (S.opt.store == NULL) {
         (void)signal(SIGBUS, SIG_DFL); /* it comes again */
         return;
     }
-    text_str(&t, "sse: the store ");
-    text_str(&t, S.opt.store);
-    text_str(&t, " cannot be read or written any more: its file was cut, or its disk failed\n");
-    (void)!write(STDERR_FILENO, t.p, t.n);
+    (void)!write(STDERR_FILENO, front, sizeof front - 1);
+    (void)!write(STDERR_FILENO, S.opt.store, strlen(S.opt.store));
+    (void)!write(STDERR_FILENO, end, sizeof end - 1);
     _exit(EX_IOERR);
 }
 

@@ -181,21 +181,19 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     struct span path = {s->path, (size_t)n};
     bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
     s->ask.path = path; /* as a body that comes later has it */
-    bool shed = (c->flags & (CONN_SHED | CONN_CROWD)) != 0;
+    bool own = is_own(s->req.path), shed = (c->flags & (CONN_SHED | CONN_CROWD)) != 0;
     s->ask.keep_alive = s->ask.keep_alive && !shed;
     if (shed && !is_vital(s))
         route_shed(s, c);
-    else if (c->marks & CONN_ADMIN && !is_own(s->req.path))
-        route_nothing(s, c);
+    else if (!own && (c->marks & CONN_ADMIN || is_own(path)))
+        route_nothing(s, c); /* the latter only decodes to one */
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);
     else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->req.path, SPAN("/")) &&
              serve_batch_names(s))
         return serve_publish(s, c, SPAN(""), rest, len);
-    else if (is_own(s->req.path))
+    else if (own)
         route_own(s, c);
-    else if (is_own(path))
-        route_nothing(s, c); /* it only decodes to one */
     else if (publishes)
         return serve_publish(s, c, span_from(path, 1), rest, len);
     else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)
@@ -295,9 +293,9 @@ static bool takes_long(const struct server *s)
     for (size_t i = 0; i < path.n; i++)
         if (selects[(unsigned char)path.p[i]])
             return true;
-    const char *since = query.n > 0 ? memmem(query.p, query.n, "since=", 6) : NULL;
+    const char *since = query.n > 0 ? memmem(query.p, query.n, "since", 5) : NULL;
     if (since != NULL) /* what begins now looks for nothing */
-        return !span_begins(span_from(query, (size_t)(since - query.p) + 6), SPAN("now"));
+        return !span_begins(span_from(query, (size_t)(since - query.p)), SPAN("since=now"));
     return span_begins(path, SPAN("/-/topics"));
 }
 
