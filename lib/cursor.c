@@ -97,11 +97,12 @@ static struct since since_read_time(struct span s, uint64_t now_ms)
 
 bool cursor_wait(struct span s, uint64_t *seconds)
 {
-    uint64_t unit = since_cut_unit(&s), v;
-    if (!span_u64(s, &v))
+    uint64_t v;
+    if (span_u64(s, seconds)) /* as nearly always */
+        return true;
+    uint64_t unit = since_cut_unit(&s);
+    if (unit == 0 || !span_u64(s, &v))
         return false;
-    if (unit == 0)
-        unit = 1000;
     *seconds = v <= UINT64_MAX / unit - 1 ? (v * unit + 999) / 1000 : UINT64_MAX / 1000;
     return true;
 }

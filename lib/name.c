@@ -62,19 +62,12 @@ const char *topic_name_wrong(struct span name)
     return why;
 }
 
-const char *topic_names_hint(struct span names)
+const char *topic_name_hint(struct span name)
 {
-    if (names.n == 0 ||
-        (memchr(names.p, '+', names.n) == NULL && memchr(names.p, '#', names.n) == NULL))
-        return NULL;
-    while (names.p != NULL) {
-        struct span name = span_cut(&names, ',');
-        while (name.p != NULL) {
-            struct span segment = span_cut(&name, '/');
-            if (span_eq(segment, SPAN("+")) || span_eq(segment, SPAN("#")))
-                return "has + or # as a segment: the wildcards are *, one segment, and **, all "
-                       "below";
-        }
+    while (name.p != NULL) {
+        struct span segment = span_cut(&name, '/');
+        if (span_eq(segment, SPAN("+")) || span_eq(segment, SPAN("#")))
+            return "has + or # as a segment: the wildcards are *, one segment, and **, all below";
     }
     return NULL;
 }

@@ -23,9 +23,9 @@
  * else a static text for people, "has an empty segment". */
 const char *topic_name_wrong(struct span name);
 
-/* Returns a hint if one of a list's names has + or # as a segment, as wildcards are elsewhere; else NULL.
- * Such a name is refused where clients bring it, and taken where a store has it. */
-const char *topic_names_hint(struct span names);
+/* Returns a hint if a name or wildcard has + or # as a segment, which are wildcards elsewhere; else NULL.
+ * Such a name is refused where a client brings it anew, and taken where a store has it. */
+const char *topic_name_hint(struct span name);
 const char *topic_pattern_wrong(struct span pattern);
 
 /* Has it wildcards? (Looks for a "*".) */

@@ -352,6 +352,8 @@ static bool parts_split(struct topics *t, struct parts *parts, struct span s, ui
     do {
         struct span part = span_cut(&s, ',');
         *why = topic_pattern_wrong(part);
+        if (*why == NULL)
+            *why = topic_name_hint(part);
         segments += topic_is_pattern(part) ? segments_of(part) : 0;
         if (segments > TOPIC_SEGMENTS)
             *why = "has wildcards of more than 16384 segments in all";

@@ -140,10 +140,11 @@ static struct span token_of_cookie(const struct server *s)
 /* ---- what is asked with it ------------------------------------------------------------------- */
 
 /* What may be done without a token: by place, or by --anonymous alone where there are keys. */
-static void access_without(struct server *s)
+static void access_without(struct server *s, enum auth_class class)
 {
     struct access *a = &s->access;
-    bool here = s->keys.n == 0 && s->ask.local;
+    bool open = class == AUTH_SUBSCRIBE && s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
+    bool here = s->keys.n == 0 && !open && serve_here(s);
     if (here || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
         a->subscribe = ALL;
     if (here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
@@ -189,7 +190,7 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
     struct span token;
     s->access = (struct access){.kind = ACCESS_PLACE};
     if (s->keys.n == 0) {
-        access_without(s);
+        access_without(s, class);
         return true;
     }
     if (!token_of_header(s, c, &token))
@@ -206,7 +207,7 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
     token = token_of_cookie(s);
     if (token.p != NULL && cookies_count(s))
         return access_by_token(s, c, token, "the token in the cookie access_token: ");
-    access_without(s);
+    access_without(s, class);
     s->access.cookie = token.p != NULL;
     return true;
 }
@@ -446,7 +447,7 @@ bool access_own(struct server *s, struct conn *c)
     }
     if (s->keys.n == 0 && !serve_host_own(s))
         return refuse_foreign(s, c);
-    if (s->keys.n == 0 && (s->ask.local || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
+    if (s->keys.n == 0 && (serve_here(s) || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
         return true;
     if (s->keys.n == 0) {
         elsewhere(s, &why, "this", "subscribe");

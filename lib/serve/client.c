@@ -94,8 +94,14 @@ void serve_client(struct server *s, const struct conn *c)
     s->ask.from = serve_from(s, c);
     if (c->marks & CONN_PROXIED)
         proxied(s, s->ask.local);
-    if (s->ask.local && !serve_host_own(s)) {
-        s->ask.local = false;
-        s->ask.foreign = true;
+}
+
+bool serve_here(struct server *s)
+{
+    if (s->ask.local && !s->ask.named) {
+        s->ask.named = true;
+        s->ask.local = serve_host_own(s);
+        s->ask.foreign = !s->ask.local;
     }
+    return s->ask.local;
 }

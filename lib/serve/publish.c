@@ -140,7 +140,7 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                                  .keep_alive = s->ask.keep_alive,
                                  .minor = s->ask.minor,
                                  .began = s->ask.began,
-                                 .local = s->ask.local,
+                                 .local = serve_here(s),
                                  .from = s->ask.from,
                                  .expires = s->access.expires_s,
                                  .all = all};
@@ -287,6 +287,7 @@ static struct intake *body_resume(struct server *s, struct conn *c)
                               .body = true,
                               .minor = b->minor,
                               .local = b->local,
+                              .named = true,
                               .from = b->from,
                               .cors = b->cors,
                               .path = text_span(&path),

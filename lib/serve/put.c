@@ -58,8 +58,6 @@ static bool declared(const struct server *s, struct span topic)
 bool put_allowed(struct server *s, const struct access *a, struct span topic, struct put *p)
 {
     const char *wrong = topic_name_wrong(topic);
-    if (wrong == NULL)
-        wrong = topic_names_hint(topic);
     p->detail = text_in(p->bytes, sizeof p->bytes - 1);
     p->status = access_publish(s, a, topic, &p->detail);
     if (p->status != 0)
@@ -127,8 +125,15 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     uint32_t id = topic_open(&s->topics, topic, &made);
     if (id == 0)
         return refused(p, 503, serve_count_topics_full(s), NULL);
-    if (made)
+    if (made) {
         serve_topic_made(s, id);
+        const char *hint =
+            topic_name_hint(topic); /* of new ones alone: others were let in before */
+        if (hint != NULL) {
+            serve_release(s, id);
+            return refused(p, 400, "topic ", serve_quote(s, topic), " ", hint, NULL);
+        }
+    }
     if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
         s->stat.limit_unsynced++;
         serve_release(s, id);

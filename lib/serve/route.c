@@ -17,7 +17,7 @@ static void healthy(struct server *s, struct conn *c)
  * as they were sent: what a proxy in front lets pass or not goes by these, too. */
 static bool is_own(struct span sent)
 {
-    return sent.n <= 1 || span_begins(sent, SPAN("/-"));
+    return sent.n <= 1 || sent.p[1] == '-'; /* a path begins with "/" */
 }
 
 /* Answers 404: there is nothing at this path, which is quoted as it was sent. */
@@ -185,7 +185,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     s->ask.keep_alive = s->ask.keep_alive && !shed;
     if (shed && !is_vital(s))
         route_shed(s, c);
-    else if (!own && (c->marks & CONN_ADMIN || is_own(path)))
+    else if (!own && (c->marks & CONN_ADMIN || (path.n < s->req.path.n && is_own(path))))
         route_nothing(s, c); /* the latter only decodes to one */
     else if (s->req.method == HTTP_OPTIONS)
         route_options(s, c);

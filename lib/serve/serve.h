@@ -61,6 +61,7 @@ struct context {
     bool body;       /* it has a body that has not been read */
     bool local;      /* the client is on this host, and names this server: it has rights by that */
     bool foreign;    /* it is on this host, and names another server (lib/authority.h) */
+    bool named;      /* serve_here() has looked at that */
     uint8_t minor;   /* of its HTTP version */
     uint16_t cors;   /* what cors_find() says of its origin */
     bool waits;      /* it is a poll that asks to wait, ... */
@@ -351,6 +352,10 @@ uint64_t serve_from(const struct server *s, const struct conn *c);
 
 /* Notes in s->ask who the request in s->req is from, which came over this connection. */
 void serve_client(struct server *s, const struct conn *c);
+
+/* Is the client of the request in s->ask on this host, and does it mean this server, as Host tells? Looks
+ * at Host when it is asked first: most requests need no right by their place. */
+bool serve_here(struct server *s);
 
 /* Returns true if the request in s->req names this server in Host, or names none (lib/authority.h). */
 bool serve_host_own(struct server *s);

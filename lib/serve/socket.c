@@ -256,8 +256,6 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     uint32_t id, most = s->opt.max_subscriptions;
     if (!serve_names_declared(s, names))
         return "this server has only the topics that --topic names";
-    if ((why = topic_names_hint(names)) != NULL)
-        return why;
     if (names.p[0] == '-')
         return "begins with \"-\""; /* the server's own, which the table may have */
     id = topic_select(&s->topics, names, 2 * most, serve_topic_made, s, &why);
@@ -582,6 +580,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws_piece p;
     size_t took;
     s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0,
+                              .named = true,
                               .foreign = (c->marks & CONN_FOREIGN) != 0,
                               .from = serve_from(s, c)};
     if (c->in != 0)
@@ -666,7 +665,7 @@ static void handshake_answer(struct server *s, bool json)
 /* The connection is its client's from now on, whoever its peer is. */
 static void client_keep(struct server *s, struct conn *c)
 {
-    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (s->ask.local ? CONN_LOCAL : 0));
+    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
     c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
     if (s->pass != NULL)
         s->pass[conn_fd(&s->conns, c)].from = s->ask.from;

@@ -27,10 +27,6 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
                      " names and wildcards here (--max-subscriptions)", NULL);
         return 0;
     }
-    if ((why = topic_names_hint(names)) != NULL) {
-        serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
-        return 0;
-    }
     struct span asked = names;
     if (!access_subscribe(s, c, &names))
         return 0;
@@ -122,6 +118,11 @@ static bool conflate_asked(struct server *s, struct conn *c)
 
 bool serve_options(struct server *s, struct conn *c)
 {
+    if (s->req.query.n == 0) { /* as most often */
+        c->flags &= (uint16_t)~CONN_CONFLATE;
+        c->marks &= (uint16_t)~CONN_BEATS;
+        return true;
+    }
     return conflate_asked(s, c) && heartbeat_asked(s, c);
 }
 
