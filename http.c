@@ -502,7 +502,7 @@ static int take(struct head *h, int id, struct span value)
 }
 
 /* Returns what is wrong with a field that take() refused. */
-static const char *field_wrong(const struct head *h, int id)
+__attribute__((noinline, cold)) static const char *field_wrong(const struct head *h, int id)
 {
     const struct http_request *r = h->r;
     switch (id) {

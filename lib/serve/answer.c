@@ -142,6 +142,8 @@ void serve_answer_head(struct server *s, int status)
 
 void serve_answered_last(struct server *s, struct conn *c)
 {
+    if (c->state == CONN_BODY)
+        access_drop(s, c);
     conn_in_free(&s->conns, c);
     c->flags |= CONN_CLOSE;
     c->n = 0;
@@ -184,11 +186,10 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
 /* What an answer makes of the connection. */
 static void answered(struct server *s, struct conn *c)
 {
-    if (c->state == CONN_BODY)
-        access_drop(s, c);
     if (!s->ask.keep_alive) {
         serve_answered_last(s, c);
     } else if (c->state == CONN_BODY) {
+        access_drop(s, c);
         conn_buffer_free(&s->conns, &c->in);
         conn_go(&s->conns, c, CONN_HEAD);
     }

@@ -201,7 +201,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
                      " is not for topics", NULL);
     else if (wants_socket(s))
         serve_socket(s, c, span_from(path, 1));
-    else if (s->req.method == HTTP_GET && http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY).p != NULL)
+    else if (s->req.has & 1u << HTTP_SEC_WEBSOCKET_KEY && s->req.method == HTTP_GET)
         refuse_half_handshake(s, c);
     else if (wants_stream(s))
         serve_subscribe(s, c, span_from(path, 1), WAY_EVENTS);

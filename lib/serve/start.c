@@ -116,13 +116,8 @@ static bool conflate_asked(struct server *s, struct conn *c)
     return false;
 }
 
-bool serve_options(struct server *s, struct conn *c)
+bool serve_options_read(struct server *s, struct conn *c)
 {
-    if (s->req.query.n == 0) { /* as most often */
-        c->flags &= (uint16_t)~CONN_CONFLATE;
-        c->marks &= (uint16_t)~CONN_BEATS;
-        return true;
-    }
     return conflate_asked(s, c) && heartbeat_asked(s, c);
 }
 

@@ -30,7 +30,15 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 
 /* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event into CONN_BEATS. False: one of them
  * is wrong, and has been refused. */
-bool serve_options(struct server *s, struct conn *c);
+bool serve_options_read(struct server *s, struct conn *c);
+static inline bool serve_options(struct server *s, struct conn *c)
+{
+    if (s->req.query.n > 0)
+        return serve_options_read(s, c);
+    c->flags &= (uint16_t)~CONN_CONFLATE; /* nothing is asked for, as most often */
+    c->marks &= (uint16_t)~CONN_BEATS;
+    return true;
+}
 
 /* Does the request say nothing of where to begin? */
 bool serve_starts_now(struct server *s);
