@@ -24,7 +24,8 @@ static void health_with(int line, const char *const flags[], int status, const c
     const char *said = status == EX_OK ? out : err;
     if (got != status || (status == EX_OK ? err : out)[0] != '\0' ||
         (text == NULL ? said[0] != '\0' : strstr(said, text) == NULL))
-        e2e_fail("line %d: wanted %d and \"%s\", came %d: %s%s", line, status, text, got, out, err);
+        e2e_fail("line %d: wanted %d and \"%s\", came %d: %s%s", line, status,
+                 text != NULL ? text : "", got, out, err);
 }
 #define health(status, text, ...) \
     health_with(__LINE__, (const char *const[]){"health", __VA_ARGS__, NULL}, status, text)

@@ -566,9 +566,10 @@ static inline void model_begin(struct model *m, uint32_t max, uint32_t topics_ma
     topics_links(&m->t, m->links, sizeof(m->links[0]));
 }
 
-/* Sets a pool up anew, smaller. */
+/* Sets a pool up anew, of so many units unless it has fewer. */
 static inline void model_pool(struct pool *p, uint32_t units)
 {
+    units = units < p->units ? units : p->units;
     memset(p->meta, 0, pool_meta_size(p->units));
     pool_init(p, p->base, p->meta, units, p->shift);
 }
