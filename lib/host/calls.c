@@ -173,6 +173,7 @@ static const struct filter_rule keeper_table[] = {
     LACKS(open, 1, MAKES),
 #endif
     LACKS(openat, 2, MAKES),
+    IS(fcntl, 1, F_SETFD),              /* musl says twice that what it opens is closed at exec */
     ALWAYS(sendmsg),
     ALWAYS(close),
     ALWAYS(restart_syscall),            /* a wait that SIGSTOP has interrupted */
