@@ -57,6 +57,7 @@ void text_pad(struct text *t, uint64_t v, unsigned digits);
 /* Appends a wall-clock time, in ms since 1970, as HTTP dates it: "Sun, 06 Nov 1994 08:49:37 GMT"
  * (RFC 9110 section 5.6.7, IMF-fixdate). Years 1970 to 9999. */
 void text_http_date(struct text *t, uint64_t ms);
+#define TEXT_HTTP_DATE 29 /* bytes of it, always */
 
 /* Appends a wall-clock time, in ms since 1970, as RFC 3339 does, in UTC with milliseconds:
  * "1994-11-06T08:49:37.000Z". Years 1970 to 9999. */

@@ -134,7 +134,7 @@ void serve_answer_head(struct server *s, int status)
     struct text *t = &s->out;
     http_status(t, status);
     text_str(t, "Date: ");
-    text_str(t, s->date);
+    text_add(t, (struct span){s->date, TEXT_HTTP_DATE});
     text_str(t, "\r\n");
     cors_write(t, s->opt.cors.item, s->opt.cors.n, s->ask.cors);
     s->stat.refused += status >= 400;
