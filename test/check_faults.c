@@ -347,16 +347,19 @@ static _Noreturn void job_run(unsigned job, pid_t parent)
     const struct job *j = &jobs[job];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
-        _exit(1);
+        _exit(2);
     (void)signal(SIGPIPE, SIG_IGN);
     run_.binary = binary;
     run_.given = -1;
     run_.verdict = &verdicts[job];
     run_.lost_max = lost_max(j);
     job_dir(run_.dir, job);
-    remove_dir(run_.dir);
-    if (mkdir(run_.dir, 0700) == -1)
-        _exit(1);
+    /* a process of the run before may still be at its end there */
+    for (int left = 500; remove_dir(run_.dir), mkdir(run_.dir, 0700) == -1; left--) {
+        if (left == 0)
+            _exit(3);
+        poll(NULL, 0, 10);
+    }
     run_.faults = faults_map(run_.dir);
     struct faults_armed *a = run_.faults->armed;
     if (j->error != 0)
