@@ -79,21 +79,27 @@ struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t 
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-/* Puts a client at the end of a ready list. */
-static void push_ready(struct conns *t, struct conn *c, uint32_t *first, uint32_t *last)
+/* Puts a client at the end of a list, whose members have that flag; not if it is on one, or doomed. */
+static void append(struct conns *t, struct conn *c, uint16_t flag, uint32_t *first, uint32_t *last,
+                   uint32_t *count)
 {
     uint32_t me = (uint32_t)conn_fd(t, c);
     assert(c->state >= CONN_HEAD);
     if (c->flags & (CONN_READY | CONN_HELD) || c->state == CONN_DOOMED)
         return;
-    c->flags |= CONN_READY;
+    c->flags |= flag;
     c->next = 0;
     if (*first != 0)
         t->conn[*last].next = me;
     else
         *first = me;
     *last = me;
-    t->ready_count++;
+    ++*count;
+}
+
+static void push_ready(struct conns *t, struct conn *c, uint32_t *first, uint32_t *last)
+{
+    append(t, c, CONN_READY, first, last, &t->ready_count);
 }
 
 void conn_ready(struct conns *t, struct conn *c)
@@ -117,17 +123,23 @@ static void push_doomed(struct conns *t, struct conn *c)
     t->doomed = (uint32_t)conn_fd(t, c);
 }
 
-static struct conn *pop_ready(struct conns *t, uint32_t *first)
+/* Takes the first off such a list; NULL: it is doomed, and on that list now. */
+static struct conn *pop(struct conns *t, uint16_t flag, uint32_t *first, uint32_t *count)
 {
     struct conn *c = &t->conn[*first];
-    assert(*first != 0 && c->flags & CONN_READY);
+    assert(*first != 0 && c->flags & flag);
     *first = c->next;
-    t->ready_count--;
-    c->flags &= (uint16_t)~CONN_READY;
+    --*count;
+    c->flags &= (uint16_t)~flag;
     if (c->state != CONN_DOOMED)
         return c;
     push_doomed(t, c);
     return NULL;
+}
+
+static struct conn *pop_ready(struct conns *t, uint32_t *first)
+{
+    return pop(t, CONN_READY, first, &t->ready_count);
 }
 
 struct conn *conn_next_soon(struct conns *t)
@@ -147,31 +159,12 @@ struct conn *conn_next_ready(struct conns *t)
 
 void conn_hold(struct conns *t, struct conn *c)
 {
-    uint32_t me = (uint32_t)conn_fd(t, c);
-    assert(c->state >= CONN_HEAD);
-    if (c->flags & (CONN_READY | CONN_HELD) || c->state == CONN_DOOMED)
-        return;
-    c->flags |= CONN_HELD;
-    c->next = 0;
-    if (t->held != 0)
-        t->conn[t->held_last].next = me;
-    else
-        t->held = me;
-    t->held_last = me;
-    t->held_count++;
+    append(t, c, CONN_HELD, &t->held, &t->held_last, &t->held_count);
 }
 
 struct conn *conn_next_held(struct conns *t)
 {
-    struct conn *c = &t->conn[t->held];
-    assert(t->held != 0 && c->flags & CONN_HELD);
-    t->held = c->next;
-    t->held_count--;
-    c->flags &= (uint16_t)~CONN_HELD;
-    if (c->state != CONN_DOOMED)
-        return c;
-    push_doomed(t, c);
-    return NULL;
+    return pop(t, CONN_HELD, &t->held, &t->held_count);
 }
 
 void conn_mark_doomed(struct conns *t, struct conn *c)

@@ -112,7 +112,7 @@ struct conn {
                              * its topic */
     uint32_t sent;          /* subscribed: bytes of the record at `at` that are out */
     uint32_t in;    /* buffer of a request: its bytes so far, or those that wait (KEPT); BODY,
-                             * SOCKET: the caller's, behind these */
+                     * SOCKET: the caller's, behind these */
     uint32_t out;   /* buffer of answers that did not fit the socket */
     uint32_t next;  /* on its list */
     uint32_t tick;  /* ms: of the last progress */

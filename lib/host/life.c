@@ -19,17 +19,25 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+/* Begins to open what is at the path. False: *why says what is wrong. */
+static bool rights_take(struct guard *g, const struct user *user, const char *path,
+                        struct text *why)
+{
+    if (guard_begin(g, user, path))
+        return true;
+    text_str(why, "--user: the rights of the user cannot be taken: ");
+    text_str(why, strerror(errno));
+    return false;
+}
+
 /* Makes the ring, or takes it over; a store is opened with the rights of the user that could change its
  * path (guard.h). */
 static bool ring_make(struct door *d, const struct handover *from, const struct user *user,
                       bool trial, struct text *why)
 {
     struct guard g;
-    if (!guard_begin(&g, user, from == NULL ? d->s->opt.store : NULL)) {
-        text_str(why, "--user: the rights of the user cannot be taken: ");
-        text_str(why, strerror(errno));
+    if (!rights_take(&g, user, from == NULL ? d->s->opt.store : NULL, why))
         return false;
-    }
     bool good = tables_ring(d->t, d->s, from, trial, why);
     guard_end(&g);
     return good;
@@ -40,11 +48,8 @@ static int keys_make(struct door *d, const struct user *user, struct text *why)
 {
     struct guard g;
     struct server *s = d->s;
-    if (!guard_begin(&g, user, s->opt.key_file)) {
-        text_str(why, "--user: the rights of the user cannot be taken: ");
-        text_str(why, strerror(errno));
+    if (!rights_take(&g, user, s->opt.key_file, why))
         return EX_OSERR;
-    }
     int code = keys_take(s, d->keeper, why);
     guard_end(&g);
     return code;

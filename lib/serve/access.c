@@ -393,19 +393,28 @@ void access_drop(struct server *s, const struct conn *c)
     p->grant = 0;
 }
 
-bool access_keep(struct server *s, struct conn *c, bool socket)
+void access_keep(struct server *s, const struct conn *c)
 {
-    const struct access *a = &s->access;
+    uint64_t expires = s->access.expires_s;
+    struct pass *p = pass_of(s, c);
+    if (p != NULL && s->keys.n > 0)
+        p->expires = expires < UINT32_MAX ? (uint32_t)expires : 0;
+}
+
+bool access_keep_scopes(struct server *s, struct conn *c)
+{
     struct pass *p = pass_of(s, c);
     if (p == NULL || s->keys.n == 0)
         return true;
-    p->expires = a->expires_s < UINT32_MAX ? (uint32_t)a->expires_s : 0;
-    if (!socket)
-        return true;
+    access_keep(s, c);
     access_drop(s, c);
-    p->grant = grant_enter(&s->grants, a->publish, a->subscribe);
-    s->stat.limit_scopes += p->grant == 0;
-    return p->grant != 0;
+    p->grant = grant_enter(&s->grants, s->access.publish, s->access.subscribe);
+    if (p->grant != 0)
+        return true;
+    s->stat.limit_scopes++;
+    serve_refuse(s, c, 503, "Retry-After: 10\r\n", "there is no room for what the token allows, ",
+                 serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+    return false;
 }
 
 void serve_forget(struct server *s, const struct conn *c)
@@ -465,16 +474,16 @@ bool access_own(struct server *s, struct conn *c)
     return refuse(s, c, 403, "insufficient_scope", &why);
 }
 
-bool access_page(struct server *s, struct conn *c, const char * not )
+bool access_page(struct server *s, struct conn *c, const char *may_not)
 {
     struct span origin = http_field(&s->req, HTTP_ORIGIN);
     if (origin.n == 0 || s->ask.cors > 0 || cors_same(origin, s->req.host, s->ask.scheme))
         return true;
     if (cors_is_one(origin))
-        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin), not, "; --cors ",
+        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin), may_not, "; --cors ",
                      serve_quote(s, origin), " lets them", NULL);
     else
-        serve_refuse(s, c, 403, NULL, "pages of origin ", serve_quote(s, origin), not,
+        serve_refuse(s, c, 403, NULL, "pages of origin ", serve_quote(s, origin), may_not,
                      ", as any page can be of it", NULL);
     return false;
 }

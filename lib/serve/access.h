@@ -41,17 +41,20 @@ int access_publish(struct server *s, const struct access *a, struct span topic, 
 /* The field line that goes with a refusal of that status; NULL: none. It stands in s->challenge. */
 const char *access_challenge(struct server *s, int status, const char *error, struct span detail);
 
-/* Notes with the connection what is to be remembered of s->access: when it ends, and of a WebSocket the
- * scopes. False: there is no room for these (--max-scopes). */
-bool access_keep(struct server *s, struct conn *c, bool socket);
+/* Notes with the connection when the token in s->access ends. */
+void access_keep(struct server *s, const struct conn *c);
 
-/* Forgets the scopes that access_keep() noted: what they were for is over. */
+/* Notes that and the token's scopes, for a WebSocket or a batch. False: the scopes have no room
+ * (--max-scopes), and the request has been refused with 503. */
+bool access_keep_scopes(struct server *s, struct conn *c);
+
+/* Forgets the scopes that access_keep_scopes() noted: the WebSocket or batch is over. */
 void access_drop(struct server *s, const struct conn *c);
 
-/* May the page that makes the request publish, or open a WebSocket: one of this server's own origin, or
- * of one that --cors names? A request without Origin is no page's. False: it has been refused; `not` is
- * what the page may not, with a space in front. */
-bool access_page(struct server *s, struct conn *c, const char * not );
+/* Returns true if the page that makes the request may publish or open a WebSocket: its origin is this
+ * server's own, or one that --cors names. A request without Origin is not a page's. False: it has been
+ * refused; `may_not` tells of what, with a space in front. */
+bool access_page(struct server *s, struct conn *c, const char *may_not);
 
 /* May the request read what is the server's own and not for all (/-/metrics, /-/topics)? Where there are
  * addresses of --admin, all who ask there may, and nobody elsewhere. Else, with keys, those whose token

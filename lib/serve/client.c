@@ -71,10 +71,10 @@ static void proxied(struct server *s, bool local)
     struct forward f = told(s, HTTP_FORWARDED, local), x = told(s, HTTP_X_FORWARDED_FOR, local);
     bool both = f.says != FORWARD_NOTHING && x.says != FORWARD_NOTHING;
     enum cors_scheme scheme = told_scheme(s), other = f.scheme;
-    s->ask.scheme = scheme == CORS_SCHEME_UNKNOWN  ? other
-                    : other == CORS_SCHEME_UNKNOWN ? scheme
-                    : scheme == other              ? scheme
-                                                   : CORS_SCHEME_UNKNOWN;
+    if (scheme == CORS_SCHEME_UNKNOWN || scheme == other)
+        s->ask.scheme = other;
+    else
+        s->ask.scheme = other == CORS_SCHEME_UNKNOWN ? scheme : CORS_SCHEME_UNKNOWN;
     if (f.says == FORWARD_NOTHING)
         f = x;
     s->ask.proxy = s->ask.from;

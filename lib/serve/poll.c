@@ -264,7 +264,7 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
     c->cors = s->ask.cors;
     c->due = (uint32_t)(s->now + ms);
     c->sent = more;
-    access_keep(s, c, false);
+    access_keep(s, c);
     conn_go(&s->conns, c, CONN_WAIT);
     if (way != WAY_READY && c->at < ring_head(&s->ring))
         conn_ready(&s->conns, c); /* there is more to look at */

@@ -120,12 +120,8 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                        uint8_t batch, bool binary)
 {
     bool all = span_eq(s->access.publish, SPAN("**"));
-    if (batch == BATCH_NDJSON && !all && !access_keep(s, c, true)) {
-        serve_refuse(s, c, 503, "Retry-After: 10\r\n",
-                     "there is no room for what the token allows, ",
-                     serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+    if (batch == BATCH_NDJSON && !all && !access_keep_scopes(s, c))
         return;
-    }
     /* room for more is made when more comes: a length alone takes nothing from others */
     uint32_t block = conn_buffer_alloc(&s->conns, intake_size(topic, event, 0));
     if (block == 0) {

@@ -689,10 +689,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
         serve_release(s, id);
         return;
     }
-    if (!access_keep(s, c, true)) {
-        serve_refuse(s, c, 503, "Retry-After: 10\r\n",
-                     "there is no room for what the token allows, ",
-                     serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+    if (!access_keep_scopes(s, c)) {
         serve_release(s, id);
         return;
     }

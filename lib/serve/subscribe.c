@@ -124,7 +124,7 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         serve_gap(s, c, id, start.gap, &gap);
         stream_gap_write(s, c, &gap);
     }
-    access_keep(s, c, false);
+    access_keep(s, c);
     conn_go(&s->conns, c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
