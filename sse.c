@@ -9,7 +9,7 @@
  *   events   sockets are read, requests handled, messages put into the ring, their topics marked
  *   ready    those whose turn has not come yet get it, and then who was cut short by a budget goes on
  *   sweep    a slice of the table: heartbeats, timeouts; messages grown old
- *   commit   a sync of the store is begun; one that is done lets go of the messages it covers
+ *   commit   a sync of the store is begun; one that is done shows the messages it covers
  *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
  *   reap     doomed connections are closed, topics nobody needs are freed
  *
@@ -486,7 +486,7 @@ static void fanout(void)
 
 /* ---- the store's group commit ---------------------------------------------------------------- */
 
-/* Lets go of those who waited for a sync. */
+/* Answers clients that waited for a sync. */
 static void held_release(void)
 {
     bool spent = false; /* those behind are ready, and the first the next time */
@@ -506,7 +506,7 @@ static void held_release(void)
     }
 }
 
-/* Shows what a sync has covered, as far as `all` or the phase allows; then lets go of who waited. */
+/* Shows what a sync has covered, as far as `all` or the phase allows; then answers the clients that waited. */
 static void held_show(bool all)
 {
     phase_begin(PHASE_US);
@@ -531,7 +531,7 @@ static void held_refuse(struct conn *c)
     conn_flush(c);
 }
 
-/* A sync has failed: nothing is told of what it was to cover, and the server ends. */
+/* A sync has failed: what it was to cover is sent to nobody, and the server ends. */
 static void store_failed(int err)
 {
     commit_result(&S, err);
@@ -1012,8 +1012,8 @@ static void unseen_list(void)
     S.brief = false;
 }
 
-/* Gives their turn to those who have had none, and to those who were ready when the phase began; to one
- * of each at least. */
+/* Serves connections that have had no turn, then those that were ready when the phase began; one of each
+ * at least. */
 static void ready_list(void)
 {
     struct conn *c;

@@ -77,7 +77,7 @@ void load_flood(struct load_put *p, uint64_t messages, bool polls);
 
 /* One message every few ms, beside processes that abuse the server; how long its answer took is in the
  * first histogram. There are no subscribers. Returns the most CPU time, in ns, that the server used
- * during one of these waits. */
+ * during one such wait. */
 uint64_t load_abuse(const struct load *l, unsigned seconds);
 
 /* At a fixed rate, whatever the server does: a message's time is when it should have been sent, so what

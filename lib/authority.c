@@ -1,5 +1,5 @@
 /*
- * authority.c - whom a request names as its server.
+ * authority.c - the server that a request names.
  */
 #include "authority.h"
 

@@ -1,9 +1,9 @@
 /*
- * authority.h - whom a request names as its server: Host, "name[:port]" (RFC 9110 section 7.2, RFC 3986
+ * authority.h - the server that a request names: Host, "name[:port]" (RFC 9110 section 7.2, RFC 3986
  * section 3.2).
  *
  * A page whose name was pointed at this host after it was loaded (DNS rebinding) is of the same origin
- * as the server, to its browser, and connects from this host. What gives it away is Host: the browser
+ * as the server, to its browser, and connects from this host. It is known by its Host: the browser
  * still names the page's own name there. So who has rights by being on this host has them only where
  * Host names this server:
  *

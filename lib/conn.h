@@ -100,7 +100,7 @@ enum conn_mark {
     CONN_BEATS = 256, /* its heartbeats are events, lines or frames that a page sees */
 };
 
-#define CONN_GROUP_SHIFT 6  /* of these bits */
+#define CONN_GROUP_SHIFT 6  /* of CONN_GROUP */
 #define CONN_GROUPS      3u /* numbers of syncs, from 1, given in turn: two are known at a time */
 
 /* All there is of a connection. */
@@ -130,14 +130,14 @@ struct conns {
     uint32_t max;                 /* descriptors there can be */
     uint32_t top;                 /* no slot above is in use */
     uint32_t clients;             /* slots in use but for listeners and signals, ... */
-    uint32_t kind[CONN_KINDS];    /* ... and how many of these are of each kind */
+    uint32_t kind[CONN_KINDS];    /* ... and how many of each kind */
     uint32_t ready, last;         /* the ready list, first in, first out; 0: empty */
     uint32_t soon, soon_last;     /* that of those who have had no turn yet; likewise */
     uint32_t unseen, unseen_last; /* that of those whose event was not looked at; likewise */
     uint32_t ready_count;         /* on all three */
     uint32_t held, held_last;     /* the list of the held, likewise, ... */
     uint32_t held_count;          /* ... and how many they are */
-    uint32_t doomed;              /* list of these; 0: empty */
+    uint32_t doomed;              /* list of the doomed; 0: empty */
     struct pool buffers;
     uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
     bool over_share; /* that is why the last buffer which was refused was so */

@@ -2,8 +2,8 @@
  * fair.h - how much one client may take of room that all share.
  *
  * Half of the room is for whoever comes. Of the rest nobody gets more at a time than a part of what is
- * free, so the more is taken, the less each may take; and a reserve is left for those who want little,
- * whom the caller does not ask about.
+ * free, so the more is taken, the less each may take; and a reserve is left for clients that want
+ * little, which the caller does not ask about.
  *
  *     0            total/2                                     total
  *     |-- anyone ----|------------ used -----|-- free --|-reserve-|     at most free / parts

@@ -123,7 +123,7 @@ enum topic_full {
     TOPIC_FULL_TOPICS = 1, /* there are as many topics, or entries, as may be */
     TOPIC_FULL_EDGES = 2,  /* as many names are listed in sets as there is room for */
     TOPIC_FULL_SETS = 3,   /* sets take as much room as they may */
-    TOPIC_FULL_SHARE = 4,  /* the set would take more than its share of these */
+    TOPIC_FULL_SHARE = 4,  /* the set would take more than its share */
 };
 
 struct topics_head; /* free lists, queue, counts, the hash key; then the buckets

@@ -1,5 +1,5 @@
 /*
- * check_authority.c - whom a request names as its server, and which addresses that is bound to.
+ * check_authority.c - the server that a request names, and which addresses that is bound to.
  */
 #include "lib/authority.h"
 

@@ -11,7 +11,7 @@
  *   put_record(): held, of sync `group`              commit_begin(): `group` becomes `running`
  *   publishers wait (serve_waits(), CONN_HELD)       the thread syncs
  *                                                    store_synced(): the loop shows what was held, marks
- *                                                    its topics and lets go the publishers of `running`
+ *                                                    its topics, and answers the publishers of `running`
  *
  * A sync that failed is counted and logged. It is not made good by another, as the kernel may have
  * dropped what it could not write: the server ends with EX_IOERR.

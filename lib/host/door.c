@@ -63,7 +63,7 @@ struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t ev
     return conn_open(conns, fd, state, d->s->now);
 }
 
-/* Puts a listener, or minus an exit code, into the table. Gives 0, or an exit code. */
+/* Puts a listener, or minus an exit code, into the table. Returns 0, or an exit code. */
 static int listener(struct door *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;

@@ -53,7 +53,7 @@ bool door_measure(struct door *d, struct text *why);
 struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events);
 
 /* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin; `unsent`
- * and `user` as listen.h has them. Gives 0, or an exit code with the reason in *why. */
+ * and `user` as listen.h has them. Returns 0, or an exit code with the reason in *why. */
 int door_open(struct door *d, int unsent, const struct user *user, struct text *why);
 
 /* Notes in the server what its listeners are: at which addresses it is reached, and whether one is of

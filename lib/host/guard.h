@@ -2,7 +2,7 @@
  * guard.h - what root opens on behalf of --user, where that user could have changed the path.
  *
  * The server is started as root and becomes another user. What it opens for writing before that, or
- * gives to the user, must be what the administrator has named, and nothing else of root's that a link
+ * makes the user's own, must be what the administrator has named, and nothing else of root's that a link
  * leads to. So a path counts as ROOT'S if nobody but root can change where it leads: each directory on
  * it, symbolic links followed, belongs to root and is not writable for others (or is sticky, as /tmp,
  * and what is next on the path belongs to root). Such a path is opened as root. Any other is opened

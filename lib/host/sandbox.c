@@ -228,7 +228,7 @@ static int files_prepare(struct landlock *l, struct server *s, char *const argv[
 
 /* ---- who owns what --------------------------------------------------------------------------- */
 
-/* Gives a unix socket to the user, unless it is that user's; its path is root's then (guard.h). */
+/* Makes a unix socket the user's own if it is not yet; its path must be root's then (guard.h). */
 static bool socket_give(const char *path, const struct user *u)
 {
     struct stat st;

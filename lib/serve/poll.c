@@ -20,7 +20,7 @@ static const struct {
     [2] = {SPAN_INIT("text"), SPAN_INIT("plain"), "text/plain; charset=utf-8"},
 };
 
-/* The quality that Accept gives form i, as http_accept() has it: lines have other names as well. */
+/* Returns the quality of form i in Accept, as http_accept() does: lines have other names as well. */
 static unsigned form_quality(const struct server *s, unsigned i, bool *exact)
 {
     static const struct span names[] = {SPAN_INIT("ndjson"), SPAN_INIT("jsonl"),

@@ -42,7 +42,7 @@ static void route_own(struct server *s, struct conn *c)
     static const struct {
         struct span path;
         void (*answer)(struct server *s, struct conn *c);
-        bool open;  /* to all; the others to those whom access_own() lets */
+        bool open;  /* to all; the others only where access_own() allows */
         bool admin; /* is at the address of --admin as well */
     } own[] = {
         {SPAN_INIT("/"), serve_live_page, true, false},

@@ -170,9 +170,9 @@ struct server {
     uint64_t turn_max_us; /* the longest turn of the loop so far */
     struct lag lag;       /* as the last sweep over the whole table found it */
     struct refusals refusals;
-    bool pause;   /* what more there is of the connection at hand waits for another turn */
+    bool pause;   /* stop reading this connection until its next turn */
     bool brief;   /* others wait: what may take long is put off to a turn of its own */
-    bool put_off; /* the request at hand has been: nothing of it is done yet */
+    bool put_off; /* the current request has been put off: nothing of it is done yet */
 
     struct context ask;
     struct http_request req;
@@ -360,8 +360,8 @@ bool serve_here(struct server *s);
 /* Returns true if the request in s->req names this server in Host, or names none (lib/authority.h). */
 bool serve_host_own(struct server *s);
 
-/* May the request at hand, of which nothing is done yet, not take long now? Then it is put off, and the
- * caller returns. */
+/* Returns true if the current request, of which nothing is done yet, may not take long now: it has been
+ * put off, and the caller returns. */
 bool serve_put_off(struct server *s);
 
 /* The name of a method. */

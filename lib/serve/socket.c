@@ -289,7 +289,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
 }
 
 /* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. Returns NULL, or what
- * is wrong, as where it allows nothing of one of these: then the list is as it was. */
+ * is wrong, as where it allows nothing of one name: then the list is as it was. */
 static const char *names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
 {
     struct access a = access_of_socket(s, c);
