@@ -25,9 +25,8 @@
  * syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in S, in L and
  * in their tables.
  */
-#include "lib/drain.h"
+#include "lib/cli/command.h"
 #include "lib/host/announce.h"
-#include "lib/host/command.h"
 #include "lib/host/commit.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
@@ -37,6 +36,7 @@
 #include "lib/host/sandbox.h"
 #include "lib/host/say.h"
 #include "lib/host/upgrade.h"
+#include "lib/serve/drain.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /*
  * addr.c - socket addresses as text.
  */
-#include "addr.h"
+#include "lib/addr.h"
 
 #include <arpa/inet.h>
 #include <endian.h>

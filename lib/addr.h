@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_ADDR_H
 #define SSE_LIB_ADDR_H
 
-#include "text.h"
+#include "lib/text.h"
 
 #include <sys/socket.h>
 

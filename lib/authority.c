@@ -1,9 +1,9 @@
 /*
  * authority.c - the server that a request names.
  */
-#include "authority.h"
+#include "lib/authority.h"
 
-#include "addr.h"
+#include "lib/addr.h"
 
 #define HOST_MAX 253u /* bytes of a name (RFC 1035 section 2.3.4) */
 

@@ -19,7 +19,7 @@
 #ifndef SSE_LIB_AUTHORITY_H
 #define SSE_LIB_AUTHORITY_H
 
-#include "net.h"
+#include "lib/net.h"
 
 /* The host of "host[:port]", without the brackets of IPv6 and without a dot at the end of a name. */
 struct span authority_host(struct span authority);

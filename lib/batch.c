@@ -6,14 +6,14 @@
  * arrival, is taken as its CR, and a flag remembers to drop the LF; so what is given never
  * depends on how the bytes came.
  */
-#include "batch.h"
+#include "lib/batch.h"
 
 #include <assert.h>
 
-#include "hash.h"
-#include "json.h"
-#include "utf8.h"
-#include "word.h"
+#include "lib/hash.h"
+#include "lib/json.h"
+#include "lib/utf8.h"
+#include "lib/word.h"
 
 /* struct batch.flags */
 #define STARTED  1 /* past the byte order mark */

@@ -21,7 +21,7 @@
 #ifndef SSE_LIB_BATCH_H
 #define SSE_LIB_BATCH_H
 
-#include "span.h"
+#include "lib/span.h"
 
 enum batch_kind {
     BATCH_EVENT_STREAM = 1,

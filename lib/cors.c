@@ -1,7 +1,7 @@
 /*
  * cors.c - which other origins' pages may use this server.
  */
-#include "cors.h"
+#include "lib/cors.h"
 
 static bool is_letter(char c)
 {

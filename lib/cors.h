@@ -7,7 +7,7 @@
 #ifndef SSE_LIB_CORS_H
 #define SSE_LIB_CORS_H
 
-#include "text.h"
+#include "lib/text.h"
 
 #define CORS_ORIGIN_MAX 300u /* bytes: a name of 253, a scheme, a port, and an answer has room */
 

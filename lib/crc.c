@@ -3,7 +3,7 @@
  * of these ("slicing by 8", Kounavis and Berry 2005). With LEAN the first table has to do, and bytes go one
  * by one.
  */
-#include "crc.h"
+#include "lib/crc.h"
 
 #include <endian.h>
 

@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_CRC_H
 #define SSE_LIB_CRC_H
 
-#include "span.h"
+#include "lib/span.h"
 
 /* The sum of `s` behind what gave `crc`; 0 at the beginning, or any other number to begin with. */
 uint32_t crc32c(uint32_t crc, struct span s);

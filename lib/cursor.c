@@ -1,7 +1,7 @@
 /*
  * cursor.c - reads and writes message ids, entity tags and `since` values.
  */
-#include "cursor.h"
+#include "lib/cursor.h"
 
 /* ---- ids ---- */
 

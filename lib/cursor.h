@@ -13,7 +13,7 @@
 #ifndef SSE_LIB_CURSOR_H
 #define SSE_LIB_CURSOR_H
 
-#include "text.h"
+#include "lib/text.h"
 
 /* The longest id: two numbers of 20 digits and the dash. */
 #define CURSOR_MAX 41

@@ -4,11 +4,11 @@
  * Text is looked through for line ends eight bytes at a time, since a message may be a megabyte
  * and is rendered on the server's one thread.
  */
-#include "event.h"
+#include "lib/event.h"
 
 #include <assert.h>
 
-#include "hash.h"
+#include "lib/hash.h"
 
 #define EVENT_BINARY SPAN("data:;base64,")
 

@@ -16,7 +16,7 @@
 #ifndef SSE_LIB_EVENT_H
 #define SSE_LIB_EVENT_H
 
-#include "span.h"
+#include "lib/span.h"
 
 struct event {
     struct span name; /* empty: no event line; else as event_name_fits() wants it */

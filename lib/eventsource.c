@@ -4,7 +4,7 @@
  * The line that comes is gathered right behind the data so far, so that a line of data becomes part
  * of it by moving it a few bytes to the front.
  */
-#include "eventsource.h"
+#include "lib/eventsource.h"
 
 void eventsource_init(struct eventsource *es, void *memory, size_t size)
 {

@@ -23,7 +23,7 @@
 #ifndef SSE_LIB_EVENTSOURCE_H
 #define SSE_LIB_EVENTSOURCE_H
 
-#include "span.h"
+#include "lib/span.h"
 
 #define EVENTSOURCE_NAME 1024u
 

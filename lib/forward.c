@@ -1,9 +1,9 @@
 /*
  * forward.c - whom a request is from that came through proxies.
  */
-#include "forward.h"
+#include "lib/forward.h"
 
-#include "addr.h"
+#include "lib/addr.h"
 
 #define NODE_MAX 64u /* bytes of an address with a port: more is none */
 

@@ -20,8 +20,8 @@
 #ifndef SSE_LIB_FORWARD_H
 #define SSE_LIB_FORWARD_H
 
-#include "cors.h"
-#include "net.h"
+#include "lib/cors.h"
+#include "lib/net.h"
 
 enum forward_says {
     FORWARD_NOTHING = 0, /* there is no element */

@@ -1,7 +1,7 @@
 /*
  * hash.c - base64 and base64url, SHA-1, SHA-256 and HMAC, and the hash for tables.
  */
-#include "hash.h"
+#include "lib/hash.h"
 
 #include <assert.h>
 #include <endian.h>

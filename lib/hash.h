@@ -6,7 +6,7 @@
 #ifndef SSE_LIB_HASH_H
 #define SSE_LIB_HASH_H
 
-#include "span.h"
+#include "lib/span.h"
 
 /* Bytes of the base64 form of `n` bytes. */
 static inline size_t base64_size(size_t n)

@@ -1,7 +1,7 @@
 /*
  * inflate.c - deflate's three kinds of blocks, and gzip's head and tail around them.
  */
-#include "inflate.h"
+#include "lib/inflate.h"
 
 enum {
     CODE_MAX = 15,  /* bits of a code word */

@@ -8,7 +8,7 @@
 #ifndef SSE_LIB_INFLATE_H
 #define SSE_LIB_INFLATE_H
 
-#include "text.h"
+#include "lib/text.h"
 
 /* Appends to `t` what is in a gzip file of one member, with nothing told of it in its head, as `gzip -n`
  * packs stdin. False: it is none, it is damaged or cut short, more follows it, or there is no room for

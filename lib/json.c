@@ -5,12 +5,12 @@
  * input makes it recurse. Its functions leave `at` on the first byte that can't be right whatever
  * follows, or at the end where the text stops too early.
  */
-#include "json.h"
+#include "lib/json.h"
 
 #include <assert.h>
 
-#include "utf8.h"
-#include "word.h"
+#include "lib/utf8.h"
+#include "lib/word.h"
 
 _Static_assert(JSON_DEPTH <= 64, "the stack of open objects and arrays is the bits of a uint64_t");
 

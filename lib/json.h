@@ -11,7 +11,7 @@
 #ifndef SSE_LIB_JSON_H
 #define SSE_LIB_JSON_H
 
-#include "text.h"
+#include "lib/text.h"
 
 #define JSON_DEPTH 32
 

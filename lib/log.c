@@ -1,7 +1,7 @@
 /*
  * log.c - lines of logfmt.
  */
-#include "log.h"
+#include "lib/log.h"
 
 #define VALUE_MAX 1000u
 

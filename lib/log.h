@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_LOG_H
 #define SSE_LIB_LOG_H
 
-#include "text.h"
+#include "lib/text.h"
 
 #include <stdarg.h>
 

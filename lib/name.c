@@ -4,11 +4,11 @@
  * Everything goes segment by segment. A pattern has its "**" at its end only, so that matching
  * never has to try and come back.
  */
-#include "name.h"
+#include "lib/name.h"
 
 #include <assert.h>
 
-#include "utf8.h"
+#include "lib/utf8.h"
 
 /* ---- segments ---- */
 

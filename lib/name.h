@@ -15,7 +15,7 @@
 #ifndef SSE_LIB_NAME_H
 #define SSE_LIB_NAME_H
 
-#include "span.h"
+#include "lib/span.h"
 
 #define TOPIC_NAME_MAX 255u
 

@@ -1,7 +1,7 @@
 /*
  * near.c - how far one word is from another, for "did you mean".
  */
-#include "near.h"
+#include "lib/near.h"
 
 #include <assert.h>
 

@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_NEAR_H
 #define SSE_LIB_NEAR_H
 
-#include "span.h"
+#include "lib/span.h"
 
 #define NEAR_MAX ((size_t)32) /* bytes of a word; a longer one is too far from any */
 

@@ -1,9 +1,9 @@
 /*
  * net.c - networks, and which addresses are in a list of them.
  */
-#include "net.h"
+#include "lib/net.h"
 
-#include "addr.h"
+#include "lib/addr.h"
 
 #include <netinet/in.h>
 

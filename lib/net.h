@@ -7,7 +7,7 @@
 #ifndef SSE_LIB_NET_H
 #define SSE_LIB_NET_H
 
-#include "span.h"
+#include "lib/span.h"
 
 #include <sys/socket.h>
 

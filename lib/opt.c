@@ -5,15 +5,15 @@
  * variables and the messages come from it. Flags are read first, then the variables of those that
  * were not given, then the defaults of the rest, all by the same functions.
  */
-#include "opt.h"
+#include "lib/opt.h"
 
 #include <assert.h>
 
-#include "authority.h"
-#include "cors.h"
-#include "name.h"
-#include "near.h"
-#include "net.h"
+#include "lib/authority.h"
+#include "lib/cors.h"
+#include "lib/name.h"
+#include "lib/near.h"
+#include "lib/net.h"
 
 /* ---- the table ---- */
 

@@ -10,7 +10,7 @@
 #ifndef SSE_LIB_OPT_H
 #define SSE_LIB_OPT_H
 
-#include "text.h"
+#include "lib/text.h"
 
 #define OPT_LIST_MAX 64
 

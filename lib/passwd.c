@@ -1,7 +1,7 @@
 /*
  * passwd.c - reads /etc/passwd and /etc/group.
  */
-#include "passwd.h"
+#include "lib/passwd.h"
 
 /* Reads an id. */
 static bool read_id(struct span s, uint32_t *id)

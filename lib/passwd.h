@@ -10,7 +10,7 @@
 #ifndef SSE_LIB_PASSWD_H
 #define SSE_LIB_PASSWD_H
 
-#include "span.h"
+#include "lib/span.h"
 
 /* Ids are below this one: for the system, -1 is "as it is". */
 #define PASSWD_NOBODY UINT32_MAX

@@ -6,7 +6,7 @@
  * that stand at 1, 2, 4, ...; the large ones join the lists only when the smaller ones don't
  * suffice, so that memory is touched from the front as it comes into use.
  */
-#include "pool.h"
+#include "lib/pool.h"
 
 #include <assert.h>
 #include <stdbool.h>

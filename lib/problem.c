@@ -1,10 +1,10 @@
 /*
  * problem.c - the body of a refusal.
  */
-#include "problem.h"
+#include "lib/problem.h"
 
-#include "json.h"
-#include "utf8.h"
+#include "lib/json.h"
+#include "lib/utf8.h"
 
 void problem_write(struct text *t, int status, const char *title, struct span detail)
 {

@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_PROBLEM_H
 #define SSE_LIB_PROBLEM_H
 
-#include "text.h"
+#include "lib/text.h"
 
 /* Appends {"type":"about:blank","title":TITLE,"status":STATUS,"detail":DETAIL} and a newline. What
  * of the detail is not UTF-8 is cut off, from there to its end. */

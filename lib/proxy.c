@@ -1,10 +1,10 @@
 /*
  * proxy.c - the PROXY protocol, versions 1 and 2.
  */
-#include "proxy.h"
+#include "lib/proxy.h"
 
-#include "addr.h"
-#include "crc.h"
+#include "lib/addr.h"
+#include "lib/crc.h"
 
 #include <netinet/in.h>
 

@@ -12,7 +12,7 @@
 #ifndef SSE_LIB_PROXY_H
 #define SSE_LIB_PROXY_H
 
-#include "span.h"
+#include "lib/span.h"
 
 #include <sys/socket.h>
 

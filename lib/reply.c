@@ -1,7 +1,7 @@
 /*
  * reply.c - the head of an answer.
  */
-#include "reply.h"
+#include "lib/reply.h"
 
 #include <limits.h>
 

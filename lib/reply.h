@@ -6,7 +6,7 @@
 #ifndef SSE_LIB_REPLY_H
 #define SSE_LIB_REPLY_H
 
-#include "span.h"
+#include "lib/span.h"
 
 struct reply {
     int status;

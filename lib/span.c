@@ -1,9 +1,9 @@
 /*
  * span.c - reads numbers.
  */
-#include "span.h"
+#include "lib/span.h"
 
-#include "word.h"
+#include "lib/word.h"
 
 #include <endian.h>
 

@@ -4,7 +4,7 @@
  * Each call writes to a copy of the text and takes it over when all of it fitted, so that a scrape
  * never ends inside a metric.
  */
-#include "stat.h"
+#include "lib/stat.h"
 
 static const struct {
     uint64_t us;

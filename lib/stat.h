@@ -8,7 +8,7 @@
 #ifndef SSE_LIB_STAT_H
 #define SSE_LIB_STAT_H
 
-#include "text.h"
+#include "lib/text.h"
 
 /* X(field, name without "sse_" and "_total", help) */
 #define STAT_COUNTERS(X)                                                                           \

@@ -1,12 +1,12 @@
 /*
  * stream.c - the parts of an event stream that are not messages.
  */
-#include "stream.h"
+#include "lib/stream.h"
 
 #include <assert.h>
 
-#include "json.h"
-#include "utf8.h"
+#include "lib/json.h"
+#include "lib/utf8.h"
 
 #define AFTER_MAX 128u
 

@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_STREAM_H
 #define SSE_LIB_STREAM_H
 
-#include "cursor.h"
+#include "lib/cursor.h"
 
 /* Appends the opening block: "retry: MS", and "id: CURSOR" unless it is NULL, and the empty line. A
  * block without data fires no event, but sets the reconnection time and the last event id. */

@@ -5,7 +5,7 @@
  * Dates are computed here and not by libc, whose functions
  * look at the environment's time zone and language.
  */
-#include "text.h"
+#include "lib/text.h"
 
 #include <assert.h>
 

@@ -10,7 +10,7 @@
 
 #include <assert.h>
 
-#include "span.h"
+#include "lib/span.h"
 
 struct text {
     char *p;

@@ -1,7 +1,7 @@
 /*
  * url.c - where a server is, and what is asked there.
  */
-#include "url.h"
+#include "lib/url.h"
 
 /* Reads "HOST", "HOST:PORT", "[ADDRESS]" or "[ADDRESS]:PORT". */
 static const char *authority(struct span s, struct url *u)

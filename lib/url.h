@@ -9,7 +9,7 @@
 #ifndef SSE_LIB_URL_H
 #define SSE_LIB_URL_H
 
-#include "span.h"
+#include "lib/span.h"
 
 struct url {
     bool local;       /* a unix socket, at `host` */

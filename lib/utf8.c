@@ -5,9 +5,9 @@
  * and what the second may be (Unicode standard, table 3-7), the rest being 80..BF always. The
  * incremental check uses the one of whole text for all but the characters cut by its pieces.
  */
-#include "utf8.h"
+#include "lib/utf8.h"
 
-#include "word.h"
+#include "lib/word.h"
 
 /* ---- one character ---- */
 

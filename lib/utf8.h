@@ -8,7 +8,7 @@
 #ifndef SSE_LIB_UTF8_H
 #define SSE_LIB_UTF8_H
 
-#include "span.h"
+#include "lib/span.h"
 
 struct utf8 {
     uint8_t more;   /* continuation bytes still due */

@@ -5,13 +5,13 @@
  * bytes, like the payload of a control frame, are kept only where a read ends inside them. Payload
  * is unmasked where it lies, by words.
  */
-#include "ws.h"
+#include "lib/ws.h"
 
 #include <assert.h>
 #include <endian.h>
 
-#include "hash.h"
-#include "word.h"
+#include "lib/hash.h"
+#include "lib/word.h"
 
 #define FIN        0x80
 #define RESERVED   0x70

@@ -39,8 +39,8 @@
 #ifndef SSE_LIB_WS_H
 #define SSE_LIB_WS_H
 
-#include "span.h"
-#include "utf8.h"
+#include "lib/span.h"
+#include "lib/utf8.h"
 
 #define WS_KEY_SIZE    24  /* bytes of Sec-WebSocket-Key */
 #define WS_ACCEPT_SIZE 28  /* bytes of Sec-WebSocket-Accept */

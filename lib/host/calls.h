@@ -13,7 +13,7 @@
 #ifndef SSE_LIB_HOST_CALLS_H
 #define SSE_LIB_HOST_CALLS_H
 
-#include "lib/filter.h"
+#include "lib/host/filter.h"
 
 #if !defined(CALLS_SANITIZED) && defined(__SANITIZE_ADDRESS__)
 #define CALLS_SANITIZED 1

@@ -5,7 +5,7 @@
 
 #include "lib/host/child.h"
 #include "lib/host/keeper.h"
-#include "lib/intake.h"
+#include "lib/serve/intake.h"
 #include "ring.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 #ifndef SSE_LIB_HOST_KEYS_H
 #define SSE_LIB_HOST_KEYS_H
 
-#include "lib/auth.h"
+#include "lib/auth/auth.h"
 #include "lib/serve/serve.h"
 
 /* Reads the file into *k. 0, or the exit code of sysexits.h that tells what is wrong, and *why the

@@ -1,10 +1,10 @@
 /*
- * machine.h - reads what limits this machine (lib/limits.h).
+ * machine.h - reads what limits this machine (lib/host/limits.h).
  */
 #ifndef SSE_LIB_HOST_MACHINE_H
 #define SSE_LIB_HOST_MACHINE_H
 
-#include "lib/limits.h"
+#include "lib/host/limits.h"
 
 /* Reads all of them, under `root`, which is "" but in tests. What is not there is LIMIT_NONE. */
 void machine_limits(struct limits *l, const char *root);

@@ -3,7 +3,7 @@
  */
 #include "lib/host/tables.h"
 
-#include "lib/budget.h"
+#include "lib/host/budget.h"
 #include "lib/host/machine.h"
 
 #include <errno.h>

@@ -4,9 +4,9 @@
 #ifndef SSE_LIB_HOST_TABLES_H
 #define SSE_LIB_HOST_TABLES_H
 
+#include "lib/auth/peer.h"
 #include "lib/host/handover.h"
 #include "lib/host/store.h"
-#include "lib/peer.h"
 #include "lib/serve/serve.h"
 
 #define TABLES_SAME 4 /* ways in which a stream gets its messages */

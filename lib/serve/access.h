@@ -13,11 +13,11 @@
  *
  * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name that
  * the scope does not hold is refused. A stream or a WebSocket remembers when its token ends (struct pass),
- * a WebSocket and a batch that names topics their scopes as well (lib/grant.h), a body that arrives its
+ * a WebSocket and a batch that names topics their scopes as well (lib/auth/grant.h), a body that arrives its
  * expiry (publish.c).
  *
  * A token that is there and not good is refused even where none is needed (RFC 6750 section 3.1), and
- * counts against its address (lib/throttle.h): beyond --max-failures a minute the answer is 429. Good ones
+ * counts against its address (lib/auth/throttle.h): beyond --max-failures a minute the answer is 429. Good ones
  * are not held up by others' failures: who shares an address with an abuser can go on.
  */
 #ifndef SSE_LIB_SERVE_ACCESS_H

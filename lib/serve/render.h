@@ -24,7 +24,7 @@
 #ifndef SSE_LIB_SERVE_RENDER_H
 #define SSE_LIB_SERVE_RENDER_H
 
-#include "lib/conn.h"
+#include "lib/serve/conn.h"
 #include "ring.h"
 
 #include <sys/uio.h>

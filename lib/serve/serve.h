@@ -23,21 +23,21 @@
  *   - A function that gives false or 0 for "refused" has put the refusal into `out` and the
  *     connection's state in order.
  */
-#ifndef SSE_LIB_SERVE_H
-#define SSE_LIB_SERVE_H
+#ifndef SSE_LIB_SERVE_SERVE_H
+#define SSE_LIB_SERVE_SERVE_H
 
 #include "http.h"
-#include "lib/auth.h"
-#include "lib/conn.h"
+#include "lib/auth/auth.h"
+#include "lib/auth/grant.h"
+#include "lib/auth/throttle.h"
 #include "lib/cors.h"
-#include "lib/grant.h"
-#include "lib/intake.h"
 #include "lib/net.h"
 #include "lib/opt.h"
-#include "lib/page.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/intake.h"
+#include "lib/serve/page.h"
 #include "lib/serve/render.h"
 #include "lib/stat.h"
-#include "lib/throttle.h"
 #include "ring.h"
 
 #define SERVE_ROOM     (16u << 10)
@@ -131,15 +131,16 @@ enum access_kind {
 
 struct access {
     enum access_kind kind;
-    struct span publish, subscribe; /* scopes, as lib/auth.h has them */
+    struct span publish, subscribe; /* scopes, as lib/auth/auth.h has them */
     uint64_t expires_s;             /* unix time; 0: it does not end */
     bool cookie;                    /* NONE: there is a cookie, which does not count */
 };
 
 /* What is kept of who a connection is from, besides its place in the table. */
 struct pass {
-    uint64_t from;  /* addr_key() of the peer; of a WebSocket that of the client */
-    uint32_t grant; /* SOCKET, BODY: what its token allows (lib/grant.h); 0: nobody asked for one */
+    uint64_t from; /* addr_key() of the peer; of a WebSocket that of the client */
+    uint32_t
+        grant; /* SOCKET, BODY: what its token allows (lib/auth/grant.h); 0: nobody asked for one */
     uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token ends; 0: never */
 };
 

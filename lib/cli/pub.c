@@ -1,0 +1,448 @@
+/*
+ * pub.c - `sse pub`: publishes a text, all of stdin, or each of its lines as it comes.
+ *
+ * Lines become objects of NDJSON in one chunked request, which is kept open as long as there may be
+ * more; the server publishes each as soon as it is whole. An answer before that is a refusal, and
+ * ends it.
+ */
+#include "lib/cli/pub.h"
+
+#include "lib/cli/client.h"
+#include "lib/host/process.h"
+#include "lib/json.h"
+#include "lib/utf8.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define READ_SIZE 16384u
+#define OUT_SIZE  (6 * READ_SIZE + (64u << 10)) /* what was read, as JSON, and what stands around */
+
+static const char usage[] =
+    "Usage: sse pub URL [TEXT] [OPTION]...\n"
+    "Publishes TEXT, or each line of stdin as it comes.\n"
+    "\n"
+    "URL is as http://127.0.0.1:8080/news, or unix:/run/sse.sock:/news.\n"
+    "\n"
+    "  --event NAME          names the event\n"
+    "  --binary              all of stdin, or TEXT, is one binary message\n"
+    "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
+    "  --verbose, -v         tells on stderr how many were published, and the last id\n"
+    "  --help, -h            shows this\n"
+    "\n"
+    "Ends with 69 if the server can't be had or goes, 77 if it may not publish, 65\n"
+    "if it is refused for another reason, as a line that is not UTF-8.\n";
+
+struct pub {
+    const char *text; /* the URL */
+    struct url url;
+    const char *data, *event, *token;
+    bool binary, verbose;
+
+    int fd;
+    bool connected, lines; /* stdin is read by lines */
+    bool broken;           /* the server takes no more: its answer is awaited */
+    uint64_t since;        /* ms: when it last got on */
+    bool end;              /* all is in `out` */
+    bool bad;              /* line `number` is not UTF-8: nothing is sent from there on */
+    bool inside;           /* a line has begun */
+    uint64_t number;       /* of the line that comes, from 1 on */
+    size_t carry_n;        /* of a character whose rest is still to come */
+    char carry[4];
+    struct client_answer answer;
+    struct text out;
+    size_t sent; /* of it */
+    char out_bytes[OUT_SIZE];
+};
+
+static int wrong(const char *what, const char *why)
+{
+    client_say("pub", what, " ", why, " (sse pub --help tells more)", NULL);
+    return EX_USAGE;
+}
+
+static int gone(const struct pub *p, const char *why)
+{
+    client_say("pub", p->text, ": ", why, NULL);
+    return EX_UNAVAILABLE;
+}
+
+/* ---- what is sent ---------------------------------------------------------------------------- */
+
+/* Begins a chunk, whose size is written when it is known. */
+#define CHUNK_HEAD 8u /* six digits, CR, LF */
+
+static size_t chunk_begin(struct pub *p)
+{
+    text_str(&p->out, "000000\r\n");
+    return p->out.n;
+}
+
+static void chunk_end(struct pub *p, size_t from)
+{
+    size_t n = p->out.n - from;
+    if (n == 0) {
+        p->out.n -= CHUNK_HEAD; /* an empty one would be the last */
+        return;
+    }
+    for (unsigned i = 0; i < 6; i++)
+        p->out.p[from - 3 - i] = "0123456789abcdef"[n >> 4 * i & 15];
+    text_str(&p->out, "\r\n");
+}
+
+static void line_begin(struct pub *p)
+{
+    p->inside = true;
+    text_str(&p->out, "{");
+    if (p->event != NULL) {
+        text_str(&p->out, "\"event\":");
+        json_string(&p->out, span_of(p->event));
+        text_str(&p->out, ",");
+    }
+    text_str(&p->out, "\"data\":\"");
+}
+
+/* Appends a part of a line; what is left of a character at its end is carried over. False: it is not
+ * UTF-8. */
+static bool line_part(struct pub *p, struct span s)
+{
+    while (p->carry_n > 0 && s.n > 0) {
+        p->carry[p->carry_n++] = s.p[0];
+        s = span_from(s, 1);
+        if (utf8_valid((struct span){p->carry, p->carry_n}) == p->carry_n) {
+            text_add(&p->out, (struct span){p->carry, p->carry_n});
+            p->carry_n = 0;
+        } else if (p->carry_n == sizeof p->carry) {
+            return false;
+        }
+    }
+    size_t good = utf8_valid(s);
+    client_json(&p->out, (struct span){s.p, good});
+    struct span rest = span_from(s, good);
+    struct utf8 u = {0};
+    if (rest.n > 3 || utf8_feed(&u, rest) < rest.n)
+        return false;
+    if (rest.n > 0) {
+        memcpy(p->carry, rest.p, rest.n);
+        p->carry_n = rest.n;
+    }
+    return true;
+}
+
+/* Makes messages of what has come of stdin, or of its end. A line that is not UTF-8 ends it all: it is
+ * taken back; one whose front is out, the server refuses. */
+static void take_lines(struct pub *p, struct span s, bool end)
+{
+    size_t from = p->out.n;
+    while (s.n > 0 || (end && p->inside)) {
+        const char *lf = s.n > 0 ? memchr(s.p, '\n', s.n) : NULL;
+        size_t n = lf != NULL ? (size_t)(lf - s.p) : s.n;
+        if (!p->inside) {
+            from = p->out.n;
+            line_begin(p);
+        }
+        p->bad = !line_part(p, (struct span){s.p, n}) || (p->carry_n > 0 && (lf != NULL || end));
+        if (p->bad) {
+            p->out.n = from;
+            p->end = true;
+            return;
+        }
+        s = span_from(s, lf != NULL ? n + 1 : n);
+        if (lf == NULL && !end)
+            break;
+        text_str(&p->out, "\"}\n");
+        p->inside = false;
+        p->number++;
+    }
+}
+
+/* Reads stdin once and puts what comes of it into `out`, which is empty. Gives 0, or an exit code. */
+static int read_stdin(struct pub *p)
+{
+    char bytes[READ_SIZE];
+    ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (n == -1 && (errno == EINTR || errno == EAGAIN))
+        return 0;
+    if (n == -1) {
+        client_say("pub", "cannot read stdin: ", strerror(errno), NULL);
+        return EX_NOINPUT;
+    }
+    size_t from = chunk_begin(p);
+    struct span got = {bytes, (size_t)n};
+    p->end = n == 0;
+    p->since = client_now();
+    if (p->lines)
+        take_lines(p, got, n == 0);
+    else
+        text_add(&p->out, got);
+    chunk_end(p, from);
+    if (p->end)
+        text_str(&p->out, "0\r\n\r\n");
+    return p->out.full ? EX_SOFTWARE : 0;
+}
+
+/* Puts the head of the request into `out`, with TEXT, if it fits behind it. Gives 0, or an exit code. */
+static int write_head(struct pub *p)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char bytes[1024];
+    struct text query = text_in(bytes, sizeof bytes);
+    size_t n = p->data != NULL ? strlen(p->data) : 0;
+    for (const char *e = p->lines ? NULL : p->event; e != NULL && *e != '\0'; e++) {
+        const char coded[] = {'%', digits[(unsigned char)*e >> 4], digits[*e & 15]};
+        text_str(&query, e == p->event ? "event=" : "");
+        text_add(&query, (struct span){coded, sizeof coded});
+    }
+    client_request(&p->out, "POST", &p->url, text_span(&query), p->token);
+    http_add(&p->out, "Content-Type",
+             p->lines    ? SPAN("application/x-ndjson")
+             : p->binary ? SPAN("application/octet-stream")
+                         : SPAN("text/plain; charset=utf-8"));
+    text_str(&p->out, "Connection: close\r\n");
+    if (p->data == NULL) {
+        text_str(&p->out, "Transfer-Encoding: chunked\r\n\r\n");
+    } else {
+        text_str(&p->out, "Content-Length: ");
+        text_u64(&p->out, n);
+        text_str(&p->out, "\r\n\r\n");
+        text_add(&p->out, (struct span){p->data, n});
+        p->end = true;
+    }
+    if (!p->out.full && !query.full)
+        return 0;
+    return wrong(p->data != NULL ? "TEXT" : p->text,
+                 "is too long: send it on stdin, with --binary");
+}
+
+/* ---- what comes back ------------------------------------------------------------------------- */
+
+static int bad_line(const struct pub *p)
+{
+    char number[24];
+    struct text t = text_in(number, sizeof number - 1);
+    text_u64(&t, p->number);
+    number[t.n] = '\0';
+    client_say("pub", "line ", number, " is not UTF-8: those before it are published; ",
+               "--binary publishes all of stdin as it is", NULL);
+    return EX_DATAERR;
+}
+
+/* The answer is complete: says what is in it. Gives the exit code. */
+static int finish(const struct pub *p)
+{
+    const struct client_answer *a = &p->answer;
+    char bytes[2400], id[128] = "none", count[24] = "1";
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct json_value v, member;
+    struct span name;
+    size_t at, pos = 0;
+    if (p->bad && a->reply.status <= 400)
+        return bad_line(p);
+    if (a->reply.status < 200 || a->reply.status > 299) {
+        client_reason(a, &why);
+        bytes[why.n] = '\0';
+        client_say("pub", p->text, ": ", bytes, NULL);
+        return client_code(a->reply.status);
+    }
+    if (json_read((struct span){a->bytes + a->head, a->size}, &v, &at) == 0 &&
+        v.kind == JSON_OBJECT)
+        while (json_next(&v, &pos, &name, &member)) {
+            if (span_eq(name, SPAN("id")) && member.kind == JSON_STRING && member.raw.n < sizeof id)
+                id[json_unescape(member.raw, id)] = '\0';
+            if (span_eq(name, SPAN("count")) && member.raw.n < sizeof count) {
+                memcpy(count, member.raw.p, member.raw.n);
+                count[member.raw.n] = '\0';
+            }
+        }
+    if (p->verbose)
+        client_say("pub", count, " published, the last id is ", id, NULL);
+    return p->end && p->sent == p->out.n ? EX_OK
+                                         : gone(p, "the server stopped reading before the end");
+}
+
+/* Reads the answer once. Gives -1 to go on, or the exit code. */
+static int receive(struct pub *p)
+{
+    struct client_answer *a = &p->answer;
+    ssize_t n = read(p->fd, a->bytes + a->n, CLIENT_ANSWER - a->n);
+    if (n == -1 && (errno == EINTR || errno == EAGAIN))
+        return -1;
+    if (a->n == 0)
+        p->since = client_now(); /* an answer that has begun is to come to its end */
+    a->n += n > 0 ? (size_t)n : 0;
+    bool end = n <= 0;
+    int head = client_answer_head(a);
+    if (head < 0) {
+        client_say("pub", p->text, ": its answer is no HTTP", NULL);
+        return EX_PROTOCOL;
+    }
+    if (head > 0 && (!client_answer_body(a, end) || a->done || end || a->n == CLIENT_ANSWER))
+        return finish(p);
+    return end ? gone(p, n == -1 ? strerror(errno) : "the connection was closed before an answer")
+               : -1;
+}
+
+/* Sends what there is. False: errno. */
+static bool send_some(struct pub *p)
+{
+    ssize_t w = send(p->fd, p->out.p + p->sent, p->out.n - p->sent, MSG_NOSIGNAL);
+    if (w == -1 && errno != EAGAIN && errno != EINTR)
+        return false;
+    p->sent += w > 0 ? (size_t)w : 0;
+    if (w > 0)
+        p->since = client_now();
+    if (p->sent == p->out.n && !p->end)
+        p->sent = p->out.n = 0;
+    return true;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+/* Returns how long nothing may happen, in ms; -1: for ever, as stdin takes its time. */
+static int patience(const struct pub *p, bool pending)
+{
+    bool begun = p->answer.n > 0;
+    if (p->connected && !pending && !p->end && !p->broken && !begun)
+        return -1;
+    uint64_t most = begun                        ? CLIENT_REST_MS
+                    : p->connected && !p->broken ? CLIENT_ANSWER_MS
+                                                 : CLIENT_CONNECT_MS;
+    uint64_t gone_by = client_now() - p->since;
+    return gone_by < most ? (int)(most - gone_by) : 0;
+}
+
+/* Waits for something to happen, and does what comes of it. Gives -1 to go on, or the exit code. */
+static int turn(struct pub *p)
+{
+    bool pending = p->sent < p->out.n && !p->broken;
+    int wait = patience(p, pending);
+    struct pollfd f[] = {{p->fd, (short)(POLLIN | (pending ? POLLOUT : 0)), 0},
+                         {p->connected && !pending && !p->end && !p->broken ? STDIN_FILENO : -1,
+                          POLLIN, 0}};
+    int n = poll(f, 2, wait);
+    if (n == -1 && errno != EINTR) {
+        client_say("pub", "poll: ", strerror(errno), NULL);
+        return EX_OSERR;
+    }
+    if (n == 0 || wait == 0)
+        return gone(p, pending && p->connected ? "the server does not take what is published"
+                                               : "there was no answer in time");
+    if (n > 0 && f[0].revents != 0 && !p->connected) {
+        int err = client_connected(p->fd);
+        if (err != 0)
+            return -2 - err;
+        p->connected = true;
+        p->since = client_now();
+    }
+    if (f[0].revents & (POLLIN | POLLHUP | POLLERR)) {
+        int code = receive(p);
+        if (code >= 0)
+            return code;
+    }
+    if (f[0].revents & POLLOUT && pending && !send_some(p)) {
+        p->broken = true; /* a refusal may be there to be read */
+        p->since = client_now();
+    }
+    if (f[1].revents != 0) {
+        int code = read_stdin(p);
+        if (code != 0)
+            return code;
+    }
+    return -1;
+}
+
+/* Publishes at one of the server's addresses. -2 - errno: it can't be had there. */
+static int publish(struct pub *p, const struct client_places *places, unsigned which)
+{
+    int code = -1;
+    p->since = client_now();
+    p->fd = client_connect(places, which);
+    if (p->fd == -1)
+        return -2 - errno;
+    while (code == -1)
+        code = turn(p);
+    close(p->fd);
+    return code;
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+/* Takes one argument. Gives 0, or an exit code. */
+static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
+{
+    const char *name = argv[*i], *value = "";
+    if (name[0] != '-' || name[1] == '\0' || *plain) {
+        if (p->text != NULL && p->data != NULL)
+            return wrong(name, "is one argument too many");
+        *(p->text == NULL ? &p->text : &p->data) = name;
+    } else if (strcmp(name, "--") == 0) {
+        *plain = true;
+    } else if (strcmp(name, "--binary") == 0) {
+        p->binary = true;
+    } else if (strcmp(name, "--verbose") == 0 || strcmp(name, "-v") == 0) {
+        p->verbose = true;
+    } else if (client_flag(argc, argv, i, "--event", &value)) {
+        p->event = value;
+    } else if (client_flag(argc, argv, i, "--token", &value)) {
+        p->token = value;
+    } else {
+        return wrong(name, "is no flag of this command");
+    }
+    return value == NULL ? wrong(name, "needs a value") : 0;
+}
+
+/* Reads the command line. Gives 0, or an exit code. */
+static int read_line(struct pub *p, int argc, char **argv)
+{
+    bool plain = false;
+    int code = 0;
+    p->token = getenv("SSE_TOKEN");
+    if (p->token != NULL && p->token[0] == '\0')
+        p->token = NULL;
+    for (int i = 1; i < argc && code == 0; i++)
+        code = argument(p, argc, argv, &i, &plain);
+    if (code != 0)
+        return code;
+    if (p->text == NULL)
+        return wrong("a URL", "is missing");
+    const char *bad = url_read(span_of(p->text), &p->url);
+    if (bad != NULL)
+        return wrong(p->text, bad);
+    if (p->token != NULL && !client_token_right(p->token))
+        return wrong("the token", "holds a blank, or a byte that is not ASCII");
+    if (p->event != NULL &&
+        (strlen(p->event) > 255 || utf8_valid(span_of(p->event)) < strlen(p->event)))
+        return wrong("--event", "is longer than 255 bytes, or not UTF-8");
+    return 0;
+}
+
+int pub_run(int argc, char **argv)
+{
+    struct pub p = {.number = 1};
+    struct client_places places;
+    char bytes[256];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    process_standard();
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
+    int code = read_line(&p, argc, argv);
+    if (code != 0)
+        return code;
+    p.lines = p.data == NULL && !p.binary;
+    p.out = text_in(p.out_bytes, sizeof p.out_bytes);
+    if (!client_resolve(&p.url, &places, &why)) {
+        bytes[why.n] = '\0';
+        client_say("pub", p.text, ": ", bytes, NULL);
+        return EX_NOHOST;
+    }
+    if ((code = write_head(&p)) != 0)
+        return code;
+    for (unsigned i = 0; i < places.n; i++)
+        if ((code = publish(&p, &places, i)) > -2)
+            return code;
+    return gone(&p, strerror(-2 - code));
+}

@@ -1,0 +1,266 @@
+/*
+ * conn.h - the table of connections: a slot of one cache line for each, by its descriptor.
+ *
+ *             .------------ answered, keep-alive -----------.
+ *             v                                             |
+ *   FREE --> HEAD ---> BODY (what is published arrives) ----+
+ *             |  `---> WAIT (long polling) -----------------+
+ *             |  `---> STREAM (Server-Sent Events, lines) --|--.
+ *             |  `---> SOCKET (WebSocket) ------.           |  |
+ *             `--- refused, or "close" ---> LINGER <--------'<-'
+ *
+ *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
+ *
+ * A subscriber is a place in the ring (`at`, and `sent` bytes of the record there) and nothing
+ * else: replay, live and slow are the same. A connection owns a buffer only while a request is
+ * incomplete or an answer does not fit the socket.
+ *
+ * INVARIANTS
+ *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
+ *   - A slot is on one list at most: one of the ready lists (CONN_READY), that of the held (CONN_HELD)
+ *     or that of the doomed.
+ *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
+ *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
+ *   - The table and the buffers hold numbers only, no pointers.
+ *
+ * OWNERSHIP: memory is handed by the caller, zeroed; it may be much larger than what is in use and is
+ * touched as descriptors come into use. No system calls are made here: opening, reading, writing and
+ * closing are the caller's.
+ */
+#ifndef SSE_LIB_SERVE_CONN_H
+#define SSE_LIB_SERVE_CONN_H
+
+#include "lib/pool.h"
+#include "lib/text.h"
+#include "lib/topic/topic.h"
+
+enum conn_state {
+    CONN_FREE = 0,
+    CONN_LISTEN = 1, /* a listener */
+    CONN_SIGNAL = 2, /* the signalfd */
+    CONN_HEAD = 3,   /* between requests, or inside a request's head */
+    CONN_BODY = 4,   /* inside the body of a publishing request */
+    CONN_STREAM = 5, /* subscribed */
+    CONN_WAIT = 6,   /* subscribed until the next message, or until `due` */
+    CONN_SOCKET = 7, /* subscribed, and speaks WebSocket */
+    CONN_LINGER = 8, /* answered for the last time: reads on until the peer closes, or a moment */
+    CONN_DOOMED = 9, /* to be closed at the end of the turn */
+};
+
+/* In what form a subscriber gets messages. */
+enum conn_way {
+    WAY_EVENTS = 0,     /* STREAM: Server-Sent Events */
+    WAY_LINES = 1,      /* STREAM: a JSON object a line */
+    WAY_FRAMES = 2,     /* SOCKET: the data, a frame each */
+    WAY_OBJECTS = 3,    /* SOCKET: a JSON object a frame */
+    WAY_POLL_JSON = 4,  /* a poll, also in WAIT: one JSON object, */
+    WAY_POLL_LINES = 5, /* a JSON object a line, */
+    WAY_POLL_TEXT = 6,  /* the bare data, a line each */
+    WAY_READY = 7,      /* in WAIT: asks whether messages go through */
+};
+
+/* What a client is for those who count clients. */
+enum conn_kind {
+    CONN_KIND_HTTP = 0,   /* between requests, or in one that is not any of these */
+    CONN_KIND_EVENTS = 1, /* STREAM: Server-Sent Events */
+    CONN_KIND_LINES = 2,  /* STREAM: a JSON object a line */
+    CONN_KIND_SOCKET = 3,
+    CONN_KIND_WAIT = 4, /* WAIT, but not for /-/ready */
+    CONN_KINDS = 5,
+};
+
+enum conn_flag {
+    CONN_READABLE = 1, /* not read to EAGAIN since the last edge */
+    CONN_WRITABLE = 2, /* not written to EAGAIN since the last edge */
+    CONN_READY = 4,    /* on the ready list */
+    CONN_LOCAL = 8,    /* the peer is on this host: loopback or a unix socket; SOCKET: the client */
+    CONN_SHED = 16,    /* over --max-connections: is heard out and refused */
+    CONN_USED = 32,    /* has sent a request before */
+    CONN_EOF = 64,     /* the peer sends no more */
+    CONN_CLOSE = 128,  /* close when what is pending has been written */
+    CONN_STARVED = 256,    /* the kernel had no memory: no edge will come, the sweep tries again */
+    CONN_CURSOR = 512,     /* SOCKET: came with a cursor; WAIT: with If-None-Match */
+    CONN_PINGED = 1024,    /* SOCKET: a pong is due */
+    CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
+    CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
+    CONN_HELD = 8192,      /* on the list of those whose answers wait for a sync of the store */
+    CONN_CROWD = 16384,    /* over --max-per-address: likewise */
+    CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
+};
+
+enum conn_mark {
+    CONN_HEAVY = 1,   /* what came last was much: others go before it */
+    CONN_PROXIED = 2, /* the peer is a trusted proxy: each request is of whom it says */
+    CONN_PREFACE = 4, /* a PROXY header is due before anything else */
+    CONN_ADMIN = 8,   /* LISTEN: an address of --admin; else: came in there */
+    CONN_FOREIGN =
+        16,           /* SOCKET: its handshake named another server, so it has no rights by place */
+    CONN_KEPT = 32,   /* `in` begins with bytes that have come and are not handled */
+    CONN_GROUP = 192, /* two bits: the sync that what it published last waits for; 0: none */
+    CONN_BEATS = 256, /* its heartbeats are events, lines or frames that a page sees */
+};
+
+#define CONN_GROUP_SHIFT 6  /* of CONN_GROUP */
+#define CONN_GROUPS      3u /* numbers of syncs, from 1, given in turn: two are known at a time */
+
+/* All there is of a connection. */
+struct conn {
+    struct topic_link link; /* its place among the subscribers of what it is subscribed to */
+    uint32_t gen;           /* how many had this slot before */
+    uint64_t at;            /* subscribed: offset of the record to send next, or where it will be */
+    uint64_t n;             /* subscribed: the last id it was sent; LINGER: bytes dropped; DOOMED:
+                             * its topic */
+    uint32_t sent;          /* subscribed: bytes of the record at `at` that are out */
+    uint32_t in;    /* buffer of a request: its bytes so far, or those that wait (KEPT); BODY,
+                     * SOCKET: the caller's, behind these */
+    uint32_t out;   /* buffer of answers that did not fit the socket */
+    uint32_t next;  /* on its list */
+    uint32_t tick;  /* ms: of the last progress */
+    uint16_t flags; /* enum conn_flag */
+    uint8_t state;  /* enum conn_state */
+    uint8_t way;    /* subscribed: enum conn_way */
+    uint32_t due;   /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
+    uint16_t cors;  /* WAIT: what cors_find() said of its origin */
+    uint16_t marks; /* enum conn_mark */
+};
+_Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
+
+struct conns {
+    struct conn *conn;            /* by descriptor */
+    uint32_t max;                 /* descriptors there can be */
+    uint32_t top;                 /* no slot above is in use */
+    uint32_t clients;             /* slots in use but for listeners and signals, ... */
+    uint32_t kind[CONN_KINDS];    /* ... and how many of each kind */
+    uint32_t ready, last;         /* the ready list, first in, first out; 0: empty */
+    uint32_t soon, soon_last;     /* that of those who have had no turn yet; likewise */
+    uint32_t unseen, unseen_last; /* that of those whose event was not looked at; likewise */
+    uint32_t ready_count;         /* on all three */
+    uint32_t held, held_last;     /* the list of the held, likewise, ... */
+    uint32_t held_count;          /* ... and how many they are */
+    uint32_t doomed;              /* list of the doomed; 0: empty */
+    struct pool buffers;
+    uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
+    bool over_share; /* that is why the last buffer which was refused was so */
+    size_t stale;    /* up to there, pages of the buffers are to be given back; 0: none */
+    void (*give_back)(void *p, size_t n); /* told of the pages of large buffers that are freed */
+};
+
+/* Does it get what is published as long as it is connected? */
+static inline bool conn_streams(const struct conn *c)
+{
+    return c->state == CONN_STREAM || c->state == CONN_SOCKET;
+}
+
+static inline int conn_fd(const struct conns *t, const struct conn *c)
+{
+    return (int)(c - t->conn);
+}
+
+/* Changes the state; that the step is legal is asserted. `way` is that of the state that is entered,
+ * and stays while it is in it. */
+void conn_go(struct conns *t, struct conn *c, enum conn_state to);
+
+/* Takes slot `fd` into use at time `now` (ms). */
+struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now);
+
+/* Puts a client at the end of the ready list: it has more to do than a turn allows. Nothing happens
+ * to one that is on it, held, or doomed. */
+void conn_ready(struct conns *t, struct conn *c);
+
+/* The same for one that has had nothing of its turn: it does not wait for those who have had much. */
+void conn_soon(struct conns *t, struct conn *c);
+
+/* The same for one of which nobody knows yet what it has to do: it may be little, so it does not wait for
+ * those who were found to have more. */
+void conn_unseen(struct conns *t, struct conn *c);
+
+/* Takes the first off the ready list, or off the list of those who have had no turn if that is empty:
+ * there must be one. A doomed one goes on to the doomed and NULL is returned. */
+struct conn *conn_next_ready(struct conns *t);
+
+/* The same with the list of those who have had no turn, which must not be empty. */
+struct conn *conn_next_soon(struct conns *t);
+struct conn *conn_next_unseen(struct conns *t);
+/* The same for the list of the held. conn_next_held() takes the first off; a doomed one goes on to the
+ * doomed, and NULL is returned. */
+void conn_hold(struct conns *t, struct conn *c);
+struct conn *conn_next_held(struct conns *t);
+
+/* Dooms a connection, which must not be so yet. */
+void conn_mark_doomed(struct conns *t, struct conn *c);
+
+/* The next of the doomed, off the list; NULL: there is none. */
+struct conn *conn_next_doomed(struct conns *t);
+
+/* Empties the slot of a doomed connection, which subscribes to nothing any more, and frees its
+ * buffers. */
+void conn_free(struct conns *t, struct conn *c);
+
+/* Empties the slot of a descriptor of the process's own (LISTEN, SIGNAL), which the caller closes. */
+void conn_forget(struct conns *t, struct conn *c);
+
+/* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes: as
+ * pool_alloc() and pool_grow() do, but within the share that one connection may have. 0: there is no
+ * room. */
+uint32_t conn_buffer_alloc(struct conns *t, size_t bytes);
+uint32_t conn_buffer_grow(struct conns *t, uint32_t block, size_t bytes, size_t keep);
+
+/* Has a connection a buffer that is larger than it would be given now, as others have come? */
+bool conn_over_share(const struct conns *t, const struct conn *c);
+
+/* Frees a buffer, unless *block is 0, which it is afterwards. */
+void conn_buffer_free(struct conns *t, uint32_t *block);
+
+/* Gives pages of buffers back to the system, some at a time, once none has been in use and many had
+ * been; is there something to give back? */
+void conn_buffers_rest(struct conns *t);
+bool conn_buffers_due(const struct conns *t);
+
+/* Keeps bytes of an answer behind those kept before. False: there is no room, and nothing is kept. */
+bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
+
+/* The bytes kept that are still to be written; strikes the first n of them off, and frees the
+ * buffer with the last. */
+struct span conn_out(const struct conns *t, const struct conn *c);
+void conn_out_took(struct conns *t, struct conn *c, size_t n);
+
+/* Has the peer had more time for the bytes kept than `quiet` ms and `rate` (bytes a second) give it?
+ * Time counts from the first call on, and is as exact as these are frequent. */
+bool conn_out_late(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
+                   uint32_t quiet);
+
+/* Keeps the bytes (> 0) of a request head that is incomplete, or bytes that have to wait, `seen` of which
+ * have been looked at; in BODY and SOCKET the caller's buffer stays behind them. False: there is no
+ * room. The connection is in HEAD, WAIT, BODY or SOCKET and must have nothing kept. */
+bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
+
+/* Moves what was kept to `buf`, which has room; gives its length, 0 for nothing, and *seen. */
+size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen);
+
+/* The caller's buffer, whatever is kept in front of it; 0: there is none. Frees that and what is kept. */
+uint32_t conn_in_own(const struct conns *t, const struct conn *c);
+void conn_in_free(struct conns *t, struct conn *c);
+
+/* How long a connection may be quiet, in ms. */
+struct conn_times {
+    uint32_t heartbeat, request, idle, write, linger;
+};
+
+/* The shortest of these. */
+uint32_t conn_times_least(const struct conn_times *times);
+
+enum conn_due {
+    CONN_DUE_NOTHING = 0,
+    CONN_DUE_HEARTBEAT = 1, /* a subscriber that has had nothing for a while */
+    CONN_DUE_REQUEST = 2,   /* a request is not complete in time */
+    CONN_DUE_IDLE = 3,      /* no next request */
+    CONN_DUE_WRITE = 4,     /* the peer does not take what there is for it */
+    CONN_DUE_LINGER = 5,    /* answered, and the peer does not close */
+    CONN_DUE_ANSWER = 6,    /* waits, and has waited long enough */
+    CONN_DUE_PONG = 7,      /* was pinged, and says nothing */
+};
+
+/* What time has brought for this connection. */
+enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_times *times);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * intake.c - the messages of a body, as its bytes arrive.
+ */
+#include "lib/serve/intake.h"
+
+#include <assert.h>
+
+/* Bytes of text that a byte of data takes at most in a batch: a line end is a line of its own,
+ * "data: \r\n"; in JSON an escape is 6 bytes at most. */
+#define TEXT_PER_BYTE 8u
+
+/* And the other members or fields of a message: names of 255 bytes, all escaped, ids, times. */
+#define TEXT_AROUND 4096u
+
+void intake_init(struct intake *in, struct span topic, struct span event, uint8_t batch_kind,
+                 bool binary)
+{
+    assert(topic.n <= UINT16_MAX && event.n <= UINT16_MAX);
+    *in = (struct intake){.batch.kind = batch_kind,
+                          .line = 1,
+                          .topic_size = (uint16_t)topic.n,
+                          .event_size = (uint16_t)event.n,
+                          .binary = binary};
+    memcpy(in->bytes, topic.p, topic.n);
+    if (event.n > 0)
+        memcpy(in->bytes + topic.n, event.p, event.n);
+}
+
+static struct span event_of(const struct intake *in)
+{
+    return (struct span){in->bytes + in->topic_size, in->event_size};
+}
+
+static char *undigested(struct intake *in)
+{
+    return in->bytes + in->topic_size + in->event_size;
+}
+
+bool intake_fits(const struct intake *in, size_t more, uint64_t most)
+{
+    if (in->batch.kind != 0)
+        /* what arrives at once may hold many messages: what is left of the one before it counts */
+        return in->have <= TEXT_PER_BYTE * most + TEXT_AROUND || more == 0;
+    return in->have + more <= most;
+}
+
+void intake_add(struct intake *in, struct span bytes)
+{
+    if (bytes.n > 0)
+        memcpy(undigested(in) + in->have, bytes.p, bytes.n);
+    in->have += (uint32_t)bytes.n;
+}
+
+enum batch_result intake_next(struct intake *in, bool end, struct batch_message *m,
+                              const char **why)
+{
+    char *bytes = undigested(in);
+    size_t took = 0;
+    if (in->batch.kind == 0) {
+        if (!end || in->given)
+            return BATCH_MORE;
+        in->given = 1;
+        *m = (struct batch_message){.event = event_of(in),
+                                    .data = {bytes, in->have},
+                                    .binary = in->binary != 0};
+        return BATCH_MESSAGE;
+    }
+    enum batch_result got =
+        batch_next(&in->batch, bytes + in->from, in->have - in->from, end, &took, m, why);
+    in->from += (uint32_t)took;
+    in->line = got == BATCH_MESSAGE ? in->batch.lines : in->batch.lines + 1;
+    assert(in->from <= in->have);
+    if (got == BATCH_MESSAGE && m->event.n == 0)
+        m->event = event_of(in);
+    if (got == BATCH_MORE && in->from > 0) {
+        memmove(bytes, bytes + in->from, in->have - in->from);
+        in->have -= in->from;
+        in->from = 0;
+    }
+    return got;
+}
+
+void intake_where(const struct intake *in, struct text *t)
+{
+    if (in->batch.kind == 0)
+        return;
+    text_str(t, "line ");
+    text_u64(t, in->line);
+    text_str(t, " (");
+    text_u64(t, in->count);
+    text_str(t, in->count == 1 ? " message before it is published): "
+                               : " messages before it are published): ");
+}

@@ -1,0 +1,62 @@
+/*
+ * page.c - the files that the binary has in itself.
+ *
+ * The assembler takes them in, as gzip has packed them: no other copy of them is kept that could be
+ * another. The Makefile knows that this object is made of them.
+ */
+#include "lib/serve/page.h"
+
+#include "lib/crc.h"
+#include "lib/inflate.h"
+
+/* clang-format off */
+/* Puts a file, and how many bytes it has, among the constants. */
+#define FILE_IN(name, path)                                 \
+    __asm__(".pushsection .rodata\n"                        \
+            ".globl " name ", " name "_size\n"              \
+            ".hidden " name ", " name "_size\n"             \
+            ".p2align 3\n"                                  \
+            name "_size: .quad " name "_end - " name "\n"   \
+            name ": .incbin \"" path "\"\n"                 \
+            name "_end:\n"                                  \
+            ".popsection\n")
+/* clang-format on */
+
+FILE_IN("page_html_file", "build/page/page.html.gz");
+FILE_IN("page_helper_file", "build/page/sse.js.gz");
+
+extern const char page_html_file[], page_helper_file[];
+extern const uint64_t page_html_file_size, page_helper_file_size;
+
+/* Unpacks a file, unless it has been. */
+static struct span open_in(char *room, size_t cap, size_t *n, struct span packed)
+{
+    struct text t = text_in(room, cap);
+    if (*n == 0) {
+        bool whole = inflate(packed, &t);
+        assert(whole);
+        *n = t.n;
+    }
+    return (struct span){room, *n};
+}
+
+struct span page_html(struct page *page)
+{
+    return open_in(page->html, sizeof(page->html), &page->html_n,
+                   (struct span){page_html_file, page_html_file_size});
+}
+
+struct span page_helper(struct page *page)
+{
+    return open_in(page->helper, sizeof(page->helper), &page->helper_n,
+                   (struct span){page_helper_file, page_helper_file_size});
+}
+
+void page_tag(struct text *t, struct span file)
+{
+    uint32_t sum = crc32c(0, file);
+    text_str(t, "\"");
+    for (int shift = 28; shift >= 0; shift -= 4)
+        text_add(t, (struct span){&"0123456789abcdef"[sum >> shift & 15], 1});
+    text_str(t, "\"");
+}

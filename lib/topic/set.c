@@ -1,0 +1,444 @@
+/*
+ * set.c - sets: what a URL with several names or with wildcards selects.
+ *
+ * The topics that a set lists are in an open-addressed table in the pool, at
+ * most half full, made when the set is. What its wildcards match stands
+ * nowhere: see wild.c.
+ */
+#include "lib/topic/private.h"
+
+#define MEMBER_SLOTS_MIN 4u /* a unit of the pool */
+
+struct topic_slot {
+    uint32_t topic, edge; /* 0: free */
+};
+
+/* The parts of an expression, in a block of the pool unless it is one: patterns first, then
+ * plain names. */
+struct parts {
+    uint32_t block; /* 0: none is needed */
+    struct span one;
+    struct span *at;
+    uint32_t patterns, names;
+};
+
+/* ---- a set's table of topics
+ * ----------------------------------------------------------------- */
+
+/* Where a topic would be in a table of `cap` slots, were it alone. Topics whose
+ * numbers follow each other are likely to come and go together, so eight of
+ * them share a cache line; otherwise the place is keyed, since a peer has a say
+ * in the numbers. */
+static uint32_t home_of(const struct topics *t, uint32_t topic, uint32_t cap)
+{
+    uint64_t x = (topic >> 3 ^ t->h->seed[0]) * 0x9E3779B97F4A7C15u;
+    x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
+    return ((uint32_t)(x >> 32) << 3 | (topic & 7)) & (cap - 1);
+}
+
+static struct topic_slot *slots_of(const struct topics *t, const struct topic *set)
+{
+    return pool_at(&t->sets, set->members);
+}
+
+/* The slot of a topic, or the free one where its place is. */
+static struct topic_slot *slot_for(const struct topics *t, struct topic_slot *slots, uint32_t cap,
+                                   uint32_t topic)
+{
+    uint32_t i = home_of(t, topic, cap);
+    while (slots[i].topic != 0 && slots[i].topic != topic)
+        i = (i + 1) & (cap - 1);
+    return &slots[i];
+}
+
+/* Makes room for so many topics. */
+static bool members_make(struct topics *t, struct topic *set, uint32_t n)
+{
+    uint32_t cap = MEMBER_SLOTS_MIN;
+    while (cap < n * 2)
+        cap *= 2;
+    set->members = topics_set_alloc(t, cap * sizeof(struct topic_slot));
+    if (set->members == 0)
+        return false;
+    memset(slots_of(t, set), 0, cap * sizeof(struct topic_slot));
+    set->member_cap = cap;
+    return true;
+}
+
+static bool lists(const struct topics *t, const struct topic *set, uint32_t topic)
+{
+    return set->member_count > 0 &&
+           slot_for(t, slots_of(t, set), set->member_cap, topic)->topic == topic;
+}
+
+bool topic_in_set(const struct topics *t, uint32_t set, uint32_t topic)
+{
+    const struct topic *e = entry(t, set);
+    assert(e->set && topic != 0);
+    return lists(t, e, topic) || (e->wild && wild_has(t, e, entry(t, topic)));
+}
+
+/* *pos counts the slots, and then goes on by the number of the last topic that
+ * was looked at. */
+uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos)
+{
+    const struct topic *e = entry(t, id);
+    uint32_t topic;
+    if (!e->set)
+        return (*pos)++ == 0 ? id : 0;
+    while (*pos < e->member_cap) {
+        topic = slots_of(t, e)[(*pos)++].topic;
+        if (topic != 0)
+            return topic;
+    }
+    if (!e->wild || *pos == UINT32_MAX)
+        return 0;
+    while ((topic = wild_candidate(t, e, *pos - e->member_cap)) != 0) {
+        *pos = e->member_cap + topic;
+        if (wild_has(t, e, topic_at(t, topic)) && !lists(t, e, topic))
+            return topic;
+    }
+    *pos = UINT32_MAX;
+    return 0;
+}
+
+uint32_t topic_weight(const struct topics *t, uint32_t set)
+{
+    const struct topic *e = entry(t, set);
+    return e->set && e->wild ? wild_weight(t, e) : 1;
+}
+
+uint32_t topic_members_most(const struct topics *t, uint32_t id)
+{
+    const struct topic *e = entry(t, id);
+    if (!e->set)
+        return 1;
+    return e->member_count + (e->wild ? wild_candidates(t, e) : 0);
+}
+
+/* ---- edges
+ * -----------------------------------------------------------------------------------
+ */
+
+/* Puts a topic into a set it isn't in. */
+static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
+{
+    struct topic *s = entry(t, set), *e = entry(t, topic);
+    assert(s->set && !e->set && s->member_count * 2 < s->member_cap);
+    uint32_t edge = topics_edge_new(t);
+    if (edge == 0)
+        return false;
+    struct topic_slot *slot = slot_for(t, slots_of(t, s), s->member_cap, topic);
+    assert(slot->topic == 0);
+    *slot = (struct topic_slot){topic, edge};
+    s->member_count++;
+    t->edge[edge] = (struct topic_edge){.set = set, .next = e->edges};
+    if (e->edges != 0)
+        t->edge[e->edges].prev = edge;
+    e->edges = edge;
+    e->listed++;
+    t->h->version++;
+    t->h->sets_version++;
+    return true;
+}
+
+/* Takes an edge out of its topic's list; the slot in its set's table is the
+ * caller's business. */
+static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
+{
+    struct topic *e = entry(t, topic);
+    struct topic_edge was = t->edge[edge];
+    if (was.next != 0)
+        t->edge[was.next].prev = was.prev;
+    if (was.prev != 0)
+        t->edge[was.prev].next = was.next;
+    else
+        e->edges = was.next;
+    e->listed--;
+    topics_edge_free(t, edge);
+    t->h->version++;
+    t->h->sets_version++;
+}
+
+/* ---- sets
+ * ------------------------------------------------------------------------------------
+ */
+
+void set_drop(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic), void *arg)
+{
+    struct topic *s = entry(t, id);
+    if (s->wild)
+        wild_drop(t, id);
+    for (uint32_t i = 0; i < s->member_cap; i++) {
+        struct topic_slot slot = slots_of(t, s)[i];
+        if (slot.topic == 0)
+            continue;
+        const struct topic *e = topic_at(t, slot.topic);
+        edge_drop(t, slot.topic, slot.edge);
+        if (is_needed(e) || (gone == NULL && !e->fresh))
+            continue;
+        if (gone != NULL)
+            gone(arg, slot.topic);
+        topics_drop_topic(t, slot.topic);
+    }
+    if (s->members != 0)
+        pool_free(&t->sets, s->members);
+    s->members = 0;
+    t->h->sets--;
+    topics_drop(t, id);
+}
+
+/* Puts a topic into a set by its name. */
+static bool set_list(struct topics *t, uint32_t set, struct span name)
+{
+    bool made = false;
+    uint32_t topic = t->may.topics > 0 ? topic_open(t, name, &made) : topic_find(t, name);
+    if (topic == 0) {
+        t->full = t->may.topics > 0 ? t->full : TOPIC_FULL_SHARE;
+        return false;
+    }
+    t->may.topics -= made;
+    topic_at(t, topic)->fresh = made;
+    if (edge_add(t, set, topic))
+        return true;
+    if (made)
+        topics_drop_topic(t, topic);
+    return false;
+}
+
+/* Makes the set of the name in that block, which becomes its own if it
+ * succeeds. The parts are used up. */
+static uint32_t set_make(struct topics *t, const struct parts *parts, uint32_t block, uint32_t size,
+                         uint64_t hash)
+{
+    uint32_t id = topics_add(t, block, size, hash);
+    if (id == 0) {
+        pool_free(&t->sets, block);
+        t->full = TOPIC_FULL_TOPICS;
+        return 0;
+    }
+    struct topic *s = topic_at(t, id);
+    s->set = 1;
+    s->several = 1;
+    s->names = parts->names;
+    t->h->sets++;
+    bool done = parts->names == 0 || members_make(t, s, parts->names);
+    for (uint32_t i = 0; i < parts->names && done; i++)
+        done = set_list(t, id, parts->at[parts->patterns + i]);
+    done = done && (parts->patterns == 0 || wild_add(t, id, parts->patterns, parts->at));
+    if (!done) {
+        set_drop(t, id, NULL, NULL);
+        return 0;
+    }
+    return id;
+}
+
+/* The set of these parts, made if need be. */
+static uint32_t set_open(struct topics *t, const struct parts *parts)
+{
+    size_t size = 0;
+    uint32_t count = parts->patterns + parts->names;
+    for (uint32_t i = 0; i < count; i++)
+        size += parts->at[i].n + (i > 0);
+    size += count == 1 && parts->names == 1; /* its name is not that of the topic */
+    uint32_t block = topics_set_alloc(t, size);
+    if (block == 0)
+        return 0;
+    char *name = pool_at(&t->sets, block), *to = name;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0)
+            *to++ = ',';
+        memcpy(to, parts->at[i].p, parts->at[i].n);
+        to += parts->at[i].n;
+    }
+    if (to < name + size)
+        *to = ',';
+    uint64_t hash = topics_hash(t, (struct span){name, size});
+    uint32_t id = topics_lookup(t, (struct span){name, size}, hash);
+    if (id == 0)
+        return set_make(t, parts, block, (uint32_t)size, hash);
+    pool_free(&t->sets, block);
+    return id;
+}
+
+/* ---- what a path selects
+ * --------------------------------------------------------------------- */
+
+/* Lets s[i] sink in the heap of n spans, whose top is the last in order. */
+static void sink(struct span *s, size_t i, size_t n)
+{
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= n)
+            return;
+        if (child + 1 < n && is_before(s[child], s[child + 1]))
+            child++;
+        if (!is_before(s[i], s[child]))
+            return;
+        struct span was = s[i];
+        s[i] = s[child];
+        s[child] = was;
+        i = child;
+    }
+}
+
+/* Puts spans in order (heapsort: no memory, and no order that a peer chooses
+ * makes it slow), leaves out repeats; gives how many there are. */
+uint32_t sort_unique(struct span *s, uint32_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sink(s, i, n);
+    for (size_t end = n; end-- > 1;) {
+        struct span top = s[0];
+        s[0] = s[end];
+        s[end] = top;
+        sink(s, 0, end);
+    }
+    uint32_t out = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (out == 0 || !span_eq(s[out - 1], s[i]))
+            s[out++] = s[i];
+    return out;
+}
+
+static size_t parts_count(struct span s)
+{
+    size_t n = 0;
+    do {
+        span_cut(&s, ',');
+        n++;
+    } while (s.p != NULL);
+    return n;
+}
+
+/* Has a pattern a "*" where it may have none? */
+static bool is_star_late(struct span pattern)
+{
+    for (unsigned n = 0; pattern.p != NULL; n++)
+        if (span_eq(span_cut(&pattern, '/'), SPAN("*")) && n >= TOPIC_STARS)
+            return true;
+    return false;
+}
+
+static size_t segments_of(struct span pattern)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < pattern.n; i++)
+        n += pattern.p[i] == '/';
+    return n;
+}
+
+static void parts_free(struct topics *t, struct parts *parts)
+{
+    if (parts->block != 0)
+        pool_free(&t->sets, parts->block);
+    parts->block = 0;
+}
+
+/* Splits an expression of `count` parts, into a block that parts_free() takes
+ * back. False: *why says what is wrong with one, or is NULL where there is no
+ * room. */
+static bool parts_split(struct topics *t, struct parts *parts, struct span s, uint32_t count,
+                        const char **why)
+{
+    *parts = (struct parts){.at = &parts->one};
+    if (count > 1) {
+        parts->block = topics_set_alloc(t, count * sizeof(struct span));
+        if (parts->block == 0)
+            return false;
+        parts->at = pool_at(&t->sets, parts->block);
+    }
+    size_t segments = 0;
+    do {
+        struct span part = span_cut(&s, ',');
+        *why = topic_pattern_wrong(part);
+        if (*why == NULL)
+            *why = topic_name_hint(part);
+        segments += topic_is_pattern(part) ? segments_of(part) : 0;
+        if (segments > TOPIC_SEGMENTS)
+            *why = "has wildcards of more than 16384 segments in all";
+        if (*why == NULL && is_star_late(part))
+            *why = "has a \"*\" behind its eighth segment";
+        if (*why != NULL) {
+            parts_free(t, parts);
+            return false;
+        }
+        if (topic_is_pattern(part))
+            parts->at[parts->patterns++] = part;
+        else
+            parts->at[count - ++parts->names] = part;
+    } while (s.p != NULL);
+    struct span *names = parts->at + parts->patterns;
+    parts->patterns = sort_unique(parts->at, parts->patterns);
+    parts->names = sort_unique(names, parts->names);
+    memmove(parts->at + parts->patterns, names, parts->names * sizeof(struct span));
+    return true;
+}
+
+/* Tells of a topic if it is fresh, which it no longer is then. */
+static void report_fresh(struct topics *t, uint32_t topic, void (*made)(void *arg, uint32_t topic),
+                         void *arg)
+{
+    if (!topic_at(t, topic)->fresh)
+        return;
+    topic_at(t, topic)->fresh = 0;
+    made(arg, topic);
+}
+
+/* The entry of these parts. */
+static uint32_t parts_open(struct topics *t, const struct parts *parts)
+{
+    if (parts->patterns > 0 || parts->names > 1)
+        return set_open(t, parts);
+    bool made;
+    uint32_t id = topic_open(t, parts->at[0], &made);
+    if (id != 0)
+        topic_at(t, id)->fresh = made;
+    return id;
+}
+
+static uint32_t select_entry(struct topics *t, struct span expression, uint32_t most, bool set,
+                             void (*made)(void *arg, uint32_t topic), void *arg, const char **why)
+{
+    size_t count = parts_count(expression);
+    assert(expression.n <= UINT32_MAX);
+    *why = NULL;
+    if (count > most) {
+        *why = "has more parts than are allowed";
+        return 0;
+    }
+    /* What is in the table under just this name was found right when it came
+   * there. */
+    uint32_t id = topics_lookup(t, expression, topics_hash(t, expression));
+    bool odd =
+        expression.n > 0 && expression.p[expression.n - 1] == ','; /* which none may ask for */
+    if (id != 0 && !odd && (!set || topic_at(t, id)->set))
+        return id;
+    struct parts parts;
+    topics_may(t);
+    if (!parts_split(t, &parts, expression, (uint32_t)count, why))
+        return 0;
+    id = set ? set_open(t, &parts) : parts_open(t, &parts);
+    parts_free(t, &parts);
+    if (id == 0)
+        return 0;
+    const struct topic *e = topic_at(t, id);
+    if (!e->set)
+        report_fresh(t, id, made, arg);
+    for (uint32_t i = 0; e->set && i < e->member_cap; i++)
+        if (slots_of(t, e)[i].topic != 0)
+            report_fresh(t, slots_of(t, e)[i].topic, made, arg);
+    return id;
+}
+
+uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
+                      void (*made)(void *arg, uint32_t topic), void *arg, const char **why)
+{
+    return select_entry(t, expression, most, false, made, arg, why);
+}
+
+uint32_t topic_select_set(struct topics *t, struct span expression, uint32_t most,
+                          void (*made)(void *arg, uint32_t topic), void *arg, const char **why)
+{
+    return select_entry(t, expression, most, true, made, arg, why);
+}

@@ -1,8 +1,0 @@
-/*
- * check_proxy_more.c - the tests of check_proxy.c through the other proxies: a program of its own, so that
- * neither runs for too long.
- */
-#define PROXY_FIRST 5
-#define PROXY_END   proxy_kinds_n
-
-#include "test/check_proxy.c" /* NOLINT(bugprone-suspicious-include) */

@@ -1,0 +1,586 @@
+/*
+ * loop.h - the server over a scripted kernel (kernel.h), white box: sse.c is included, its calls are
+ * the kernel's. For test/loop and fuzz/loop.
+ *
+ * Every turn is followed by a look at the tables: what must always hold; and before the loop goes to
+ * sleep, at what could be forgotten: nobody sleeps who has something to do that no edge will tell of.
+ *
+ * A FOLLOWER reads what a subscriber was sent, byte by byte, against all messages there were: each
+ * record as it was rendered, ids growing, no message of its topics left out unless a gap was told,
+ * no gap told without a message lost.
+ */
+#ifndef SSE_TEST_KIT_LOOP_H
+#define SSE_TEST_KIT_LOOP_H
+
+#include "lib/host/sandbox.h"
+#include "test/kit/kernel.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline int fcntl_nothing(int fd, int op, ...)
+{
+    (void)fd;
+    (void)op;
+    return 0;
+}
+
+/* ---- the server, with its calls led to the kernel -------------------------------------------- */
+
+#define socket(family, type, protocol)     kernel_socket(family, type, protocol)
+#define bind(fd, a, len)                   kernel_bind(fd, a, len)
+#define listen(fd, backlog)                kernel_listen(fd, backlog)
+#define setsockopt(fd, level, name, p, n)  kernel_setsockopt(fd, level, name, p, n)
+#define getsockname(fd, a, len)            kernel_getsockname(fd, a, len)
+#define accept4(fd, a, len, flags)         kernel_accept4(fd, a, len, flags)
+#define read(fd, buf, n)                   kernel_read(fd, buf, n)
+#define recv(fd, buf, n, flags)            kernel_recv(fd, buf, n, flags)
+#define write(fd, buf, n)                  kernel_write(fd, buf, n)
+#define poll(p, n, timeout)                kernel_poll(p, n, timeout)
+#define writev(fd, iov, n)                 kernel_writev(fd, iov, n)
+#define send(fd, buf, n, flags)            kernel_send_to(fd, buf, n, flags)
+#define shutdown(fd, how)                  kernel_shutdown(fd, how)
+#define close(fd)                          kernel_close(fd)
+#define open(path, flags)                  kernel_open(path, flags)
+#define fcntl(...)                         fcntl_nothing(__VA_ARGS__)
+#define signal(number, handler)            ((void)(handler))
+#define sigprocmask(how, set, old)         ((void)(set), 0)
+#define signalfd(fd, set, flags)           kernel_signalfd(fd)
+#define epoll_create1(flags)               kernel_epoll_create1(flags)
+#define epoll_ctl(epoll, op, fd, ev)       kernel_epoll_ctl(epoll, op, fd, ev)
+#define epoll_wait(epoll, ev, most, ms)    kernel_epoll_wait(epoll, ev, most, ms)
+#define clock_gettime(id, t)               kernel_clock_gettime(id, t)
+#define getrlimit(resource, r)             kernel_getrlimit(r)
+#define setrlimit(resource, r)             ((void)(r), -1)
+#define getrandom(buf, n, flags)           kernel_getrandom(buf, n)
+#define mmap(p, size, prot, flags, fd, at) ((void)(flags), kernel_mmap(size))
+#define memfd_create(name, flags)          kernel_open("/dev/null", O_RDWR)
+#define ftruncate(fd, size)                ((void)(size), 0)
+
+/* The kernel of this process is a real one, and the test itself goes on. */
+#define sandbox_enter(s, t, user, argv, files, n, held, why) \
+    ((void)(argv), (void)(files), (void)(held), 0)
+#define sandbox_go_on(s, held) ((void)0)
+
+int sse_main(int argc, char **argv);
+#define main sse_main
+#include "lib/host/announce.c"
+#include "lib/host/door.c"
+#include "lib/host/life.c"
+#include "lib/host/listen.c"
+#include "lib/host/memory.c"
+#include "lib/host/process.c"
+#include "lib/host/say.c"
+#include "lib/host/tables.c"
+#include "lib/host/upgrade.c"
+#include "sse.c"
+#undef main
+#undef read
+#undef write
+#undef open
+#undef close
+#undef signal
+
+/* ---- the messages there were ----------------------------------------------------------------- */
+
+/* Message n is told.item[n - 1]; its texts stand in told.bytes. */
+struct told {
+    size_t topic_at, topic_size, sse_at, sse_size, skip, data_at, data_size;
+    bool binary;
+};
+
+static struct {
+    struct told *item;
+    size_t n, cap, bytes_cap, bytes_n;
+    char *bytes;
+} told;
+
+static inline void *grown(void *p, size_t n)
+{
+    p = realloc(p, n);
+    assert(p != NULL);
+    return p;
+}
+
+static inline size_t told_bytes(struct span s)
+{
+    size_t at = told.bytes_n;
+    if (at + s.n > told.bytes_cap) {
+        told.bytes_cap = (at + s.n) * 2;
+        told.bytes = grown(told.bytes, told.bytes_cap);
+    }
+    memcpy(told.bytes + at, s.p, s.n);
+    told.bytes_n += s.n;
+    return at;
+}
+
+/* Writes down the messages that came since the last call, before the ring loses them. */
+static inline void note_messages(void)
+{
+    const struct ring_record *r;
+    for (uint64_t at = ring_find(&S.ring, told.n); at < ring_head(&S.ring);
+         at = ring_behind(r, at)) {
+        r = ring_at(&S.ring, at);
+        assert(r->n == told.n + 1); /* else the test publishes too much at once */
+        if (told.n == told.cap) {
+            told.cap = told.cap * 2 + 64;
+            told.item = grown(told.item, told.cap * sizeof *told.item);
+        }
+        struct span name = ring_topic(r), sse = ring_sse(r, true), data = ring_data(r);
+        told.item[told.n++] = (struct told){told_bytes(name), name.n,
+                                            told_bytes(sse),  sse.n,
+                                            r->skip,          told_bytes(data),
+                                            data.n,           (r->flags & RING_BINARY) != 0};
+    }
+}
+
+/* ---- starting, stopping, time ---------------------------------------------------------------- */
+
+/* The options that tests begin with. */
+static inline struct opt options(void)
+{
+    return (struct opt){.port = 8080,
+                        .bind = {.n = 1, .item = {SPAN_INIT("127.0.0.1")}},
+                        .host = {.n = 1, .item = {SPAN_INIT("h")}},
+                        .ring = 1u << 20,
+                        .max_message = 64u << 10,
+                        .max_topics = 1000,
+                        .max_subscriptions = 64,
+                        .max_line = 8u << 10,
+                        .max_head = 16u << 10,
+                        .max_buffers = 1u << 20,
+                        .max_answer = 64u << 10,
+                        .max_wait_ms = 60000,
+                        .heartbeat_ms = 15000,
+                        .retry_ms = 2000,
+                        .request_timeout_ms = 10000,
+                        .idle_timeout_ms = 60000,
+                        .write_timeout_ms = 30000,
+                        .anonymous = OPT_ANONYMOUS_SUBSCRIBE,
+                        .log = OPT_LOG_WARN};
+}
+
+/* Starts a server. */
+static inline void start(const struct opt *opt, unsigned descriptors)
+{
+    kernel_reset();
+    kernel.fds_max = descriptors;
+    kernel.before_read = note_messages;
+    told.n = told.bytes_n = 0;
+    memset(&S, 0, offsetof(struct server, path)); /* the rest is large, and scratch memory */
+    memset(&L, 0, (size_t)(L.out_bytes - (char *)&L));
+    S.quotes = 0;
+    S.opt = *opt;
+    server_start();
+    kernel.log.n = 0;
+}
+
+/* What always holds between turns. */
+static inline void look(void)
+{
+    uint32_t clients = 0, ready = 0, doomed = 0, subscribers = 0, kind[CONN_KINDS] = {0};
+    size_t buffers = 0;
+    note_messages();
+    for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
+        const struct conn *c = &S.conns.conn[fd];
+        if (c->state < CONN_HEAD)
+            continue;
+        clients++;
+        kind[c->state == CONN_STREAM && c->way == WAY_EVENTS ? CONN_KIND_EVENTS
+             : c->state == CONN_STREAM                       ? CONN_KIND_LINES
+             : c->state == CONN_SOCKET                       ? CONN_KIND_SOCKET
+             : c->state == CONN_WAIT && c->way != WAY_READY  ? CONN_KIND_WAIT
+                                                             : CONN_KIND_HTTP]++;
+        ready += (c->flags & CONN_READY) != 0;
+        doomed += c->state == CONN_DOOMED && !(c->flags & CONN_READY);
+        buffers += c->in != 0 ? pool_size(&S.conns.buffers, c->in) : 0;
+        if (c->marks & CONN_KEPT && conn_in_own(&S.conns, c) != 0)
+            buffers += pool_size(&S.conns.buffers, conn_in_own(&S.conns, c));
+        buffers += c->out != 0 ? pool_size(&S.conns.buffers, c->out) : 0;
+        subscribers += c->link.topic != 0;
+        if (c->state != CONN_SOCKET) /* which may be subscribed to nothing for a while */
+            assert((c->link.topic != 0) == (c->state == CONN_STREAM || c->state == CONN_WAIT));
+        assert(c->link.topic == 0 || c->at <= ring_head(&S.ring));
+        assert(c->state != CONN_BODY || c->in != 0);
+    }
+    assert(clients == S.conns.clients && clients == kernel.open_clients);
+    assert(ready == S.conns.ready_count &&
+           (ready == 0) == (S.conns.ready == 0 && S.conns.soon == 0));
+    assert((doomed == 0) == (S.conns.doomed == 0));
+    assert(buffers == pool_used(&S.conns.buffers));
+    assert(S.out.n == 0);
+    assert(memcmp(kind, S.conns.kind, sizeof kind) == 0);
+    assert(subscribers == topic_subscriber_count(&S.topics));
+}
+
+/* Has a subscriber had, or been told of, all there is for it? */
+static inline bool up_to_date(const struct conn *c)
+{
+    uint64_t at = c->at, rec;
+    if (c->link.topic == 0)
+        return true;
+    if (at < ring_tail(&S.ring) && ring_forgotten(&S.ring) == 0 &&
+        ring_lost(&S.ring, &S.topics, c->link.topic, c->n))
+        return false;
+    while (at < ring_head(&S.ring))
+        if (ring_collect(&S.ring, &S.topics, c->link.topic, &at, &rec, 1) > 0)
+            return false;
+    return c->sent == 0 || c->state == CONN_WAIT;
+}
+
+/* What holds of a connection when the loop goes to sleep: all there is to do for it waits for an
+ * edge that is sure to come, or for the sweep. */
+static inline void look_at_rest(const struct kernel_peer *p)
+{
+    const struct conn *c = &S.conns.conn[p->fd];
+    bool out = c->out != 0, starved = (c->flags & CONN_STARVED) != 0;
+    assert(c->state >= CONN_HEAD && c->state <= CONN_LINGER);
+    assert((c->flags & CONN_READY) == 0);
+    if (c->flags & CONN_WRITABLE) {
+        assert(!out && !(c->flags & CONN_CLOSE));
+        assert(up_to_date(c));
+    } else {
+        assert(starved || p->nospace || kernel_event_due(p));
+    }
+    if (c->flags & (CONN_READABLE | CONN_EOF))
+        /* it does not read its answers, and is not read; or waits for one itself */
+        assert(out || (c->state == CONN_WAIT && !(c->flags & CONN_EOF)));
+    else
+        assert((kernel_unread(p) == 0 && !p->fin && !p->reset) || kernel_event_due(p));
+    if (c->state == CONN_BODY) {
+        assert(!(c->marks & CONN_KEPT));
+        const struct intake *in = pool_at(&S.conns.buffers, c->in);
+        assert(!http_body_done((const struct http_body *)in->caller)); /* else it was forgotten */
+    }
+    if (c->state == CONN_HEAD && c->in != 0 && !out) {
+        size_t seen = 0, n = conn_in_take(&S.conns, (struct conn *)(uintptr_t)c, L.in_bytes, &seen);
+        struct proxy header; /* or the head: it is not complete */
+        assert((c->marks & CONN_PREFACE ? proxy_read(L.in_bytes, n, &header)
+                                        : http_parse(L.in_bytes, n, 0, &S.limits, &S.req)) == 0);
+        assert(conn_in_keep(&S.conns, (struct conn *)(uintptr_t)c, (struct span){L.in_bytes, n},
+                            seen));
+    }
+}
+
+/* One turn. Gives whether the loop has nothing more to do for now. */
+static inline bool turn(void)
+{
+    loop_turn();
+    look();
+    if (sleep_ms() == 0 || kernel.events > 0)
+        return false;
+    for (const struct kernel_peer *p = kernel.peers; p != NULL; p = p->previous)
+        if (p->fd != 0)
+            look_at_rest(p);
+    return true;
+}
+
+/* Turns until there is nothing to do, time standing still. Gives how many it took. */
+static inline unsigned settle(void)
+{
+    unsigned n = 1;
+    kernel.deadline = kernel.mono_ms;
+    while (!turn())
+        assert(n++ < 100000); /* it spins */
+    return n;
+}
+
+/* Lets time pass, the loop turning. */
+static inline void pass(uint64_t ms)
+{
+    uint64_t until = kernel.mono_ms + ms;
+    settle();
+    kernel.deadline = until;
+    while (kernel.mono_ms < until)
+        turn();
+    settle();
+}
+
+/* Everybody leaves and the messages go: nothing may be left behind. */
+static inline void stop(void)
+{
+    memset(kernel.fault, 0, sizeof kernel.fault);
+    for (struct kernel_peer *p = kernel.peers; p != NULL; p = p->previous)
+        kernel_rst(p);
+    pass(2 * L.slice_ms); /* listeners that pause go on */
+    assert(S.conns.clients == 0 && kernel.open_clients == 0);
+    assert(pool_used(&S.conns.buffers) == 0);
+    ring_expire(&S.ring, UINT64_MAX, UINT32_MAX);
+    settle();
+    assert(ring_count(&S.ring) == 0);
+    assert(topic_count(&S.topics) == 0 && topic_set_count(&S.topics) == 0);
+    assert(pool_used(&S.topics.names) == 0 && pool_used(&S.topics.sets) == 0);
+    assert(topic_dirty(&S.topics) == 0);
+    server_stop();
+    assert(kernel.open == 0);
+}
+
+/* ---- clients --------------------------------------------------------------------------------- */
+
+static inline void sends(struct kernel_peer *p, const char *text)
+{
+    kernel_send(p, text, strlen(text));
+}
+
+/* Sends a request head and a body, printed as by printf(). */
+__attribute__((format(printf, 2, 3))) static inline void asks(struct kernel_peer *p,
+                                                              const char *format, ...)
+{
+    static char text[256 << 10];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    assert(n >= 0 && (size_t)n < sizeof text);
+    kernel_send(p, text, (size_t)n);
+}
+
+static inline void publishes(struct kernel_peer *p, const char *topic, const char *data)
+{
+    asks(p, "POST /%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n%s", topic, strlen(data),
+         data);
+}
+
+/* What it has been sent, as a string that is good until it gets more. */
+static inline const char *got(struct kernel_peer *p)
+{
+    if (p->out.cap <= p->out.n) {
+        p->out.cap = p->out.n + 1;
+        p->out.p = grown(p->out.p, p->out.cap);
+    }
+    p->out.p[p->out.n] = '\0';
+    return p->out.p;
+}
+
+/* ---- followers ------------------------------------------------------------------------------- */
+
+struct follower {
+    struct kernel_peer *p;
+    char what[256]; /* names and wildcards, as in the path */
+    bool several;   /* they make a set */
+    enum {
+        FOLLOW_HEAD,
+        FOLLOW_OPENING,
+        FOLLOW_EVENTS,
+        FOLLOW_FRAMES, /* it is a WebSocket: loop_ways.h goes on from `pos` */
+        FOLLOW_LINES,  /* it is a stream of objects: likewise */
+    } state;
+    void (*answered)(struct span answer); /* if not NULL: told of each answer but a stream's */
+    bool lost;                            /* a gap must be told next */
+    size_t pos;                           /* bytes that were looked at */
+    uint64_t last;                        /* n of the last id it was told */
+    unsigned messages, gaps, checkpoints, beats;
+    char reason[16]; /* of the last gap */
+};
+
+/* Does `what` select this message? */
+static inline bool follower_wants(const struct follower *f, uint64_t n)
+{
+    const struct told *m = &told.item[n - 1];
+    struct span names = span_of(f->what), name = {told.bytes + m->topic_at, m->topic_size};
+    while (names.n > 0)
+        if (topic_match(span_cut(&names, ','), name))
+            return true;
+    return false;
+}
+
+/* Is there one that it wants between two ids, both not included? */
+static inline bool follower_missed(const struct follower *f, uint64_t after, uint64_t before)
+{
+    for (uint64_t n = after + 1; n < before; n++)
+        if (follower_wants(f, n))
+            return true;
+    return false;
+}
+
+static inline struct follower follower(struct kernel_peer *p, const char *what)
+{
+    struct follower f = {.p = p, .several = strchr(what, '*') != NULL};
+    struct span names = span_of(what), first = span_cut(&names, ',');
+    snprintf(f.what, sizeof f.what, "%s", what);
+    while (names.n > 0)
+        f.several |= !span_eq(span_cut(&names, ','), first);
+    return f;
+}
+
+/* Subscribes; `field` is a further line, or "". */
+static inline struct follower follows(struct kernel_peer *p, const char *what, const char *field)
+{
+    asks(p, "GET /%s HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n%s\r\n", what, field);
+    return follower(p, what);
+}
+
+/* The value of a line "name: value\n" at the front of *s, which is taken off; a null pointer if that
+ * is another line. */
+static inline struct span line_take(struct span *s, const char *name)
+{
+    struct span rest = *s, line = span_cut(&rest, '\n');
+    size_t n = strlen(name);
+    if (line.n < n || memcmp(line.p, name, n) != 0)
+        return (struct span){NULL, 0};
+    *s = rest;
+    return span_from(line, n);
+}
+
+/* Takes "id: ID\n" off the front of *s, which is all there is of it; gives n, and whether it is an id
+ * of this server. */
+static inline bool id_take(struct span *s, uint64_t *n)
+{
+    struct cursor id;
+    bool right = cursor_read(line_take(s, "id: "), &id);
+    assert(right && s->n == 0);
+    *n = id.n;
+    return id.ms == ring_newest(&S.ring).ms && id.n <= told.n;
+}
+
+static inline void follow_opening(struct follower *f, struct span block)
+{
+    assert(line_take(&block, "retry: ").p != NULL);
+    f->state = FOLLOW_EVENTS;
+    f->lost = block.n == 0 || !id_take(&block, &f->last);
+    if (f->lost)
+        f->last = 0;
+}
+
+static inline void follow_gap(struct follower *f, struct span block)
+{
+    uint64_t id;
+    assert(line_take(&block, "event: ").p != NULL);
+    struct span data = line_take(&block, "data: {\"reason\":\"");
+    bool right = data.p != NULL && id_take(&block, &id);
+    struct span reason = span_cut(&data, '"');
+    bool unknown = span_eq(reason, SPAN("unknown")); /* was ahead of the head, perhaps */
+    assert(right && (unknown || id >= f->last));
+    assert(unknown || span_eq(reason, SPAN("expired")) || span_eq(reason, SPAN("lagged")));
+    assert(!f->lost || unknown);
+    /* no false alarm, where what was lost can be known */
+    assert(unknown || ring_forgotten(&S.ring) > 0 || follower_missed(f, f->last, id + 1));
+    snprintf(f->reason, sizeof f->reason, "%.*s", (int)reason.n, reason.p);
+    f->last = id;
+    f->lost = false;
+    f->gaps++;
+}
+
+static inline void follow_message(struct follower *f, struct span block)
+{
+    struct span id = block, end = {NULL, 0};
+    while (id.n > 0 && (end = line_take(&id, "id: ")).p == NULL)
+        span_cut(&id, '\n');
+    struct cursor c;
+    assert(cursor_read(end, &c) && c.ms == ring_newest(&S.ring).ms);
+    assert(c.n > f->last && c.n <= told.n && !f->lost);
+    assert(follower_wants(f, c.n) && !follower_missed(f, f->last, c.n));
+    const struct told *m = &told.item[c.n - 1];
+    size_t skip = f->several ? 0 : m->skip;
+    struct span sse = {told.bytes + m->sse_at + skip, m->sse_size - skip};
+    assert(span_eq(sse, (struct span){block.p, block.n + 1}));
+    f->last = c.n;
+    f->messages++;
+}
+
+static inline void follow_checkpoint(struct follower *f, struct span block)
+{
+    uint64_t n;
+    bool known = id_take(&block, &n);
+    assert(known && n >= f->last && !f->lost && !follower_missed(f, f->last, n + 1));
+    f->last = n;
+    f->checkpoints++;
+}
+
+/* Takes one block, without its empty line. */
+static inline void follow_block(struct follower *f, struct span block)
+{
+    if (f->state == FOLLOW_OPENING)
+        follow_opening(f, block);
+    else if (span_begins(block, SPAN("event: gap\n")))
+        follow_gap(f, block);
+    else if (span_begins(block, SPAN("id: ")))
+        follow_checkpoint(f, block);
+    else
+        follow_message(f, block);
+}
+
+/* Does it stand in the first n bytes at p? */
+static inline bool stands_in(const char *p, size_t n, const char *text)
+{
+    return memmem(p, n, text, strlen(text)) != NULL;
+}
+
+/* Takes the head of an answer, and all of one that begins no stream. False: it is not complete. */
+static inline bool follow_answer(struct follower *f, struct span s)
+{
+    static const char end[] = "Connection: close\r\n\r\n", length[] = "\r\nContent-Length: ";
+    const char *p = memmem(s.p, s.n, "\r\n\r\n", 4);
+    size_t n = p != NULL ? (size_t)(p - s.p) + 4 : 0, body = 0;
+    assert(span_begins(s, SPAN("HTTP/1.1 ")) || s.n < 9);
+    if (n == 0)
+        return false;
+    if (memmem(s.p, n, "\r\nContent-Type: text/event-stream;", 33) != NULL) {
+        assert(span_begins(s, SPAN("HTTP/1.1 200 OK\r\n")));
+        assert(memcmp(s.p + n - (sizeof end - 1), end, sizeof end - 1) == 0);
+        f->state = FOLLOW_OPENING;
+    } else if ((p = memmem(s.p, n, length, sizeof length - 1)) != NULL) {
+        body = strtoul(p + sizeof length - 1, NULL, 10);
+    } else if (span_begins(s, SPAN("HTTP/1.1 101 "))) {
+        f->state = FOLLOW_FRAMES;
+    } else if (stands_in(s.p, n, "\r\nContent-Type: application/x-ndjson\r\n")) {
+        f->state = FOLLOW_LINES;
+    }
+    if (n + body > s.n)
+        return false;
+    if (f->state == FOLLOW_HEAD && f->answered != NULL)
+        f->answered((struct span){s.p, n + body});
+    f->pos += n + body;
+    return true;
+}
+
+/* Looks at what has come since the last call. */
+static inline void follow(struct follower *f)
+{
+    while (f->pos < f->p->out.n && f->state < FOLLOW_FRAMES) {
+        struct span s = {f->p->out.p + f->pos, f->p->out.n - f->pos};
+        const char *end;
+        if (f->state == FOLLOW_HEAD) {
+            if (!follow_answer(f, s))
+                return;
+        } else if (s.p[0] == ':') {
+            if (s.n < 2)
+                return;
+            assert(s.p[1] == '\n' && f->state == FOLLOW_EVENTS);
+            f->beats++;
+            f->pos += 2;
+        } else if ((end = memmem(s.p, s.n, "\n\n", 2)) != NULL) {
+            follow_block(f, (struct span){s.p, (size_t)(end - s.p) + 1});
+            f->pos += (size_t)(end - s.p) + 2;
+        } else {
+            return;
+        }
+    }
+}
+
+/* The loop has nothing to do: this one must be up to date. */
+static inline void follow_to_the_end(struct follower *f)
+{
+    follow(f);
+    assert(!f->p->closed && f->state == FOLLOW_EVENTS && !f->lost);
+    assert(f->pos == f->p->out.n && !follower_missed(f, f->last, told.n + 1));
+}
+
+#endif

@@ -1,0 +1,584 @@
+/*
+ * ring_model.c - the message store against a plain list: random messages into random topics,
+ * which come and go, in a small ring that they go round hundreds of times, with every question that
+ * can be asked of it in between.
+ *
+ * ring.c is included, so that its bounds are small enough to be met, and that its reads of records
+ * are counted.
+ */
+#include "ring.h"
+
+#include "lib/hash.h"
+#include "test/kit/kit.h"
+
+#undef RING_NEAR
+#undef RING_WALK
+#undef RING_MERGE
+#undef RING_MEMBERS
+#undef RING_BACK
+#undef RING_SCAN
+#define RING_NEAR    4u
+#define RING_WALK    20u
+#define RING_MERGE   125u
+#define RING_MEMBERS 130u
+#define RING_BACK    60u
+#define RING_SCAN    300u
+
+static uint64_t reads; /* records that ring.c looked at */
+
+#define ring_at(r, at) (reads++, ring_at(r, at))
+#include "../../ring.c" /* not the test of that name */ /* NOLINT(bugprone-suspicious-include) */
+#undef ring_at
+
+#define EPOCH  UINT64_C(1790000000000)
+#define TOPICS 24
+#define SETS   5
+#define CHAINS 64
+#define LIST   700 /* more messages than the smallest ring holds */
+
+struct message {
+    uint64_t n, at, size, time, time_max;
+    unsigned topic;
+    bool binary;
+    struct span event, data;
+    char bytes[RING_MIN / 16];
+};
+
+struct named {
+    uint32_t id; /* in the table, and of its chain; 0: not there */
+    bool listed; /* by a set, so that it stays */
+    uint64_t lost_n, lost_at;
+    uint64_t ever; /* the newest that this name ever lost */
+    char name[16];
+};
+
+static const char *const sets[SETS] = {"x/1,gap", "x/*", "**", "topic/*,x/2,x/3", "none/*,topic/*"};
+
+static struct {
+    uint64_t seed, state;
+    struct ring r;
+    struct topics topics;
+    struct topic_link links[SETS + 1];
+    void *memory[4];
+    uint64_t heap[CHAINS + 1];
+    struct message list[LIST]; /* by n, a ring too */
+    uint64_t first, n;         /* first..n are there */
+    uint64_t head, tail, now, time_max, forgotten;
+    struct named topic[TOPICS + 1];
+    unsigned by_id[CHAINS + 1]; /* of the topics that are there */
+    bool emptied[CHAINS + 1];   /* and not yet asked for */
+    struct ring_forgotten table[RING_FORGOTTEN];
+    uint32_t set[SETS];
+    uint64_t unknown, refused, merged, walked; /* answers of these kinds */
+} P;
+
+#define MUST(x)                                                                 \
+    do {                                                                        \
+        if (!(x))                                                               \
+            ck_abort_msg(SEED_FMT " message %" PRIu64 ": %s", P.seed, P.n, #x); \
+    } while (0)
+
+static uint64_t pick(uint64_t below)
+{
+    return random_next(&P.state) % below;
+}
+
+static struct message *message(uint64_t n)
+{
+    return &P.list[n % LIST];
+}
+
+/* ---- topics ---- */
+
+/* A topic's hash; few differ in their low bits. */
+static uint64_t hash(uint32_t id)
+{
+    uint64_t h = topic_at(&P.topics, id)->hash;
+    return h / 8 * RING_FORGOTTEN + h % 8;
+}
+
+/* The table has made a topic. */
+static void made(void *arg, uint32_t id)
+{
+    unsigned i = 1;
+    while (i < TOPICS && !span_eq(topic_name(&P.topics, id), span_of(P.topic[i].name)))
+        i++;
+    (void)arg;
+    MUST(span_eq(topic_name(&P.topics, id), span_of(P.topic[i].name)) && P.topic[i].id == 0 &&
+         P.by_id[id] == 0);
+    const struct ring_forgotten *f = &P.table[hash(id) % RING_FORGOTTEN];
+    P.topic[i].id = id;
+    P.topic[i].lost_n = f->n;
+    P.topic[i].lost_at = f->at;
+    P.by_id[id] = i;
+    ring_topic_open(&P.r, id, hash(id));
+}
+
+/* The table frees one. */
+static void gone(void *arg, uint32_t id)
+{
+    struct named *t = &P.topic[P.by_id[id]];
+    struct ring_forgotten *f = &P.table[hash(id) % RING_FORGOTTEN];
+    (void)arg;
+    MUST(t->id == id);
+    if (t->lost_n > f->n)
+        *f = (struct ring_forgotten){t->lost_n, t->lost_at};
+    P.forgotten = t->lost_n > P.forgotten ? t->lost_n : P.forgotten;
+    P.by_id[id] = 0;
+    t->id = 0;
+    ring_topic_close(&P.r, id, hash(id));
+}
+
+static unsigned count_of(unsigned topic)
+{
+    unsigned count = 0;
+    for (uint64_t n = P.first; n <= P.n; n++)
+        count += message(n)->topic == topic ? 1 : 0;
+    return count;
+}
+
+static void do_open_or_close(unsigned i)
+{
+    struct named *t = &P.topic[i];
+    bool new = false;
+    if (t->id == 0) {
+        uint32_t id = topic_open(&P.topics, span_of(t->name), &new);
+        MUST(id != 0 && new);
+        made(NULL, id);
+        topic_at(&P.topics, id)->kept = 1;
+    } else if (count_of(i) == 0) {
+        topic_at(&P.topics, t->id)->kept = 0;
+        topic_release(&P.topics, t->id, gone, NULL);
+        MUST((t->id != 0) == t->listed);
+    }
+    MUST(ring_forgotten(&P.r) == P.forgotten);
+}
+
+/* ---- messages ---- */
+
+/* The rendering, byte by byte. */
+static size_t render(char *out, const struct message *m, bool several)
+{
+    const char *topic = P.topic[m->topic].name;
+    char *p = out;
+    bool own = strcmp(topic, "gap") == 0 || strcmp(topic, "error") == 0;
+    if (m->event.n > 0)
+        p += sprintf(p, "event: %.*s\n", (int)m->event.n, m->event.p);
+    else if (several)
+        p += sprintf(p, "event: %s%s\n", own ? "/" : "", topic);
+    p += sprintf(p, "data: ");
+    if (m->binary) {
+        p += sprintf(p, "data:;base64,");
+        p += base64_write(p, m->data);
+    }
+    for (size_t i = 0; i < m->data.n && !m->binary; i++) {
+        char c = m->data.p[i];
+        if (c == '\r' && i + 1 < m->data.n && m->data.p[i + 1] == '\n')
+            continue;
+        if (c == '\r' || c == '\n')
+            p += sprintf(p, "\ndata: ");
+        else
+            *p++ = c;
+    }
+    p += sprintf(p, "\nid: %" PRIu64 "-%" PRIu64 "\n\n", EPOCH, m->n);
+    return (size_t)(p - out);
+}
+
+static char rendered[RING_MIN];
+
+static void evict(void)
+{
+    const struct message *m = message(P.first++);
+    struct named *t = &P.topic[m->topic];
+    t->lost_n = t->ever = m->n;
+    t->lost_at = m->at;
+    P.tail += m->size;
+    if (count_of(m->topic) == 0)
+        P.emptied[t->id] = true;
+}
+
+static void fill(char *p, size_t n)
+{
+    static const char kinds[][9] = {"abcdefgh",         "aaaaaaa\n",   "\r\n\n\r\n\r\r\n",
+                                    "\n\n\n\n\n\n\n\n", "\t\r\nxyzuv", "\0x\0y\0z\0\\"};
+    uint64_t kind = pick(COUNT(kinds) + 1);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t x = random_next(&P.state);
+        memcpy(&p[i], kind < COUNT(kinds) ? &kinds[kind][x % 8] : (const char *)&x, 1);
+    }
+}
+
+static void do_put(unsigned topic)
+{
+    static const char *const events[] = {"", "", "update", "e", "gapless"};
+    struct message *m = message(P.n + 1);
+    size_t size = pick(8) > 0 ? pick(120) : pick(30) > 0 ? pick(1200) : sizeof(m->bytes) - pick(3);
+    fill(m->bytes, size);
+    P.now += pick(4);
+    if (pick(300) == 0)
+        P.now -= pick(1000);
+    P.time_max = P.now > P.time_max ? P.now : P.time_max;
+    m->n = P.n + 1;
+    m->time = P.now;
+    m->time_max = P.time_max;
+    m->topic = topic;
+    m->binary = pick(5) == 0;
+    m->event = span_of(events[pick(COUNT(events))]);
+    m->data = (struct span){m->bytes, size};
+    struct span name = span_of(P.topic[topic].name);
+    size_t sse = render(rendered, m, true);
+    bool apart = m->binary || memchr(m->bytes, '\n', size) || memchr(m->bytes, '\r', size);
+    m->at = P.head;
+    m->size = (80 + sse + (apart ? size : 0) + name.n + 15) / 16 * 16;
+    while (P.head + m->size - P.tail > P.r.size)
+        evict();
+    P.head += m->size;
+    P.n++;
+    MUST(P.n - P.first < LIST);
+    struct ring_message in = {name, m->event, m->data, m->binary};
+    topic_at(&P.topics, P.topic[topic].id)->kept = 1;
+    if (pick(4) > 0) {
+        MUST(ring_put(&P.r, P.topic[topic].id, &in, P.now) == m->at);
+        return;
+    }
+    struct cursor newest = ring_newest(&P.r);
+    uint64_t head = ring_head(&P.r);
+    MUST(ring_hold(&P.r, P.topic[topic].id, &in, P.now) == m->at);
+    MUST(ring_head(&P.r) == head && ring_newest(&P.r).n == newest.n);
+    MUST(ring_given(&P.r) == P.n && ring_end(&P.r) == P.head);
+    MUST(ring_show(&P.r) == P.topic[topic].id);
+}
+
+static void do_expire(void)
+{
+    uint64_t before = P.now - pick(400), got = 0;
+    unsigned most = (unsigned)pick(50);
+    for (; got < most && P.first <= P.n && message(P.first)->time_max < before; got++)
+        evict();
+    MUST(ring_expire(&P.r, before, most) == got);
+}
+
+static void do_emptied(void)
+{
+    for (uint32_t id; (id = ring_emptied(&P.r)) != 0;) {
+        MUST(id <= CHAINS && P.by_id[id] != 0 && P.emptied[id]);
+        P.emptied[id] = false;
+    }
+    for (uint32_t id = 1; id <= CHAINS; id++) {
+        MUST(P.by_id[id] == 0 || !P.emptied[id]);
+        P.emptied[id] = false;
+    }
+}
+
+/* ---- questions ---- */
+
+/* Any place: a record's, near one, or far off. */
+static uint64_t any_place(void)
+{
+    uint64_t kind = pick(8);
+    if (kind == 0 || P.first > P.n)
+        return pick(P.head + 1000);
+    return message(P.first + pick(P.n - P.first + 1))->at + (kind < 5 ? 0 : pick(100) - 50);
+}
+
+static uint64_t any_id(void)
+{
+    return P.n + 5 - pick(P.n + 5 < 800 ? P.n + 5 : 800);
+}
+
+/* Is an id told as it is, the newest as any other, and left out where there is no room for it? */
+static void ask_id(uint64_t n)
+{
+    char told[CURSOR_MAX], wanted[64];
+    struct text t = text_in(told, sizeof told);
+    int size = snprintf(wanted, sizeof wanted, "%llu-%llu", (unsigned long long)EPOCH,
+                        (unsigned long long)n);
+    ring_id_write(&P.r, &t, n);
+    MUST(!t.full && t.n == (size_t)size && memcmp(told, wanted, t.n) == 0);
+    struct text little = text_in(told, (size_t)size - 1);
+    ring_id_write(&P.r, &little, n);
+    MUST(little.full && little.n == 0);
+}
+
+static void ask_ring(void)
+{
+    uint64_t id = any_id(), ms = P.now + 20 - pick(1000);
+    uint64_t by_id = P.head, by_time = by_id, by_max = by_id;
+    for (uint64_t n = P.n; n >= P.first; n--) {
+        const struct message *m = message(n);
+        by_id = m->n > id ? m->at : by_id;
+        by_time = m->time >= ms ? m->at : by_time;
+        by_max = m->time_max >= ms ? m->at : by_max;
+    }
+    MUST(ring_find(&P.r, id) == by_id);
+    MUST(ring_find_time(&P.r, ms) == by_max && by_max <= by_time);
+    MUST(ring_newest(&P.r).ms == EPOCH && ring_newest(&P.r).n == P.n);
+    ask_id(P.n);
+    ask_id(id);
+    MUST(ring_count(&P.r) == P.n + 1 - P.first);
+    MUST(ring_head(&P.r) == P.head && ring_tail(&P.r) == P.tail);
+}
+
+static void ask_chain(unsigned topic)
+{
+    uint64_t next = 0, back = 0, oldest = 0, at = any_place(), behind = 0;
+    uint32_t depth = 1 + (uint32_t)pick(40), seen = 0, id = P.topic[topic].id;
+    for (uint64_t n = P.n; n >= P.first; n--) {
+        const struct message *m = message(n);
+        if (m->topic != topic)
+            continue;
+        next = m->at >= at ? m->at : next;
+        behind += m->at >= at ? 1 : 0;
+        back = ++seen == depth ? m->at : back;
+        oldest = m->at;
+    }
+    MUST(ring_next(&P.r, id, at) == next);
+    MUST(ring_count_from(&P.r, id, at) == behind);
+    MUST(ring_back(&P.r, id, depth) == (seen < depth ? oldest : back));
+    MUST(ring_back(&P.r, id, 0) == 0 && ring_back(&P.r, id, UINT32_MAX) == oldest);
+}
+
+/* Does an entry of the table reach a topic, by its name? */
+static bool reaches(struct span entry, unsigned topic)
+{
+    while (entry.n > 0)
+        if (topic_match(span_cut(&entry, ','), span_of(P.topic[topic].name)))
+            return true;
+    return false;
+}
+
+/* Does entry `id` have more topics than may be gone through? */
+static bool is_large(uint32_t id, uint64_t bound)
+{
+    return topic_at(&P.topics, id)->set != 0 && ring_members_cost(&P.topics, id) > bound;
+}
+
+/* All that entry `id` reaches, from any message on, in pieces. */
+static void ask_collect(uint32_t id, struct span name)
+{
+    uint64_t at = pick(8) == 0 ? pick(P.tail) : P.head, n = P.first, rec[64];
+    if (P.first <= P.n && pick(8) > 0)
+        at = message(P.first + pick(P.n - P.first + 1))->at;
+    unsigned most = 1 + (unsigned)pick(COUNT(rec));
+    while (n <= P.n && message(n)->at < at)
+        n++;
+    for (int calls = 0; at < P.head; calls++) {
+        uint64_t from = at;
+        reads = 0;
+        unsigned got = ring_collect(&P.r, &P.topics, id, &at, rec, most);
+        MUST(got <= most && at > from && at <= P.head && calls < LIST);
+        if (is_large(id, RING_MERGE)) {
+            MUST(reads <= 2 * (RING_NEAR + RING_WALK + 2 * RING_AHEAD));
+            P.walked += got == 0;
+        } else if (!is_large(id, RING_WALK)) {
+            MUST(got == most || at == P.head);
+            P.merged++;
+        }
+        for (unsigned i = 0; i < got; i++, n++) {
+            while (n <= P.n && !reaches(name, message(n)->topic))
+                n++;
+            MUST(n <= P.n && rec[i] == message(n)->at && rec[i] < at);
+        }
+    }
+    while (n <= P.n && !reaches(name, message(n)->topic))
+        n++;
+    MUST(n == P.n + 1);
+}
+
+/* Is it known that entry `id` lost one above n, or that it did not? */
+static void ask_lost(uint32_t id, uint64_t n, bool want)
+{
+    bool got = ring_lost(&P.r, &P.topics, id, n);
+    uint64_t asked = 0;
+    for (unsigned i = 1; i <= TOPICS; i++)
+        asked += P.topic[i].id != 0 && P.topic[i].lost_n > n;
+    bool soon = !is_large(id, RING_MEMBERS) ||
+                asked * ring_ask(&P.topics, id) * RING_SCAN_ASK + CHAINS <= RING_SCAN;
+    MUST(got == want || (got && !soon));
+    P.unknown += got != want;
+}
+
+/* Are the newest `count` messages found, which begin at `last`, or are `few`er? */
+static void ask_last(uint32_t id, uint64_t count, uint64_t last, bool few)
+{
+    uint64_t at = 0, behind = few ? P.n + 1 - P.first : 0;
+    for (uint64_t n = P.n; !few && n >= P.first && message(n)->at >= last; n--)
+        behind++;
+    reads = 0;
+    if (ring_last(&P.r, &P.topics, id, count, &at)) {
+        MUST(at == last);
+    } else {
+        MUST(topic_at(&P.topics, id)->set != 0 && behind * ring_ask(&P.topics, id) > RING_BACK);
+        MUST(is_large(id, RING_MEMBERS) || (count > RING_BACK && !few));
+        MUST(reads <= UINT64_C(4) * (RING_BACK + RING_BLOCK / sizeof(struct ring_record)));
+        P.refused++;
+    }
+    MUST(ring_last(&P.r, &P.topics, id, 0, &at) && at == P.head);
+}
+
+/* What entry `id` lost, and its newest messages. */
+static void ask_entry(uint32_t id, struct span name)
+{
+    uint64_t n = any_id(), lost = 0, ever = 0, count = pick(100), left = count, last = P.head;
+    if (P.forgotten > 1 && pick(4) == 0)
+        n = P.forgotten + 1 - pick(3);
+    for (unsigned i = 1; i <= TOPICS; i++) {
+        if (!reaches(name, i))
+            continue;
+        lost = P.topic[i].id != 0 && P.topic[i].lost_n > lost ? P.topic[i].lost_n : lost;
+        ever = P.topic[i].ever > ever ? P.topic[i].ever : ever;
+    }
+    if (memchr(name.p, '*', name.n) != NULL && P.forgotten > lost)
+        lost = P.forgotten;
+    MUST(ever <= lost);
+    ask_lost(id, n, lost > n);
+    for (uint64_t i = P.n; i >= P.first && left > 0; i--) {
+        if (reaches(name, message(i)->topic)) {
+            last = message(i)->at;
+            left--;
+        }
+    }
+    ask_last(id, count, last, left > 0);
+    MUST(ring_before(&P.r, P.head).n == P.n && ring_before(&P.r, P.head).ms == EPOCH);
+    if (last < P.head)
+        MUST(ring_find(&P.r, ring_before(&P.r, last).n) == last);
+}
+
+static void do_ask(unsigned topic)
+{
+    uint32_t id = P.set[pick(SETS)];
+    ask_ring();
+    ask_collect(id, topic_name(&P.topics, id));
+    ask_entry(id, topic_name(&P.topics, id));
+    id = P.topic[topic].id;
+    if (id != 0) {
+        ask_chain(topic);
+        ask_collect(id, span_of(P.topic[topic].name));
+        ask_entry(id, span_of(P.topic[topic].name));
+    }
+}
+
+/* ---- the whole structure ---- */
+
+static void verify_record(const struct message *m)
+{
+    const struct ring_record *rec = ring_at(&P.r, m->at);
+    uint32_t id = P.topic[m->topic].id;
+    const struct ring_chain *c = ring_chain(&P.r, id);
+    MUST(rec->n == m->n && rec->size == m->size && rec->topic == id);
+    MUST(rec->time_ms == m->time && ring_behind(rec, m->at) == m->at + m->size);
+    MUST(span_eq(ring_data(rec), m->data) && span_eq(ring_event(rec), m->event));
+    MUST(span_eq(ring_topic(rec), span_of(P.topic[m->topic].name)));
+    for (int several = 0; several < 2; several++) {
+        size_t n = render(rendered, m, several != 0);
+        MUST(span_eq(ring_sse(rec, several != 0), (struct span){rendered, n}));
+    }
+    MUST(rec->prev < m->at && rec->jump <= rec->prev);
+    if (rec->prev >= P.tail)
+        MUST(ring_at(&P.r, rec->prev)->next == m->at);
+    else
+        MUST(c->first == m->at && rec->prev <= c->lost_at);
+    if (rec->jump >= P.tail)
+        MUST(ring_at(&P.r, rec->jump)->topic == id);
+    MUST(rec->next != 0 ? ring_at(&P.r, rec->next)->prev == m->at : c->last == m->at);
+    MUST(c->depth - rec->depth == ring_count_from(&P.r, id, m->at));
+}
+
+static void verify(void)
+{
+    uint64_t at = P.tail, last[TOPICS + 1] = {0};
+    for (uint64_t n = P.first; n <= P.n; n++) {
+        const struct message *m = message(n);
+        MUST(m->at == at);
+        verify_record(m);
+        at += m->size;
+        last[m->topic] = m->at;
+    }
+    MUST(at == P.head);
+    for (unsigned i = 1; i <= TOPICS; i++) {
+        if (P.topic[i].id == 0)
+            continue;
+        const struct ring_chain *c = ring_chain(&P.r, P.topic[i].id);
+        MUST(c->count == count_of(i) && c->last == last[i]);
+        MUST(c->lost_n == P.topic[i].lost_n && c->lost_at == P.topic[i].lost_at);
+        uint64_t x = c->first;
+        for (uint32_t k = 1; k < c->count; k++)
+            x = ring_at(&P.r, x)->next;
+        MUST(x == c->last);
+    }
+    for (uint32_t id = 1; id <= CHAINS; id++)
+        MUST((P.r.chain[id].open != 0) == (P.by_id[id] != 0));
+}
+
+/* ---- a run ---- */
+
+static void begin(void)
+{
+    uint64_t key[2] = {P.seed, 1};
+    struct topics_memory size = topics_size(CHAINS);
+    size_t sizes[4] = {size.table, size.edges, size.pool, size.pool_meta};
+    P.now = EPOCH + 1000000; /* time_max stays 0 until a message has been put */
+    P.time_max = 0;
+    P.head = P.tail = RING_MIN;
+    P.first = 1;
+    for (unsigned i = 0; i < 4; i++)
+        MUST((P.memory[i] = calloc(1, sizes[i])) != NULL);
+    topics_init(&P.topics, CHAINS, P.memory[0], P.memory[1], P.memory[2], P.memory[3], key);
+    topics_links(&P.topics, P.links, sizeof(P.links[0]));
+    MUST(ring_open(&P.r, RING_MIN, CHAINS, EPOCH) == 0);
+    ring_scratch(&P.r, P.heap);
+    for (unsigned i = 1; i <= TOPICS; i++)
+        snprintf(P.topic[i].name, sizeof(P.topic[i].name), "%s/%u", i % 2 > 0 ? "x" : "topic", i);
+    memcpy(P.topic[2].name, "x/2", sizeof("x/2"));
+    memcpy(P.topic[4].name, "gap", sizeof("gap"));
+    memcpy(P.topic[6].name, "error", sizeof("error"));
+    for (unsigned i = 0; i < SETS; i++) {
+        const char *why = NULL;
+        P.set[i] = topic_select(&P.topics, span_of(sets[i]), 8, made, NULL, &why);
+        MUST(P.set[i] != 0);
+        topic_subscribe(&P.topics, P.set[i], i + 1);
+    }
+    for (unsigned i = 1; i <= TOPICS; i++)
+        P.topic[i].listed = P.topic[i].id != 0;
+}
+
+START_TEST(random_operations)
+{
+    P.seed = seed() + (uint64_t)_i; /* so that run 0 with the seed that is told is the same */
+    P.state = P.seed;
+    begin();
+    for (int i = 0; i < 60000; i++) {
+        /* Some topics are busy, some rare. */
+        unsigned topic = 1 + (unsigned)(pick(4) > 0 ? pick(3) : pick(TOPICS));
+        uint64_t what = pick(100);
+        if (what < 60 && P.topic[topic].id != 0)
+            do_put(topic);
+        else if (what < 80)
+            do_ask(topic);
+        else if (what < 96)
+            do_open_or_close(topic);
+        else if (what < 98)
+            do_emptied();
+        else if (what < 99 && pick(4) == 0)
+            do_expire();
+        if (i % 500 == 0)
+            verify();
+    }
+    verify();
+    MUST(P.head / P.r.size > 100);
+    MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100);
+    ring_close(&P.r);
+    for (unsigned i = 0; i < 4; i++)
+        free(P.memory[i]);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("ring model");
+    TCase *c = tcase_create("ring model");
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, random_operations, 0, 4);
+    suite_add_tcase(s, c);
+    return run(s);
+}
