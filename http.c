@@ -234,8 +234,8 @@ static const char *refuse(struct head *h, int status, const char *wrong)
     return NULL;
 }
 
-/* What could not be read on at p, in the part of the head that `where` names: the bytes ended there,
- * or the one there is wrong. */
+/* What could not be read on at p, in the part of the head that `where` names: the bytes ended
+ * there, or the one there is wrong. */
 static const char *stuck(struct head *h, const char *p, const char *where)
 {
     if (p == h->end)
@@ -687,7 +687,8 @@ static int quality(struct span s)
 
 enum match { NO_RANGE, NO_MATCH, ANY_TYPE, ANY_SUBTYPE, WITH_PARAMETERS, BARE };
 
-/* Is the range that type alone, as EventSource sends it, and any client that knows what it wants? */
+/* Is the range that type alone, as EventSource sends it, and any client that knows what it
+ * wants? */
 static bool range_is(struct span range, struct span type, struct span subtype)
 {
     return range.n == type.n + 1 + subtype.n && range.p[type.n] == '/' &&

@@ -39,10 +39,11 @@
  *
  * IN A STORE's file the arena outlives the process; the table does not and is made anew from it
  * (lib/host/store). There each record carries two check sums that are keyed, so that no payload can
- * pose as a record, and bound to its place in the arena: a CRC-32C of its content; and SipHash of its
- * header, the CRC with it, so that it is cheap to find that something is no record; it stands first, so that a record is not whole once
- * anything was written over its beginning. What was damaged leaves a HOLE: `size` of the record
- * before it leads over it, and ids up to `hole_n` may be missing.
+ * pose as a record, and bound to its place in the arena: a CRC-32C of its content; and SipHash of
+ * its header, the CRC with it, so that it is cheap to find that something is no record; it stands
+ * first, so that a record is not whole once anything was written over its beginning. What was
+ * damaged leaves a HOLE: `size` of the record before it leads over it, and ids up to `hole_n` may
+ * be missing.
  *
  * INVARIANTS
  *   - head + held_size - tail <= size; all are multiples of RING_ALIGN.
@@ -180,9 +181,9 @@ int ring_open(struct ring *r, uint64_t size, uint32_t chains, uint64_t epoch);
 int ring_open_in(struct ring *r, int arena_fd, uint64_t arena_from, uint64_t size, uint32_t chains,
                  uint64_t epoch, uint64_t key);
 
-/* Maps the ring that an earlier program of this process set up, as its struct said and with all that
- * is in it, and owns the descriptors from then on; they are left alone where it fails. -EINVAL:
- * these can't be a ring's. */
+/* Maps the ring that an earlier program of this process set up, as its struct said and with all
+ * that is in it, and owns the descriptors from then on; they are left alone where it fails.
+ * -EINVAL: these can't be a ring's. */
 int ring_attach(struct ring *r, int table_fd, int arena_fd, uint64_t arena_from, uint64_t size,
                 uint32_t chains, uint64_t key);
 
@@ -218,10 +219,10 @@ static inline bool ring_emptying(const struct ring *r)
  * ring. An unnamed message's event line is as event_name_of_topic() says. */
 uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms);
 
-/* HOLDING a message back: its record stands behind head, with an id of its own, and nothing else here
- * knows of it: no chain, no index, not ring_newest(). It is never evicted. ring_show() makes it one
- * like others. A ring holds at most half its size, or one message; ring_put() may be called only
- * while it holds none.
+/* HOLDING a message back: its record stands behind head, with an id of its own, and nothing else
+ * here knows of it: no chain, no index, not ring_newest(). It is never evicted. ring_show() makes
+ * it one like others. A ring holds at most half its size, or one message; ring_put() may be called
+ * only while it holds none.
  *
  * ring_hold() does what ring_put() does but for that. Returns the record's offset; 0: the ring can
  * hold no more, and nothing was done. */
@@ -272,7 +273,8 @@ static inline struct cursor ring_newest(const struct ring *r)
     return (struct cursor){r->h->epoch, r->h->n};
 }
 
-/* Appends the id of message n of this store; that of the newest, which is told most often, at little cost. */
+/* Appends the id of message n of this store; that of the newest, which is told most often, at
+ * little cost. */
 void ring_id_write(const struct ring *r, struct text *t, uint64_t n);
 
 /* The newest message of any topic that was closed, by n: what is below may have been lost. */
@@ -369,17 +371,18 @@ static inline uint64_t ring_record_size(const struct ring_record *rec)
     return (size + RING_ALIGN - 1) & ~(uint64_t)(RING_ALIGN - 1);
 }
 
-/* The record at that place of the arena, a multiple of RING_ALIGN below the ring's size, if there is
- * a whole one with right check sums; else NULL. Needs a key. */
+/* The record at that place of the arena, a multiple of RING_ALIGN below the ring's size, if there
+ * is a whole one with right check sums; else NULL. Needs a key. */
 struct ring_record *ring_whole(const struct ring *r, uint64_t place);
 
-/* An empty ring, which never had a topic, goes on at offset `at` behind id n, up to which anything may
- * have been lost. */
+/* An empty ring, which never had a topic, goes on at offset `at` behind id n, up to which anything
+ * may have been lost. */
 void ring_begin(struct ring *r, uint64_t at, uint64_t n);
 
-/* The whole record at offset `at` becomes the newest, of chain `topic`. It may stand behind head, with
- * a hole in between, as far as the `size` of the newest so far, at offset `last`, can tell; at any
- * distance where the ring is empty. It ends before tail + size. Its id is larger than the newest. */
+/* The whole record at offset `at` becomes the newest, of chain `topic`. It may stand behind head,
+ * with a hole in between, as far as the `size` of the newest so far, at offset `last`, can tell; at
+ * any distance where the ring is empty. It ends before tail + size. Its id is larger than the
+ * newest. */
 void ring_keep(struct ring *r, uint32_t topic, uint64_t at, uint64_t last);
 
 /* Puts the message of another ring's record with its id, which is larger than the newest, and its
@@ -397,8 +400,8 @@ void ring_miss(struct ring *r, uint64_t n);
  * are. `heap` is scratch memory for r->chains numbers, which the caller hands once. */
 void ring_scratch(struct ring *r, uint64_t *heap);
 
-/* The bounds, in steps of some 100 ns: what it takes to ask of a record whether it is of a set, or to
- * look at a topic; more for sets with many wildcards. */
+/* The bounds, in steps of some 100 ns: what it takes to ask of a record whether it is of a set, or
+ * to look at a topic; more for sets with many wildcards. */
 #define RING_NEAR    64u        /* records that are asked before anything else is considered */
 #define RING_WALK    4096u      /* then, in a call that finds the next ones */
 #define RING_MERGE   32768u     /* in one that merges to find them */

@@ -7,23 +7,23 @@
  *   wait -> clock -> events -> ready lists -> sweep -> commit -> fan-out -> reap
  *
  *   events   sockets are read, requests handled, messages put into the ring, their topics marked
- *   ready    those whose turn has not come yet get it, and then who was cut short by a budget goes on
+ *   ready    who has had no turn yet gets one; then who was cut short by a budget goes on
  *   sweep    a slice of the table: heartbeats, timeouts; messages grown old
  *   commit   a sync of the store is begun; one that is done shows the messages it covers
  *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
  *   reap     doomed connections are closed, topics nobody needs are freed
  *
  * Sockets are registered once, edge-triggered, and never modified: a write is tried first, and
- * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the same
- * code (conn_flush).
+ * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the
+ * same code (conn_flush).
  *
- * Work is done in steps of a few milliseconds at most, and the phase's budget is asked after each. What
- * a client has sent beyond that waits in its socket, or in its buffer (conn_input).
+ * Work is done in steps of a few milliseconds at most, and the phase's budget is asked after each.
+ * What a client has sent beyond that waits in its socket, or in its buffer (conn_input).
  *
  * Only here are clients waited for, read and written to. What the process asks of the system
  * besides is in lib/host/: start and end (life), who is let in (door), memory (tables), the store's
- * syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in S, in L and
- * in their tables.
+ * syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in S, in L
+ * and in their tables.
  */
 #include "lib/cli/command.h"
 #include "lib/host/announce.h"
@@ -164,10 +164,11 @@ static void say(enum opt_log level, const char *msg, ...)
     va_end(ap);
 }
 
-/* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the next
- * turn? Then others' requests are answered soon, whatever there is to do. Each phase has its own
- * measure: one that has more to do than that, turn after turn, does not starve those behind it. Looks
- * at the clock at one of `every` calls: what is asked before each cheap step asks less often. */
+/* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the
+ * next turn? Then others' requests are answered soon, whatever there is to do. Each phase has its
+ * own measure: one that has more to do than that, turn after turn, does not starve those behind it.
+ * Looks at the clock at one of `every` calls: what is asked before each cheap step asks less
+ * often. */
 static inline bool phase_spent(unsigned every)
 {
     return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES ||
@@ -241,9 +242,9 @@ static void conn_stuck(struct conn *c, int err)
     c->flags &= (uint16_t)~CONN_WRITABLE;
 }
 
-/* The one place where a client's socket is written: WRITE_BUDGET bytes at most, which its callers see
- * to. One piece, as most writes are, goes out by send(), which takes Linux some 250 ns less. Gives the
- * bytes taken; 0 where the socket is full or the connection was ended. */
+/* The one place where a client's socket is written: WRITE_BUDGET bytes at most, which its callers
+ * see to. One piece, as most writes are, goes out by send(), which takes Linux some 250 ns less.
+ * Gives the bytes taken; 0 where the socket is full or the connection was ended. */
 static inline size_t conn_writev(struct conn *c, const struct iovec *iov, unsigned n)
 {
     ssize_t w;
@@ -316,8 +317,8 @@ static void pending_keep(struct conn *c)
     conn_doom(c, serve_count_full(&S));
 }
 
-/* As most often: writes an answer that nothing goes before and nothing follows. False: there is more to
- * do than that. */
+/* As most often: writes an answer that nothing goes before and nothing follows. False: there is
+ * more to do than that. */
 static bool flush_answer(struct conn *c)
 {
     if (c->state != CONN_HEAD || c->out != 0 || S.tail_pieces > 0 || S.out.n == 0 ||
@@ -425,8 +426,8 @@ static void fan_other(uint32_t id, struct conn *c, struct share *s)
         conn_flush(c); /* overtaken, or up to date */
 }
 
-/* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at the
- * same place and get them the same way. */
+/* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at
+ * the same place and get them the same way. */
 static inline void fan_one(uint32_t id, struct conn *c)
 {
     struct share *s = &L.t.same[c->way % TABLES_SAME];
@@ -506,7 +507,8 @@ static void held_release(void)
     }
 }
 
-/* Shows what a sync has covered, as far as `all` or the phase allows; then answers the clients that waited. */
+/* Shows what a sync has covered, as far as `all` or the phase allows; then answers the clients that
+ * waited. */
 static void held_show(bool all)
 {
     phase_begin(PHASE_US);
@@ -546,8 +548,8 @@ static void store_failed(int err)
     }
 }
 
-/* Sees to the sync that is under way, or begins one, if that is to be done before anyone hears of the
- * messages that there are. */
+/* Sees to the sync that is under way, or begins one, if that is to be done before anyone hears of
+ * the messages that there are. */
 static void commit(void)
 {
     int err = S.hold.running != 0 ? store_synced(&L.t.store) : 1;
@@ -613,8 +615,8 @@ static void conn_took(struct conn *c, size_t n, size_t got)
     S.stat.received_bytes += n;
 }
 
-/* Should what comes be left in the socket until it is handled? What can't be handled in this turn takes
- * no buffer then: of one who sends much, and of anyone while they are short. */
+/* Should what comes be left in the socket until it is handled? What can't be handled in this turn
+ * takes no buffer then: of one who sends much, and of anyone while they are short. */
 static bool input_peeks(const struct conn *c)
 {
     if (!(c->marks & CONN_HEAVY) &&
@@ -623,9 +625,9 @@ static bool input_peeks(const struct conn *c)
     return c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET;
 }
 
-/* With --fsync always, has this request to wait for a sync? One that publishes, where enough is held;
- * any other, where its client has published: what it reads has that in it. Answers that do not wait
- * are written before one that does. */
+/* With --fsync always, has this request to wait for a sync? One that publishes, where enough is
+ * held; any other, where its client has published: what it reads has that in it. Answers that do
+ * not wait are written before one that does. */
 static bool request_waits(struct conn *c, char first)
 {
     bool publishes = first == 'P'; /* POST, PUT */
@@ -649,10 +651,10 @@ static void conn_put(struct conn *c)
     c->marks = (uint16_t)((c->marks & ~CONN_GROUP) | S.hold.group << CONN_GROUP_SHIFT);
 }
 
-/* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled. It
- * stops, with S.pause set, where the phase is spent and where a request is put off; with L.waits set,
- * where the next step has to wait for a sync; and where a client does not read its answers, until it
- * does. */
+/* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled.
+ * It stops, with S.pause set, where the phase is spent and where a request is put off; with L.waits
+ * set, where the next step has to wait for a sync; and where a client does not read its answers,
+ * until it does. */
 static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
@@ -684,8 +686,8 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
     return off;
 }
 
-/* Keeps what of the input is not handled, buf[0..n): of a head until more comes, `seen` bytes of which
- * have been looked at, and what has to wait. */
+/* Keeps what of the input is not handled, buf[0..n): of a head until more comes, `seen` bytes of
+ * which have been looked at, and what has to wait. */
 static void input_keep(struct conn *c, const char *buf, size_t n, size_t seen)
 {
     if (c->state == CONN_WAIT && n > S.opt.max_head) {
@@ -702,8 +704,8 @@ static void input_keep(struct conn *c, const char *buf, size_t n, size_t seen)
     conn_doom(c, serve_count_full(&S));
 }
 
-/* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket but
- * for a head that is not complete, which is kept as what was read is. */
+/* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket
+ * but for a head that is not complete, which is kept as what was read is. */
 static void input_rest(struct conn *c, size_t kept, size_t got, size_t used, bool peeks)
 {
     size_t rest = kept + got - used, left = 0;
@@ -756,8 +758,8 @@ static void conn_input(struct conn *c)
         conn_doom(c, "closed by the peer");
 }
 
-/* Whatever woke it: writes what waits, then reads, unless its answers are not read. What comes while
- * it waits itself is left in the socket, but for the end. */
+/* Whatever woke it: writes what waits, then reads, unless its answers are not read. What comes
+ * while it waits itself is left in the socket, but for the end. */
 static void conn_turn(struct conn *c)
 {
     if (c->flags & CONN_WRITABLE && (c->out != 0 || c->flags & CONN_CLOSE || conn_streams(c)))
@@ -799,8 +801,9 @@ static bool is_overdue(const struct conn *c)
            due == CONN_DUE_PONG || (c->state == CONN_BODY && serve_body_late(&S, c));
 }
 
-/* Before that its socket is read and written once more: where the process stood still the peer may have
- * been in time, and no event has told of it yet. False: there is more of it, and its time is not up. */
+/* Before that its socket is read and written once more: where the process stood still the peer may
+ * have been in time, and no event has told of it yet. False: there is more of it, and its time is
+ * not up. */
 static bool is_heard(struct conn *c)
 {
     if (!(c->flags & CONN_READY)) {
@@ -895,8 +898,8 @@ static void drain_begin(const char *why)
     drain_start(&L.drain, S.now, S.conns.clients, S.conns.top, S.opt.drain_ms);
 }
 
-/* Ends one connection, as far as it is not in the middle of something. False: it gets more of what it
- * is to have before, and its turn is to come again, unless it has had turns enough. */
+/* Ends one connection, as far as it is not in the middle of something. False: it gets more of what
+ * it is to have before, and its turn is to come again, unless it has had turns enough. */
 static bool drain_conn(struct conn *c, bool again)
 {
     if (c->state < CONN_HEAD || c->state == CONN_DOOMED || c->state == CONN_LINGER)
@@ -1012,8 +1015,8 @@ static void unseen_list(void)
     S.brief = false;
 }
 
-/* Serves connections that have had no turn, then those that were ready when the phase began; one of each
- * at least. */
+/* Serves connections that have had no turn, then those that were ready when the phase began; one of
+ * each at least. */
 static void ready_list(void)
 {
     struct conn *c;
@@ -1116,8 +1119,8 @@ static void server_make(void)
     L.read_most = READ;
 }
 
-/* With --fsync always, what is read at once leaves room in what the ring can hold, however much more
- * it is as records. */
+/* With --fsync always, what is read at once leaves room in what the ring can hold, however much
+ * more it is as records. */
 static void reads_fit(void)
 {
     if (S.hold.on && S.ring.size / HOLD_READS < READ)
@@ -1157,8 +1160,8 @@ static void server_stop(void)
         L.code = EX_IOERR;
 }
 
-/* A page of a mapping cannot be read or written: the store's file was cut, there is no block for it, or
- * the disk failed. In whatever the process was doing. */
+/* A page of a mapping cannot be read or written: the store's file was cut, there is no block for
+ * it, or the disk failed. In whatever the process was doing. */
 static void page_lost(int sign)
 {
     static const char front[] = "sse: the store ",

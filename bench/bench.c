@@ -1,8 +1,8 @@
 /*
  * bench.c - measures the table of rows (table.c), each on our server and its peers: `make bench`.
  *
- * All servers of a row run at once, on one core, each with a load of its own on another; only one of
- * them has something to do at a time, in turn, round after round, so that whatever else changes
+ * All servers of a row run at once, on one core, each with a load of its own on another; only one
+ * of them has something to do at a time, in turn, round after round, so that whatever else changes
  * meanwhile changes for all. What they cost is their own CPU time, as the scheduler counts it.
  */
 #include "bench/kit.h"
@@ -148,8 +148,8 @@ static void note_memory(const struct row *r, const struct side *s)
     }
 }
 
-/* May its rounds be short? Not those that begin with many who connect, nor a distribution, nor one in
- * which much is to come together. */
+/* May its rounds be short? Not those that begin with many who connect, nor a distribution, nor one
+ * in which much is to come together. */
 static bool is_fine(const struct row *r)
 {
     return r->kind != ROW_READY && r->kind != ROW_LATENCY && r->kind != ROW_WAIT &&

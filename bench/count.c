@@ -1,9 +1,11 @@
 /*
- * count.c - instructions per delivery, request and accept: count SERVER [COMPILER FLAGS FILE [record]].
+ * count.c - instructions per delivery, request and accept: count SERVER [COMPILER FLAGS FILE
+ * [record]].
  *
- * Runs SERVER (one that bench/still.c was linked into) under callgrind, does the same with it in each
- * run, and prints how many user-mode instructions that took. With FILE, compares with what is written
- * there, and fails where something takes more than GROWTH_PERCENT more; with `record`, writes it anew.
+ * Runs SERVER (one that bench/still.c was linked into) under callgrind, does the same with it in
+ * each run, and prints how many user-mode instructions that took. With FILE, compares with what is
+ * written there, and fails where something takes more than GROWTH_PERCENT more; with `record`,
+ * writes it anew.
  *
  * FILE says what it was recorded with: another compiler, or other flags, make other instructions of
  * the same source. Then the bound is GROWTH_ELSEWHERE, and the output says so: it still finds what
@@ -201,7 +203,8 @@ static uint64_t deliver(unsigned topic, enum wire_way way, size_t size, const in
 
 /* ---- what is counted ------------------------------------------------------------------------- */
 
-/* What a delivery costs is what the many more subscribers of one topic cost than the one of another. */
+/* What a delivery costs is what the many more subscribers of one topic cost than the one of
+ * another. */
 static void deliveries(void)
 {
     int fd[MANY + 1];

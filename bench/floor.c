@@ -1,11 +1,11 @@
 /*
  * floor.c - the least a push server can do: the limit that others are measured against.
  *
- * A bare epoll server that answers fixed heads and sends each message with one `send` per socket. It
- * checks nothing, keeps nothing but the last messages of topic 0, and has no limits: it is for load.c
- * and count.c, which send what it understands.
+ * A bare epoll server that answers fixed heads and sends each message with one `send` per socket.
+ * It checks nothing, keeps nothing but the last messages of topic 0, and has no limits: it is for
+ * load.c and count.c, which send what it understands.
  *
- *   GET /b/N   Accept: text/event-stream   a stream of topic N; with ?since=earliest what it kept first
+ *   GET /b/N   Accept: text/event-stream   a stream of topic N; with ?since=earliest all
  *              Upgrade: websocket          the same in frames
  *              else                        204
  *   POST /b/N                              201, and the body goes to the topic's subscribers

@@ -1,8 +1,8 @@
 /*
  * kit.h - what the programs of bench/ share: errors, time, sockets, children.
  *
- * They run for a while and end, so whatever goes wrong ends the program with a message. Children have
- * their SIGKILL from the kernel when the one that started them dies.
+ * They run for a while and end, so whatever goes wrong ends the program with a message. Children
+ * have their SIGKILL from the kernel when the one that started them dies.
  */
 #ifndef SSE_BENCH_KIT_H
 #define SSE_BENCH_KIT_H
@@ -30,7 +30,8 @@ unsigned long number(const char *flag, const char *text, unsigned long least, un
 /* The descriptor limit at its highest. Gives it. */
 unsigned long raise_descriptors(void);
 
-/* This process, and the children it has from now on, run on that core alone; -1: where they like. */
+/* This process, and the children it has from now on, run on that core alone; -1: where they
+ * like. */
 void pin(int core);
 
 /* A blocking connection to 127.0.0.1:port from 127.0.0.`from`, whose calls wait 30 s at most. */
@@ -39,8 +40,8 @@ int connect_from(unsigned from, unsigned port);
 /* Sends all of it, waiting as long as that takes. */
 void send_all(int fd, const void *bytes, size_t n);
 
-/* Starts a program on a core (-1: any). Its stdin is *in and its stdout *out, pipes, where these are
- * not NULL; else /dev/null, and ours. */
+/* Starts a program on a core (-1: any). Its stdin is *in and its stdout *out, pipes, where these
+ * are not NULL; else /dev/null, and ours. */
 pid_t spawn(const char *const argv[], int core, int *in, int *out);
 
 /* Forks: 0 in the child, which dies with its parent. */

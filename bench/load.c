@@ -1,9 +1,9 @@
 /*
  * load.c - subscribers and publishers for a server, which check what comes, and what that took.
  *
- * Subscribes, then does one thing after the other: the commands behind the flags, or else those that
- * come on stdin, a line each. For each there is a line of numbers: the server's CPU time and that of
- * the load itself, in ns; how long it took; latencies, in us. `load` alone tells the flags.
+ * Subscribes, then does one thing after the other: the commands behind the flags, or else those
+ * that come on stdin, a line each. For each there is a line of numbers: the server's CPU time and
+ * that of the load itself, in ns; how long it took; latencies, in us. `load` alone tells the flags.
  */
 #include "bench/load.h"
 #include "bench/watch.h"

@@ -1,12 +1,12 @@
 /*
  * load.h - between the parts of the load program.
  *
- * One process publishes and keeps the score; others (load_read.c) hold the subscribers, as a process
- * has only so many descriptors. They share counts: how many messages have been delivered, and at how
- * many the publisher wants to be told.
+ * One process publishes and keeps the score; others (load_read.c) hold the subscribers, as a
+ * process has only so many descriptors. They share counts: how many messages have been delivered,
+ * and at how many the publisher wants to be told.
  *
- * Message k of each publisher goes to topic `base` + k modulo `topics`, so a subscriber knows which number is
- * due, and one that is missing, repeated or out of order ends the program.
+ * Message k of each publisher goes to topic `base` + k modulo `topics`, so a subscriber knows which
+ * number is due, and one that is missing, repeated or out of order ends the program.
  */
 #ifndef SSE_BENCH_LOAD_H
 #define SSE_BENCH_LOAD_H
@@ -62,8 +62,8 @@ _Noreturn void load_read(const struct load *l, unsigned me);
 /* Waits until all that was to be delivered is. */
 void load_await(const struct load *l);
 
-/* Publishers. They connect anew before each thing they do, as a server ends connections that have been
- * idle while it was others' turn, and wait until it has accepted them. */
+/* Publishers. They connect anew before each thing they do, as a server ends connections that have
+ * been idle while it was others' turn, and wait until it has accepted them. */
 struct load_put;
 struct load_put *load_put_new(const struct load *l);
 void load_put_connect(struct load_put *p);
@@ -75,13 +75,13 @@ void load_lockstep(struct load_put *p, uint64_t messages);
  * what is new instead, and there is nothing. */
 void load_flood(struct load_put *p, uint64_t messages, bool polls);
 
-/* One message every few ms, beside processes that abuse the server; how long its answer took is in the
- * first histogram. There are no subscribers. Returns the most CPU time, in ns, that the server used
- * during one such wait. */
+/* One message every few ms, beside processes that abuse the server; how long its answer took is in
+ * the first histogram. There are no subscribers. Returns the most CPU time, in ns, that the server
+ * used during one such wait. */
 uint64_t load_abuse(const struct load *l, unsigned seconds);
 
-/* At a fixed rate, whatever the server does: a message's time is when it should have been sent, so what
- * had to wait counts as late. */
+/* At a fixed rate, whatever the server does: a message's time is when it should have been sent, so
+ * what had to wait counts as late. */
 void load_rate(struct load_put *p, double rate, unsigned seconds);
 
 #endif

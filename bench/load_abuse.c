@@ -1,9 +1,10 @@
 /*
- * test/load/abuse.c - one who publishes beside clients that abuse the server, and how long that one waits.
+ * test/load/abuse.c - one who publishes beside clients that abuse the server, and how long that one
+ * waits.
  *
- * The abuses are such as any of the servers understands: floods of requests, connections that come and
- * go, clients that do not read, or do not finish. Those that only our server can be asked for are in
- * test/load/fair.c.
+ * The abuses are such as any of the servers understands: floods of requests, connections that come
+ * and go, clients that do not read, or do not finish. Those that only our server can be asked for
+ * are in test/load/fair.c.
  */
 #include "bench/load.h"
 #include "bench/watch.h"

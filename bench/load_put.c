@@ -1,5 +1,6 @@
 /*
- * load_put.c - publishers: in lockstep with the subscribers, as fast as they can, or at a fixed rate.
+ * load_put.c - publishers: in lockstep with the subscribers, as fast as they can, or at a fixed
+ * rate.
  */
 #include "bench/load.h"
 #include "bench/watch.h"
@@ -194,7 +195,8 @@ void load_flood(struct load_put *p, uint64_t messages, bool polls)
             struct publisher *pub = &p->pub[ev[i].data.u32];
             unsigned count = answers(pub, MSG_DONTWAIT);
             open -= count;
-            /* a pipeline is filled anew when it has run empty, so that it is as deep on every server */
+            /* a pipeline is filled anew when it has run empty, so that it is as deep on every
+             * server */
             if (pub->waits == 0 && pub->left > 0)
                 request(p, pub, pub->left < l->depth ? (unsigned)pub->left : l->depth, polls,
                         now_ns());

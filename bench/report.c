@@ -130,8 +130,8 @@ static void rate(FILE *to, double v)
         fprintf(to, " %lu", n);
 }
 
-/* Which part of its core each side used: where the server's is the larger, it was the bottleneck; and how
- * many deliveries or requests that were in a second. */
+/* Which part of its core each side used: where the server's is the larger, it was the bottleneck;
+ * and how many deliveries or requests that were in a second. */
 static void busy_write(FILE *to)
 {
     fprintf(to,

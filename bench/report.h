@@ -16,8 +16,8 @@ struct report {
     int server_core, load_core;
 };
 
-/* Writes the table to stdout and the files that are not NULL; `into` is a file that has REPORT_BEGIN
- * and REPORT_END, and gets the Markdown between them. */
+/* Writes the table to stdout and the files that are not NULL; `into` is a file that has
+ * REPORT_BEGIN and REPORT_END, and gets the Markdown between them. */
 void report_write(const struct report *r, const char *markdown, const char *json, const char *svg,
                   const char *into);
 

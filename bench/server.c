@@ -20,8 +20,8 @@
 
 const char *const server_names[] = {"sse", "floor", "floor, batching", "nchan"};
 
-/* nginx as its manual has it for many connections: one process, no logs, and as much memory for nchan
- * as it asks for. */
+/* nginx as its manual has it for many connections: one process, no logs, and as much memory for
+ * nchan as it asks for. */
 static const char nginx_conf[] =
     "load_module " NCHAN ";\n"
     "daemon off;\n"

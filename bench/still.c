@@ -2,8 +2,8 @@
  * still.c - linked into the server whose instructions are counted: nothing in it depends on time or
  * chance, and SIGURG ends one count and begins the next.
  *
- * With a clock that stands, no phase of a turn is over early, no timer is due and every id is as long
- * as in the last run, so that the same requests take the same instructions.
+ * With a clock that stands, no phase of a turn is over early, no timer is due and every id is as
+ * long as in the last run, so that the same requests take the same instructions.
  */
 #include <signal.h>
 #include <string.h>

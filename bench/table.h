@@ -2,8 +2,8 @@
  * table.h - what is measured, a row each, and what came out.
  *
  * A row is done on several servers in turn, round after round, and its number is the median of the
- * rounds; its ratio to another server that of the ratios of each round, as what else the machine does
- * changes from one to the next. `base` says which ratio counts, `reach` what it is to be.
+ * rounds; its ratio to another server that of the ratios of each round, as what else the machine
+ * does changes from one to the next. `base` says which ratio counts, `reach` what it is to be.
  */
 #ifndef SSE_BENCH_TABLE_H
 #define SSE_BENCH_TABLE_H
@@ -68,8 +68,8 @@ struct row *table_find(const char *key);
 /* The median of a cell's rounds, of whichever numbers. */
 double table_median(const double *v, unsigned n);
 
-/* How many deliveries, requests or subscribers there were in a second, the median of the rounds; 0 for
- * rows of other things. */
+/* How many deliveries, requests or subscribers there were in a second, the median of the rounds; 0
+ * for rows of other things. */
 double table_rate(const struct row *r, enum server_kind kind);
 
 /* The part of the CPU time that was not the kernel's. */

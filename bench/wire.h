@@ -3,8 +3,8 @@
  *
  * Three servers are spoken to: ours; floor.c, which has our URLs; nchan, as server.c configures it.
  * Topic N is "b/N". The data of a message is "~PP SSSSSSSSSS TTTTTTTTTTTTTTTTTTT " and filling: the
- * publisher's number, the message's, and when it was to be sent (ns), so that it is found in whatever
- * form it arrives.
+ * publisher's number, the message's, and when it was to be sent (ns), so that it is found in
+ * whatever form it arrives.
  */
 #ifndef SSE_BENCH_WIRE_H
 #define SSE_BENCH_WIRE_H

@@ -88,7 +88,8 @@ const char *addr_path(const struct sockaddr_storage *a)
     return a->ss_family == AF_UNIX ? ((const struct sockaddr_un *)(const void *)a)->sun_path : NULL;
 }
 
-/* Appends an IPv4 address; inet_ntop() would do, but that of one C library brings printf() along. */
+/* Appends an IPv4 address; inet_ntop() would do, but that of one C library brings printf()
+ * along. */
 static void write_ipv4(struct text *t, const unsigned char a[4])
 {
     for (int i = 0; i < 4; i++) {

@@ -12,7 +12,8 @@
  * *a. False if it is none. */
 bool addr_read(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len);
 
-/* The same of "ADDR:PORT", with IPv6 in brackets, or "unix:PATH"; without a port it has the one given. */
+/* The same of "ADDR:PORT", with IPv6 in brackets, or "unix:PATH"; without a port it has the one
+ * given. */
 bool addr_read_port(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len);
 
 /* Appends it as a URL: "http://127.0.0.1:8080", "http://[::1]:8080", "unix:/run/sse.sock". */
@@ -22,8 +23,9 @@ void addr_write(struct text *t, const struct sockaddr_storage *a);
  * have no address at all: len below that of a family). */
 bool addr_local(const struct sockaddr_storage *a, socklen_t len);
 
-/* What counts as one client, as a number: of IPv4 the address, also where it comes as IPv6; of IPv6 the
- * /64, which is what one network is given. 0: it has no such address (a unix socket, or none). */
+/* What counts as one client, as a number: of IPv4 the address, also where it comes as IPv6; of IPv6
+ * the /64, which is what one network is given. 0: it has no such address (a unix socket, or
+ * none). */
 uint64_t addr_key(const struct sockaddr_storage *a, socklen_t len);
 
 /* Appends what a key stands for: "192.0.2.1", "2001:db8::/64"; "unknown" for 0. */

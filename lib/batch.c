@@ -142,7 +142,8 @@ static void join_data(char *block, size_t n, struct batch_message *m)
     m->data.p = out;
 }
 
-/* Makes *m of a block, its lines without the empty one, and counts them; false if it has no data. */
+/* Makes *m of a block, its lines without the empty one, and counts them; false if it has no
+ * data. */
 static bool read_block(struct batch *b, char *block, size_t n, struct batch_message *m)
 {
     struct span rest = {block, n}, value;

@@ -7,11 +7,11 @@
  * line the last block counts all the same: it was sent whole.
  *
  * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end; empty
- * lines are dropped, and so is an RS (0x1E) that begins a line, as in application/json-seq (RFC 7464).
- * A JSON object with nothing but members of a message as this server writes it ("id", "time",
- * "topic", "event", "data", "base64", each at most once), of which "data" or "base64" is a string, and
- * "topic" and "event" a string or null, is that message (id and time are dropped). Every other JSON
- * value is itself the data, as it stands in the line.
+ * lines are dropped, and so is an RS (0x1E) that begins a line, as in application/json-seq (RFC
+ * 7464). A JSON object with nothing but members of a message as this server writes it ("id",
+ * "time", "topic", "event", "data", "base64", each at most once), of which "data" or "base64" is a
+ * string, and "topic" and "event" a string or null, is that message (id and time are dropped).
+ * Every other JSON value is itself the data, as it stands in the line.
  *
  * The caller keeps the bytes that have arrived and are not taken, in one piece, and calls again
  * with these and what came since. The parser writes into that piece to unescape and join lines,
@@ -42,7 +42,8 @@ struct batch_message {
     bool binary; /* was "base64" */
 };
 
-/* Returns the kind of batch that a Content-Type says, or 0: it is not one. NDJSON has many names. */
+/* Returns the kind of batch that a Content-Type says, or 0: it is not one. NDJSON has many
+ * names. */
 uint8_t batch_kind(struct span content_type);
 
 /* What batch_next() gives. */
@@ -57,7 +58,8 @@ enum batch_result {
 /* Takes the next message out of buf[0..len). `end` says that no more bytes will come. *took is
  * set to the bytes to drop from the front before the next call, also with BATCH_MORE (comments and
  * empty lines are dropped early) and BATCH_MESSAGE (drop them after using *m, which points into
- * them). Data is not checked to be UTF-8 in an event stream; in NDJSON it is, by the JSON reader. */
+ * them). Data is not checked to be UTF-8 in an event stream; in NDJSON it is, by the JSON
+ * reader. */
 enum batch_result batch_next(struct batch *b, char *buf, size_t len, bool end, size_t *took,
                              struct batch_message *m, const char **why);
 

@@ -29,8 +29,8 @@ bool cursor_read(struct span s, struct cursor *c);
  * names (-br, -zstd, -deflate, ;gzip) as proxies append them. */
 bool cursor_read_tag(struct span s, struct cursor *c);
 
-/* Reads how long to wait: seconds, or a duration (ms, s, m, h, d), rounded up to whole seconds. False: it
- * is neither. */
+/* Reads how long to wait: seconds, or a duration (ms, s, m, h, d), rounded up to whole seconds.
+ * False: it is neither. */
 bool cursor_wait(struct span s, uint64_t *seconds);
 
 /* Appends the id. */

@@ -36,9 +36,9 @@ bool event_name_fits(struct span name);
 /* Is it a name of the server's own events ("gap", "expired")? Messages don't have these. */
 bool event_name_reserved(struct span name);
 
-/* Returns the event name that an unnamed message of a topic has in a stream of several topics: the topic's
- * name; or, where a page would take that for an event of EventSource itself (error, open) or of the
- * server, with a "/" in front, as in the topic's URL. No other topic has such a name. */
+/* Returns the event name that an unnamed message of a topic has in a stream of several topics: the
+ * topic's name; or, where a page would take that for an event of EventSource itself (error, open)
+ * or of the server, with a "/" in front, as in the topic's URL. No other topic has such a name. */
 struct span event_name_of_topic(struct span topic);
 
 /* Where the name stands in a rendering that has an event line. */

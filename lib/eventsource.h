@@ -12,10 +12,10 @@
  *         bytes = span_from(bytes, took);
  *     }
  *
- * Lines end in CRLF, LF or CR; a byte order mark at the very start is dropped; a block without data is
- * no event, but its id counts. An id that holds a NUL is ignored, and so is a `retry` that is not all
- * digits. An event that is not ended by an empty line when the connection ends is dropped, its id with
- * it. Bytes are not checked to be UTF-8.
+ * Lines end in CRLF, LF or CR; a byte order mark at the very start is dropped; a block without data
+ * is no event, but its id counts. An id that holds a NUL is ignored, and so is a `retry` that is
+ * not all digits. An event that is not ended by an empty line when the connection ends is dropped,
+ * its id with it. Bytes are not checked to be UTF-8.
  *
  * MEMORY is the caller's: the data of an event and a line that is not whole yet have to fit into it
  * together. Names and ids have at most EVENTSOURCE_NAME bytes.

@@ -18,8 +18,8 @@ static bool escaped(struct span s, size_t i)
     return n % 2 == 1;
 }
 
-/* Cuts the last element off *list, past the comma before it. Commas within quotes are part of it, where
- * there are quotes. */
+/* Cuts the last element off *list, past the comma before it. Commas within quotes are part of it,
+ * where there are quotes. */
 static struct span cut_last(struct span *list, bool quotes)
 {
     bool inside = false;
@@ -66,7 +66,8 @@ static bool value_read(struct span *s, struct value *v)
     return true;
 }
 
-/* Finds a parameter of an element. False: it is not there once, or the element is not well-formed. */
+/* Finds a parameter of an element. False: it is not there once, or the element is not
+ * well-formed. */
 static bool parameter_find(struct span s, struct span name, struct value *v)
 {
     unsigned found = 0;

@@ -216,8 +216,8 @@ static inline uint32_t sha256_rotr(uint32_t v, unsigned n)
     return v >> n | v << (32 - n);
 }
 
-/* Round t of FIPS 180-4 section 6.2.2 step 3, with its word of the schedule. The eight variables stay
- * where they are and change their names: a is v[-t mod 8], b the next. */
+/* Round t of FIPS 180-4 section 6.2.2 step 3, with its word of the schedule. The eight variables
+ * stay where they are and change their names: a is v[-t mod 8], b the next. */
 static inline __attribute__((always_inline)) void sha256_round(uint32_t v[8], uint32_t w[16],
                                                                size_t t)
 {

@@ -46,8 +46,9 @@ bool hash_equal(const void *a, const void *b, size_t n);
 /* Overwrites memory that held a secret, which no compiler leaves out. */
 void hash_wipe(void *p, size_t n);
 
-/* Base64url without padding (RFC 4648 section 5; RFC 7515 section 2). Reading is strict: no padding, no
- * other byte, no bits left over that are not zero; `out` may be the place of `s`. -1: it is none. */
+/* Base64url without padding (RFC 4648 section 5; RFC 7515 section 2). Reading is strict: no
+ * padding, no other byte, no bits left over that are not zero; `out` may be the place of `s`. -1:
+ * it is none. */
 static inline size_t base64url_size(size_t n)
 {
     return n / 3 * 4 + (n % 3 != 0 ? n % 3 + 1 : 0);

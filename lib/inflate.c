@@ -41,8 +41,8 @@ static unsigned take(struct input *in, unsigned n)
     return v;
 }
 
-/* Makes the code in which symbol i has a word of length[i] bits, 0 being none. False: there are more of
- * them than there can be. */
+/* Makes the code in which symbol i has a word of length[i] bits, 0 being none. False: there are
+ * more of them than there can be. */
 static bool code_make(struct code *c, const uint8_t *length, unsigned n)
 {
     unsigned at[CODE_MAX + 1], room = 1, before = 0;

@@ -38,8 +38,8 @@ static inline size_t plain_end(struct span s, size_t i, unsigned char also)
 /* U+2028 and U+2029, which end a line in JavaScript before 2019, are E2 80 A8 and E2 80 A9. */
 #define LINE_SEPARATOR_LEAD 0xE2
 
-/* What each byte is in a string: P as it is, S a letter behind a backslash, L six bytes, E may begin a
- * line separator. */
+/* What each byte is in a string: P as it is, S a letter behind a backslash, L six bytes, E may
+ * begin a line separator. */
 #define P 0
 #define S 2
 #define L 6
@@ -93,7 +93,8 @@ static inline void escape_write(char *to, struct span s, size_t i, size_t size)
 
 #define RUN 16u /* bytes in a row that stand as they are, behind which more such are looked for */
 
-/* Where the bytes from `i` on end that are known to stand as they are: `i`, unless the last RUN did. */
+/* Where the bytes from `i` on end that are known to stand as they are: `i`, unless the last RUN
+ * did. */
 static inline size_t run_end(struct span s, size_t i, size_t *run)
 {
     if (*run < RUN)

@@ -19,20 +19,21 @@
  * the backslash are escaped, and so are U+2028 and U+2029. Anything else is left as it is. */
 void json_string(struct text *t, struct span s);
 
-/* Does `s` stand in a JSON string as it is, with nothing to escape? (It may say no to some that do.) */
+/* Does `s` stand in a JSON string as it is, with nothing to escape? (It may say no to some that
+ * do.) */
 bool json_plain(struct span s);
 
 /* Bytes at the front of `s` that stand there as they are, as json_plain() has it. */
 size_t json_plain_run(struct span s);
 
-/* A STRING IN PARTS. `s` as it stands between the quotes, in some ns for each byte: how many bytes that
- * is; which byte of `s` is the one whose escape holds byte `at` of it, *into bytes inside that (s.n:
- * there is none). */
+/* A STRING IN PARTS. `s` as it stands between the quotes, in some ns for each byte: how many bytes
+ * that is; which byte of `s` is the one whose escape holds byte `at` of it, *into bytes inside that
+ * (s.n: there is none). */
 size_t json_escaped_size(struct span s);
 size_t json_escaped_at(struct span s, size_t at, size_t *into);
 
-/* Appends it, up to `most` bytes or to the end of the escape there (5 more), as far as there is room.
- * Returns how many bytes of `s` that was. */
+/* Appends it, up to `most` bytes or to the end of the escape there (5 more), as far as there is
+ * room. Returns how many bytes of `s` that was. */
 size_t json_escape(struct text *t, struct span s, size_t most);
 
 /* What a member of an object, or a value, is. */

@@ -9,8 +9,8 @@
  *     orders/ **  matches orders/7, orders/7/x, not orders
  *     **          matches everything
  *
- * A topic of the server's own has a name that begins with "-": no client can name it, and no wildcard
- * matches it.
+ * A topic of the server's own has a name that begins with "-": no client can name it, and no
+ * wildcard matches it.
  */
 #ifndef SSE_LIB_NAME_H
 #define SSE_LIB_NAME_H
@@ -23,8 +23,8 @@
  * else a static text for people, "has an empty segment". */
 const char *topic_name_wrong(struct span name);
 
-/* Returns a hint if a name or wildcard has + or # as a segment, which are wildcards elsewhere; else NULL.
- * Such a name is refused where a client brings it anew, and taken where a store has it. */
+/* Returns a hint if a name or wildcard has + or # as a segment, which are wildcards elsewhere; else
+ * NULL. Such a name is refused where a client brings it anew, and taken where a store has it. */
 const char *topic_name_hint(struct span name);
 const char *topic_pattern_wrong(struct span pattern);
 

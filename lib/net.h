@@ -1,8 +1,8 @@
 /*
  * net.h - networks, and which addresses are in a list of them.
  *
- * An IPv4 address is the same where it comes as IPv6 (::ffff:192.0.2.1), and is in no network of IPv6,
- * however wide.
+ * An IPv4 address is the same where it comes as IPv6 (::ffff:192.0.2.1), and is in no network of
+ * IPv6, however wide.
  */
 #ifndef SSE_LIB_NET_H
 #define SSE_LIB_NET_H
@@ -24,16 +24,16 @@ struct nets {
     struct net net[NETS_MAX];
 };
 
-/* Reads an address, a network ("10.0.0.0/8", "fd00::/8"), or "unix". Gives NULL, or what is wrong with
- * it. */
+/* Reads an address, a network ("10.0.0.0/8", "fd00::/8"), or "unix". Gives NULL, or what is wrong
+ * with it. */
 const char *net_read(struct span s, struct net *net);
 
 /* Sets *net to the network of this one address. Returns false if it is neither IPv4 nor IPv6. */
 bool net_exact(const struct sockaddr_storage *a, socklen_t len, struct net *net);
 
-/* Adds the addresses that a socket bound to *a is reached at, unless they are in the list: this one, or
- * all of its family where it is 0.0.0.0 or ::, the latter being IPv4's as well. Returns false if there is
- * no room for them. A unix socket adds nothing. */
+/* Adds the addresses that a socket bound to *a is reached at, unless they are in the list: this
+ * one, or all of its family where it is 0.0.0.0 or ::, the latter being IPv4's as well. Returns
+ * false if there is no room for them. A unix socket adds nothing. */
 bool nets_bound(struct nets *nets, const struct sockaddr_storage *a, socklen_t len);
 
 /* Is an address, whose length is `len` as accept() gave it, in one of them? */

@@ -429,7 +429,8 @@ static bool is_action(const struct row *row)
     return row->kind == HELP || row->kind == VERSION || row->kind == EXPLAIN;
 }
 
-/* Takes a file's path, or a user. It is ended by a NUL, being the end of an argument or a variable. */
+/* Takes a file's path, or a user. It is ended by a NUL, being the end of an argument or a
+ * variable. */
 static bool set_path(const struct parser *x, const struct row *row, struct span value)
 {
     const char *path = span_eq(value, SPAN("none")) ? NULL : value.p;

@@ -91,7 +91,8 @@ enum opt_result {
 };
 
 /* Reads the environment (a NULL-ended array of "NAME=VALUE") and the command line into *o, on top
- * of the defaults. On OPT_WRONG *err holds the message, without the program's name and a newline. */
+ * of the defaults. On OPT_WRONG *err holds the message, without the program's name and a
+ * newline. */
 enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
                           struct text *err);
 

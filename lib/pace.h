@@ -1,5 +1,6 @@
 /*
- * pace.h - how long something may take to arrive, or to be taken: it holds room of others meanwhile.
+ * pace.h - how long something may take to arrive, or to be taken: it holds room of others
+ * meanwhile.
  *
  * It has `quiet` ms at first. What comes of it adds the time that it takes at `rate`, but
  * it never has more than twice `quiet` left: who was quick for a moment has not earned an hour.

@@ -20,8 +20,8 @@ enum {
 
 /* ---- version 1 ------------------------------------------------------------------------------- */
 
-/* Cuts the word up to a space, or all the rest for the `last`. False: there is none, or it is the last
- * and should not be. */
+/* Cuts the word up to a space, or all the rest for the `last`. False: there is none, or it is the
+ * last and should not be. */
 static bool word_cut(struct span *s, bool last, struct span *word)
 {
     *word = span_cut(s, ' ');
@@ -68,8 +68,8 @@ static int read_line(struct span s, struct proxy *p)
 
 /* ---- version 2 ------------------------------------------------------------------------------- */
 
-/* Takes the client's address out of what follows the head. Gives the bytes of both addresses; -1: it is
- * no such thing. */
+/* Takes the client's address out of what follows the head. Gives the bytes of both addresses; -1:
+ * it is no such thing. */
 static int address_read(unsigned family, struct span s, struct proxy *p)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};

@@ -18,8 +18,8 @@ struct reply {
     uint64_t retry_after; /* seconds; 0: none that is a number */
 };
 
-/* Reads the head at the front of `s`. >0: its length; 0: it is not complete; -1: it is none. An answer
- * of status 1xx, 204 or 304 has no body. */
+/* Reads the head at the front of `s`. >0: its length; 0: it is not complete; -1: it is none. An
+ * answer of status 1xx, 204 or 304 has no body. */
 int reply_read(struct span s, struct reply *r);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * stat.h - counters, and their text for Prometheus.
  *
- * One line of STAT_COUNTERS makes the field, the metric's name and its help. Every limit has one. One
- * of STAT_HISTOGRAMS makes a histogram of times, whose buckets are counters as well: they only grow,
- * and are handed over like these.
+ * One line of STAT_COUNTERS makes the field, the metric's name and its help. Every limit has one.
+ * One of STAT_HISTOGRAMS makes a histogram of times, whose buckets are counters as well: they only
+ * grow, and are handed over like these.
  */
 #ifndef SSE_LIB_STAT_H
 #define SSE_LIB_STAT_H
@@ -119,8 +119,8 @@ void stat_gauge(struct text *t, const char *name, const char *help, uint64_t val
 /* The same of a time in microseconds, which is written in seconds, with six decimals. */
 void stat_gauge_us(struct text *t, const char *name, const char *help, uint64_t us);
 
-/* A gauge of several values, told apart by a label: "NAME{LABEL="ROW.NAME"} ROW.VALUE" for each row. A
- * row's name has no quote, backslash or line end. */
+/* A gauge of several values, told apart by a label: "NAME{LABEL="ROW.NAME"} ROW.VALUE" for each
+ * row. A row's name has no quote, backslash or line end. */
 struct stat_row {
     const char *name;
     uint64_t value;
@@ -129,8 +129,8 @@ void stat_gauge_by(struct text *t, const char *name, const char *help, const cha
                    const struct stat_row *row, unsigned rows);
 
 /* To hand the counters over to another version of the program. Saving appends a line "name value"
- * for each, and for each bucket and sum of a histogram. Loading adds to those that are known and passes over others; false: some line was
- * none. */
+ * for each, and for each bucket and sum of a histogram. Loading adds to those that are known and
+ * passes over others; false: some line was none. */
 void stat_save(const struct stat_counters *s, struct text *t);
 bool stat_load(struct stat_counters *s, struct span saved);
 

@@ -10,13 +10,13 @@
  * block without data fires no event, but sets the reconnection time and the last event id. */
 void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
 
-/* Appends the event "hello", with "id: CURSOR" unless it is NULL. It tells a page that what is sent comes
- * through, and where its stream begins: a page sees no opening block, and many libraries take an id
- * only from a block that has data. */
+/* Appends the event "hello", with "id: CURSOR" unless it is NULL. It tells a page that what is sent
+ * comes through, and where its stream begins: a page sees no opening block, and many libraries take
+ * an id only from a block that has data. */
 void stream_hello(struct text *t, const struct cursor *id);
 
-/* Appends the event "heartbeat", whose data is {"id":"CURSOR"} and whose id is the cursor: a sign of life
- * that a page can see. */
+/* Appends the event "heartbeat", whose data is {"id":"CURSOR"} and whose id is the cursor: a sign
+ * of life that a page can see. */
 void stream_heartbeat(struct text *t, struct cursor id);
 
 /* Appends what lines and frames have for a checkpoint, {"id":"CURSOR"}; or, as a `heartbeat`,
@@ -26,9 +26,9 @@ void stream_id_object(struct text *t, struct cursor id, bool heartbeat);
 /* Appends a block that just sets the last event id: a checkpoint. */
 void stream_checkpoint(struct text *t, struct cursor id);
 
-/* Appends what a gap is: {"reason":"expired|unknown|lagged","after":"..","oldest":".."}. `after` is the
- * cursor the client had, as it came; null if it is over 128 bytes or not UTF-8. `resume` is the cursor
- * to go on from: the oldest message there is for the client is the next one, if `any` is. */
+/* Appends what a gap is: {"reason":"expired|unknown|lagged","after":"..","oldest":".."}. `after` is
+ * the cursor the client had, as it came; null if it is over 128 bytes or not UTF-8. `resume` is the
+ * cursor to go on from: the oldest message there is for the client is the next one, if `any` is. */
 void stream_gap_object(struct text *t, const char *reason, struct span after, struct cursor resume,
                        bool any);
 

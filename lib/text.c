@@ -1,9 +1,9 @@
 /*
  * text.c - writes text into a buffer of fixed size.
  *
- * Each call writes all it has to at once, so that what does not fit leaves no part of itself behind.
- * Dates are computed here and not by libc, whose functions
- * look at the environment's time zone and language.
+ * Each call writes all it has to at once, so that what does not fit leaves no part of itself
+ * behind. Dates are computed here and not by libc, whose functions look at the environment's time
+ * zone and language.
  */
 #include "lib/text.h"
 

@@ -31,8 +31,8 @@ static inline struct span text_span(const struct text *t)
     return (struct span){t->p, t->n};
 }
 
-/* Appends bytes. Here and not in text.c as much is constant: its length is, then, and its copying is
- * an instruction or two. */
+/* Appends bytes. Here and not in text.c as much is constant: its length is, then, and its copying
+ * is an instruction or two. */
 static inline void text_add(struct text *t, struct span s)
 {
     assert(t->n <= t->cap);

@@ -169,8 +169,8 @@ static bool has_repeats(const struct object *o)
     return false;
 }
 
-/* Reads the members of the object that json[0..n) is to be; changes their names in it. Gives what is
- * wrong with it. */
+/* Reads the members of the object that json[0..n) is to be; changes their names in it. Gives what
+ * is wrong with it. */
 static const char *object_read(struct object *o, char *json, size_t n)
 {
     struct json_value v, value;
@@ -416,7 +416,8 @@ static bool claims_date(const struct object *o, struct span name, bool *there, u
     return false;
 }
 
-/* What is wrong with an element of a list of topics; its text, decoded in its place, is *part then. */
+/* What is wrong with an element of a list of topics; its text, decoded in its place, is *part
+ * then. */
 static const char *topic_wrong(char *json, const struct json_value *v, struct span *part)
 {
     *part = (struct span){NULL, 0};

@@ -2,26 +2,26 @@
  * auth.h - who may do what: keys, tokens (RFC 7519, HS256), signed URLs.
  *
  *   key file                              token
- *   # comment                             base64url({"alg":"HS256"}) . base64url(claims) . base64url(mac)
+ *   # comment                             b64url({"alg":"HS256"}) . b64url(claims) . b64url(mac)
  *   KEY                                     {"exp":1790000000,"nbf":...,
  *   KID KEY                                  "publish":["orders/eu/ *"],"subscribe":["orders/ **"]}
  *
  * The algorithm is HS256 and nothing else, whatever a token says: one that names another is refused
- * before its signature is looked at. A token that names a key (`kid`) is checked with the keys of that
- * name and with those that have none, any other with all, so that a key can be changed without a break.
- * Times have AUTH_LEEWAY_S of leeway. A token without `exp` does not end; one with `aud` is for somebody
- * else, as this server has no name of its own, and one with `crit` asks for what is not known here: both
- * are refused (RFC 7519 section 4.1.3, RFC 7515 section 4.1.11).
+ * before its signature is looked at. A token that names a key (`kid`) is checked with the keys of
+ * that name and with those that have none, any other with all, so that a key can be changed without
+ * a break. Times have AUTH_LEEWAY_S of leeway. A token without `exp` does not end; one with `aud`
+ * is for somebody else, as this server has no name of its own, and one with `crit` asks for what is
+ * not known here: both are refused (RFC 7519 section 4.1.3, RFC 7515 section 4.1.11).
  *
- * A SCOPE is a list of topic names and wildcards with a comma between, as a URL has it (name.h); empty:
- * nothing.
+ * A SCOPE is a list of topic names and wildcards with a comma between, as a URL has it (name.h);
+ * empty: nothing.
  *
- * LIMITS: AUTH_KEYS_MAX keys of AUTH_KEY_MIN to AUTH_KEY_MAX bytes; key names of AUTH_KID_MAX; a token of
- * AUTH_TOKEN_MAX bytes, whose header and claims have AUTH_MEMBERS_MAX members; the lists of its claims
- * may be as long as that allows.
+ * LIMITS: AUTH_KEYS_MAX keys of AUTH_KEY_MIN to AUTH_KEY_MAX bytes; key names of AUTH_KID_MAX; a
+ * token of AUTH_TOKEN_MAX bytes, whose header and claims have AUTH_MEMBERS_MAX members; the lists
+ * of its claims may be as long as that allows.
  *
- * OWNERSHIP: struct auth_keys holds its keys itself and is wiped by auth_keys_wipe(); nothing else keeps
- * a key. What claims point to is the buffer that the caller handed.
+ * OWNERSHIP: struct auth_keys holds its keys itself and is wiped by auth_keys_wipe(); nothing else
+ * keeps a key. What claims point to is the buffer that the caller handed.
  */
 #ifndef SSE_LIB_AUTH_AUTH_H
 #define SSE_LIB_AUTH_AUTH_H
@@ -51,9 +51,9 @@ struct auth_keys {
     struct auth_key key[AUTH_KEYS_MAX];
 };
 
-/* Reads the text of a key file: a key a line, KEY or KID KEY, blank lines and those that begin with "#"
- * passed over; CRLF is a line end as well. False: *why says what is wrong, with the line's number and
- * never with what stands in it, and *k holds no key. */
+/* Reads the text of a key file: a key a line, KEY or KID KEY, blank lines and those that begin with
+ * "#" passed over; CRLF is a line end as well. False: *why says what is wrong, with the line's
+ * number and never with what stands in it, and *k holds no key. */
 bool auth_keys_read(struct auth_keys *k, struct span file, struct text *why);
 
 /* Overwrites all keys. */
@@ -74,9 +74,9 @@ struct auth_claims {
     uint64_t expires_s; /* unix time up to which it is valid, the leeway in it; 0: always */
 };
 
-/* Checks a token at unix time now_s. `room` is AUTH_TOKEN_MAX bytes, for what the claims point to. *why
- * (of 256 bytes at least) says what is wrong, in words fit for a client and for quoted-string: visible
- * ASCII and spaces without `"` and `\`; it never holds a part of a signature or a key. */
+/* Checks a token at unix time now_s. `room` is AUTH_TOKEN_MAX bytes, for what the claims point to.
+ * *why (of 256 bytes at least) says what is wrong, in words fit for a client and for quoted-string:
+ * visible ASCII and spaces without `"` and `\`; it never holds a part of a signature or a key. */
 enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64_t now_s,
                             char *room, struct auth_claims *claims, struct text *why);
 
@@ -97,22 +97,24 @@ enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, st
 /* The key that signed it, or NULL. */
 const struct auth_key *auth_signer(const struct auth_keys *k, struct span token, char *room);
 
-/* Does a scope hold this name, or, of a wildcard, does one of its parts hold all that it matches? */
+/* Does a scope hold this name, or, of a wildcard, does one of its parts hold all that it
+ * matches? */
 bool auth_covers(struct span scope, struct span pattern);
 
-/* Appends what of a URL's names and wildcards a scope allows, with commas between: a name if the scope
- * holds it, of a wildcard the part that both match; none twice and none that another of them holds, as
- * long as there are fewer than AUTH_NARROW_PARTS. It takes as many steps as there are names times
- * parts of the scope, of some 25 ns. False, and nothing appended: the scope allows nothing of one of
- * them, or it is wrong as a name, and *refused is that one (all of `names`, where it is empty); or
- * *refused is empty, as there was no room or it would take more than AUTH_NARROW_STEPS. */
+/* Appends what of a URL's names and wildcards a scope allows, with commas between: a name if the
+ * scope holds it, of a wildcard the part that both match; none twice and none that another of them
+ * holds, as long as there are fewer than AUTH_NARROW_PARTS. It takes as many steps as there are
+ * names times parts of the scope, of some 25 ns. False, and nothing appended: the scope allows
+ * nothing of one of them, or it is wrong as a name, and *refused is that one (all of `names`, where
+ * it is empty); or *refused is empty, as there was no room or it would take more than
+ * AUTH_NARROW_STEPS. */
 #define AUTH_NARROW_PARTS 100u
 #define AUTH_NARROW_STEPS (1u << 17)
 bool auth_narrow(struct text *t, struct span scope, struct span names, struct span *refused);
 
 /* Appends a token made with the key, whose `exp` is expires_s; 0: without end. The scopes have been
- * found right. Its header names the key if it has a name. What would be longer than AUTH_TOKEN_MAX does
- * not fit. */
+ * found right. Its header names the key if it has a name. What would be longer than AUTH_TOKEN_MAX
+ * does not fit. */
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims);
 
 /* What a signed URL is for. */
@@ -121,13 +123,13 @@ enum auth_class {
     AUTH_PUBLISH = 1,   /* POST, PUT */
 };
 
-/* Appends the signature of a URL: base64url of HMAC-SHA-256 over "sse-url-1", the class, the expiry and
- * the topics (the path decoded, without its first "/"), a newline after each but the last. */
+/* Appends the signature of a URL: base64url of HMAC-SHA-256 over "sse-url-1", the class, the expiry
+ * and the topics (the path decoded, without its first "/"), a newline after each but the last. */
 void auth_url_sign(struct text *t, const struct auth_key *key, enum auth_class class,
                    struct span topics, uint64_t expires_s);
 
-/* Checks it with all keys; a signed URL has no leeway: it ends when it says. `expires` is a unix time in
- * decimal, no more than AUTH_TIME_MAX, without zeros in front. */
+/* Checks it with all keys; a signed URL has no leeway: it ends when it says. `expires` is a unix
+ * time in decimal, no more than AUTH_TIME_MAX, without zeros in front. */
 enum auth_result auth_url_check(const struct auth_keys *k, enum auth_class class,
                                 struct span topics, struct span expires, struct span signature,
                                 uint64_t now_s, struct text *why);

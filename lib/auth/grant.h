@@ -1,15 +1,17 @@
 /*
  * grant.h - what the tokens of WebSockets allow, as long as these are open.
  *
- * A WebSocket asks for more topics and publishes long after the token that opened it has been checked, so
- * its two scopes (lib/auth/auth.h) are kept. Many have the same ones: equal scopes are one GRANT, which counts
- * who has it.
+ * A WebSocket asks for more topics and publishes long after the token that opened it has been
+ * checked, so its two scopes (lib/auth/auth.h) are kept. Many have the same ones: equal scopes are
+ * one GRANT, which counts who has it.
  *
  *     hash of the scopes --> bucket --> grant --> grant      a block of the pool each:
- *                                                            | next | holders | sizes | publish | subscribe |
+ *                                                            | next | holders | sizes | publish |
+ *                                                            subscribe |
  *
- * MEMORY: handed by the caller, zeroed, flat: numbers only, no pointers, so it may be mapped elsewhere
- * later. It is touched as it comes into use. The hash is keyed, so that nobody can choose collisions.
+ * MEMORY: handed by the caller, zeroed, flat: numbers only, no pointers, so it may be mapped
+ * elsewhere later. It is touched as it comes into use. The hash is keyed, so that nobody can choose
+ * collisions.
  */
 #ifndef SSE_LIB_AUTH_GRANT_H
 #define SSE_LIB_AUTH_GRANT_H

@@ -1,10 +1,10 @@
 /*
  * throttle.h - how often each address may fail.
  *
- * A small table, by address, of what each has left of `most` tries; they come back evenly, all of them in
- * a minute. It remembers those that have failed of late and nothing else: an address that is not in it has
- * all its tries. Where a place is wanted and none is free, the one goes whose tries are back first, so an
- * abuser with very many addresses makes it forget, and grow never.
+ * A small table, by address, of what each has left of `most` tries; they come back evenly, all of
+ * them in a minute. It remembers those that have failed of late and nothing else: an address that
+ * is not in it has all its tries. Where a place is wanted and none is free, the one goes whose
+ * tries are back first, so an abuser with very many addresses makes it forget, and grow never.
  *
  *     key --> one of THROTTLE_SETS sets --> THROTTLE_WAYS places: | key | empty until (ms) |
  *
@@ -27,9 +27,9 @@ struct throttle {
     } place[THROTTLE_SETS][THROTTLE_WAYS];
 };
 
-/* Notes a failure of `key` at `now` (ms, monotonic), of which there may be `most` (> 0) in a minute.
- * Gives 0; or, where it had no try left, in how many seconds it has one again (1 or more), and then the
- * failure costs it nothing more. */
+/* Notes a failure of `key` at `now` (ms, monotonic), of which there may be `most` (> 0) in a
+ * minute. Gives 0; or, where it had no try left, in how many seconds it has one again (1 or more),
+ * and then the failure costs it nothing more. */
 uint32_t throttle_fail(struct throttle *t, uint64_t key, uint64_t now, uint32_t most);
 
 #endif

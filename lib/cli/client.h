@@ -22,12 +22,12 @@
 
 /* ---- flags and messages ---- */
 
-/* Writes "sse COMMAND: ", the texts that follow up to a NULL, and a line end on stderr; control bytes and
- * what is not UTF-8 as "?", as servers' words come here. */
+/* Writes "sse COMMAND: ", the texts that follow up to a NULL, and a line end on stderr; control
+ * bytes and what is not UTF-8 as "?", as servers' words come here. */
 void client_say(const char *command, ...);
 
-/* Is argv[*i] flag `name`? Then *value is what follows it, behind a "=" or as the next argument, and *i
- * is at its last; NULL: there is none. */
+/* Is argv[*i] flag `name`? Then *value is what follows it, behind a "=" or as the next argument,
+ * and *i is at its last; NULL: there is none. */
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value);
 
 /* Reads a time with a unit (ms, s, m, h) or in seconds, as the server's flags do. */
@@ -36,8 +36,8 @@ bool client_time(const char *s, uint64_t *ms);
 /* Has a token only bytes that a field may have, and no blank? */
 bool client_token_right(const char *token);
 
-/* Returns how many bytes at the front of a text a terminal may have: up to a control byte other than line
- * end and tab, a C1 control (U+0080 to U+009F), or what is not UTF-8. */
+/* Returns how many bytes at the front of a text a terminal may have: up to a control byte other
+ * than line end and tab, a C1 control (U+0080 to U+009F), or what is not UTF-8. */
 size_t client_harmless(struct span text);
 
 /* ---- time ---- */
@@ -48,8 +48,8 @@ size_t client_harmless(struct span text);
 /* ms, monotonic. */
 uint64_t client_now(void);
 
-/* Returns `ms` give or take a quarter, so that clients that a server has lost at once do not come back at
- * once; CLIENT_RETRY_MIN_MS to CLIENT_RETRY_MAX_MS, whatever it is. */
+/* Returns `ms` give or take a quarter, so that clients that a server has lost at once do not come
+ * back at once; CLIENT_RETRY_MIN_MS to CLIENT_RETRY_MAX_MS, whatever it is. */
 uint64_t client_jitter(uint64_t ms);
 
 /* ---- connecting ---- */
@@ -82,8 +82,8 @@ void client_request(struct text *t, const char *method, const struct url *u, str
 
 #define CLIENT_ANSWER 16384u
 
-/* A head, and as much of a body as there is room for. The caller reads into bytes + n and counts n up,
- * while n < CLIENT_ANSWER. */
+/* A head, and as much of a body as there is room for. The caller reads into bytes + n and counts n
+ * up, while n < CLIENT_ANSWER. */
 struct client_answer {
     struct reply reply;
     struct http_body body;
@@ -93,14 +93,15 @@ struct client_answer {
     char bytes[CLIENT_ANSWER];
 };
 
-/* Looks for the head in what has come; heads of 1xx are dropped. 1: it is there; 0: not yet; -1: this
- * is none. */
+/* Looks for the head in what has come; heads of 1xx are dropped. 1: it is there; 0: not yet; -1:
+ * this is none. */
 int client_answer_head(struct client_answer *a);
 
 /* Decodes what has come of the body; `end`: the connection has ended. False: it can't be read. */
 bool client_answer_body(struct client_answer *a, bool end);
 
-/* The reason that an answer gives: status, and the detail of its problem+json (RFC 9457), if there. */
+/* The reason that an answer gives: status, and the detail of its problem+json (RFC 9457), if
+ * there. */
 void client_reason(const struct client_answer *a, struct text *t);
 
 /* The exit code for a refusal of this status. */

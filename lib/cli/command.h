@@ -2,8 +2,9 @@
  * command.h - what the command line asks for, and what the binary does besides serving:
  * `sse COMMAND [OPTION]...`.
  *
- * A command is the first argument and no flag. Each runs instead of the server, in a process that ends
- * with it; it writes results on stdout and what is wrong on stderr, and ends with a code of sysexits.h.
+ * A command is the first argument and no flag. Each runs instead of the server, in a process that
+ * ends with it; it writes results on stdout and what is wrong on stderr, and ends with a code of
+ * sysexits.h.
  */
 #ifndef SSE_LIB_CLI_COMMAND_H
 #define SSE_LIB_CLI_COMMAND_H

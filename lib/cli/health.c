@@ -114,7 +114,8 @@ static bool is_plain(struct span path)
     return true;
 }
 
-/* Takes the address that a server with these flags would have. Gives -1, or the code to end with. */
+/* Takes the address that a server with these flags would have. Gives -1, or the code to end
+ * with. */
 static int read_options(struct health *h, int argc, char **argv)
 {
     struct opt opt;
@@ -181,8 +182,8 @@ static int64_t now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* Lets the next call (SO_RCVTIMEO: one that receives) take what is left of the time; false: there is
- * none left. */
+/* Lets the next call (SO_RCVTIMEO: one that receives) take what is left of the time; false: there
+ * is none left. */
 static bool limit(const struct health *h, int fd, int which)
 {
     int64_t left = h->until_us - now_us();
@@ -191,7 +192,8 @@ static bool limit(const struct health *h, int fd, int which)
     return left > 0 && setsockopt(fd, SOL_SOCKET, which, &t, sizeof t) == 0;
 }
 
-/* Sends the request and receives the answer, or as much of it as there is room for. False: errno. */
+/* Sends the request and receives the answer, or as much of it as there is room for. False:
+ * errno. */
 static bool ask(struct health *h, int fd)
 {
     char bytes[4096];

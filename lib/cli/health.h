@@ -1,6 +1,6 @@
 /*
- * health.h - `sse health`: is a server ready? For a container's healthcheck, which has no other program
- * to ask with.
+ * health.h - `sse health`: is a server ready? For a container's healthcheck, which has no other
+ * program to ask with.
  */
 #ifndef SSE_LIB_CLI_HEALTH_H
 #define SSE_LIB_CLI_HEALTH_H

@@ -105,8 +105,8 @@ static void line_begin(struct pub *p)
     text_str(&p->out, "\"data\":\"");
 }
 
-/* Appends a part of a line; what is left of a character at its end is carried over. False: it is not
- * UTF-8. */
+/* Appends a part of a line; what is left of a character at its end is carried over. False: it is
+ * not UTF-8. */
 static bool line_part(struct pub *p, struct span s)
 {
     while (p->carry_n > 0 && s.n > 0) {
@@ -132,8 +132,8 @@ static bool line_part(struct pub *p, struct span s)
     return true;
 }
 
-/* Makes messages of what has come of stdin, or of its end. A line that is not UTF-8 ends it all: it is
- * taken back; one whose front is out, the server refuses. */
+/* Makes messages of what has come of stdin, or of its end. A line that is not UTF-8 ends it all: it
+ * is taken back; one whose front is out, the server refuses. */
 static void take_lines(struct pub *p, struct span s, bool end)
 {
     size_t from = p->out.n;
@@ -159,7 +159,8 @@ static void take_lines(struct pub *p, struct span s, bool end)
     }
 }
 
-/* Reads stdin once and puts what comes of it into `out`, which is empty. Gives 0, or an exit code. */
+/* Reads stdin once and puts what comes of it into `out`, which is empty. Gives 0, or an exit
+ * code. */
 static int read_stdin(struct pub *p)
 {
     char bytes[READ_SIZE];
@@ -184,7 +185,8 @@ static int read_stdin(struct pub *p)
     return p->out.full ? EX_SOFTWARE : 0;
 }
 
-/* Puts the head of the request into `out`, with TEXT, if it fits behind it. Gives 0, or an exit code. */
+/* Puts the head of the request into `out`, with TEXT, if it fits behind it. Gives 0, or an exit
+ * code. */
 static int write_head(struct pub *p)
 {
     static const char digits[] = "0123456789ABCDEF";

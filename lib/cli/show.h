@@ -1,9 +1,10 @@
 /*
  * show.h - what `sse sub` prints on stdout, whole messages at a time.
  *
- * A terminal obeys control bytes, and a message may hold any, whoever published it. So on a terminal
- * they are shown and not passed: C0 but line end and tab, DEL, C1 (U+0080 to U+009F) and what is not
- * UTF-8; as "?" in text, as \u00XX in a JSON string. A file or a pipe gets text as it came.
+ * A terminal obeys control bytes, and a message may hold any, whoever published it. So on a
+ * terminal they are shown and not passed: C0 but line end and tab, DEL, C1 (U+0080 to U+009F) and
+ * what is not UTF-8; as "?" in text, as \u00XX in a JSON string. A file or a pipe gets text as it
+ * came.
  */
 #ifndef SSE_LIB_CLI_SHOW_H
 #define SSE_LIB_CLI_SHOW_H
@@ -28,7 +29,8 @@ void show_text(struct show *s, struct span text);
 /* Appends text that is foreign: made harmless on a terminal. */
 void show_foreign(struct show *s, struct span text);
 
-/* Appends JSON that is foreign, of which control bytes can only be in strings: made harmless likewise. */
+/* Appends JSON that is foreign, of which control bytes can only be in strings: made harmless
+ * likewise. */
 void show_json(struct show *s, struct span json);
 
 /* Appends `before`, and a text as the inside of a JSON string, and a quotation mark. */

@@ -1,6 +1,6 @@
 /*
- * sub.c - `sse sub`: several streams at once, of Server-Sent Events or of NDJSON, each of which comes
- * back by itself.
+ * sub.c - `sse sub`: several streams at once, of Server-Sent Events or of NDJSON, each of which
+ * comes back by itself.
  *
  *              .----------- the connection ends: after `retry` ----------.
  *              v                                                         |
@@ -9,7 +9,8 @@
  *                                     |                                       or WAITING
  *                                     `--> OVER (204: there is nothing to come back for)
  *
- * Every state but OVER has a deadline, c->at: to connect anew, to be answered, to hear from a stream.
+ * Every state but OVER has a deadline, c->at: to connect anew, to be answered, to hear from a
+ * stream.
  */
 #include "lib/cli/sub.h"
 
@@ -35,7 +36,8 @@
 #define SILENCE_MS   45000u  /* three heartbeats, as they are by default */
 #define SILENCE_MOST 600000u /* what that grows to for a server that says less */
 
-/* A server of this kind answers with NDJSON, which tells most of a message; another one with events. */
+/* A server of this kind answers with NDJSON, which tells most of a message; another one with
+ * events. */
 #define LINES_ACCEPT "Accept: application/x-ndjson, text/event-stream;q=0.5\r\nPrefer: wait=60\r\n"
 
 static const char usage[] =

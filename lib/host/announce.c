@@ -37,8 +37,8 @@ static void warn_open(struct server *s, int fd, bool admin, struct span address)
            NULL);
 }
 
-/* Appends the addresses of the listeners, those of --admin (`admin`) or the others: *all with a space
- * between, *lines with a line end behind each. */
+/* Appends the addresses of the listeners, those of --admin (`admin`) or the others: *all with a
+ * space between, *lines with a line end behind each. */
 static void addresses(struct server *s, bool admin, struct text *all, struct text *lines)
 {
     for (uint32_t fd = 1; fd <= s->conns.top; fd++) {

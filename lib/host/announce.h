@@ -16,9 +16,9 @@
 #include "lib/host/tables.h"
 #include "lib/serve/serve.h"
 
-/* It is ready: on stdout a line for each listener in the table; those of --admin come last, with "admin "
- * in front. Warns of those that are open to more than may have been thought of, and where a control
- * group's limit is less than `t` may take. */
+/* It is ready: on stdout a line for each listener in the table; those of --admin come last, with
+ * "admin " in front. Warns of those that are open to more than may have been thought of, and where
+ * a control group's limit is less than `t` may take. */
 void announce_started(struct server *s, const struct tables *t);
 
 /* It goes on as another program. */

@@ -61,8 +61,8 @@ static const struct filter_rule table[] = {
     ALWAYS(restart_syscall),            /* a wait that SIGSTOP has interrupted */
 
 #if CALLS_SANITIZED
-    /* What the sanitizers do besides, and the loader of a program that is not static: in front of the
-     * narrower lines of the same calls below. */
+    /* What the sanitizers do besides, and the loader of a program that is not static: in front of
+     * the narrower lines of the same calls below. */
     ALWAYS(mmap), ALWAYS(mprotect), ALWAYS(mremap), ALWAYS(clone), ALWAYS(openat),
     ALWAYS(newfstatat), ALWAYS(tgkill), ALWAYS(kill), ALWAYS(prctl), ALWAYS(prlimit64),
     ALWAYS(fcntl), ALWAYS(ioctl),       /* is stderr a terminal? */

@@ -4,9 +4,10 @@
  * the store and its thread, the end, and an in-place upgrade with all that the next program does up
  * to its own filter, as a filter outlives an exec.
  *
- * A call that is not in the table ends the process (sandbox.h), but for rt_sigprocmask(), which is done
- * by the handler of SIGSYS where it could block. Some that libc can do without fail with ENOSYS. A libc that makes others
- * shows in the test suite, which runs inside the filter, and in test/calls.
+ * A call that is not in the table ends the process (sandbox.h), but for rt_sigprocmask(), which is
+ * done by the handler of SIGSYS where it could block. Some that libc can do without fail with
+ * ENOSYS. A libc that makes others shows in the test suite, which runs inside the filter, and in
+ * test/calls.
  *
  * With sanitizers there are more, of theirs, at the head of the table: that build is for tests.
  */

@@ -17,9 +17,9 @@
 #include <sys/types.h>
 
 /* Starts the program argv[0], found as execvp() does, with the environment as it is. Its stdin is
- * /dev/null, its stdout and stderr are `out`; it gets keep[0..n) besides, under the same numbers, and
- * of the others those without FD_CLOEXEC. No signal is blocked in it. Returns 0 with the child in
- * *child, which the caller reaps; or an errno, and there is no child. */
+ * /dev/null, its stdout and stderr are `out`; it gets keep[0..n) besides, under the same numbers,
+ * and of the others those without FD_CLOEXEC. No signal is blocked in it. Returns 0 with the child
+ * in *child, which the caller reaps; or an errno, and there is no child. */
 int child_spawn(pid_t *child, char *const argv[], int out, const int *keep, size_t n);
 
 #endif

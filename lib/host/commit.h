@@ -1,7 +1,7 @@
 /*
  * commit.h - when the messages of a store are synced, and what comes of a sync that fails.
  *
- *   --fsync always     messages are held (ring.h) until a sync by the store's thread has covered them;
+ *   --fsync always     messages are held (ring.h) until a sync by the thread has covered them;
  *                      the loop serves on meanwhile
  *   --fsync interval   by the same thread, which commit_tick() wakes
  *   --fsync never      when the kernel likes
@@ -10,8 +10,9 @@
  *
  *   put_record(): held, of sync `group`              commit_begin(): `group` becomes `running`
  *   publishers wait (serve_waits(), CONN_HELD)       the thread syncs
- *                                                    store_synced(): the loop shows what was held, marks
- *                                                    its topics, and answers the publishers of `running`
+ *                                                    store_synced(): the loop shows what was held,
+ *                                                    marks its topics, and answers the publishers
+ *                                                    of `running`
  *
  * A sync that failed is counted and logged. It is not made good by another, as the kernel may have
  * dropped what it could not write: the server ends with EX_IOERR.
@@ -50,8 +51,8 @@ int commit_tick(struct tables *t, struct server *s);
 /* Takes note of a sync, done by whatever function of store.h, that failed if err < 0. */
 void commit_result(struct server *s, int err);
 
-/* Begins the store's thread, whose word that it is done goes to the loop as CONN_SIGNAL; ends it, while
- * no sync is under way that the loop waits for: 0, or minus the errno of a sync. */
+/* Begins the store's thread, whose word that it is done goes to the loop as CONN_SIGNAL; ends it,
+ * while no sync is under way that the loop waits for: 0, or minus the errno of a sync. */
 void commit_go_on(struct door *d);
 int commit_leave(struct door *d);
 

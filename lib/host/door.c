@@ -126,7 +126,8 @@ void door_look(struct door *d)
 
 /* ---- pausing --------------------------------------------------------------------------------- */
 
-/* Stops listeners, which would wake the loop for nothing, until the next tick; or starts them again. */
+/* Stops listeners, which would wake the loop for nothing, until the next tick; or starts them
+ * again. */
 static void door_pause(struct door *d, enum door_pause pause)
 {
     struct conns *conns = &d->s->conns;
@@ -194,8 +195,8 @@ static void accept_spare(struct door *d, int listener)
         door_pause(d, DOOR_CLOSED);
 }
 
-/* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all share.
- * False: there are more than may be. */
+/* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all
+ * share. False: there are more than may be. */
 static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len,
                       uint32_t *peer)
 {
@@ -238,8 +239,9 @@ static void conn_from(struct server *s, struct conn *c, const struct sockaddr_st
         s->pass[conn_fd(&s->conns, c)].from = addr_key(a, len);
 }
 
-/* A trusted proxy that speaks for itself, in its PROXY header, speaks for nobody: a field that names a
- * client was not written by it, or should not have been. It is not of this host by that either. */
+/* A trusted proxy that speaks for itself, in its PROXY header, speaks for nobody: a field that
+ * names a client was not written by it, or should not have been. It is not of this host by that
+ * either. */
 static void says_nothing(struct conn *c)
 {
     if (c->marks & CONN_PROXIED)
@@ -247,8 +249,8 @@ static void says_nothing(struct conn *c)
     c->marks &= (uint16_t)~CONN_PROXIED;
 }
 
-/* Notes that a connection is from somebody whose address was not told: from no proxy, whose word would
- * count, and not from this host. */
+/* Notes that a connection is from somebody whose address was not told: from no proxy, whose word
+ * would count, and not from this host. */
 static void conn_of_nobody(struct server *s, struct conn *c)
 {
     c->flags &= (uint16_t)~CONN_LOCAL;

@@ -2,17 +2,18 @@
  * door.h - the listeners, and who is let in.
  *
  *   kernel's queue --> accepted --> a slot in the table: served
- *        |                |    `--> a slot, marked CONN_SHED: heard out and refused in its own words
+ *        |                |    `--> a slot marked CONN_SHED: heard out, then refused in its words
  *        |                `-------> refused at once: by what of its request is there
  *        `--> left there, while as many as may be are being refused (the door is paused)
  *
  * INVARIANTS
- *   - Out of descriptors or memory, the listeners neither spin nor stall: a spare descriptor is given
- *     up for a moment to refuse with, and where even that fails they are paused until the next tick.
- *   - Those who come in at an address of --admin are let in where all places are taken: DOOR_ADMIN of
- *     them have descriptors of their own, and do not count for --max-connections; nor do its listeners
- *     wait while others are turned away. They bring no PROXY header, and --max-per-address is not for
- *     them.
+ *   - Out of descriptors or memory, the listeners neither spin nor stall: a spare descriptor is
+ *     given up for a moment to refuse with, and where even that fails they are paused until the
+ *     next tick.
+ *   - Those who come in at an address of --admin are let in where all places are taken: DOOR_ADMIN
+ *     of them have descriptors of their own, and do not count for --max-connections; nor do its
+ *     listeners wait while others are turned away. They bring no PROXY header, and
+ *     --max-per-address is not for them.
  *   - `shed` is the number of slots that are marked CONN_SHED; at most shed_max over a limit.
  *
  * OWNERSHIP: the door owns the spare descriptor; the table of connections owns the listeners.
@@ -52,22 +53,25 @@ bool door_measure(struct door *d, struct text *why);
 /* Puts a descriptor into epoll and into the table; NULL: the kernel won't. */
 struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events);
 
-/* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin; `unsent`
- * and `user` as listen.h has them. Returns 0, or an exit code with the reason in *why. */
+/* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin;
+ * `unsent` and `user` as listen.h has them. Returns 0, or an exit code with the reason in *why. */
 int door_open(struct door *d, int unsent, const struct user *user, struct text *why);
 
-/* Notes in the server what its listeners are: at which addresses it is reached, and whether one is of
- * --admin; and in *d who came in there. To be called when they are open, or have been taken over. */
+/* Notes in the server what its listeners are: at which addresses it is reached, and whether one is
+ * of --admin; and in *d who came in there. To be called when they are open, or have been taken
+ * over. */
 void door_look(struct door *d);
 
-/* Takes in those who wait at a listener, DOOR_MAX at most: epoll tells of those who are left, as listeners
- * are level-triggered. So whoever comes alone is not followed by a look for another, which would take
- * the kernel longer than an event does; of a burst more and more are taken in at once. */
+/* Takes in those who wait at a listener, DOOR_MAX at most: epoll tells of those who are left, as
+ * listeners are level-triggered. So whoever comes alone is not followed by a look for another,
+ * which would take the kernel longer than an event does; of a burst more and more are taken in at
+ * once. */
 #define DOOR_MAX 256
 void door_accept(struct door *d, int listener);
 
-/* Takes the PROXY header that a connection begins with (CONN_PREFACE) off what has come, and notes whom
- * it is from. Gives the bytes of it; 0: it is not complete; -1: it is none, which is counted. */
+/* Takes the PROXY header that a connection begins with (CONN_PREFACE) off what has come, and notes
+ * whom it is from. Gives the bytes of it; 0: it is not complete; -1: it is none, which is
+ * counted. */
 int door_preface(struct door *d, struct conn *c, struct span bytes);
 
 /* A tick: the listeners go on if they were paused, and the spare descriptor is taken back. */

@@ -5,7 +5,7 @@
  *   the machine's? --no--> otherwise        (that of another, with other numbers, is refused)
  *        |
  *   call == 1st rule's? --yes--> ALWAYS                         --> allowed
- *        | no                    IS, LACKS: by an argument      --> allowed, or the call's next rule;
+ *        | no                    IS, LACKS: by an argument      --> allowed, or the next rule;
  *   call == 2nd rule's? ...                                         after the last: otherwise
  *        | no                    ABSENT                         --> errno ENOSYS
  *     otherwise
@@ -59,8 +59,8 @@ struct filter_rule {
 #define FILTER_X86_64  0xc000003eu
 #define FILTER_AARCH64 0xc00000b7u
 
-/* Puts the filter together in out[0..cap) and gives how many instructions it has; 0: it has no room,
- * or an argument has no such number. */
+/* Puts the filter together in out[0..cap) and gives how many instructions it has; 0: it has no
+ * room, or an argument has no such number. */
 uint32_t filter_build(struct filter_insn *out, uint32_t cap, uint32_t machine,
                       const struct filter_rule *rules, size_t n, uint32_t otherwise);
 

@@ -12,10 +12,11 @@
  *     v
  *   HANDOVER_TAKE: maps the tables, takes the descriptors, goes on with the next turn of the loop
  *
- * What is handed over: descriptors, which stay what they are; memory.h's pieces, the ring's two files
- * and the store, by their descriptors; and struct handover, in a file of its own whose descriptor
- * the variable HANDOVER_ENV tells. All of it is numbers and offsets. A program that would lay any of
- * it out in another way says so in the trial (handover_layout()), and the one that serves goes on.
+ * What is handed over: descriptors, which stay what they are; memory.h's pieces, the ring's two
+ * files and the store, by their descriptors; and struct handover, in a file of its own whose
+ * descriptor the variable HANDOVER_ENV tells. All of it is numbers and offsets. A program that
+ * would lay any of it out in another way says so in the trial (handover_layout()), and the one that
+ * serves goes on.
  */
 #ifndef SSE_LIB_HOST_HANDOVER_H
 #define SSE_LIB_HOST_HANDOVER_H
@@ -100,8 +101,8 @@ const char *trial_end(struct trial *t);
 /* The words of the trial that say so. */
 #define HANDOVER_READY "ready to take over\n"
 
-/* Becomes the program argv[0]. Returns only where that failed: errno. It is to have all descriptors of
- * *h, and those of conns that are in use. */
+/* Becomes the program argv[0]. Returns only where that failed: errno. It is to have all descriptors
+ * of *h, and those of conns that are in use. */
 void handover_exec(const struct handover *h, char *const argv[], const struct conns *conns);
 
 /* Makes all these close-on-exec (again). */

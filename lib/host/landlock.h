@@ -5,10 +5,10 @@
  *     landlock_allow(&l, "/etc/keys", LANDLOCK_READ)     and below it; all else is refused
  *     landlock_enter(&l)
  *
- * A rule is of the directory that has the name as it is now: files in it may come, go and be replaced.
- * Descriptors that are open stay as they are. The kernels' versions differ in what they can refuse
- * besides: cutting files (3), TCP connections and listeners (4), devices' ioctl() (5), signals to
- * processes outside and abstract unix sockets (6).
+ * A rule is of the directory that has the name as it is now: files in it may come, go and be
+ * replaced. Descriptors that are open stay as they are. The kernels' versions differ in what they
+ * can refuse besides: cutting files (3), TCP connections and listeners (4), devices' ioctl() (5),
+ * signals to processes outside and abstract unix sockets (6).
  */
 #ifndef SSE_LIB_HOST_LANDLOCK_H
 #define SSE_LIB_HOST_LANDLOCK_H
@@ -35,9 +35,9 @@ int landlock_begin(struct landlock *l, bool abstract);
 /* Allows this file, or directory and what is below: a sum of enum landlock_right. False: errno. */
 bool landlock_allow(struct landlock *l, const char *path, unsigned rights);
 
-/* The same of the directory that a file is in, by the name it has, and of that which it is in by its
- * real one where symbolic links lead; where that is the root directory, of the file alone. False:
- * neither is there. */
+/* The same of the directory that a file is in, by the name it has, and of that which it is in by
+ * its real one where symbolic links lead; where that is the root directory, of the file alone.
+ * False: neither is there. */
 bool landlock_allow_beside(struct landlock *l, const char *path, unsigned rights);
 
 /* Has all that count from now on, for good. 0, or minus an errno; closes the descriptor. */

@@ -30,8 +30,8 @@ static bool rights_take(struct guard *g, const struct user *user, const char *pa
     return false;
 }
 
-/* Makes the ring, or takes it over; a store is opened with the rights of the user that could change its
- * path (guard.h). */
+/* Makes the ring, or takes it over; a store is opened with the rights of the user that could change
+ * its path (guard.h). */
 static bool ring_make(struct door *d, const struct handover *from, const struct user *user,
                       bool trial, struct text *why)
 {

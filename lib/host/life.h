@@ -28,8 +28,8 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
  * at. */
 uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held);
 
-/* Closes everything that is still there, and removes the unix sockets. Clients have been told. 0, or
- * minus an errno, as the store could not be synced. */
+/* Closes everything that is still there, and removes the unix sockets. Clients have been told. 0,
+ * or minus an errno, as the store could not be synced. */
 int life_end(struct door *d);
 
 #endif

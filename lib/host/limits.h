@@ -1,8 +1,9 @@
 /*
- * limits.h - what of a machine limits how many connections a server can have there: --explain-limits.
+ * limits.h - what of a machine limits how many connections a server can have there:
+ * --explain-limits.
  *
- * The values are read elsewhere (lib/host/machine.h); here they become a table: how many connections
- * each allows, which of them stops first, and the setting that lifts it.
+ * The values are read elsewhere (lib/host/machine.h); here they become a table: how many
+ * connections each allows, which of them stops first, and the setting that lifts it.
  */
 #ifndef SSE_LIB_HOST_LIMITS_H
 #define SSE_LIB_HOST_LIMITS_H

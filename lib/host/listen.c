@@ -70,8 +70,8 @@ static void place_write(struct text *t, const struct sockaddr_storage *a)
     text_add(t, span_begins(s, http) ? span_from(s, http.n) : s);
 }
 
-/* Binds the socket to the address, with the rights of the user where that can change the path; a name
- * that a server left behind is removed. 0, or an errno. */
+/* Binds the socket to the address, with the rights of the user where that can change the path; a
+ * name that a server left behind is removed. 0, or an errno. */
 static int bind_at(int fd, const struct sockaddr_storage *a, socklen_t len, const struct user *user)
 {
     struct guard g;

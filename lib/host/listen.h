@@ -1,6 +1,7 @@
 /*
- * listen.h - listeners: those of --bind and --admin, and those that systemd hands over (sd_listen_fds(3)),
- * which take the place of --bind. One that systemd calls "admin" (FileDescriptorName=) is as one of --admin.
+ * listen.h - listeners: those of --bind and --admin, and those that systemd hands over
+ * (sd_listen_fds(3)), which take the place of --bind. One that systemd calls "admin"
+ * (FileDescriptorName=) is as one of --admin.
  */
 #ifndef SSE_LIB_HOST_LISTEN_H
 #define SSE_LIB_HOST_LISTEN_H
@@ -8,11 +9,11 @@
 #include "lib/host/user.h"
 #include "lib/net.h"
 
-/* Listens at an address as `flag` has it (ADDR, ADDR:PORT, unix:PATH), on `port` where it has none. A unix socket that nobody
- * listens at any more is removed first. What accept() gives takes over the listener's options:
- * unacknowledged bytes are waited for `patience_ms`, and the kernel keeps `unsent` bytes at most that
- * it has not sent. Gives the descriptor, non-blocking and close-on-exec; or minus an exit code of
- * sysexits.h, with the reason in *why. */
+/* Listens at an address as `flag` has it (ADDR, ADDR:PORT, unix:PATH), on `port` where it has none.
+ * A unix socket that nobody listens at any more is removed first. What accept() gives takes over
+ * the listener's options: unacknowledged bytes are waited for `patience_ms`, and the kernel keeps
+ * `unsent` bytes at most that it has not sent. Gives the descriptor, non-blocking and
+ * close-on-exec; or minus an exit code of sysexits.h, with the reason in *why. */
 int listen_at(const char *flag, struct span address, uint16_t port, uint32_t patience_ms,
               int unsent, const struct user *user, struct text *why);
 
@@ -31,8 +32,8 @@ int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why);
 /* Appends a listener's address: "http://127.0.0.1:8080", "unix:/run/sse". False: it has none. */
 bool listen_address(int fd, struct text *t);
 
-/* Appends the address of a client's peer, without "http://": "127.0.0.1:4711", "unix". False: it has
- * none any more. */
+/* Appends the address of a client's peer, without "http://": "127.0.0.1:4711", "unix". False: it
+ * has none any more. */
 bool listen_peer(int fd, struct text *t);
 
 /* Adds the addresses that it is reached at. False: there is no room for them. */
@@ -41,7 +42,8 @@ bool listen_bound(int fd, struct nets *bound);
 /* May others than this host reach it? */
 bool listen_open(int fd);
 
-/* Removes the name of a unix socket that is about to be closed, unless systemd has handed it over. */
+/* Removes the name of a unix socket that is about to be closed, unless systemd has handed it
+ * over. */
 void listen_unlink(int fd);
 
 #endif

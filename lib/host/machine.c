@@ -83,7 +83,8 @@ static uint64_t group_number(const char *root, struct span dir, const char *name
     return t.full ? LIMIT_NONE : file_number(root, path, 0);
 }
 
-/* The least that this control group and those it is in leave: of the file `most`, with `now` used. */
+/* The least that this control group and those it is in leave: of the file `most`, with `now`
+ * used. */
 static void group(struct limits *l, enum limit which, const char *root, struct span dir,
                   const char *most, const char *now)
 {

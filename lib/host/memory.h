@@ -5,7 +5,7 @@
  * The program that comes after maps the same files in the same order. Everything in a piece is
  * numbers and offsets, so it may lie elsewhere then.
  *
- *   struct memory:  piece 0 [fd, size] -> connections      the order in which memory_map() is called
+ *   struct memory:  piece 0 [fd, size] -> connections      in the order of memory_map()
  *                   piece 1 [fd, size] -> buffers          is all that tells one from the other
  *                   ...
  *
@@ -29,8 +29,8 @@ struct memory {
     } piece[MEMORY_PIECES];
 };
 
-/* Maps the next piece: new and zeroed, or the one handed over. NULL: errno says why, EINVAL where the
- * one handed over has another size. */
+/* Maps the next piece: new and zeroed, or the one handed over. NULL: errno says why, EINVAL where
+ * the one handed over has another size. */
 void *memory_map(struct memory *m, uint64_t size);
 
 /* Memory of this program alone, zeroed. NULL: errno says why. */

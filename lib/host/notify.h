@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-/* Sends `state`, as "READY=1", to the datagram socket that NOTIFY_SOCKET names; does nothing without
- * it. False: errno says why it could not. */
+/* Sends `state`, as "READY=1", to the datagram socket that NOTIFY_SOCKET names; does nothing
+ * without it. False: errno says why it could not. */
 bool notify(const char *state);
 
 /* Does stderr go to journald (JOURNAL_STREAM, see systemd.exec(5))? */

@@ -4,7 +4,8 @@
 #ifndef SSE_LIB_HOST_PROCESS_H
 #define SSE_LIB_HOST_PROCESS_H
 
-/* Ends the program with "sse: ", the texts that follow up to a NULL, and an exit code of sysexits.h. */
+/* Ends the program with "sse: ", the texts that follow up to a NULL, and an exit code of
+ * sysexits.h. */
 _Noreturn void process_fail(int code, ...);
 
 /* Sees to it that descriptors 0 to 2 are there, so that no socket gets one of these numbers. */
@@ -17,8 +18,8 @@ void process_leash(void);
  * descriptor from now on, which it returns (-1: errno); SIGPIPE is ignored. */
 int process_signals(void);
 
-/* Where this is the first process, as in a container, whose children others' orphans become: reaps all
- * children that have ended. */
+/* Where this is the first process, as in a container, whose children others' orphans become: reaps
+ * all children that have ended. */
 void process_reap(void);
 
 #endif

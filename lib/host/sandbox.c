@@ -47,8 +47,8 @@
 #endif
 
 #ifdef MACHINE
-/* Does what the trapped rt_sigprocmask() would, to the mask that the handler returns to; but SIGSYS is
- * never blocked. */
+/* Does what the trapped rt_sigprocmask() would, to the mask that the handler returns to; but SIGSYS
+ * is never blocked. */
 static void mask_change(ucontext_t *c)
 {
     uint64_t was, set = 0; /* the kernel's masks have 64 bits, those of libc more */
@@ -238,8 +238,8 @@ static bool socket_give(const char *path, const struct user *u)
     return guard_is_roots(path) && lchown(path, u->uid, u->gid) == 0;
 }
 
-/* Gives the store and the unix sockets to the user, so that it can open and remove them the next time.
- * What can't be given is logged. */
+/* Gives the store and the unix sockets to the user, so that it can open and remove them the next
+ * time. What can't be given is logged. */
 static void files_give(struct server *s, const struct tables *t, const struct user *u)
 {
     struct sockaddr_storage a;

@@ -153,8 +153,8 @@ static void state_put(struct store *st, int newest, struct store_state *s)
     st->h->state[newest == 0] = *s;
 }
 
-/* Writes the state. The boot's id is that of the last one, if the store is in use: the process may not
- * read it any more (sandbox.h). */
+/* Writes the state. The boot's id is that of the last one, if the store is in use: the process may
+ * not read it any more (sandbox.h). */
 static void state_write(struct store *st, uint64_t n, enum store_mark mark)
 {
     struct stat about = {.st_ino = 0};
@@ -229,8 +229,8 @@ static bool file_blank(const struct opening *o)
     return true;
 }
 
-/* Locks the file; waits for a while, as a server that was killed leaves its lock a moment later where a
- * child of it was trying an upgrade. False: errno. */
+/* Locks the file; waits for a while, as a server that was killed leaves its lock a moment later
+ * where a child of it was trying an upgrade. False: errno. */
 static bool file_lock(int fd)
 {
     const struct timespec moment = {0, LOCK_EACH_NS};
@@ -270,7 +270,8 @@ static bool file_open(struct opening *o)
     return true;
 }
 
-/* Writes zeros to the end of what the file is to have, where the file system knows no fallocate(). */
+/* Writes zeros to the end of what the file is to have, where the file system knows no
+ * fallocate(). */
 static int file_fill(int fd, uint64_t from, uint64_t to)
 {
     const char zeros[STORE_HEAD] = {0};
@@ -612,8 +613,8 @@ static bool continues(const struct opening *o, const struct store_state *s, int 
            (boot[0] != '\0' && memcmp(s->boot_id, boot, sizeof(s->boot_id)) == 0);
 }
 
-/* What the ring's clock tells: as much later than it was as the machine's clock has gone on, or, after
- * a start of the machine, as the wall clock is later. Never earlier than it was. */
+/* What the ring's clock tells: as much later than it was as the machine's clock has gone on, or,
+ * after a start of the machine, as the wall clock is later. Never earlier than it was. */
 static uint64_t clock_on(const struct opening *o, const struct store_state *s, const char boot[40])
 {
     uint64_t wall = o->ask->wall_ms, most = o->r->h->time_max;
@@ -678,8 +679,8 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
     return wrong_errno(o, "cannot be mapped", -err);
 }
 
-/* All is in the file: says so in its first page. That is synced in every mode, as the clean end before
- * is not true any more once a message is put. */
+/* All is in the file: says so in its first page. That is synced in every mode, as the clean end
+ * before is not true any more once a message is put. */
 static bool set_in_use(struct opening *o)
 {
     state_write(o->st, o->r->h->n, STORE_IN_USE);
@@ -739,7 +740,8 @@ static bool recover(struct opening *o)
     return set_in_use(o);
 }
 
-/* Puts the messages of the file, the old ring, into the new one, and that in the old one's place. */
+/* Puts the messages of the file, the old ring, into the new one, and that in the old one's
+ * place. */
 static bool move_to(struct opening *o, const struct ring *old, const char *path, const char *new)
 {
     struct found f = find_records(old);
@@ -888,8 +890,8 @@ static int sync_result(struct store *st, int err)
 void store_sync(struct store *st, const struct ring *r)
 {
     assert(st->mode == OPT_FSYNC_ALWAYS && !st->syncing);
-    /* What is held never takes the place of the newest that is shown, but where that alone is nearly
-     * half of the ring (ring_hold()): of such the state tells. */
+    /* What is held never takes the place of the newest that is shown, but where that alone is
+     * nearly half of the ring (ring_hold()): of such the state tells. */
     bool much = r->h->held_size >= r->size / 8;
     state_hint(st, much ? ring_given(r) : r->h->n);
     st->synced = ring_end(r);
@@ -924,8 +926,8 @@ static bool clock_set(const struct store *st)
     return now - then + STORE_SET_MS > 2 * (uint64_t)STORE_SET_MS;
 }
 
-/* Has the state that the disk has for sure the newest id, so that a jump from there leads far beyond all
- * ids that were given? 0, or minus the errno of the sync. */
+/* Has the state that the disk has for sure the newest id, so that a jump from there leads far
+ * beyond all ids that were given? 0, or minus the errno of the sync. */
 static int note_newest(struct store *st, const struct ring *r)
 {
     if (r->h->n - st->noted_n < STORE_JUMP / 4)

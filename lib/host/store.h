@@ -8,29 +8,30 @@
  * opened. Every record that is whole by its check sums is kept, in the order of the ids; what is
  * damaged is left out, and clients are told of a gap (ring.h, "hole"). Ids only grow: where the
  * newest can't be known (the machine went down, a sync failed, or this is a copy), they jump to the
- * multiple of STORE_JUMP that is at least half of it away. So that this is beyond all that were given,
- * the state says in every mode, synced, that the store is in use before the first message is put, and is
- * synced again whenever a quarter of STORE_JUMP has been.
+ * multiple of STORE_JUMP that is at least half of it away. So that this is beyond all that were
+ * given, the state says in every mode, synced, that the store is in use before the first message is
+ * put, and is synced again whenever a quarter of STORE_JUMP has been.
  *
  * WHO SURVIVES WHAT. The end of the process, however it comes: every message. A power cut: all
  * before the last fdatasync that was done: with OPT_FSYNC_ALWAYS, store_sync() before anyone is
  * told; with _INTERVAL, a thread of its own at store_tick(); with _NEVER, when the kernel likes.
  *
- * WITH OPT_FSYNC_ALWAYS messages are held (ring_hold()), a sync that the thread does covers all that
- * are held when it begins, and they are shown when it is done. So what is shown is durable. Of what
- * is shown the disk always knows the newest id, also where what is held has been written over the
- * last record of it: by the state, which is written with each sync and counts what is held where that
- * is much.
+ * WITH OPT_FSYNC_ALWAYS messages are held (ring_hold()), a sync that the thread does covers all
+ * that are held when it begins, and they are shown when it is done. So what is shown is durable. Of
+ * what is shown the disk always knows the newest id, also where what is held has been written over
+ * the last record of it: by the state, which is written with each sync and counts what is held
+ * where that is much.
  *
- * A SYNC THAT FAILED is final: the kernel may have dropped what it could not write, and no other sync
- * makes that good. The store says so in its state, as far as it can, and the next start has ids jump
- * and writes every page again.
+ * A SYNC THAT FAILED is final: the kernel may have dropped what it could not write, and no other
+ * sync makes that good. The store says so in its state, as far as it can, and the next start has
+ * ids jump and writes every page again.
  *
- * TIME. The ring's clock (ring.h) goes on from one process to the next: the state notes what it told,
- * and what the clocks of the machine did.
+ * TIME. The ring's clock (ring.h) goes on from one process to the next: the state notes what it
+ * told, and what the clocks of the machine did.
  *
- * OWNERSHIP: the ring owns the descriptor, and with it the lock on the file, until ring_close(). The
- * store owns its mapping of the first page and the thread, which shares struct store_thread alone.
+ * OWNERSHIP: the ring owns the descriptor, and with it the lock on the file, until ring_close().
+ * The store owns its mapping of the first page and the thread, which shares struct store_thread
+ * alone.
  */
 #ifndef SSE_LIB_HOST_STORE_H
 #define SSE_LIB_HOST_STORE_H
@@ -106,18 +107,19 @@ struct store_report {
                              * passed since */
 };
 
-/* Opens the store at ask->path, or makes it, and locks it; sets up *r, its arena in the file, and in
- * `t` the topics of the messages there are, opened and `kept`. *st is zeroed. Makes the ring anew in
- * PATH.new where its size is to be another, and renames that. False: *why says what is wrong with
- * what; nothing is left open, and a file that is there has not been changed. */
+/* Opens the store at ask->path, or makes it, and locks it; sets up *r, its arena in the file, and
+ * in `t` the topics of the messages there are, opened and `kept`. *st is zeroed. Makes the ring
+ * anew in PATH.new where its size is to be another, and renames that. False: *why says what is
+ * wrong with what; nothing is left open, and a file that is there has not been changed. */
 bool store_open(struct store *st, struct ring *r, struct topics *t, const struct store_ask *ask,
                 struct store_report *rep, struct text *why);
 
-/* Goes on with the store of a ring that was attached (ring_attach() with the key that it had): the lock came with the descriptor. 0, or minus an errno with nothing left open. */
+/* Goes on with the store of a ring that was attached (ring_attach() with the key that it had): the
+ * lock came with the descriptor. 0, or minus an errno with nothing left open. */
 int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode);
 
-/* For OPT_FSYNC_ALWAYS: begins a sync of all messages up to ring_end(), which is st->synced then; by
- * the thread, or, where there is none, at once. Another must not be under way. */
+/* For OPT_FSYNC_ALWAYS: begins a sync of all messages up to ring_end(), which is st->synced then;
+ * by the thread, or, where there is none, at once. Another must not be under way. */
 void store_sync(struct store *st, const struct ring *r);
 
 /* Is it done? 1: not yet. 0, also where none was begun; or minus the errno of this sync or any
@@ -135,10 +137,10 @@ int store_tick(struct store *st, const struct ring *r);
  * not be synced, and lets the lock go; ring_close() comes next. 0, or minus the errno of a sync. */
 int store_close(struct store *st, const struct ring *r);
 
-/* Begins the thread of a store that was opened or attached, if it is to have one: that is left to the
- * caller, as a thread has the rights that the process has then (sandbox.h). Without it all is synced
- * by the loop. With OPT_FSYNC_ALWAYS no sync may be under way. store_leave() ends it, as for a process that is about to become another program: 0, or
- * minus an errno of its last sync. */
+/* Begins the thread of a store that was opened or attached, if it is to have one: that is left to
+ * the caller, as a thread has the rights that the process has then (sandbox.h). Without it all is
+ * synced by the loop. With OPT_FSYNC_ALWAYS no sync may be under way. store_leave() ends it, as for
+ * a process that is about to become another program: 0, or minus an errno of its last sync. */
 void store_go_on(struct store *st);
 int store_leave(struct store *st);
 

@@ -105,7 +105,8 @@ static bool wants_passes(const struct opt *opt)
            opt->access_log;
 }
 
-/* Bytes of the ring in memory: of a store that is there, what it has, unless --ring is to change it. */
+/* Bytes of the ring in memory: of a store that is there, what it has, unless --ring is to change
+ * it. */
 static uint64_t ring_bytes(const struct server *s)
 {
     struct stat st;

@@ -33,12 +33,13 @@ struct tables {
 bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct text *why);
 
 /* Maps the connections (s->conns.max of them), the buffers and the topics, as large as s->opt lets
- * them grow, what is kept of addresses as far as it wants that, and the memory that answers are put together in. `from` is what was handed over, or
- * NULL: then all is new. False: *why says what is wrong. */
+ * them grow, what is kept of addresses as far as it wants that, and the memory that answers are put
+ * together in. `from` is what was handed over, or NULL: then all is new. False: *why says what is
+ * wrong. */
 bool tables_make(struct tables *t, struct server *s, const struct handover *from, struct text *why);
 
-/* Makes the ring, in memory or in --store, or takes it over; s->wall is the epoch of a new one. What
- * was found in the store is logged. On `trial` the store is left to the server that runs. */
+/* Makes the ring, in memory or in --store, or takes it over; s->wall is the epoch of a new one.
+ * What was found in the store is logged. On `trial` the store is left to the server that runs. */
 bool tables_ring(struct tables *t, struct server *s, const struct handover *from, bool trial,
                  struct text *why);
 

@@ -78,8 +78,8 @@ int user_find(const char *name, struct user *u, struct text *why)
 
 /* ---- becoming it ----------------------------------------------------------------------------- */
 
-/* The capabilities that an exec could bring. Without the right to change them there are none to drop,
- * or no_new_privs has to do. */
+/* The capabilities that an exec could bring. Without the right to change them there are none to
+ * drop, or no_new_privs has to do. */
 static void bounds_drop(void)
 {
     for (unsigned cap = 0; cap < CAPS_MAX; cap++)
@@ -87,8 +87,8 @@ static void bounds_drop(void)
             return;
 }
 
-/* Those that it has: given up, if there are any. Who may not change them, by a filter from outside, has
- * none. */
+/* Those that it has: given up, if there are any. Who may not change them, by a filter from outside,
+ * has none. */
 static bool caps_drop(void)
 {
     struct {

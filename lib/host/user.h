@@ -17,8 +17,8 @@ struct user {
     gid_t gid;
 };
 
-/* Finds who --user means (NULL: nobody; it was not given), in /etc/passwd and /etc/group, and whether
- * this process may become that one. 0, or an exit code with the reason in *why. */
+/* Finds who --user means (NULL: nobody; it was not given), in /etc/passwd and /etc/group, and
+ * whether this process may become that one. 0, or an exit code with the reason in *why. */
 int user_find(const char *name, struct user *u, struct text *why);
 
 /* Is this process root? */

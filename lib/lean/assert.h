@@ -1,9 +1,10 @@
 /*
- * assert.h - assert() for a binary that is to be small: found before the C library's where -Ilib/lean says
- * so, as `make image` does.
+ * assert.h - assert() for a binary that is to be small: found before the C library's where
+ * -Ilib/lean says so, as `make image` does.
  *
- * It is as much part of the program as that one. What fails is told by its place alone: the texts of all
- * the conditions, and printf(), which the C library would say them with, are a tenth of the binary.
+ * It is as much part of the program as that one. What fails is told by its place alone: the texts
+ * of all the conditions, and printf(), which the C library would say them with, are a tenth of the
+ * binary.
  */
 #ifndef SSE_LIB_LEAN_ASSERT_H
 #define SSE_LIB_LEAN_ASSERT_H

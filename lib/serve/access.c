@@ -108,9 +108,10 @@ static bool token_of_query(struct server *s, struct conn *c, struct span *token)
     return true;
 }
 
-/* May pages of the request's origin act with the cookies that their visitor's browser sends along? Those
- * of this server's own may, and those that --cors names: not all, as "*" would have it (Fetch, CORS and
- * credentials), nor "null", which any page can have. A request without Origin comes from no other page that could read the answer. */
+/* May pages of the request's origin act with the cookies that their visitor's browser sends along?
+ * Those of this server's own may, and those that --cors names: not all, as "*" would have it
+ * (Fetch, CORS and credentials), nor "null", which any page can have. A request without Origin
+ * comes from no other page that could read the answer. */
 static bool cookies_count(const struct server *s)
 {
     struct span origin = http_field(&s->req, HTTP_ORIGIN);
@@ -260,8 +261,8 @@ static void foreign(struct server *s, struct text *why)
     text_str(why, " makes it one");
 }
 
-/* Appends why one may not who is not on this host; of one who came through a proxy the reason may be how
- * that is set up. */
+/* Appends why one may not who is not on this host; of one who came through a proxy the reason may
+ * be how that is set up. */
 static void elsewhere(struct server *s, struct text *why, const char *what, const char *word)
 {
     static const char *const says[] = {

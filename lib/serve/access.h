@@ -1,32 +1,33 @@
 /*
  * access.h - who asks, and what they may.
  *
- * Without keys (--key-file) it is a matter of place: clients on this host, whose requests name this server
- * in Host (lib/authority.h), may do everything, others what --anonymous says. With keys it is a matter of tokens, wherever the client is; --anonymous says what may
- * be done without one.
+ * Without keys (--key-file) it is a matter of place: clients on this host, whose requests name this
+ * server in Host (lib/authority.h), may do everything, others what --anonymous says. With keys it
+ * is a matter of tokens, wherever the client is; --anonymous says what may be done without one.
  *
  *   Authorization: Bearer T  --.
- *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access of the request at hand
+ *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access
  *   ?expires=E&signature=S   --+                                        |             |
  *   Cookie: access_token=T   --'  the first of these that is there      v             v
- *   (of this origin's pages, or of one that --cors names)          put_allowed()  access_subscribe()
+ *   (of this origin's pages, or of one that --cors names)          put_allowed  access_subscribe
  *
- * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name that
- * the scope does not hold is refused. A stream or a WebSocket remembers when its token ends (struct pass),
- * a WebSocket and a batch that names topics their scopes as well (lib/auth/grant.h), a body that arrives its
- * expiry (publish.c).
+ * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name
+ * that the scope does not hold is refused. A stream or a WebSocket remembers when its token ends
+ * (struct pass), a WebSocket and a batch that names topics their scopes as well (lib/auth/grant.h),
+ * a body that arrives its expiry (publish.c).
  *
- * A token that is there and not good is refused even where none is needed (RFC 6750 section 3.1), and
- * counts against its address (lib/auth/throttle.h): beyond --max-failures a minute the answer is 429. Good ones
- * are not held up by others' failures: who shares an address with an abuser can go on.
+ * A token that is there and not good is refused even where none is needed (RFC 6750 section 3.1),
+ * and counts against its address (lib/auth/throttle.h): beyond --max-failures a minute the answer
+ * is 429. Good ones are not held up by others' failures: who shares an address with an abuser can
+ * go on.
  */
 #ifndef SSE_LIB_SERVE_ACCESS_H
 #define SSE_LIB_SERVE_ACCESS_H
 
 #include "lib/serve/serve.h"
 
-/* Finds out what the request at hand may, in s->access; `topics` is its path, as a URL may be signed for.
- * False: it has been refused. */
+/* Finds out what the request at hand may, in s->access; `topics` is its path, as a URL may be
+ * signed for. False: it has been refused. */
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics);
 
 /* Narrows a path's names to those that the request may subscribe to. False: it has been refused. */
@@ -35,7 +36,8 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names);
 /* What a WebSocket or a batch may, by the token that opened it. */
 struct access access_of_socket(const struct server *s, const struct conn *c);
 
-/* May this one publish to a topic of that name? 0; or the status, 401 or 403, and why not in *why. */
+/* May this one publish to a topic of that name? 0; or the status, 401 or 403, and why not in
+ * *why. */
 int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why);
 
 /* The field line that goes with a refusal of that status; NULL: none. It stands in s->challenge. */
@@ -51,15 +53,16 @@ bool access_keep_scopes(struct server *s, struct conn *c);
 /* Forgets the scopes that access_keep_scopes() noted: the WebSocket or batch is over. */
 void access_drop(struct server *s, const struct conn *c);
 
-/* Returns true if the page that makes the request may publish or open a WebSocket: its origin is this
- * server's own, or one that --cors names. A request without Origin is not a page's. False: it has been
- * refused; `may_not` tells of what, with a space in front. */
+/* Returns true if the page that makes the request may publish or open a WebSocket: its origin is
+ * this server's own, or one that --cors names. A request without Origin is not a page's. False: it
+ * has been refused; `may_not` tells of what, with a space in front. */
 bool access_page(struct server *s, struct conn *c, const char *may_not);
 
-/* May the request read what is the server's own and not for all (/-/metrics, /-/topics)? Where there are
- * addresses of --admin, all who ask there may, and nobody elsewhere. Else, with keys, those whose token
- * may subscribe to everything; without, clients on this host, and all where all may subscribe. A request
- * that needs no token must name this server in Host. False: it has been refused. */
+/* May the request read what is the server's own and not for all (/-/metrics, /-/topics)? Where
+ * there are addresses of --admin, all who ask there may, and nobody elsewhere. Else, with keys,
+ * those whose token may subscribe to everything; without, clients on this host, and all where all
+ * may subscribe. A request that needs no token must name this server in Host. False: it has been
+ * refused. */
 bool access_own(struct server *s, struct conn *c);
 
 #endif

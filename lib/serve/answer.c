@@ -55,7 +55,8 @@ const char *serve_method_name(enum http_method method)
     return names[method];
 }
 
-/* ---- topics that come and go ------------------------------------------------------------------ */
+/* ---- topics that come and go
+ * ------------------------------------------------------------------ */
 
 void serve_topic_made(void *server, uint32_t topic)
 {
@@ -153,8 +154,8 @@ void serve_answered_last(struct server *s, struct conn *c)
 /* Of a body, to a HEAD: it has not been made. */
 #define SIZE_UNKNOWN SIZE_MAX
 
-/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. A body is
- * not to be kept by caches, unless `fields` say what of it is (`cached`). */
+/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. A
+ * body is not to be kept by caches, unless `fields` say what of it is (`cached`). */
 static void answer_write(struct server *s, int status, struct span fields, bool cached,
                          const char *type, struct span body, size_t more)
 {

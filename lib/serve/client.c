@@ -62,7 +62,8 @@ static enum cors_scheme told_scheme(const struct server *s)
 }
 
 /* Most proxies set one of the fields, and pass the other on as whoever wrote it: what counts is
- * Forwarded, but it must not tell of another client than X-Forwarded-For does, where both are there. */
+ * Forwarded, but it must not tell of another client than X-Forwarded-For does, where both are
+ * there. */
 static void proxied(struct server *s, bool local)
 {
     static const enum via vias[] = {[FORWARD_NOTHING] = VIA_SILENT,

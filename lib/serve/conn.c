@@ -79,7 +79,8 @@ struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t 
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-/* Puts a client at the end of a list, whose members have that flag; not if it is on one, or doomed. */
+/* Puts a client at the end of a list, whose members have that flag; not if it is on one, or
+ * doomed. */
 static void append(struct conns *t, struct conn *c, uint16_t flag, uint32_t *first, uint32_t *last,
                    uint32_t *count)
 {
@@ -206,8 +207,8 @@ void conn_forget(struct conns *t, struct conn *c)
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
-/* May one buffer be a block of that size, where `used` bytes are others'? One unit may, as long as there
- * is one: most requests need no more, and an eighth of all is kept for these. */
+/* May one buffer be a block of that size, where `used` bytes are others'? One unit may, as long as
+ * there is one: most requests need no more, and an eighth of all is kept for these. */
 static bool may_have(const struct conns *t, size_t block, uint64_t used)
 {
     const struct pool *p = &t->buffers;

@@ -17,15 +17,15 @@
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
- *   - A slot is on one list at most: one of the ready lists (CONN_READY), that of the held (CONN_HELD)
- *     or that of the doomed.
+ *   - A slot is on one list at most: one of the ready lists (CONN_READY), that of the held
+ *     (CONN_HELD) or that of the doomed.
  *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
  *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
  *   - The table and the buffers hold numbers only, no pointers.
  *
- * OWNERSHIP: memory is handed by the caller, zeroed; it may be much larger than what is in use and is
- * touched as descriptors come into use. No system calls are made here: opening, reading, writing and
- * closing are the caller's.
+ * OWNERSHIP: memory is handed by the caller, zeroed; it may be much larger than what is in use and
+ * is touched as descriptors come into use. No system calls are made here: opening, reading, writing
+ * and closing are the caller's.
  */
 #ifndef SSE_LIB_SERVE_CONN_H
 #define SSE_LIB_SERVE_CONN_H
@@ -156,8 +156,8 @@ static inline int conn_fd(const struct conns *t, const struct conn *c)
     return (int)(c - t->conn);
 }
 
-/* Changes the state; that the step is legal is asserted. `way` is that of the state that is entered,
- * and stays while it is in it. */
+/* Changes the state; that the step is legal is asserted. `way` is that of the state that is
+ * entered, and stays while it is in it. */
 void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 
 /* Takes slot `fd` into use at time `now` (ms). */
@@ -167,22 +167,23 @@ struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t 
  * to one that is on it, held, or doomed. */
 void conn_ready(struct conns *t, struct conn *c);
 
-/* The same for one that has had nothing of its turn: it does not wait for those who have had much. */
+/* The same for one that has had nothing of its turn: it does not wait for those who have had
+ * much. */
 void conn_soon(struct conns *t, struct conn *c);
 
-/* The same for one of which nobody knows yet what it has to do: it may be little, so it does not wait for
- * those who were found to have more. */
+/* The same for one of which nobody knows yet what it has to do: it may be little, so it does not
+ * wait for those who were found to have more. */
 void conn_unseen(struct conns *t, struct conn *c);
 
-/* Takes the first off the ready list, or off the list of those who have had no turn if that is empty:
- * there must be one. A doomed one goes on to the doomed and NULL is returned. */
+/* Takes the first off the ready list, or off the list of those who have had no turn if that is
+ * empty: there must be one. A doomed one goes on to the doomed and NULL is returned. */
 struct conn *conn_next_ready(struct conns *t);
 
 /* The same with the list of those who have had no turn, which must not be empty. */
 struct conn *conn_next_soon(struct conns *t);
 struct conn *conn_next_unseen(struct conns *t);
-/* The same for the list of the held. conn_next_held() takes the first off; a doomed one goes on to the
- * doomed, and NULL is returned. */
+/* The same for the list of the held. conn_next_held() takes the first off; a doomed one goes on to
+ * the doomed, and NULL is returned. */
 void conn_hold(struct conns *t, struct conn *c);
 struct conn *conn_next_held(struct conns *t);
 
@@ -196,12 +197,13 @@ struct conn *conn_next_doomed(struct conns *t);
  * buffers. */
 void conn_free(struct conns *t, struct conn *c);
 
-/* Empties the slot of a descriptor of the process's own (LISTEN, SIGNAL), which the caller closes. */
+/* Empties the slot of a descriptor of the process's own (LISTEN, SIGNAL), which the caller
+ * closes. */
 void conn_forget(struct conns *t, struct conn *c);
 
-/* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes: as
- * pool_alloc() and pool_grow() do, but within the share that one connection may have. 0: there is no
- * room. */
+/* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes:
+ * as pool_alloc() and pool_grow() do, but within the share that one connection may have. 0: there
+ * is no room. */
 uint32_t conn_buffer_alloc(struct conns *t, size_t bytes);
 uint32_t conn_buffer_grow(struct conns *t, uint32_t block, size_t bytes, size_t keep);
 
@@ -216,7 +218,8 @@ void conn_buffer_free(struct conns *t, uint32_t *block);
 void conn_buffers_rest(struct conns *t);
 bool conn_buffers_due(const struct conns *t);
 
-/* Keeps bytes of an answer behind those kept before. False: there is no room, and nothing is kept. */
+/* Keeps bytes of an answer behind those kept before. False: there is no room, and nothing is
+ * kept. */
 bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
 
 /* The bytes kept that are still to be written; strikes the first n of them off, and frees the
@@ -224,20 +227,21 @@ bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
 struct span conn_out(const struct conns *t, const struct conn *c);
 void conn_out_took(struct conns *t, struct conn *c, size_t n);
 
-/* Has the peer had more time for the bytes kept than `quiet` ms and `rate` (bytes a second) give it?
- * Time counts from the first call on, and is as exact as these are frequent. */
+/* Has the peer had more time for the bytes kept than `quiet` ms and `rate` (bytes a second) give
+ * it? Time counts from the first call on, and is as exact as these are frequent. */
 bool conn_out_late(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
                    uint32_t quiet);
 
-/* Keeps the bytes (> 0) of a request head that is incomplete, or bytes that have to wait, `seen` of which
- * have been looked at; in BODY and SOCKET the caller's buffer stays behind them. False: there is no
- * room. The connection is in HEAD, WAIT, BODY or SOCKET and must have nothing kept. */
+/* Keeps the bytes (> 0) of a request head that is incomplete, or bytes that have to wait, `seen` of
+ * which have been looked at; in BODY and SOCKET the caller's buffer stays behind them. False: there
+ * is no room. The connection is in HEAD, WAIT, BODY or SOCKET and must have nothing kept. */
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
 
 /* Moves what was kept to `buf`, which has room; gives its length, 0 for nothing, and *seen. */
 size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen);
 
-/* The caller's buffer, whatever is kept in front of it; 0: there is none. Frees that and what is kept. */
+/* The caller's buffer, whatever is kept in front of it; 0: there is none. Frees that and what is
+ * kept. */
 uint32_t conn_in_own(const struct conns *t, const struct conn *c);
 void conn_in_free(struct conns *t, struct conn *c);
 

@@ -9,8 +9,8 @@
  *
  * They go in the order of their places in a table, 1 to `top`, evenly over `ms`, so that they don't
  * all come back at once: one each DRAIN_EACH_MS, or faster where `most` asks for that. The server
- * stops when all are gone; if not, when `most` and a grace are over, unless there are some whose turn
- * has not come by then: these have until `most` and twice DRAIN_GRACE_MS.
+ * stops when all are gone; if not, when `most` and a grace are over, unless there are some whose
+ * turn has not come by then: these have until `most` and twice DRAIN_GRACE_MS.
  */
 #ifndef SSE_LIB_SERVE_DRAIN_H
 #define SSE_LIB_SERVE_DRAIN_H

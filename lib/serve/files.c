@@ -19,7 +19,8 @@ static bool has_tag(const struct server *s, struct span tag)
     return false;
 }
 
-/* Answers with a file. It is not copied: what of it the socket takes at once goes there as it lies. */
+/* Answers with a file. It is not copied: what of it the socket takes at once goes there as it
+ * lies. */
 static void file(struct server *s, struct conn *c, struct span body, const char *type,
                  const char *policy)
 {

@@ -59,13 +59,13 @@ bool intake_fits(const struct intake *in, size_t more, uint64_t most);
 /* Adds bytes; the buffer has room for them: the caller has seen to it. */
 void intake_add(struct intake *in, struct span bytes);
 
-/* Gives the next message that is whole; `end` says that the body is. What *m points to is good until
- * the next call for this intake. *why as batch_next() has it. */
+/* Gives the next message that is whole; `end` says that the body is. What *m points to is good
+ * until the next call for this intake. *why as batch_next() has it. */
 enum batch_result intake_next(struct intake *in, bool end, struct batch_message *m,
                               const char **why);
 
-/* Appends where a batch is, for a message about an error in what intake_next() gave last: "line 7 (3
- * messages before it are published): ". Nothing for one message. */
+/* Appends where a batch is, for a message about an error in what intake_next() gave last: "line 7
+ * (3 messages before it are published): ". Nothing for one message. */
 void intake_where(const struct intake *in, struct text *t);
 
 /* Is it a batch, between two messages? It may stay there: it is somebody's live feed. */

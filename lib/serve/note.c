@@ -9,8 +9,8 @@
 
 #define REFUSALS_MAX 10u /* lines in a second */
 
-/* Returns the address of a connection's peer, as serve_quote() does. A socket that has timed out no longer
- * knows it: then it is the one that was kept, without a port. */
+/* Returns the address of a connection's peer, as serve_quote() does. A socket that has timed out no
+ * longer knows it: then it is the one that was kept, without a port. */
 static const char *peer_of(struct server *s, const struct conn *c)
 {
     char bytes[128];

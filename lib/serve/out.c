@@ -1,6 +1,6 @@
 /*
- * out.c - what a connection is still to be written, besides records: what was kept for it, the answers
- * in s->out, and what follows them.
+ * out.c - what a connection is still to be written, besides records: what was kept for it, the
+ * answers in s->out, and what follows them.
  */
 #include "lib/serve/serve.h"
 

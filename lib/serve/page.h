@@ -1,8 +1,9 @@
 /*
- * page.h - the files that the binary has in itself: lib/serve/page.html and lib/serve/sse.js, as they are.
+ * page.h - the files that the binary has in itself: lib/serve/page.html and lib/serve/sse.js, as
+ * they are.
  *
- * They are packed in there, and are unpacked when somebody asks for them first, into memory that is not
- * touched before.
+ * They are packed in there, and are unpacked when somebody asks for them first, into memory that is
+ * not touched before.
  *
  * The page's script and style stand in it, and nothing else may run in a browser that shows it: its
  * policy names them by what they hash to. Whoever changes them changes PAGE_SCRIPT or PAGE_STYLE;
@@ -15,10 +16,10 @@
  *   hold     long polls, one after the other
  *   fail     whatever ends one of these: poll(0) and open again, a moment later
  *
- * id is the cursor, kept in sessionStorage (kv) under k. Who has the lock (lead) sends each message to the
- * other tabs (bc), with the id before it: a tab that has that one takes the message, one that has the
- * message passes it over, and one that is further behind polls. An AbortController is passed where
- * options with a `signal` are wanted, as it has one.
+ * id is the cursor, kept in sessionStorage (kv) under k. Who has the lock (lead) sends each message
+ * to the other tabs (bc), with the id before it: a tab that has that one takes the message, one
+ * that has the message passes it over, and one that is further behind polls. An AbortController is
+ * passed where options with a `signal` are wanted, as it has one.
  */
 #ifndef SSE_LIB_SERVE_PAGE_H
 #define SSE_LIB_SERVE_PAGE_H
@@ -29,8 +30,8 @@
 #define PAGE_SCRIPT "/98m4u+QxUogrocmvxIcnDLYiDAvA2S2Zaqpolslp2E="
 #define PAGE_STYLE  "i27V1Z3+a2D/V4mVwpX7UBseLCnO72ii+sVa1HcXz+4="
 
-/* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself, and
- * nobody spoken to but this server. */
+/* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself,
+ * and nobody spoken to but this server. */
 #define PAGE_POLICY                                                                          \
     "default-src 'none'; script-src 'sha256-" PAGE_SCRIPT "'; style-src 'sha256-" PAGE_STYLE \
     "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "            \
@@ -40,8 +41,8 @@
 #define PAGE_HTML_MAX   40000
 #define PAGE_HELPER_MAX 4095
 
-/* What has been unpacked; begins as zeros. It is long: it is to lie where memory costs nothing before
- * it is used. */
+/* What has been unpacked; begins as zeros. It is long: it is to lie where memory costs nothing
+ * before it is used. */
 struct page {
     size_t html_n, helper_n; /* 0: not yet */
     char html[PAGE_HTML_MAX], helper[PAGE_HELPER_MAX];

@@ -20,7 +20,8 @@ static const struct {
     [2] = {SPAN_INIT("text"), SPAN_INIT("plain"), "text/plain; charset=utf-8"},
 };
 
-/* Returns the quality of form i in Accept, as http_accept() does: lines have other names as well. */
+/* Returns the quality of form i in Accept, as http_accept() does: lines have other names as
+ * well. */
 static unsigned form_quality(const struct server *s, unsigned i, bool *exact)
 {
     static const struct span names[] = {SPAN_INIT("ndjson"), SPAN_INIT("jsonl"),
@@ -69,8 +70,8 @@ unsigned serve_poll_quality(const struct server *s)
     return best;
 }
 
-/* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). False: it has none, or none that can be
- * read: a preference that cannot be met is not an error. */
+/* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). False: it has none, or none that can
+ * be read: a preference that cannot be met is not an error. */
 static bool wait_preferred(const struct server *s, uint64_t *seconds)
 {
     struct span item;
@@ -87,8 +88,8 @@ static bool wait_preferred(const struct server *s, uint64_t *seconds)
     return false;
 }
 
-/* Reads how long a poll asks to wait, from Prefer or ?wait=, into s->ask. False: ?wait= cannot be read,
- * and has been refused. */
+/* Reads how long a poll asks to wait, from Prefer or ?wait=, into s->ask. False: ?wait= cannot be
+ * read, and has been refused. */
 static bool wait_read(struct server *s, struct conn *c)
 {
     uint64_t most = s->opt.max_wait_ms / 1000, seconds = 0;
@@ -196,8 +197,9 @@ enum {
     LOOK_SECONDS = 10, /* and how long it goes on with that at most, if it does not wait */
 };
 
-/* Fills s->poll with what there is for a client of entry `id` at its place; to answer a HEAD nothing of
- * it is rendered. Where it is nothing, there may be more to look at, from s->poll.end on. */
+/* Fills s->poll with what there is for a client of entry `id` at its place; to answer a HEAD
+ * nothing of it is rendered. Where it is nothing, there may be more to look at, from s->poll.end
+ * on. */
 static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way,
                        bool head)
 {
@@ -273,9 +275,9 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
 
 #define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
 
-/* Returns true if the answer in s->woken is one for this client, too. Its place is not below the tail:
- * the messages of that answer are still there. The entry need not be: a set goes with its last
- * subscriber, and its number may be another's by now, hence the reference. */
+/* Returns true if the answer in s->woken is one for this client, too. Its place is not below the
+ * tail: the messages of that answer are still there. The entry need not be: a set goes with its
+ * last subscriber, and its number may be another's by now, hence the reference. */
 static bool woken_fits(const struct server *s, const struct conn *c)
 {
     const struct woken *w = &s->woken;
@@ -348,7 +350,8 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     serve_release(s, id); /* which fan-out does when it is through */
 }
 
-/* Is what there is for a client of entry `id` at its place a large message, which takes long to render? */
+/* Is what there is for a client of entry `id` at its place a large message, which takes long to
+ * render? */
 static bool is_large(const struct server *s, uint32_t id, uint64_t at)
 {
     if (topic_at(&s->topics, id)->set != 0)

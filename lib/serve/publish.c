@@ -24,8 +24,8 @@ struct body {
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
 
-/* Where in a batch it is that something went wrong, and what of it is published; nothing of a single
- * message, for which `in` may be NULL. */
+/* Where in a batch it is that something went wrong, and what of it is published; nothing of a
+ * single message, for which `in` may be NULL. */
 static const char *where(struct server *s, const struct intake *in)
 {
     char bytes[128];
@@ -203,8 +203,8 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
     return m.data.n;
 }
 
-/* Returns the topic of a message: the body's, or the one that a line names, if the publisher may. A null
- * pointer: it has been refused. */
+/* Returns the topic of a message: the body's, or the one that a line names, if the publisher may. A
+ * null pointer: it has been refused. */
 static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
                             const struct batch_message *m)
 {

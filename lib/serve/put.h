@@ -15,14 +15,14 @@ struct put {
     char bytes[512];
 };
 
-/* Puts a message into the ring, as put_record() does; its topic has been found right. False: refused,
- * with 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic; too much
- * waits for a sync). */
+/* Puts a message into the ring, as put_record() does; its topic has been found right. False:
+ * refused, with 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic;
+ * too much waits for a sync). */
 bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p);
 
-/* Puts a message into the ring, as one of topic `id`, which is marked for fan-out, or holds it until
- * the next sync (struct hold); counts what is evicted. Returns the record's offset; 0: the ring can
- * hold no more. */
+/* Puts a message into the ring, as one of topic `id`, which is marked for fan-out, or holds it
+ * until the next sync (struct hold); counts what is evicted. Returns the record's offset; 0: the
+ * ring can hold no more. */
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m);
 
 /* Is the event name right? False: refused, likewise. */
@@ -38,8 +38,9 @@ bool put_allowed(struct server *s, const struct access *a, struct span topic, st
 /* May a client publish to any topic at all? False: refused, with 401 or 403. */
 bool put_somewhere(struct server *s, const struct access *a, struct put *p);
 
-/* Returns the topic that a message goes to: the one that it names, unless that is a null pointer, else `own`,
- * which may be empty. A null pointer: refused, as by put_allowed(), or with 400 as there is none. */
+/* Returns the topic that a message goes to: the one that it names, unless that is a null pointer,
+ * else `own`, which may be empty. A null pointer: refused, as by put_allowed(), or with 400 as
+ * there is none. */
 struct span put_topic(struct server *s, const struct access *a, struct span named, struct span own,
                       struct put *p);
 

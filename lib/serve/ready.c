@@ -1,11 +1,12 @@
 /*
  * ready.c - /-/ready: do messages go through?
  *
- * Whoever asks waits, as a poll does, on an inside topic that is marked for fan-out as if it had a new
- * message: the loop's fan-out reaches it or does not. Then the ring is looked at: its newest message must
- * be found by its id, end at the head, and be the newest of its topic. Nothing is put into the ring, so
- * whoever asks, however often, takes no message's place. Those who ask within a second after one was
- * answered are told the same at once. No client can name the topic, and no wildcard matches it.
+ * Whoever asks waits, as a poll does, on an inside topic that is marked for fan-out as if it had a
+ * new message: the loop's fan-out reaches it or does not. Then the ring is looked at: its newest
+ * message must be found by its id, end at the head, and be the newest of its topic. Nothing is put
+ * into the ring, so whoever asks, however often, takes no message's place. Those who ask within a
+ * second after one was answered are told the same at once. No client can name the topic, and no
+ * wildcard matches it.
  */
 #include "lib/serve/serve.h"
 

@@ -113,7 +113,8 @@ static size_t data_text(struct share *s, struct span data, size_t place, size_t 
 }
 
 /* The object of a message from a place on, with `before` in front of it and `behind` at its end; of
- * its data about `most` bytes, and then it is not whole. `framed`: a frame's head goes before it. */
+ * its data about `most` bytes, and then it is not whole. `framed`: a frame's head goes before
+ * it. */
 static void object(struct share *s, const struct ring *r, const struct ring_record *rec,
                    struct span before, struct span behind, bool framed, size_t place, size_t most)
 {

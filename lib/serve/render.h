@@ -2,8 +2,8 @@
  * render.h - what a subscriber gets: the records from a place on, in the form it asked for.
  *
  * A share is built once and written to all who are at the same place and want the same form. Its
- * pieces point into the ring wherever the bytes are there already (an event whole; a message's data,
- * unless JSON has to escape it), else into its own scratch memory:
+ * pieces point into the ring wherever the bytes are there already (an event whole; a message's
+ * data, unless JSON has to escape it), else into its own scratch memory:
  *
  *   events    | ring: event: ..data: ..id: ..     |
  *   lines     | {"id":..,"data":" | ring: data | "}\n |
@@ -15,8 +15,8 @@
  *
  *   | head of the frame: 0.. | front: 16.. | each byte of the data: 6, or of base64: 1 | end |
  *
- * where the numbers that a part has and does not need are left out. The rendering of a long object is
- * given in chunks: then the share ends inside it (`partial`).
+ * where the numbers that a part has and does not need are left out. The rendering of a long object
+ * is given in chunks: then the share ends inside it (`partial`).
  *
  * OWNERSHIP: the scratch memory is the caller's: RENDER_SCRATCH bytes, touched as used. A share is
  * good until the ring changes.
@@ -33,8 +33,8 @@
 #define SHARE_RECORDS 64u          /* likewise */
 #define SHARE_PIECES  4u           /* for a record, at most */
 
-/* Bytes of scratch memory for a share of about `bytes`: a message may be six times as long in JSON, and
- * what stands around each is in `bytes` already, but for the last. */
+/* Bytes of scratch memory for a share of about `bytes`: a message may be six times as long in JSON,
+ * and what stands around each is in `bytes` already, but for the last. */
 static inline size_t share_scratch(uint64_t max_message, size_t bytes)
 {
     return (size_t)(6 * (max_message > bytes ? max_message : bytes) + (8u << 10));
@@ -60,8 +60,8 @@ size_t share_memory(unsigned records);
 void share_init(struct share *s, unsigned records, void *memory, void *scratch,
                 size_t scratch_size);
 
-/* Fills *s with what a subscriber of entry `id` at `at`, and at `place` inside the record there, gets
- * next, in form `way`: about `bytes` bytes, more only for one record. */
+/* Fills *s with what a subscriber of entry `id` at `at`, and at `place` inside the record there,
+ * gets next, in form `way`: about `bytes` bytes, more only for one record. */
 void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
                  uint64_t at, uint32_t place, enum conn_way way, size_t bytes);
 
@@ -70,19 +70,19 @@ void share_build(struct share *s, const struct ring *r, const struct topics *t, 
 void share_count(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
                  uint64_t at, bool conflates, size_t bytes);
 
-/* The same with the newest message of each topic alone, where that is at `at` or behind; `at` is not
- * below the tail. */
+/* The same with the newest message of each topic alone, where that is at `at` or behind; `at` is
+ * not below the tail. */
 void share_build_newest(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
                         uint64_t at, enum conn_way way, size_t bytes);
 
-/* How many records of entry `id` such a share, of which a subscriber has got from `from` to `to`, has
- * left out. Of topics none of whose records is in it not all are counted, where that would cost more
- * than what is sent. */
+/* How many records of entry `id` such a share, of which a subscriber has got from `from` to `to`,
+ * has left out. Of topics none of whose records is in it not all are counted, where that would cost
+ * more than what is sent. */
 uint64_t share_left_out(const struct share *s, const struct ring *r, const struct topics *t,
                         uint32_t id, uint64_t from, uint64_t to);
 
-/* Makes one piece of a share of several that is small and is to be written often: that takes the kernel
- * less. */
+/* Makes one piece of a share of several that is small and is to be written often: that takes the
+ * kernel less. */
 void share_join(struct share *s);
 
 /* Makes it one of no records. */

@@ -13,8 +13,8 @@ static void healthy(struct server *s, struct conn *c)
     serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
 }
 
-/* Is a path one of the server's own: "/", or of those that begin with "/-"? They are known by their bytes
- * as they were sent: what a proxy in front lets pass or not goes by these, too. */
+/* Is a path one of the server's own: "/", or of those that begin with "/-"? They are known by their
+ * bytes as they were sent: what a proxy in front lets pass or not goes by these, too. */
 static bool is_own(struct span sent)
 {
     return sent.n <= 1 || sent.p[1] == '-'; /* a path begins with "/" */
@@ -84,7 +84,8 @@ static void route_options(struct server *s, struct conn *c)
         serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody knows. */
+/* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody
+ * knows. */
 static void context_set(struct server *s, const struct conn *c)
 {
     bool body = s->req.chunked || s->req.length > 0;
@@ -127,8 +128,8 @@ static bool wants_socket(const struct server *s)
     return false;
 }
 
-/* Refuses a handshake of WebSocket that is no longer one: the fields that a proxy forwards only where it is
- * told to are not there (RFC 9110 section 15.5.22). */
+/* Refuses a handshake of WebSocket that is no longer one: the fields that a proxy forwards only
+ * where it is told to are not there (RFC 9110 section 15.5.22). */
 static void refuse_half_handshake(struct server *s, struct conn *c)
 {
     serve_refuse(
@@ -138,7 +139,8 @@ static void refuse_half_handshake(struct server *s, struct conn *c)
         NULL);
 }
 
-/* Is it a page by which others look after the server? A full server answers these: it is not a dead one. */
+/* Is it a page by which others look after the server? A full server answers these: it is not a dead
+ * one. */
 static bool is_vital(const struct server *s)
 {
     static const struct span vital[] = {SPAN_INIT("/-/healthy"), SPAN_INIT("/-/ready"),
@@ -305,8 +307,8 @@ bool serve_put_off(struct server *s)
     return s->put_off;
 }
 
-/* Takes a request head; gives the bytes taken, with what of the body was handled at once, or 0 if it
- * is not complete. */
+/* Takes a request head; gives the bytes taken, with what of the body was handled at once, or 0 if
+ * it is not complete. */
 static size_t head_input(struct server *s, struct conn *c, const char *buf, size_t len, size_t seen)
 {
     int used = http_parse(buf, len, seen, &s->limits, &s->req);

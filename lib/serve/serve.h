@@ -2,9 +2,9 @@
  * serve.h - what a request does: answers, routes, subscribing, publishing.
  *
  * The upper storey of lib/. The modules below it know nothing of each other's business and nothing
- * of the root; these put http.h, ring.h and them together. Like them they do no I/O: they are called
- * with a connection and the bytes that have come for it, change the state of the server, and leave
- * what is to be written in `out`, which the loop (sse.c) takes from there.
+ * of the root; these put http.h, ring.h and them together. Like them they do no I/O: they are
+ * called with a connection and the bytes that have come for it, change the state of the server, and
+ * leave what is to be written in `out`, which the loop (sse.c) takes from there.
  *
  *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
  *                           client.c   |                                    +--> answer.c -> out
@@ -18,8 +18,8 @@
  *   - `ask` and `req` are those of the request at hand. A body that comes in parts brings its own
  *     back (struct body, at the front of its intake).
  *   - Between two turns of the loop `ready` and `started` are all that is needed of a struct server
- *     besides its tables, its options and what they are set up from: who hands those over hands them
- *     over.
+ *     besides its tables, its options and what they are set up from: who hands those over hands
+ *     them over.
  *   - A function that gives false or 0 for "refused" has put the refusal into `out` and the
  *     connection's state in order.
  */
@@ -78,7 +78,8 @@ struct context {
     uint32_t began;          /* ms: when its first byte came */
 };
 
-/* Subscribers that do not take what there is for them: their sockets were full when the sweep looked. */
+/* Subscribers that do not take what there is for them: their sockets were full when the sweep
+ * looked. */
 struct lag {
     uint32_t subscribers;
     uint64_t bytes; /* of the ring, from the place of the last of them to the head */
@@ -97,8 +98,9 @@ struct ready {
     uint32_t topic; /* the inside topic; 0: there is none now */
 };
 
-/* The answer to the last long poll that a message ended: all that wait at one place in one form get the
- * same bytes, which are put together once. It is good for whom all of this is so; see poll.c. */
+/* The answer to the last long poll that a message ended: all that wait at one place in one form get
+ * the same bytes, which are put together once. It is good for whom all of this is so; see
+ * poll.c. */
 struct woken {
     uint64_t at, head; /* the client's place, the ring's head */
     uint64_t second;   /* of its Date */
@@ -111,8 +113,8 @@ struct woken {
     char bytes[4096];
 };
 
-/* What is put while the store syncs before anyone is told: host/commit.h. Syncs are numbered, from 1 to
- * CONN_GROUPS in turn. */
+/* What is put while the store syncs before anyone is told: host/commit.h. Syncs are numbered, from
+ * 1 to CONN_GROUPS in turn. */
 struct hold {
     bool on;
     bool put;        /* set by put_record(): whoever is served has published */
@@ -197,7 +199,8 @@ struct server {
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
     void (*say)(enum opt_log level, const char *msg, ...);
-    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody knows. */
+    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
+     * knows. */
     bool (*peer)(int fd, struct text *t);
 };
 
@@ -206,11 +209,11 @@ struct server {
 /* Takes --trust-proxy from s->opt. */
 void serve_trust(struct server *s);
 
-/* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its body
- * is handled at once, a part of a body, or a frame; `seen` as http_parse() has it. Each call is a step
- * of a few milliseconds at most. buf is written to. Returns the bytes taken, 0 if a head is not
- * complete, or if its request may take longer than s->brief allows: then s->put_off is set, and it is
- * to be brought again with s->brief not set. */
+/* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its
+ * body is handled at once, a part of a body, or a frame; `seen` as http_parse() has it. Each call
+ * is a step of a few milliseconds at most. buf is written to. Returns the bytes taken, 0 if a head
+ * is not complete, or if its request may take longer than s->brief allows: then s->put_off is set,
+ * and it is to be brought again with s->brief not set. */
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
 /* Does what a connection is to be answered wait for a sync, as it told of what it published? */
@@ -227,24 +230,26 @@ static inline bool serve_hold_full(const struct server *s)
     return s->ring.h->held_size > s->ring.size / 4;
 }
 
-/* Refuses what a connection has published and was not answered, as the store could not be synced: 503
- * takes the place of its answers, or its WebSocket is closed. */
+/* Refuses what a connection has published and was not answered, as the store could not be synced:
+ * 503 takes the place of its answers, or its WebSocket is closed. */
 void serve_unsynced(struct server *s, struct conn *c);
 
 /* Counts a subscriber in *lag that does not take what there is for it. */
 void serve_lag(const struct server *s, const struct conn *c, struct lag *lag);
 
-/* Is the time up that a message of a body or of a WebSocket has, or that a subscriber's token gave it; or
- * has such a message more room than its share, as others have come? Then it has been told so, and what it has is ended. */
+/* Is the time up that a message of a body or of a WebSocket has, or that a subscriber's token gave
+ * it; or has such a message more room than its share, as others have come? Then it has been told
+ * so, and what it has is ended. */
 bool serve_late(struct server *s, struct conn *c);
 
-/* Does a client take what is kept for it at less than --write-timeout and --min-rate ask for, or has it
- * more of the buffers than its share? Then it is counted, and this is the reason to end it; else NULL. */
+/* Does a client take what is kept for it at less than --write-timeout and --min-rate ask for, or
+ * has it more of the buffers than its share? Then it is counted, and this is the reason to end it;
+ * else NULL. */
 const char *serve_holds_long(struct server *s, struct conn *c);
 
 /* What is to be done about a connection whose time is up (CONN_DUE_REQUEST, _IDLE, _WRITE, _LINGER,
- * _PONG), which is counted: the reason to end it, or NULL, as its request has been answered or is one
- * that may take its time. */
+ * _PONG), which is counted: the reason to end it, or NULL, as its request has been answered or is
+ * one that may take its time. */
 const char *serve_overdue(struct server *s, struct conn *c, enum conn_due due);
 
 /* Refuses a request in HEAD that can't be kept until it is complete, for want of buffers. */
@@ -254,21 +259,21 @@ void serve_no_room(struct server *s, struct conn *c);
  * its request has come so far. */
 void serve_stranger(struct server *s, const char *buf, size_t len, const char *why);
 
-/* Looks whether the ring has overtaken a subscriber, and puts the gap event into `out` if it has lost
- * messages. False: it happened inside a record, and nothing can be mended. */
+/* Looks whether the ring has overtaken a subscriber, and puts the gap event into `out` if it has
+ * lost messages. False: it happened inside a record, and nothing can be mended. */
 bool serve_stream_check(struct server *s, struct conn *c);
 
-/* Fills *share with what a subscriber that serve_stream_check() let pass gets next; inside a record that
- * is the rest of it alone. False: there is nothing here for it, and it has been moved on, to the
- * head or to where to look next. */
+/* Fills *share with what a subscriber that serve_stream_check() let pass gets next; inside a record
+ * that is the rest of it alone. False: there is nothing here for it, and it has been moved on, to
+ * the head or to where to look next. */
 bool serve_next(struct server *s, struct conn *c, struct share *share);
 
 /* Moves it on by the `w` bytes of that share that were written, the first `sent` of the record not
  * counted; counts. */
 void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w);
 
-/* Brings up to date a client that waits: answers it, and ends its waiting, if there is something for
- * it, or if it has waited long enough (`timeout`). */
+/* Brings up to date a client that waits: answers it, and ends its waiting, if there is something
+ * for it, or if it has waited long enough (`timeout`). */
 void serve_wake(struct server *s, struct conn *c, bool timeout);
 
 /* Appends a sign of life for a subscriber that is up to date and has had nothing for a while: a
@@ -282,7 +287,8 @@ void serve_heartbeat(struct server *s, struct conn *c);
  * Nothing is done to the others. */
 void serve_drain(struct server *s, struct conn *c);
 
-/* Says how many refusals were not logged, once their second is over; at once, if the server ends. */
+/* Says how many refusals were not logged, once their second is over; at once, if the server
+ * ends. */
 void serve_log_rest(struct server *s, bool end);
 
 /* Writes into the access log that a connection that was subscribed ends, and why. */
@@ -294,19 +300,20 @@ void serve_forget(struct server *s, const struct conn *c);
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
 
-/* Does so with one whose messages eviction has taken, if they are still gone. False: there is none. */
+/* Does so with one whose messages eviction has taken, if they are still gone. False: there is
+ * none. */
 bool serve_release_emptied(struct server *s);
 
 /* A byte as a string, "byte 0x22", which is good as long. */
 const char *serve_byte(struct server *s, char byte);
 
-/* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control bytes
- * and for what is not UTF-8; good until the eighth call from here. */
+/* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control
+ * bytes and for what is not UTF-8; good until the eighth call from here. */
 const char *serve_quote(struct server *s, struct span text);
 const char *serve_num(struct server *s, uint64_t v);
 
-/* What a connection is to be written before records and what follows its answers: puts it into the two
- * places before `iov`, and gives how many of them it used. */
+/* What a connection is to be written before records and what follows its answers: puts it into the
+ * two places before `iov`, and gives how many of them it used. */
 unsigned serve_out_put(const struct server *s, const struct conn *c, struct iovec *iov);
 
 /* Strikes off `w` bytes that were written of that; gives those that were of something else. Strikes
@@ -317,8 +324,8 @@ void serve_tail_took(struct server *s, size_t w);
 /* By which limit a topic or a set was refused just now, for a message; counts that as well. */
 const char *serve_count_topics_full(struct server *s);
 
-/* By which limit a buffer was refused just now, for a message: --max-buffers, or the share of it; counts
- * that as well. */
+/* By which limit a buffer was refused just now, for a message: --max-buffers, or the share of it;
+ * counts that as well. */
 const char *serve_full(const struct server *s);
 const char *serve_count_full(struct server *s);
 
@@ -338,13 +345,13 @@ bool serve_body_late(const struct server *s, const struct conn *c);
 void serve_body_full(struct server *s, struct conn *c);
 void serve_socket_full(struct server *s, struct conn *c);
 
-/* Has a WebSocket, inside a message, had more time for it than these give? Then serve_socket_slow() is
- * due, which closes it. */
+/* Has a WebSocket, inside a message, had more time for it than these give? Then serve_socket_slow()
+ * is due, which closes it. */
 bool serve_socket_late(const struct server *s, const struct conn *c);
 void serve_socket_slow(struct server *s, struct conn *c);
 
-/* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and ends
- * what it has. */
+/* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and
+ * ends what it has. */
 bool serve_expired(const struct server *s, const struct conn *c);
 void serve_expire(struct server *s, struct conn *c);
 
@@ -354,15 +361,16 @@ uint64_t serve_from(const struct server *s, const struct conn *c);
 /* Notes in s->ask who the request in s->req is from, which came over this connection. */
 void serve_client(struct server *s, const struct conn *c);
 
-/* Is the client of the request in s->ask on this host, and does it mean this server, as Host tells? Looks
- * at Host when it is asked first: most requests need no right by their place. */
+/* Is the client of the request in s->ask on this host, and does it mean this server, as Host tells?
+ * Looks at Host when it is asked first: most requests need no right by their place. */
 bool serve_here(struct server *s);
 
-/* Returns true if the request in s->req names this server in Host, or names none (lib/authority.h). */
+/* Returns true if the request in s->req names this server in Host, or names none
+ * (lib/authority.h). */
 bool serve_host_own(struct server *s);
 
-/* Returns true if the current request, of which nothing is done yet, may not take long now: it has been
- * put off, and the caller returns. */
+/* Returns true if the current request, of which nothing is done yet, may not take long now: it has
+ * been put off, and the caller returns. */
 bool serve_put_off(struct server *s);
 
 /* The name of a method. */
@@ -388,9 +396,9 @@ void serve_answered_last(struct server *s, struct conn *c);
 void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
                   const char *type, struct span body);
 
-/* Refuses the request at hand with problem+json (RFC 9457); `fields` as text, or NULL; the detail is
- * put together from the texts that follow up to a NULL. A request whose body has not been read ends
- * the connection. */
+/* Refuses the request at hand with problem+json (RFC 9457); `fields` as text, or NULL; the detail
+ * is put together from the texts that follow up to a NULL. A request whose body has not been read
+ * ends the connection. */
 void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...);
 
 /* Are all the names that a path selects, or the name that is published to, among those of --topic?
@@ -422,7 +430,8 @@ void serve_answer_page(struct server *s, struct conn *c, const char *type, size_
 void serve_metrics(struct server *s, struct conn *c);
 void serve_topics(struct server *s, struct conn *c);
 
-/* GET or HEAD of a topic as a stream, in form WAY_EVENTS or WAY_LINES; `names` is the path, decoded. */
+/* GET or HEAD of a topic as a stream, in form WAY_EVENTS or WAY_LINES; `names` is the path,
+ * decoded. */
 void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);
 
 /* The quality, 0 to 1000, that Accept gives the form of a poll's answer it likes best. */
@@ -459,9 +468,9 @@ void serve_refuse_draining(struct server *s, struct conn *c);
 /* Refuses with 503, as a buffer was refused just now, and counts that; `where` stands in front. */
 void serve_refuse_full(struct server *s, struct conn *c, const char *where);
 
-/* Moves the rest of a record that is partly out into the connection's buffer, in front of what is kept
- * there, so that what comes next does not depend on it. False: there is no room, or the ring has
- * overtaken it. */
+/* Moves the rest of a record that is partly out into the connection's buffer, in front of what is
+ * kept there, so that what comes next does not depend on it. False: there is no room, or the ring
+ * has overtaken it. */
 bool serve_settle(struct server *s, struct conn *c);
 
 /* Takes a subscriber off what it is subscribed to. */
@@ -470,8 +479,8 @@ void serve_leave(struct server *s, struct conn *c);
 /* GET of a topic with Upgrade: websocket. */
 void serve_socket(struct server *s, struct conn *c, struct span names);
 
-/* Takes what has come for a WebSocket, up to the end of a piece of a message or a control frame; gives
- * the bytes taken. */
+/* Takes what has come for a WebSocket, up to the end of a piece of a message or a control frame;
+ * gives the bytes taken. */
 size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len);
 
 /* Tells a WebSocket of a gap: in json, or by a close. */

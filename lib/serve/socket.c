@@ -1,9 +1,10 @@
 /*
  * socket.c - WebSocket: the handshake, frames in, the json subprotocol, the close.
  *
- * Without a subprotocol a frame is a message's data, either way. With "json" each frame is an object:
- * out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in, {"topic","event","data"}
- * (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered {"ok":..} or {"error":..}.
+ * Without a subprotocol a frame is a message's data, either way. With "json" each frame is an
+ * object: out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in,
+ * {"topic","event","data"} (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered
+ * {"ok":..} or {"error":..}.
  */
 #include "lib/hash.h"
 #include "lib/json.h"
@@ -129,8 +130,8 @@ static unsigned close_code(int status)
     return status == 413 ? WS_TOO_BIG : status == 503 ? WS_TRY_LATER : WS_POLICY;
 }
 
-/* Publishes to the topic that the message names, or else to the connection's; it is copied, as putting may
- * free what it stood in. */
+/* Publishes to the topic that the message names, or else to the connection's; it is copied, as
+ * putting may free what it stood in. */
 static bool publish(struct server *s, const struct conn *c, struct span topic,
                     const struct batch_message *m, struct put *p)
 {
@@ -191,8 +192,8 @@ static void answer_subscribed(struct server *s, const struct conn *c)
     frame(s, WS_TEXT, text_span(&t));
 }
 
-/* Appends the strings of a JSON array to a list with commas between. False: it is no array of strings,
- * or there is no room. */
+/* Appends the strings of a JSON array to a list with commas between. False: it is no array of
+ * strings, or there is no room. */
 static bool names_add(struct text *t, const struct json_value *list)
 {
     size_t pos = 0;
@@ -248,8 +249,8 @@ static const char *too_many(struct server *s)
     return "there are more names and wildcards than --max-subscriptions allows";
 }
 
-/* Subscribes to what `names` lists, which may be up to twice as many as may be if there are repeats,
- * instead of what it is on now; NULL, or what is wrong. */
+/* Subscribes to what `names` lists, which may be up to twice as many as may be if there are
+ * repeats, instead of what it is on now; NULL, or what is wrong. */
 static const char *resubscribe(struct server *s, struct conn *c, struct span names)
 {
     const char *why = NULL;
@@ -288,8 +289,8 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     return NULL;
 }
 
-/* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. Returns NULL, or what
- * is wrong, as where it allows nothing of one name: then the list is as it was. */
+/* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. Returns NULL,
+ * or what is wrong, as where it allows nothing of one name: then the list is as it was. */
 static const char *names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
 {
     struct access a = access_of_socket(s, c);
@@ -458,8 +459,8 @@ static void message(struct server *s, struct conn *c, struct span data, bool bin
         message_json(s, c, data, binary);
 }
 
-/* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL: there
- * is none. */
+/* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL:
+ * there is none. */
 static struct inside *inside_room(struct server *s, struct conn *c, size_t more)
 {
     struct pool *pool = &s->conns.buffers;
@@ -481,8 +482,8 @@ static struct inside *inside_room(struct server *s, struct conn *c, size_t more)
     return pool_at(pool, block);
 }
 
-/* Takes data of a message. One that is here whole is used where it is; of one that came in parts the
- * buffer goes after its last, as nothing is inside it then. */
+/* Takes data of a message. One that is here whole is used where it is; of one that came in parts
+ * the buffer goes after its last, as nothing is inside it then. */
 static void data_piece(struct server *s, struct conn *c, const struct ws_piece *p)
 {
     bool binary = p->opcode == WS_BINARY;
@@ -527,9 +528,9 @@ void serve_socket_slow(struct server *s, struct conn *c)
               : SPAN("a message comes at less than --min-rate"));
 }
 
-/* A message has begun that is not here whole: may it be published, as far as can be told by now? Else
- * the socket is closed before anything of it is kept. Of json it is told when its topic is known, which
- * may be anywhere in it. */
+/* A message has begun that is not here whole: may it be published, as far as can be told by now?
+ * Else the socket is closed before anything of it is kept. Of json it is told when its topic is
+ * known, which may be anywhere in it. */
 static bool may_begin(struct server *s, struct conn *c)
 {
     struct access a = access_of_socket(s, c);

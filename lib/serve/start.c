@@ -121,8 +121,8 @@ bool serve_options_read(struct server *s, struct conn *c)
     return conflate_asked(s, c) && heartbeat_asked(s, c);
 }
 
-/* Returns the cursor that the request brings in a field of its own or in the query, as text; the latter by
- * any spelling, as one that is overlooked would lose messages without a word. */
+/* Returns the cursor that the request brings in a field of its own or in the query, as text; the
+ * latter by any spelling, as one that is overlooked would lose messages without a word. */
 static struct span cursor_text(struct server *s)
 {
     struct span text = http_field(&s->req, HTTP_LAST_EVENT_ID);
@@ -158,8 +158,8 @@ static bool start_tags(struct server *s, struct start *st, uint32_t id)
     return st->tagged;
 }
 
-/* What the ring's clock told when the wall clock would have told `wall_ms`, had it always gone as it
- * does now. */
+/* What the ring's clock told when the wall clock would have told `wall_ms`, had it always gone as
+ * it does now. */
 static uint64_t by_ring_clock(const struct server *s, uint64_t wall_ms)
 {
     uint64_t clock = s->ring.clock_ms != 0 ? s->ring.clock_ms : s->wall;

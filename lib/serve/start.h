@@ -1,8 +1,8 @@
 /*
  * start.h - where a client begins: the cursor it brings, or what it asks for without one.
  *
- * A cursor comes from, in this order: Last-Event-ID, ?last-event-id= in any spelling, If-None-Match.
- * Without one, ?since= says where to begin.
+ * A cursor comes from, in this order: Last-Event-ID, ?last-event-id= in any spelling,
+ * If-None-Match. Without one, ?since= says where to begin.
  */
 #ifndef SSE_LIB_SERVE_START_H
 #define SSE_LIB_SERVE_START_H
@@ -23,13 +23,13 @@ struct start {
  * events and there is no room for more topics, told to come back. */
 uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream);
 
-/* Finds out where the request in s->req wants to begin, for entry `id`; without a word of it, at the
- * oldest message there is if `oldest`, else with the next to come. False: it has been refused. One
- * that conflates is told of no gap: the newest of each topic is all it asks for. */
+/* Finds out where the request in s->req wants to begin, for entry `id`; without a word of it, at
+ * the oldest message there is if `oldest`, else with the next to come. False: it has been refused.
+ * One that conflates is told of no gap: the newest of each topic is all it asks for. */
 bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
 
-/* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event into CONN_BEATS. False: one of them
- * is wrong, and has been refused. */
+/* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event into CONN_BEATS. False: one
+ * of them is wrong, and has been refused. */
 bool serve_options_read(struct server *s, struct conn *c);
 static inline bool serve_options(struct server *s, struct conn *c)
 {
@@ -52,17 +52,17 @@ struct gap {
     char cursor[CURSOR_MAX];
 };
 
-/* Moves a client of entry `id` to the oldest message there is for it from its place on, and counts the
- * gap. Fills in *gap but for `after`, which is the caller's. Where that message is not found soon
- * enough it is moved to where it may be, at the earliest. */
+/* Moves a client of entry `id` to the oldest message there is for it from its place on, and counts
+ * the gap. Fills in *gap but for `after`, which is the caller's. Where that message is not found
+ * soon enough it is moved to where it may be, at the earliest. */
 void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap);
 
-/* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it has
- * lost messages, and *gap says so. Nothing happens to one that is not overtaken. */
+/* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it
+ * has lost messages, and *gap says so. Nothing happens to one that is not overtaken. */
 bool serve_lagged(struct server *s, struct conn *c, struct gap *gap);
 
-/* The value of a query parameter, decoded into s->scratch; a null pointer where there is none; a byte
- * that nothing reads, and that is not UTF-8, for one that is wrong or too long. */
+/* The value of a query parameter, decoded into s->scratch; a null pointer where there is none; a
+ * byte that nothing reads, and that is not UTF-8, for one that is wrong or too long. */
 struct span serve_query(struct server *s, struct span name);
 
 #endif

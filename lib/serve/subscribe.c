@@ -8,8 +8,8 @@
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
-/* Appends the answer head of a stream, with where it begins unless that is NULL. Its end is the close:
- * no length, no chunks. */
+/* Appends the answer head of a stream, with where it begins unless that is NULL. Its end is the
+ * close: no length, no chunks. */
 static void stream_head(struct server *s, enum conn_way way, const struct cursor *id)
 {
     s->ask.way = way == WAY_EVENTS ? "sse" : "ndjson";
@@ -159,7 +159,8 @@ void serve_took(struct server *s, struct conn *c, const struct share *share, siz
             share_left_out(share, &s->ring, &s->topics, c->link.topic, from, c->at);
 }
 
-/* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no room. */
+/* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
+ * room. */
 static bool settle_record(struct server *s, struct conn *c)
 {
     struct share *share = &s->poll;

@@ -2,7 +2,7 @@
  * topics.c - /-/topics: what topics there are, in the order of their names, a page at a time.
  *
  *     GET /-/topics?after=NAME&limit=N&match=PATTERN
- *     {"topics":[{"name":"a","subscribers":2,"messages":3,"oldest":"MS-1","newest":"MS-9"}],"next":null}
+ *   {"topics":[{"name":"a","messages":3,"oldest":"MS-1","newest":"MS-9"}],"next":null}
  *
  * A page ends at its limit, or where it is full, or where enough topics have been looked at for one
  * turn: then "next" is the name to go on with as `after`, also where nothing on this page matched.

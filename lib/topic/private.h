@@ -84,8 +84,8 @@ uint32_t topics_add(struct topics *t, uint32_t name, uint32_t name_size, uint64_
 void topics_drop(struct topics *t, uint32_t id);
 void topics_drop_topic(struct topics *t, uint32_t id);
 
-/* A block for the set that is being made, within its share; 0: there is no room, and t->full says of
- * what. */
+/* A block for the set that is being made, within its share; 0: there is no room, and t->full says
+ * of what. */
 uint32_t topics_set_alloc(struct topics *t, size_t bytes);
 
 /* A number for an edge of it, likewise; takes one back. */

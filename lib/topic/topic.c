@@ -48,7 +48,8 @@ static size_t node_buckets_size(uint32_t max)
     return whole_lines((size_t)max * NODE_BUCKETS_PER_ENTRY * sizeof(uint32_t));
 }
 
-/* So many that each entry but one has a block for the longest name: one of the pool is never given. */
+/* So many that each entry but one has a block for the longest name: one of the pool is never
+ * given. */
 static uint32_t names_units(uint32_t max)
 {
     uint32_t units = NAME_UNITS;

@@ -185,29 +185,31 @@ uint32_t topic_find(const struct topics *t, struct span name);
  * *made says whether it is new. */
 uint32_t topic_open(struct topics *t, struct span name, bool *made);
 
-/* What a URL's path selects, e.g. "a,b/c,orders/ *" decoded: puts the parts in
- * order without repeats. One name gives its topic, anything else its set; both made if need be. 0: *why says what
+/* What a URL's path selects, e.g. "a,b/c,orders/ *" decoded: puts the parts in order without
+ * repeats. One name gives its topic, anything else its set; both made if need be. 0: *why says what
  * is wrong with a part (a wildcard has its "*" among its first TOPIC_STARS segments, as each may
- * double the ways a name can go; all wildcards together have TOPIC_SEGMENTS) or that there are more than
- * `most`; or is NULL where there is no room, and t->full says of what. Topics that were made for it are
- * reported through made(arg, topic) when all is done, so that the caller can open their chains;
- * made() may not change the table. */
+ * double the ways a name can go; all wildcards together have TOPIC_SEGMENTS) or that there are more
+ * than `most`; or is NULL where there is no room, and t->full says of what. Topics that were made
+ * for it are reported through made(arg, topic) when all is done, so that the caller can open their
+ * chains; made() may not change the table. */
 uint32_t topic_select(struct topics *t, struct span expression, uint32_t most,
                       void (*made)(void *arg, uint32_t topic), void *arg, const char **why);
 
-/* The same, but one name selects a set as well, so that its subscribers see events named by topic. */
+/* The same, but one name selects a set as well, so that its subscribers see events named by
+ * topic. */
 uint32_t topic_select_set(struct topics *t, struct span expression, uint32_t most,
                           void (*made)(void *arg, uint32_t topic), void *arg, const char **why);
 
-/* Entry `id`; its name. A set's name is its parts, those with a wildcard first, either kind in the order
- * of their bytes, comma between. */
+/* Entry `id`; its name. A set's name is its parts, those with a wildcard first, either kind in the
+ * order of their bytes, comma between. */
 static inline struct topic *topic_at(const struct topics *t, uint32_t id)
 {
     return &t->topic[id];
 }
 struct span topic_name(const struct topics *t, uint32_t id);
 
-/* How many entries were ever freed. As long as it stays the same every number means the same entry. */
+/* How many entries were ever freed. As long as it stays the same every number means the same
+ * entry. */
 uint64_t topics_freed(const struct topics *t);
 
 /* Remembers entry `id`. Returns true if `ref` is surely entry `id`. */
@@ -228,10 +230,10 @@ uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos);
 /* How many topics such a walk looks at: there are no more in the entry. */
 uint32_t topic_members_most(const struct topics *t, uint32_t id);
 
-/* Walks the sets of a topic that have subscribers. *at begins at 0; 0 after the
- * last. They are looked for once, and again when a set got its first subscriber or lost its last, or
- * if there are more than two. Before that there may be no other walk of this kind, no topic_reach()
- * and no topic_mark() of a topic, and nobody may join or leave. */
+/* Walks the sets of a topic that have subscribers. *at begins at 0; 0 after the last. They are
+ * looked for once, and again when a set got its first subscriber or lost its last, or if there are
+ * more than two. Before that there may be no other walk of this kind, no topic_reach() and no
+ * topic_mark() of a topic, and nobody may join or leave. */
 uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at);
 
 /* Puts a subscriber, which is on none, on an entry, last in its turn. Takes it
@@ -256,10 +258,10 @@ void topic_mark(struct topics *t, uint32_t id);
 /* The same for a set, with what came for one of its topics when that was marked. */
 void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic);
 
-/* HOW LONG FAN-OUT TAKES is seen in samples: what an entry is marked for is timed until each of those
- * who were there then has had its turn; what comes for it meanwhile is not timed. So it takes two
- * numbers an entry, and nothing for a subscriber.
- * `n` of an entry's subscribers have had their turn. True: of what is timed these were the last. */
+/* HOW LONG FAN-OUT TAKES is seen in samples: what an entry is marked for is timed until each of
+ * those who were there then has had its turn; what comes for it meanwhile is not timed. So it takes
+ * two numbers an entry, and nothing for a subscriber. `n` of an entry's subscribers have had their
+ * turn. True: of what is timed these were the last. */
 static inline bool topic_looked(struct topic *e, uint32_t n)
 {
     bool last = e->round > 0 && n > 0 && (n >= e->round || e->todo == 0);

@@ -322,7 +322,8 @@ START_TEST(what_is_no_bearer_token)
 }
 END_TEST
 
-/* A cookie is sent along by a browser whatever page asks: only pages that may have it act with it. */
+/* A cookie is sent along by a browser whatever page asks: only pages that may have it act with
+ * it. */
 START_TEST(cookies_count_for_some_pages)
 {
     static const struct {

@@ -1,6 +1,6 @@
 /*
- * access_live.c - tokens of what goes on for long, end to end: streams, sockets and bodies whose token
- * expires, wildcards that are narrowed, signed URLs, keys that change, upgrades.
+ * access_live.c - tokens of what goes on for long, end to end: streams, sockets and bodies whose
+ * token expires, wildcards that are narrowed, signed URLs, keys that change, upgrades.
  */
 #include "test/kit/socket.h"
 #include "test/kit/tokens.h"
@@ -229,8 +229,8 @@ static void batch(const char *target, const char *token, const char *body)
             target, token != NULL ? bearer(token) : "", strlen(body), body);
 }
 
-/* What the token allows counts for each line that names a topic, also once its body comes in parts, and
- * what was kept of it goes with the body. */
+/* What the token allows counts for each line that names a topic, also once its body comes in parts,
+ * and what was kept of it goes with the body. */
 START_TEST(a_batch_keeps_its_scope)
 {
     start(NULL, NULL);
@@ -269,7 +269,8 @@ START_TEST(a_batch_keeps_its_scope)
 }
 END_TEST
 
-/* What is kept of a token goes with the body that it was kept for: however many come, there is room. */
+/* What is kept of a token goes with the body that it was kept for: however many come, there is
+ * room. */
 START_TEST(batches_leave_no_scopes)
 {
     char list[7000];

@@ -69,8 +69,8 @@ static const struct {
     {":8080", false},
 };
 
-/* A page whose name was pointed at this host after it was loaded connects from here, and its browser takes
- * it for one of the server's own; its Host gives it away. */
+/* A page whose name was pointed at this host after it was loaded connects from here, and its
+ * browser takes it for one of the server's own; its Host gives it away. */
 START_TEST(only_its_own_names)
 {
     e2e_start(&s, "--host", "events.example", "--host", "192.0.2.7", "--host", "2001:db8::7", NULL);

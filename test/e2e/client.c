@@ -37,7 +37,8 @@ static const char *binary(void)
     return path != NULL ? path : "build/gcc-asan/sse";
 }
 
-/* Runs `sse` with these arguments, up to a NULL; one "NAME=VALUE" before them is its environment. */
+/* Runs `sse` with these arguments, up to a NULL; one "NAME=VALUE" before them is its
+ * environment. */
 static void run_command(struct command *c, const char *first, ...)
 {
     const char *argv[32] = {binary()}, *environment[] = {NULL, NULL};
@@ -109,7 +110,8 @@ __attribute__((format(printf, 2, 3))) static void prints(struct command *c, cons
     c->n -= n;
 }
 
-/* It must end with this code, having printed nothing more, and said this on stderr (NULL: nothing). */
+/* It must end with this code, having printed nothing more, and said this on stderr (NULL:
+ * nothing). */
 static void ends(struct command *c, int code, const char *words)
 {
     int status = 0;
@@ -201,8 +203,8 @@ START_TEST(prints_what_comes)
 }
 END_TEST
 
-/* Each line is a message as soon as it is whole, over one connection, which is kept open however long
- * nothing comes: longer than a request may take, as that of another shows. */
+/* Each line is a message as soon as it is whole, over one connection, which is kept open however
+ * long nothing comes: longer than a request may take, as that of another shows. */
 START_TEST(publishes_lines)
 {
     static char large[200000];
@@ -286,8 +288,8 @@ START_TEST(tells_of_refusals)
 }
 END_TEST
 
-/* The server is killed again and again, and comes back with its store: nothing is lost, nothing comes
- * twice. */
+/* The server is killed again and again, and comes back with its store: nothing is lost, nothing
+ * comes twice. */
 START_TEST(survives_kills)
 {
     enum { KILLS = 4, EACH = 50 };
@@ -581,7 +583,8 @@ END_TEST
 
 #define LINES "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n"
 
-/* Lines cut anywhere; checkpoints, heartbeats and empty lines are no messages, but their ids count. */
+/* Lines cut anywhere; checkpoints, heartbeats and empty lines are no messages, but their ids
+ * count. */
 START_TEST(lines_in_pieces)
 {
     for (size_t piece = 1; piece <= 1000; piece += 999) {
@@ -631,8 +634,9 @@ START_TEST(silent_streams)
 }
 END_TEST
 
-/* However soon a server asks its clients to come back, they come ten milliseconds later at the soonest,
- * and later and later where it brings nothing: so few come in the time that some heartbeats take. */
+/* However soon a server asks its clients to come back, they come ten milliseconds later at the
+ * soonest, and later and later where it brings nothing: so few come in the time that some
+ * heartbeats take. */
 START_TEST(a_retry_of_nothing)
 {
     struct command sub;

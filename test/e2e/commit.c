@@ -195,7 +195,8 @@ START_TEST(much)
 }
 END_TEST
 
-/* It ends, or becomes the next program, while a sync is under way: all that was published is answered. */
+/* It ends, or becomes the next program, while a sync is under way: all that was published is
+ * answered. */
 START_TEST(ends_while_it_syncs)
 {
     enter();

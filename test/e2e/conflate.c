@@ -174,8 +174,8 @@ START_TEST(evicted)
 }
 END_TEST
 
-/* A record that is partly out is finished, though a newer one has come, unless the ring has gone over
- * it. */
+/* A record that is partly out is finished, though a newer one has come, unless the ring has gone
+ * over it. */
 START_TEST(inside_a_record)
 {
     for (unsigned fill = 0; fill < 400; fill += 200) {
@@ -348,8 +348,8 @@ static void check_share(unsigned k, uint64_t at, uint64_t tail)
     MUST(found == own.records && bytes.n == 0);
 }
 
-/* Of odd ones some are overtaken. A share has room for fewer records than there are topics, or for more:
- * then all that is left out is counted. */
+/* Of odd ones some are overtaken. A share has room for fewer records than there are topics, or for
+ * more: then all that is left out is counted. */
 START_TEST(as_by_hand)
 {
     uint64_t start = seed(), random = start + (uint64_t)_i;

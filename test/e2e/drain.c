@@ -213,8 +213,8 @@ START_TEST(second_signal)
 }
 END_TEST
 
-/* The ends of many are spread over the time there is. (How evenly is check_loop_drain's, where time is
- * the test's.) */
+/* The ends of many are spread over the time there is. (How evenly is check_loop_drain's, where time
+ * is the test's.) */
 START_TEST(spread)
 {
     enum { MANY = 100 };

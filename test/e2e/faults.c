@@ -22,8 +22,8 @@
 enum { SHORT = FAULTS_SHORT };
 
 /* What each may fail with. EAGAIN stands only where the call may give it whatever epoll has told:
- * what waits for an edge would wait for ever, as no edge comes. A row of a call in one function comes
- * before that of the call anywhere. */
+ * what waits for an edge would wait for ever, as no edge comes. A row of a call in one function
+ * comes before that of the call anywhere. */
 static const struct {
     const char *name;
     int error[6];

@@ -2,8 +2,8 @@
  * helper.c - end to end: /-/sse.js, the helper for pages, in headless Chromium, straight from
  * the server and through an nginx.
  *
- * Each page is of the server's own origin, as /-/healthy is to a browser; what its subscriptions are
- * told is in its `got`, a line each.
+ * Each page is of the server's own origin, as /-/healthy is to a browser; what its subscriptions
+ * are told is in its `got`, a line each.
  */
 #include "test/kit/cdp.h"
 #include "test/kit/e2e.h"
@@ -207,8 +207,8 @@ START_TEST(takes_a_token)
 }
 END_TEST
 
-/* What messages are called has nothing to do with what the helper itself has to tell, and none comes
- * twice, whatever names are listed. */
+/* What messages are called has nothing to do with what the helper itself has to tell, and none
+ * comes twice, whatever names are listed. */
 START_TEST(tells_of_topics_called_anything)
 {
     static const char *const topics[] = {"error", "open",    "gap",       "message",

@@ -118,7 +118,8 @@ START_TEST(test_pipeline_of_all_kinds)
 }
 END_TEST
 
-/* One that pipelines and never reads its answers stops being read, and gets them all when it does. */
+/* One that pipelines and never reads its answers stops being read, and gets them all when it
+ * does. */
 START_TEST(test_pipeline_without_reading)
 {
     static char text[4 << 20];

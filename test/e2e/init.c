@@ -33,8 +33,8 @@ static unsigned children(void)
     return n;
 }
 
-/* Makes a process in the server's namespace whose parent ends before it does; returns when it has become
- * the server's child and ends. */
+/* Makes a process in the server's namespace whose parent ends before it does; returns when it has
+ * become the server's child and ends. */
 static void orphan(void)
 {
     int told[2], status;
@@ -55,15 +55,16 @@ static void orphan(void)
     close(told[0]);
 }
 
-/* Starts a server as the first process of a namespace, which all processes are of that are made later. */
+/* Starts a server as the first process of a namespace, which all processes are of that are made
+ * later. */
 static void start(void)
 {
     ck_assert_int_eq(unshare(CLONE_NEWPID), 0);
     e2e_start(&s, NULL);
 }
 
-/* Stops it, and ends the test: nothing more can be started in its namespace, as leaks would be looked
- * for by. */
+/* Stops it, and ends the test: nothing more can be started in its namespace, as leaks would be
+ * looked for by. */
 static _Noreturn void stop(void)
 {
     e2e_stop(&s);

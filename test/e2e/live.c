@@ -266,7 +266,8 @@ START_TEST(refusals_are_shown)
 }
 END_TEST
 
-/* Without a token it is told so, with one it goes on; what the token does not allow is told as well. */
+/* Without a token it is told so, with one it goes on; what the token does not allow is told as
+ * well. */
 START_TEST(tokens_are_used)
 {
     program_make();

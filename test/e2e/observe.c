@@ -383,8 +383,8 @@ static bool write_file(const char *dir, const char *name, const char *text)
     return wrote;
 }
 
-/* In a container that allows less than ring and tables may take, the first line says so, and not the
- * kernel when it ends the server. Left out where no control group can be made. */
+/* In a container that allows less than ring and tables may take, the first line says so, and not
+ * the kernel when it ends the server. Left out where no control group can be made. */
 START_TEST(in_a_small_group)
 {
     static const char *const forms[][3] = {
@@ -470,7 +470,8 @@ START_TEST(floods)
 }
 END_TEST
 
-/* Whatever is asked in whatever way, no token is ever written: neither of the query nor of a field. */
+/* Whatever is asked in whatever way, no token is ever written: neither of the query nor of a
+ * field. */
 START_TEST(never_a_token)
 {
     static const char *const lines[] = {

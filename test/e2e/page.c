@@ -120,7 +120,8 @@ START_TEST(are_asked_for_once)
 }
 END_TEST
 
-/* Another origin's pages may load the helper if --cors lists it: as a module, which asks by CORS. */
+/* Another origin's pages may load the helper if --cors lists it: as a module, which asks by
+ * CORS. */
 START_TEST(are_for_listed_origins)
 {
     e2e_start(&s, "--cors", "https://a.example", NULL);
@@ -133,8 +134,8 @@ START_TEST(are_for_listed_origins)
 }
 END_TEST
 
-/* What does not fit the socket is kept, and comes when it is read: in order, whatever is asked behind
- * it. */
+/* What does not fit the socket is kept, and comes when it is read: in order, whatever is asked
+ * behind it. */
 START_TEST(come_to_slow_readers)
 {
     enum { TIMES = 40 };

@@ -552,8 +552,9 @@ START_TEST(test_sizes)
 }
 END_TEST
 
-/* Polls in one write, answered in order with large bodies, to a reader that is slow; what is published
- * behind them does not touch what they were answered with, even when it turns the ring over. */
+/* Polls in one write, answered in order with large bodies, to a reader that is slow; what is
+ * published behind them does not touch what they were answered with, even when it turns the ring
+ * over. */
 START_TEST(test_pipelined_slow_reader)
 {
     enum { N = 6, SIZE = 60000 };

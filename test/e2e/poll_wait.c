@@ -372,8 +372,8 @@ static void waiting(long n)
         ck_assert_int_lt(e2e_now_ms(), end);
 }
 
-/* Who waits for the same message as others gets the same answer, but for what he asked otherwise; be it
- * one that is put together once, or too long for that. */
+/* Who waits for the same message as others gets the same answer, but for what he asked otherwise;
+ * be it one that is put together once, or too long for that. */
 START_TEST(test_side_by_side)
 {
     static const size_t sizes[] = {5, 100, 5000};
@@ -435,7 +435,8 @@ START_TEST(test_topics)
 }
 END_TEST
 
-/* A consumer that goes on from each answer's cursor gets everything once, whatever comes between. */
+/* A consumer that goes on from each answer's cursor gets everything once, whatever comes
+ * between. */
 START_TEST(test_follows)
 {
     enum { N = 300 };
@@ -469,8 +470,8 @@ START_TEST(test_follows)
 }
 END_TEST
 
-/* Sends, in one piece that a turn takes whole, a message to /a and then so many to /b that they turn
- * a small ring over: a line end takes eight bytes of it. */
+/* Sends, in one piece that a turn takes whole, a message to /a and then so many to /b that they
+ * turn a small ring over: a line end takes eight bytes of it. */
 static void overrun(void)
 {
     static char text[16 << 10];
@@ -525,8 +526,8 @@ START_TEST(test_lagged)
 }
 END_TEST
 
-/* With a ring too small for a consumer that rests at times, each loss is told and none is silent; and
- * nothing is told where nothing of its topics was lost. */
+/* With a ring too small for a consumer that rests at times, each loss is told and none is silent;
+ * and nothing is told where nothing of its topics was lost. */
 START_TEST(test_follows_with_losses)
 {
     enum { N = 3000 };
@@ -737,8 +738,8 @@ START_TEST(test_lines_seam)
 }
 END_TEST
 
-/* A quiet stream has empty lines; when the ring has turned by half, its cursor, so that it never falls
- * out. */
+/* A quiet stream has empty lines; when the ring has turned by half, its cursor, so that it never
+ * falls out. */
 START_TEST(test_lines_heartbeat)
 {
     char id[64], data[2000];

@@ -1,8 +1,8 @@
 /*
  * proxy.c - end to end: all ways through each real proxy before the server.
  *
- * Each test starts a server and a proxy of its own, with the configurations of test/proxy/, which the
- * README shows. What a kind of proxy does not do (see proxies.h) the README says.
+ * Each test starts a server and a proxy of its own, with the configurations of test/proxy/, which
+ * the README shows. What a kind of proxy does not do (see proxies.h) the README says.
  */
 #include "test/kit/e2e.h"
 #include "test/kit/kit.h"
@@ -109,7 +109,8 @@ static void body_until_end(struct body *b)
         body_more(b);
 }
 
-/* Publishes to the server itself; the text is to be with the reader before anything else is sent. */
+/* Publishes to the server itself; the text is to be with the reader before anything else is
+ * sent. */
 static void expect_at_once(const struct e2e_server *s, struct body *b, const char *text)
 {
     e2e_publish(s, "/news", text);
@@ -281,9 +282,9 @@ START_TEST(the_end_of_the_server_is_told)
 }
 END_TEST
 
-/* EventSource gives up for good on any status but 200, and not where no answer comes: while there is no
- * server, a proxy that can answers it with a stream that ends, or ends the connection, and others
- * with an error. */
+/* EventSource gives up for good on any status but 200, and not where no answer comes: while there
+ * is no server, a proxy that can answers it with a stream that ends, or ends the connection, and
+ * others with an error. */
 START_TEST(streams_are_put_off_while_the_server_is_away)
 {
     struct e2e_server s;
@@ -476,8 +477,8 @@ END_TEST
 
 /* ---- who the client is ---- */
 
-/* Publishes through the proxy, with these field lines, behind `header`, which tells the proxy for whom
- * it is. */
+/* Publishes through the proxy, with these field lines, behind `header`, which tells the proxy for
+ * whom it is. */
 static void publish_as(const char *header, const char *fields)
 {
     struct e2e_conn *c = e2e_open(&proxy.at);

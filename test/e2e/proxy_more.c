@@ -1,6 +1,6 @@
 /*
- * proxy_more.c - the tests of test/e2e/proxy.c through the other proxies: a program of its own, so that
- * neither runs for too long.
+ * proxy_more.c - the tests of test/e2e/proxy.c through the other proxies: a program of its own, so
+ * that neither runs for too long.
  */
 #define PROXY_FIRST 5
 #define PROXY_END   proxy_kinds_n

@@ -57,8 +57,8 @@ START_TEST(the_live_page_has_all_ways)
 }
 END_TEST
 
-/* The helper has what is published, by EventSource, from the first message on; and goes on where the
- * page was when it is loaded again. */
+/* The helper has what is published, by EventSource, from the first message on; and goes on where
+ * the page was when it is loaded again. */
 START_TEST(the_helper_comes_through)
 {
     static const char load[] =

@@ -230,8 +230,8 @@ END_TEST
 
 /* ---- from replay to live ---- */
 
-/* Subscribers that join while messages come in bursts, some from the start, some from a cursor: each
- * sees every message once and in order, whatever part of it was replay. */
+/* Subscribers that join while messages come in bursts, some from the start, some from a cursor:
+ * each sees every message once and in order, whatever part of it was replay. */
 START_TEST(test_seam)
 {
     enum { BURSTS = 60, BURST = 50 };

@@ -1,6 +1,6 @@
 /*
- * sandbox.c - what a server can't do any more after its start, and that it still can do all it
- * has to. White box for the first: sandbox.c and calls.c are included as they are without sanitizers,
+ * sandbox.c - what a server can't do any more after its start, and that it still can do all it has
+ * to. White box for the first: sandbox.c and calls.c are included as they are without sanitizers,
  * and a child of the test enters the sandbox.
  */
 #include <sys/syscall.h>
@@ -46,7 +46,8 @@ static void setup(void)
     landlock_drop(&l);
 }
 
-/* ---- inside it: a child -------------------------------------------------------------------------- */
+/* ---- inside it: a child
+ * -------------------------------------------------------------------------- */
 
 static struct server inner;
 static struct tables tables;
@@ -190,7 +191,8 @@ static int calls_i386(void)
     return pid > 0;
 }
 
-/* Does this kernel have that gate? Where it has none, who uses it gets SIGSEGV, in the sandbox or not. */
+/* Does this kernel have that gate? Where it has none, who uses it gets SIGSEGV, in the sandbox or
+ * not. */
 static bool has_i386(void)
 {
     int status;
@@ -343,7 +345,8 @@ START_TEST(masks)
 }
 END_TEST
 
-/* ---- files --------------------------------------------------------------------------------------- */
+/* ---- files
+ * --------------------------------------------------------------------------------------- */
 
 static int first_byte(const char *path)
 {
@@ -410,12 +413,13 @@ START_TEST(files)
 }
 END_TEST
 
-/* The key file, its neighbours and what is below are out of reach; the keeper opens it, also one that
- * was put in its place, and says why where it can't. */
+/* The key file, its neighbours and what is below are out of reach; the keeper opens it, also one
+ * that was put in its place, and says why where it can't. */
 static int keeping = KEEPER_NONE;
 static int has_read[2]; /* a pipe: it has read the first */
 
-/* The first byte of the file that the keeper opens; 'A', '-' or '?': it is refused, not there, else. */
+/* The first byte of the file that the keeper opens; 'A', '-' or '?': it is refused, not there,
+ * else. */
 static char kept_byte(void)
 {
     char byte = '?';
@@ -518,7 +522,8 @@ START_TEST(program_is_found)
 }
 END_TEST
 
-/* ---- filters pile up only where they differ ------------------------------------------------------- */
+/* ---- filters pile up only where they differ
+ * ------------------------------------------------------- */
 
 static int held_goes_on(void)
 {
@@ -555,10 +560,11 @@ START_TEST(goes_on)
 }
 END_TEST
 
-/* ---- a server -------------------------------------------------------------------------------------- */
+/* ---- a server
+ * -------------------------------------------------------------------------------------- */
 
-/* A line of /proc/PID/status, of the process or a thread: what stands behind its name, blanks being one
- * space. */
+/* A line of /proc/PID/status, of the process or a thread: what stands behind its name, blanks being
+ * one space. */
 static const char *status_at(const char *thread, const char *field)
 {
     static char line[4][256];
@@ -664,7 +670,8 @@ START_TEST(root_is_told_of)
 }
 END_TEST
 
-/* ---- another user -------------------------------------------------------------------------------- */
+/* ---- another user
+ * -------------------------------------------------------------------------------- */
 
 /* Who these tests become: nobody, or as no root, who they are. */
 #define USER  65534u
@@ -749,8 +756,8 @@ START_TEST(user_without_root)
 }
 END_TEST
 
-/* The key file, replaced as editors do, is read again on SIGHUP and at an upgrade, where the user may
- * read it; where not, that is said at the start, and the keys stay. */
+/* The key file, replaced as editors do, is read again on SIGHUP and at an upgrade, where the user
+ * may read it; where not, that is said at the start, and the keys stay. */
 START_TEST(user_keys)
 {
     static const char key[] = "a-key-of-a-test-of-more-than-32-bytes\n";
@@ -780,7 +787,8 @@ START_TEST(user_keys)
 }
 END_TEST
 
-/* Starts a server as root that is to become the user; it must not start. What it says comes to `err`. */
+/* Starts a server as root that is to become the user; it must not start. What it says comes to
+ * `err`. */
 static void does_not_start(const char *flag, const char *value, char *err)
 {
     static char out[E2E_OUTPUT];
@@ -884,8 +892,8 @@ START_TEST(user_without_sandbox)
 }
 END_TEST
 
-/* A store that root has made is the user's, goes on through upgrades, and comes back, whoever starts
- * it; its directory need not be open to the user. */
+/* A store that root has made is the user's, goes on through upgrades, and comes back, whoever
+ * starts it; its directory need not be open to the user. */
 START_TEST(user_stores)
 {
     static const char *const modes[] = {"never", "interval", "always"};
@@ -920,8 +928,8 @@ START_TEST(user_stores)
 }
 END_TEST
 
-/* A unix socket is the user's; it goes where the user may remove it, and else stays and is taken over
- * by the next start. */
+/* A unix socket is the user's; it goes where the user may remove it, and else stays and is taken
+ * over by the next start. */
 START_TEST(user_unix_socket)
 {
     char bind[128];

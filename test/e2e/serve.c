@@ -548,9 +548,9 @@ static int status_or_none(const struct e2e_conn *c)
     return atoi(head + 9);
 }
 
-/* A flood whose requests come some time after the connections, as they do over a network: whoever is
- * not served is shed with 200, or cut, which EventSource takes for a reason to come back; any other
- * status would be the end for it. */
+/* A flood whose requests come some time after the connections, as they do over a network: whoever
+ * is not served is shed with 200, or cut, which EventSource takes for a reason to come back; any
+ * other status would be the end for it. */
 START_TEST(test_flood_that_asks_late)
 {
     enum { MANY = 700 };

@@ -122,8 +122,8 @@ END_TEST
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
-/* Many sockets that may publish begin messages, as large as each is let, and never end them: others are
- * served all the while, and it is their share that they are refused for. */
+/* Many sockets that may publish begin messages, as large as each is let, and never end them: others
+ * are served all the while, and it is their share that they are refused for. */
 START_TEST(many_hold)
 {
     enum { HOLDERS = 60, SIZE = 300000 };
@@ -299,7 +299,8 @@ static const char *wildcards(int k, int count)
     return text;
 }
 
-/* The answer to a subscription, which may have a checkpoint before it: is it an error that names this? */
+/* The answer to a subscription, which may have a checkpoint before it: is it an error that names
+ * this? */
 static bool refused(struct e2e_conn *c, const char *text, const char *limit)
 {
     struct socket_frame f;
@@ -317,7 +318,8 @@ static bool refused(struct e2e_conn *c, const char *text, const char *limit)
     }
 }
 
-/* As many wide subscriptions as are taken: they leave room for narrow ones, and for topics' names. */
+/* As many wide subscriptions as are taken: they leave room for narrow ones, and for topics'
+ * names. */
 START_TEST(wide_subscriptions)
 {
     enum { MOST = 200 };

@@ -195,8 +195,8 @@ static void reader_go(struct reader *d, unsigned most, unsigned long long until,
     }
 }
 
-/* Readers with pauses, narrow sockets and a ring that turns many times: each message reaches each of
- * them whole, once and in order, or is part of a gap it is told of. */
+/* Readers with pauses, narrow sockets and a ring that turns many times: each message reaches each
+ * of them whole, once and in order, or is part of a gap it is told of. */
 START_TEST(test_lapped_readers)
 {
     enum { READERS = 8, MANY = 6000, BURST = 20 };
@@ -346,8 +346,8 @@ END_TEST
 
 #define CHUNKED_LINES "Transfer-Encoding: chunked\r\nContent-Type: application/x-ndjson\r\n"
 
-/* A body has the time of the request, and what --min-rate gives for its bytes; a live feed takes its time
- * between two messages. */
+/* A body has the time of the request, and what --min-rate gives for its bytes; a live feed takes
+ * its time between two messages. */
 START_TEST(test_min_rate)
 {
     static const char *const drips[] = {"Content-Length: 1000\r\n\r\n",

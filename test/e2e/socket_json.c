@@ -426,9 +426,9 @@ START_TEST(test_checkpoints)
     e2e_stop(&s);
 }
 
-/* Reads messages until a close, the end, or the one before `most`. They begin with their number, which
- * grows by one, but after a gap that was told. `skip` bytes of each, behind "data", come before it; 0:
- * there is no json. */
+/* Reads messages until a close, the end, or the one before `most`. They begin with their number,
+ * which grows by one, but after a gap that was told. `skip` bytes of each, behind "data", come
+ * before it; 0: there is no json. */
 static void expect_lag(struct e2e_conn *c, size_t skip, long most)
 {
     struct socket_frame f;

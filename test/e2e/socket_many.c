@@ -34,9 +34,9 @@ static size_t burst(char *out, unsigned first, const char *data, size_t size)
     return n + socket_frame(out + n, first, data, size, 5);
 }
 
-/* A client that is in the middle of a message it does not read, so that pongs have to be kept, and then
- * changes what it is subscribed to, closes, or does what it may not: the message is brought to its
- * end first, then come the pongs, then the answer. */
+/* A client that is in the middle of a message it does not read, so that pongs have to be kept, and
+ * then changes what it is subscribed to, closes, or does what it may not: the message is brought to
+ * its end first, then come the pongs, then the answer. */
 START_TEST(test_inside_a_message)
 {
     static const struct {
@@ -84,8 +84,8 @@ START_TEST(test_inside_a_message)
     }
 }
 
-/* Sends frames without reading a byte, until the server stops reading or closes; its memory must not
- * grow by more than `most`. */
+/* Sends frames without reading a byte, until the server stops reading or closes; its memory must
+ * not grow by more than `most`. */
 static void flood(const char *fields, unsigned first, const char *data, long most)
 {
     static char out[1 << 16];
@@ -261,7 +261,8 @@ static void end(struct client *k)
     k->c = NULL;
 }
 
-/* What must be answered with a close of this code, unless the server has closed with 1008 before. */
+/* What must be answered with a close of this code, unless the server has closed with 1008
+ * before. */
 static void expect_refused(struct client *k, unsigned code)
 {
     struct socket_frame f;
@@ -277,8 +278,8 @@ static void expect_refused(struct client *k, unsigned code)
     e2e_fail(SEED_FMT ": the end came without a close %u", first, code);
 }
 
-/* Reads what is there. A close, which can be but one: it published to several topics, is the end, also
- * where the server's FIN is still under way. */
+/* Reads what is there. A close, which can be but one: it published to several topics, is the end,
+ * also where the server's FIN is still under way. */
 static void look_in(struct client *k)
 {
     struct socket_frame f;

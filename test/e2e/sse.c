@@ -448,7 +448,8 @@ START_TEST(test_batch_event_stream)
 }
 END_TEST
 
-/* A line that names a topic goes there, whichever way a batch comes; POST / takes just such lines. */
+/* A line that names a topic goes there, whichever way a batch comes; POST / takes just such
+ * lines. */
 START_TEST(test_batch_of_topics)
 {
     static const char *const types[] = {"application/x-ndjson", "application/ndjson",

@@ -159,8 +159,8 @@ static void serves(void)
 
 /* ---- sockets that listen already ------------------------------------------------------------- */
 
-/* One that is named "admin" is as one of --admin, whose own are opened beside those that are given; all
- * stay what they are in an upgrade. */
+/* One that is named "admin" is as one of --admin, whose own are opened beside those that are given;
+ * all stay what they are in an upgrade. */
 START_TEST(admin_sockets)
 {
     static const char *const names[] = {"web:admin", "admin:web", "x:admin:y", ":adminx"};

@@ -60,8 +60,8 @@ static void teardown(void)
     ck_assert_int_eq(rmdir(dir), 0);
 }
 
-/* Runs a shell's command line in the directory, with the program as $sse, whatever its path; gives its exit
- * status, and in `out` what it writes. */
+/* Runs a shell's command line in the directory, with the program as $sse, whatever its path; gives
+ * its exit status, and in `out` what it writes. */
 __attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
 {
     char command[AUTH_TOKEN_MAX + 1024], line[sizeof(command) + 512];

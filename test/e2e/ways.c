@@ -2,10 +2,10 @@
  * ways.c - end to end: clients that change their way between any two messages, and are cut off
  * anywhere, while several publish.
  *
- * Clients are processes, and so are the publishers (ways.h). A client takes a session after the other: at
- * random a way, a spelling for its cursor, and a number of bytes and a time after which it goes away.
- * It keeps what had come whole, and goes on from there. In the end it compares what it got, and which
- * gaps it was told of, with what was published.
+ * Clients are processes, and so are the publishers (ways.h). A client takes a session after the
+ * other: at random a way, a spelling for its cursor, and a number of bytes and a time after which
+ * it goes away. It keeps what had come whole, and goes on from there. In the end it compares what
+ * it got, and which gaps it was told of, with what was published.
  */
 #include "test/kit/ways.h"
 
@@ -140,7 +140,8 @@ static struct span cursor_bare(struct span text)
     return (struct span){text.p, n};
 }
 
-/* A line that tells a gap comes without a cursor; one that follows it at once tells where it was. */
+/* A line that tells a gap comes without a cursor; one that follows it at once tells where it
+ * was. */
 static void told_again(struct client *k, uint32_t behind)
 {
     if (k->way != LINES || (k->oldest == 0 && !k->open) || behind < k->cursor)

@@ -1,6 +1,6 @@
 /*
- * eventsource.c - any bytes as what a server sends a client: the head of an answer, and a stream
- * of events, which is read alike in pieces of any size as a plain reader reads it that has it whole.
+ * eventsource.c - any bytes as what a server sends a client: the head of an answer, and a stream of
+ * events, which is read alike in pieces of any size as a plain reader reads it that has it whole.
  *
  * The first byte says how the stream is cut, the second what memory there is.
  */

@@ -1,7 +1,7 @@
 /*
  * forward.c - Forwarded and X-Forwarded-For from anyone. The first byte says which, and whether the
- * proxy is on this host. A client can be made local only by a proxy that says so at the end, and what a
- * trusted proxy adds behind is what counts.
+ * proxy is on this host. A client can be made local only by a proxy that says so at the end, and
+ * what a trusted proxy adds behind is what counts.
  */
 #include "lib/forward.h"
 

@@ -51,7 +51,8 @@ static struct span pick_bytes(size_t most)
 
 /* ---- what clients send ----------------------------------------------------------------------- */
 
-/* So much may wait for the server to read it: less than what fills the ring when it is published. */
+/* So much may wait for the server to read it: less than what fills the ring when it is
+ * published. */
 #define UNREAD_MAX 1000
 
 static void send_bytes(struct client *c, const char *p, size_t n)
@@ -169,7 +170,8 @@ static void step_subscribe(struct client *c)
 
 /* ---- the other ways ---- */
 
-/* What a poll that waits for N seconds is for: the answer tells N. One that does not wait: the first. */
+/* What a poll that waits for N seconds is for: the answer tells N. One that does not wait: the
+ * first. */
 static const char *const waited[] = {"a", "a,b", "*", "c/**"};
 
 /* Looks at an answer, which may be one to a poll. */

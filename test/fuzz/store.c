@@ -2,9 +2,9 @@
  * store.c - a store's file with bytes changed, opened.
  *
  * A small store is made, always the same; the input changes it: 5 bytes each, a place in the file
- * (3), what is done there, an operand. Then the file is opened: all that is there is to be a message
- * that was put, in order, and the ring goes on, twice. A last byte that is left over chooses the size
- * it is opened at.
+ * (3), what is done there, an operand. Then the file is opened: all that is there is to be a
+ * message that was put, in order, and the ring goes on, twice. A last byte that is left over
+ * chooses the size it is opened at.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -2,10 +2,10 @@
  * abuse_bench.h - the bench of load_abuse: a server, honest clients who are measured, and processes
  * that abuse it.
  *
- * The honest ones are a subscriber, a publisher of a message every few ms, and one who asks
- * GET /-/healthy; they work whenever one of the functions here waits. What is measured is the server:
- * it has a core of its own where there are two, it and the honest ones go before all others where that
- * is allowed, abusers are nice, and an answer's time is the kernel's, of when it arrived.
+ * The honest ones are a subscriber, a publisher of a message every few ms, and one who asks GET
+ * /-/healthy; they work whenever one of the functions here waits. What is measured is the server:
+ * it has a core of its own where there are two, it and the honest ones go before all others where
+ * that is allowed, abusers are nice, and an answer's time is the kernel's, of when it arrived.
  *
  * A wait for /-/healthy is measured twice: as time that has passed, and as CPU time that the server
  * used meanwhile. The second does not grow when the machine is busy with something else.
@@ -62,7 +62,8 @@ bool bench_knows(const char *path, const char *flag);
 /* Starts a server for `a` and the honest ones, and measures what is normal. */
 void bench_begin(const char *path, const struct abuse *a);
 
-/* Sees that all is as it should be after the abuse, and prints the line. Gives whether it passed. */
+/* Sees that all is as it should be after the abuse, and prints the line. Gives whether it
+ * passed. */
 bool bench_end(struct bench_sum *sum);
 
 /* Ends the measuring, waits for what is under way, and returns what was measured. */
@@ -82,8 +83,8 @@ void bench_to_here(void);
 /* Waits until the server has closed the abusers' connections by itself. */
 void bench_closed(void);
 
-/* Do the server and the honest ones go before all else on their cores? Where that is not allowed, what
- * else the machine does is in what is measured, and a latency is shown but not judged. */
+/* Do the server and the honest ones go before all else on their cores? Where that is not allowed,
+ * what else the machine does is in what is measured, and a latency is shown but not judged. */
 bool bench_first(void);
 
 /* Starts an abuser, a process that calls this and ends. */

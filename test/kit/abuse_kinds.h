@@ -3,8 +3,8 @@
  * much, or that takes room from others.
  *
  * An abuse runs in processes of its own (bench_spawn() of abuse_bench.h), against a server that was
- * started with abuse_flags(). Each process reports 'r' when it has prepared what it needs, then goes on
- * until bench_over(). It may be refused and closed: then it comes again.
+ * started with abuse_flags(). Each process reports 'r' when it has prepared what it needs, then
+ * goes on until bench_over(). It may be refused and closed: then it comes again.
  */
 #ifndef SSE_TEST_KIT_ABUSE_KINDS_H
 #define SSE_TEST_KIT_ABUSE_KINDS_H
@@ -33,16 +33,16 @@ void abuse_tidy(void);
 
 /* ---- between their files --------------------------------------------------------------------- */
 
-/* Tokens: one for everything; one that subscribes and may not publish; one of as many scopes as a token
- * holds. */
+/* Tokens: one for everything; one that subscribes and may not publish; one of as many scopes as a
+ * token holds. */
 extern char abuse_token_all[], abuse_token_reader[], abuse_token_wide[];
 
 /* Writes `text` over and over to out[0..cap), as often as it fits whole. Returns the bytes. */
 size_t abuse_repeat(char *out, size_t cap, const char *text);
 
-/* Sends bytes[0..n) over and over, as fast as the server takes them, on connections to which the first
- * `hello` bytes are sent just once, and reads what comes, until it is over. Calls `again`, unless
- * that is NULL, once a second. */
+/* Sends bytes[0..n) over and over, as fast as the server takes them, on connections to which the
+ * first `hello` bytes are sent just once, and reads what comes, until it is over. Calls `again`,
+ * unless that is NULL, once a second. */
 void abuse_pump(int number, const char *bytes, size_t n, size_t hello, void (*again)(int number));
 
 /* Publishes a body, and waits for the answer, whatever it is. */

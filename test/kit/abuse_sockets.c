@@ -1,5 +1,6 @@
 /*
- * abuse_sockets.c - abuses over WebSockets: unfinished messages, wide subscriptions, frames without end.
+ * abuse_sockets.c - abuses over WebSockets: unfinished messages, wide subscriptions, frames without
+ * end.
  */
 #include "test/kit/abuse_bench.h"
 #include "test/kit/abuse_kinds.h"
@@ -68,8 +69,8 @@ static int socket_open(int number, int room, const char *target, const char *tok
     return -1;
 }
 
-/* Writes {"subscribe":[..]} of `count` names into `text`; each is NAME-K-I and `tail`, `pad` bytes at
- * least. Returns the bytes. */
+/* Writes {"subscribe":[..]} of `count` names into `text`; each is NAME-K-I and `tail`, `pad` bytes
+ * at least. Returns the bytes. */
 static size_t subscribe_text(int k, int count, int pad, const char *tail)
 {
     char name[256];

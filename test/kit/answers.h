@@ -38,7 +38,8 @@ struct poll_answer {
  * (zero at first) is freed. Text has no messages in `m`. */
 void poll_read(struct e2e_conn *c, struct poll_answer *a, bool head);
 
-/* The same without an opinion of the body: for answers that must be complete, whatever they hold. */
+/* The same without an opinion of the body: for answers that must be complete, whatever they
+ * hold. */
 void poll_read_raw(struct e2e_conn *c, struct poll_answer *a, bool head);
 
 /* Sends a GET with these field lines (NULL: none) over c. */

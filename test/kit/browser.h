@@ -10,7 +10,8 @@
  * One Chromium serves a whole test program; each test (a process of its own) takes over its page.
  * The page (browser.html) asks the test what to run, and reports lines. The web server that it
  * comes from, at two ports so that there are two origins, and the proxy, from which it may come as
- * well and then has the server in its own origin, are served by page_wait() and what calls it, in the test's own process: nothing moves but while the test waits.
+ * well and then has the server in its own origin, are served by page_wait() and what calls it, in
+ * the test's own process: nothing moves but while the test waits.
  */
 #ifndef SSE_TEST_KIT_BROWSER_H
 #define SSE_TEST_KIT_BROWSER_H

@@ -6,9 +6,9 @@
  *     ck_assert_str_eq(tab_eval(t, "1 + %d", 1), "2");
  *     tab_close(t);
  *
- * One Chromium serves a whole test program; each test opens tabs of its own, in a profile of its own
- * (tab_open(NULL, ..)), which other tabs may share. What a tab asks for, and what goes wrong in it, is
- * noted. Every wait has a deadline, and every failure is a failed assertion.
+ * One Chromium serves a whole test program; each test opens tabs of its own, in a profile of its
+ * own (tab_open(NULL, ..)), which other tabs may share. What a tab asks for, and what goes wrong in
+ * it, is noted. Every wait has a deadline, and every failure is a failed assertion.
  */
 #ifndef SSE_TEST_KIT_CDP_H
 #define SSE_TEST_KIT_CDP_H
@@ -36,13 +36,15 @@ const char *cdp_directory(void);
 struct tab *tab_open(const struct tab *beside, const char *url);
 void tab_close(struct tab *t);
 
-/* Sends a command; `params` is a JSON object, "" for none. Gives its result, good until the next call. */
+/* Sends a command; `params` is a JSON object, "" for none. Gives its result, good until the next
+ * call. */
 struct json_value tab_send(struct tab *t, const char *method, const char *params);
 
 /* Goes to another page, and waits until it has been loaded. */
 void tab_go(struct tab *t, const char *url);
 
-/* Runs JavaScript and gives what it comes to, promises awaited, as a string; good until the next call. */
+/* Runs JavaScript and gives what it comes to, promises awaited, as a string; good until the next
+ * call. */
 const char *tab_eval(struct tab *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Waits until an expression is true. */

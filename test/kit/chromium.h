@@ -1,8 +1,8 @@
 /*
  * chromium.h - a headless Chromium as a process that does not outlive the test program.
  *
- * It is looked after by a keeper, a process that takes it and all its children down and its directory
- * away when the test program has ended, however that came about.
+ * It is looked after by a keeper, a process that takes it and all its children down and its
+ * directory away when the test program has ended, however that came about.
  */
 #ifndef SSE_TEST_KIT_CHROMIUM_H
 #define SSE_TEST_KIT_CHROMIUM_H

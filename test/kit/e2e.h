@@ -8,12 +8,13 @@
  *     e2e_expect(c, "data: hello\nid: %s\n\n", id);
  *     e2e_stop(&s);
  *
- * Every wait has a deadline (E2E_WAIT_MS), which comes late: a busy machine may be slow, and what is
- * there sooner is seen at once. Time limits of the server's that could strike a slow test are an
- * hour, unless the test sets them (e2e_start()). Every failure is a failed Check assertion that shows
- * what came instead and what the server wrote to stderr. A server gets SIGKILL from the kernel when
- * the test that started it dies, so none is left behind. The binary is $SSE_BIN, by default the one
- * with sanitizers; what they find is on stderr, and a server that wrote there has failed its test.
+ * Every wait has a deadline (E2E_WAIT_MS), which comes late: a busy machine may be slow, and what
+ * is there sooner is seen at once. Time limits of the server's that could strike a slow test are an
+ * hour, unless the test sets them (e2e_start()). Every failure is a failed Check assertion that
+ * shows what came instead and what the server wrote to stderr. A server gets SIGKILL from the
+ * kernel when the test that started it dies, so none is left behind. The binary is $SSE_BIN, by
+ * default the one with sanitizers; what they find is on stderr, and a server that wrote there has
+ * failed its test.
  *
  * Connections belong to the harness, which keeps them until e2e_close() or the end of the test.
  */
@@ -94,8 +95,8 @@ long e2e_memory(const struct e2e_server *s, const char *field);
 /* Is the memory it takes its own? That of a server with sanitizers is not measured. */
 bool e2e_measures(void);
 
-/* Waits until it sleeps: until it has taken hardly a turn for a while. A server that is busy without
- * a reason never does, and fails the test. */
+/* Waits until it sleeps: until it has taken hardly a turn for a while. A server that is busy
+ * without a reason never does, and fails the test. */
 void e2e_rests(const struct e2e_server *s);
 
 /* Connects until there is room for a connection, and gives it. */
@@ -182,7 +183,8 @@ void e2e_expect_status(const struct e2e_response *r, int status, const char *det
 
 /* ---- publishing and subscribing ---- */
 
-/* Publishes text over a connection of its own; gives the id, in one of 16 static buffers in turn. */
+/* Publishes text over a connection of its own; gives the id, in one of 16 static buffers in
+ * turn. */
 const char *e2e_publish(const struct e2e_server *s, const char *target, const char *text);
 
 /* The same with any bytes and a Content-Type (NULL: none). */

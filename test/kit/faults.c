@@ -213,8 +213,8 @@ WRAP(int, -1, fcntl, (int fd, int what, long arg), (fd, what, arg))
 WRAP(int, -1, fallocate, (int fd, int mode, off_t from, off_t n), (fd, mode, from, n))
 WRAP(int, -1, fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(int, -1, fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
-/* A slow disk: a sync ends when the file that FAULTS_SYNC_WAITS names is not there any more; and a broken
- * one: it fails while that of FAULTS_SYNC_FAILS is there. */
+/* A slow disk: a sync ends when the file that FAULTS_SYNC_WAITS names is not there any more; and a
+ * broken one: it fails while that of FAULTS_SYNC_FAILS is there. */
 static bool is_there(const char *variable)
 {
     const char *path = getenv(variable);
@@ -318,7 +318,8 @@ WRAP(int, -1, clone, (int (*run)(void *), void *stack, int flags, void *arg),
      (run, stack, flags, arg))
 WRAP(int, -1, dup2, (int from, int to), (from, to))
 
-/* ---- the sandbox ------------------------------------------------------------------------------ */
+/* ---- the sandbox
+ * ------------------------------------------------------------------------------ */
 
 WRAP(int, -1, setgroups, (size_t n, const gid_t *groups), (n, groups))
 WRAP(int, -1, setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))

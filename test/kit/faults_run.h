@@ -1,6 +1,6 @@
 /*
- * faults_run.h - one run of a server with a fault in it, for test/e2e/faults.c: the process, clients
- * that bear the loss of a connection, and what must hold whatever failed.
+ * faults_run.h - one run of a server with a fault in it, for test/e2e/faults.c: the process,
+ * clients that bear the loss of a connection, and what must hold whatever failed.
  *
  * A run is a process of its own, which ends with the first thing that is wrong; what that was comes
  * to run.verdict, which is shared memory. A client may be LOST: its connection ended, or its
@@ -155,8 +155,8 @@ static inline bool may_end_taken(void)
     return false;
 }
 
-/* A store that can't begin its thread syncs by itself, and has no eventfd. After an upgrade it may be
- * otherwise, once the program before it had none. */
+/* A store that can't begin its thread syncs by itself, and has no eventfd. After an upgrade it may
+ * be otherwise, once the program before it had none. */
 static inline bool lacks_thread(void)
 {
     return fired_in("eventfd") || fired_in("pthread_attr_init") || fired_in("pthread_create");
@@ -564,8 +564,8 @@ static inline void start(unsigned listeners, const char *const flags[])
 }
 
 /* It has nothing to do: then it comes to do next to nothing. On a busy machine it may take a while
- * until it has done what it had. Calls are counted, not the time they take: what spins without a call
- * answers nobody. */
+ * until it has done what it had. Calls are counted, not the time they take: what spins without a
+ * call answers nobody. */
 static inline void quiet_check(const char *when)
 {
     unsigned long long calls, before;

@@ -1,7 +1,7 @@
 /*
- * faults_scenes.h - the scenes of test/e2e/faults.c: lives of a server with clients of all kinds, each
- * in a run of its own (faults_run.h). Any call may fail in them; the order of what they do is the
- * same in each play.
+ * faults_scenes.h - the scenes of test/e2e/faults.c: lives of a server with clients of all kinds,
+ * each in a run of its own (faults_run.h). Any call may fail in them; the order of what they do is
+ * the same in each play.
  */
 #ifndef SSE_TEST_KIT_FAULTS_SCENES_H
 #define SSE_TEST_KIT_FAULTS_SCENES_H

@@ -1,20 +1,21 @@
 /*
- * isolation.h - no tenant gets another's message: what clients of several tenants do at random, and a
- * look at every byte they get.
+ * isolation.h - no tenant gets another's message: what clients of several tenants do at random, and
+ * a look at every byte they get.
  *
  * Each tenant has a token for its own topics, t0/..., t1/..., and publishes messages that name it:
- * "~1b~" is of topic t1/b or of one below it. Clients ask for topics, sets and wildcards of their own
- * and of others, in every way, wait, leave, come back with cursors; several tenants use one
+ * "~1b~" is of topic t1/b or of one below it. Clients ask for topics, sets and wildcards of their
+ * own and of others, in every way, wait, leave, come back with cursors; several tenants use one
  * connection after another, and the keys change. Whatever a client gets must be of the tenant whose
  * token it has shown, of a topic that it asked for, and only after a token that was good.
  *
- * Topics and sets come and go, so that their numbers are given again as often as can be, and the ring
- * is small. A WIDE set has so many wildcards that a poll looks through the ring piece by piece: then
- * it waits at a place in the past, where another's answer may be remembered.
+ * Topics and sets come and go, so that their numbers are given again as often as can be, and the
+ * ring is small. A WIDE set has so many wildcards that a poll looks through the ring piece by
+ * piece: then it waits at a place in the past, where another's answer may be remembered.
  *
  * The file that includes it provides the other end: iso_pick() chooses, iso_dial(), iso_send(),
- * iso_hang_up() are a client's calls, iso_settle() waits until the server has done all it can, and calls
- * iso_got() with what came; iso_reload() has the server read the keys. iso_leak() ends the test.
+ * iso_hang_up() are a client's calls, iso_settle() waits until the server has done all it can, and
+ * calls iso_got() with what came; iso_reload() has the server read the keys. iso_leak() ends the
+ * test.
  */
 #ifndef SSE_TEST_KIT_ISOLATION_H
 #define SSE_TEST_KIT_ISOLATION_H
@@ -314,8 +315,8 @@ static size_t iso_lines(char *out, size_t cap, unsigned tenant, char letter, uns
     return at;
 }
 
-/* Publishes, to a topic of tenant `whose`, if it is one: one message, or a batch. What a tenant says is
- * of itself, whichever topic it tries. */
+/* Publishes, to a topic of tenant `whose`, if it is one: one message, or a batch. What a tenant
+ * says is of itself, whichever topic it tries. */
 static void iso_publish(unsigned client, unsigned whose)
 {
     struct iso_client *c = &iso[client];

@@ -1,5 +1,6 @@
 /*
- * isolation_loop.h - the clients of isolation.h, over a scripted kernel: for a test and a fuzz target.
+ * isolation_loop.h - the clients of isolation.h, over a scripted kernel: for a test and a fuzz
+ * target.
  */
 #ifndef SSE_TEST_KIT_ISOLATION_LOOP_H
 #define SSE_TEST_KIT_ISOLATION_LOOP_H
@@ -44,8 +45,8 @@ static void iso_take(void)
     }
 }
 
-/* Mostly lets the server do all it can, with time standing still; else goes on in the middle of it, or
- * lets some time pass. */
+/* Mostly lets the server do all it can, with time standing still; else goes on in the middle of it,
+ * or lets some time pass. */
 static void iso_settle(void)
 {
     switch (iso_pick(64)) {

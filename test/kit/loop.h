@@ -1,9 +1,10 @@
 /*
- * loop.h - the server over a scripted kernel (kernel.h), white box: sse.c is included, its calls are
- * the kernel's. For test/loop and fuzz/loop.
+ * loop.h - the server over a scripted kernel (kernel.h), white box: sse.c is included, its calls
+ * are the kernel's. For test/loop and fuzz/loop.
  *
- * Every turn is followed by a look at the tables: what must always hold; and before the loop goes to
- * sleep, at what could be forgotten: nobody sleeps who has something to do that no edge will tell of.
+ * Every turn is followed by a look at the tables: what must always hold; and before the loop goes
+ * to sleep, at what could be forgotten: nobody sleeps who has something to do that no edge will
+ * tell of.
  *
  * A FOLLOWER reads what a subscriber was sent, byte by byte, against all messages there were: each
  * record as it was rendered, ids growing, no message of its topics left out unless a gap was told,
@@ -427,8 +428,8 @@ static inline struct follower follows(struct kernel_peer *p, const char *what, c
     return follower(p, what);
 }
 
-/* The value of a line "name: value\n" at the front of *s, which is taken off; a null pointer if that
- * is another line. */
+/* The value of a line "name: value\n" at the front of *s, which is taken off; a null pointer if
+ * that is another line. */
 static inline struct span line_take(struct span *s, const char *name)
 {
     struct span rest = *s, line = span_cut(&rest, '\n');
@@ -439,8 +440,8 @@ static inline struct span line_take(struct span *s, const char *name)
     return span_from(line, n);
 }
 
-/* Takes "id: ID\n" off the front of *s, which is all there is of it; gives n, and whether it is an id
- * of this server. */
+/* Takes "id: ID\n" off the front of *s, which is all there is of it; gives n, and whether it is an
+ * id of this server. */
 static inline bool id_take(struct span *s, uint64_t *n)
 {
     struct cursor id;

@@ -154,7 +154,8 @@ struct talker {
     unsigned messages, gaps, checkpoints, pings, pongs, answers, errors, code;
 };
 
-/* Asks for one. `cursor` is the n it begins behind, or -1: now; then only json tells where that is. */
+/* Asks for one. `cursor` is the n it begins behind, or -1: now; then only json tells where that
+ * is. */
 static inline struct talker talks(struct kernel_peer *p, const char *what, bool json,
                                   long long cursor)
 {

@@ -1,6 +1,6 @@
 /*
- * model_eventsource.h - a second reader of streams of events, which has all of one at once and reads
- * it line by line as the HTML standard's text has it, section 9.2.6.
+ * model_eventsource.h - a second reader of streams of events, which has all of one at once and
+ * reads it line by line as the HTML standard's text has it, section 9.2.6.
  */
 #ifndef SSE_TEST_KIT_MODEL_EVENTSOURCE_H
 #define SSE_TEST_KIT_MODEL_EVENTSOURCE_H

@@ -13,9 +13,9 @@ struct nginx {
     char url[64];
 };
 
-/* Starts it before `upstream`, as proxy_pass has it ("http://unix:/path"), with all that it writes in a new
- * directory within `directory`. `buffers`: it keeps what comes until the answer ends, whatever that
- * says of it. */
+/* Starts it before `upstream`, as proxy_pass has it ("http://unix:/path"), with all that it writes
+ * in a new directory within `directory`. `buffers`: it keeps what comes until the answer ends,
+ * whatever that says of it. */
 void nginx_start(struct nginx *n, const char *directory, const char *upstream, bool buffers);
 void nginx_stop(struct nginx *n);
 

@@ -1,10 +1,10 @@
 /*
- * proxies.h - real proxies before the server: nginx, Caddy, HAProxy, Apache httpd, lighttpd, Varnish,
- * Squid and nghttpx.
+ * proxies.h - real proxies before the server: nginx, Caddy, HAProxy, Apache httpd, lighttpd,
+ * Varnish, Squid and nghttpx.
  *
- * Their configurations are those of test/proxy/: only ports and the timeouts are replaced. Each runs
- * in the foreground, in a directory that goes when the tests have ended, and dies with the test that
- * started it.
+ * Their configurations are those of test/proxy/: only ports and the timeouts are replaced. Each
+ * runs in the foreground, in a directory that goes when the tests have ended, and dies with the
+ * test that started it.
  */
 #ifndef SSE_TEST_KIT_PROXIES_H
 #define SSE_TEST_KIT_PROXIES_H
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* How long a proxy waits where that is tested, in seconds; elsewhere longer than any wait of a test, so
- * that what comes has not come because the proxy lost its patience. */
+/* How long a proxy waits where that is tested, in seconds; elsewhere longer than any wait of a
+ * test, so that what comes has not come because the proxy lost its patience. */
 #define PROXY_IMPATIENT    "4"
 #define PROXY_IMPATIENT_MS 4000
 #define PROXY_PATIENT      "600"
@@ -47,14 +47,14 @@ struct proxy {
 /* Is it installed? Where it is not, says that these tests are left out. */
 bool proxy_there(int kind);
 
-/* All that the proxies write, and the certificate for localhost that they use: as a fixture around the
- * tests. */
+/* All that the proxies write, and the certificate for localhost that they use: as a fixture around
+ * the tests. */
 void proxies_begin(void);
 void proxies_end(void);
 
-/* Starts the proxy of a kind before the server, and waits until it listens; `patience` is its timeouts,
- * `told`: a PROXY header begins each connection; `words`: one that stands in its configuration and
- * the one in its place (NULL: none). */
+/* Starts the proxy of a kind before the server, and waits until it listens; `patience` is its
+ * timeouts, `told`: a PROXY header begins each connection; `words`: one that stands in its
+ * configuration and the one in its place (NULL: none). */
 void proxy_start(struct proxy *p, int kind, const struct e2e_server *s, const char *patience);
 void proxy_start_told(struct proxy *p, int kind, const struct e2e_server *s);
 void proxy_start_with(struct proxy *p, int kind, const struct e2e_server *s,

@@ -26,7 +26,8 @@ enum {
 };
 #define UNIT_WALL 1790000000000u /* ms */
 
-/* As ck_assert(), which tells its place each time even where it holds, and so costs a system call. */
+/* As ck_assert(), which tells its place each time even where it holds, and so costs a system
+ * call. */
 #define MUST(condition)                     \
     do {                                    \
         if (!(condition))                   \

@@ -1,8 +1,8 @@
 /*
  * socket.h - a WebSocket client for end-to-end tests, after RFC 6455 and nothing of lib/ws.
  *
- * It works over the connections of e2e.h. What it reads must be as a server may send it: no mask, no
- * reserved bits, whole frames, lengths in their shortest form. What it sends may be anything.
+ * It works over the connections of e2e.h. What it reads must be as a server may send it: no mask,
+ * no reserved bits, whole frames, lengths in their shortest form. What it sends may be anything.
  */
 #ifndef SSE_TEST_KIT_SOCKET_H
 #define SSE_TEST_KIT_SOCKET_H
@@ -48,7 +48,8 @@ struct e2e_conn *socket_open(const struct e2e_server *s, const char *target, con
 struct e2e_conn *socket_open_json(const struct e2e_server *s, const char *target,
                                   const char *fields);
 
-/* Writes the head of a masked frame: first byte, length in its shortest form, mask; gives its length. */
+/* Writes the head of a masked frame: first byte, length in its shortest form, mask; gives its
+ * length. */
 size_t socket_head(char out[SOCKET_HEAD_MAX], unsigned first, unsigned long long n, uint32_t mask);
 
 /* Writes a frame to `out`, which has room; gives its length. */
@@ -63,14 +64,16 @@ void socket_text(struct e2e_conn *c, const char *format, ...) __attribute__((for
 /* Sends a close frame. */
 void socket_send_close(struct e2e_conn *c, unsigned code, const char *reason);
 
-/* Is a frame, or the front of what can't be one, there whole? *f is set then, and nothing consumed. */
+/* Is a frame, or the front of what can't be one, there whole? *f is set then, and nothing
+ * consumed. */
 bool socket_peek(struct e2e_conn *c, struct socket_frame *f);
 
 /* Receives a frame, and drops it once it has been used. */
 void socket_read(struct e2e_conn *c, struct socket_frame *f);
 void socket_done(struct e2e_conn *c, const struct socket_frame *f);
 
-/* Receives a frame where the connection may end, in whatever way: false then. It fails after E2E_WAIT_MS. */
+/* Receives a frame where the connection may end, in whatever way: false then. It fails after
+ * E2E_WAIT_MS. */
 bool socket_read_or_end(struct e2e_conn *c, struct socket_frame *f);
 
 /* Drops pings, and receives what comes behind them. */

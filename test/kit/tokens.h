@@ -33,7 +33,8 @@ static inline const char *keys_write(const char *text, unsigned mode)
     return path;
 }
 
-/* A token of this header and payload, as they stand, signed with the key; in one of 64 buffers in turn. */
+/* A token of this header and payload, as they stand, signed with the key; in one of 64 buffers in
+ * turn. */
 static inline const char *token_of(const char *header, const char *payload, const char *key)
 {
     static char tokens[64][16384];
@@ -53,7 +54,8 @@ static inline const char *token_of(const char *header, const char *payload, cons
 
 #define HS256 "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
 
-/* A good one, which ends (0: does not) in so many seconds: scopes as JSON, "[\"a\"]"; NULL: no claim. */
+/* A good one, which ends (0: does not) in so many seconds: scopes as JSON, "[\"a\"]"; NULL: no
+ * claim. */
 static inline const char *token_good(const char *publish, const char *subscribe, long ends_in)
 {
     char payload[8192], exp[64] = "";

@@ -2,14 +2,15 @@
  * fair.c - many abuses side by side, and the promise that nobody waits more than 50 ms for them:
  * load_fair SERVER [--strict] [--each] [SECONDS] [KIND...].
  *
- * All kinds of abuse_kinds.h, or those named, work at one server at once, and an honest client asks for
- * /-/healthy on connections of its own all the while; another publishes, and a third hears that.
+ * All kinds of abuse_kinds.h, or those named, work at one server at once, and an honest client asks
+ * for /-/healthy on connections of its own all the while; another publishes, and a third hears
+ * that.
  *
- * The clients share the machine with the server, and there may be others. So what must hold here is about
- * the server alone: during 99.9 % of the honest waits it used at most 50 ms of CPU time. Where this
- * machine is slower than the one the promise is made for, as hashing tells, it may use as much more; one
- * that is slower for a moment is so in both. What passed by the clock is printed, and must hold with
- * --strict, which is for a machine that does nothing else.
+ * The clients share the machine with the server, and there may be others. So what must hold here is
+ * about the server alone: during 99.9 % of the honest waits it used at most 50 ms of CPU time.
+ * Where this machine is slower than the one the promise is made for, as hashing tells, it may use
+ * as much more; one that is slower for a moment is so in both. What passed by the clock is printed,
+ * and must hold with --strict, which is for a machine that does nothing else.
  *
  * --each runs one kind after the other, each at a server of its own.
  */
@@ -83,8 +84,8 @@ static bool chosen(const struct plan *p, const struct abuse_kind *k)
     return p->names == 0;
 }
 
-/* Starts the kinds of a table; adds to the number of processes, whose numbers go on. Returns how many
- * kinds it were. */
+/* Starts the kinds of a table; adds to the number of processes, whose numbers go on. Returns how
+ * many kinds it were. */
 static int spawn(const struct plan *p, const struct abuse_kind *k, int *processes)
 {
     int kinds = 0;

@@ -3,8 +3,8 @@
  * [SECONDS].
  *
  * For SECONDS (8), and STEPS_LEAST steps at least, clients of several tenants do at random what
- * isolation.h says, over loopback, against a server with a small ring, whose keys change. Every byte
- * that any of them gets is held against what its token allows.
+ * isolation.h says, over loopback, against a server with a small ring, whose keys change. Every
+ * byte that any of them gets is held against what its token allows.
  */
 #include "test/kit/isolation.h"
 #include "test/kit/child.h"

@@ -2,12 +2,12 @@
  * kill.c - a server with --store is killed again and again: load_kill SERVER [ROUNDS].
  *
  * Starts SERVER on a file, publishes over several connections and reads in all ways, ends it with
- * SIGKILL at any moment, of its start, its recovery and an upgrade (SIGUSR2) too, and starts it again
- * on the same file and port, ROUNDS (200) times in all, with rings that are outrun and one that is
- * not, and in each mode of --fsync. After each start all messages that were acknowledged must be there
- * that the ring can hold, with the ids and the data they had, in order, once, and nothing that was
- * never sent. All clients go on by their cursors, and are told of a gap only where the ring can have
- * outrun them.
+ * SIGKILL at any moment, of its start, its recovery and an upgrade (SIGUSR2) too, and starts it
+ * again on the same file and port, ROUNDS (200) times in all, with rings that are outrun and one
+ * that is not, and in each mode of --fsync. After each start all messages that were acknowledged
+ * must be there that the ring can hold, with the ids and the data they had, in order, once, and
+ * nothing that was never sent. All clients go on by their cursors, and are told of a gap only where
+ * the ring can have outrun them.
  */
 #include "test/kit/swarm.h"
 

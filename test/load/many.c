@@ -6,8 +6,8 @@
  * that each subscriber gets each message once and in order. Fails where one does not, where it
  * takes longer than DEADLINE_S, or where the server grew by more than BYTES_MOST a subscriber.
  *
- * Each process connects from a loopback address of its own, so that ports suffice, and every process
- * has its SIGKILL from the kernel when the one that started it dies.
+ * Each process connects from a loopback address of its own, so that ports suffice, and every
+ * process has its SIGKILL from the kernel when the one that started it dies.
  */
 #include "test/kit/close.h"
 

@@ -1,11 +1,11 @@
 /*
  * soak.c - everything at once, for long: load_soak SERVER [SECONDS].
  *
- * Starts SERVER and for SECONDS (20) has clients of all ways come, go and be cut anywhere, by FIN or
- * RST, slow readers, publishers of all kinds, messages of all sizes, topics that come and go, pests
- * that send what no client should, and upgrades (SIGUSR2). Every message is checked as ever. After a
- * tenth of the time, 60 s at most, and at the end, all of it comes to rest, and the server's memory
- * and descriptors are looked at: it must not have grown.
+ * Starts SERVER and for SECONDS (20) has clients of all ways come, go and be cut anywhere, by FIN
+ * or RST, slow readers, publishers of all kinds, messages of all sizes, topics that come and go,
+ * pests that send what no client should, and upgrades (SIGUSR2). Every message is checked as ever.
+ * After a tenth of the time, 60 s at most, and at the end, all of it comes to rest, and the
+ * server's memory and descriptors are looked at: it must not have grown.
  */
 #include "test/kit/swarm.h"
 

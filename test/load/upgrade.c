@@ -2,10 +2,11 @@
  * upgrade.c - the server is replaced while it works: load_upgrade SERVER
  * [TIMES [CLIENTS]].
  *
- * Starts SERVER on a file (--store), connects CLIENTS (5,000) of all ways and publishers of all kinds,
- * some of which send their requests, bodies and frames in pieces, sends SIGUSR2 TIMES (50) times, and
- * sees in /-/metrics that each upgrade is done. No connection may be closed, no message missed or
- * repeated, and the process stays the same. In the end the file has all that was published.
+ * Starts SERVER on a file (--store), connects CLIENTS (5,000) of all ways and publishers of all
+ * kinds, some of which send their requests, bodies and frames in pieces, sends SIGUSR2 TIMES (50)
+ * times, and sees in /-/metrics that each upgrade is done. No connection may be closed, no message
+ * missed or repeated, and the process stays the same. In the end the file has all that was
+ * published.
  */
 #include "test/kit/swarm.h"
 

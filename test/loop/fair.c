@@ -94,8 +94,8 @@ static struct span much_text(const struct much *k)
     return text_span(&t);
 }
 
-/* One client sends much at once: a turn handles some of it, others are answered meanwhile, and in the end
- * all of it is answered. `buffers`: how much room there is for what waits. */
+/* One client sends much at once: a turn handles some of it, others are answered meanwhile, and in
+ * the end all of it is answered. `buffers`: how much room there is for what waits. */
 static void much_at_once(const struct much *k, uint64_t buffers, size_t piece)
 {
     struct opt o = options();
@@ -211,8 +211,8 @@ END_TEST
 
 /* ---- large messages -------------------------------------------------------------------------- */
 
-/* Who takes a large message a little at a time has it escaped once: not much more is rendered than is
- * sent; and it gets it whole. */
+/* Who takes a large message a little at a time has it escaped once: not much more is rendered than
+ * is sent; and it gets it whole. */
 START_TEST(escaped_once)
 {
     enum { SIZE = 60 << 10, WINDOW = 8 << 10 };

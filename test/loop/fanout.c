@@ -119,8 +119,8 @@ START_TEST(large_and_small)
 }
 END_TEST
 
-/* Many who catch up on a large ring, more than is moved in a turn: what is new for others is not held
- * up by them. */
+/* Many who catch up on a large ring, more than is moved in a turn: what is new for others is not
+ * held up by them. */
 START_TEST(live_beside_replay)
 {
     static char large[60 << 10];
@@ -226,8 +226,8 @@ START_TEST(sets)
 }
 END_TEST
 
-/* Many topics, and many messages of others to pass over before one of these: more than a walk through
- * the ring takes at once. */
+/* Many topics, and many messages of others to pass over before one of these: more than a walk
+ * through the ring takes at once. */
 START_TEST(passing_over)
 {
     struct opt o = options();

@@ -214,7 +214,8 @@ START_TEST(closed_without_a_header)
 }
 END_TEST
 
-/* A header has --request-timeout from the start, however it trickles; then a request has its own. */
+/* A header has --request-timeout from the start, however it trickles; then a request has its
+ * own. */
 START_TEST(in_time)
 {
     struct opt o = headed();
@@ -331,7 +332,8 @@ START_TEST(per_address)
 }
 END_TEST
 
-/* More than may be are over it: each is told all the same, and they take no more than their room. */
+/* More than may be are over it: each is told all the same, and they take no more than their
+ * room. */
 START_TEST(very_many_per_address)
 {
     struct opt o = headed();

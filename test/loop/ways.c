@@ -38,8 +38,8 @@ static unsigned writes_of_all(void)
     return n;
 }
 
-/* Thousands wait; a message wakes them all in one pass, a write each, some of them a turn; and all go
- * on to wait for the next. */
+/* Thousands wait; a message wakes them all in one pass, a write each, some of them a turn; and all
+ * go on to wait for the next. */
 START_TEST(wakes_many)
 {
     struct opt o = options();
@@ -88,7 +88,8 @@ static unsigned messages_of(struct kernel_peer *p, const char *what)
     return a.messages;
 }
 
-/* Those who are woken in one turn get the same bytes only where they are to get the same messages. */
+/* Those who are woken in one turn get the same bytes only where they are to get the same
+ * messages. */
 START_TEST(wakes_apart)
 {
     struct opt o = options();
@@ -123,7 +124,8 @@ START_TEST(wakes_apart)
 }
 END_TEST
 
-/* Of those who have to wait for another turn to be woken, who is woken after the next message gets both. */
+/* Of those who have to wait for another turn to be woken, who is woken after the next message gets
+ * both. */
 START_TEST(wakes_in_two)
 {
     struct opt o = options();

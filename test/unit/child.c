@@ -18,8 +18,8 @@
 
 static char said[4096];
 
-/* Starts it with stdout and stderr in a file, and waits for its end. Returns the errno of the start; the
- * wait status is in *status, what it said in said[]. */
+/* Starts it with stdout and stderr in a file, and waits for its end. Returns the errno of the
+ * start; the wait status is in *status, what it said in said[]. */
 static int start(const char *const argv[], const int *keep, size_t n, int *status)
 {
     char *copy[8] = {NULL};
@@ -85,7 +85,8 @@ START_TEST(blocks_nothing)
 }
 END_TEST
 
-/* ---- what can't be started --------------------------------------------------------------------- */
+/* ---- what can't be started
+ * --------------------------------------------------------------------- */
 
 static char dir[] = "/tmp/sse-child-XXXXXX";
 

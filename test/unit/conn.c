@@ -276,8 +276,8 @@ START_TEST(doomed_on_the_ready_list)
 }
 END_TEST
 
-/* Who has had no turn yet is on a list of its own, which is not the first to be looked at by those who
- * look at all. */
+/* Who has had no turn yet is on a list of its own, which is not the first to be looked at by those
+ * who look at all. */
 START_TEST(soon)
 {
     struct fixture *f = make();
@@ -672,10 +672,11 @@ START_TEST(knows_the_shortest_time)
 }
 END_TEST
 
-/* ---- buffers that were many --------------------------------------------------------------------- */
+/* ---- buffers that were many
+ * --------------------------------------------------------------------- */
 
-/* A buffer is at most its share of those that are free, which is told from having no room at all; one
- * unit may always be had; and who has more than would be given now is known. */
+/* A buffer is at most its share of those that are free, which is told from having no room at all;
+ * one unit may always be had; and who has more than would be given now is known. */
 START_TEST(buffers_have_shares)
 {
     enum { UNIT = 1 << SHIFT };
@@ -734,8 +735,8 @@ END_TEST
 
 enum { BIG = 1 << 14, BIG_SHIFT = 12 }; /* 64 MiB */
 
-/* What was in use is given back from its end, some of it at a time, as soon as nothing is; what is in
- * use again by then is left alone. */
+/* What was in use is given back from its end, some of it at a time, as soon as nothing is; what is
+ * in use again by then is left alone. */
 START_TEST(buffers_rest)
 {
     struct conns t = {.give_back = give_back};

@@ -7,7 +7,8 @@
 
 #define T0 UINT64_C(1000000)
 
-/* Up to which place it has come so many ms after it began, and whether it is over with clients left. */
+/* Up to which place it has come so many ms after it began, and whether it is over with clients
+ * left. */
 static const struct {
     int line;
     uint32_t clients, top, most, ms, to;

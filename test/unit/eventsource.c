@@ -76,8 +76,8 @@ static const struct {
      "[|two\nlines\n|5-1] [gap|{\"reason\":\"lagged\"}|5-9] id=5-9 retry=1809"},
 };
 
-/* Reads the stream in pieces of the given sizes, the last for all the rest, in memory just as large as
- * `cap`. */
+/* Reads the stream in pieces of the given sizes, the last for all the rest, in memory just as large
+ * as `cap`. */
 static const char *read_in(struct span stream, size_t first, size_t each, size_t cap, bool *large)
 {
     static char out[1 << 16];

@@ -33,8 +33,8 @@ START_TEST(shares_are_so)
 }
 END_TEST
 
-/* However many take as much as they get, the reserve is left; and once each has given back what is over
- * its share, what is free is as the formula of fair.h has it. */
+/* However many take as much as they get, the reserve is left; and once each has given back what is
+ * over its share, what is free is as the formula of fair.h has it. */
 START_TEST(many_shares)
 {
     enum { TOTAL = 1 << 20, RESERVE = TOTAL / 8, PARTS = 8, MOST = 400 };

@@ -35,7 +35,8 @@ static void file_make(const char *name, mode_t mode)
     close(fd);
 }
 
-/* root/, of root; user/, of the user; sticky/, as /tmp; shared/, of a group that is not root's alone. */
+/* root/, of root; user/, of the user; sticky/, as /tmp; shared/, of a group that is not root's
+ * alone. */
 static void setup(void)
 {
     static const struct {

@@ -1,4 +1,5 @@
-/* test/unit/http.c - tests of http.h: each head and body whole, byte by byte and cut at every place. */
+/* test/unit/http.c - tests of http.h: each head and body whole, byte by byte and cut at every
+ * place. */
 #include "http.h"
 
 #include <signal.h>

@@ -11,8 +11,8 @@
 
 static char packed[ROOM], out[ROOM], text[ROOM];
 
-/* Unpacks a copy of it on the heap into memory of just that room, into `out`; gives the bytes, -1 if it
- * is refused. */
+/* Unpacks a copy of it on the heap into memory of just that room, into `out`; gives the bytes, -1
+ * if it is refused. */
 static long unpack(struct span gzip, size_t room)
 {
     char *in = on_heap(gzip), *to = malloc(room + 1);
@@ -105,12 +105,14 @@ static const struct {
     {__LINE__, BYTES("\x01\x05\0\xfb\xffhello")}, /* a length that is not its opposite's */
     {__LINE__, BYTES("\x01\xff\xff\0\0hello")},   /* more stored than there is */
     {__LINE__, BYTES("\x03\0hello")},             /* more than the last block */
-    /* a copy of what is before the front; likewise, two bytes of one; how far or how long is not told */
+    /* a copy of what is before the front; likewise, two bytes of one; how far or how long is not
+     * told */
     {__LINE__, BYTES("\x03\x02\0")},
     {__LINE__, BYTES("\x4b\x04\x42\0")},
     {__LINE__, BYTES("\x4b\x04\x3e\0")},
     {__LINE__, BYTES("\x4b\x1c\x03\0")},
-    /* the code of the codes: too many words, none, "as before" at first, more lengths than were said */
+    /* the code of the codes: too many words, none, "as before" at first, more lengths than were
+     * said */
     {__LINE__, BYTES("\x05\xe0\x93\x24\x49\x92\x24\x49\x92\0")},
     {__LINE__, BYTES("\x05\xe0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0")},
     {__LINE__, BYTES("\x05\0\x12\0\0\0\0")},
@@ -190,7 +192,8 @@ START_TEST(of_gzip)
 }
 END_TEST
 
-/* None that is cut short, or that has a byte which is another, or further ones, is taken for whole. */
+/* None that is cut short, or that has a byte which is another, or further ones, is taken for
+ * whole. */
 START_TEST(damaged)
 {
     uint64_t state = seed();
@@ -200,7 +203,8 @@ START_TEST(damaged)
     for (size_t i = 10; i < file.n; i++) {
         for (int bit = 0; bit < 8; bit++) {
             packed[i] = (char)(packed[i] ^ 1 << bit);
-            /* There are bits that tell nothing: of words that are not used, behind the last block. */
+            /* There are bits that tell nothing: of words that are not used, behind the last
+             * block. */
             long n = unpack(file, 5000);
             ck_assert_msg(n == -1 || (n == 900 && memcmp(out, text, 900) == 0),
                           "byte %zu, bit %d, " SEED_FMT, i, bit, state);

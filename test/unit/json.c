@@ -361,7 +361,8 @@ START_TEST(every_character)
 }
 END_TEST
 
-/* A string in parts, of any sizes and from any place on, is the same; and each byte is found in it. */
+/* A string in parts, of any sizes and from any place on, is the same; and each byte is found in
+ * it. */
 START_TEST(in_parts)
 {
     static const char *const some[] = {

@@ -680,7 +680,8 @@ END_TEST
 
 /* ---- --help ---- */
 
-/* The name of the flag that a line of --help tells of, and its default; false if it's no such line. */
+/* The name of the flag that a line of --help tells of, and its default; false if it's no such
+ * line. */
 static bool help_line(struct span line, struct span *name, struct span *def)
 {
     if (line.n < 8 || line.p[0] != ' ' || !span_begins(span_from(line, 6), SPAN("--")))

@@ -1,6 +1,6 @@
 /*
- * ring_sets.c - reading the message store for sets of very many topics: no call looks at all
- * that is there, and yet all is found that can be. test/unit/ring_model.c asks for what small sets have.
+ * ring_sets.c - reading the message store for sets of very many topics: no call looks at all that
+ * is there, and yet all is found that can be. test/unit/ring_model.c asks for what small sets have.
  *
  * ring.c is included, so that its reads of records are counted.
  */

@@ -8,7 +8,8 @@
 
 /* ---- subscribers ----------------------------------------------------------------------------- */
 
-/* Subscribes with a connection of its own; `fields` as lines. Gives it, with its answer in u->got. */
+/* Subscribes with a connection of its own; `fields` as lines. Gives it, with its answer in
+ * u->got. */
 static struct conn *subscribe(struct unit *u, int fd, const char *path, const char *fields)
 {
     struct conn *c = unit_open(u, fd);
@@ -685,7 +686,8 @@ START_TEST(counts_back_only_so_far)
 }
 END_TEST
 
-/* A gap in front of far more than can be looked through: it goes on where there may be something. */
+/* A gap in front of far more than can be looked through: it goes on where there may be
+ * something. */
 START_TEST(tells_a_gap_soon)
 {
     char path[6000];

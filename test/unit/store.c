@@ -575,7 +575,8 @@ START_TEST(random_damage)
 }
 END_TEST
 
-/* A payload that looks like a record, at every place; also a copy of one that is right, elsewhere. */
+/* A payload that looks like a record, at every place; also a copy of one that is right,
+ * elsewhere. */
 START_TEST(forged)
 {
     static union {

@@ -2,15 +2,17 @@
  * store_cut.c - the ring's file under power cuts, over a model of the disk: what was written since
  * the last sync is lost or not, in any combination, at the grain of a page.
  *
- * The file is a real one, which stands for the kernel's page cache; `disk` is what a power cut leaves of
- * it. A sync copies the file there; the kernel copies any page whenever it likes; a sync that fails
- * copies some, and the kernel takes the others for written. After a cut the file gets a random mix of
- * the two, the machine another boot id, and the store is opened again. Lives end in all ways, at random:
- * cuts while the store is opened, used, synced and closed, kills, clean ends, failed syncs.
+ * The file is a real one, which stands for the kernel's page cache; `disk` is what a power cut
+ * leaves of it. A sync copies the file there; the kernel copies any page whenever it likes; a sync
+ * that fails copies some, and the kernel takes the others for written. After a cut the file gets a
+ * random mix of the two, the machine another boot id, and the store is opened again. Lives end in
+ * all ways, at random: cuts while the store is opened, used, synced and closed, kills, clean ends,
+ * failed syncs.
  *
- * What must hold: an id that a client has heard, in a message, an answer or as a mere place, means one
- * message for ever; with --fsync always no message that was told is lost, but to the ring's size; and a
- * client that comes back with an id it has heard gets all that was told behind it, or a gap.
+ * What must hold: an id that a client has heard, in a message, an answer or as a mere place, means
+ * one message for ever; with --fsync always no message that was told is lost, but to the ring's
+ * size; and a client that comes back with an id it has heard gets all that was told behind it, or a
+ * gap.
  *
  * SSE_CUTS is how many lives there are (300).
  */
@@ -410,8 +412,8 @@ static bool life_close(bool *clean)
     return false;
 }
 
-/* After a life that ran up to message `from`, which is not evicted, and that ended so: what comes next,
- * and is all still there? */
+/* After a life that ran up to message `from`, which is not evicted, and that ended so: what comes
+ * next, and is all still there? */
 static void life_over(enum end end, uint64_t size)
 {
     bool opened = L.r.h != NULL && L.st.h != NULL, clean = false,

@@ -78,8 +78,8 @@ START_TEST(addresses_are_apart)
 }
 END_TEST
 
-/* One with more addresses than there are places makes it forget those who had tries left, and one who
- * fails again and again is not forgotten while it does. */
+/* One with more addresses than there are places makes it forget those who had tries left, and one
+ * who fails again and again is not forgotten while it does. */
 START_TEST(many_addresses_take_the_oldest_place)
 {
     empty();

@@ -411,7 +411,8 @@ START_TEST(queue)
 }
 END_TEST
 
-/* What a mark is for is timed until those there were have had their turn, whatever comes meanwhile. */
+/* What a mark is for is timed until those there were have had their turn, whatever comes
+ * meanwhile. */
 START_TEST(timing)
 {
     struct fixture *f = make(8);
@@ -780,8 +781,8 @@ START_TEST(clean_nothing)
 }
 END_TEST
 
-/* One name may be asked for as a set: it is apart from its topic, which is a member of it, and nobody's
- * expression but its own finds it. */
+/* One name may be asked for as a set: it is apart from its topic, which is a member of it, and
+ * nobody's expression but its own finds it. */
 START_TEST(one_name_as_a_set)
 {
     struct fixture *f = make(16);

@@ -200,8 +200,8 @@ START_TEST(names_have_room)
 }
 END_TEST
 
-/* Many who each take as many wildcards as they get leave room for one who wants a few, and are told that
- * it was their share. */
+/* Many who each take as many wildcards as they get leave room for one who wants a few, and are told
+ * that it was their share. */
 START_TEST(sets_leave_room)
 {
     struct fixture *f = make(MANY + SUBS);
