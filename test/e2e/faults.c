@@ -262,7 +262,7 @@ START_TEST(all_are_wrapped)
     snprintf(line, sizeof line,
              "cd %s && { nm -u sse.o ring.o lib/host/*.o | sed -n 's/^ *U //p' | sort -u; "
              "{ nm --defined-only -g sse.o http.o ring.o lib/*.o lib/*/*.o | "
-             "sed -n 's/.* [TDBR] //p'; nm test/faults.o | sed -n 's/.* T __wrap_//p'; } | "
+             "sed -n 's/.* [TDBR] //p'; nm test/kit/faults.o | sed -n 's/.* T __wrap_//p'; } | "
              "sort -u | sed p; } | sort | uniq -u",
              objects);
     FILE *f = output_of(line);
@@ -519,7 +519,7 @@ static bool of_root(const struct site *s)
 static bool of_command(const struct site *s)
 {
     static const char *const files[] = {
-        "lib/cli/token.c:", "lib/cli/health.c:", "lib/host/client",    "lib/cli/sub.c:",
+        "lib/cli/token.c:", "lib/cli/health.c:", "lib/cli/client.c:",  "lib/cli/sub.c:",
         "lib/cli/pub.c:",   "lib/cli/show.c:",   "lib/host/machine.c:"};
     bool is = false;
     for (size_t i = 0; i < COUNT(files); i++)

@@ -35,7 +35,7 @@ static void become(int out, int err)
 {
     const char *argv[16] = {program.sse, "--port", "0", "--log", "warn", "--drain", "1s"};
     char count[32], pid[32], notify[256], user[64], names[64];
-    static char asan[] = "ASAN_OPTIONS=handle_abort=1";
+    static char asan[] = "ASAN_OPTIONS=detect_leaks=1";
     static char host[] = "SSE_HOST=test t h"; /* what tests have in Host */
     char *environment[] = {
         asan, user, host, names, count, pid, with.notify[0] != '\0' ? notify : NULL, NULL};

@@ -453,7 +453,7 @@ static inline long long metric(const char *name)
 static inline _Noreturn void become(const char *const flags[], int out, pid_t parent)
 {
     static char map[128], notify[128], pid[64], user[64];
-    static char asan[] = "ASAN_OPTIONS=handle_abort=1", count[] = "LISTEN_FDS=1";
+    static char asan[] = "ASAN_OPTIONS=detect_leaks=1", count[] = "LISTEN_FDS=1";
     static char journal[] = "JOURNAL_STREAM=1:1"; /* which stderr is not */
     static char host[] = "SSE_HOST=test";         /* what the scenes have in Host */
     char *environment[] = {asan, journal, map, notify, user, host, run_.given != -1 ? count : NULL,
