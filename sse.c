@@ -154,7 +154,7 @@ static void clock_wake(void)
 }
 
 /* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
-static void say(enum opt_log level, const char *msg, ...)
+static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
 {
     va_list ap;
     if (level > S.opt.log && level != OPT_LOG_ACCESS)

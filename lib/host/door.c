@@ -211,7 +211,7 @@ static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_
     return false;
 }
 
-/* Gives a client its slot; NULL: it has been refused. */
+/* Returns a client its slot; NULL: it has been refused. */
 static struct conn *seat(struct door *d, int fd, bool crowd)
 {
     struct conn *c = NULL;

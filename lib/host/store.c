@@ -85,14 +85,13 @@ struct opening {
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
-/* Says what is wrong, the path first, put together from the texts up to a NULL. Gives false. */
-static bool wrong(struct opening *o, ...)
+/* Says what is wrong, the path first, put together from the texts up to a NULL. Returns false. */
+static TEXT_LIST bool wrong(struct opening *o, ...)
 {
     va_list ap;
     text_str(o->why, o->ask->path);
     va_start(ap, o);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(o->why, part);
+    text_list(o->why, ap);
     va_end(ap);
     return false;
 }
@@ -195,7 +194,7 @@ static bool size_right(uint64_t size)
     return size >= RING_MIN && size <= RING_MAX && (size & (size - 1)) == 0;
 }
 
-/* Is this a store that this program can read? */
+/* Returns true if this is a store that this program can read. */
 static bool head_right(struct opening *o)
 {
     const struct store_head *h = &o->head;
@@ -216,7 +215,7 @@ static bool head_right(struct opening *o)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* Is all of the file zero, as in one that was never finished? */
+/* Returns true if all of the file is zero, as in one that was never finished. */
 static bool file_blank(const struct opening *o)
 {
     char page[STORE_HEAD];
@@ -305,7 +304,7 @@ static bool file_room(struct opening *o, int fd, uint64_t had, uint64_t size)
     return wrong(o, ": there is no room for ", number, " bytes: ", strerror(err), and, NULL);
 }
 
-/* Has the entry in the directory written down. */
+/* Syncs the entry in the directory. */
 static int directory_sync(const char *path)
 {
     char dir[PATH_MAX];
@@ -323,7 +322,7 @@ static int directory_sync(const char *path)
     return err;
 }
 
-/* Has what was written to the file written down. 0, or minus an errno. */
+/* Syncs what was written to the file. Returns 0 or minus an errno. */
 static int file_sync(int fd)
 {
     int result;
@@ -508,8 +507,8 @@ static uint32_t topic_of(struct opening *o, const struct ring_record *rec)
     return id;
 }
 
-/* May the record follow the newest that there is? Also its topic's name is one: the server's own,
- * which no client can name, begin with a dash. */
+/* Returns true if the record may follow the newest one, and its topic's name is right: the server's
+ * own, which no client can name, begin with a dash. */
 static bool follows(const struct ring *r, const struct ring_record *rec)
 {
     struct span name = ring_topic(rec);
@@ -599,8 +598,8 @@ static void copy_records(struct opening *o, const struct ring *from, const struc
     }
 }
 
-/* Does what the header tells prove that the store is as the last process left it, or, where only a
- * sync could prove that, as it was when someone last heard of an id? */
+/* Returns true if the header proves that the store is as the last process left it, or, where only a
+ * sync could prove that, as it was when someone last heard of an id. */
 static bool continues(const struct opening *o, const struct store_state *s, int fd,
                       const char boot[40])
 {
@@ -626,8 +625,8 @@ static uint64_t clock_on(const struct opening *o, const struct store_state *s, c
     return clock > most ? clock : most;
 }
 
-/* Has every page written to the disk again at the next sync: of one that failed the kernel may take
- * pages for written that are not. */
+/* Marks every page to be written to the disk again at the next sync: of one that failed the kernel
+ * may take pages for written that are not. */
 static void pages_touch(const struct ring *r)
 {
     for (uint64_t at = 0; at < r->size; at += STORE_HEAD) {
@@ -763,7 +762,7 @@ static bool move_to(struct opening *o, const struct ring *old, const char *path,
     return err == 0 || wrong_errno(o, "its directory cannot be synced", -err);
 }
 
-/* Gives a new file the owner and the rights of another, as far as that may be. */
+/* Returns a new file the owner and the rights of another, as far as that may be. */
 static void file_grant(int from, int to)
 {
     struct stat about;
@@ -919,15 +918,15 @@ int store_wait(struct store *st)
     return result;
 }
 
-/* Has the wall clock been set since its time was noted? */
+/* Returns true if the wall clock has been set since its time was noted. */
 static bool clock_set(const struct store *st)
 {
     uint64_t then = st->noted.wall - st->noted.ring, now = st->time.wall - st->time.ring;
     return now - then + STORE_SET_MS > 2 * (uint64_t)STORE_SET_MS;
 }
 
-/* Has the state that the disk has for sure the newest id, so that a jump from there leads far
- * beyond all ids that were given? 0, or minus the errno of the sync. */
+/* Writes the newest id into the state that the disk surely has, so that a jump from there leads far
+ * beyond all ids that were given. Returns 0 or minus the errno of the sync. */
 static int note_newest(struct store *st, const struct ring *r)
 {
     if (r->h->n - st->noted_n < STORE_JUMP / 4)

@@ -75,7 +75,7 @@ struct store {
     struct store_thread thread;
 };
 
-/* Is the thread to do a sync, or at it? */
+/* Returns true while a sync is asked of the thread, or under way. */
 static inline bool store_busy(const struct store *st)
 {
     return st->threaded && atomic_load(&st->thread.asked) != atomic_load(&st->thread.done);
@@ -122,11 +122,11 @@ int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode);
  * by the thread, or, where there is none, at once. Another must not be under way. */
 void store_sync(struct store *st, const struct ring *r);
 
-/* Is it done? 1: not yet. 0, also where none was begun; or minus the errno of this sync or any
- * before it. When it is, `told` of the thread becomes readable. */
+/* Returns 1 if it is not done yet; 0 if it is, or none was begun; or minus the errno of this sync
+ * or any before it. When it is, `told` of the thread becomes readable. */
 int store_synced(struct store *st);
 
-/* Waits until it is. 0, or minus an errno, likewise. */
+/* Waits until it is done. Returns 0 or minus an errno, likewise. */
 int store_wait(struct store *st);
 
 /* To be called each second or so, with st->time set: for OPT_FSYNC_INTERVAL, has a sync done if a

@@ -98,7 +98,7 @@ static bool shares_make(struct tables *t, struct server *s, struct text *why)
 
 /* ---- how large ------------------------------------------------------------------------------- */
 
-/* Does a flag ask who each connection is from? */
+/* Returns true if a flag asks who each connection is from. */
 static bool wants_passes(const struct opt *opt)
 {
     return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_file != NULL ||

@@ -39,9 +39,8 @@ const char *serve_num(struct server *s, uint64_t v)
 
 const char *serve_byte(struct server *s, char byte)
 {
-    static const char hex[] = "0123456789abcdef";
     const unsigned b = (unsigned char)byte;
-    const char bytes[] = {'b', 'y', 't', 'e', ' ', '0', 'x', hex[b / 16], hex[b % 16]};
+    const char bytes[] = {'b', 'y', 't', 'e', ' ', '0', 'x', text_digit(b >> 4), text_digit(b)};
     return serve_quote(s, (struct span){bytes, sizeof bytes});
 }
 
@@ -262,8 +261,7 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     struct text body = text_in(body_bytes, sizeof body_bytes);
     va_list ap;
     va_start(ap, fields);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(&detail, part);
+    text_list(&detail, ap);
     va_end(ap);
     problem_write(&body, status, http_reason(status), text_span(&detail));
     assert(!detail.full && !body.full); /* it quotes three texts at most */

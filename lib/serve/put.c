@@ -9,14 +9,13 @@
 #include <stdarg.h>
 
 /* Refuses: the detail is put together from the texts up to a NULL. Gives false. */
-static bool refused(struct put *p, int status, ...)
+static TEXT_LIST bool refused(struct put *p, int status, ...)
 {
     va_list ap;
     p->status = status;
     p->detail = text_in(p->bytes, sizeof p->bytes - 1);
     va_start(ap, status);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(&p->detail, part);
+    text_list(&p->detail, ap);
     va_end(ap);
     return false;
 }

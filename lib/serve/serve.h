@@ -198,7 +198,7 @@ struct server {
     struct page files;     /* what files.c has given out */
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
-    void (*say)(enum opt_log level, const char *msg, ...);
+    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST;
     /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
      * knows. */
     bool (*peer)(int fd, struct text *t);
@@ -399,7 +399,7 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
 /* Refuses the request at hand with problem+json (RFC 9457); `fields` as text, or NULL; the detail
  * is put together from the texts that follow up to a NULL. A request whose body has not been read
  * ends the connection. */
-void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...);
+void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...) TEXT_LIST;
 
 /* Are all the names that a path selects, or the name that is published to, among those of --topic?
  * Else the request has been refused. */
