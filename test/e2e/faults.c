@@ -11,6 +11,7 @@
 #include "test/kit/faults_scenes.h"
 
 #include <ctype.h>
+#include <dirent.h>
 
 #define JOBS_AT_ONCE 16
 #define SITES_MAX    400
@@ -297,14 +298,17 @@ static struct job {
 static unsigned job_count;
 static struct verdict *verdicts; /* of each */
 
+/* Removes a directory with whatever files a scene has left in it. */
 static void remove_dir(const char *dir)
 {
-    static const char *const name[] = {"faults", "s", "n", "store", "store.new"};
-    char path[160];
-    for (size_t i = 0; i < COUNT(name); i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, name[i]);
-        unlink(path);
+    char path[320];
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+        unlink(path); /* which "." and ".." are not done by */
     }
+    if (d != NULL)
+        closedir(d);
     rmdir(dir);
 }
 
@@ -529,8 +533,10 @@ static bool of_command(const struct site *s)
 
 static bool is_reached(const struct site *s)
 {
-    return s->first[FAULTS_FIRST] != NULL || s->first[FAULTS_TRIAL] != NULL ||
-           s->first[FAULTS_TAKEN] != NULL;
+    bool reached = false;
+    for (int life = 0; life < FAULTS_LIVES; life++)
+        reached |= s->first[life] != NULL;
+    return reached;
 }
 
 /* The sites that no scene reaches are those of the table. A place may have several, copies of a
@@ -579,7 +585,7 @@ static bool row_is_of(size_t row, const struct site *s)
 }
 
 /* Every errno at the first call of a site, and at two later ones where there are many; just one
- * errno where the program is tried, and where it has taken over. */
+ * errno in the processes but the first. */
 static void site_jobs(const struct site *s, enum faults_life life)
 {
     size_t call = 0;
