@@ -80,7 +80,7 @@ static void let_go(void *broker)
 
 /* ---- the view ------------------------------------------------------------------------------- */
 
-void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memory, uint64_t *heap)
+void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memory, void *heap)
 {
     *b = (struct broker){.ring = r, .topics = t, .heap = heap};
     chains_init(&b->chains, r, t->max, memory);

@@ -57,7 +57,7 @@ static inline uint64_t broker_heap_size(uint32_t entries)
 
 /* Sets up the view of a ring: in zeroed memory of a table without topics, of which broker_follow()
  * is to be called first; else as it was left there, with the table that went with it. */
-void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memory, uint64_t *heap);
+void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memory, void *heap);
 
 /* Links all records up to the ring's head that were not yet, opening their topics. Returns how many
  * are in no chain, as there was no room for their topics: these count as lost, of any topic. */
