@@ -297,15 +297,21 @@ static struct job {
 static unsigned job_count;
 static struct verdict *verdicts; /* of each */
 
-static void remove_dir(const char *dir)
+/* Removes a run's directory with all that is in it. A process of that run may still be at its end and
+ * make files there: tries again while that lasts. Returns false if the directory stays. */
+static bool remove_dir(const char *dir)
 {
-    static const char *const name[] = {"faults", "s", "n", "store", "store.new"};
-    char path[160];
-    for (size_t i = 0; i < COUNT(name); i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, name[i]);
-        unlink(path);
+    for (int64_t end = now_ms() + RUN_WAIT_MS;; pause_ms(10)) {
+        DIR *d = opendir(dir);
+        for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+        if (d != NULL)
+            closedir(d);
+        if (rmdir(dir) == 0 || errno == ENOENT)
+            return true;
+        if (now_ms() > end)
+            return false;
     }
-    rmdir(dir);
 }
 
 static void job_dir(char dir[64], unsigned job)
@@ -354,12 +360,8 @@ static _Noreturn void job_run(unsigned job, pid_t parent)
     run_.verdict = &verdicts[job];
     run_.lost_max = lost_max(j);
     job_dir(run_.dir, job);
-    /* a process of the run before may still be at its end there */
-    for (int left = 500; remove_dir(run_.dir), mkdir(run_.dir, 0700) == -1; left--) {
-        if (left == 0)
-            _exit(3);
-        poll(NULL, 0, 10);
-    }
+    if (!remove_dir(run_.dir) || mkdir(run_.dir, 0700) == -1) /* that of the run before */
+        _exit(3);
     run_.faults = faults_map(run_.dir);
     struct faults_armed *a = run_.faults->armed;
     if (j->error != 0)
@@ -452,7 +454,7 @@ static void jobs_remove(unsigned from)
     for (unsigned i = from; i < job_count; i++) {
         char dir[64];
         job_dir(dir, i);
-        remove_dir(dir);
+        ck_assert_msg(remove_dir(dir), "%s cannot be removed: %s", dir, strerror(errno));
     }
 }
 
@@ -659,7 +661,7 @@ static void tear_down(void)
     for (unsigned i = 0; i < JOBS_MAX; i++) { /* also what is left of a test that was cut short */
         char dir[64];
         job_dir(dir, i);
-        remove_dir(dir);
+        (void)remove_dir(dir);
     }
     unlink(template);
     rmdir(root);
