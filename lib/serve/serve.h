@@ -200,7 +200,7 @@ struct server {
     struct page files;     /* what files.c has given out */
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
-    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST;
+    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
     /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
      * knows. */
     bool (*peer)(int fd, struct text *t);

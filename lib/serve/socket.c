@@ -667,7 +667,8 @@ static void handshake_answer(struct server *s, bool json)
 static void client_keep(struct server *s, struct conn *c)
 {
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
-    c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
+    if (s->ask.foreign)
+        c->marks |= CONN_FOREIGN;
     if (s->pass != NULL)
         s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
 }
