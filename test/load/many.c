@@ -231,7 +231,7 @@ static void line_done(struct subscriber *s)
 /* Takes what has come; says whether it now has all messages. */
 static bool take(struct subscriber *s)
 {
-    char buf[16384] = "";
+    char buf[16384];
     ssize_t got;
     while ((got = recv(s->fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
         for (ssize_t i = 0; i < got; i++) {
