@@ -218,7 +218,7 @@ static void sites_place(void)
     ck_assert_uint_eq(at, site_count);
 }
 
-/* The name of a call that is wrapped as wrap[n]: in glibc before 2.33 stat() is an inline __xstat(). */
+/* The name of a call that is wrapped as wrap[n]: before glibc 2.33 stat() is an inline __xstat(). */
 static void name_call(char name[40], const char *wrap, size_t n)
 {
     static const char *const inner[][2] = {{"__fxstat", "fstat"},
@@ -311,8 +311,8 @@ static struct job {
 static unsigned job_count;
 static struct verdict *verdicts; /* of each */
 
-/* Removes a run's directory with all that is in it. A process of that run may still be at its end and
- * make files there: tries again while that lasts. Returns false if the directory stays. */
+/* Removes a run's directory with all that is in it. A process of that run may still be at its end
+ * and make files there: tries again while that lasts. Returns false if the directory stays. */
 static bool remove_dir(const char *dir)
 {
     for (int64_t end = now_ms() + RUN_WAIT_MS;; pause_ms(10)) {
