@@ -218,7 +218,7 @@ static void sites_place(void)
     ck_assert_uint_eq(at, site_count);
 }
 
-/* The name of a call that is wrapped as wrap[n]: before glibc 2.33 stat() is an inline __xstat(). */
+/* The name of a call that is wrapped as wrap[n]: before glibc 2.33 stat() is an __xstat(). */
 static void name_call(char name[40], const char *wrap, size_t n)
 {
     static const char *const inner[][2] = {{"__fxstat", "fstat"},
