@@ -18,13 +18,18 @@
 static struct e2e_server s;
 static struct e2e_response r;
 
+/* Loads the helper. What say() keeps in `got` the page shows, for one who looks at a failure. */
+#define LOAD                                                                        \
+    "got = []; say = x => document.body.innerText = (got.push(x), got.join('|')); " \
+    "helper = null; import('/-/sse.js').then(m => helper = m)"
+
 /* A page that has loaded the helper. */
 static struct tab *page_open(const struct tab *beside, const char *origin)
 {
     char url[300];
     snprintf(url, sizeof(url), "%s/-/healthy", origin);
     struct tab *t = tab_open(beside, url);
-    tab_eval(t, "got = []; helper = null; import('/-/sse.js').then(m => helper = m)");
+    tab_eval(t, LOAD);
     tab_wait(t, "helper");
     return t;
 }
@@ -33,9 +38,9 @@ static struct tab *page_open(const struct tab *beside, const char *origin)
 static void subscribe(struct tab *t, const char *url, const char *options)
 {
     tab_eval(t,
-             "end = helper.subscribe('%s', {%s onmessage: m => got.push(`${m.event} ${m.data}`),"
-             " ongap: g => got.push(`gap ${g.reason}`),"
-             " onerror: e => got.push(`error ${e && e.status}`)}); 0",
+             "end = helper.subscribe('%s', {%s onmessage: m => say(`${m.event} ${m.data}`),"
+             " ongap: g => say(`gap ${g.reason}`),"
+             " onerror: e => say(`error ${e && e.status}`)}); 0",
              url, options);
 }
 
@@ -121,7 +126,7 @@ START_TEST(goes_on_where_the_page_was)
     e2e_publish(&s, "/news", "three");
     snprintf(url, sizeof(url), "%s/-/healthy", s.address[0]);
     tab_go(t, url);
-    tab_eval(t, "got = []; helper = null; import('/-/sse.js').then(m => helper = m)");
+    tab_eval(t, LOAD);
     tab_wait(t, "helper");
     subscribe(t, "/news", "");
     expect(t, "message two|message three");
