@@ -435,7 +435,7 @@ static const char *error_name(int error)
 
 static void job_show(const struct job *j)
 {
-    static const char *const lives[] = {"", " on trial", " after the upgrade"};
+    static const char *const lives[] = {"", " in the keeper", " on trial", " after the upgrade"};
     printf("%s: call %u of %s in %s()%s: %s", j->site->place, j->nth, j->site->call,
            j->site->function, lives[j->life], error_name(j->error));
     if (j->under != NULL) {
@@ -499,7 +499,7 @@ static void job_note(unsigned job)
  * made they are run again. */
 static void jobs_play(unsigned from)
 {
-    for (int times = 0; times < 3; times++)
+    for (int times = 0; times < 10; times++)
         jobs_run(from);
     for (unsigned i = from; i < job_count; i++)
         job_note(i);
@@ -548,8 +548,10 @@ static bool of_command(const struct site *s)
 
 static bool is_reached(const struct site *s)
 {
-    return s->first[FAULTS_FIRST] != NULL || s->first[FAULTS_TRIAL] != NULL ||
-           s->first[FAULTS_TAKEN] != NULL;
+    bool is = false;
+    for (int life = 0; life < FAULTS_LIVES; life++)
+        is |= s->first[life] != NULL;
+    return is;
 }
 
 /* The sites that no scene reaches are those of the table. A place may have several, copies of a
@@ -609,7 +611,7 @@ static void site_jobs(const struct site *s, enum faults_life life)
     unsigned errors = 0;
     while (errors < COUNT(calls[0].error) && error[errors] != 0)
         errors++;
-    for (unsigned e = 0; e < (life == FAULTS_FIRST ? errors : 1); e++) {
+    for (unsigned e = 0; e < (life <= FAULTS_CHILD ? errors : 1); e++) {
         add_job(s->first[life], s, life, error[e], 1);
         if (s->many[life] != NULL) {
             add_job(s->many[life], s, life, error[e], s->count[life] / 4);

@@ -180,7 +180,20 @@ WRAP(int, -1, getsockopt, (int fd, int level, int name, void *p, socklen_t *len)
 WRAP(int, -1, listen, (int fd, int n), (fd, n))
 WRAP(int, -1, setsockopt, (int fd, int level, int name, const void *p, socklen_t len),
      (fd, level, name, p, len))
-WRAP(pid_t, -1, fork, (void), ())
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void)
+{
+    int error = FAULT("fork");
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    pid_t pid = __real_fork();
+    if (pid == 0)
+        life = FAULTS_CHILD;
+    return pid;
+}
 WRAP(char *, NULL, getcwd, (char *p, size_t n), (p, n))
 WRAP(int, -1, getgroups, (int n, gid_t *groups), (n, groups))
 WRAP(ssize_t, -1, readlink, (const char *path, char *p, size_t n), (path, p, n))

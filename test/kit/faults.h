@@ -17,9 +17,10 @@
 /* Instead of an errno: the call does less than was asked, as read() and write() may. */
 #define FAULTS_SHORT (-1)
 
-/* Which process of an upgrade it is. */
+/* Which process it is. Each counts its own calls, as several may run at the same time. */
 enum faults_life {
     FAULTS_FIRST, /* that which was started */
+    FAULTS_CHILD, /* what that has forked: the keeper */
     FAULTS_TRIAL, /* the child that is asked whether it could take over */
     FAULTS_TAKEN, /* what the first has become */
     FAULTS_LIVES,
