@@ -415,6 +415,36 @@ START_TEST(tabs_share_a_connection)
 }
 END_TEST
 
+/* The tab that has the stream asks as well, as another one's words told it to. Its answer comes late, when
+ * the stream has told more: no message comes twice by that. */
+START_TEST(a_late_answer_changes_nothing)
+{
+    static const char tell[] =
+        "new BroadcastChannel(origin + '/news').postMessage(['9-9', {id: '9-9'}]); 0";
+    e2e_start(&s, NULL);
+    struct tab *t = page_open(NULL, s.address[0]);
+    subscribe(t, "/news", "");
+    expect_subscribers(1);
+    e2e_publish(&s, "/news", "one");
+    expect(t, "message one");
+    tab_eval(
+        t,
+        "answered = 0; late = new Promise(f => go = f); real = fetch;"
+        "fetch = async (...a) => {let r = await real(...a); answered++; await late; return r}; 0");
+    tab_eval(t, tell);
+    tab_wait(t, "answered === 1");
+    e2e_publish(&s, "/news", "two");
+    expect(t, "message one|message two");
+    tab_eval(t, "go(); 0");
+    tab_eval(t, tell);
+    tab_wait(t, "answered === 2");
+    e2e_publish(&s, "/news", "three");
+    expect(t, "message one|message two|message three");
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* Where there are no locks each tab has its own. */
 START_TEST(tabs_do_without_locks)
 {
@@ -455,6 +485,7 @@ static TCase *cases(void)
         tcase_add_loop_test(tc, comes_back_when_the_server_does, 0, 2);
     }
     tcase_add_test(tc, tabs_share_a_connection);
+    tcase_add_test(tc, a_late_answer_changes_nothing);
     tcase_add_test(tc, tabs_do_without_locks);
     return tc;
 }
