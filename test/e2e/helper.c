@@ -415,8 +415,8 @@ START_TEST(tabs_share_a_connection)
 }
 END_TEST
 
-/* The tab that has the stream asks as well, as the words of another told it to. Its answer comes late,
- * when the stream has told more: no message comes twice by that. */
+/* The tab that has the stream asks as well, as the words of another told it to. Its answer comes
+ * late, when the stream has told more: no message comes twice by that. */
 START_TEST(a_late_answer_changes_nothing)
 {
     static const char tell[] =
