@@ -1,9 +1,9 @@
 /*
  * poll.c - short and long polling: what there is, at once or as soon as there is something.
  */
+#include "lib/broker/render.h"
 #include "lib/json.h"
 #include "lib/serve/access.h"
-#include "lib/broker/render.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
 
