@@ -35,8 +35,7 @@
  * by its place and by its number, which counts without holes from this ring's beginning.
  *
  * LINKS. A record has room for the links of those who follow the ring: the older and the newer
- * record of its topic, and a shortcut (lib/broker/chain.h). The ring does
- * not look at these.
+ * record of its topic, and a shortcut (lib/broker/chain.h). The ring does not look at these.
  *
  * An INDEX holds, for each RING_BLOCK of the arena, the first record that begins there or behind,
  * so that an id or a time is found in O(log blocks) and a walk through one block.
