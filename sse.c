@@ -194,7 +194,7 @@ static void conn_doom(struct conn *c, const char *reason)
         return;
     say(OPT_LOG_DEBUG, "closed", "fd", serve_num(&S, fd), "reason", reason, NULL);
     serve_log_end(&S, c, reason);
-    c->n = c->link.topic;
+    c->doomed.topic = c->link.topic;
     if (c->link.topic != 0)
         topic_unsubscribe(&S.topics, fd);
     conn_mark_doomed(&S.conns, c);
@@ -203,7 +203,7 @@ static void conn_doom(struct conn *c, const char *reason)
 /* The one place where a client's socket is closed. */
 static void conn_close(struct conn *c)
 {
-    uint32_t topic = (uint32_t)c->n;
+    uint32_t topic = c->doomed.topic;
     door_leave(&L.door, c);
     serve_forget(&S, c);
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
@@ -280,7 +280,7 @@ static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
 /* All is written: a connection that was answered for the last time says so. */
 static void conn_drained(struct conn *c)
 {
-    if (conn_streams(c) && c->link.topic != 0 && c->at < ring_head(&S.ring))
+    if (conn_streams(c) && c->link.topic != 0 && c->place.at < ring_head(&S.ring))
         conn_ready(&S.conns, c); /* has only passed over other topics' records so far */
     if (!(c->flags & CONN_CLOSE))
         return;
@@ -350,7 +350,7 @@ static void conn_flush(struct conn *c)
         struct iovec *iov = streams ? stream_next(c, &n) : S.tail_pieces > 0 ? S.tail : L.t.own.iov;
         if (c->state == CONN_DOOMED)
             break;
-        if (c->sent == 0 || c->state == CONN_WAIT)
+        if (!conn_inside(c))
             before = serve_out_put(&S, c, iov);
         if (before + n == 0) {
             conn_drained(c);
@@ -391,7 +391,7 @@ static void fan_wake(struct conn *c)
 /* Is this subscriber at a place that the share is good for, between two records? */
 static inline bool fan_shares(const struct conn *c, const struct share *s)
 {
-    return c->sent == 0 && c->at >= s->low && c->at <= s->first;
+    return c->stream.sent == 0 && c->place.at >= s->low && c->place.at <= s->first;
 }
 
 /* Writes what a subscriber shares with others. */
@@ -406,8 +406,8 @@ static inline void fan_write(struct conn *c, const struct share *s)
         }
         return;
     }
-    c->at = s->end;
-    c->n = s->n;
+    c->place.at = s->end;
+    c->place.n = s->n;
     S.stat.delivered += s->records;
     if (s->end < ring_head(&S.ring))
         conn_ready(&S.conns, c);
@@ -416,8 +416,8 @@ static inline void fan_write(struct conn *c, const struct share *s)
 /* Brings one subscriber of entry `id` up to date that no share is there for. */
 static void fan_other(uint32_t id, struct conn *c, struct share *s)
 {
-    if (c->sent == 0 && c->at >= ring_tail(&S.ring)) {
-        share_build(s, &S.ring, &S.topics, id, c->at, 0, (enum conn_way)c->way, SHARE_BYTES);
+    if (c->stream.sent == 0 && c->place.at >= ring_tail(&S.ring)) {
+        share_build(s, &S.ring, &S.topics, id, c->place.at, 0, (enum conn_way)c->way, SHARE_BYTES);
         share_join(s);
     }
     if (fan_shares(c, s))
@@ -738,7 +738,7 @@ static void conn_input(struct conn *c)
     bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
     if ((got > 0 && begins) || (c->state == CONN_BODY && kept + got > 0))
         c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
-    if (c->state == CONN_LINGER && (c->n += got) > LINGER_MAX)
+    if (c->state == CONN_LINGER && (c->linger.dropped += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
     size_t used = handle(c, L.in_bytes, kept + got, seen);
     if (peeks || used < kept + got)
@@ -766,7 +766,7 @@ static void conn_turn(struct conn *c)
         conn_flush(c);
     if (c->state == CONN_WAIT && c->flags & CONN_EOF)
         conn_doom(c, "closed by the peer");
-    if (c->state == CONN_WAIT && c->way != WAY_READY && c->at < ring_head(&S.ring))
+    if (c->state == CONN_WAIT && c->way != WAY_READY && c->place.at < ring_head(&S.ring))
         fan_wake(c); /* it has not been through all that there was */
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
@@ -787,7 +787,7 @@ static void heartbeat(struct conn *c)
 {
     conn_flush(c); /* it may be behind: there is better to write */
     if (!conn_streams(c) || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)S.now ||
-        (c->link.topic != 0 && c->at < ring_head(&S.ring)))
+        (c->link.topic != 0 && c->place.at < ring_head(&S.ring)))
         return;
     serve_heartbeat(&S, c);
     conn_flush(c);
@@ -908,7 +908,7 @@ static bool drain_conn(struct conn *c, bool again)
         c->flags |= CONN_READABLE; /* a request may have come that no event has told of yet */
     conn_turn(c);                  /* that, and what it is behind by, goes first */
     bool behind = conn_streams(c) && c->flags & CONN_WRITABLE && c->link.topic != 0 &&
-                  c->at < ring_head(&S.ring);
+                  c->place.at < ring_head(&S.ring);
     if (again && (behind || c->flags & (CONN_HELD | CONN_READY)))
         return false;
     S.stat.drained++;
@@ -958,7 +958,7 @@ static void signalled(int fd)
 /* Has this one nothing to say, but much to get? Requests go before it. */
 static bool replays(const struct conn *c)
 {
-    return conn_streams(c) && c->at < ring_head(&S.ring) && !(c->flags & CONN_READABLE);
+    return conn_streams(c) && c->place.at < ring_head(&S.ring) && !(c->flags & CONN_READABLE);
 }
 
 static void event(const struct epoll_event *ev)

@@ -421,11 +421,11 @@ enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_tim
     if (stuck)
         return quiet > times->write ? CONN_DUE_WRITE : CONN_DUE_NOTHING;
     if (c->state == CONN_SOCKET && c->flags & CONN_PINGED)
-        return (uint32_t)now - c->due > times->write ? CONN_DUE_PONG : CONN_DUE_NOTHING;
+        return (uint32_t)now - c->stream.pinged > times->write ? CONN_DUE_PONG : CONN_DUE_NOTHING;
     if (conn_streams(c))
         return quiet >= times->heartbeat ? CONN_DUE_HEARTBEAT : CONN_DUE_NOTHING;
     if (c->state == CONN_WAIT)
-        return (int32_t)((uint32_t)now - c->due) >= 0 ? CONN_DUE_ANSWER : CONN_DUE_NOTHING;
+        return (int32_t)((uint32_t)now - c->wait.due) >= 0 ? CONN_DUE_ANSWER : CONN_DUE_NOTHING;
     if (c->state == CONN_LINGER)
         return quiet > times->linger ? CONN_DUE_LINGER : CONN_DUE_NOTHING;
     if (c->state == CONN_BODY || c->in != 0 || !(c->flags & CONN_USED))

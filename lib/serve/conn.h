@@ -11,8 +11,8 @@
  *
  *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
  *
- * A subscriber is a place in the ring (`at`, and `sent` bytes of the record there) and nothing
- * else: replay, live and slow are the same. A connection owns a buffer only while a request is
+ * A subscriber is a place in the ring (struct conn_place, and how much of the record there is out)
+ * and nothing else: replay, live and slow are the same. A connection owns a buffer only while a request is
  * incomplete or an answer does not fit the socket.
  *
  * INVARIANTS
@@ -33,6 +33,8 @@
 #include "lib/pool.h"
 #include "lib/text.h"
 #include "lib/topic/topic.h"
+
+#include <assert.h>
 
 enum conn_state {
     CONN_FREE = 0,
@@ -97,31 +99,67 @@ enum conn_mark {
         16,           /* SOCKET: its handshake named another server, so it has no rights by place */
     CONN_KEPT = 32,   /* `in` begins with bytes that have come and are not handled */
     CONN_GROUP = 192, /* two bits: the sync that what it published last waits for; 0: none */
+    CONN_BARE = 512,  /* WAIT: the request is a HEAD */
     CONN_BEATS = 256, /* its heartbeats are events, lines or frames that a page sees */
 };
 
 #define CONN_GROUP_SHIFT 6  /* of CONN_GROUP */
 #define CONN_GROUPS      3u /* numbers of syncs, from 1, given in turn: two are known at a time */
 
+/* Where a subscriber is in the ring: all that it gets depends on. */
+struct conn_place {
+    uint64_t at; /* offset of the record to send next, or where it will be */
+    uint64_t n;  /* the last id that it was sent */
+};
+
+/* STREAM, SOCKET */
+struct conn_stream {
+    struct conn_place place;
+    uint32_t sent;   /* bytes of the record at place.at that are out */
+    uint32_t pinged; /* SOCKET, while CONN_PINGED: ms: when it was */
+};
+
+#define CONN_WAIT_SECONDS 0x1ffffu /* the most that conn_wait.seconds holds: a day is less */
+#define CONN_WAIT_CORS    0x7fffu  /* and .cors: there are fewer origins (OPT_LIST_MAX) */
+
+/* WAIT */
+struct conn_wait {
+    struct conn_place place;
+    uint32_t due;          /* ms: when to answer all the same */
+    uint32_t seconds : 17; /* that it asked to wait; 0: it did not ask */
+    uint32_t cors : 15;    /* what cors_find() returned for its origin */
+};
+
+/* LINGER */
+struct conn_linger {
+    uint64_t dropped; /* bytes that came and were not looked at */
+};
+
+/* DOOMED */
+struct conn_doomed {
+    uint32_t topic; /* the entry that it was subscribed to; 0: none */
+};
+
 /* All there is of a connection. */
 struct conn {
     struct topic_link link; /* its place among the subscribers of what it is subscribed to */
     uint32_t gen;           /* how many had this slot before */
-    uint64_t at;            /* subscribed: offset of the record to send next, or where it will be */
-    uint64_t n;             /* subscribed: the last id it was sent; LINGER: bytes dropped; DOOMED:
-                             * its topic */
-    uint32_t sent;          /* subscribed: bytes of the record at `at` that are out */
-    uint32_t in;    /* buffer of a request: its bytes so far, or those that wait (KEPT); BODY,
-                     * SOCKET: the caller's, behind these */
-    uint32_t out;   /* buffer of answers that did not fit the socket */
-    uint32_t next;  /* on its list */
-    uint32_t tick;  /* ms: of the last progress */
+    union {                 /* by state; conn_place() and the like assert it */
+        struct conn_place place;
+        struct conn_stream stream;
+        struct conn_wait wait;
+        struct conn_linger linger;
+        struct conn_doomed doomed;
+    };
+    uint32_t in;   /* first buffer of its input: what is kept of it (KEPT), behind that, in BODY and
+                     * SOCKET, the caller's */
+    uint32_t out;  /* buffer of answers that did not fit the socket */
+    uint32_t next; /* on its list */
+    uint32_t tick; /* ms: what its time runs from: its last progress; of a head, its first byte */
     uint16_t flags; /* enum conn_flag */
+    uint16_t marks; /* enum conn_mark */
     uint8_t state;  /* enum conn_state */
     uint8_t way;    /* subscribed: enum conn_way */
-    uint32_t due;   /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
-    uint16_t cors;  /* WAIT: what cors_find() said of its origin */
-    uint16_t marks; /* enum conn_mark */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
@@ -149,6 +187,32 @@ struct conns {
 static inline bool conn_streams(const struct conn *c)
 {
     return c->state == CONN_STREAM || c->state == CONN_SOCKET;
+}
+
+/* Returns where a client is in the ring, which is subscribed, or whose poll is being answered. */
+static inline struct conn_place *conn_place(struct conn *c)
+{
+    assert(conn_streams(c) || c->state == CONN_WAIT || c->state == CONN_HEAD);
+    return &c->place;
+}
+
+/* Return what there is of a client in that state. */
+static inline struct conn_stream *conn_stream(struct conn *c)
+{
+    assert(conn_streams(c));
+    return &c->stream;
+}
+
+static inline struct conn_wait *conn_wait(struct conn *c)
+{
+    assert(c->state == CONN_WAIT);
+    return &c->wait;
+}
+
+/* Returns true if a record is partly out to this client: nothing may come before the rest of it. */
+static inline bool conn_inside(const struct conn *c)
+{
+    return conn_streams(c) && c->stream.sent > 0;
 }
 
 static inline int conn_fd(const struct conns *t, const struct conn *c)

@@ -46,7 +46,7 @@ static void end(struct server *s, struct conn *c, unsigned code, struct span rea
     } else {
         s->out.n = 0;
         conn_buffer_free(&s->conns, &c->out);
-        c->sent = 0;
+        c->stream.sent = 0;
     }
     serve_log_end(s, c, reason.n > 0 ? serve_quote(s, reason) : "closed");
     serve_leave(s, c);
@@ -75,12 +75,12 @@ void serve_socket_ping(struct server *s, struct conn *c, bool old)
 {
     bool seen = (c->marks & CONN_BEATS) != 0;
     if (old || seen) {
-        c->n = ring_newest(&s->ring).n;
+        c->place.n = ring_newest(&s->ring).n;
         id_frame(s, c, ring_newest(&s->ring), seen);
     }
     frame(s, WS_PING, SPAN(""));
     c->flags |= CONN_PINGED;
-    c->due = (uint32_t)s->now;
+    c->stream.pinged = (uint32_t)s->now;
 }
 
 void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap)
@@ -235,9 +235,9 @@ static void names_without(struct text *t, struct span from, struct span but)
 static void pass_over(struct server *s, struct conn *c)
 {
     uint64_t rec = 0;
-    for (unsigned looks = PASS_LOOKS; c->at < ring_head(&s->ring) && looks > 0; looks--)
-        if (ring_collect(&s->ring, &s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
-            c->at = rec;
+    for (unsigned looks = PASS_LOOKS; c->place.at < ring_head(&s->ring) && looks > 0; looks--)
+        if (ring_collect(&s->ring, &s->topics, c->link.topic, &c->place.at, &rec, 1) > 0) {
+            c->place.at = rec;
             return;
         }
 }
@@ -276,8 +276,8 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     if (was) {
         pass_over(s, c);
     } else {
-        c->at = ring_head(&s->ring);
-        c->n = ring_newest(&s->ring).n;
+        c->place.at = ring_head(&s->ring);
+        c->place.n = ring_newest(&s->ring).n;
     }
     /* the old one goes last: what both need stays */
     uint32_t old = c->link.topic;
@@ -696,9 +696,9 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     }
     handshake_answer(s, json);
     c->way = json ? WAY_OBJECTS : WAY_FRAMES;
-    c->at = start.at;
-    c->n = start.id.n;
-    c->sent = 0;
+    c->place.at = start.at;
+    c->place.n = start.id.n;
+    c->stream.sent = 0;
     client_keep(s, c);
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)

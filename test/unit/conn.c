@@ -216,7 +216,7 @@ START_TEST(opens_and_frees)
     ck_assert_uint_eq(f->t.clients, 2);
 
     c->flags = CONN_USED | CONN_LOCAL;
-    c->n = c->at = c->sent = 77;
+    c->place.n = c->place.at = c->stream.sent = 77;
     ck_assert(conn_in_keep(&f->t, c, SPAN("GET"), 1) && conn_out_keep(&f->t, c, SPAN("HTTP")));
     ck_assert_uint_eq(pool_used(&f->t.buffers), 2u << SHIFT);
     conn_mark_doomed(&f->t, c);
@@ -650,8 +650,11 @@ START_TEST(knows_what_is_due)
                          .flags = (uint16_t)dues[_i].flags,
                          .in = dues[_i].in,
                          .out = dues[_i].out,
-                         .tick = (uint32_t)starts[i],
-                         .due = (uint32_t)starts[i] + DUE};
+                         .tick = (uint32_t)starts[i]};
+        if (c.state == CONN_SOCKET)
+            c.stream.pinged = c.tick + DUE;
+        else
+            c.wait.due = c.tick + DUE;
         bool pinged = dues[_i].due == PONG;
         for (uint32_t ms = pinged ? DUE : 0; ms < 70; ms++) {
             bool due = dues[_i].after > 0 && ms >= dues[_i].after;

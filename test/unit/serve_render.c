@@ -173,7 +173,7 @@ START_TEST(in_pieces)
     for (; at < ring_head(&u.s->ring); at = ring_behind(ring_at(&u.s->ring, at), at))
         by_hand(&u, ring_at(&u.s->ring, at), way);
     size_t got = 0;
-    while (c->at < ring_head(&u.s->ring)) {
+    while (c->place.at < ring_head(&u.s->ring)) {
         MUST(serve_next(u.s, c, &own));
         size_t most = by == 0   ? own.size
                       : by == 1 ? 1 + random_next(&random) % own.size
@@ -191,7 +191,7 @@ START_TEST(in_pieces)
         MUST(own.scratch.n < 6 * (32u << 10) + (300u << 10));
         serve_took(u.s, c, &own, most);
     }
-    ck_assert_msg(got == want.n && c->sent == 0, SEED_FMT, start);
+    ck_assert_msg(got == want.n && c->stream.sent == 0, SEED_FMT, start);
     ck_assert_uint_eq(u.s->stat.delivered, 4 * COUNT(sizes));
     discard(&u);
 }
@@ -216,7 +216,7 @@ START_TEST(settled)
     serve_took(u.s, c, &own, out);
     ck_assert(conn_out_keep(&u.s->conns, c, SPAN("kept")));
     ck_assert(serve_settle(u.s, c));
-    ck_assert(c->sent == 0 && c->at == ring_head(&u.s->ring));
+    ck_assert(c->stream.sent == 0 && c->place.at == ring_head(&u.s->ring));
     struct span rest = conn_out(&u.s->conns, c);
     ck_assert_msg(rest.n == want.n - out + 4 && memcmp(rest.p, want.p + out, want.n - out) == 0,
                   SEED_FMT, start);
