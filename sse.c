@@ -955,6 +955,25 @@ static void signalled(int fd)
     }
 }
 
+static void knocked(int fd)
+{
+    door_accept(&L.door, fd);
+}
+
+static void trial_spoke(int fd)
+{
+    assert(fd == L.up.trial.out);
+    upgrade_told(&L.up);
+}
+
+/* What an event of a descriptor of the process's own brings. */
+static void (*const own_event[OWN_KINDS])(int fd) = {
+    [OWN_LISTENER] = knocked,
+    [OWN_SIGNALS] = signalled,
+    [OWN_STORE] = commit_told,
+    [OWN_TRIAL] = trial_spoke,
+};
+
 /* Has this one nothing to say, but much to get? Requests go before it. */
 static bool replays(const struct conn *c)
 {
@@ -967,14 +986,8 @@ static void event(const struct epoll_event *ev)
     if (c->gen != ev->data.u64 >> 32)
         return; /* of an earlier owner of the descriptor */
     switch ((enum conn_state)c->state) {
-    case CONN_LISTEN:
-        door_accept(&L.door, conn_fd(&S.conns, c));
-        return;
-    case CONN_SIGNAL:
-        if (L.up.trial.child != 0 && conn_fd(&S.conns, c) == L.up.trial.out)
-            L.up.trial.over |= trial_read(&L.up.trial);
-        else if (!commit_told(&L.t, conn_fd(&S.conns, c)))
-            signalled(conn_fd(&S.conns, c));
+    case CONN_OWN:
+        own_event[c->own.kind](conn_fd(&S.conns, c));
         return;
     case CONN_HEAD:
     case CONN_BODY:

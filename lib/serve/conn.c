@@ -34,8 +34,7 @@ struct output {
 /* From which states each state may be entered. */
 static const unsigned legal[] = {
     [CONN_FREE] = FROM(CONN_DOOMED),
-    [CONN_LISTEN] = FROM(CONN_FREE),
-    [CONN_SIGNAL] = FROM(CONN_FREE),
+    [CONN_OWN] = FROM(CONN_FREE),
     [CONN_HEAD] = FROM(CONN_FREE) | FROM(CONN_BODY) | FROM(CONN_WAIT),
     [CONN_BODY] = FROM(CONN_HEAD),
     [CONN_STREAM] = FROM(CONN_HEAD),
@@ -64,16 +63,29 @@ void conn_go(struct conns *t, struct conn *c, enum conn_state to)
     t->kind[kind_of(c)] += c->state >= CONN_HEAD;
 }
 
-struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now)
+/* Returns slot `fd`, which is free, and counts it among those in use. */
+static struct conn *slot(struct conns *t, int fd)
 {
     assert(fd > 0 && (uint32_t)fd < t->max);
-    struct conn *c = &t->conn[fd];
-    conn_go(t, c, state);
-    c->tick = (uint32_t)now;
     if ((uint32_t)fd > t->top)
         t->top = (uint32_t)fd;
-    if (state == CONN_HEAD)
-        t->clients++;
+    return &t->conn[fd];
+}
+
+struct conn *conn_open(struct conns *t, int fd, uint64_t now)
+{
+    struct conn *c = slot(t, fd);
+    conn_go(t, c, CONN_HEAD);
+    c->tick = (uint32_t)now;
+    t->clients++;
+    return c;
+}
+
+struct conn *conn_open_own(struct conns *t, int fd, enum own kind)
+{
+    struct conn *c = slot(t, fd);
+    conn_go(t, c, CONN_OWN);
+    c->own.kind = (uint8_t)kind;
     return c;
 }
 
@@ -199,7 +211,7 @@ void conn_free(struct conns *t, struct conn *c)
 
 void conn_forget(struct conns *t, struct conn *c)
 {
-    assert(c->state == CONN_LISTEN || c->state == CONN_SIGNAL);
+    assert(c->state == CONN_OWN);
     *c = (struct conn){.gen = c->gen + 1};
     while (t->top > 0 && t->conn[t->top].state == CONN_FREE)
         t->top--;

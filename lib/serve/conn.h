@@ -38,15 +38,23 @@
 
 enum conn_state {
     CONN_FREE = 0,
-    CONN_LISTEN = 1, /* a listener */
-    CONN_SIGNAL = 2, /* the signalfd */
-    CONN_HEAD = 3,   /* between requests, or inside a request's head */
-    CONN_BODY = 4,   /* inside the body of a publishing request */
-    CONN_STREAM = 5, /* subscribed */
-    CONN_WAIT = 6,   /* subscribed until the next message, or until `due` */
-    CONN_SOCKET = 7, /* subscribed, and speaks WebSocket */
-    CONN_LINGER = 8, /* answered for the last time: reads on until the peer closes, or a moment */
-    CONN_DOOMED = 9, /* to be closed at the end of the turn */
+    CONN_OWN = 1,    /* of the process itself: enum own */
+    CONN_HEAD = 2,   /* between requests, or inside a request's head */
+    CONN_BODY = 3,   /* inside the body of a publishing request */
+    CONN_STREAM = 4, /* subscribed */
+    CONN_WAIT = 5,   /* subscribed until the next message, or until `due` */
+    CONN_SOCKET = 6, /* subscribed, and speaks WebSocket */
+    CONN_LINGER = 7, /* answered for the last time: reads on until the peer closes, or a moment */
+    CONN_DOOMED = 8, /* to be closed at the end of the turn */
+};
+
+/* What a descriptor of the process's own is for. The loop has a handler for each. */
+enum own {
+    OWN_LISTENER = 0,
+    OWN_SIGNALS = 1, /* the signalfd */
+    OWN_STORE = 2,   /* the eventfd by which the store's thread says that a sync is done */
+    OWN_TRIAL = 3,   /* the pipe in which a trial of the next program says what it found */
+    OWN_KINDS = 4,
 };
 
 /* In what form a subscriber gets messages. */
@@ -94,7 +102,7 @@ enum conn_mark {
     CONN_HEAVY = 1,   /* what came last was much: others go before it */
     CONN_PROXIED = 2, /* the peer is a trusted proxy: each request is of whom it says */
     CONN_PREFACE = 4, /* a PROXY header is due before anything else */
-    CONN_ADMIN = 8,   /* LISTEN: an address of --admin; else: came in there */
+    CONN_ADMIN = 8,   /* an OWN_LISTENER of --admin, or a client that came in there */
     CONN_FOREIGN =
         16,           /* SOCKET: its handshake named another server, so it has no rights by place */
     CONN_KEPT = 32,   /* `in` begins with bytes that have come and are not handled */
@@ -135,6 +143,11 @@ struct conn_linger {
     uint64_t dropped; /* bytes that came and were not looked at */
 };
 
+/* OWN */
+struct conn_own {
+    uint8_t kind; /* enum own */
+};
+
 /* DOOMED */
 struct conn_doomed {
     uint32_t topic; /* the entry that it was subscribed to; 0: none */
@@ -150,6 +163,7 @@ struct conn {
         struct conn_wait wait;
         struct conn_linger linger;
         struct conn_doomed doomed;
+        struct conn_own own;
     };
     uint32_t in;   /* first buffer of its input: what is kept of it (KEPT), behind that, in BODY and
                      * SOCKET, the caller's */
@@ -167,7 +181,7 @@ struct conns {
     struct conn *conn;            /* by descriptor */
     uint32_t max;                 /* descriptors there can be */
     uint32_t top;                 /* no slot above is in use */
-    uint32_t clients;             /* slots in use but for listeners and signals, ... */
+    uint32_t clients;             /* slots that clients have, ... */
     uint32_t kind[CONN_KINDS];    /* ... and how many of each kind */
     uint32_t ready, last;         /* the ready list, first in, first out; 0: empty */
     uint32_t soon, soon_last;     /* that of those who have had no turn yet; likewise */
@@ -224,8 +238,16 @@ static inline int conn_fd(const struct conns *t, const struct conn *c)
  * entered, and stays while it is in it. */
 void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 
-/* Takes slot `fd` into use at time `now` (ms). */
-struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now);
+/* Takes slot `fd` into use: for a client, in HEAD, at time `now` (ms); for a descriptor of the
+ * process's own. */
+struct conn *conn_open(struct conns *t, int fd, uint64_t now);
+struct conn *conn_open_own(struct conns *t, int fd, enum own kind);
+
+/* Returns true if the slot is that of such a descriptor. */
+static inline bool conn_is_own(const struct conn *c, enum own kind)
+{
+    return c->state == CONN_OWN && c->own.kind == kind;
+}
 
 /* Puts a client at the end of the ready list: it has more to do than a turn allows. Nothing happens
  * to one that is on it, held, or doomed. */
@@ -261,8 +283,7 @@ struct conn *conn_next_doomed(struct conns *t);
  * buffers. */
 void conn_free(struct conns *t, struct conn *c);
 
-/* Empties the slot of a descriptor of the process's own (LISTEN, SIGNAL), which the caller
- * closes. */
+/* Empties the slot of a descriptor of the process's own, which the caller closes. */
 void conn_forget(struct conns *t, struct conn *c);
 
 /* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes:

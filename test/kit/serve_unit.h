@@ -145,7 +145,7 @@ static inline void unit_free(struct unit *u)
 /* A new connection, from this host. */
 static inline struct conn *unit_open(struct unit *u, int fd)
 {
-    struct conn *c = conn_open(&u->s->conns, fd, CONN_HEAD, u->s->now);
+    struct conn *c = conn_open(&u->s->conns, fd, u->s->now);
     c->flags |= CONN_LOCAL | CONN_WRITABLE;
     free(u->kept);
     u->kept = NULL;
@@ -329,7 +329,7 @@ static inline void ring_dump(const struct server *s, struct text *t)
 /* Publishes a message on a connection of its own. */
 static inline void publish(struct unit *u, const char *topic, struct span data)
 {
-    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, 0);
     char head[400];
     size_t n = (size_t)snprintf(head, sizeof(head),
                                 "POST /%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",

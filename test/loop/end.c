@@ -470,7 +470,7 @@ START_TEST(signals)
     kernel.signal = true;
     struct epoll_event ev = {EPOLLIN, .data.u64 = 0};
     for (uint32_t fd = 1; fd <= S.conns.top; fd++)
-        if (S.conns.conn[fd].state == CONN_SIGNAL)
+        if (conn_is_own(&S.conns.conn[fd], OWN_SIGNALS))
             ev.data.u64 = fd;
     kernel.stale = ev;
     ck_assert(!L.stop);

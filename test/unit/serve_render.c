@@ -122,7 +122,7 @@ static size_t data_make(char *p, size_t n, unsigned kind, uint64_t *random)
 
 static void put_message(struct unit *u, struct span data, bool binary)
 {
-    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, 0);
     struct put p;
     (void)c;
     struct batch_message m = {.data = data, .binary = binary};
