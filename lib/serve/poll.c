@@ -4,6 +4,7 @@
 #include "lib/json.h"
 #include "lib/serve/access.h"
 #include "lib/serve/render.h"
+#include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
 
@@ -237,34 +238,18 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 
 void serve_wait_end(struct server *s, struct conn *c)
 {
-    struct text path = text_in(s->path, sizeof s->path);
-    text_str(&path, "/");
-    text_add(&path, topic_name(&s->topics, c->link.topic));
-    s->ask = (struct context){.method = c->marks & CONN_BARE ? HTTP_HEAD : HTTP_GET,
-                              .path = text_span(&path),
-                              .keep_alive = (c->flags & CONN_KEEP) != 0 && !s->draining,
-                              .minor = (c->flags & CONN_OLD) == 0,
-                              .cors = c->wait.cors,
-                              .waits = c->wait.seconds > 0,
-                              .wait = c->wait.seconds,
-                              .conn = c,
-                              .way = c->way == WAY_READY ? "own" : "longpoll",
-                              .began = c->tick};
+    const struct saved a = saved_kept(s, c);
+    saved_resume(s, c, &a, topic_name(&s->topics, c->link.topic),
+                 c->way == WAY_READY ? "own" : "longpoll");
     topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
     conn_go(&s->conns, c, CONN_HEAD);
-    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
 }
 
 void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms)
 {
-    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
-    c->flags |=
-        (uint16_t)((s->ask.keep_alive ? CONN_KEEP : 0) | (s->ask.minor == 0 ? CONN_OLD : 0));
-    c->marks = (uint16_t)((c->marks & ~CONN_BARE) | (s->ask.method == HTTP_HEAD ? CONN_BARE : 0));
+    saved_keep(s, c, CONN_WAIT);
     c->way = (uint8_t)way;
-    c->wait.cors = s->ask.cors & CONN_WAIT_CORS;
     c->wait.due = (uint32_t)(s->now + ms);
-    c->wait.seconds = s->ask.waits ? s->ask.wait & CONN_WAIT_SECONDS : 0;
     access_keep(s, c);
     conn_go(&s->conns, c, CONN_WAIT);
     if (way != WAY_READY && c->place.at < ring_head(&s->ring))

@@ -10,6 +10,7 @@
 #include "lib/json.h"
 #include "lib/pace.h"
 #include "lib/serve/put.h"
+#include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
 #include "lib/ws.h"
@@ -580,10 +581,8 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
-    s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0,
-                              .named = true,
-                              .foreign = (c->marks & CONN_FOREIGN) != 0,
-                              .from = serve_from(s, c)};
+    const struct saved a = saved_kept(s, c);
+    saved_resume(s, c, &a, (struct span){NULL, 0}, "websocket");
     if (c->in != 0)
         ws = ((struct inside *)pool_at(&s->conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;
@@ -663,15 +662,6 @@ static void handshake_answer(struct server *s, bool json)
     text_str(&s->out, "\r\n");
 }
 
-/* The connection is its client's from now on, whoever its peer is. */
-static void client_keep(struct server *s, struct conn *c)
-{
-    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
-    c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
-    if (s->pass != NULL)
-        s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
-}
-
 void serve_socket(struct server *s, struct conn *c, struct span names)
 {
     struct start start;
@@ -699,7 +689,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     c->place.at = start.at;
     c->place.n = start.id.n;
     c->stream.sent = 0;
-    client_keep(s, c);
+    saved_keep(s, c, CONN_SOCKET);
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;
