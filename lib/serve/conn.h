@@ -17,8 +17,7 @@
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
- *   - A slot is on one list at most: one of the ready lists (CONN_READY), that of the held
- *     (CONN_HELD) or that of the doomed.
+ *   - A slot is on one list at most (queue.h).
  *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
  *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
  *   - The table and the buffers hold numbers only, no pointers.
@@ -82,7 +81,7 @@ enum conn_kind {
 enum conn_flag {
     CONN_READABLE = 1, /* not read to EAGAIN since the last edge */
     CONN_WRITABLE = 2, /* not written to EAGAIN since the last edge */
-    CONN_READY = 4,    /* on the ready list */
+    CONN_READY = 4,    /* on one of the lists of those who are ready (queue.h) */
     CONN_LOCAL = 8,    /* the peer is on this host: loopback or a unix socket; SOCKET: the client */
     CONN_SHED = 16,    /* over --max-connections: is heard out and refused */
     CONN_USED = 32,    /* has sent a request before */
@@ -93,7 +92,7 @@ enum conn_flag {
     CONN_PINGED = 1024,    /* SOCKET: a pong is due */
     CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
     CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
-    CONN_HELD = 8192,      /* on the list of those whose answers wait for a sync of the store */
+    CONN_HELD = 8192,      /* on QUEUE_HELD */
     CONN_CROWD = 16384,    /* over --max-per-address: likewise */
     CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
 };
@@ -177,19 +176,29 @@ struct conn {
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
+/* The lists that clients wait on: see queue.h. */
+enum queue {
+    QUEUE_UNSEEN = 0,
+    QUEUE_SOON = 1,
+    QUEUE_READY = 2,
+    QUEUE_HELD = 3,
+    QUEUES = 4,
+};
+
+struct queue_ends {
+    uint32_t first, last; /* 0: empty */
+};
+
 struct conns {
-    struct conn *conn;            /* by descriptor */
-    uint32_t max;                 /* descriptors there can be */
-    uint32_t top;                 /* no slot above is in use */
-    uint32_t clients;             /* slots that clients have, ... */
-    uint32_t kind[CONN_KINDS];    /* ... and how many of each kind */
-    uint32_t ready, last;         /* the ready list, first in, first out; 0: empty */
-    uint32_t soon, soon_last;     /* that of those who have had no turn yet; likewise */
-    uint32_t unseen, unseen_last; /* that of those whose event was not looked at; likewise */
-    uint32_t ready_count;         /* on all three */
-    uint32_t held, held_last;     /* the list of the held, likewise, ... */
-    uint32_t held_count;          /* ... and how many they are */
-    uint32_t doomed;              /* list of the doomed; 0: empty */
+    struct conn *conn;         /* by descriptor */
+    uint32_t max;              /* descriptors there can be */
+    uint32_t top;              /* no slot above is in use */
+    uint32_t clients;          /* slots that clients have, ... */
+    uint32_t kind[CONN_KINDS]; /* ... and how many of each kind */
+    struct queue_ends queue[QUEUES];
+    uint32_t ready_count; /* on the first three of them, ... */
+    uint32_t held_count;  /* ... and on that of the held */
+    uint32_t doomed;      /* list of the doomed; 0: empty */
     struct pool buffers;
     uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
     bool over_share; /* that is why the last buffer which was refused was so */
@@ -248,36 +257,6 @@ static inline bool conn_is_own(const struct conn *c, enum own kind)
 {
     return c->state == CONN_OWN && c->own.kind == kind;
 }
-
-/* Puts a client at the end of the ready list: it has more to do than a turn allows. Nothing happens
- * to one that is on it, held, or doomed. */
-void conn_ready(struct conns *t, struct conn *c);
-
-/* The same for one that has had nothing of its turn: it does not wait for those who have had
- * much. */
-void conn_soon(struct conns *t, struct conn *c);
-
-/* The same for one of which nobody knows yet what it has to do: it may be little, so it does not
- * wait for those who were found to have more. */
-void conn_unseen(struct conns *t, struct conn *c);
-
-/* Takes the first off the ready list, or off the list of those who have had no turn if that is
- * empty: there must be one. A doomed one goes on to the doomed and NULL is returned. */
-struct conn *conn_next_ready(struct conns *t);
-
-/* The same with the list of those who have had no turn, which must not be empty. */
-struct conn *conn_next_soon(struct conns *t);
-struct conn *conn_next_unseen(struct conns *t);
-/* The same for the list of the held. conn_next_held() takes the first off; a doomed one goes on to
- * the doomed, and NULL is returned. */
-void conn_hold(struct conns *t, struct conn *c);
-struct conn *conn_next_held(struct conns *t);
-
-/* Dooms a connection, which must not be so yet. */
-void conn_mark_doomed(struct conns *t, struct conn *c);
-
-/* The next of the doomed, off the list; NULL: there is none. */
-struct conn *conn_next_doomed(struct conns *t);
 
 /* Empties the slot of a doomed connection, which subscribes to nothing any more, and frees its
  * buffers. */

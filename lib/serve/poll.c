@@ -3,6 +3,7 @@
  */
 #include "lib/json.h"
 #include "lib/serve/access.h"
+#include "lib/serve/queue.h"
 #include "lib/serve/render.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
@@ -253,7 +254,7 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
     access_keep(s, c);
     conn_go(&s->conns, c, CONN_WAIT);
     if (way != WAY_READY && c->place.at < ring_head(&s->ring))
-        conn_ready(&s->conns, c); /* there is more to look at */
+        queue_put(&s->conns, c, QUEUE_READY); /* there is more to look at */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
 
@@ -323,7 +324,7 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     if (s->poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
         c->place.at = s->poll.end; /* what came is not for it */
         if (!all)
-            conn_ready(&s->conns, c);
+            queue_put(&s->conns, c, QUEUE_READY);
         return;
     }
     bool fits = lost == NULL && s->poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;

@@ -159,8 +159,8 @@ START_TEST(evicted)
     ck_assert(holds(text_span(&u.got), want) && !holds(text_span(&u.got), "gap"));
     uint64_t last = c->place.n;
     topic_unsubscribe(&u.s->topics, 3);
-    conn_mark_doomed(&u.s->conns, c);
-    conn_free(&u.s->conns, conn_next_doomed(&u.s->conns));
+    queue_doom(&u.s->conns, c);
+    conn_free(&u.s->conns, queue_take_doomed(&u.s->conns));
     c = ask(&u, "/b,a?conflate", "Accept: text/event-stream\r\n" LEI "1000-3\r\n");
     snprintf(want, sizeof(want), "retry: 0\nid: 1000-%u\n\n",
              (unsigned)ring_before(&u.s->ring, ring_tail(&u.s->ring)).n);

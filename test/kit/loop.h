@@ -222,8 +222,8 @@ static inline void look(void)
         assert(c->state != CONN_BODY || c->in != 0);
     }
     assert(clients == S.conns.clients && clients == kernel.open_clients);
-    assert(ready == S.conns.ready_count &&
-           (ready == 0) == (S.conns.ready == 0 && S.conns.soon == 0));
+    assert(ready == S.conns.ready_count && (ready == 0) == (S.conns.queue[QUEUE_READY].first == 0 &&
+                                                            S.conns.queue[QUEUE_SOON].first == 0));
     assert((doomed == 0) == (S.conns.doomed == 0));
     assert(buffers == pool_used(&S.conns.buffers));
     assert(S.out.n == 0);

@@ -8,6 +8,7 @@
 #ifndef SSE_TEST_KIT_SERVE_UNIT_H
 #define SSE_TEST_KIT_SERVE_UNIT_H
 
+#include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
 
 #include "lib/cors.h"
@@ -344,8 +345,8 @@ static inline void publish(struct unit *u, const char *topic, struct span data)
     ck_assert_msg(span_begins(text_span(&u->s->out), SPAN("HTTP/1.1 201 ")), "%.*s",
                   (int)u->s->out.n, u->s->out.p);
     u->s->out.n = 0;
-    conn_mark_doomed(&u->s->conns, c);
-    conn_free(&u->s->conns, conn_next_doomed(&u->s->conns));
+    queue_doom(&u->s->conns, c);
+    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
     /* the loop's fan-out, that nobody waits for here */
     for (uint32_t id; (id = topic_dirty(&u->s->topics)) != 0;) {
         topic_clean(&u->s->topics);

@@ -410,12 +410,12 @@ START_TEST(ready_list_order)
     while (S.conns.ready_count < COUNT(p))
         ck_assert(!turn());
     for (unsigned i = 0; i < 3; i++) {
-        uint32_t order[COUNT(p)], at = S.conns.ready;
+        uint32_t order[COUNT(p)], at = S.conns.queue[QUEUE_READY].first;
         for (unsigned k = 0; k < COUNT(p); k++, at = S.conns.conn[at].next)
             order[k] = at;
         ck_assert_uint_eq(S.conns.ready_count, COUNT(p));
         turn();
-        at = S.conns.ready;
+        at = S.conns.queue[QUEUE_READY].first;
         unsigned served = 0; /* these are behind the others now */
         while (served < COUNT(p) && order[served] != at)
             served++;

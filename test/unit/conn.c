@@ -1,7 +1,7 @@
 /*
  * conn.c - conn.h: which steps a connection may take, its lists, its buffers, its times.
  */
-#include "lib/serve/conn.h"
+#include "lib/serve/queue.h"
 
 #include "test/kit/kit.h"
 
@@ -156,22 +156,22 @@ START_TEST(breaks_a_contract)
         conn_open(&f->t, 5, 0); /* it is in use */
         break;
     case 4:
-        conn_next_ready(&f->t);
+        queue_take(&f->t, QUEUE_READY);
         break;
     case 5:
-        conn_ready(&f->t, &f->conn[6]); /* a free one */
+        queue_put(&f->t, &f->conn[6], QUEUE_READY); /* a free one */
         break;
     case 6:
-        conn_mark_doomed(&f->t, c);
-        conn_mark_doomed(&f->t, c);
+        queue_doom(&f->t, c);
+        queue_doom(&f->t, c);
         break;
     case 7:
         conn_free(&f->t, c); /* not doomed */
         break;
     case 8:
-        conn_mark_doomed(&f->t, c);
+        queue_doom(&f->t, c);
         c->link.topic = 1; /* subscribes still */
-        conn_free(&f->t, conn_next_doomed(&f->t));
+        conn_free(&f->t, queue_take_doomed(&f->t));
         break;
     case 9:
         conn_in_keep(&f->t, c, SPAN("a"), 0);
@@ -220,10 +220,10 @@ START_TEST(opens_and_frees)
     c->place.n = c->place.at = c->stream.sent = 77;
     ck_assert(conn_in_keep(&f->t, c, SPAN("GET"), 1) && conn_out_keep(&f->t, c, SPAN("HTTP")));
     ck_assert_uint_eq(pool_used(&f->t.buffers), 2u << SHIFT);
-    conn_mark_doomed(&f->t, c);
+    queue_doom(&f->t, c);
     ck_assert_uint_eq(f->t.top, SLOTS - 1); /* until it is freed */
-    ck_assert_ptr_eq(conn_next_doomed(&f->t), c);
-    ck_assert_ptr_null(conn_next_doomed(&f->t));
+    ck_assert_ptr_eq(queue_take_doomed(&f->t), c);
+    ck_assert_ptr_null(queue_take_doomed(&f->t));
     conn_free(&f->t, c);
     struct conn empty = {.gen = 1};
     ck_assert_mem_eq(c, &empty, sizeof(empty));
@@ -231,8 +231,8 @@ START_TEST(opens_and_frees)
     ck_assert_uint_eq(f->t.clients, 1);
     ck_assert_uint_eq(f->t.top, 9);
 
-    conn_mark_doomed(&f->t, d);
-    conn_free(&f->t, conn_next_doomed(&f->t));
+    queue_doom(&f->t, d);
+    conn_free(&f->t, queue_take_doomed(&f->t));
     ck_assert_uint_eq(f->t.top, 4); /* the signalfd */
     ck_assert_uint_eq(conn_open(&f->t, 9, 0)->gen, 1);
     discard(f);
@@ -243,8 +243,8 @@ START_TEST(counts_generations_around)
 {
     struct fixture *f = make();
     f->conn[7].gen = UINT32_MAX;
-    conn_mark_doomed(&f->t, conn_open(&f->t, 7, 0));
-    conn_free(&f->t, conn_next_doomed(&f->t));
+    queue_doom(&f->t, conn_open(&f->t, 7, 0));
+    conn_free(&f->t, queue_take_doomed(&f->t));
     ck_assert_uint_eq(f->conn[7].gen, 0);
     discard(f);
 }
@@ -256,23 +256,23 @@ START_TEST(doomed_on_the_ready_list)
 {
     struct fixture *f = make();
     struct conn *a = conn_open(&f->t, 1, 0), *b = conn_open(&f->t, 2, 0);
-    conn_ready(&f->t, a);
-    conn_ready(&f->t, b);
-    conn_ready(&f->t, a); /* it is there already */
+    queue_put(&f->t, a, QUEUE_READY);
+    queue_put(&f->t, b, QUEUE_READY);
+    queue_put(&f->t, a, QUEUE_READY); /* it is there already */
     ck_assert_uint_eq(f->t.ready_count, 2);
-    conn_mark_doomed(&f->t, a);
-    ck_assert_ptr_null(conn_next_doomed(&f->t)); /* it is on one list only */
-    ck_assert_ptr_null(conn_next_ready(&f->t));
-    ck_assert_ptr_eq(conn_next_ready(&f->t), b);
-    ck_assert_uint_eq(f->t.ready, 0);
+    queue_doom(&f->t, a);
+    ck_assert_ptr_null(queue_take_doomed(&f->t)); /* it is on one list only */
+    ck_assert_ptr_null(queue_take(&f->t, QUEUE_READY));
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), b);
+    ck_assert_uint_eq(f->t.queue[QUEUE_READY].first, 0);
     ck_assert_uint_eq(f->t.ready_count, 0);
-    ck_assert_ptr_eq(conn_next_doomed(&f->t), a);
-    conn_ready(&f->t, a); /* too late */
-    ck_assert_uint_eq(f->t.ready, 0);
+    ck_assert_ptr_eq(queue_take_doomed(&f->t), a);
+    queue_put(&f->t, a, QUEUE_READY); /* too late */
+    ck_assert_uint_eq(f->t.queue[QUEUE_READY].first, 0);
     conn_free(&f->t, a);
     ck_assert_uint_eq(b->flags & CONN_READY, 0);
-    conn_ready(&f->t, b); /* and again */
-    ck_assert_ptr_eq(conn_next_ready(&f->t), b);
+    queue_put(&f->t, b, QUEUE_READY); /* and again */
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), b);
     discard(f);
 }
 END_TEST
@@ -285,21 +285,21 @@ START_TEST(soon)
     struct conn *c[4];
     for (int i = 0; i < 4; i++)
         c[i] = conn_open(&f->t, 1 + i, 0);
-    conn_ready(&f->t, c[0]);
-    conn_soon(&f->t, c[1]);
-    conn_soon(&f->t, c[2]);
-    conn_ready(&f->t, c[1]); /* it is on one already */
-    conn_ready(&f->t, c[3]);
-    conn_soon(&f->t, c[3]);
+    queue_put(&f->t, c[0], QUEUE_READY);
+    queue_put(&f->t, c[1], QUEUE_SOON);
+    queue_put(&f->t, c[2], QUEUE_SOON);
+    queue_put(&f->t, c[1], QUEUE_READY); /* it is on one already */
+    queue_put(&f->t, c[3], QUEUE_READY);
+    queue_put(&f->t, c[3], QUEUE_SOON);
     ck_assert_uint_eq(f->t.ready_count, 4);
-    ck_assert_ptr_eq(conn_next_soon(&f->t), c[1]);
-    ck_assert_ptr_eq(conn_next_ready(&f->t), c[0]);
-    ck_assert_ptr_eq(conn_next_ready(&f->t), c[3]);
-    conn_mark_doomed(&f->t, c[2]);
-    ck_assert_ptr_null(conn_next_ready(&f->t));
-    ck_assert_ptr_eq(conn_next_doomed(&f->t), c[2]);
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_SOON), c[1]);
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), c[0]);
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), c[3]);
+    queue_doom(&f->t, c[2]);
+    ck_assert_ptr_null(queue_take(&f->t, QUEUE_READY));
+    ck_assert_ptr_eq(queue_take_doomed(&f->t), c[2]);
     ck_assert_uint_eq(f->t.ready_count, 0);
-    ck_assert_uint_eq(f->t.soon, 0);
+    ck_assert_uint_eq(f->t.queue[QUEUE_SOON].first, 0);
     discard(f);
 }
 END_TEST
@@ -349,12 +349,12 @@ static void step_client(struct fixture *f, struct model *m, struct conn *c, unsi
 {
     uint32_t fd = (uint32_t)conn_fd(&f->t, c);
     if (what < 4) {
-        conn_ready(&f->t, c);
+        queue_put(&f->t, c, QUEUE_READY);
         if (!is_ready(m, fd) && c->state != CONN_DOOMED)
             m->ready[m->nready++] = fd;
     } else if (c->state != CONN_DOOMED) {
         m->doomed[fd] = !is_ready(m, fd);
-        conn_mark_doomed(&f->t, c);
+        queue_doom(&f->t, c);
     }
 }
 
@@ -367,12 +367,13 @@ static void step_ready(struct fixture *f, struct model *m, uint64_t start)
     memmove(m->ready, m->ready + 1, m->nready * sizeof(m->ready[0]));
     bool doomed = f->conn[fd].state == CONN_DOOMED;
     m->doomed[fd] = doomed;
-    ck_assert_msg(conn_next_ready(&f->t) == (doomed ? NULL : &f->conn[fd]), SEED_FMT, start);
+    ck_assert_msg(queue_take(&f->t, QUEUE_READY) == (doomed ? NULL : &f->conn[fd]), SEED_FMT,
+                  start);
 }
 
 static void step_reap(struct fixture *f, struct model *m, uint64_t start)
 {
-    struct conn *c = conn_next_doomed(&f->t);
+    struct conn *c = queue_take_doomed(&f->t);
     if (c == NULL) {
         for (uint32_t fd = 0; fd < SLOTS; fd++)
             ck_assert_msg(!m->doomed[fd], SEED_FMT, start);
@@ -396,7 +397,7 @@ static bool same(const struct fixture *f, const struct model *m)
             return false;
     }
     return f->t.top == top && f->t.ready_count == m->nready &&
-           (f->t.ready == 0) == (m->nready == 0) && f->t.clients == m->clients;
+           (f->t.queue[QUEUE_READY].first == 0) == (m->nready == 0) && f->t.clients == m->clients;
 }
 
 START_TEST(random_lists)

@@ -151,8 +151,8 @@ START_TEST(jitters)
         unsigned long ms = strtoul(u.got.p + 7, NULL, 10);
         least = ms < least ? ms : least;
         most = ms > most ? ms : most;
-        conn_mark_doomed(&u.s->conns, c);
-        conn_free(&u.s->conns, conn_next_doomed(&u.s->conns));
+        queue_doom(&u.s->conns, c);
+        conn_free(&u.s->conns, queue_take_doomed(&u.s->conns));
     }
     ck_assert(least >= 1500 && least < 1600 && most <= 2500 && most > 2400);
     unit_free(&u);

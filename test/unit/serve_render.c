@@ -127,8 +127,8 @@ static void put_message(struct unit *u, struct span data, bool binary)
     (void)c;
     struct batch_message m = {.data = data, .binary = binary};
     MUST(serve_put(u->s, SPAN("a"), &m, &p));
-    conn_mark_doomed(&u->s->conns, c);
-    conn_free(&u->s->conns, conn_next_doomed(&u->s->conns));
+    queue_doom(&u->s->conns, c);
+    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
 }
 
 static struct conn *subscriber(struct unit *u, enum conn_way way)

@@ -28,8 +28,8 @@ static void leave(struct unit *u, struct conn *c)
     uint32_t topic = c->link.topic;
     if (topic != 0)
         topic_unsubscribe(&u->s->topics, (uint32_t)conn_fd(&u->s->conns, c));
-    conn_mark_doomed(&u->s->conns, c);
-    conn_free(&u->s->conns, conn_next_doomed(&u->s->conns));
+    queue_doom(&u->s->conns, c);
+    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
     if (topic != 0)
         serve_release(u->s, topic);
 }
