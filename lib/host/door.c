@@ -78,7 +78,8 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
         text_str(why, strerror(errno));
         return EX_OSERR;
     }
-    c->marks |= admin ? CONN_ADMIN : 0;
+    if (admin)
+        c->marks |= CONN_ADMIN;
     return 0;
 }
 

@@ -33,7 +33,8 @@ static void keep_wait(const struct context *ask, struct conn *c)
 static void keep_socket(struct server *s, struct conn *c)
 {
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
-    c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
+    if (s->ask.foreign)
+        c->marks |= CONN_FOREIGN;
     if (s->pass != NULL)
         s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
 }

@@ -137,16 +137,15 @@ bool serve_next(struct server *s, struct conn *c, struct share *share)
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     if (c->stream.sent > 0)
-        share_build(share, &s->ring, &s->topics, id, c->place.at, c->stream.sent, way, 1);
+        share_build(share, &s->broker, id, c->place.at, c->stream.sent, way, 1);
     else if (conflates)
-        share_build_newest(share, &s->ring, &s->topics, id, c->place.at, way, SHARE_BYTES);
+        share_build_newest(share, &s->broker, id, c->place.at, way, SHARE_BYTES);
     else
-        share_build(share, &s->ring, &s->topics, id, c->place.at, 0, way, SHARE_BYTES);
+        share_build(share, &s->broker, id, c->place.at, 0, way, SHARE_BYTES);
     if (share->records > 0)
         return true;
     if (conflates)
-        s->stat.conflated +=
-            share_left_out(share, &s->ring, &s->topics, id, c->place.at, share->end);
+        s->stat.conflated += share_left_out(share, &s->broker, id, c->place.at, share->end);
     c->place.at = share->end;
     return false;
 }
@@ -156,8 +155,7 @@ void serve_took(struct server *s, struct conn *c, const struct share *share, siz
     uint64_t from = c->place.at;
     s->stat.delivered += share_took(share, &s->ring, c, w);
     if (c->flags & CONN_CONFLATE)
-        s->stat.conflated +=
-            share_left_out(share, &s->ring, &s->topics, c->link.topic, from, c->place.at);
+        s->stat.conflated += share_left_out(share, &s->broker, c->link.topic, from, c->place.at);
 }
 
 /* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
@@ -167,7 +165,7 @@ static bool settle_record(struct server *s, struct conn *c)
     struct share *share = &s->poll;
     bool room = true;
     while (room && c->stream.sent > 0) {
-        share_build(share, &s->ring, &s->topics, c->link.topic, c->place.at, c->stream.sent,
+        share_build(share, &s->broker, c->link.topic, c->place.at, c->stream.sent,
                     (enum conn_way)c->way, 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
             room = conn_out_keep(&s->conns, c,
@@ -276,7 +274,7 @@ void serve_heartbeat(struct server *s, struct conn *c)
 {
     struct cursor newest = ring_newest(&s->ring);
     uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->place.n);
-    bool old = since > s->opt.ring / 2 || c->place.n < ring_before(&s->ring, ring_tail(&s->ring)).n;
+    bool old = since > s->opt.ring / 2 || c->place.n < ring_lost(&s->ring);
     s->stat.heartbeats++;
     if (c->state == CONN_SOCKET) {
         serve_socket_ping(s, c, old);
