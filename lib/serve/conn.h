@@ -12,8 +12,8 @@
  *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
  *
  * A subscriber is a place in the ring (struct conn_place, and how much of the record there is out)
- * and nothing else: replay, live and slow are the same. A connection owns a buffer only while a request is
- * incomplete or an answer does not fit the socket.
+ * and nothing else: replay, live and slow are the same. A connection owns a buffer only while a
+ * request is incomplete or an answer does not fit the socket.
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
