@@ -718,8 +718,8 @@ static uint64_t ring_members_cost(const struct topics *t, uint32_t id)
     uint64_t parts = 1, cost = 0;
     for (size_t i = 0; i < list.n; i++)
         parts += list.p[i] == ',';
-    if (topic_at(t, id)->wild != 0)
-        cost = (parts - topic_at(t, id)->names) * RING_SEEK;
+    if (topic_is_wild(t, id))
+        cost = (parts - set_at(t, id)->names) * RING_SEEK;
     if (cost > RING_MEMBERS)
         return cost; /* that would have to be found for their number, too */
     return cost + (uint64_t)topic_members_most(t, id) * (RING_LOOK + ring_ask(t, id));
@@ -818,7 +818,7 @@ unsigned ring_collect(const struct ring *r, const struct topics *t, uint32_t id,
                       uint64_t *rec, unsigned most)
 {
     unsigned got = 0;
-    if (topic_at(t, id)->set != 0)
+    if (topic_is_set(id))
         return ring_collect_set(r, t, id, at, rec, most);
     uint64_t next = ring_next(r, id, *at);
     for (; next != 0 && got < most; next = ring_at(r, next)->next)
@@ -853,9 +853,9 @@ bool ring_lost(const struct ring *r, const struct topics *t, uint32_t id, uint64
         return true;
     if (n >= ring_before(r, ring_tail(r)).n)
         return false; /* nothing above n has been evicted */
-    if (topic_at(t, id)->wild != 0 && ring_forgotten(r) > n)
+    if (topic_is_wild(t, id) && ring_forgotten(r) > n)
         return true;
-    if (topic_at(t, id)->set != 0 && ring_members_cost(t, id) > RING_MEMBERS)
+    if (topic_is_set(id) && ring_members_cost(t, id) > RING_MEMBERS)
         return ring_lost_scan(r, t, id, n);
     while ((topic = topic_member(t, id, &pos)) != 0)
         if (ring_chain(r, topic)->lost_n > n)
@@ -943,7 +943,7 @@ bool ring_last(const struct ring *r, const struct topics *t, uint32_t id, uint64
     *at = ring_head(r);
     if (count == 0)
         return true;
-    if (topic_at(t, id)->set == 0) {
+    if (!topic_is_set(id)) {
         uint64_t back = ring_back(r, id, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
         *at = back != 0 ? back : *at;
         return true;

@@ -71,7 +71,7 @@
 
 #include "lib/cursor.h"
 #include "lib/event.h"
-#include "lib/topic/topic.h"
+#include "lib/topic/sets.h"
 
 #define RING_MIN         (64u << 10)
 #define RING_MAX         (1ull << 38)

@@ -5,6 +5,8 @@
 #include "lib/host/store.h"
 
 #include "lib/hash.h"
+#include "lib/topic/members.h"
+#include "lib/topic/names.h"
 
 #include <errno.h>
 #include <fcntl.h>

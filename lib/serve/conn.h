@@ -32,7 +32,7 @@
 
 #include "lib/pool.h"
 #include "lib/text.h"
-#include "lib/topic/topic.h"
+#include "lib/topic/members.h"
 
 enum conn_state {
     CONN_FREE = 0,

@@ -4,6 +4,8 @@
 #include "lib/serve/put.h"
 
 #include "lib/event.h"
+#include "lib/topic/fanout.h"
+#include "lib/topic/names.h"
 #include "lib/utf8.h"
 
 #include <stdarg.h>

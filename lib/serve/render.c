@@ -256,7 +256,7 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
  * be looked at for each share. */
 static bool walks(const struct ring *r, const struct topics *t, uint32_t id, uint64_t at)
 {
-    uint32_t ends = topic_at(t, id)->set != 0 ? topic_members_most(t, id) : 0;
+    uint32_t ends = topic_is_set(id) ? topic_members_most(t, id) : 0;
     return ends > ENDS_MOST || (ring_head(r) - at) / 1024 < ends;
 }
 
@@ -386,7 +386,7 @@ static void fill(struct share *s, const struct ring *r, const struct topics *t, 
                  unsigned (*collect)(const struct ring *, const struct topics *, uint32_t,
                                      uint64_t *, uint64_t *, unsigned))
 {
-    bool several = topic_at(t, id)->several != 0;
+    bool several = topic_is_set(id);
     uint32_t most = s->way == WAY_LINES || s->way == WAY_OBJECTS ? LONG : UINT32_MAX;
     const struct ring_record *rec = NULL;
     s->low = s->end = at;

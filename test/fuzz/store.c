@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "lib/host/store.h"
+#include "lib/topic/names.h"
 
 #include <fcntl.h>
 #include <stdio.h>

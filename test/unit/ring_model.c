@@ -9,6 +9,8 @@
 #include "ring.h"
 
 #include "lib/hash.h"
+#include "lib/topic/members.h"
+#include "lib/topic/names.h"
 #include "test/kit/kit.h"
 
 #undef RING_NEAR
@@ -350,7 +352,7 @@ static bool reaches(struct span entry, unsigned topic)
 /* Does entry `id` have more topics than may be gone through? */
 static bool is_large(uint32_t id, uint64_t bound)
 {
-    return topic_at(&P.topics, id)->set != 0 && ring_members_cost(&P.topics, id) > bound;
+    return topic_is_set(id) && ring_members_cost(&P.topics, id) > bound;
 }
 
 /* All that entry `id` reaches, from any message on, in pieces. */
@@ -408,7 +410,7 @@ static void ask_last(uint32_t id, uint64_t count, uint64_t last, bool few)
     if (ring_last(&P.r, &P.topics, id, count, &at)) {
         MUST(at == last);
     } else {
-        MUST(topic_at(&P.topics, id)->set != 0 && behind * ring_ask(&P.topics, id) > RING_BACK);
+        MUST(topic_is_set(id) && behind * ring_ask(&P.topics, id) > RING_BACK);
         MUST(is_large(id, RING_MEMBERS) || (count > RING_BACK && !few));
         MUST(reads <= UINT64_C(4) * (RING_BACK + RING_BLOCK / sizeof(struct ring_record)));
         P.refused++;

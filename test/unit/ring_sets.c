@@ -6,6 +6,8 @@
  */
 #include "ring.h"
 
+#include "lib/topic/members.h"
+#include "lib/topic/names.h"
 #include "test/kit/kit.h"
 
 static uint64_t reads; /* records that ring.c looked at */
@@ -46,7 +48,7 @@ static uint32_t set(const char *expression, uint32_t subscriber)
 {
     const char *why;
     uint32_t id = topic_select(&T, span_of(expression), 8, NULL, NULL, &why);
-    ck_assert(id != 0 && topic_at(&T, id)->set);
+    ck_assert(id != 0 && topic_is_set(id));
     topic_subscribe(&T, id, subscriber);
     return id;
 }

@@ -5,6 +5,7 @@
  * store.c is included, so that states of the header can be made and system calls fail on demand.
  */
 #include "lib/host/store.h"
+#include "lib/topic/names.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -17,6 +17,7 @@
  * SSE_CUTS is how many lives there are (300).
  */
 #include "lib/host/store.h"
+#include "lib/topic/names.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,105 @@
+/*
+ * fanout.h - fan-out: the queue of entries that have something new, and the walk over their
+ * subscribers.
+ *
+ * topic_mark() puts a topic in the queue when something came for it. Then, a turn at a time:
+ *
+ *     struct topic_walk w;
+ *     while (there is time && topic_walk_begin(t, &w)) {
+ *         while (there is time && topic_walk_left(&w))
+ *             bring subscriber topic_walk_next(t, &w) up to date
+ *         if (topic_walk_timed(&w))
+ *             record the time from topic_walk_since(&w) to now
+ *         if (topic_walk_end(t, &w))
+ *             topic_release(t, w.id, ...)
+ *     }
+ *
+ * The first walk of a topic since it was marked queues its sets. A walk that ends early goes on in a
+ * later turn where it stopped, and other entries come first. What comes meanwhile marks the entry
+ * again, and all its subscribers are looked at from there on. During a walk subscribers may join and
+ * leave, and entries be marked.
+ *
+ * HOW LONG FAN-OUT TAKES is measured in samples. What an entry is marked for is timed until each of
+ * those who subscribed then has had its turn; what comes for it meanwhile is not timed. So that
+ * takes two numbers an entry, and nothing for a subscriber.
+ */
+#ifndef SSE_LIB_TOPIC_FANOUT_H
+#define SSE_LIB_TOPIC_FANOUT_H
+
+#include "lib/topic/members.h"
+
+#define TOPIC_ROUND_MAX ((1u << 24) - 1) /* subscribers that are timed: the first so many */
+
+/* ---- the queue ------------------------------------------------------------------------------- */
+
+/* Queues an entry: all its subscribers are to be looked at (again), from the iterator on. Does
+ * nothing if it reaches nobody. */
+void topic_mark(struct topics *t, uint32_t id);
+
+/* As topic_mark() for a set, with what came for one of its topics when that one was marked. */
+void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic);
+
+/* Returns the entry at the front of the queue, 0 if it is empty. */
+uint32_t topic_dirty(const struct topics *t);
+
+/* Takes the entry at the front off the queue. */
+void topic_clean(struct topics *t);
+
+/* Moves the entry at the front to the end, so that others have their turn. */
+void topic_rotate(struct topics *t);
+
+/* ---- the walk -------------------------------------------------------------------------------- */
+
+/* A walk over subscribers of the entry at the front of the queue. */
+struct topic_walk {
+    uint32_t id;     /* the entry */
+    uint32_t looked; /* subscribers that had their turn in this walk */
+    struct topic_group *group;
+};
+
+/* Begins, or goes on with, the entry at the front of the queue. Returns false if it is empty. */
+bool topic_walk_begin(struct topics *t, struct topic_walk *w);
+
+/* Returns true if a subscriber is still to be looked at. */
+static inline bool topic_walk_left(const struct topic_walk *w)
+{
+    return w->group->todo > 0;
+}
+
+/* Returns the next subscriber, which must be there; it has had its turn then. */
+static inline uint32_t topic_walk_next(const struct topics *t, struct topic_walk *w)
+{
+    uint32_t subscriber = w->group->iter;
+    w->group->iter = topic_link_of(t, subscriber)->next;
+    w->group->todo--;
+    w->looked++;
+    __builtin_prefetch(topic_link_of(t, w->group->iter), 1);
+    return subscriber;
+}
+
+/* Counts `n` subscribers of a group that had their turn. Returns true if they were the last of what
+ * is timed. */
+static inline bool topic_looked(struct topic_group *g, uint32_t n)
+{
+    bool last = g->round > 0 && n > 0 && (n >= g->round || g->todo == 0);
+    g->round = last || n >= g->round ? 0 : (g->round - n) & TOPIC_ROUND_MAX;
+    return last;
+}
+
+/* Ask before topic_walk_end(): returns true if this walk completed what is timed. */
+static inline bool topic_walk_timed(struct topic_walk *w)
+{
+    return topic_looked(w->group, w->looked);
+}
+
+/* Returns when what is timed was marked, by t->clock. */
+static inline uint32_t topic_walk_since(const struct topic_walk *w)
+{
+    return w->group->since;
+}
+
+/* Ends the walk. Returns true if all subscribers had their turn: the entry has left the queue. Else
+ * it waits behind the others. */
+bool topic_walk_end(struct topics *t, const struct topic_walk *w);
+
+#endif
