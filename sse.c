@@ -443,13 +443,14 @@ static inline void fan_one(uint32_t id, struct conn *c)
 }
 
 /* Goes on with a walk for `left` subscribers at most. Returns how many of these are left. */
-static unsigned fan_entry(struct topic_walk *w, unsigned left)
+static unsigned fan_entry(const struct topic_walk *w, unsigned left)
 {
+    unsigned had = left;
     for (unsigned i = 0; i < TABLES_SAME; i++)
         L.t.same[i].first = 0;
     for (; left > 0 && topic_walk_left(w) && !phase_spent(CHEAP); left--)
-        fan_one(w->id, &S.conns.conn[topic_walk_next(&S.topics, w)]);
-    if (topic_walk_timed(w))
+        fan_one(w->id, conn_of_link(topic_walk_next(&S.topics, w)));
+    if (topic_walk_timed(w, had - left))
         stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - topic_walk_since(w));
     return left;
 }

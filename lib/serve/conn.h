@@ -151,6 +151,11 @@ static inline bool conn_streams(const struct conn *c)
     return c->state == CONN_STREAM || c->state == CONN_SOCKET;
 }
 
+static inline struct conn *conn_of_link(struct topic_link *link)
+{
+    return (struct conn *)(void *)((char *)link - offsetof(struct conn, link));
+}
+
 static inline int conn_fd(const struct conns *t, const struct conn *c)
 {
     return (int)(c - t->conn);

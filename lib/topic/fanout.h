@@ -7,8 +7,8 @@
  *     struct topic_walk w;
  *     while (there is time && topic_walk_begin(t, &w)) {
  *         while (there is time && topic_walk_left(&w))
- *             bring subscriber topic_walk_next(t, &w) up to date
- *         if (topic_walk_timed(&w))
+ *             bring subscriber topic_walk_next(t, &w) up to date, by its link
+ *         if (topic_walk_timed(&w, how many))
  *             record the time from topic_walk_since(&w) to now
  *         if (topic_walk_end(t, &w))
  *             topic_release(t, w.id, ...)
@@ -52,8 +52,7 @@ void topic_rotate(struct topics *t);
 
 /* A walk over subscribers of the entry at the front of the queue. */
 struct topic_walk {
-    uint32_t id;     /* the entry */
-    uint32_t looked; /* subscribers that had their turn in this walk */
+    uint32_t id; /* the entry */
     struct topic_group *group;
 };
 
@@ -66,15 +65,15 @@ static inline bool topic_walk_left(const struct topic_walk *w)
     return w->group->todo > 0;
 }
 
-/* Returns the next subscriber, which must be there; it has had its turn then. */
-static inline uint32_t topic_walk_next(const struct topics *t, struct topic_walk *w)
+/* Returns the link of the next subscriber, which must be there; it has had its turn then. */
+static inline struct topic_link *topic_walk_next(const struct topics *t, const struct topic_walk *w)
 {
-    uint32_t subscriber = w->group->iter;
-    w->group->iter = topic_link_of(t, subscriber)->next;
-    w->group->todo--;
-    w->looked++;
-    __builtin_prefetch(topic_link_of(t, w->group->iter), 1);
-    return subscriber;
+    struct topic_group *g = w->group;
+    struct topic_link *link = topic_link_of(t, g->iter);
+    g->iter = link->next;
+    g->todo--;
+    __builtin_prefetch(topic_link_of(t, g->iter), 1);
+    return link;
 }
 
 /* Counts `n` subscribers of a group that had their turn. Returns true if they were the last of what
@@ -86,10 +85,11 @@ static inline bool topic_looked(struct topic_group *g, uint32_t n)
     return last;
 }
 
-/* Ask before topic_walk_end(): returns true if this walk completed what is timed. */
-static inline bool topic_walk_timed(struct topic_walk *w)
+/* Call before topic_walk_end(), with how many subscribers had their turn in this walk. Returns true
+ * if it completed what is timed. */
+static inline bool topic_walk_timed(const struct topic_walk *w, uint32_t looked)
 {
-    return topic_looked(w->group, w->looked);
+    return topic_looked(w->group, looked);
 }
 
 /* Returns when what is timed was marked, by t->clock. */

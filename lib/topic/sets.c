@@ -108,7 +108,10 @@ uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos)
 
 uint32_t topic_weight(const struct topics *t, uint32_t id)
 {
-    return topic_is_wild(t, id) ? wild_weight(t, set_used(t, id)) : 1;
+    if (!topic_is_set(id))
+        return 1;
+    const struct topic_set *s = set_used(t, id);
+    return s->wild ? wild_weight(t, s) : 1;
 }
 
 uint32_t topic_members_most(const struct topics *t, uint32_t id)

@@ -224,23 +224,24 @@ static inline bool topic_is_wild(const struct topics *t, uint32_t id)
 static inline bool topic_exists(const struct topics *t, uint32_t id)
 {
     uint32_t place = id & ~TOPIC_SET;
-    if (place == 0 || place > t->h->used)
-        return false;
-    const struct topic_key *key = &t->place[place].key;
-    return key->name != 0 && key->is_set == topic_is_set(id);
+    return place <= t->max && t->place[place].key.name != 0 &&
+           t->place[place].key.is_set == id >> 31;
 }
 
 /* As topic_at(), set_at() and topic_group(); the entry must be in use. */
 static inline struct topic *topic_used(const struct topics *t, uint32_t topic)
 {
-    assert(topic_exists(t, topic));
-    return topic_at(t, topic);
+    struct topic *e = &t->place[topic].topic;
+    assert(topic <= t->max && e->name != 0 && !e->is_set); /* a set's number is larger */
+    return e;
 }
 
 static inline struct topic_set *set_used(const struct topics *t, uint32_t set)
 {
-    assert(topic_exists(t, set));
-    return set_at(t, set);
+    uint32_t place = set ^ TOPIC_SET;
+    struct topic_set *s = &t->place[place].set;
+    assert(place <= t->max && s->name != 0 && s->is_set);
+    return s;
 }
 
 static inline struct topic_group *group_used(const struct topics *t, uint32_t id)

@@ -14,7 +14,7 @@ static void fan(struct unit *u)
     struct topics *t = &u->s->topics;
     for (struct topic_walk w; topic_walk_begin(t, &w);) {
         while (topic_walk_left(&w)) {
-            serve_wake(u->s, &u->s->conns.conn[topic_walk_next(t, &w)], false);
+            serve_wake(u->s, conn_of_link(topic_walk_next(t, &w)), false);
             unit_take_out(u);
         }
         ck_assert(topic_walk_end(t, &w));

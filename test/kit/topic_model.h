@@ -557,6 +557,7 @@ static inline void model_mark_sets(struct model *m, const struct model_entry *to
 static inline void model_fan(struct model *m, uint32_t most)
 {
     struct topic_walk w;
+    uint32_t looked = 0;
     bool begins = m->queued > 0 && !topic_group(&m->t, m->queue[0])->begun;
     must(m, topic_walk_begin(&m->t, &w) == (m->queued > 0));
     if (m->queued == 0)
@@ -566,13 +567,14 @@ static inline void model_fan(struct model *m, uint32_t most)
     if (begins && !e->set)
         model_mark_sets(m, e);
     for (; most > 0 && topic_walk_left(&w); most--) {
-        uint32_t s = topic_walk_next(&m->t, &w);
-        must(m, s == e->subs[0]);
+        uint32_t s = e->subs[0];
+        must(m, topic_walk_next(&m->t, &w) == &m->links[s].link);
+        looked++;
         e->pending[s] = false;
         memmove(&e->subs[0], &e->subs[1], (e->sub_count - 1) * sizeof(e->subs[0]));
         e->subs[e->sub_count - 1] = s;
     }
-    must(m, !topic_walk_timed(&w) || w.looked > 0);
+    must(m, !topic_walk_timed(&w, looked) || looked > 0);
     memmove(&m->queue[0], &m->queue[1], (m->queued - 1) * sizeof(m->queue[0]));
     if (topic_walk_end(&m->t, &w)) {
         m->queued--;
