@@ -116,9 +116,9 @@ static inline const char *skip_value(const char *p, const char *end)
     return p;
 }
 
-/* Are the n >= 4 bytes at p the same as `lower` but for the case of letters? `lower` must hold no
- * more than small letters and bytes from ' ' to '?', the bytes at p no control bytes: 0x0d would
- * pass for '-'. */
+/* Returns true if the n >= 4 bytes at p are the same as `lower` but for the case of letters.
+ * `lower` must hold no more than small letters and bytes from ' ' to '?', the bytes at p no control
+ * bytes: 0x0d would pass for '-'. */
 static inline bool same(const char *p, const char *lower, size_t n)
 {
     if (n < 8)
@@ -557,7 +557,7 @@ static const char *head(struct head *h, const char *p, uint32_t line_max)
     return p;
 }
 
-/* Do the bytes from p on only go on with the part of the request line that they are in? */
+/* Returns true if the bytes from p on only go on with the part of the request line they are in. */
 static bool quiet_request(const char *line, const char *p, const char *end)
 {
     bool odd;
@@ -584,7 +584,7 @@ static bool quiet_field(const char *line, const char *p, const char *end)
     return p == end || (p + 1 == end && *p == '\r');
 }
 
-/* Can the bytes that came since `seen` be waited on without parsing all? Only if they make nothing
+/* Returns true if the bytes that came since `seen` need no parsing yet: if they make nothing
  * certain: neither end a line nor reach a limit, and have their place in the line. */
 static bool quiet(const char *buf, size_t len, size_t seen, const struct http_limits *limits)
 {
@@ -687,8 +687,8 @@ static int quality(struct span s)
 
 enum match { NO_RANGE, NO_MATCH, ANY_TYPE, ANY_SUBTYPE, WITH_PARAMETERS, BARE };
 
-/* Is the range that type alone, as EventSource sends it, and any client that knows what it
- * wants? */
+/* Returns true if the range is that type alone, as EventSource sends it, and any client that knows
+ * what it wants. */
 static bool range_is(struct span range, struct span type, struct span subtype)
 {
     return range.n == type.n + 1 + subtype.n && range.p[type.n] == '/' &&
@@ -786,7 +786,7 @@ ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap)
     return -3;
 }
 
-/* Is a decoded name `bare` but for case, "-" and "_"? */
+/* Returns true if a decoded name is `bare` but for case, "-" and "_". */
 static bool loose_same(const char *key, size_t n, struct span bare)
 {
     size_t got = 0;

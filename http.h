@@ -166,26 +166,27 @@ int http_parse(const char *buf, size_t len, size_t seen, const struct http_limit
 struct span http_field(const struct http_request *r, enum http_field_id id);
 
 /* Walks the elements of a field that is a list ("a, b" and several lines are the same, RFC 9110
- * section 5.6.1; commas within quoted strings are kept). *pos begins at 0. Gives true with the next
- * element, trimmed, never empty. */
+ * section 5.6.1; commas within quoted strings are kept). *pos begins at 0. Returns true with the
+ * next element, trimmed, never empty. */
 bool http_list(const struct http_request *r, enum http_field_id id, size_t *pos, struct span *item);
 
 /* What the client thinks of answering with media type `type`/`subtype`, by Accept (RFC 9110
  * section 12.5.1): the quality, 0 to 1000, of the most specific range that matches. *exact says
  * whether a range names just this type. A range with parameters counts where none names the type
- * without. A malformed element is ignored; no Accept, or nothing in it, gives 1000, not exact. */
+ * without. A malformed element is ignored; no Accept, or nothing in it, returns 1000, not exact. */
 unsigned http_accept(const struct http_request *r, struct span type, struct span subtype,
                      bool *exact);
 
-/* Is a Content-Type's media type `type` ("text/event-stream"), whatever its parameters? */
+/* Returns true if a Content-Type's media type is `type` ("text/event-stream"), whatever its
+ * parameters. */
 bool http_is_type(struct span content_type, struct span type);
 
-/* Decodes percent-encoding (and "+" as a space where `plus`) into out[0..cap). Gives the number of
- * bytes; -1 where the encoding is bad, -2 where it doesn't fit. */
+/* Decodes percent-encoding (and "+" as a space where `plus`) into out[0..cap). Returns the number
+ * of bytes; -1 where the encoding is bad, -2 where it doesn't fit. */
 ptrdiff_t http_decode(struct span s, bool plus, char *out, size_t cap);
 
 /* Finds parameter `name` in a query (application/x-www-form-urlencoded) and decodes its value into
- * out[0..cap). The first one counts. Gives the number of bytes; -1 where the encoding is bad, -2
+ * out[0..cap). The first one counts. Returns the number of bytes; -1 where the encoding is bad, -2
  * where it doesn't fit, -3 where there is none. The name is at most 64 bytes. */
 ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap);
 
@@ -204,7 +205,7 @@ struct http_body {
 /* Begins the body of `r`; one without a body is over at once. */
 void http_body_init(struct http_body *b, const struct http_request *r);
 
-/* Is the body over? */
+/* Returns true if the body is over. */
 bool http_body_done(const struct http_body *b);
 
 /* Decodes what has come, in place: reads buf[0..len), moves the body's own bytes to the front.

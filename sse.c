@@ -155,7 +155,7 @@ static void clock_wake(void)
 }
 
 /* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
-static void say(enum opt_log level, const char *msg, ...)
+static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
 {
     va_list ap;
     if (level > S.opt.log && level != OPT_LOG_ACCESS)
@@ -217,7 +217,7 @@ static void conn_close(struct conn *c)
 static void reap(void)
 {
     struct conn *c;
-    if (S.conns.doomed == 0 && !ring_emptying(&S.ring))
+    if (S.conns.doomed == 0 && !broker_emptying(&S.broker))
         return;
     phase_begin(REAP_US);
     for (unsigned n = REAPS_MAX; n > 0 && !phase_spent(CHEAP); n--) {
@@ -225,7 +225,7 @@ static void reap(void)
             break;
         conn_close(c);
     }
-    while (!phase_spent(CHEAP) && serve_release_emptied(&S)) {
+    while (!phase_spent(CHEAP) && broker_release_emptied(&S.broker)) {
     }
 }
 
@@ -418,7 +418,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
 static void fan_other(uint32_t id, struct conn *c, struct share *s)
 {
     if (c->sent == 0 && c->at >= ring_tail(&S.ring)) {
-        share_build(s, &S.ring, &S.topics, id, c->at, 0, (enum conn_way)c->way, SHARE_BYTES);
+        share_build(s, &S.broker, id, c->at, 0, (enum conn_way)c->way, SHARE_BYTES);
         share_join(s);
     }
     if (fan_shares(c, s))
@@ -499,7 +499,7 @@ static void held_show(bool all)
 {
     phase_begin(PHASE_US);
     while (ring_head(&S.ring) < S.hold.to && (all || !phase_spent(CHEAP)))
-        topic_mark(&S.topics, ring_show(&S.ring));
+        topic_mark(&S.topics, broker_show(&S.broker));
     if (ring_head(&S.ring) < S.hold.to)
         return;
     S.hold.running = 0;
@@ -1030,7 +1030,7 @@ static void ready_list(void)
 static int sleep_ms(void)
 {
     if (S.conns.ready_count != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
-        L.sweep_left > 0 || ring_emptying(&S.ring) || commit_due(&L.t, &S) ||
+        L.sweep_left > 0 || broker_emptying(&S.broker) || commit_due(&L.t, &S) ||
         (L.up.passed && S.hold.running == 0))
         return 0;
     if (S.draining)

@@ -104,7 +104,7 @@ static void write_group(struct text *t, unsigned v)
     char hex[4];
     size_t at = sizeof hex;
     do
-        hex[--at] = "0123456789abcdef"[v & 15];
+        hex[--at] = text_digit(v);
     while ((v >>= 4) != 0);
     text_add(t, (struct span){hex + at, sizeof hex - at});
 }

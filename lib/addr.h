@@ -19,8 +19,8 @@ bool addr_read_port(struct span s, uint16_t port, struct sockaddr_storage *a, so
 /* Appends it as a URL: "http://127.0.0.1:8080", "http://[::1]:8080", "unix:/run/sse.sock". */
 void addr_write(struct text *t, const struct sockaddr_storage *a);
 
-/* Is the peer of this address on this host? Loopback in either family, or a unix socket (which may
- * have no address at all: len below that of a family). */
+/* Returns true if the peer of this address is on this host: loopback in either family, or a unix
+ * socket (which may have no address at all: len below that of a family). */
 bool addr_local(const struct sockaddr_storage *a, socklen_t len);
 
 /* What counts as one client, as a number: of IPv4 the address, also where it comes as IPv6; of IPv6

@@ -40,7 +40,7 @@ const char *authority_name_wrong(struct span s)
                : "must be a name, or an IPv4 or IPv6 address, without a scheme and a port";
 }
 
-/* Is it localhost, or below it? */
+/* Returns true if the host is localhost, or below it. */
 static bool is_localhost(struct span host)
 {
     struct span local = SPAN("localhost");

@@ -70,7 +70,7 @@ static struct span cut_line(struct span *s)
     return line;
 }
 
-/* Is the line field `name`? *value is what follows the colon, without one space. */
+/* Returns true if the line is field `name`; *value is what follows the colon, without one space. */
 static bool is_field(struct span line, struct span name, struct span *value)
 {
     if (!span_begins(line, name))
@@ -231,7 +231,7 @@ enum member {
     MEMBER_DROPPED = 4, /* and those behind it */
 };
 
-/* Is the object a message as this server writes one? */
+/* Returns true if the object is a message as this server writes one. */
 static bool read_members(const struct json_value *object, struct json_value value[])
 {
     static const char *const names[] = {"event", "data", "base64", "topic", "id", "time"};

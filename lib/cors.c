@@ -8,7 +8,7 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Is it not empty, and all of letters, digits and those of `others`? */
+/* Returns true if it is not empty, and all of letters, digits and those of `others`. */
 static bool is_of(struct span s, const char *others)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -19,7 +19,7 @@ static bool is_of(struct span s, const char *others)
     return s.n > 0;
 }
 
-/* Is it what may follow a host: nothing, or a port? */
+/* Returns true if it may follow a host: nothing, or a port. */
 static bool is_port(struct span s)
 {
     uint64_t n;

@@ -11,8 +11,8 @@
 
 #define CORS_ORIGIN_MAX 300u /* bytes: a name of 253, a scheme, a port, and an answer has room */
 
-/* Is it an origin as browsers write it (RFC 6454 section 6.2), or "*"? At most CORS_ORIGIN_MAX
- * bytes. */
+/* Returns true if it is an origin as browsers write it (RFC 6454 section 6.2), of at most
+ * CORS_ORIGIN_MAX bytes, or "*". */
 bool cors_is_origin(struct span s);
 
 /* Looks `origin` up: its place in the list plus one, that of "*" if only this takes it, 0 for one
@@ -28,12 +28,14 @@ enum cors_scheme {
     CORS_SCHEME_HTTPS = 2,
 };
 
-/* Is `origin` that of the server itself, as the client addressed it by `scheme` and in `host`: the
- * same scheme, host and port? The default port of the scheme may be left out in either. */
+/* Returns true if `origin` is that of the server itself, as the client addressed it by `scheme` and
+ * in `host`: the same scheme, host and port. The default port of the scheme may be left out in
+ * either. */
 bool cors_same(struct span origin, struct span host, enum cors_scheme scheme);
 
-/* Is it an origin that one page alone has? "null" is that of every sandboxed frame, of data: URLs
- * and of files, and "*" is everybody's: neither may act with a visitor's credentials. */
+/* Returns true if it is an origin that one page alone has. "null" is that of every sandboxed frame,
+ * of data: URLs and of files, and "*" is everybody's: neither may act with a visitor's
+ * credentials. */
 bool cors_is_one(struct span origin);
 
 /* Appends the field lines that every answer carries: who may read it (`found` as cors_find() gave

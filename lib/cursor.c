@@ -64,7 +64,7 @@ bool cursor_read_tag(struct span s, struct cursor *c)
 /* A bare number up to here is in seconds. */
 #define SINCE_SECONDS_MAX 99999999999u
 
-/* Cuts the unit off the end of a duration; gives how many ms it is, 0 if there is none. */
+/* Cuts the unit off the end of a duration; returns how many ms it is, 0 if there is none. */
 static uint64_t since_cut_unit(struct span *s)
 {
     static const struct {

@@ -9,34 +9,17 @@
 #include <assert.h>
 
 #include "lib/hash.h"
+#include "lib/word.h"
 
 #define EVENT_BINARY SPAN("data:;base64,")
 
 /* ---- looking for line ends ---- */
 
-#define EVENT_ONES  0x0101010101010101u
-#define EVENT_HIGHS 0x8080808080808080u
-
-/* Is one of the word's bytes zero? */
-static inline bool event_zero(uint64_t w)
-{
-    return ((w - EVENT_ONES) & ~w & EVENT_HIGHS) != 0;
-}
-
-/* Is one of the word's bytes a CR or LF? Most text has hardly a byte below 14, which is the cheaper
- * question. */
+/* Returns true if one of the word's bytes is a CR or LF. Most text has hardly a byte below 14,
+ * which is the cheaper question. */
 static inline bool event_breaks(uint64_t w)
 {
-    if (((w - EVENT_ONES * 14) & ~w & EVENT_HIGHS) == 0)
-        return false;
-    return event_zero(w ^ EVENT_ONES * '\n') || event_zero(w ^ EVENT_ONES * '\r');
-}
-
-static inline uint64_t event_word(const char *p)
-{
-    uint64_t w;
-    memcpy(&w, p, sizeof(w));
-    return w;
+    return word_has_below(w, 14) && (word_has(w, '\n') || word_has(w, '\r'));
 }
 
 /* The first CR or LF of p..end, or end. */
@@ -44,9 +27,9 @@ static const char *event_line_end(const char *p, const char *end)
 {
     if (end - p >= 8) {
         const char *last = end - 8; /* reaches back over bytes looked at before */
-        while (p < last && !event_breaks(event_word(p)))
+        while (p < last && !event_breaks(word_at(p)))
             p += 8;
-        if (p >= last && !event_breaks(event_word(last)))
+        if (p >= last && !event_breaks(word_at(last)))
             return end;
     }
     while (p < end && *p != '\n' && *p != '\r')
@@ -113,7 +96,7 @@ struct event_layout event_measure(const struct event *e)
 
 /* ---- writing ---- */
 
-/* Each of these writes at out and gives the place behind. */
+/* Each of these writes at out and returns the place behind. */
 
 static inline char *event_put(char *out, struct span s)
 {

@@ -30,10 +30,11 @@ struct event_layout {
     bool whole;  /* the data stands in it in one piece, at event_data_at() */
 };
 
-/* May it stand in an event line? It has no CR, LF or NUL. */
+/* Returns true if it may stand in an event line: it has no CR, LF or NUL. */
 bool event_name_fits(struct span name);
 
-/* Is it a name of the server's own events ("gap", "expired")? Messages don't have these. */
+/* Returns true if it is a name of the server's own events ("gap", "expired"), which no message may
+ * have. */
 bool event_name_reserved(struct span name);
 
 /* Returns the event name that an unnamed message of a topic has in a stream of several topics: the

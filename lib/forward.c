@@ -9,7 +9,8 @@
 
 /* ---- elements -------------------------------------------------------------------------------- */
 
-/* Is the quote at p[i] one that stands for itself: is the number of backslashes before it odd? */
+/* Returns true if the quote at p[i] stands for itself: the number of backslashes before it is
+ * odd. */
 static bool escaped(struct span s, size_t i)
 {
     size_t n = 0;
@@ -91,7 +92,7 @@ static bool parameter_find(struct span s, struct span name, struct value *v)
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-/* Is it a port: digits, or a word for one ("_a1")? */
+/* Returns true if it is a port: digits, or a word for one ("_a1"). */
 static bool is_port(struct span s)
 {
     for (size_t i = 0; i < s.n; i++) {

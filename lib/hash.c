@@ -32,7 +32,7 @@ static const char base64url_digit[] =
 static const uint8_t base64_value[256] = {VALUES(62, NO, 63, NO)};
 static const uint8_t base64url_value[256] = {VALUES(NO, 62, NO, 63)};
 
-/* Writes the digits of `s`, without padding; gives how many. */
+/* Writes the digits of `s`, without padding; returns how many. */
 static inline size_t write_digits(char *out, struct span s, const char digit[])
 {
     const unsigned char *p = (const unsigned char *)s.p;
@@ -71,7 +71,7 @@ size_t base64url_write(char *out, struct span s)
     return n;
 }
 
-/* Decodes the last digits, which are two or three; gives the bytes they are, or -1. */
+/* Decodes the last digits, which are two or three; returns the bytes they are, or -1. */
 static ptrdiff_t read_last(unsigned char *o, const unsigned char *p, size_t n,
                            const uint8_t value[256])
 {
@@ -87,7 +87,7 @@ static ptrdiff_t read_last(unsigned char *o, const unsigned char *p, size_t n,
     return (ptrdiff_t)n - 1;
 }
 
-/* Decodes digits without padding; gives the bytes they are, or -1. */
+/* Decodes digits without padding; returns the bytes they are, or -1. */
 static inline ptrdiff_t read_digits(char *out, struct span s, const uint8_t value[256])
 {
     const unsigned char *p = (const unsigned char *)s.p;

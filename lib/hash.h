@@ -14,11 +14,11 @@ static inline size_t base64_size(size_t n)
     return (n + 2) / 3 * 4;
 }
 
-/* Writes the base64 form of `s` to `out`, base64_size(s.n) bytes; gives that number. */
+/* Writes the base64 form of `s` to `out`, base64_size(s.n) bytes; returns that number. */
 size_t base64_write(char *out, struct span s);
 
 /* Decodes `s` to `out`, which has room for s.n / 4 * 3 bytes and may be the place of `s` itself.
- * Gives the number of bytes, or -1 for anything but whole groups of the alphabet with canonical
+ * Returns the number of bytes, or -1 for anything but whole groups of the alphabet with canonical
  * padding (bits that padding leaves over must be zero, RFC 4648 section 3.5). */
 ptrdiff_t base64_read(char *out, struct span s);
 
@@ -40,7 +40,7 @@ void hash_sha256(uint8_t out[HASH_SHA256_SIZE], struct span s);
 void hash_hmac(uint8_t out[HASH_SHA256_SIZE], struct span key, const struct span part[],
                size_t parts);
 
-/* Are the two the same? Takes as long whatever is in them. */
+/* Returns true if the two are the same. Takes as long whatever is in them. */
 bool hash_equal(const void *a, const void *b, size_t n);
 
 /* Overwrites memory that held a secret, which no compiler leaves out. */

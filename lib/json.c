@@ -52,7 +52,7 @@ static const uint8_t kinds[256] = {
     L,          L, L, L, ['"'] = S, ['\\'] = S, [LINE_SEPARATOR_LEAD] = E,
 };
 
-/* Is there a line separator at s.p[i], where its first byte is? */
+/* Returns true if a line separator stands at s.p[i], where its first byte is. */
 static inline bool is_separator(struct span s, size_t i)
 {
     return s.n - i >= 3 && (unsigned char)s.p[i + 1] == 0x80 &&
@@ -74,7 +74,6 @@ static inline size_t escape_size(struct span s, size_t i, size_t *took)
 /* Writes the escape of what stands at s.p[i], of `size` bytes. */
 static inline void escape_write(char *to, struct span s, size_t i, size_t size)
 {
-    static const char hex[] = "0123456789abcdef";
     static const char letters[0x20] = {
         ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
     unsigned char c = (unsigned char)s.p[i];
@@ -86,8 +85,8 @@ static inline void escape_write(char *to, struct span s, size_t i, size_t size)
         to[5] = (unsigned char)s.p[i + 2] == 0xa8 ? '8' : '9';
     } else {
         memcpy(to + 1, "u00", 3);
-        to[4] = hex[c >> 4];
-        to[5] = hex[c & 15];
+        to[4] = text_digit(c >> 4u);
+        to[5] = text_digit(c);
     }
 }
 
@@ -368,7 +367,7 @@ struct open {
 };
 
 /* Goes to where the next value of the innermost open one begins, behind its bracket (`first`) or
- * behind a value. Gives false with r->at at a byte that doesn't belong there; *closed says that
+ * behind a value. Returns false with r->at at a byte that doesn't belong there; *closed says that
  * there was its closing bracket instead of a value. */
 static bool read_between(struct reader *r, struct open *o, bool first, bool *closed)
 {
@@ -457,7 +456,7 @@ bool json_next(const struct json_value *of, size_t *pos, struct span *name, stru
 
 /* ---- in: escapes ---- */
 
-/* Writes a code point in UTF-8; gives the number of bytes. */
+/* Writes a code point in UTF-8; returns the number of bytes. */
 static size_t put_utf8(char *out, unsigned code)
 {
     unsigned more = code < 0x80 ? 0 : code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;

@@ -19,8 +19,8 @@
  * the backslash are escaped, and so are U+2028 and U+2029. Anything else is left as it is. */
 void json_string(struct text *t, struct span s);
 
-/* Does `s` stand in a JSON string as it is, with nothing to escape? (It may say no to some that
- * do.) */
+/* Returns true if `s` stands in a JSON string as it is, with nothing to escape. (It may return
+ * false for some that do.) */
 bool json_plain(struct span s);
 
 /* Bytes at the front of `s` that stand there as they are, as json_plain() has it. */
@@ -52,17 +52,17 @@ struct json_value {
     struct span raw; /* the value's text; of a string, what stands between the quotes */
 };
 
-/* Reads `s` as one JSON value with nothing but white space around it, checked in full. Gives 0,
+/* Reads `s` as one JSON value with nothing but white space around it, checked in full. Returns 0,
  * or -1 with *at the offset of the first wrong byte (s.n where the text ends too early). */
 int json_read(struct span s, struct json_value *v, size_t *at);
 
 /* Walks the members of an object, or the elements of an array, that json_read() accepted.
- * `*pos` begins at 0. Gives true with the member's name (still escaped; empty for an element) and
+ * `*pos` begins at 0. Returns true with the member's name (still escaped; empty for an element) and
  * value, or false after the last. */
 bool json_next(const struct json_value *of, size_t *pos, struct span *name, struct json_value *v);
 
 /* Decodes the escapes of a string that json_read() accepted into `out`, which has room for raw.n
- * bytes (and may be the string's own place). Gives the number of bytes written. */
+ * bytes (and may be the string's own place). Returns the number of bytes written. */
 size_t json_unescape(struct span raw, char *out);
 
 #endif

@@ -87,7 +87,7 @@ const char *topic_pattern_wrong(struct span pattern)
 
 /* ---- what matches ---- */
 
-/* Is it the name of a topic of the server's own? */
+/* Returns true if it is the name of a topic of the server's own. */
 static bool is_own(struct span s)
 {
     return s.n > 0 && s.p[0] == '-';

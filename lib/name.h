@@ -28,22 +28,22 @@ const char *topic_name_wrong(struct span name);
 const char *topic_name_hint(struct span name);
 const char *topic_pattern_wrong(struct span pattern);
 
-/* Has it wildcards? (Looks for a "*".) */
+/* Returns true if it has wildcards. (Looks for a "*".) */
 bool topic_is_pattern(struct span s);
 
-/* Does the pattern match the name? A name as a pattern matches itself. (Here and below, what is
- * wrong as a name or pattern gives an answer that means nothing, but for a name that is wrong for
- * its "-" alone: nothing else matches it.) */
+/* Returns true if the pattern matches the name. A name as a pattern matches itself. (Here and
+ * below, what is wrong as a name or pattern gives an answer that means nothing, but for a name that
+ * is wrong for its "-" alone: nothing else matches it.) */
 bool topic_match(struct span pattern, struct span name);
 
-/* Is there a name that both patterns match? */
+/* Returns true if some name matches both patterns. */
 bool topic_overlap(struct span a, struct span b);
 
-/* Does the first pattern match every name that the second one matches? */
+/* Returns true if the first pattern matches every name that the second one matches. */
 bool topic_holds(struct span a, struct span b);
 
-/* Writes the pattern that matches just the names that both match; gives its length, 0 if there are
- * none. */
+/* Writes the pattern that matches just the names that both match; returns its length, 0 if there
+ * are none. */
 size_t topic_meet(char out[TOPIC_NAME_MAX], struct span a, struct span b);
 
 #endif

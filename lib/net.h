@@ -24,7 +24,7 @@ struct nets {
     struct net net[NETS_MAX];
 };
 
-/* Reads an address, a network ("10.0.0.0/8", "fd00::/8"), or "unix". Gives NULL, or what is wrong
+/* Reads an address, a network ("10.0.0.0/8", "fd00::/8"), or "unix". Returns NULL, or what is wrong
  * with it. */
 const char *net_read(struct span s, struct net *net);
 
@@ -36,7 +36,7 @@ bool net_exact(const struct sockaddr_storage *a, socklen_t len, struct net *net)
  * false if there is no room for them. A unix socket adds nothing. */
 bool nets_bound(struct nets *nets, const struct sockaddr_storage *a, socklen_t len);
 
-/* Is an address, whose length is `len` as accept() gave it, in one of them? */
+/* Returns true if an address, whose length is `len` as accept() returned it, is in one of them. */
 bool nets_have(const struct nets *nets, const struct sockaddr_storage *a, socklen_t len);
 
 #endif

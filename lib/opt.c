@@ -423,7 +423,7 @@ static bool is_list(const struct row *row)
     return row->kind >= ADDRESSES && row->kind <= HOSTS;
 }
 
-/* Is it a row that has no field? */
+/* Returns true if the row has no field. */
 static bool is_action(const struct row *row)
 {
     return row->kind == HELP || row->kind == VERSION || row->kind == EXPLAIN;
@@ -677,8 +677,8 @@ static const struct row *find_letter(char letter)
     return NULL;
 }
 
-/* Does a flag, with the value that stands in the same argument (null if there is none) or with
- * `next`, the argument behind it; *used says whether it was that. */
+/* Carries out a flag, with the value that stands in the same argument (null if there is none) or
+ * with `next`, the argument behind it; *used says whether it was that. */
 static enum opt_result do_flag(struct parser *x, const struct row *row, struct span value,
                                const char *next, bool *used)
 {
@@ -750,7 +750,7 @@ static enum opt_result do_item(struct parser *x, const struct row *row, struct s
     return set(x, row, value) ? OPT_RUN : wrong(x, row, BY_ENV, value);
 }
 
-/* Does the variables of the flags that were not given. An empty one is as good as none. */
+/* Reads the variables of the flags that were not given. An empty one counts as none. */
 static enum opt_result do_variables(struct parser *x, char *const envp[])
 {
     enum opt_result result = OPT_RUN;
@@ -795,7 +795,7 @@ static enum opt_result clash(const struct parser *x, const struct row *row, uint
     return OPT_WRONG;
 }
 
-/* Was it given at all? */
+/* Returns true if the flag was given at all. */
 static bool is_given(const struct parser *x, const char *name)
 {
     const struct row *row = find_name(span_of(name));

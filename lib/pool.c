@@ -168,7 +168,7 @@ void pool_free(struct pool *p, uint32_t block)
     push(p, block, order);
 }
 
-/* Are the buddies above a block in use free, as far as it takes to make it one of order `to`?
+/* Returns true if the buddies above a block in use are free, as far as one of order `to` takes.
  * (Where the block is the upper one of the two, what is asked about is the block itself.) */
 static bool can_widen(const struct pool *p, uint32_t block, unsigned order, unsigned to)
 {

@@ -43,13 +43,13 @@ void pool_init(struct pool *p, void *base, void *meta, uint32_t units, uint8_t s
 /* Uses memory that pool_init() set up before, perhaps elsewhere. */
 void pool_attach(struct pool *p, void *base, void *meta, uint32_t units, uint8_t shift);
 
-/* Gives a block of at least `bytes` (> 0) bytes, contents undefined; 0 if there is none. */
+/* Returns a block of at least `bytes` (> 0) bytes, contents undefined; 0 if there is none. */
 uint32_t pool_alloc(struct pool *p, size_t bytes);
 
 /* Takes a block back. `block` must be one that pool_alloc() gave and not 0. */
 void pool_free(struct pool *p, uint32_t block);
 
-/* Makes the block at least `bytes` long, moving its first `keep` bytes if it must move. Gives its
+/* Makes the block at least `bytes` long, moving its first `keep` bytes if it must move. Returns its
  * number, or 0 with the old one as it was. */
 uint32_t pool_grow(struct pool *p, uint32_t block, size_t bytes, size_t keep);
 
@@ -72,8 +72,8 @@ uint64_t pool_used(const struct pool *p);
 /* How many bytes from the front may have been written to. */
 size_t pool_touched(const struct pool *p);
 
-/* Begins anew, as nothing is in use (asserted). Gives what pool_touched() was: the caller may give
- * these pages back. */
+/* Begins anew, as nothing is in use (asserted). Returns what pool_touched() was: the caller may
+ * give these pages back. */
 size_t pool_rest(struct pool *p);
 
 #endif

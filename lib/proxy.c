@@ -68,7 +68,7 @@ static int read_line(struct span s, struct proxy *p)
 
 /* ---- version 2 ------------------------------------------------------------------------------- */
 
-/* Takes the client's address out of what follows the head. Gives the bytes of both addresses; -1:
+/* Takes the client's address out of what follows the head. Returns the bytes of both addresses; -1:
  * it is no such thing. */
 static int address_read(unsigned family, struct span s, struct proxy *p)
 {
@@ -99,7 +99,7 @@ static unsigned u16(const char *p)
     return (unsigned)(unsigned char)p[0] << 8 | (unsigned char)p[1];
 }
 
-/* Are the TLVs from all.p + at on whole, and is the sum right that is among them? */
+/* Returns true if the TLVs from all.p + at on are whole, and the checksum among them is right. */
 static bool tlvs_right(struct span all, size_t at)
 {
     while (at < all.n) {

@@ -32,7 +32,7 @@ static inline struct span span_of(const char *s)
     return (struct span){s, s != NULL ? strlen(s) : 0};
 }
 
-/* Are the two equal, byte by byte? */
+/* Returns true if the two are equal, byte by byte. */
 static inline bool span_eq(struct span a, struct span b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
@@ -44,7 +44,7 @@ static inline char span_lower(char c)
     return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
-/* Are the two equal, ASCII letters in either case alike? */
+/* Returns true if the two are equal, ASCII letters in either case alike. */
 static inline bool span_same(struct span a, struct span b)
 {
     if (a.n != b.n)
@@ -56,7 +56,7 @@ static inline bool span_same(struct span a, struct span b)
     return true;
 }
 
-/* Does `s` begin with `head`? */
+/* Returns true if `s` begins with `head`. */
 static inline bool span_begins(struct span s, struct span head)
 {
     return s.n >= head.n && (head.n == 0 || memcmp(s.p, head.p, head.n) == 0);
@@ -78,7 +78,7 @@ static inline struct span span_trim(struct span s)
     return s;
 }
 
-/* Cuts the part up to `c` off the front of `*s`, past the separator; gives the part. With no `c`
+/* Cuts the part up to `c` off the front of `*s`, past the separator; returns the part. With no `c`
  * in it the whole is the part and `*s` becomes empty with a null pointer. */
 static inline struct span span_cut(struct span *s, char c)
 {

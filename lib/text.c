@@ -24,7 +24,7 @@ static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                             "50515253545556575859606162636465666768697071727374"
                             "75767778798081828384858687888990919293949596979899";
 
-/* Writes v < 100 as two digits; gives the place behind them. */
+/* Writes v < 100 as two digits; returns the place behind them. */
 static inline char *two(char *to, unsigned v)
 {
     memcpy(to, pairs + (size_t)v * 2, 2);
@@ -34,6 +34,21 @@ static inline char *two(char *to, unsigned v)
 void text_u64(struct text *t, uint64_t v)
 {
     text_pad(t, v, 1);
+}
+
+void text_hex(struct text *t, uint64_t v, unsigned digits)
+{
+    char hex[16];
+    assert(digits >= 1 && digits <= sizeof hex);
+    for (unsigned i = digits; i-- > 0; v >>= 4)
+        hex[i] = text_digit((unsigned)v);
+    text_add(t, (struct span){hex, digits});
+}
+
+void text_list(struct text *t, va_list ap)
+{
+    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
+        text_str(t, part);
 }
 
 void text_pad(struct text *t, uint64_t v, unsigned digits)
@@ -89,7 +104,7 @@ static struct date date_of(uint64_t ms)
     };
 }
 
-/* Writes "08:49:37"; gives the place behind it. */
+/* Writes "08:49:37"; returns the place behind it. */
 static char *time_of_day(char *to, const struct date *d)
 {
     to = two(to, d->hour);

@@ -9,6 +9,7 @@
 #define SSE_LIB_TEXT_H
 
 #include <assert.h>
+#include <stdarg.h>
 
 #include "lib/span.h"
 
@@ -50,6 +51,26 @@ static inline void text_str(struct text *t, const char *s)
     text_add(t, span_of(s));
 }
 void text_u64(struct text *t, uint64_t v);
+
+/* The hexadecimal digit of the low four bits of `v`, a small letter where it is one. */
+static inline char text_digit(unsigned v)
+{
+    v &= 15;
+    return (char)(v < 10 ? '0' + v : 'a' + v - 10);
+}
+
+/* Appends a number in hexadecimal, `digits` wide (1 to 16): the lowest of its digits. */
+void text_hex(struct text *t, uint64_t v, unsigned digits);
+
+/* Appends the texts of a list of arguments that ends with NULL. A function that takes such a list
+ * is marked TEXT_LIST, so that the compiler misses a NULL. */
+void text_list(struct text *t, va_list ap);
+#define TEXT_LIST __attribute__((sentinel))
+#ifdef __clang__ /* which does not know it of a pointer to such a function */
+#define TEXT_LIST_POINTER
+#else
+#define TEXT_LIST_POINTER TEXT_LIST
+#endif
 
 /* Appends a number in decimal with zeros in front, `digits` wide at least (at most 20). */
 void text_pad(struct text *t, uint64_t v, unsigned digits);

@@ -33,7 +33,7 @@ static const char *authority(struct span s, struct url *u)
     return NULL;
 }
 
-/* Are these bytes that a target may have (RFC 3986), and a query in practice? */
+/* Returns true if a target may have these bytes (RFC 3986), and a query in practice. */
 static bool target_right(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -83,4 +83,12 @@ const char *url_read(struct span s, struct url *u)
     if (wrong == NULL && !(target_right(u->target) && target_right(u->authority)))
         wrong = "holds a byte that is to be percent-encoded";
     return wrong;
+}
+
+void url_escape(struct text *t, char byte)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const unsigned b = (unsigned char)byte;
+    const char coded[] = {'%', digits[b >> 4], digits[b & 15]};
+    text_add(t, (struct span){coded, sizeof coded});
 }

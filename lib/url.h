@@ -9,7 +9,7 @@
 #ifndef SSE_LIB_URL_H
 #define SSE_LIB_URL_H
 
-#include "lib/span.h"
+#include "lib/text.h"
 
 struct url {
     bool local;       /* a unix socket, at `host` */
@@ -21,5 +21,8 @@ struct url {
 
 /* Reads `s`, which *u will point into. NULL, or what is wrong, a static text for people. */
 const char *url_read(struct span s, struct url *u);
+
+/* Appends a byte percent-encoded (RFC 3986 section 2.1). */
+void url_escape(struct text *t, char byte);
 
 #endif

@@ -15,17 +15,17 @@ struct utf8 {
     uint8_t lo, hi; /* bounds of the next one */
 };
 
-/* Takes `s`. Gives the number of bytes that are right: s.n when all of them are; less, and the
+/* Takes `s`. Returns the number of bytes that are right: s.n when all of them are; less, and the
  * byte there is the wrong one. */
 size_t utf8_feed(struct utf8 *u, struct span s);
 
-/* Does the text end here, not inside a character? */
+/* Returns true if the text ends here, not inside a character. */
 static inline bool utf8_whole(const struct utf8 *u)
 {
     return u->more == 0;
 }
 
-/* Gives s.n if all of `s` is UTF-8, else the offset of the first byte that isn't; a character cut
+/* Returns s.n if all of `s` is UTF-8, else the offset of the first byte that isn't; a character cut
  * short at the end counts at its first byte. */
 size_t utf8_valid(struct span s);
 

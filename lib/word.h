@@ -1,5 +1,5 @@
 /*
- * word.h - eight bytes at once: is there one of these among them?
+ * word.h - looks through eight bytes at once.
  *
  * In a subtraction a byte borrows into its top bit only where it is too small, or behind one that
  * is; so the answer for the word is exact, whatever the order of its bytes.
@@ -23,19 +23,19 @@ static inline uint64_t word_at(const char *p)
     return w;
 }
 
-/* Is one of them 0x80 or above? */
+/* Returns true if one of them is 0x80 or above. */
 static inline bool word_has_high(uint64_t w)
 {
     return (w & WORD_TOPS) != 0;
 }
 
-/* Is one of them below `c`, which is 0x80 at most? */
+/* Returns true if one of them is below `c`, which is 0x80 at most. */
 static inline bool word_has_below(uint64_t w, unsigned char c)
 {
     return ((w - WORD_ONES * c) & ~w & WORD_TOPS) != 0;
 }
 
-/* Is one of them `c`? */
+/* Returns true if one of them is `c`. */
 static inline bool word_has(uint64_t w, unsigned char c)
 {
     return word_has_below(w ^ (WORD_ONES * c), 1);

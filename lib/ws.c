@@ -50,7 +50,8 @@ void ws_accept(char out[WS_ACCEPT_SIZE], struct span key)
 
 /* ---- close codes ---- */
 
-/* May a close frame carry it? (RFC 6455 section 7.4, and what IANA has registered since) */
+/* Returns true if a close frame may carry it (RFC 6455 section 7.4, and what IANA has registered
+ * since). */
 static bool code_right(unsigned code)
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
@@ -104,7 +105,7 @@ struct head {
     uint64_t size; /* of the payload */
 };
 
-/* May a frame begin with this byte, after what has come before? */
+/* Returns true if a frame may begin with this byte, after what has come before. */
 static bool first_right(const struct ws *w, unsigned char first)
 {
     unsigned opcode = first & OPCODE;

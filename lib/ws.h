@@ -12,8 +12,9 @@
  * last with FIN set. Control frames (close, ping, pong) are whole, at most 125 bytes, and may stand
  * between a message's frames. A client masks, a server does not.
  *
- * Sans I/O: ws_read() takes bytes however they were cut and gives pieces. A message's data is given
- * as it arrives, so that a frame of any size needs no buffer here; a control frame is given whole.
+ * Sans I/O: ws_read() takes bytes however they were cut and returns pieces. A message's data is
+ * given as it arrives, so that a frame of any size needs no buffer here; a control frame is given
+ * whole.
  *
  *    |01 87 mask Hel|lo, |89 80 mask 80 85 mask world|    bytes, as three reads brought them
  *     text, first    text  ping       text, last          the pieces they give: four
@@ -70,7 +71,7 @@ enum ws_code {
 
 /* ---- handshake ---- */
 
-/* Is it a key: the base64 form of 16 bytes, as base64_read() takes it? */
+/* Returns true if it is a key: the base64 form of 16 bytes, as base64_read() takes it. */
 bool ws_key_right(struct span key);
 
 /* Writes what Sec-WebSocket-Accept is to a key of WS_KEY_SIZE bytes. */
@@ -107,7 +108,7 @@ struct ws_piece {
  * peer's counts after that, nor after a close: do not call again. */
 int ws_read(struct ws *w, char *buf, size_t len, uint64_t most, size_t *took, struct ws_piece *p);
 
-/* Is the connection between messages, with nothing in the state? */
+/* Returns true if the connection is between messages, with nothing in the state. */
 static inline bool ws_idle(const struct ws *w)
 {
     return w->message == 0 && w->frame == 0 && w->have == 0;
@@ -116,12 +117,12 @@ static inline bool ws_idle(const struct ws *w)
 /* ---- frames out ---- */
 
 /* Writes the head of an unmasked frame that is a whole message, or a control frame, of `size` bytes
- * (below 2^63; at most WS_CONTROL_MAX in a control frame); gives its length. The payload follows it
- * as it is. */
+ * (below 2^63; at most WS_CONTROL_MAX in a control frame); returns its length. The payload follows
+ * it as it is. */
 size_t ws_head(char out[WS_HEAD_MAX], enum ws_opcode opcode, uint64_t size);
 
 /* Writes a close frame to `out`, which has room for 4 + reason.n bytes, or WS_CLOSE_MAX if that is
- * less; gives its length. The code must be one that can be sent; or WS_NO_CODE, then the frame is
+ * less; returns its length. The code must be one that can be sent; or WS_NO_CODE, then the frame is
  * empty and so must be the reason, which makes ws_close(out, p->code, SPAN("")) the answer to any
  * close. The reason must be UTF-8; of one that is longer than 123 bytes the front is sent, cut
  * between characters. */

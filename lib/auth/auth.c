@@ -169,7 +169,7 @@ static bool has_repeats(const struct object *o)
     return false;
 }
 
-/* Reads the members of the object that json[0..n) is to be; changes their names in it. Gives what
+/* Reads the members of the object that json[0..n) is to be; changes their names in it. Returns what
  * is wrong with it. */
 static const char *object_read(struct object *o, char *json, size_t n)
 {
@@ -193,7 +193,7 @@ static const char *object_read(struct object *o, char *json, size_t n)
     return has_repeats(o) ? "an object that has a member twice" : NULL;
 }
 
-/* Decodes base64url to `to` and reads the object that it is. Gives the bytes decoded, or -1. */
+/* Decodes base64url to `to` and reads the object that it is. Returns the bytes decoded, or -1. */
 static ptrdiff_t object_decode(struct object *o, char *to, struct span s, struct text *why)
 {
     ptrdiff_t n = base64url_read(to, s);
@@ -232,7 +232,7 @@ struct token {
     char *room;            /* what is left of it */
 };
 
-/* Takes the three parts apart; gives the header. */
+/* Takes the three parts apart; returns the header. */
 static bool token_cut(struct token *x, struct span token, struct span *header, struct text *why)
 {
     unsigned dots = 0;

@@ -91,14 +91,14 @@ struct auth_said {
 /* Reads that; all but the signature and the times is checked as auth_check() does. */
 enum auth_result auth_read(struct span token, char *room, struct auth_said *said, struct text *why);
 
-/* Is it valid at this time? */
+/* Checks its times. Returns AUTH_GOOD, or why it is not valid at this time, with *why. */
 enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, struct text *why);
 
 /* The key that signed it, or NULL. */
 const struct auth_key *auth_signer(const struct auth_keys *k, struct span token, char *room);
 
-/* Does a scope hold this name, or, of a wildcard, does one of its parts hold all that it
- * matches? */
+/* Returns true if a scope holds this name, or, of a wildcard, if one of its parts holds all that it
+ * matches. */
 bool auth_covers(struct span scope, struct span pattern);
 
 /* Appends what of a URL's names and wildcards a scope allows, with commas between: a name if the

@@ -36,9 +36,9 @@ void peers_init(struct peers *p, uint32_t max, void *memory, const uint64_t seed
 /* Uses memory that peers_init() set up before, perhaps elsewhere. */
 void peers_attach(struct peers *p, uint32_t max, void *memory);
 
-/* Counts a connection from address *a, whose length is `len` as accept() gave it. Gives the number
- * of its entry, to be kept until it leaves, and in *count how many connections the address has now,
- * this one included; 0 and 0 where it has no address, or the table is full. */
+/* Counts a connection from address *a, whose length is `len` as accept() gave it. Returns the
+ * number of its entry, to be kept until it leaves, and in *count how many connections the address
+ * has now, this one included; 0 and 0 where it has no address, or the table is full. */
 uint32_t peer_enter(struct peers *p, const struct sockaddr_storage *a, socklen_t len,
                     uint32_t *count);
 

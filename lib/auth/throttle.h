@@ -28,8 +28,8 @@ struct throttle {
 };
 
 /* Notes a failure of `key` at `now` (ms, monotonic), of which there may be `most` (> 0) in a
- * minute. Gives 0; or, where it had no try left, in how many seconds it has one again (1 or more),
- * and then the failure costs it nothing more. */
+ * minute. Returns 0; or, where it had no try left, in how many seconds it has one again (1 or
+ * more), and then the failure costs it nothing more. */
 uint32_t throttle_fail(struct throttle *t, uint64_t key, uint64_t now, uint32_t most);
 
 #endif

@@ -30,8 +30,7 @@ void client_say(const char *command, ...)
     text_str(&t, command);
     text_str(&t, ": ");
     va_start(ap, command);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(&t, part);
+    text_list(&t, ap);
     va_end(ap);
     for (size_t i = 0; i < t.n; i++)
         if (line[i] == '\n' || line[i] == '\t')
@@ -43,7 +42,7 @@ void client_say(const char *command, ...)
     (void)w; /* there is nowhere else to tell it */
 }
 
-/* Is it a control character, one or two bytes long? */
+/* Returns true if it is a control character, one or two bytes long. */
 static bool is_control(const char *p, const char *end)
 {
     unsigned char c = (unsigned char)*p;

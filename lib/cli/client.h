@@ -24,16 +24,16 @@
 
 /* Writes "sse COMMAND: ", the texts that follow up to a NULL, and a line end on stderr; control
  * bytes and what is not UTF-8 as "?", as servers' words come here. */
-void client_say(const char *command, ...);
+void client_say(const char *command, ...) TEXT_LIST;
 
-/* Is argv[*i] flag `name`? Then *value is what follows it, behind a "=" or as the next argument,
- * and *i is at its last; NULL: there is none. */
+/* Returns true if argv[*i] is flag `name`; then *value is what follows it, behind a "=" or as the
+ * next argument, and *i is at its last; NULL: there is none. */
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value);
 
 /* Reads a time with a unit (ms, s, m, h) or in seconds, as the server's flags do. */
 bool client_time(const char *s, uint64_t *ms);
 
-/* Has a token only bytes that a field may have, and no blank? */
+/* Returns true if a token has only bytes that a field may have, and no blank. */
 bool client_token_right(const char *token);
 
 /* Returns how many bytes at the front of a text a terminal may have: up to a control byte other
@@ -67,7 +67,7 @@ struct client_places {
 /* Finds the addresses of a server. False: there are none, and *why says so. */
 bool client_resolve(const struct url *u, struct client_places *p, struct text *why);
 
-/* Begins to connect to one of them; gives the socket, non-blocking. -1: errno. */
+/* Begins to connect to one of them; returns the socket, non-blocking. -1: errno. */
 int client_connect(const struct client_places *p, unsigned which);
 
 /* What has become of it: 0, or an errno. */

@@ -11,9 +11,9 @@
 
 #include "lib/opt.h"
 
-/* Does what the arguments ask for, if that is not to serve: runs a command, prints what --help,
- * --version and --explain-limits have to say. Gives the exit code; -1: they are a server's, and in
- * *opt. Ends the process where they are wrong. */
+/* Carries out what the arguments ask for, if that is not to serve: runs a command, prints what
+ * --help, --version and --explain-limits have to say. Returns the exit code; -1: they are a
+ * server's, and in *opt. Ends the process where they are wrong. */
 int command_line(struct opt *opt, int argc, char **argv);
 
 #endif

@@ -39,7 +39,7 @@ struct health {
 
 /* ---- what is said about it ------------------------------------------------------------------- */
 
-/* Writes a line; gives the code, or EX_IOERR if it can't be written. */
+/* Writes a line; returns the code, or EX_IOERR if it can't be written. */
 static int say(int fd, struct text *t, int code)
 {
     text_str(t, "\n");
@@ -105,7 +105,7 @@ static bool read_url(struct health *h, struct span url)
     return addr_read(host, (uint16_t)port, &h->address, &h->len);
 }
 
-/* Is it sendable as a request's target? */
+/* Returns true if it can be sent as a request's target. */
 static bool is_plain(struct span path)
 {
     for (size_t i = 0; i < path.n; i++)
@@ -114,7 +114,7 @@ static bool is_plain(struct span path)
     return true;
 }
 
-/* Takes the address that a server with these flags would have. Gives -1, or the code to end
+/* Takes the address that a server with these flags would have. Returns -1, or the code to end
  * with. */
 static int read_options(struct health *h, int argc, char **argv)
 {
@@ -146,7 +146,7 @@ static int read_options(struct health *h, int argc, char **argv)
     return -1;
 }
 
-/* Reads all arguments. Gives -1, or the code to end with. */
+/* Reads all arguments. Returns -1, or the code to end with. */
 static int read_arguments(struct health *h, int argc, char **argv)
 {
     if (argc > 1 && span_begins(span_of(argv[1]), SPAN("--timeout"))) {

@@ -6,7 +6,7 @@
 #define SSE_LIB_CLI_HEALTH_H
 
 /* Asks the server at a URL, or the one that the same flags and variables would start, for /-/ready.
- * Gives EX_OK if it answers 200 in time; EX_UNAVAILABLE, with the reason on stderr, if not. */
+ * Returns EX_OK if it answers 200 in time; EX_UNAVAILABLE, with the reason on stderr, if not. */
 int health_run(int argc, char **argv);
 
 #endif

@@ -10,6 +10,7 @@
 #include "lib/cli/client.h"
 #include "lib/host/process.h"
 #include "lib/json.h"
+#include "lib/url.h"
 #include "lib/utf8.h"
 
 #include <errno.h>
@@ -89,7 +90,7 @@ static void chunk_end(struct pub *p, size_t from)
         return;
     }
     for (unsigned i = 0; i < 6; i++)
-        p->out.p[from - 3 - i] = "0123456789abcdef"[n >> 4 * i & 15];
+        p->out.p[from - 3 - i] = text_digit((unsigned)(n >> 4 * i));
     text_str(&p->out, "\r\n");
 }
 
@@ -159,7 +160,7 @@ static void take_lines(struct pub *p, struct span s, bool end)
     }
 }
 
-/* Reads stdin once and puts what comes of it into `out`, which is empty. Gives 0, or an exit
+/* Reads stdin once and puts what comes of it into `out`, which is empty. Returns 0, or an exit
  * code. */
 static int read_stdin(struct pub *p)
 {
@@ -185,18 +186,16 @@ static int read_stdin(struct pub *p)
     return p->out.full ? EX_SOFTWARE : 0;
 }
 
-/* Puts the head of the request into `out`, with TEXT, if it fits behind it. Gives 0, or an exit
+/* Puts the head of the request into `out`, with TEXT, if it fits behind it. Returns 0, or an exit
  * code. */
 static int write_head(struct pub *p)
 {
-    static const char digits[] = "0123456789ABCDEF";
     char bytes[1024];
     struct text query = text_in(bytes, sizeof bytes);
     size_t n = p->data != NULL ? strlen(p->data) : 0;
     for (const char *e = p->lines ? NULL : p->event; e != NULL && *e != '\0'; e++) {
-        const char coded[] = {'%', digits[(unsigned char)*e >> 4], digits[*e & 15]};
         text_str(&query, e == p->event ? "event=" : "");
-        text_add(&query, (struct span){coded, sizeof coded});
+        url_escape(&query, *e);
     }
     client_request(&p->out, "POST", &p->url, text_span(&query), p->token);
     http_add(&p->out, "Content-Type",
@@ -232,7 +231,7 @@ static int bad_line(const struct pub *p)
     return EX_DATAERR;
 }
 
-/* The answer is complete: says what is in it. Gives the exit code. */
+/* The answer is complete: says what is in it. Returns the exit code. */
 static int finish(const struct pub *p)
 {
     const struct client_answer *a = &p->answer;
@@ -265,7 +264,7 @@ static int finish(const struct pub *p)
                                          : gone(p, "the server stopped reading before the end");
 }
 
-/* Reads the answer once. Gives -1 to go on, or the exit code. */
+/* Reads the answer once. Returns -1 to go on, or the exit code. */
 static int receive(struct pub *p)
 {
     struct client_answer *a = &p->answer;
@@ -316,7 +315,8 @@ static int patience(const struct pub *p, bool pending)
     return gone_by < most ? (int)(most - gone_by) : 0;
 }
 
-/* Waits for something to happen, and does what comes of it. Gives -1 to go on, or the exit code. */
+/* Waits for something to happen, and does what comes of it. Returns -1 to go on, or the exit
+ * code. */
 static int turn(struct pub *p)
 {
     bool pending = p->sent < p->out.n && !p->broken;
@@ -372,7 +372,7 @@ static int publish(struct pub *p, const struct client_places *places, unsigned w
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-/* Takes one argument. Gives 0, or an exit code. */
+/* Takes one argument. Returns 0, or an exit code. */
 static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
 {
     const char *name = argv[*i], *value = "";
@@ -396,7 +396,7 @@ static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
     return value == NULL ? wrong(name, "needs a value") : 0;
 }
 
-/* Reads the command line. Gives 0, or an exit code. */
+/* Reads the command line. Returns 0, or an exit code. */
 static int read_line(struct pub *p, int argc, char **argv)
 {
     bool plain = false;

@@ -51,7 +51,6 @@ void show_text(struct show *s, struct span text)
 /* Appends foreign text, its control bytes shown as \u00XX or as "?". */
 static void show_harmless(struct show *s, struct span text, bool json)
 {
-    static const char hex[] = "0123456789abcdef";
     while (text.n > 0 && s->err == 0) {
         size_t n = client_harmless(text);
         show_text(s, (struct span){text.p, n});
@@ -61,7 +60,7 @@ static void show_harmless(struct show *s, struct span text, bool json)
         unsigned char c = (unsigned char)text.p[0];
         bool c1 = c == 0xc2 && text.n > 1 && (unsigned char)text.p[1] < 0xa0;
         unsigned code = c1 ? (unsigned char)text.p[1] : c;
-        const char coded[] = {'\\', 'u', '0', '0', hex[code >> 4], hex[code & 15]};
+        const char coded[] = {'\\', 'u', '0', '0', text_digit(code >> 4), text_digit(code)};
         if (json && (c1 || c < 0x80))
             show_text(s, (struct span){coded, sizeof coded});
         else

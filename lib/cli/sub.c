@@ -242,14 +242,14 @@ static void begin(struct sub *s, struct source *c)
 /* Appends "since=WHERE", percent-encoded, if that was asked for. */
 static void since_write(const struct sub *s, struct text *t)
 {
-    static const char digits[] = "0123456789ABCDEF";
     for (const char *p = s->since; p != NULL && *p != '\0'; p++) {
-        unsigned char b = (unsigned char)*p;
-        const char coded[] = {'%', digits[b >> 4], digits[b & 15]};
-        bool plain =
-            (b >= '0' && b <= '9') || (span_lower(*p) >= 'a' && span_lower(*p) <= 'z') || b == '-';
+        bool plain = (*p >= '0' && *p <= '9') || *p == '-' ||
+                     (span_lower(*p) >= 'a' && span_lower(*p) <= 'z');
         text_str(t, p == s->since ? "since=" : "");
-        text_add(t, (struct span){plain ? p : coded, plain ? 1 : 3});
+        if (plain)
+            text_add(t, (struct span){p, 1});
+        else
+            url_escape(t, *p);
     }
 }
 
@@ -549,7 +549,7 @@ static int wrong(const char *what, const char *why)
     return EX_USAGE;
 }
 
-/* Sets up one URL. Gives 0, or an exit code. */
+/* Sets up one URL. Returns 0, or an exit code. */
 static int add_source(struct sub *s, const char *text)
 {
     if (s->sources == URLS_MAX)
@@ -570,7 +570,7 @@ static int add_source(struct sub *s, const char *text)
     return 0;
 }
 
-/* Finds where all of them are. Gives 0, or an exit code. */
+/* Finds where all of them are. Returns 0, or an exit code. */
 static int resolve(struct sub *s)
 {
     char bytes[256];
@@ -585,7 +585,7 @@ static int resolve(struct sub *s)
     return 0;
 }
 
-/* Takes one flag. Gives 0, or an exit code. */
+/* Takes one flag. Returns 0, or an exit code. */
 static int flag(struct sub *s, int argc, char **argv, int *i, const char **id)
 {
     const char *name = argv[*i], *value = "";
@@ -623,7 +623,7 @@ static bool id_right(const char *id)
     return strlen(id) <= EVENTSOURCE_NAME;
 }
 
-/* Reads the command line. Gives 0, or an exit code. */
+/* Reads the command line. Returns 0, or an exit code. */
 static int read_line(struct sub *s, int argc, char **argv)
 {
     const char *id = NULL;

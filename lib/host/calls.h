@@ -27,7 +27,7 @@
 #define CALLS_SANITIZED 0
 #endif
 
-/* Puts the filter for this machine together; gives how many instructions it has, 0: there is no
+/* Puts the filter for this machine together; returns how many instructions it has, 0: there is no
  * table for it. */
 #define CALLS_FILTER 1024u
 uint32_t calls_filter(struct filter_insn out[CALLS_FILTER]);

@@ -22,20 +22,20 @@
 
 #include "lib/host/door.h"
 
-/* Is there a message that the store has not been synced for? */
+/* Returns true if some message has not been synced. */
 static inline bool commit_behind(const struct tables *t, const struct server *s)
 {
     return t->store.h != NULL && t->store.synced != ring_end(&s->ring);
 }
 
-/* Is there something to be done, or to be heard, at the next tick? */
+/* Returns true if the next tick has something to do, or to hear. */
 static inline bool commit_open(const struct tables *t, const struct server *s)
 {
     return t->store.h != NULL && (commit_behind(t, s) || store_busy(&t->store) ||
                                   atomic_load(&t->store.thread.error) != 0);
 }
 
-/* Has a sync been done of which the loop has not seen to what waited for it? */
+/* Returns true if a sync is done and the loop has not served yet what waited for it. */
 static inline bool commit_due(const struct tables *t, const struct server *s)
 {
     return s->hold.running != 0 && !store_busy(&t->store);
@@ -56,7 +56,7 @@ void commit_result(struct server *s, int err);
 void commit_go_on(struct door *d);
 int commit_leave(struct door *d);
 
-/* Is this the descriptor that tells of a sync that is done? Then it has been read. */
+/* Returns true if this descriptor tells of a sync that is done; then it has been read. */
 bool commit_told(const struct tables *t, int fd);
 
 #endif

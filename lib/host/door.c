@@ -74,7 +74,8 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
         text_str(why, strerror(errno));
         return EX_OSERR;
     }
-    c->marks |= admin ? CONN_ADMIN : 0;
+    if (admin)
+        c->marks |= CONN_ADMIN;
     return 0;
 }
 
@@ -211,7 +212,7 @@ static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_
     return false;
 }
 
-/* Gives a client its slot; NULL: it has been refused. */
+/* Returns a client its slot; NULL: it has been refused. */
 static struct conn *seat(struct door *d, int fd, bool crowd)
 {
     struct conn *c = NULL;

@@ -70,7 +70,7 @@ void door_look(struct door *d);
 void door_accept(struct door *d, int listener);
 
 /* Takes the PROXY header that a connection begins with (CONN_PREFACE) off what has come, and notes
- * whom it is from. Gives the bytes of it; 0: it is not complete; -1: it is none, which is
+ * whom it is from. Returns the bytes of it; 0: it is not complete; -1: it is none, which is
  * counted. */
 int door_preface(struct door *d, struct conn *c, struct span bytes);
 

@@ -33,7 +33,7 @@ static uint32_t arg_at(unsigned arg)
     return (uint32_t)(offsetof(struct filter_data, arg) + arg * sizeof(uint64_t));
 }
 
-/* Puts the rules of one call, rules[0..n); gives false for an argument that there is none of. */
+/* Puts the rules of one call, rules[0..n); returns false for an argument that there is none of. */
 static bool put_call(struct builder *b, const struct filter_rule *rules, size_t n)
 {
     uint32_t from = b->n;

@@ -59,7 +59,7 @@ struct filter_rule {
 #define FILTER_X86_64  0xc000003eu
 #define FILTER_AARCH64 0xc00000b7u
 
-/* Puts the filter together in out[0..cap) and gives how many instructions it has; 0: it has no
+/* Puts the filter together in out[0..cap) and returns how many instructions it has; 0: it has no
  * room, or an argument has no such number. */
 uint32_t filter_build(struct filter_insn *out, uint32_t cap, uint32_t machine,
                       const struct filter_rule *rules, size_t n, uint32_t otherwise);

@@ -49,7 +49,7 @@ static bool walk_insert(struct walk *w, const char *text)
     return true;
 }
 
-/* Can nobody but root put something else in the place of this entry of the directory? */
+/* Returns true if nobody but root can replace this entry of the directory. */
 static bool is_kept(const struct stat *dir, const struct stat *entry)
 {
     if (dir->st_uid != 0)

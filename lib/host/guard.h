@@ -36,8 +36,8 @@ bool guard_begin(struct guard *g, const struct user *u, const char *path);
 /* Takes root's rights back. A failure ends the process. */
 void guard_end(struct guard *g);
 
-/* May what this process opened, or made, be given to the user: is it a regular file, or a socket,
- * of root's with this name alone, or the user's already? */
+/* Returns true if what this process opened, or made, may be given to the user: a regular file, or a
+ * socket, of root's with this name alone, or the user's already. */
 bool guard_may_give(const struct user *u, int fd);
 
 #endif

@@ -27,7 +27,7 @@ void handover_layout(char layout[HANDOVER_LAYOUT])
     } part[] = {{"layout ", HANDOVER_VERSION},           {" hand-over ", sizeof(struct handover)},
                 {" connection ", sizeof(struct conn)},   {" body ", sizeof(struct intake)},
                 {" topic ", sizeof(struct topic)},       {" edge ", sizeof(struct topic_edge)},
-                {" ring ", sizeof(struct ring_head)},    {" chain ", sizeof(struct ring_chain)},
+                {" ring ", sizeof(struct ring_head)},    {" chain ", sizeof(struct chain)},
                 {" record ", sizeof(struct ring_record)}};
     memset(layout, 0, HANDOVER_LAYOUT);
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {

@@ -43,7 +43,6 @@ struct handover {
 
     int table_fd, arena_fd; /* the ring's */
     uint64_t arena_from, ring_size, ring_key;
-    uint32_t chains;
     bool stored; /* the ring is in a file: store.h */
 
     int epoll;

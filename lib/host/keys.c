@@ -34,7 +34,7 @@ static int kind_wrong(int fd, struct text *why)
     return 0;
 }
 
-/* Reads it all into buf[0..cap); gives how much it is, or -1. */
+/* Reads it all into buf[0..cap); returns how much it is, or -1. */
 static ssize_t read_all(int fd, char *buf, size_t cap)
 {
     size_t n = 0;

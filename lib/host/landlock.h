@@ -40,7 +40,7 @@ bool landlock_allow(struct landlock *l, const char *path, unsigned rights);
  * False: neither is there. */
 bool landlock_allow_beside(struct landlock *l, const char *path, unsigned rights);
 
-/* Has all that count from now on, for good. 0, or minus an errno; closes the descriptor. */
+/* Puts all that into force, for good. Returns 0 or minus an errno; closes the descriptor. */
 int landlock_enter(struct landlock *l);
 
 /* Gives it up. */

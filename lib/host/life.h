@@ -24,8 +24,8 @@
 void life_begin(struct door *d, char *const argv[], int unsent, struct calls_held *held);
 
 /* Goes on where the program before this one stopped, as the file `fd` tells, which is closed; on
- * `trial`, only sees whether it could, says that, and ends. Gives the descriptor that the sweep is
- * at. */
+ * `trial`, only sees whether it could, says that, and ends. Returns the descriptor that the sweep
+ * is at. */
 uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held);
 
 /* Closes everything that is still there, and removes the unix sockets. Clients have been told. 0,

@@ -50,7 +50,7 @@ static void listen_options(int fd, int family, uint32_t patience_ms, int unsent)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
 }
 
-/* Puts what went wrong into *why; gives minus the exit code. */
+/* Puts what went wrong into *why; returns minus the exit code. */
 static int listen_failed(struct text *why, int code, struct span address, int err)
 {
     text_str(why, "cannot listen on ");

@@ -12,7 +12,7 @@
 /* Listens at an address as `flag` has it (ADDR, ADDR:PORT, unix:PATH), on `port` where it has none.
  * A unix socket that nobody listens at any more is removed first. What accept() gives takes over
  * the listener's options: unacknowledged bytes are waited for `patience_ms`, and the kernel keeps
- * `unsent` bytes at most that it has not sent. Gives the descriptor, non-blocking and
+ * `unsent` bytes at most that it has not sent. Returns the descriptor, non-blocking and
  * close-on-exec; or minus an exit code of sysexits.h, with the reason in *why. */
 int listen_at(const char *flag, struct span address, uint16_t port, uint32_t patience_ms,
               int unsent, const struct user *user, struct text *why);
@@ -21,12 +21,12 @@ int listen_at(const char *flag, struct span address, uint16_t port, uint32_t pat
 #define LISTEN_FIRST 3
 unsigned listen_given(void);
 
-/* Is this one of them? Is it one that is called "admin"? */
+/* Returns true if this is one of them; if it is one that is called "admin". */
 bool listen_is_given(int fd);
 bool listen_is_admin(int fd);
 
-/* Makes one of these ready. Gives 0; or minus an exit code, with the reason in *why, if it does not
- * listen for streams. */
+/* Makes one of these ready. Returns 0; or minus an exit code, with the reason in *why, if it does
+ * not listen for streams. */
 int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why);
 
 /* Appends a listener's address: "http://127.0.0.1:8080", "unix:/run/sse". False: it has none. */
@@ -39,7 +39,7 @@ bool listen_peer(int fd, struct text *t);
 /* Adds the addresses that it is reached at. False: there is no room for them. */
 bool listen_bound(int fd, struct nets *bound);
 
-/* May others than this host reach it? */
+/* Returns true if other hosts may reach it. */
 bool listen_open(int fd);
 
 /* Removes the name of a unix socket that is about to be closed, unless systemd has handed it

@@ -13,7 +13,7 @@ void machine_limits(struct limits *l, const char *root);
  * limit without what is in use. LIMIT_NONE: there is no limit. */
 uint64_t machine_group_left(const char *root);
 
-/* Prints the table on stdout; gives an exit code. */
+/* Prints the table on stdout; returns an exit code. */
 int machine_explain(void);
 
 #endif

@@ -10,7 +10,7 @@
  * without it. False: errno says why it could not. */
 bool notify(const char *state);
 
-/* Does stderr go to journald (JOURNAL_STREAM, see systemd.exec(5))? */
+/* Returns true if stderr goes to journald (JOURNAL_STREAM, see systemd.exec(5)). */
 bool notify_journal(void);
 
 #endif

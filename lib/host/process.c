@@ -23,8 +23,7 @@ _Noreturn void process_fail(int code, ...)
     va_list ap;
     text_str(&t, "sse: ");
     va_start(ap, code);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(&t, part);
+    text_list(&t, ap);
     va_end(ap);
     text_str(&t, "\n");
     if (write(STDERR_FILENO, t.p, t.n) == -1)

@@ -4,9 +4,11 @@
 #ifndef SSE_LIB_HOST_PROCESS_H
 #define SSE_LIB_HOST_PROCESS_H
 
+#include "lib/text.h"
+
 /* Ends the program with "sse: ", the texts that follow up to a NULL, and an exit code of
  * sysexits.h. */
-_Noreturn void process_fail(int code, ...);
+_Noreturn void process_fail(int code, ...) TEXT_LIST;
 
 /* Sees to it that descriptors 0 to 2 are there, so that no socket gets one of these numbers. */
 void process_standard(void);

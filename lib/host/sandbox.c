@@ -238,7 +238,7 @@ static bool socket_give(const char *path, const struct user *u)
     return guard_is_roots(path) && lchown(path, u->uid, u->gid) == 0;
 }
 
-/* Gives the store and the unix sockets to the user, so that it can open and remove them the next
+/* Returns the store and the unix sockets to the user, so that it can open and remove them the next
  * time. What can't be given is logged. */
 static void files_give(struct server *s, const struct tables *t, const struct user *u)
 {

@@ -5,8 +5,7 @@
 #include "lib/host/store.h"
 
 #include "lib/hash.h"
-#include "lib/topic/members.h"
-#include "lib/topic/names.h"
+#include "lib/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +74,6 @@ static const char store_magic[8] = {'s', 's', 'e', '-', 'r', 'i', 'n', 'g'};
 struct opening {
     struct store *st;
     struct ring *r;
-    struct topics *t;
     const struct store_ask *ask;
     struct store_report *rep;
     struct text *why;
@@ -87,14 +85,13 @@ struct opening {
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
-/* Says what is wrong, the path first, put together from the texts up to a NULL. Gives false. */
-static bool wrong(struct opening *o, ...)
+/* Says what is wrong, the path first, put together from the texts up to a NULL. Returns false. */
+static TEXT_LIST bool wrong(struct opening *o, ...)
 {
     va_list ap;
     text_str(o->why, o->ask->path);
     va_start(ap, o);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(o->why, part);
+    text_list(o->why, ap);
     va_end(ap);
     return false;
 }
@@ -197,7 +194,7 @@ static bool size_right(uint64_t size)
     return size >= RING_MIN && size <= RING_MAX && (size & (size - 1)) == 0;
 }
 
-/* Is this a store that this program can read? */
+/* Returns true if this is a store that this program can read. */
 static bool head_right(struct opening *o)
 {
     const struct store_head *h = &o->head;
@@ -218,7 +215,7 @@ static bool head_right(struct opening *o)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* Is all of the file zero, as in one that was never finished? */
+/* Returns true if all of the file is zero, as in one that was never finished. */
 static bool file_blank(const struct opening *o)
 {
     char page[STORE_HEAD];
@@ -307,7 +304,7 @@ static bool file_room(struct opening *o, int fd, uint64_t had, uint64_t size)
     return wrong(o, ": there is no room for ", number, " bytes: ", strerror(err), and, NULL);
 }
 
-/* Has the entry in the directory written down. */
+/* Syncs the entry in the directory. */
 static int directory_sync(const char *path)
 {
     char dir[PATH_MAX];
@@ -325,7 +322,7 @@ static int directory_sync(const char *path)
     return err;
 }
 
-/* Has what was written to the file written down. 0, or minus an errno. */
+/* Syncs what was written to the file. Returns 0 or minus an errno. */
 static int file_sync(int fd)
 {
     int result;
@@ -446,11 +443,11 @@ static struct ring_record *record_at(const struct ring *r, uint64_t place)
 static void found_add(const struct ring *r, struct found *f, uint64_t place)
 {
     struct ring_record *rec = record_at(r, place);
-    rec->next = NOWHERE;
+    rec->links.next = NOWHERE;
     if (f->count++ == 0)
         f->first = place;
     else
-        record_at(r, f->last)->next = place;
+        record_at(r, f->last)->links.next = place;
     f->last = place;
 }
 
@@ -466,7 +463,7 @@ static void found_unlap(const struct ring *r, struct found *f)
 {
     uint64_t end = f->last + ring_record_size(record_at(r, f->last));
     for (; f->count > 1 && f->first + r->size < end; f->count--)
-        f->first = record_at(r, f->first)->next;
+        f->first = record_at(r, f->first)->links.next;
 }
 
 /* Looks through the arena: from record to record, and where there is none, at every place. */
@@ -482,7 +479,7 @@ static struct found find_records(const struct ring *r)
     if (f.count == 0)
         return f;
     found_unlap(r, &f);
-    for (uint64_t p = f.first; p != NOWHERE; p = record_at(r, p)->next)
+    for (uint64_t p = f.first; p != NOWHERE; p = record_at(r, p)->links.next)
         if (f.newest == NOWHERE || record_at(r, p)->n > record_at(r, f.newest)->n)
             f.newest = p;
     return f;
@@ -491,27 +488,14 @@ static struct found find_records(const struct ring *r)
 /* The record behind `place` in the ring. */
 static uint64_t found_next(const struct ring *r, const struct found *f, uint64_t place)
 {
-    uint64_t next = record_at(r, place)->next;
+    uint64_t next = record_at(r, place)->links.next;
     return next != NOWHERE ? next : f->first;
 }
 
 /* ---- taking them over ------------------------------------------------------------------------ */
 
-/* The number of the topic of a record, opened if it is new and kept; 0: there is no room for it. */
-static uint32_t topic_of(struct opening *o, const struct ring_record *rec)
-{
-    bool made = false;
-    struct span name = ring_topic(rec);
-    uint32_t id = topic_open(o->t, name, &made);
-    if (made)
-        ring_topic_open(o->r, id, topic_at(o->t, id)->hash);
-    if (id != 0)
-        topic_at(o->t, id)->kept = 1;
-    return id;
-}
-
-/* May the record follow the newest that there is? Also its topic's name is one: the server's own,
- * which no client can name, begin with a dash. */
+/* Returns true if the record may follow the newest one, and its topic's name is right: the server's
+ * own, which no client can name, begin with a dash. */
 static bool follows(const struct ring *r, const struct ring_record *rec)
 {
     struct span name = ring_topic(rec);
@@ -530,7 +514,6 @@ static void count_missing(struct opening *o, uint64_t n)
 static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at, uint64_t last)
 {
     struct ring *r = o->r;
-    uint32_t topic;
     if (!follows(r, rec))
         return false;
     if (last != 0 && at - last > UINT32_MAX) { /* too wide a hole: what is older goes */
@@ -539,17 +522,12 @@ static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at,
     }
     if (last == 0)
         ring_begin(r, at, rec->n - 1);
-    topic = topic_of(o, rec);
-    if (topic == 0) {
-        o->rep->topics_full++;
-        return false;
-    }
     if (last != 0 && at > ring_head(r)) {
         o->rep->places++;
         o->rep->bytes += at - ring_head(r);
     }
     count_missing(o, rec->n);
-    ring_keep(r, topic, at, last);
+    ring_keep(r, at, last);
     return true;
 }
 
@@ -569,40 +547,23 @@ static void keep_records(struct opening *o, const struct found *f)
     }
 }
 
-static void topic_gone(void *arg, uint32_t topic)
-{
-    struct opening *o = arg;
-    ring_topic_close(o->r, topic, topic_at(o->t, topic)->hash);
-}
-
 /* Takes the messages of another ring over into this empty one, as far as they fit. */
 static void copy_records(struct opening *o, const struct ring *from, const struct found *f)
 {
     struct ring *r = o->r;
     uint64_t place = found_next(from, f, f->newest), most = ring_message_max(r->size);
-    uint32_t topic;
     ring_begin(r, r->size, record_at(from, place)->n - 1);
     for (uint64_t left = f->count; left > 0; left--, place = found_next(from, f, place)) {
         const struct ring_record *rec = record_at(from, place);
         if (!follows(r, rec) || rec->data_size > most || ring_record_size(rec) > r->size)
             continue;
-        topic = topic_of(o, rec);
-        if (topic == 0) {
-            o->rep->topics_full++;
-            continue;
-        }
         count_missing(o, rec->n);
-        ring_copy(r, topic, rec);
-        while ((topic = ring_emptied(r)) != 0)
-            if (ring_chain(r, topic)->count == 0) {
-                topic_at(o->t, topic)->kept = 0;
-                topic_release(o->t, topic, topic_gone, o);
-            }
+        ring_copy(r, rec);
     }
 }
 
-/* Does what the header tells prove that the store is as the last process left it, or, where only a
- * sync could prove that, as it was when someone last heard of an id? */
+/* Returns true if the header proves that the store is as the last process left it, or, where only a
+ * sync could prove that, as it was when someone last heard of an id. */
 static bool continues(const struct opening *o, const struct store_state *s, int fd,
                       const char boot[40])
 {
@@ -628,8 +589,8 @@ static uint64_t clock_on(const struct opening *o, const struct store_state *s, c
     return clock > most ? clock : most;
 }
 
-/* Has every page written to the disk again at the next sync: of one that failed the kernel may take
- * pages for written that are not. */
+/* Marks every page to be written to the disk again at the next sync: of one that failed the kernel
+ * may take pages for written that are not. */
 static void pages_touch(const struct ring *r)
 {
     for (uint64_t at = 0; at < r->size; at += STORE_HEAD) {
@@ -672,8 +633,8 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
 {
     struct store *st = o->st;
     int err = head_map(st, fd);
-    if (err == 0 && (err = ring_open_in(o->r, fd, RING_PAGE, size, o->ask->chains, o->head.epoch,
-                                        o->head.key)) == 0)
+    if (err == 0 &&
+        (err = ring_open_in(o->r, fd, RING_PAGE, size, o->head.epoch, o->head.key)) == 0)
         return true;
     if (st->h != NULL)
         munmap(st->h, STORE_HEAD);
@@ -765,7 +726,7 @@ static bool move_to(struct opening *o, const struct ring *old, const char *path,
     return err == 0 || wrong_errno(o, "its directory cannot be synced", -err);
 }
 
-/* Gives a new file the owner and the rights of another, as far as that may be. */
+/* Returns a new file the owner and the rights of another, as far as that may be. */
 static void file_grant(int from, int to)
 {
     struct stat about;
@@ -798,7 +759,7 @@ static bool resize(struct opening *o)
     if (flock(fd, LOCK_EX | LOCK_NB) == -1)
         wrong_errno(o, "its successor cannot be locked", errno);
     else if (file_room(o, fd, 0, size) && file_room(o, o->fd, o->file_size, had)) {
-        int err = ring_open_in(&old, o->fd, RING_PAGE, o->head.size, 1, 0, o->head.key);
+        int err = ring_open_in(&old, o->fd, RING_PAGE, o->head.size, 0, o->head.key);
         if (err < 0)
             wrong_errno(o, "cannot be mapped", -err);
         right = err == 0 && ring_set_up(o, fd, o->ask->ring) && move_to(o, &old, path, new);
@@ -842,10 +803,10 @@ static bool open_file(struct opening *o)
     return o->ask->ring_given && o->ask->ring != o->head.size ? resize(o) : recover(o);
 }
 
-bool store_open(struct store *st, struct ring *r, struct topics *t, const struct store_ask *ask,
+bool store_open(struct store *st, struct ring *r, const struct store_ask *ask,
                 struct store_report *rep, struct text *why)
 {
-    struct opening o = {.st = st, .r = r, .t = t, .ask = ask, .rep = rep, .why = why, .fd = -1};
+    struct opening o = {.st = st, .r = r, .ask = ask, .rep = rep, .why = why, .fd = -1};
     assert(st->h == NULL && size_right(ask->ring));
     *rep = (struct store_report){.created = false};
     st->mode = ask->mode;
@@ -862,6 +823,18 @@ bool store_open(struct store *st, struct ring *r, struct topics *t, const struct
     if (o.fd != -1)
         close(o.fd);
     return false;
+}
+
+void store_follow(struct broker *b, struct store_report *rep)
+{
+    struct ring *r = b->ring;
+    rep->topics_full = broker_follow(b);
+    rep->dropped += rep->topics_full;
+    rep->messages -= rep->topics_full;
+    for (uint64_t at = ring_tail(r); rep->topics_full > 0 && at < ring_head(r);
+         at = ring_behind(ring_at(r, at), at))
+        if (broker_topic(b, at) == 0)
+            ring_wipe(r, at);
 }
 
 int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
@@ -921,15 +894,15 @@ int store_wait(struct store *st)
     return result;
 }
 
-/* Has the wall clock been set since its time was noted? */
+/* Returns true if the wall clock has been set since its time was noted. */
 static bool clock_set(const struct store *st)
 {
     uint64_t then = st->noted.wall - st->noted.ring, now = st->time.wall - st->time.ring;
     return now - then + STORE_SET_MS > 2 * (uint64_t)STORE_SET_MS;
 }
 
-/* Has the state that the disk has for sure the newest id, so that a jump from there leads far
- * beyond all ids that were given? 0, or minus the errno of the sync. */
+/* Writes the newest id into the state that the disk surely has, so that a jump from there leads far
+ * beyond all ids that were given. Returns 0 or minus the errno of the sync. */
 static int note_newest(struct store *st, const struct ring *r)
 {
     if (r->h->n - st->noted_n < STORE_JUMP / 4)

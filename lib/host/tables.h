@@ -46,7 +46,7 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
 /* Notes in *h what is to be handed over of all this. */
 void tables_hand_over(const struct tables *t, const struct server *s, struct handover *h);
 
-/* Raises the limit on descriptors as far as it goes; gives how many there may be, or 0: errno. */
+/* Raises the limit on descriptors as far as it goes; returns how many there may be, or 0: errno. */
 uint32_t tables_descriptors(void);
 
 #endif

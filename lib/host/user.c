@@ -1,5 +1,5 @@
 /*
- * user.c - becomes another user, and gives capabilities up.
+ * user.c - becomes another user, and returns capabilities up.
  */
 #include "lib/host/user.h"
 
@@ -105,7 +105,7 @@ static bool caps_drop(void)
     return syscall(SYS_capset, &head, cap, 0, 0, 0, 0) == 0;
 }
 
-/* Is it the user, and can it not be root again? */
+/* Returns true if this process is the user, and cannot become root again. */
 static bool is_for_good(const struct user *u)
 {
     uid_t r, e, s;

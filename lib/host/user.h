@@ -21,7 +21,7 @@ struct user {
  * whether this process may become that one. 0, or an exit code with the reason in *why. */
 int user_find(const char *name, struct user *u, struct text *why);
 
-/* Is this process root? */
+/* Returns true if this process is root. */
 bool user_is_root(void);
 
 /* Becomes the user, unless it is the one, without capabilities. 0, or an exit code with *why. */

@@ -39,9 +39,8 @@ const char *serve_num(struct server *s, uint64_t v)
 
 const char *serve_byte(struct server *s, char byte)
 {
-    static const char hex[] = "0123456789abcdef";
     const unsigned b = (unsigned char)byte;
-    const char bytes[] = {'b', 'y', 't', 'e', ' ', '0', 'x', hex[b / 16], hex[b % 16]};
+    const char bytes[] = {'b', 'y', 't', 'e', ' ', '0', 'x', text_digit(b >> 4), text_digit(b)};
     return serve_quote(s, (struct span){bytes, sizeof bytes});
 }
 
@@ -58,34 +57,9 @@ const char *serve_method_name(enum http_method method)
 /* ---- topics that come and go
  * ------------------------------------------------------------------ */
 
-void serve_topic_made(void *server, uint32_t topic)
-{
-    struct server *s = server;
-    ring_topic_open(&s->ring, topic, topic_at(&s->topics, topic)->hash);
-}
-
-static void topic_gone(void *arg, uint32_t topic)
-{
-    struct server *s = arg;
-    serve_ready_gone(s, topic);
-    ring_topic_close(&s->ring, topic, topic_at(&s->topics, topic)->hash);
-}
-
 void serve_release(struct server *s, uint32_t id)
 {
-    topic_release(&s->topics, id, topic_gone, s);
-}
-
-bool serve_release_emptied(struct server *s)
-{
-    uint32_t topic = ring_emptied(&s->ring);
-    if (topic == 0)
-        return false;
-    if (ring_chain_done(ring_chain(&s->ring, topic))) {
-        topic_at(&s->topics, topic)->kept = 0;
-        serve_release(s, topic);
-    }
-    return true;
+    broker_release(&s->broker, id);
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
@@ -262,8 +236,7 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     struct text body = text_in(body_bytes, sizeof body_bytes);
     va_list ap;
     va_start(ap, fields);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(&detail, part);
+    text_list(&detail, ap);
     va_end(ap);
     problem_write(&body, status, http_reason(status), text_span(&detail));
     assert(!detail.full && !body.full); /* it quotes three texts at most */

@@ -56,7 +56,6 @@ void page_tag(struct text *t, struct span file)
 {
     uint32_t sum = crc32c(0, file);
     text_str(t, "\"");
-    for (int shift = 28; shift >= 0; shift -= 4)
-        text_add(t, (struct span){&"0123456789abcdef"[sum >> shift & 15], 1});
+    text_hex(t, sum, 8);
     text_str(t, "\"");
 }

@@ -208,15 +208,15 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     do {
         if (head)
-            share_count(&s->poll, &s->ring, &s->topics, id, at, conflates, s->opt.max_answer);
+            share_count(&s->poll, &s->broker, id, at, conflates, s->opt.max_answer);
         else if (conflates)
-            share_build_newest(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
+            share_build_newest(&s->poll, &s->broker, id, at, way, s->opt.max_answer);
         else
-            share_build(&s->poll, &s->ring, &s->topics, id, at, 0, way, s->opt.max_answer);
+            share_build(&s->poll, &s->broker, id, at, 0, way, s->opt.max_answer);
         at = s->poll.end;
     } while (s->poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
     if (conflates)
-        s->stat.conflated += share_left_out(&s->poll, &s->ring, &s->topics, id, c->at, at);
+        s->stat.conflated += share_left_out(&s->poll, &s->broker, id, c->at, at);
 }
 
 /* Answers a client with what s->poll holds; where that is nothing, that there is nothing new. The
@@ -356,7 +356,7 @@ static bool is_large(const struct server *s, uint32_t id, uint64_t at)
 {
     if (topic_is_set(id))
         return false; /* then it has been put off already */
-    uint64_t next = ring_next(&s->ring, id, at);
+    uint64_t next = chain_next(&s->broker.chains, id, at);
     return next != 0 && ring_at(&s->ring, next)->data_size > LARGE;
 }
 

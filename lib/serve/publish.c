@@ -211,8 +211,10 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     struct span own = intake_topic(in);
     if (own.n > 0 && (m->topic.p == NULL || span_eq(m->topic, own)))
         return own; /* as was asked when the body began */
-    struct access a = {.kind = ACCESS_PLACE, .publish = SPAN("**")};
-    if (!body_of(in)->all)
+    struct access a = {.kind = ACCESS_PLACE};
+    if (body_of(in)->all)
+        a.publish = SPAN("**");
+    else
         a = access_of_socket(s, c);
     struct put p;
     struct span topic = put_topic(s, &a, m->topic, own, &p);

@@ -5,20 +5,18 @@
 
 #include "lib/event.h"
 #include "lib/topic/fanout.h"
-#include "lib/topic/names.h"
 #include "lib/utf8.h"
 
 #include <stdarg.h>
 
 /* Refuses: the detail is put together from the texts up to a NULL. Gives false. */
-static bool refused(struct put *p, int status, ...)
+static TEXT_LIST bool refused(struct put *p, int status, ...)
 {
     va_list ap;
     p->status = status;
     p->detail = text_in(p->bytes, sizeof p->bytes - 1);
     va_start(ap, status);
-    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
-        text_str(&p->detail, part);
+    text_list(&p->detail, ap);
     va_end(ap);
     return false;
 }
@@ -97,17 +95,16 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
 {
     uint64_t count = ring_count(&s->ring), at;
     if (s->hold.on) {
-        at = ring_hold(&s->ring, id, m, s->wall);
+        at = broker_hold(&s->broker, id, m, s->wall);
         s->stat.evicted += count - ring_count(&s->ring);
         s->hold.put = true;
         if (at == 0)
             return 0;
     } else {
-        at = ring_put(&s->ring, id, m, s->wall);
+        at = broker_put(&s->broker, id, m, s->wall);
         s->stat.evicted += count + 1 - ring_count(&s->ring);
         topic_mark(&s->topics, id);
     }
-    topic_at(&s->topics, id)->kept = 1;
     return at;
 }
 
@@ -124,11 +121,10 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     if (right < m->data.n)
         return refused(p, 415, "byte ", serve_num(s, right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
-    uint32_t id = topic_open(&s->topics, topic, &made);
+    uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
         return refused(p, 503, serve_count_topics_full(s), NULL);
     if (made) {
-        serve_topic_made(s, id);
         const char *hint =
             topic_name_hint(topic); /* of new ones alone: others were let in before */
         if (hint != NULL) {

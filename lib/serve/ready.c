@@ -32,11 +32,9 @@ static uint32_t ready_topic(struct server *s)
     topics_limit(&s->topics, s->opt.max_topics + 1); /* also of one that was handed over */
     if (s->ready.topic != 0)
         return s->ready.topic;
-    uint32_t id = topic_open(&s->topics, READY_TOPIC, &made);
+    uint32_t id = broker_open(&s->broker, READY_TOPIC, &made);
     if (id == 0)
         topics_limit(&s->topics, s->opt.max_topics);
-    else if (made)
-        serve_topic_made(s, id);
     s->ready.topic = id;
     return id;
 }
@@ -47,8 +45,9 @@ void serve_ready_recover(struct server *s)
     topics_limit(&s->topics, s->opt.max_topics + (s->ready.topic != 0));
 }
 
-void serve_ready_gone(struct server *s, uint32_t topic)
+void serve_ready_gone(void *server, uint32_t topic)
 {
+    struct server *s = server;
     if (topic != s->ready.topic)
         return;
     s->ready.topic = 0;
@@ -62,13 +61,14 @@ static bool newest_found(const struct server *s)
     uint64_t n = ring_newest(r).n;
     if (ring_count(r) == 0)
         return true;
-    uint64_t at = ring_find(r, n - 1);
+    uint64_t at = ring_find_from(r, n);
     if (at < ring_tail(r) || at >= ring_head(r))
         return false;
     const struct ring_record *rec = ring_at(r, at);
-    return rec->n == n && ring_behind(rec, at) == ring_head(r) &&
-           ring_chain(r, rec->topic)->last == at &&
-           topic_find(&s->topics, ring_topic(rec)) == rec->topic;
+    uint32_t topic = broker_topic(&s->broker, at);
+    return rec->n == n && ring_behind(rec, at) == ring_head(r) && topic != 0 &&
+           chain_at(&s->broker.chains, topic)->last == at &&
+           topic_find(&s->topics, ring_topic(rec)) == topic;
 }
 
 void serve_ready(struct server *s, struct conn *c)

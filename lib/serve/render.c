@@ -254,10 +254,10 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
 
 /* Is it less work to look through the ring from `at` on than at each topic of a set? All ends would
  * be looked at for each share. */
-static bool walks(const struct ring *r, const struct topics *t, uint32_t id, uint64_t at)
+static bool walks(const struct broker *b, uint32_t id, uint64_t at)
 {
-    uint32_t ends = topic_is_set(id) ? topic_members_most(t, id) : 0;
-    return ends > ENDS_MOST || (ring_head(r) - at) / 1024 < ends;
+    uint32_t ends = topic_is_set(id) ? topic_members_most(b->topics, id) : 0;
+    return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
 /* Moves entry i of a heap of n, largest first, down to its place. */
@@ -288,14 +288,14 @@ static void sort(uint64_t *rec, size_t n)
 }
 
 /* By the ends of the topics' chains, whatever is in between: the first `most` of these. */
-static unsigned newest_ends(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
-                            uint64_t *rec, unsigned most)
+static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                            unsigned most)
 {
-    uint64_t next = ring_head(r);
+    uint64_t next = ring_head(b->ring);
     uint32_t pos = 0, topic;
     unsigned got = 0;
-    while ((topic = topic_member(t, id, &pos)) != 0) {
-        uint64_t last = ring_chain(r, topic)->last;
+    while ((topic = topic_member(b->topics, id, &pos)) != 0) {
+        uint64_t last = chain_at(&b->chains, topic)->last;
         if (last < *at)
             continue; /* also an empty chain */
         if (got < most) {
@@ -316,49 +316,53 @@ static unsigned newest_ends(const struct ring *r, const struct topics *t, uint32
     return got;
 }
 
-/* As ring_collect() gives the records, those alone that no newer one of their topic follows. */
-static unsigned newest(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
-                       uint64_t *rec, unsigned most)
+/* As broker_collect() gives the records, those alone that no newer one of their topic follows. */
+static unsigned newest(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                       unsigned most)
 {
     unsigned got = 0;
-    if (!walks(r, t, id, *at))
-        return newest_ends(r, t, id, at, rec, most);
-    uint32_t weight = topic_weight(t, id);
-    for (unsigned steps = 0; *at < ring_head(r) && got < most && steps < RING_WALK; steps++) {
-        const struct ring_record *record = ring_at(r, *at);
-        steps += record->next == 0 ? weight : 0;
-        if (record->next == 0 && topic_in_set(t, id, record->topic))
-            rec[got++] = *at;
+    if (!walks(b, id, *at))
+        return newest_ends(b, id, at, rec, most);
+    uint32_t weight = topic_weight(b->topics, id);
+    for (unsigned steps = 0; *at < ring_head(b->ring) && got < most && steps < FIND_WALK; steps++) {
+        const struct ring_record *record = ring_at(b->ring, *at);
+        if (ring_next(record) == 0) {
+            uint32_t topic = broker_topic(b, *at);
+            steps += weight;
+            if (topic != 0 && topic_in_set(b->topics, id, topic))
+                rec[got++] = *at;
+        }
         *at = ring_behind(record, *at);
     }
     return got;
 }
 
 /* How many of the records from `from` on and before `to` are of entry `id`. */
-static uint64_t count_of(const struct ring *r, const struct topics *t, uint32_t id, uint64_t from,
-                         uint64_t to)
+static uint64_t count_of(const struct broker *b, uint32_t id, uint64_t from, uint64_t to)
 {
     uint64_t n = 0;
     while (from < to) {
-        const struct ring_record *rec = ring_at(r, from);
-        n += topic_in_set(t, id, rec->topic);
+        const struct ring_record *rec = ring_at(b->ring, from);
+        uint32_t topic = broker_topic(b, from);
+        n += topic != 0 && topic_in_set(b->topics, id, topic);
         from = ring_behind(rec, from);
     }
     return n;
 }
 
-uint64_t share_left_out(const struct share *s, const struct ring *r, const struct topics *t,
-                        uint32_t id, uint64_t from, uint64_t to)
+uint64_t share_left_out(const struct share *s, const struct broker *b, uint32_t id, uint64_t from,
+                        uint64_t to)
 {
-    bool walk = walks(r, t, id, from);
-    uint64_t n = walk ? count_of(r, t, id, from, to) : 0;
+    bool walk = walks(b, id, from);
+    uint64_t n = walk ? count_of(b, id, from, to) : 0;
     for (unsigned i = 0; i < s->records; i++) {
         uint64_t at = s->rec[i] < to ? s->rec[i] : to;
-        uint32_t topic = ring_at(r, s->rec[i])->topic;
+        uint32_t topic = broker_topic(b, s->rec[i]);
         if (walk)
             n -= s->rec[i] < to;
         else
-            n += ring_count_from(r, topic, from) - ring_count_from(r, topic, at);
+            n +=
+                chain_count_from(&b->chains, topic, from) - chain_count_from(&b->chains, topic, at);
     }
     return n;
 }
@@ -381,11 +385,11 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch, 
 }
 
 /* Fills a share with the records that `collect` gives. */
-static void fill(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, size_t place, size_t bytes,
-                 unsigned (*collect)(const struct ring *, const struct topics *, uint32_t,
-                                     uint64_t *, uint64_t *, unsigned))
+static void
+fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t place, size_t bytes,
+     unsigned (*collect)(const struct broker *, uint32_t, uint64_t *, uint64_t *, unsigned))
 {
+    const struct ring *r = b->ring;
     bool several = topic_is_set(id);
     uint32_t most = s->way == WAY_LINES || s->way == WAY_OBJECTS ? LONG : UINT32_MAX;
     const struct ring_record *rec = NULL;
@@ -394,7 +398,7 @@ static void fill(struct share *s, const struct ring *r, const struct topics *t, 
     s->pieces = 0;
     s->scratch.n = 0;
     s->partial = false;
-    unsigned n = collect(r, t, id, &s->end, s->rec, s->most);
+    unsigned n = collect(b, id, &s->end, s->rec, s->most);
     s->first = n > 0 ? s->rec[0] : 0;
     for (s->records = 0; s->records < n; place = 0) {
         const struct ring_record *next = ring_at(r, s->rec[s->records]);
@@ -417,25 +421,25 @@ static void fill(struct share *s, const struct ring *r, const struct topics *t, 
         s->whole = s->upto[s->records - 1] = SIZE_MAX;
 }
 
-void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, uint32_t place, enum conn_way way, size_t bytes)
+void share_build(struct share *s, const struct broker *b, uint32_t id, uint64_t at, uint32_t place,
+                 enum conn_way way, size_t bytes)
 {
     s->way = (uint8_t)way;
-    fill(s, r, t, id, at, place, bytes, ring_collect);
+    fill(s, b, id, at, place, bytes, broker_collect);
 }
 
-void share_build_newest(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                        uint64_t at, enum conn_way way, size_t bytes)
+void share_build_newest(struct share *s, const struct broker *b, uint32_t id, uint64_t at,
+                        enum conn_way way, size_t bytes)
 {
     s->way = (uint8_t)way;
-    fill(s, r, t, id, at, 0, bytes, newest);
+    fill(s, b, id, at, 0, bytes, newest);
 }
 
-void share_count(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, bool conflates, size_t bytes)
+void share_count(struct share *s, const struct broker *b, uint32_t id, uint64_t at, bool conflates,
+                 size_t bytes)
 {
     s->way = WAY_READY;
-    fill(s, r, t, id, at, 0, bytes, conflates ? newest : ring_collect);
+    fill(s, b, id, at, 0, bytes, conflates ? newest : broker_collect);
     s->size = 0;
 }
 

@@ -24,8 +24,8 @@
 #ifndef SSE_LIB_SERVE_RENDER_H
 #define SSE_LIB_SERVE_RENDER_H
 
+#include "lib/broker/broker.h"
 #include "lib/serve/conn.h"
-#include "ring.h"
 
 #include <sys/uio.h>
 
@@ -62,24 +62,24 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch,
 
 /* Fills *s with what a subscriber of entry `id` at `at`, and at `place` inside the record there,
  * gets next, in form `way`: about `bytes` bytes, more only for one record. */
-void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, uint32_t place, enum conn_way way, size_t bytes);
+void share_build(struct share *s, const struct broker *b, uint32_t id, uint64_t at, uint32_t place,
+                 enum conn_way way, size_t bytes);
 
 /* Finds the records alone, which are not rendered: not more of them than share_build() or
  * share_build_newest() (`conflates`) would give. */
-void share_count(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, bool conflates, size_t bytes);
+void share_count(struct share *s, const struct broker *b, uint32_t id, uint64_t at, bool conflates,
+                 size_t bytes);
 
 /* The same with the newest message of each topic alone, where that is at `at` or behind; `at` is
  * not below the tail. */
-void share_build_newest(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                        uint64_t at, enum conn_way way, size_t bytes);
+void share_build_newest(struct share *s, const struct broker *b, uint32_t id, uint64_t at,
+                        enum conn_way way, size_t bytes);
 
 /* How many records of entry `id` such a share, of which a subscriber has got from `from` to `to`,
  * has left out. Of topics none of whose records is in it not all are counted, where that would cost
  * more than what is sent. */
-uint64_t share_left_out(const struct share *s, const struct ring *r, const struct topics *t,
-                        uint32_t id, uint64_t from, uint64_t to);
+uint64_t share_left_out(const struct share *s, const struct broker *b, uint32_t id, uint64_t from,
+                        uint64_t to);
 
 /* Makes one piece of a share of several that is small and is to be written often: that takes the
  * kernel less. */

@@ -6,7 +6,7 @@
  * called with a connection and the bytes that have come for it, change the state of the server, and
  * leave what is to be written in `out`, which the loop (sse.c) takes from there.
  *
- *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
+ *   bytes -> serve_input -> route.c -> publish.c   -> broker_put, topic_mark
  *                           client.c   |                                    +--> answer.c -> out
  *                                      +-> subscribe.c -> topic_subscribe --|
  *                                      |   poll.c, ready.c, socket.c        |
@@ -30,6 +30,7 @@
 #include "lib/auth/auth.h"
 #include "lib/auth/grant.h"
 #include "lib/auth/throttle.h"
+#include "lib/broker/broker.h"
 #include "lib/cors.h"
 #include "lib/net.h"
 #include "lib/opt.h"
@@ -150,6 +151,7 @@ struct server {
     struct opt opt;
     struct ring ring;
     struct topics topics;
+    struct broker broker; /* the ring by topic */
     struct conns conns;
     struct stat_counters stat;
     struct http_limits limits;
@@ -198,7 +200,7 @@ struct server {
     struct page files;     /* what files.c has given out */
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
-    void (*say)(enum opt_log level, const char *msg, ...);
+    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
     /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
      * knows. */
     bool (*peer)(int fd, struct text *t);
@@ -300,10 +302,6 @@ void serve_forget(struct server *s, const struct conn *c);
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
 
-/* Does so with one whose messages eviction has taken, if they are still gone. False: there is
- * none. */
-bool serve_release_emptied(struct server *s);
-
 /* A byte as a string, "byte 0x22", which is good as long. */
 const char *serve_byte(struct server *s, char byte);
 
@@ -376,9 +374,6 @@ bool serve_put_off(struct server *s);
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
 
-/* As topic_select() and topic_open() report a new topic: opens its chain in the ring. */
-void serve_topic_made(void *server, uint32_t topic);
-
 /* Appends the front of every answer. */
 void serve_answer_head(struct server *s, int status);
 
@@ -399,7 +394,7 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
 /* Refuses the request at hand with problem+json (RFC 9457); `fields` as text, or NULL; the detail
  * is put together from the texts that follow up to a NULL. A request whose body has not been read
  * ends the connection. */
-void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...);
+void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...) TEXT_LIST;
 
 /* Are all the names that a path selects, or the name that is published to, among those of --topic?
  * Else the request has been refused. */
@@ -459,8 +454,8 @@ void serve_ready_wake(struct server *s, struct conn *c, bool timeout);
 void serve_live_page(struct server *s, struct conn *c);
 void serve_helper(struct server *s, struct conn *c);
 
-/* A topic is about to be freed. */
-void serve_ready_gone(struct server *s, uint32_t topic);
+/* A topic is about to be freed, as the broker tells. */
+void serve_ready_gone(void *server, uint32_t topic);
 
 /* Refuses the request at hand with 503, as the server ends. */
 void serve_refuse_draining(struct server *s, struct conn *c);

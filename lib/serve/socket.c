@@ -237,7 +237,7 @@ static void pass_over(struct server *s, struct conn *c)
 {
     uint64_t rec = 0;
     for (unsigned looks = PASS_LOOKS; c->at < ring_head(&s->ring) && looks > 0; looks--)
-        if (ring_collect(&s->ring, &s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
+        if (broker_collect(&s->broker, c->link.topic, &c->at, &rec, 1) > 0) {
             c->at = rec;
             return;
         }
@@ -260,7 +260,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
         return "this server has only the topics that --topic names";
     if (names.p[0] == '-')
         return "begins with \"-\""; /* the server's own, which the table may have */
-    id = topic_select(&s->topics, names, 2 * most, serve_topic_made, s, &why);
+    id = broker_select(&s->broker, names, 2 * most, false, &why);
     if (id == 0)
         return why != NULL ? why : serve_count_topics_full(s);
     if (id == c->link.topic)
@@ -668,7 +668,8 @@ static void handshake_answer(struct server *s, bool json)
 static void client_keep(struct server *s, struct conn *c)
 {
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
-    c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
+    if (s->ask.foreign)
+        c->marks |= CONN_FOREIGN;
     if (s->pass != NULL)
         s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
 }

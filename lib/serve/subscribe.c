@@ -137,15 +137,15 @@ bool serve_next(struct server *s, struct conn *c, struct share *share)
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     if (c->sent > 0)
-        share_build(share, &s->ring, &s->topics, id, c->at, c->sent, way, 1);
+        share_build(share, &s->broker, id, c->at, c->sent, way, 1);
     else if (conflates)
-        share_build_newest(share, &s->ring, &s->topics, id, c->at, way, SHARE_BYTES);
+        share_build_newest(share, &s->broker, id, c->at, way, SHARE_BYTES);
     else
-        share_build(share, &s->ring, &s->topics, id, c->at, 0, way, SHARE_BYTES);
+        share_build(share, &s->broker, id, c->at, 0, way, SHARE_BYTES);
     if (share->records > 0)
         return true;
     if (conflates)
-        s->stat.conflated += share_left_out(share, &s->ring, &s->topics, id, c->at, share->end);
+        s->stat.conflated += share_left_out(share, &s->broker, id, c->at, share->end);
     c->at = share->end;
     return false;
 }
@@ -155,8 +155,7 @@ void serve_took(struct server *s, struct conn *c, const struct share *share, siz
     uint64_t from = c->at;
     s->stat.delivered += share_took(share, &s->ring, c, w);
     if (c->flags & CONN_CONFLATE)
-        s->stat.conflated +=
-            share_left_out(share, &s->ring, &s->topics, c->link.topic, from, c->at);
+        s->stat.conflated += share_left_out(share, &s->broker, c->link.topic, from, c->at);
 }
 
 /* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
@@ -166,8 +165,7 @@ static bool settle_record(struct server *s, struct conn *c)
     struct share *share = &s->poll;
     bool room = true;
     while (room && c->sent > 0) {
-        share_build(share, &s->ring, &s->topics, c->link.topic, c->at, c->sent,
-                    (enum conn_way)c->way, 1);
+        share_build(share, &s->broker, c->link.topic, c->at, c->sent, (enum conn_way)c->way, 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
             room = conn_out_keep(&s->conns, c,
                                  (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
@@ -277,7 +275,7 @@ void serve_heartbeat(struct server *s, struct conn *c)
 {
     struct cursor newest = ring_newest(&s->ring);
     uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->n);
-    bool old = since > s->opt.ring / 2 || c->n < ring_before(&s->ring, ring_tail(&s->ring)).n;
+    bool old = since > s->opt.ring / 2 || c->n < ring_lost(&s->ring);
     s->stat.heartbeats++;
     if (c->state == CONN_SOCKET) {
         serve_socket_ping(s, c, old);

@@ -25,7 +25,7 @@ static void fan(struct unit *u)
 /* What the loop does once eviction has emptied chains. */
 static void reap(struct unit *u)
 {
-    while (serve_release_emptied(u->s)) {
+    while (broker_release_emptied(&u->s->broker)) {
     }
 }
 
@@ -171,7 +171,8 @@ START_TEST(sees_a_broken_ring)
         if (i == 0)
             rec->n = 7;
         else if (i == 1)
-            ring_chain(&u.s->ring, rec->topic)->last = ring_tail(&u.s->ring);
+            chain_at(&u.s->broker.chains, broker_topic(&u.s->broker, at))->last =
+                ring_tail(&u.s->ring);
         else
             h->n = 3;
         ask(&u, 3, READY);

@@ -180,7 +180,18 @@ WRAP(int, -1, getsockopt, (int fd, int level, int name, void *p, socklen_t *len)
 WRAP(int, -1, listen, (int fd, int n), (fd, n))
 WRAP(int, -1, setsockopt, (int fd, int level, int name, const void *p, socklen_t len),
      (fd, level, name, p, len))
-WRAP(pid_t, -1, fork, (void), ())
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void)
+{
+    int error = FAULT("fork");
+    pid_t pid = error != 0 ? -1 : __real_fork();
+    if (error != 0)
+        errno = error;
+    if (pid == 0)
+        life = FAULTS_CHILD;
+    return pid;
+}
 WRAP(char *, NULL, getcwd, (char *p, size_t n), (p, n))
 WRAP(int, -1, getgroups, (int n, gid_t *groups), (n, groups))
 WRAP(ssize_t, -1, readlink, (const char *path, char *p, size_t n), (path, p, n))
@@ -262,13 +273,15 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t)
 
 WRAP(int, -1, flock, (int fd, int what), (fd, what))
 WRAP(int, -1, msync, (void *p, size_t n, int how), (p, n, how))
-WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(int, -1, fsync, (int fd), (fd))
 WRAP(int, -1, ftruncate, (int fd, off_t n), (fd, n))
+#if __GLIBC_PREREQ(2, 33)
+WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(int, -1, lstat, (const char *path, struct stat *st), (path, st))
 WRAP(int, -1, stat, (const char *path, struct stat *st), (path, st))
-#if !__GLIBC_PREREQ(2, 33)
-/* There stat() and its like are inline, and call these. */
+#else
+/* There stat() and its like are inline, and call these; those that are not inline do so by a jump,
+ * from libc's own code, so that nothing here may use them. */
 #define WRAP_STAT(inner, call, type)                             \
     int __real_##inner(int version, type file, struct stat *st); \
     int __wrap_##inner(int version, type file, struct stat *st); \

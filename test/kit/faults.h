@@ -17,11 +17,12 @@
 /* Instead of an errno: the call does less than was asked, as read() and write() may. */
 #define FAULTS_SHORT (-1)
 
-/* Which process of an upgrade it is. */
+/* Which process it is. Calls are counted for each, as nobody knows which of two comes first. */
 enum faults_life {
     FAULTS_FIRST, /* that which was started */
     FAULTS_TRIAL, /* the child that is asked whether it could take over */
     FAULTS_TAKEN, /* what the first has become */
+    FAULTS_CHILD, /* made by fork(), from whichever: the keeper of the key file */
     FAULTS_LIVES,
 };
 

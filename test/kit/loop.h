@@ -237,11 +237,11 @@ static inline bool up_to_date(const struct conn *c)
     uint64_t at = c->at, rec;
     if (c->link.topic == 0)
         return true;
-    if (at < ring_tail(&S.ring) && ring_forgotten(&S.ring) == 0 &&
-        ring_lost(&S.ring, &S.topics, c->link.topic, c->n))
+    if (at < ring_tail(&S.ring) && chains_forgotten(&S.broker.chains) == 0 &&
+        broker_lost(&S.broker, c->link.topic, c->n))
         return false;
     while (at < ring_head(&S.ring))
-        if (ring_collect(&S.ring, &S.topics, c->link.topic, &at, &rec, 1) > 0)
+        if (broker_collect(&S.broker, c->link.topic, &at, &rec, 1) > 0)
             return false;
     return c->sent == 0 || c->state == CONN_WAIT;
 }
@@ -472,7 +472,8 @@ static inline void follow_gap(struct follower *f, struct span block)
     assert(unknown || span_eq(reason, SPAN("expired")) || span_eq(reason, SPAN("lagged")));
     assert(!f->lost || unknown);
     /* no false alarm, where what was lost can be known */
-    assert(unknown || ring_forgotten(&S.ring) > 0 || follower_missed(f, f->last, id + 1));
+    assert(unknown || chains_forgotten(&S.broker.chains) > 0 ||
+           follower_missed(f, f->last, id + 1));
     snprintf(f->reason, sizeof f->reason, "%.*s", (int)reason.n, reason.p);
     f->last = id;
     f->lost = false;

@@ -39,8 +39,8 @@ enum {
 
 struct unit {
     struct server *s;
-    void *memory[10];
-    size_t size[10];
+    void *memory[11];
+    size_t size[11];
     char *kept; /* what of a head has come */
     size_t nkept, seen;
     struct text got; /* all that was to be written */
@@ -121,8 +121,12 @@ static inline struct unit unit_make(const struct opt *o)
     topics_init(&s->topics, UNIT_TOPICS, p, p + a, p + a + b, p + a + b + c, key);
     topics_limit(&s->topics, o->max_topics);
     topics_links(&s->topics, s->conns.conn, sizeof(struct conn));
-    MUST(ring_open(&s->ring, o->ring, UNIT_TOPICS, UNIT_EPOCH) == 0);
-    ring_scratch(&s->ring, unit_map(&u, 5, UNIT_TOPICS * sizeof(uint64_t)));
+    MUST(ring_open(&s->ring, o->ring, UNIT_EPOCH) == 0);
+    broker_init(&s->broker, &s->ring, &s->topics,
+                unit_map(&u, 10, broker_size(s->ring.size, UNIT_TOPICS)),
+                unit_map(&u, 5, broker_heap_size(UNIT_TOPICS)));
+    s->broker.gone = serve_ready_gone;
+    s->broker.arg = s;
     s->limits = (struct http_limits){o->max_line, o->max_head};
     s->wall = UNIT_WALL;
     s->now = 5000;

@@ -40,8 +40,7 @@ static void follow(struct unit *u, struct conn *c, struct text *t)
     bool several = topic_is_set(c->link.topic);
     while (c->at < ring_head(&u->s->ring)) {
         uint64_t rec[4];
-        unsigned n =
-            ring_collect(&u->s->ring, &u->s->topics, c->link.topic, &c->at, rec, COUNT(rec));
+        unsigned n = broker_collect(&u->s->broker, c->link.topic, &c->at, rec, COUNT(rec));
         for (unsigned i = 0; i < n; i++) {
             text_add(t, ring_sse(ring_at(&u->s->ring, rec[i]), several));
             c->n = ring_at(&u->s->ring, rec[i])->n;
@@ -443,8 +442,8 @@ static void publish_many(struct unit *u, const char *topic, unsigned n)
 static void reap(struct unit *u)
 {
     uint32_t topic;
-    while ((topic = ring_emptied(&u->s->ring)) != 0) {
-        if (ring_chain(&u->s->ring, topic)->count > 0)
+    while ((topic = chains_emptied(&u->s->broker.chains)) != 0) {
+        if (chain_at(&u->s->broker.chains, topic)->count > 0)
             continue;
         topic_at(&u->s->topics, topic)->kept = 0;
         serve_release(u->s, topic);
@@ -567,7 +566,7 @@ static void check_behind(struct unit *u, const char *path, const char *which, un
     ck_assert_uint_eq(c->n, n >= LOST_TO ? n : first > 0 ? first - 1 : LAST);
     unit_clear(u);
     for (uint64_t rec; c->at < ring_head(&u->s->ring);)
-        if (ring_collect(&u->s->ring, &u->s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
+        if (broker_collect(&u->s->broker, c->link.topic, &c->at, &rec, 1) > 0) {
             text_u64(&u->got, ring_at(&u->s->ring, rec)->n);
             text_str(&u->got, ";");
         }
@@ -638,7 +637,7 @@ static struct unit busy(struct opt *o, unsigned count)
     id[1] = topic_find(&u.s->topics, SPAN("b"));
     for (unsigned i = 2; i < count; i++) {
         struct ring_message m = {.topic = i % 2 == 0 ? SPAN("a") : SPAN("b"), .data = SPAN("x")};
-        ring_put(&u.s->ring, id[i % 2], &m, UNIT_WALL);
+        broker_put(&u.s->broker, id[i % 2], &m, UNIT_WALL);
     }
     ck_assert_uint_eq(ring_count(&u.s->ring), count);
     return u;
@@ -653,13 +652,13 @@ static void busy_free(struct unit *u)
 
 START_TEST(counts_back_only_so_far)
 {
-    enum { MANY = RING_BACK + 100 };
+    enum { MANY = FIND_BACK + 100 };
     static const struct {
         const char *path;
         unsigned first; /* n of the first it gets; 0: refused */
     } rows[] = {
         {"/a,b?since=-1", MANY},
-        {"/a,b?since=-16384", MANY - RING_BACK + 1},
+        {"/a,b?since=-16384", MANY - FIND_BACK + 1},
         {"/a,b?since=-16385", 0},
         {"/a,b?since=-16483", 0},
         {"/a,b?since=-16484", 1}, /* that is all there is */

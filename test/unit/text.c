@@ -15,7 +15,50 @@ static void is(const struct text *t, const char *want, int line)
                   (int)t->n, t->p, want);
 }
 
+static TEXT_LIST void lists(struct text *t, ...)
+{
+    va_list ap;
+    va_start(ap, t);
+    text_list(t, ap);
+    va_end(ap);
+}
+
 /* ---- bytes and numbers ---- */
+
+START_TEST(writes_hexadecimal)
+{
+    char buf[64];
+    struct text t = text_in(buf, sizeof(buf));
+    for (unsigned v = 0; v < 32; v++)
+        ck_assert_int_eq(text_digit(v), "0123456789abcdef"[v % 16]);
+    text_hex(&t, 0xdeadbeef01ull, 2);
+    text_hex(&t, 0x1fe, 4);
+    text_hex(&t, UINT64_MAX, 16);
+    is(&t, "0101feffffffffffffffff", __LINE__);
+}
+END_TEST
+
+START_TEST(adds_lists)
+{
+    char buf[8];
+    struct text t = text_in(buf, sizeof(buf));
+    lists(&t, NULL);
+    is(&t, "", __LINE__);
+    lists(&t, "ab", "", "cd", NULL);
+    is(&t, "abcd", __LINE__);
+    lists(&t, "too long", "e", NULL); /* what does not fit is left out whole */
+    is(&t, "abcde", __LINE__);
+    ck_assert(t.full);
+}
+END_TEST
+
+START_TEST(no_digits)
+{
+    char buf[8];
+    struct text t = text_in(buf, sizeof(buf));
+    text_hex(&t, 1, 0);
+}
+END_TEST
 
 START_TEST(adds)
 {
@@ -228,6 +271,9 @@ int main(void)
     TCase *tc = tcase_create("text");
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, adds);
+    tcase_add_test(tc, writes_hexadecimal);
+    tcase_add_test(tc, adds_lists);
+    tcase_add_test_raise_signal(tc, no_digits, SIGABRT);
     tcase_add_loop_test(tc, pads_numbers, 0, (int)COUNT(pads));
     tcase_add_test(tc, writes_numbers);
     tcase_add_loop_test(tc, all_or_nothing, 0, (int)COUNT(puts_all));

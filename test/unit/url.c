@@ -8,6 +8,17 @@
 
 /* ---- URLs ---- */
 
+START_TEST(escapes)
+{
+    char buf[16];
+    struct text t = text_in(buf, sizeof(buf));
+    url_escape(&t, ' ');
+    url_escape(&t, '\xaf');
+    url_escape(&t, '\0');
+    ck_assert(span_eq(text_span(&t), SPAN("%20%AF%00")));
+}
+END_TEST
+
 static const struct {
     int line;
     const char *url;
@@ -163,6 +174,7 @@ int main(void)
 {
     Suite *s = suite_create("url");
     TCase *tc = tcase_create("url"), *reply = tcase_create("reply");
+    tcase_add_test(tc, escapes);
     tcase_add_loop_test(tc, reads_urls, 0, (int)COUNT(urls));
     tcase_add_loop_test(tc, refuses_urls, 0, (int)COUNT(wrong_urls));
     suite_add_tcase(s, tc);
