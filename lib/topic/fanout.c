@@ -20,7 +20,7 @@ static uint32_t dequeue(struct topics *t)
 {
     uint32_t id = t->h->dirty;
     assert(id != 0);
-    t->h->dirty = group_used(t, id)->dirty_next;
+    t->h->dirty = topic_group(t, id)->dirty_next;
     return id;
 }
 
@@ -51,17 +51,12 @@ void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic)
     mark(t, set, topic_used(t, topic)->group.since);
 }
 
-uint32_t topic_dirty(const struct topics *t)
-{
-    return t->h->dirty;
-}
-
 void topic_clean(struct topics *t)
 {
-    struct topic_group *e = topic_group(t, dequeue(t));
-    e->dirty = 0;
-    e->todo = 0;
-    e->round = 0;
+    struct topic_group *g = topic_group(t, dequeue(t));
+    g->dirty = 0;
+    g->todo = 0;
+    g->round = 0;
 }
 
 void topic_rotate(struct topics *t)
@@ -71,26 +66,9 @@ void topic_rotate(struct topics *t)
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
-bool topic_walk_begin(struct topics *t, struct topic_walk *w)
+void topic_walk_sets(struct topics *t, uint32_t topic)
 {
-    uint32_t id = topic_dirty(t), at = 0, set;
-    if (id == 0)
-        return false;
-    *w = (struct topic_walk){.id = id, .group = group_used(t, id)};
-    if (!topic_is_set(id) && !w->group->begun)
-        while ((set = topic_set_of(t, id, &at)) != 0)
-            topic_mark_set(t, set, id);
-    w->group->begun = 1;
-    return true;
-}
-
-bool topic_walk_end(struct topics *t, const struct topic_walk *w)
-{
-    bool done = !topic_walk_left(w);
-    assert(topic_dirty(t) == w->id);
-    if (done)
-        topic_clean(t);
-    else
-        topic_rotate(t);
-    return done;
+    uint32_t at = 0, set;
+    while ((set = topic_set_of(t, topic, &at)) != 0)
+        topic_mark_set(t, set, topic);
 }

@@ -40,7 +40,10 @@ void topic_mark(struct topics *t, uint32_t id);
 void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic);
 
 /* Returns the entry at the front of the queue, 0 if it is empty. */
-uint32_t topic_dirty(const struct topics *t);
+static inline uint32_t topic_dirty(const struct topics *t)
+{
+    return t->h->dirty;
+}
 
 /* Takes the entry at the front off the queue. */
 void topic_clean(struct topics *t);
@@ -56,8 +59,21 @@ struct topic_walk {
     struct topic_group *group;
 };
 
+/* Queues the sets of a topic whose walk begins. */
+void topic_walk_sets(struct topics *t, uint32_t topic);
+
 /* Begins, or goes on with, the entry at the front of the queue. Returns false if it is empty. */
-bool topic_walk_begin(struct topics *t, struct topic_walk *w);
+static inline bool topic_walk_begin(struct topics *t, struct topic_walk *w)
+{
+    w->id = topic_dirty(t);
+    w->group = topic_group(t, w->id);
+    if (w->id == 0)
+        return false;
+    if (!topic_is_set(w->id) && !w->group->begun)
+        topic_walk_sets(t, w->id);
+    w->group->begun = 1;
+    return true;
+}
 
 /* Returns true if a subscriber is still to be looked at. */
 static inline bool topic_walk_left(const struct topic_walk *w)
@@ -100,6 +116,15 @@ static inline uint32_t topic_walk_since(const struct topic_walk *w)
 
 /* Ends the walk. Returns true if all subscribers had their turn: the entry has left the queue. Else
  * it waits behind the others. */
-bool topic_walk_end(struct topics *t, const struct topic_walk *w);
+static inline bool topic_walk_end(struct topics *t, const struct topic_walk *w)
+{
+    assert(topic_dirty(t) == w->id);
+    if (topic_walk_left(w)) {
+        topic_rotate(t);
+        return false;
+    }
+    topic_clean(t);
+    return true;
+}
 
 #endif

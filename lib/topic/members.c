@@ -133,31 +133,43 @@ struct release {
     void *arg;
 };
 
-static bool is_in_use(const struct topic_group *g)
+static bool group_needed(const struct topic_group *g)
 {
     return g->subscribers > 0 || g->dirty;
 }
 
-/* Frees a topic if nobody needs it. */
-static void release_topic(void *arg, uint32_t topic)
+static bool topic_needed(const struct topic *e)
+{
+    return group_needed(&e->group) || e->listed > 0 || e->kept;
+}
+
+/* Frees a topic, which its set listed, if nobody needs it. */
+static void unlisted(void *arg, uint32_t topic)
 {
     const struct release *r = arg;
-    const struct topic *e = topic_used(r->t, topic);
-    if (is_in_use(&e->group) || e->listed > 0 || e->kept)
+    if (topic_needed(topic_used(r->t, topic)))
         return;
     r->gone(r->arg, topic);
     topic_drop(r->t, topic);
 }
 
+static void release_set(struct topics *t, uint32_t set, void (*gone)(void *arg, uint32_t topic),
+                        void *arg)
+{
+    struct release r = {t, gone, arg};
+    set_drop(t, set, unlisted, &r);
+}
+
 void topic_release(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic),
                    void *arg)
 {
-    struct release r = {t, gone, arg};
-    assert(gone != NULL && (id & ~TOPIC_SET) > 0 && (id & ~TOPIC_SET) <= t->h->used);
-    if (!topic_exists(t, id) || is_in_use(topic_group(t, id)))
+    assert(gone != NULL && (id & ~TOPIC_SET) > 0 && (id & ~TOPIC_SET) <= t->max);
+    if (!topic_exists(t, id) || group_needed(topic_group(t, id)))
         return;
-    if (topic_is_set(id))
-        set_drop(t, id, release_topic, &r);
-    else
-        release_topic(&r, id);
+    if (topic_is_set(id)) {
+        release_set(t, id, gone, arg);
+    } else if (!topic_needed(topic_at(t, id))) {
+        gone(arg, id);
+        topic_drop(t, id);
+    }
 }
