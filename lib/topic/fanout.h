@@ -14,10 +14,10 @@
  *             topic_release(t, w.id, ...)
  *     }
  *
- * The first walk of a topic since it was marked queues its sets. A walk that ends early goes on in a
- * later turn where it stopped, and other entries come first. What comes meanwhile marks the entry
- * again, and all its subscribers are looked at from there on. During a walk subscribers may join and
- * leave, and entries be marked.
+ * The first walk of a topic since it was marked queues its sets. A walk that ends early goes on in
+ * a later turn where it stopped, and other entries come first. What comes meanwhile marks the entry
+ * again, and all its subscribers are looked at from there on. During a walk subscribers may join
+ * and leave, and entries be marked.
  *
  * HOW LONG FAN-OUT TAKES is measured in samples. What an entry is marked for is timed until each of
  * those who subscribed then has had its turn; what comes for it meanwhile is not timed. So that

@@ -1,8 +1,8 @@
 /*
- * members.h - who subscribes to what, whom a message of a topic reaches, and when an entry is freed.
+ * members.h - who subscribes to what, whom a message of a topic reaches, when an entry is freed.
  *
- * SUBSCRIBERS are numbers (of connections) from 1. Each is on one entry at a time, a topic or a set.
- * Those of an entry are linked in a ring through a struct topic_link that the caller keeps for each
+ * SUBSCRIBERS are numbers (of connections) from 1. Each is on one entry at a time, a topic or a
+ * set. Those of an entry are linked in a ring through a struct topic_link that the caller keeps for each
  * at a fixed stride. The entry's iterator (fanout.h) is one of them, and moves on when that one
  * leaves; whoever joins comes last.
  *
@@ -41,13 +41,13 @@ uint32_t topic_reach(struct topics *t, uint32_t topic);
 
 /* Walks the sets of a topic that have subscribers. *at begins at 0. Returns 0 after the last. They
  * are looked for once, and again when a set got its first subscriber or lost its last, or if there
- * are more than two. Until the walk ends there may be no other of this kind, no topic_reach() and no
- * topic_mark() of a topic, and nobody may join or leave. */
+ * are more than two. Until the walk ends there may be no other of this kind, no topic_reach() and
+ * no topic_mark() of a topic, and nobody may join or leave. */
 uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at);
 
 /* Frees an entry if nobody needs it, and the topics that only it needed. Reports each topic, before
- * it is freed, through gone(arg, topic), which may not change the table. Leaves a free number alone,
- * and what is in the queue: release that after topic_clean(). */
+ * it is freed, through gone(arg, topic), which may not change the table. Leaves a free number
+ * alone, and what is in the queue: release that after topic_clean(). */
 void topic_release(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic),
                    void *arg);
 

@@ -122,7 +122,7 @@ uint32_t topic_members_most(const struct topics *t, uint32_t id)
     return e->member_count + (e->wild ? wild_candidates(t, e) : 0);
 }
 
-/* ---- edges ------------------------------------------------------------------------------------ */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 /* Puts a topic into a set it isn't in. */
 static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
@@ -165,7 +165,7 @@ static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
     t->h->sets_version++;
 }
 
-/* ---- sets ------------------------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------------------------------ */
 
 void set_drop(struct topics *t, uint32_t set, void (*unlisted)(void *arg, uint32_t topic),
               void *arg)

@@ -12,12 +12,12 @@
 
 #define TOPIC_SEGMENTS 16384u /* of all wildcards of a set: it is made in a few ms */
 
-/* Returns what a URL's path selects, e.g. "a,b/c,orders/ *" decoded: puts the parts in order without
- * repeats. One name selects its topic, anything else a set; both are made if need be.
+/* Returns what a URL's path selects, e.g. "a,b/c,orders/ *" decoded: puts the parts in order
+ * without repeats. One name selects its topic, anything else a set; both are made if need be.
  *
  * 0: *why says what is wrong with a part (a wildcard has its "*" among its first TOPIC_STARS
  * segments, as each may double the ways a name can go; all wildcards together have TOPIC_SEGMENTS)
- * or that there are more than `most`; *why is NULL where there is no room, and t->full says of what.
+ * or that there are more than `most`; *why is NULL where there is no room: t->full says of what.
  *
  * Topics that were made for it are reported through made(arg, topic) when all is done, so that the
  * caller can open their chains; made() may not change the table. */

@@ -245,7 +245,8 @@ static inline void model_check_set(struct model *m, struct model_entry *e)
     must(m, walked == want && topic_member(&m->t, e->id, &pos) == 0);
     must(m, r->member_count == model_listed(e) && r->member_cap >= 2 * r->member_count);
     must(m, topic_members_most(&m->t, e->id) == looks && topic_weight(&m->t, e->id) > 0);
-    must(m, topic_is_set(e->id) && r->is_set && r->wild == (strchr(e->name, '*') != NULL) && !r->found);
+    must(m, topic_is_set(e->id) && r->is_set && r->wild == (strchr(e->name, '*') != NULL) &&
+                !r->found);
 }
 
 static inline void model_check_subs(struct model *m, struct model_entry *e)
