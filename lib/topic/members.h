@@ -2,9 +2,9 @@
  * members.h - who subscribes to what, whom a message of a topic reaches, when an entry is freed.
  *
  * SUBSCRIBERS are numbers (of connections) from 1. Each is on one entry at a time, a topic or a
- * set. Those of an entry are linked in a ring through a struct topic_link that the caller keeps for each
- * at a fixed stride. The entry's iterator (fanout.h) is one of them, and moves on when that one
- * leaves; whoever joins comes last.
+ * set. Those of an entry are linked in a ring through a struct topic_link that the caller keeps for
+ * each at a fixed stride. The entry's iterator (fanout.h) is one of them, and moves on when that
+ * one leaves; whoever joins comes last.
  *
  * LIFE: a topic is needed while it has subscribers, is listed in a set, or is `kept` by the caller
  * (it has messages); a set while it has subscribers; either while it is in the queue for fan-out.
