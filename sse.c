@@ -39,6 +39,7 @@
 #include "lib/serve/drain.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
+#include "lib/topic/fanout.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -441,27 +442,16 @@ static inline void fan_one(uint32_t id, struct conn *c)
         fan_other(id, c, s);
 }
 
-/* Goes on with entry `id` for `left` subscribers at most; gives how many are left of these. */
-static unsigned fan_entry(uint32_t id, unsigned left)
+/* Goes on with a walk for `left` subscribers at most. Returns how many of these are left. */
+static unsigned fan_entry(const struct topic_walk *w, unsigned left)
 {
-    struct topic *t = topic_at(&S.topics, id);
-    uint32_t edge = 0, set;
-    if (t->set == 0 && t->begun == 0)
-        while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
-            topic_mark_set(&S.topics, set, id);
     unsigned had = left;
-    t->begun = 1;
     for (unsigned i = 0; i < TABLES_SAME; i++)
         L.t.same[i].first = 0;
-    for (; left > 0 && t->todo > 0 && !phase_spent(CHEAP); left--) {
-        struct conn *c = &S.conns.conn[t->iter];
-        t->iter = c->link.next;
-        t->todo--;
-        __builtin_prefetch(&S.conns.conn[t->iter], 1);
-        fan_one(id, c);
-    }
-    if (topic_looked(t, had - left))
-        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - t->since);
+    for (; left > 0 && topic_walk_left(w) && !phase_spent(CHEAP); left--)
+        fan_one(w->id, conn_of_link(topic_walk_next(&S.topics, w)));
+    if (topic_walk_timed(w, had - left))
+        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - topic_walk_since(w));
     return left;
 }
 
@@ -470,18 +460,14 @@ static unsigned fan_entry(uint32_t id, unsigned left)
 static void fanout(void)
 {
     unsigned left = FANOUT_MAX;
-    uint32_t id;
+    struct topic_walk w;
     if (topic_dirty(&S.topics) == 0)
         return;
     phase_begin(PHASE_US);
-    while (left > 0 && !phase_spent(1) && (id = topic_dirty(&S.topics)) != 0) {
-        left = fan_entry(id, left);
-        if (topic_at(&S.topics, id)->todo > 0) {
-            topic_rotate(&S.topics);
-        } else {
-            topic_clean(&S.topics);
-            serve_release(&S, id);
-        }
+    while (left > 0 && !phase_spent(1) && topic_walk_begin(&S.topics, &w)) {
+        left = fan_entry(&w, left);
+        if (topic_walk_end(&S.topics, &w))
+            serve_release(&S, w.id);
     }
 }
 

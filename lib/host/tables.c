@@ -5,6 +5,8 @@
 
 #include "lib/host/budget.h"
 #include "lib/host/machine.h"
+#include "lib/topic/names.h"
+#include "lib/topic/room.h"
 
 #include <errno.h>
 #include <sys/random.h>

@@ -339,7 +339,7 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
  * render? */
 static bool is_large(const struct server *s, uint32_t id, uint64_t at)
 {
-    if (topic_at(&s->topics, id)->set != 0)
+    if (topic_is_set(id))
         return false; /* then it has been put off already */
     uint64_t next = chain_next(&s->broker.chains, id, at);
     return next != 0 && ring_at(&s->ring, next)->data_size > LARGE;

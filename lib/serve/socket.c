@@ -13,6 +13,7 @@
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
+#include "lib/topic/sets.h"
 #include "lib/ws.h"
 
 #include <assert.h>
@@ -120,7 +121,7 @@ void serve_socket_away(struct server *s, struct conn *c)
 /* The topic of a connection that is subscribed to just one; empty: it is not. */
 static struct span own_topic(const struct server *s, const struct conn *c)
 {
-    if (c->link.topic == 0 || topic_at(&s->topics, c->link.topic)->set != 0)
+    if (c->link.topic == 0 || topic_is_set(c->link.topic))
         return (struct span){NULL, 0};
     return topic_name(&s->topics, c->link.topic);
 }

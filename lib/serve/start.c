@@ -4,6 +4,7 @@
 #include "lib/serve/start.h"
 
 #include "lib/serve/access.h"
+#include "lib/topic/sets.h"
 
 /* ---- what it selects ------------------------------------------------------------------------- */
 

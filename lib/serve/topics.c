@@ -11,6 +11,7 @@
  */
 #include "lib/json.h"
 #include "lib/serve/serve.h"
+#include "lib/topic/order.h"
 
 #include <assert.h>
 
@@ -108,7 +109,7 @@ static uint32_t write_topic(struct server *s, struct text *t, uint32_t id)
     text_str(t, ",\"newest\":");
     write_id(t, s, chain->count > 0 ? chain->last : 0);
     text_str(t, "}");
-    return reach - topic_at(&s->topics, id)->subscribers;
+    return reach - topic_group(&s->topics, id)->subscribers;
 }
 
 void serve_topics(struct server *s, struct conn *c)

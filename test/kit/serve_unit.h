@@ -13,6 +13,9 @@
 
 #include "lib/cors.h"
 #include "lib/problem.h"
+#include "lib/topic/fanout.h"
+#include "lib/topic/names.h"
+#include "lib/topic/sets.h"
 #include "test/kit/kit.h"
 
 #include <stdarg.h>
