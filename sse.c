@@ -228,8 +228,8 @@ static void reap(void)
     }
 }
 
-/* Ends a connection for an error of its socket. The kernel keeps --write-timeout too (listen.c), and
- * may be first to see that it is over. */
+/* Ends a connection for an error of its socket. The kernel keeps --write-timeout too (listen.c),
+ * and may be first to see that it is over. */
 static void conn_broken(struct conn *c, int err)
 {
     S.stat.timeout_write += err == ETIMEDOUT;
