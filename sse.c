@@ -228,6 +228,14 @@ static void reap(void)
     }
 }
 
+/* Ends a connection for an error of its socket. The kernel keeps --write-timeout too (listen.c),
+ * and may be first to see that it is over. */
+static void conn_broken(struct conn *c, int err)
+{
+    S.stat.timeout_write += err == ETIMEDOUT;
+    conn_doom(c, err == ETIMEDOUT ? "--write-timeout" : strerror(err));
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* A write was not taken: the socket is full, or the connection is over. */
@@ -238,7 +246,7 @@ static void conn_stuck(struct conn *c, int err)
     else if (err == EFAULT && L.t.store.h != NULL)
         L.cut = true; /* where a signal would come if the loop itself had read that */
     else if (err != EAGAIN)
-        conn_doom(c, strerror(err));
+        conn_broken(c, err);
     c->flags &= (uint16_t)~CONN_WRITABLE;
 }
 
@@ -579,7 +587,7 @@ static size_t conn_recv(struct conn *c, char *buf, bool peeks)
     if (n == 0)
         c->flags |= CONN_EOF;
     else if (n == -1 && errno != EAGAIN)
-        conn_doom(c, strerror(errno));
+        conn_broken(c, errno);
     S.stat.received_bytes += n > 0 && !peeks ? (uint64_t)n : 0;
     c->marks = (uint16_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
