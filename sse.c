@@ -347,7 +347,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
                                        : conn_write(c, s->iov, s->pieces);
     if (w < s->whole) {
         if (w > 0) {
-            S.stat.delivered += share_took(s, &S.ring, c, w);
+            S.stat.delivered += serve_moved(&S, c, s, w);
             conn_flush(c);
         }
         return;
@@ -363,7 +363,8 @@ static inline void fan_write(struct conn *c, const struct share *s)
 static void fan_other(uint32_t id, struct conn *c, struct share *s)
 {
     if (c->stream.sent == 0 && c->place.at >= ring_tail(&S.ring)) {
-        share_build(s, &S.broker, id, c->place.at, 0, (enum conn_way)c->way, SHARE_BYTES);
+        share_build(s, &S.broker, id, c->place.at, 0, serve_form((enum conn_way)c->way),
+                    SHARE_BYTES);
         share_join(s);
     }
     if (fan_shares(c, s))

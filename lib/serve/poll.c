@@ -1,10 +1,10 @@
 /*
  * poll.c - short and long polling: what there is, at once or as soon as there is something.
  */
+#include "lib/broker/render.h"
 #include "lib/json.h"
 #include "lib/serve/access.h"
 #include "lib/serve/queue.h"
-#include "lib/serve/render.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
@@ -212,9 +212,9 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
         if (head)
             share_count(&s->poll, &s->broker, id, at, conflates, s->opt.max_answer);
         else if (conflates)
-            share_build_newest(&s->poll, &s->broker, id, at, way, s->opt.max_answer);
+            share_build_newest(&s->poll, &s->broker, id, at, serve_form(way), s->opt.max_answer);
         else
-            share_build(&s->poll, &s->broker, id, at, 0, way, s->opt.max_answer);
+            share_build(&s->poll, &s->broker, id, at, 0, serve_form(way), s->opt.max_answer);
         at = s->poll.end;
     } while (s->poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
     if (conflates)

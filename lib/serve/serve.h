@@ -30,14 +30,13 @@
 #include "lib/auth/auth.h"
 #include "lib/auth/grant.h"
 #include "lib/auth/throttle.h"
-#include "lib/broker/broker.h"
+#include "lib/broker/render.h"
 #include "lib/cors.h"
 #include "lib/net.h"
 #include "lib/opt.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
 #include "lib/serve/page.h"
-#include "lib/serve/render.h"
 #include "lib/stat.h"
 #include "ring.h"
 
@@ -269,6 +268,29 @@ bool serve_stream_check(struct server *s, struct conn *c);
  * that is the rest of it alone. False: there is nothing here for it, and it has been moved on, to
  * the head or to where to look next. */
 bool serve_next(struct server *s, struct conn *c, struct share *share);
+
+/* Returns the form in which a way of getting messages has them. */
+static inline enum form serve_form(enum conn_way way)
+{
+    _Static_assert((int)WAY_EVENTS == FORM_EVENTS && (int)WAY_LINES == FORM_LINES &&
+                       (int)WAY_FRAMES == FORM_FRAMES && (int)WAY_OBJECTS == FORM_OBJECTS &&
+                       (int)WAY_POLL_JSON == FORM_LIST && (int)WAY_POLL_LINES == FORM_LIST_LINES &&
+                       (int)WAY_POLL_TEXT == FORM_TEXT && (int)WAY_READY == FORM_NONE,
+                   "they are numbered alike");
+    return (enum form)way;
+}
+
+/* Moves a client on by `w` bytes of a share. Returns how many records that completed. */
+static inline unsigned serve_moved(const struct server *s, struct conn *c,
+                                   const struct share *share, size_t w)
+{
+    struct share_place p = {c->place.at, c->place.n, c->stream.sent};
+    unsigned records = share_took(share, &s->ring, &p, w);
+    c->place.at = p.at;
+    c->place.n = p.n;
+    c->stream.sent = p.sent;
+    return records;
+}
 
 /* Moves it on by the `w` bytes of that share that were written, the first `sent` of the record not
  * counted; counts. */

@@ -133,15 +133,15 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
 
 bool serve_next(struct server *s, struct conn *c, struct share *share)
 {
-    enum conn_way way = (enum conn_way)c->way;
+    enum form form = serve_form((enum conn_way)c->way);
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     if (c->stream.sent > 0)
-        share_build(share, &s->broker, id, c->place.at, c->stream.sent, way, 1);
+        share_build(share, &s->broker, id, c->place.at, c->stream.sent, form, 1);
     else if (conflates)
-        share_build_newest(share, &s->broker, id, c->place.at, way, SHARE_BYTES);
+        share_build_newest(share, &s->broker, id, c->place.at, form, SHARE_BYTES);
     else
-        share_build(share, &s->broker, id, c->place.at, 0, way, SHARE_BYTES);
+        share_build(share, &s->broker, id, c->place.at, 0, form, SHARE_BYTES);
     if (share->records > 0)
         return true;
     if (conflates)
@@ -153,7 +153,7 @@ bool serve_next(struct server *s, struct conn *c, struct share *share)
 void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w)
 {
     uint64_t from = c->place.at;
-    s->stat.delivered += share_took(share, &s->ring, c, w);
+    s->stat.delivered += serve_moved(s, c, share, w);
     if (c->flags & CONN_CONFLATE)
         s->stat.conflated += share_left_out(share, &s->broker, c->link.topic, from, c->place.at);
 }
@@ -166,7 +166,7 @@ static bool settle_record(struct server *s, struct conn *c)
     bool room = true;
     while (room && c->stream.sent > 0) {
         share_build(share, &s->broker, c->link.topic, c->place.at, c->stream.sent,
-                    (enum conn_way)c->way, 1);
+                    serve_form((enum conn_way)c->way), 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
             room = conn_out_keep(&s->conns, c,
                                  (struct span){share->iov[i].iov_base, share->iov[i].iov_len});

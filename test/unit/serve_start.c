@@ -336,7 +336,8 @@ START_TEST(comes_back_later)
         struct unit u = unit_make(&o);
         publish(&u, "full", SPAN("x"));
         struct conn *c = unit_open(&u, 3);
-        c->flags |= shed ? CONN_SHED : 0;
+        if (shed)
+            c->flags |= CONN_SHED;
         feed_str(&u, c, "GET ");
         feed_str(&u, c, rows[i / 2].path);
         feed_str(&u, c, ASK);
