@@ -27,6 +27,7 @@
  */
 #include "lib/cli/command.h"
 #include "lib/host/announce.h"
+#include "lib/host/clock.h"
 #include "lib/host/commit.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
@@ -65,7 +66,6 @@ enum {
     PIECES_MAX = 1000,   /* in one write of an answer to a poll: IOV_MAX, and some for others */
     POLL_RECORDS = 2048, /* in one answer to a poll */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
-    PHASE_BYTES = 1 << 20,    /* read and written in a phase of a turn */
     BUFFER = 64 << 10,        /* the room for answers, for what is read and what waits */
     LINGER_MS = 2000,         /* how long a refused client is read on */
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
@@ -90,19 +90,14 @@ static struct {
     bool cut;     /* a page of the store could not be read */
     bool journal; /* stderr is journald's */
     struct door door;
-    uint64_t now_us;            /* when this turn began */
+    struct clock clock;
+    struct phase phase;         /* the current one */
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    size_t read_most;   /* bytes read of a connection at once */
-    bool waits;         /* what it is to do next waits for a sync */
-    uint64_t suspended; /* ms that the machine has slept, which `now` does not count */
-    struct lag lag;     /* what this sweep has found so far */
-    uint64_t moved;     /* bytes read and written before this phase */
-    unsigned allowed;   /* us: that this phase may take */
-    uint64_t began;     /* us: when this phase did, */
-    unsigned steps;     /* and how often it was asked whether it should end */
-    uint64_t date_s;    /* the second that S.date tells */
+    size_t read_most; /* bytes read of a connection at once */
+    bool waits;       /* what it is to do next waits for a sync */
+    struct lag lag;   /* what this sweep has found so far */
     struct drain drain;
     struct conn_times times;
     struct tables t;
@@ -113,45 +108,6 @@ static struct {
 } L;
 
 /* ---- small helpers --------------------------------------------------------------------------- */
-
-static uint64_t clock_us(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/* The one reading of the clocks in a turn. */
-static void clock_read(void)
-{
-    L.now_us = clock_us(CLOCK_MONOTONIC);
-    S.now = L.now_us / 1000;
-    S.wall = clock_us(CLOCK_REALTIME) / 1000;
-    S.topics.clock = (uint32_t)L.now_us;
-    S.ring.clock_ms = S.now + S.clock_ahead;
-    if (S.wall / 1000 != L.date_s) {
-        struct text t = text_in(S.date, sizeof S.date - 1);
-        text_http_date(&t, S.wall);
-        L.date_s = S.wall / 1000;
-    }
-}
-
-/* How long the machine has slept since it was started, at least. */
-static uint64_t suspended_ms(void)
-{
-    uint64_t boot = clock_us(CLOCK_BOOTTIME), now = clock_us(CLOCK_MONOTONIC);
-    return boot > now ? (boot - now) / 1000 : 0;
-}
-
-/* Has the ring's clock go on while the machine sleeps. */
-static void clock_wake(void)
-{
-    uint64_t now = suspended_ms();
-    if (now > L.suspended) {
-        S.clock_ahead += now - L.suspended;
-        L.suspended = now;
-    }
-}
 
 /* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
 static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
@@ -164,23 +120,14 @@ static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
     va_end(ap);
 }
 
-/* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the
- * next turn? Then others' requests are answered soon, whatever there is to do. Each phase has its
- * own measure: one that has more to do than that, turn after turn, does not starve those behind it.
- * Looks at the clock at one of `every` calls: what is asked before each cheap step asks less
- * often. */
 static inline bool phase_spent(unsigned every)
 {
-    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES ||
-           (++L.steps % every == 0 && clock_us(CLOCK_MONOTONIC) - L.began > L.allowed);
+    return phase_over(&L.phase, &S.stat, every);
 }
 
 static void phase_begin(unsigned us)
 {
-    L.allowed = us;
-    L.moved = S.stat.sent_bytes + S.stat.received_bytes;
-    L.began = clock_us(CLOCK_MONOTONIC);
-    L.steps = 0;
+    phase_start(&L.phase, &S.stat, us);
 }
 
 /* ---- ending connections ---------------------------------------------------------------------- */
@@ -863,7 +810,7 @@ static void sweep(void)
         L.sweep_left = S.conns.top / SLICES + 1;
         door_tick(&L.door);
         conn_buffers_rest(&S.conns);
-        clock_wake();
+        clock_wake(&L.clock, &S);
         if (S.opt.max_age_ms > 0 && S.ring.clock_ms > S.opt.max_age_ms)
             S.stat.aged += ring_expire(&S.ring, S.ring.clock_ms - S.opt.max_age_ms, EXPIRES_MAX);
     }
@@ -1063,7 +1010,7 @@ static void loop_turn(void)
 {
     int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX, sleep_ms());
     assert(n >= 0 || errno == EINTR);
-    clock_read();
+    clock_read(&L.clock, &S);
     S.stat.turns++;
     phase_begin(PHASE_US);
     S.brief = n > 1; /* or nobody waits */
@@ -1077,7 +1024,7 @@ static void loop_turn(void)
         commit();
     fanout();
     reap();
-    uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
+    uint64_t took = clock_us(CLOCK_MONOTONIC) - L.clock.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
     stat_observe(&S.stat.turn, took);
     if (L.up.passed && S.hold.running == 0 && !L.stop)
@@ -1089,7 +1036,7 @@ static void loop_turn(void)
 /* Sets up what is neither in the tables nor handed over. */
 static void server_make(void)
 {
-    clock_read();
+    clock_read(&L.clock, &S);
     S.say = say;
     S.peer = listen_peer;
     S.out = text_in(L.out_bytes, sizeof L.out_bytes);
@@ -1103,7 +1050,7 @@ static void server_make(void)
                                   S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
     L.slice_ms = conn_times_least(&L.times) / 2 / SLICES + 1;
     L.swept = S.now;
-    L.suspended = suspended_ms();
+    clock_begin(&L.clock);
     L.read_most = READ;
 }
 

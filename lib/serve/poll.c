@@ -239,8 +239,7 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 
 void serve_wait_end(struct server *s, struct conn *c)
 {
-    const struct saved a = saved_kept(s, c);
-    saved_resume(s, c, &a, topic_name(&s->topics, c->link.topic),
+    saved_return(s, c, topic_name(&s->topics, c->link.topic),
                  c->way == WAY_READY ? "own" : "longpoll");
     topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
     conn_go(&s->conns, c, CONN_HEAD);

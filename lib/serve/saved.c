@@ -48,7 +48,8 @@ void saved_keep(struct server *s, struct conn *c, enum conn_state state)
         keep_socket(s, c);
 }
 
-struct saved saved_kept(const struct server *s, const struct conn *c)
+/* Returns what saved_keep() kept. */
+static inline struct saved kept(const struct server *s, const struct conn *c)
 {
     assert(c->state == CONN_WAIT || c->state == CONN_SOCKET);
     if (c->state == CONN_SOCKET)
@@ -66,8 +67,8 @@ struct saved saved_kept(const struct server *s, const struct conn *c)
                           .keep_alive = (c->flags & CONN_KEEP) != 0};
 }
 
-void saved_resume(struct server *s, const struct conn *c, const struct saved *a, struct span topic,
-                  const char *way)
+static inline void resume(struct server *s, const struct conn *c, const struct saved *a,
+                          struct span topic, const char *way)
 {
     struct span none = {NULL, 0};
     struct text path = text_in(s->path, sizeof s->path);
@@ -89,4 +90,16 @@ void saved_resume(struct server *s, const struct conn *c, const struct saved *a,
                               .conn = c,
                               .way = way,
                               .began = a->began};
+}
+
+void saved_resume(struct server *s, const struct conn *c, const struct saved *a, struct span topic,
+                  const char *way)
+{
+    resume(s, c, a, topic, way);
+}
+
+void saved_return(struct server *s, const struct conn *c, struct span topic, const char *way)
+{
+    const struct saved a = kept(s, c);
+    resume(s, c, &a, topic, way);
 }

@@ -582,8 +582,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
-    const struct saved a = saved_kept(s, c);
-    saved_resume(s, c, &a, (struct span){NULL, 0}, "websocket");
+    saved_return(s, c, (struct span){NULL, 0}, "websocket");
     if (c->in != 0)
         ws = ((struct inside *)pool_at(&s->conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;
