@@ -176,8 +176,8 @@ static bool let_all_pass(const struct handover *h, const struct conns *conns, bo
     for (uint32_t i = 0; i < h->memory.n; i++)
         good &= let_pass(h->memory.piece[i].fd, yes);
     for (uint32_t i = 1; i <= conns->top; i++) {
-        uint8_t state = conns->conn[i].state;
-        if (state != CONN_FREE && state != CONN_SIGNAL)
+        const struct conn *c = &conns->conn[i];
+        if (c->state >= CONN_HEAD || conn_is_own(c, OWN_LISTENER))
             good &= let_pass((int)i, yes);
     }
     return good;

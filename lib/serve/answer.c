@@ -121,7 +121,7 @@ void serve_answered_last(struct server *s, struct conn *c)
         access_drop(s, c);
     conn_in_free(&s->conns, c);
     c->flags |= CONN_CLOSE;
-    c->n = 0;
+    c->linger.dropped = 0;
     conn_go(&s->conns, c, CONN_LINGER);
 }
 

@@ -78,8 +78,8 @@ void serve_ready(struct server *s, struct conn *c)
     } else if (ready_topic(s) == 0) {
         refuse(s, c, "the table of topics is full");
     } else {
-        c->at = ring_head(&s->ring);
-        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->opt.request_timeout_ms, s->ask.method);
+        c->place.at = ring_head(&s->ring);
+        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->opt.request_timeout_ms);
         topic_mark(&s->topics, s->ready.topic);
     }
 }
@@ -87,9 +87,7 @@ void serve_ready(struct server *s, struct conn *c)
 void serve_ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
-    enum http_method method = (enum http_method)c->sent;
     serve_wait_end(s, c);
-    s->ask.method = method;
     s->ask.path = SPAN("/-/ready");
     if (!timeout && newest_found(s)) {
         s->ready.ok_ms = s->now;

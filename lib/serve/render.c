@@ -483,13 +483,13 @@ unsigned share_took(const struct share *s, const struct ring *r, struct conn *c,
     unsigned i = 0;
     while (i < s->records && w >= s->upto[i])
         i++;
-    c->at = i == s->records ? s->end : s->rec[i];
+    c->place.at = i == s->records ? s->end : s->rec[i];
     if (i > 0) {
-        c->n = ring_at(r, s->rec[i - 1])->n;
-        c->sent = 0;
+        c->place.n = ring_at(r, s->rec[i - 1])->n;
+        c->stream.sent = 0;
         w -= s->upto[i - 1];
     }
     if (i < s->records)
-        c->sent = (uint32_t)place_behind(s, r, ring_at(r, c->at), c->sent, w);
+        c->stream.sent = (uint32_t)place_behind(s, r, ring_at(r, c->place.at), c->stream.sent, w);
     return i;
 }

@@ -435,12 +435,11 @@ unsigned serve_poll_quality(const struct server *s);
 /* GET or HEAD of a topic as a poll. */
 void serve_poll(struct server *s, struct conn *c, struct span names);
 
-/* Makes a poll wait in form `way` on entry `id`, until s->now + ms; `more` is kept in c->sent. */
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms,
-                      uint32_t more);
+/* Makes the current request, a poll, wait in form `way` on entry `id`, until s->now + ms. */
+void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way,
+                      uint64_t ms);
 
-/* Makes the request that a client waits with the one at hand again, with c->sent as the seconds it
- * was to wait, and ends the waiting. */
+/* Ends the waiting: the request that the client waits with is the current one again. */
 void serve_wait_end(struct server *s, struct conn *c);
 
 /* A store has been opened, which may hold the inside topic. */

@@ -249,12 +249,12 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap)
 {
     uint64_t oldest;
-    if (broker_collect(&s->broker, id, &c->at, &oldest, 1) > 0)
-        c->at = oldest;
+    if (broker_collect(&s->broker, id, &c->place.at, &oldest, 1) > 0)
+        c->place.at = oldest;
     gap->reason = reason;
-    gap->any = c->at < ring_head(&s->ring);
-    gap->resume = ring_before(&s->ring, c->at);
-    c->n = gap->resume.n;
+    gap->any = c->place.at < ring_head(&s->ring);
+    gap->resume = ring_before(&s->ring, c->place.at);
+    c->place.n = gap->resume.n;
     s->stat.gaps_expired += reason[0] == 'e';
     s->stat.gaps_unknown += reason[0] == 'u';
     s->stat.gaps_lagged += reason[0] == 'l';
@@ -263,12 +263,12 @@ void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason
 bool serve_lagged(struct server *s, struct conn *c, struct gap *gap)
 {
     struct text t = text_in(gap->cursor, sizeof gap->cursor);
-    if (c->at >= ring_tail(&s->ring))
+    if (c->place.at >= ring_tail(&s->ring))
         return false;
-    c->at = ring_tail(&s->ring);
-    if (c->flags & CONN_CONFLATE || !broker_lost(&s->broker, c->link.topic, c->n))
+    c->place.at = ring_tail(&s->ring);
+    if (c->flags & CONN_CONFLATE || !broker_lost(&s->broker, c->link.topic, c->place.n))
         return false;
-    ring_id_write(&s->ring, &t, c->n);
+    ring_id_write(&s->ring, &t, c->place.n);
     gap->after = text_span(&t);
     serve_gap(s, c, c->link.topic, "lagged", gap);
     return true;

@@ -8,6 +8,7 @@
 #ifndef SSE_TEST_KIT_SERVE_UNIT_H
 #define SSE_TEST_KIT_SERVE_UNIT_H
 
+#include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
 
 #include "lib/cors.h"
@@ -149,7 +150,7 @@ static inline void unit_free(struct unit *u)
 /* A new connection, from this host. */
 static inline struct conn *unit_open(struct unit *u, int fd)
 {
-    struct conn *c = conn_open(&u->s->conns, fd, CONN_HEAD, u->s->now);
+    struct conn *c = conn_open(&u->s->conns, fd, u->s->now);
     c->flags |= CONN_LOCAL | CONN_WRITABLE;
     free(u->kept);
     u->kept = NULL;
@@ -333,7 +334,7 @@ static inline void ring_dump(const struct server *s, struct text *t)
 /* Publishes a message on a connection of its own. */
 static inline void publish(struct unit *u, const char *topic, struct span data)
 {
-    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, 0);
     char head[400];
     size_t n = (size_t)snprintf(head, sizeof(head),
                                 "POST /%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",
@@ -348,8 +349,8 @@ static inline void publish(struct unit *u, const char *topic, struct span data)
     ck_assert_msg(span_begins(text_span(&u->s->out), SPAN("HTTP/1.1 201 ")), "%.*s",
                   (int)u->s->out.n, u->s->out.p);
     u->s->out.n = 0;
-    conn_mark_doomed(&u->s->conns, c);
-    conn_free(&u->s->conns, conn_next_doomed(&u->s->conns));
+    queue_doom(&u->s->conns, c);
+    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
     /* the loop's fan-out, that nobody waits for here */
     for (uint32_t id; (id = topic_dirty(&u->s->topics)) != 0;) {
         topic_clean(&u->s->topics);
