@@ -191,7 +191,7 @@ static void conn_doom(struct conn *c, const char *reason)
     uint32_t fd = (uint32_t)conn_fd(&S.conns, c);
     if (c->state == CONN_DOOMED)
         return;
-    say(OPT_LOG_DEBUG, "closed", "fd", serve_num(&S, fd), "reason", reason, NULL);
+    say(OPT_LOG_DEBUG, "closed", "fd", QUOTE_NUM(fd), "reason", reason, NULL);
     serve_log_end(&S, c, reason);
     c->doomed.topic = c->link.topic;
     if (c->link.topic != 0)

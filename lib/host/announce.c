@@ -22,7 +22,7 @@ static void warn_open(struct server *s, int fd, bool admin, struct span address)
     if (admin) {
         if (listen_open(fd))
             s->say(OPT_LOG_WARN, "anyone who can reach it may read metrics and names of topics",
-                   "address", serve_quote(s, address), "instead", "--admin 127.0.0.1:PORT", NULL);
+                   "address", QUOTE(address), "instead", "--admin 127.0.0.1:PORT", NULL);
         return;
     }
     if (proxies_only || s->opt.anonymous == 0 || !listen_open(fd))
@@ -32,7 +32,7 @@ static void warn_open(struct server *s, int fd, bool admin, struct span address)
            : s->opt.anonymous == OPT_ANONYMOUS_PUBLISH
                ? "anyone who can reach it may publish"
                : "anyone who can reach it may subscribe and publish",
-           "address", serve_quote(s, address), "instead",
+           "address", QUOTE(address), "instead",
            s->keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy",
            NULL);
 }
@@ -62,7 +62,7 @@ static void warn_group(struct server *s, const struct tables *t)
 {
     if (t->worst > t->group_left)
         s->say(OPT_LOG_WARN, "the control group has less memory than ring and tables may take",
-               "left", serve_num(s, t->group_left), "at_most", serve_num(s, t->worst), "instead",
+               "left", QUOTE_NUM(t->group_left), "at_most", QUOTE_NUM(t->worst), "instead",
                "--max-memory SIZE, below that limit, or a smaller --ring", NULL);
 }
 
@@ -77,8 +77,8 @@ void announce_started(struct server *s, const struct tables *tables)
     admins[admin.n] = '\0';
     list[all.n] = '\0';
     struct span version = span_of(opt_version());
-    s->say(OPT_LOG_INFO, "started", "version", serve_quote(s, span_cut(&version, '\n')), "address",
-           list, "admin", admins, "ring", serve_num(s, s->ring.size), "store",
+    s->say(OPT_LOG_INFO, "started", "version", QUOTE(span_cut(&version, '\n')), "address", list,
+           "admin", admins, "ring", QUOTE_NUM(s->ring.size), "store",
            s->opt.store != NULL ? s->opt.store : "none", "room", tables->room, NULL);
     warn_group(s, tables);
     if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
@@ -88,21 +88,20 @@ void announce_started(struct server *s, const struct tables *tables)
 
 void announce_upgraded(struct server *s)
 {
-    s->say(OPT_LOG_INFO, "upgraded", "connections", serve_num(s, s->conns.clients), NULL);
+    s->say(OPT_LOG_INFO, "upgraded", "connections", QUOTE_NUM(s->conns.clients), NULL);
     tell_manager(s, "READY=1");
 }
 
 void announce_stopping(struct server *s, const char *why)
 {
-    s->say(OPT_LOG_INFO, "stopping", "reason", why, "connections", serve_num(s, s->conns.clients),
+    s->say(OPT_LOG_INFO, "stopping", "reason", why, "connections", QUOTE_NUM(s->conns.clients),
            NULL);
     tell_manager(s, "STOPPING=1");
 }
 
 void announce_stopped(struct server *s)
 {
-    s->say(OPT_LOG_INFO, "stopped", "seconds", serve_num(s, (s->wall - s->started) / 1000),
-           "connections", serve_num(s, s->stat.accepted), "published",
-           serve_num(s, s->stat.published), "delivered", serve_num(s, s->stat.delivered), "refused",
-           serve_num(s, s->stat.refused), NULL);
+    s->say(OPT_LOG_INFO, "stopped", "seconds", QUOTE_NUM((s->wall - s->started) / 1000),
+           "connections", QUOTE_NUM(s->stat.accepted), "published", QUOTE_NUM(s->stat.published),
+           "delivered", QUOTE_NUM(s->stat.delivered), "refused", QUOTE_NUM(s->stat.refused), NULL);
 }

@@ -270,7 +270,7 @@ static bool turned_away(struct server *s, int fd, const struct sockaddr_storage 
     if (s->proxies.n == 0 || nets_have(&s->proxies, a, len))
         return false;
     s->stat.proxy_refused++;
-    s->say(OPT_LOG_DEBUG, "closed", "fd", serve_num(s, (uint64_t)fd), "reason",
+    s->say(OPT_LOG_DEBUG, "closed", "fd", QUOTE_NUM((uint64_t)fd), "reason",
            "not one of --trust-proxy (--proxy-protocol)", NULL);
     close(fd);
     return true;

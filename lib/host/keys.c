@@ -126,7 +126,7 @@ void keys_again(struct server *s, int keeper)
     if (s->opt.key_file == NULL)
         return;
     if (keys_take(s, keeper, &why) == 0) {
-        s->say(OPT_LOG_INFO, "keys read", "keys", serve_num(s, s->keys.n), NULL);
+        s->say(OPT_LOG_INFO, "keys read", "keys", QUOTE_NUM(s->keys.n), NULL);
         return;
     }
     s->stat.key_errors++;

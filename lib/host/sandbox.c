@@ -223,7 +223,7 @@ static int files_prepare(struct landlock *l, struct server *s, char *const argv[
     int err = landlock_begin(l, manager != NULL && manager[0] == '@');
     if (err == 0)
         files_allow(l, s, argv);
-    s->say(OPT_LOG_DEBUG, "landlock", "version", serve_num(s, (uint64_t)l->abi), NULL);
+    s->say(OPT_LOG_DEBUG, "landlock", "version", QUOTE_NUM((uint64_t)l->abi), NULL);
     return err;
 }
 

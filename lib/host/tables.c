@@ -337,7 +337,7 @@ static void message_fit(struct server *s)
     if (s->opt.max_message <= most)
         return;
     s->opt.max_message = most;
-    s->say(OPT_LOG_INFO, "--max-message is a 16th of the store's ring", "bytes", serve_num(s, most),
+    s->say(OPT_LOG_INFO, "--max-message is a 16th of the store's ring", "bytes", QUOTE_NUM(most),
            NULL);
 }
 

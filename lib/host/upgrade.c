@@ -43,7 +43,7 @@ void upgrade_begin(struct upgrade *u)
         return;
     }
     s->say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
-           serve_num(s, (uint64_t)u->trial.child), NULL);
+           QUOTE_NUM((uint64_t)u->trial.child), NULL);
     if (door_own(u->door, u->trial.out, OWN_TRIAL) == NULL)
         u->trial.until = s->now; /* it can't be heard */
 }

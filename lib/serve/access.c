@@ -5,15 +5,16 @@
 
 #include "lib/addr.h"
 #include "lib/authority.h"
-#include "lib/serve/start.h"
+#include "lib/serve/query.h"
 
 #define ALL SPAN("**")
 
 /* ---- refusing -------------------------------------------------------------------------------- */
 
-const char *access_challenge(struct server *s, int status, const char *error, struct span detail)
+const char *access_challenge(const struct server *s, struct challenge *ch, int status,
+                             const char *error, struct span detail)
 {
-    struct text t = text_in(s->challenge, sizeof s->challenge - 1);
+    struct text t = text_in(ch->line, sizeof ch->line - 1);
     if (status != 400 && status != 401 && (status != 403 || s->keys.n == 0))
         return NULL;
     text_str(&t, "WWW-Authenticate: Bearer realm=\"sse\"");
@@ -28,13 +29,14 @@ const char *access_challenge(struct server *s, int status, const char *error, st
         text_str(&t, "\"");
     }
     text_str(&t, "\r\n");
-    s->challenge[t.n] = '\0';
-    return s->challenge;
+    ch->line[t.n] = '\0';
+    return ch->line;
 }
 
 /* Refuses a token that is not good: 401, or 429 where its address has failed too often. */
 static bool refuse_token(struct server *s, struct conn *c, const char *what, struct span why)
 {
+    struct challenge ch;
     char fields[48], detail[512];
     struct text t = text_in(fields, sizeof fields - 1);
     uint32_t wait = 0;
@@ -45,7 +47,8 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     if (s->opt.max_failures > 0)
         wait = throttle_fail(&s->failures, s->ask.from, s->now, s->opt.max_failures);
     if (wait == 0) {
-        serve_refuse(s, c, 401, access_challenge(s, 401, "invalid_token", why), what, detail, NULL);
+        serve_refuse(s, c, 401, access_challenge(s, &ch, 401, "invalid_token", why), what, detail,
+                     NULL);
         return false;
     }
     s->stat.limit_failures++;
@@ -55,13 +58,15 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     text_str(&t, "\r\n");
     fields[t.n] = '\0';
     serve_refuse(s, c, 429, fields, what, detail, "; an address may fail ",
-                 serve_num(s, s->opt.max_failures), " times a minute (--max-failures)", NULL);
+                 QUOTE_NUM(s->opt.max_failures), " times a minute (--max-failures)", NULL);
     return false;
 }
 
 static bool refuse_twice(struct server *s, struct conn *c, const char *where)
 {
-    serve_refuse(s, c, 400, access_challenge(s, 400, "invalid_request", (struct span){NULL, 0}),
+    struct challenge ch;
+    serve_refuse(s, c, 400,
+                 access_challenge(s, &ch, 400, "invalid_request", (struct span){NULL, 0}),
                  "there is more than one token in ", where, NULL);
     return false;
 }
@@ -99,10 +104,11 @@ static bool token_of_header(struct server *s, struct conn *c, struct span *token
     return true;
 }
 
-/* The token of ?access_token=, decoded into s->scratch. */
-static bool token_of_query(struct server *s, struct conn *c, struct span *token)
+/* The token of ?access_token=, decoded into out. */
+static bool token_of_query(struct server *s, struct conn *c, struct span *token,
+                           char out[SERVE_ROOM])
 {
-    *token = serve_query(s, SPAN("access_token"));
+    *token = query_value(&s->req, SPAN("access_token"), out, SERVE_ROOM);
     if (params(s->req.query, SPAN("access_token")) > 1)
         return refuse_twice(s, c, "the query (access_token)");
     return true;
@@ -171,14 +177,11 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
 static bool access_by_url(struct server *s, struct conn *c, enum auth_class class,
                           struct span topics, struct span signature)
 {
-    char bytes[512], sign[AUTH_URL_SIGN + 1];
+    char bytes[512], text_bytes[QUERY_MAX];
     struct text why = text_in(bytes, sizeof bytes);
     uint64_t expires = 0;
-    size_t n = signature.n < sizeof sign ? signature.n : sizeof sign;
-    memcpy(sign, signature.p, n);
-    struct span text = serve_query(s, SPAN("expires"));
-    if (auth_url_check(&s->keys, class, topics, text, (struct span){sign, n}, s->wall / 1000,
-                       &why) != AUTH_GOOD)
+    struct span text = query_value(&s->req, SPAN("expires"), text_bytes, sizeof text_bytes);
+    if (auth_url_check(&s->keys, class, topics, text, signature, s->wall / 1000, &why) != AUTH_GOOD)
         return refuse_token(s, c, "the signed URL: ", text_span(&why));
     (void)span_u64(text, &expires); /* it has been read already */
     s->access = (struct access){.kind = ACCESS_URL, .expires_s = expires};
@@ -188,6 +191,7 @@ static bool access_by_url(struct server *s, struct conn *c, enum auth_class clas
 
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics)
 {
+    char text[SERVE_ROOM];
     struct span token;
     s->access = (struct access){.kind = ACCESS_PLACE};
     if (s->keys.n == 0) {
@@ -198,11 +202,11 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
         return false;
     if (token.n > 0)
         return access_by_token(s, c, token, "the token in Authorization: ");
-    if (!token_of_query(s, c, &token))
+    if (!token_of_query(s, c, &token, text))
         return false;
     if (token.p != NULL)
         return access_by_token(s, c, token, "the token in access_token: ");
-    struct span signature = serve_query(s, SPAN("signature"));
+    struct span signature = query_value(&s->req, SPAN("signature"), text, sizeof text);
     if (signature.p != NULL)
         return access_by_url(s, c, class, topics, signature);
     token = token_of_cookie(s);
@@ -218,7 +222,7 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
 /* Appends what one lacks who has no token. */
 static void tokenless(struct server *s, struct text *why, const char *what)
 {
-    const char *origin = serve_quote(s, http_field(&s->req, HTTP_ORIGIN));
+    const char *origin = QUOTE(http_field(&s->req, HTTP_ORIGIN));
     text_str(why, what);
     text_str(why, " takes a token");
     if (!s->access.cookie) {
@@ -250,7 +254,7 @@ static void address(struct text *why, uint64_t key)
 static void foreign(struct server *s, struct text *why)
 {
     struct span host = authority_host(s->req.host);
-    const char *name = s->ask.conn != NULL ? serve_quote(s, host) : "NAME";
+    const char *name = s->ask.conn != NULL ? QUOTE(host) : "NAME";
     s->stat.host_refused++;
     text_str(why, s->ask.conn != NULL ? "the Host of this request, "
                                       : "the Host of this WebSocket's handshake");
@@ -297,10 +301,11 @@ static void elsewhere(struct server *s, struct text *why, const char *what, cons
 static bool refuse(struct server *s, struct conn *c, int status, const char *error,
                    struct text *why)
 {
+    struct challenge ch;
     s->stat.access_denied++;
     why->p[why->n] = '\0';
-    serve_refuse(s, c, status, access_challenge(s, status, error, (struct span){NULL, 0}), why->p,
-                 NULL);
+    serve_refuse(s, c, status, access_challenge(s, &ch, status, error, (struct span){NULL, 0}),
+                 why->p, NULL);
     return false;
 }
 
@@ -333,7 +338,7 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names)
     }
     text_str(&why, a->kind == ACCESS_URL ? "the URL is not signed for subscribing to "
                                          : "the token does not allow subscribing to ");
-    text_str(&why, serve_quote(s, refused));
+    text_str(&why, QUOTE(refused));
     return refuse(s, c, 403, "insufficient_scope", &why);
 }
 
@@ -358,7 +363,7 @@ int access_publish(struct server *s, const struct access *a, struct span topic, 
         text_str(why, "the token does not allow publishing to ");
         break;
     }
-    text_str(why, topic.n > 0 ? serve_quote(s, topic) : "any topic");
+    text_str(why, topic.n > 0 ? QUOTE(topic) : "any topic");
     return 403;
 }
 
@@ -414,7 +419,7 @@ bool access_keep_scopes(struct server *s, struct conn *c)
         return true;
     s->stat.limit_scopes++;
     serve_refuse(s, c, 503, "Retry-After: 10\r\n", "there is no room for what the token allows, ",
-                 serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+                 QUOTE_NUM(s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
     return false;
 }
 
@@ -481,10 +486,10 @@ bool access_page(struct server *s, struct conn *c, const char *may_not)
     if (origin.n == 0 || s->ask.cors > 0 || cors_same(origin, s->req.host, s->ask.scheme))
         return true;
     if (cors_is_one(origin))
-        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin), may_not, "; --cors ",
-                     serve_quote(s, origin), " lets them", NULL);
+        serve_refuse(s, c, 403, NULL, "pages of ", QUOTE(origin), may_not, "; --cors ",
+                     QUOTE(origin), " lets them", NULL);
     else
-        serve_refuse(s, c, 403, NULL, "pages of origin ", serve_quote(s, origin), may_not,
+        serve_refuse(s, c, 403, NULL, "pages of origin ", QUOTE(origin), may_not,
                      ", as any page can be of it", NULL);
     return false;
 }

@@ -40,8 +40,14 @@ struct access access_of_socket(const struct server *s, const struct conn *c);
  * *why. */
 int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why);
 
-/* The field line that goes with a refusal of that status; NULL: none. It stands in s->challenge. */
-const char *access_challenge(struct server *s, int status, const char *error, struct span detail);
+struct challenge {
+    char line[1024];
+};
+
+/* Returns the field line that goes with a refusal of that status, which it writes to *ch; NULL:
+ * none. */
+const char *access_challenge(const struct server *s, struct challenge *ch, int status,
+                             const char *error, struct span detail);
 
 /* Notes with the connection when the token in s->access ends. */
 void access_keep(struct server *s, const struct conn *c);

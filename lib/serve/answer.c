@@ -4,45 +4,11 @@
 #include "lib/cors.h"
 #include "lib/problem.h"
 #include "lib/serve/access.h"
-#include "lib/utf8.h"
 
 #include <assert.h>
 #include <stdarg.h>
 
-/* ---- texts for messages ---------------------------------------------------------------------- */
-
-const char *serve_quote(struct server *s, struct span text)
-{
-    char *p = s->quoted[++s->quotes % 8];
-    size_t most = sizeof s->quoted[0] - 1;
-    size_t n = text.n < most ? text.n : most;
-    while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80)
-        n--; /* not inside a character */
-    if (n > 0)
-        memcpy(p, text.p, n);
-    p[n] = '\0';
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
-            p[i] = '?';
-    for (size_t i = 0; (i += utf8_valid((struct span){p + i, n - i})) < n;)
-        p[i] = '?';
-    return p;
-}
-
-const char *serve_num(struct server *s, uint64_t v)
-{
-    char digits[20];
-    struct text t = text_in(digits, sizeof digits);
-    text_u64(&t, v);
-    return serve_quote(s, text_span(&t));
-}
-
-const char *serve_byte(struct server *s, char byte)
-{
-    const unsigned b = (unsigned char)byte;
-    const char bytes[] = {'b', 'y', 't', 'e', ' ', '0', 'x', text_digit(b >> 4), text_digit(b)};
-    return serve_quote(s, (struct span){bytes, sizeof bytes});
-}
+/* ---- names ---------------------------------------------------------------------------------- */
 
 const char *serve_method_name(enum http_method method)
 {
@@ -64,7 +30,7 @@ void serve_release(struct server *s, uint32_t id)
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-const char *serve_count_topics_full(struct server *s)
+const char *serve_count_topics_full(struct server *s, char out[QUOTE_MAX])
 {
     switch (s->topics.full) {
     case TOPIC_FULL_EDGES:
@@ -81,13 +47,13 @@ const char *serve_count_topics_full(struct server *s)
     case TOPIC_FULL_TOPICS:
         break;
     }
-    char bytes[96];
-    struct text t = text_in(bytes, sizeof bytes);
+    struct text t = text_in(out, QUOTE_MAX - 1);
     s->stat.limit_topics++;
     text_str(&t, "there are as many topics as may be, ");
     text_u64(&t, s->opt.max_topics);
     text_str(&t, " (--max-topics)");
-    return serve_quote(s, text_span(&t));
+    out[t.n] = '\0';
+    return out;
 }
 
 const char *serve_full(const struct server *s)
@@ -253,7 +219,7 @@ void serve_refuse_full(struct server *s, struct conn *c, const char *where)
     serve_refuse(s, c, 503, "Retry-After: 1\r\n", where, "no room for the request: ",
                  over ? "it takes more than a client's share (--max-share) of what is free of "
                       : "",
-                 serve_num(s, s->opt.max_buffers),
+                 QUOTE_NUM(s->opt.max_buffers),
                  over ? " bytes for requests and answers (--max-buffers)"
                       : " bytes of requests and answers are in transit (--max-buffers)",
                  NULL);
@@ -283,7 +249,7 @@ bool serve_declared(struct server *s, struct conn *c, struct span names)
     struct span part = undeclared(s, names);
     if (part.p == NULL)
         return true;
-    serve_refuse(s, c, 404, NULL, "there is no topic ", serve_quote(s, part),
+    serve_refuse(s, c, 404, NULL, "there is no topic ", QUOTE(part),
                  ": this server has only those that --topic names", NULL);
     return false;
 }

@@ -9,32 +9,35 @@
 
 #define REFUSALS_MAX 10u /* lines in a second */
 
-/* Returns the address of a connection's peer, as serve_quote() does. A socket that has timed out no
+/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out no
  * longer knows it: then it is the one that was kept, without a port. */
-static const char *peer_of(struct server *s, const struct conn *c)
+static const char *peer_of(struct server *s, const struct conn *c, char out[QUOTE_MAX])
 {
     char bytes[128];
     struct text t = text_in(bytes, sizeof bytes);
     if (c == NULL)
         return "unknown";
     if (s->peer != NULL && s->peer(conn_fd(&s->conns, c), &t))
-        return serve_quote(s, text_span(&t));
+        return quote_text(out, text_span(&t));
     if (serve_from(s, c) == 0)
         return "unknown";
     addr_key_write(&t, serve_from(s, c));
-    return serve_quote(s, text_span(&t));
+    return quote_text(out, text_span(&t));
 }
 
 /* The same of who asks: behind a trusted proxy, whom that names. */
-static const char *client_of(struct server *s)
+static const char *client_of(struct server *s, char out[QUOTE_MAX])
 {
     char bytes[64];
     struct text t = text_in(bytes, sizeof bytes);
     if (s->ask.via != VIA_CLIENT && !(s->opt.proxy_protocol && s->ask.from != 0))
-        return peer_of(s, s->ask.conn);
+        return peer_of(s, s->ask.conn, out);
     addr_key_write(&t, s->ask.from);
-    return serve_quote(s, text_span(&t));
+    return quote_text(out, text_span(&t));
 }
+
+#define PEER(s, c) peer_of(s, c, (char[QUOTE_MAX]){0})
+#define CLIENT(s)  client_of(s, (char[QUOTE_MAX]){0})
 
 static const char *way_of(const struct conn *c)
 {
@@ -51,13 +54,13 @@ void serve_log_answer(struct server *s, int status, uint64_t bytes)
     const struct context *ask = &s->ask;
     if (!s->opt.access_log)
         return;
-    const char *code = serve_num(s, (uint64_t)status), *size = serve_num(s, bytes);
-    const char *ms = serve_num(s, ask->conn != NULL ? (uint32_t)s->now - ask->began : 0);
-    const char *who = client_of(s), *way = ask->way != NULL ? ask->way : "none";
+    const char *code = QUOTE_NUM((uint64_t)status), *size = QUOTE_NUM(bytes);
+    const char *ms = QUOTE_NUM(ask->conn != NULL ? (uint32_t)s->now - ask->began : 0);
+    const char *who = CLIENT(s), *way = ask->way != NULL ? ask->way : "none";
     if (ask->path.p != NULL)
         s->say(OPT_LOG_ACCESS, "request", "method", serve_method_name(ask->method), "path",
-               serve_quote(s, ask->path), "status", code, "bytes", size, "ms", ms, "way", way,
-               "peer", who, NULL);
+               QUOTE(ask->path), "status", code, "bytes", size, "ms", ms, "way", way, "peer", who,
+               NULL);
     else
         s->say(OPT_LOG_ACCESS, "request", "status", code, "bytes", size, "ms", ms, "way", way,
                "peer", who, NULL);
@@ -67,8 +70,8 @@ void serve_log_end(struct server *s, const struct conn *c, const char *reason)
 {
     if (!s->opt.access_log || c->link.topic == 0)
         return;
-    s->say(OPT_LOG_ACCESS, "end", "topic", serve_quote(s, topic_name(&s->topics, c->link.topic)),
-           "way", way_of(c), "reason", reason, "peer", peer_of(s, c), NULL);
+    s->say(OPT_LOG_ACCESS, "end", "topic", QUOTE(topic_name(&s->topics, c->link.topic)), "way",
+           way_of(c), "reason", reason, "peer", PEER(s, c), NULL);
 }
 
 void serve_log_refusal(struct server *s, int status, struct span detail)
@@ -85,10 +88,10 @@ void serve_log_refusal(struct server *s, int status, struct span detail)
     if (n > 0)
         memcpy(text, detail.p, n);
     text[n] = '\0';
-    const char *code = serve_num(s, (uint64_t)status), *who = client_of(s);
+    const char *code = QUOTE_NUM((uint64_t)status), *who = CLIENT(s);
     if (ask->path.p != NULL)
         s->say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
-               serve_quote(s, ask->path), "status", code, "detail", text, "peer", who, NULL);
+               QUOTE(ask->path), "status", code, "detail", text, "peer", who, NULL);
     else
         s->say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
 }
@@ -99,6 +102,6 @@ void serve_log_rest(struct server *s, bool end)
     if (!end && r->second == s->now / 1000)
         return;
     if (r->more > 0)
-        s->say(OPT_LOG_INFO, "refused more", "count", serve_num(s, r->more), NULL);
+        s->say(OPT_LOG_INFO, "refused more", "count", QUOTE_NUM(r->more), NULL);
     *r = (struct refusals){.second = s->now / 1000};
 }

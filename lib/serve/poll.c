@@ -3,6 +3,7 @@
  */
 #include "lib/json.h"
 #include "lib/serve/access.h"
+#include "lib/serve/query.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/render.h"
 #include "lib/serve/saved.h"
@@ -94,11 +95,13 @@ static bool wait_preferred(const struct server *s, uint64_t *seconds)
  * read, and has been refused. */
 static bool wait_read(struct server *s, struct conn *c)
 {
+    char bytes[QUERY_MAX];
     uint64_t most = s->opt.max_wait_ms / 1000, seconds = 0;
     bool waits = wait_preferred(s, &seconds);
-    struct span text = waits ? (struct span){NULL, 0} : serve_query(s, SPAN("wait"));
+    struct span text =
+        waits ? (struct span){NULL, 0} : query_value(&s->req, SPAN("wait"), bytes, sizeof bytes);
     if (text.n > 0 && !(waits = cursor_wait(text, &seconds))) {
-        serve_refuse(s, c, 400, NULL, "wait=", serve_quote(s, text),
+        serve_refuse(s, c, 400, NULL, "wait=", QUOTE(text),
                      ": must be seconds, or a duration as 30s or 1m", NULL);
         return false;
     }
@@ -373,7 +376,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         return;
     }
     if (start.unreadable) {
-        serve_refuse(s, c, 400, NULL, "the cursor ", serve_quote(s, start.after),
+        serve_refuse(s, c, 400, NULL, "the cursor ", QUOTE(start.after),
                      " is no id of a message (MS-N)", NULL);
         serve_release(s, id);
         return;

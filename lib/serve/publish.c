@@ -3,6 +3,7 @@
  */
 #include "lib/pace.h"
 #include "lib/serve/put.h"
+#include "lib/serve/query.h"
 #include "lib/serve/saved.h"
 
 #include <assert.h>
@@ -21,23 +22,26 @@ _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fi
 
 /* Where in a batch it is that something went wrong, and what of it is published; nothing of a
  * single message, for which `in` may be NULL. */
-static const char *where(struct server *s, const struct intake *in)
+static const char *where_in(char out[QUOTE_MAX], const struct intake *in)
 {
-    char bytes[128];
-    struct text t = text_in(bytes, sizeof bytes);
+    struct text t = text_in(out, QUOTE_MAX - 1);
     if (in != NULL)
         intake_where(in, &t);
     assert(!t.full);
-    return serve_quote(s, text_span(&t));
+    out[t.n] = '\0';
+    return out;
 }
+
+#define WHERE(in) where_in((char[QUOTE_MAX]){0}, in)
 
 /* Refuses the message or the event name that *p holds. */
 static void refuse_put(struct server *s, struct conn *c, const struct intake *in, struct put *p)
 {
+    struct challenge ch;
     const char *fields =
-        access_challenge(s, p->status == 400 ? 0 : p->status,
+        access_challenge(s, &ch, p->status == 400 ? 0 : p->status,
                          p->status == 403 ? "insufficient_scope" : NULL, (struct span){NULL, 0});
-    serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, where(s, in),
+    serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, WHERE(in),
                  put_detail(p), NULL);
 }
 
@@ -65,7 +69,7 @@ static void refuse_large(struct server *s, struct conn *c, const struct intake *
 /* Refuses for want of room in the buffers. */
 static void refuse_full(struct server *s, struct conn *c, const struct intake *in)
 {
-    serve_refuse_full(s, c, where(s, in));
+    serve_refuse_full(s, c, WHERE(in));
 }
 
 /* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers. Gives
@@ -156,8 +160,9 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
                      "no Content-Encoding is understood", NULL);
         return 0;
     }
-    ptrdiff_t n = http_query(s->req.query, SPAN("event"), s->scratch, sizeof s->scratch);
-    struct batch_message m = {.event = {s->scratch, n > 0 ? (size_t)n : 0},
+    char event[QUERY_MAX];
+    ptrdiff_t n = http_query(s->req.query, SPAN("event"), event, sizeof event);
+    struct batch_message m = {.event = {event, n > 0 ? (size_t)n : 0},
                               .binary = http_is_type(type, SPAN("application/octet-stream"))};
     if (n == -1 || n == -2) {
         serve_refuse(s, c, 400, NULL,
@@ -167,7 +172,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     struct put p;
-    if (!put_event_right(s, m.event, &p)) {
+    if (!put_event_right(m.event, &p)) {
         refuse_put(s, c, NULL, &p);
         return 0;
     }
@@ -219,14 +224,15 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
     enum batch_result got;
     while ((got = intake_next(in, end, &m, &why)) != BATCH_MORE) {
         if (got == BATCH_WRONG) {
-            serve_refuse(s, c, 400, NULL, where(s, in), why, NULL);
+            serve_refuse(s, c, 400, NULL, WHERE(in), why, NULL);
             return false;
         }
         if (body_of(in)->expires != 0 && s->wall / 1000 >= body_of(in)->expires) {
             s->stat.expired++;
+            struct challenge ch;
             serve_refuse(s, c, 401,
-                         access_challenge(s, 401, "invalid_token", SPAN("it has expired")),
-                         where(s, in), "the token has expired", NULL);
+                         access_challenge(s, &ch, 401, "invalid_token", SPAN("it has expired")),
+                         WHERE(in), "the token has expired", NULL);
             return false;
         }
         struct span topic = topic_of(s, c, in, &m);
@@ -294,9 +300,9 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     if (done == 1)
         answer_published(s, c, in->last, batch, in->count, in->reach);
     else if (done < 0)
-        serve_refuse(s, c, -done, NULL, where(s, in),
+        serve_refuse(s, c, -done, NULL, WHERE(in),
                      "the body's chunks are not well-formed (RFC 9112, section 7.1): ",
-                     done == -431 ? "too many trailers" : serve_byte(s, wrong),
+                     done == -431 ? "too many trailers" : QUOTE_BYTE(wrong),
                      done == -431 ? "" : " is out of place", NULL);
     return took;
 }
@@ -322,9 +328,9 @@ void serve_body_timeout(struct server *s, struct conn *c)
     bool slow = !quiet && serve_body_late(s, c);
     s->stat.limit_rate += slow;
     if (slow)
-        serve_refuse(s, c, 408, NULL, where(s, in), "the body comes at less than ",
-                     serve_num(s, s->opt.min_rate), " bytes a second (--min-rate)", NULL);
+        serve_refuse(s, c, 408, NULL, WHERE(in), "the body comes at less than ",
+                     QUOTE_NUM(s->opt.min_rate), " bytes a second (--min-rate)", NULL);
     else
-        serve_refuse(s, c, 408, NULL, where(s, in),
+        serve_refuse(s, c, 408, NULL, WHERE(in),
                      "the body was not complete in time (--request-timeout)", NULL);
 }

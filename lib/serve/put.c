@@ -29,11 +29,11 @@ const char *put_detail(struct put *p)
 void put_too_large(struct server *s, struct put *p)
 {
     s->stat.limit_message++;
-    refused(p, 413, "a message has at most ", serve_num(s, s->opt.max_message),
+    refused(p, 413, "a message has at most ", QUOTE_NUM(s->opt.max_message),
             " bytes here (--max-message)", NULL);
 }
 
-bool put_event_right(struct server *s, struct span event, struct put *p)
+bool put_event_right(struct span event, struct put *p)
 {
     if (event.n == 0)
         return true;
@@ -42,7 +42,7 @@ bool put_event_right(struct server *s, struct span event, struct put *p)
                         : !event_name_fits(event)     ? "holds a CR, LF or NUL"
                         : event_name_reserved(event)  ? "is one of the server's own"
                                                       : NULL;
-    return wrong == NULL || refused(p, 400, "event name ", serve_quote(s, event), " ", wrong, NULL);
+    return wrong == NULL || refused(p, 400, "event name ", QUOTE(event), " ", wrong, NULL);
 }
 
 /* Is the topic among those of --topic? */
@@ -62,9 +62,9 @@ bool put_allowed(struct server *s, const struct access *a, struct span topic, st
     if (p->status != 0)
         return false;
     if (wrong != NULL)
-        return refused(p, 400, "topic ", serve_quote(s, topic), " ", wrong, NULL);
+        return refused(p, 400, "topic ", QUOTE(topic), " ", wrong, NULL);
     if (!declared(s, topic))
-        return refused(p, 404, "there is no topic ", serve_quote(s, topic),
+        return refused(p, 404, "there is no topic ", QUOTE(topic),
                        ": this server has only those that --topic names", NULL);
     return true;
 }
@@ -111,24 +111,24 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
 {
     bool made = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
-    if (!put_event_right(s, m->event, p))
+    if (!put_event_right(m->event, p))
         return false;
     if (m->data.n > s->opt.max_message) {
         put_too_large(s, p);
         return false;
     }
     if (right < m->data.n)
-        return refused(p, 415, "byte ", serve_num(s, right), " of the data is not UTF-8; ",
+        return refused(p, 415, "byte ", QUOTE_NUM(right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
     uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
-        return refused(p, 503, serve_count_topics_full(s), NULL);
+        return refused(p, 503, serve_count_topics_full(s, (char[QUOTE_MAX]){0}), NULL);
     if (made) {
         const char *hint =
             topic_name_hint(topic); /* of new ones alone: others were let in before */
         if (hint != NULL) {
             serve_release(s, id);
-            return refused(p, 400, "topic ", serve_quote(s, topic), " ", hint, NULL);
+            return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);
         }
     }
     if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {

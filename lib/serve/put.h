@@ -26,7 +26,7 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m);
 
 /* Is the event name right? False: refused, likewise. */
-bool put_event_right(struct server *s, struct span event, struct put *p);
+bool put_event_right(struct span event, struct put *p);
 
 /* Notes that a message is too large. */
 void put_too_large(struct server *s, struct put *p);

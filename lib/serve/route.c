@@ -23,7 +23,7 @@ static bool is_own(struct span sent)
 /* Answers 404: there is nothing at this path, which is quoted as it was sent. */
 static void route_nothing(struct server *s, struct conn *c)
 {
-    const char *path = serve_quote(s, s->req.path);
+    const char *path = QUOTE(s->req.path);
     s->ask.way = "own";
     if (c->marks & CONN_ADMIN)
         serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
@@ -166,10 +166,10 @@ static void route_shed(struct server *s, struct conn *c)
     if (c->flags & CONN_CROWD)
         serve_refuse(s, c, 503, "Retry-After: 5\r\n",
                      "there are as many connections from one address as may be, ",
-                     serve_num(s, s->opt.max_per_address), " (--max-per-address)", NULL);
+                     QUOTE_NUM(s->opt.max_per_address), " (--max-per-address)", NULL);
     else
         serve_refuse(s, c, 503, "Retry-After: 5\r\n", "there are as many connections as may be, ",
-                     serve_num(s, s->opt.max_connections), " (--max-connections)", NULL);
+                     QUOTE_NUM(s->opt.max_connections), " (--max-connections)", NULL);
 }
 
 /* Handles the request in s->req; rest[0..len) is what came behind its head. Gives how much of that
@@ -255,9 +255,9 @@ static void refuse_malformed(struct server *s, struct conn *c, const char *buf)
     if (s->req.wrong_at == NULL)
         serve_refuse(s, c, 400, NULL, what, s->req.wrong, NULL);
     else
-        serve_refuse(s, c, 400, NULL, what, serve_byte(s, *s->req.wrong_at), " at ",
-                     serve_num(s, (uint64_t)(s->req.wrong_at - buf)), " cannot stand ",
-                     s->req.wrong, NULL);
+        serve_refuse(s, c, 400, NULL, what, QUOTE_BYTE(*s->req.wrong_at), " at ",
+                     QUOTE_NUM((uint64_t)(s->req.wrong_at - buf)), " cannot stand ", s->req.wrong,
+                     NULL);
 }
 
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */
@@ -267,12 +267,12 @@ static void refuse_request(struct server *s, struct conn *c, int status, const c
     s->stat.limit_line += status == 414;
     s->stat.limit_head += status == 431;
     if (status == 414)
-        serve_refuse(s, c, status, NULL, "a request line has at most ",
-                     serve_num(s, s->opt.max_line), " bytes here (--max-line)", NULL);
+        serve_refuse(s, c, status, NULL, "a request line has at most ", QUOTE_NUM(s->opt.max_line),
+                     " bytes here (--max-line)", NULL);
     else if (status == 431)
-        serve_refuse(s, c, status, NULL, "a request head has at most ",
-                     serve_num(s, s->opt.max_head), " bytes here (--max-head), and ",
-                     serve_num(s, HTTP_FIELDS_MAX), " fields of use", NULL);
+        serve_refuse(s, c, status, NULL, "a request head has at most ", QUOTE_NUM(s->opt.max_head),
+                     " bytes here (--max-head), and ", QUOTE_NUM(HTTP_FIELDS_MAX), " fields of use",
+                     NULL);
     else if (status == 400)
         refuse_malformed(s, c, buf);
     else

@@ -37,6 +37,7 @@
 #include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
 #include "lib/serve/page.h"
+#include "lib/serve/quote.h"
 #include "lib/serve/render.h"
 #include "lib/stat.h"
 #include "ring.h"
@@ -187,15 +188,13 @@ struct server {
     unsigned tail_pieces;
     struct share poll; /* the messages of the poll at hand */
     struct woken woken;
-    char path[SERVE_HEAD_MAX];  /* of the request at hand, decoded */
-    char scratch[SERVE_ROOM];   /* for a parameter, or a body, of the request at hand */
-    char token[AUTH_TOKEN_MAX]; /* the claims of the request at hand */
-    char names[SERVE_NAMES];    /* what of its path it may subscribe to */
-    char challenge[1024];       /* the field line that access_challenge() gave last */
-    char quoted[8][128];        /* what serve_quote() gave last */
-    char named[64];             /* the Host that serve_host_own() last found to be this server's */
+    char path[SERVE_HEAD_MAX];   /* of the request at hand, decoded */
+    char token[AUTH_TOKEN_MAX];  /* the claims of the request at hand */
+    char names[SERVE_NAMES];     /* what of its path it may subscribe to */
+    char listed[SERVE_HEAD_MAX]; /* socket.c: what a frame makes a client subscribe to */
+    char narrowed[SERVE_NAMES];  /* and what of it it may */
+    char named[64];              /* the Host that serve_host_own() last found to be this server's */
     uint8_t named_n;
-    unsigned quotes;
     char page[SERVE_PAGE]; /* an answer of metrics.c or topics.c */
     struct page files;     /* what files.c has given out */
 
@@ -302,14 +301,6 @@ void serve_forget(struct server *s, const struct conn *c);
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
 
-/* A byte as a string, "byte 0x22", which is good as long. */
-const char *serve_byte(struct server *s, char byte);
-
-/* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control
- * bytes and for what is not UTF-8; good until the eighth call from here. */
-const char *serve_quote(struct server *s, struct span text);
-const char *serve_num(struct server *s, uint64_t v);
-
 /* What a connection is to be written before records and what follows its answers: puts it into the
  * two places before `iov`, and gives how many of them it used. */
 unsigned serve_out_put(const struct server *s, const struct conn *c, struct iovec *iov);
@@ -319,8 +310,9 @@ unsigned serve_out_put(const struct server *s, const struct conn *c, struct iove
 size_t serve_out_took(struct server *s, struct conn *c, size_t w);
 void serve_tail_took(struct server *s, size_t w);
 
-/* By which limit a topic or a set was refused just now, for a message; counts that as well. */
-const char *serve_count_topics_full(struct server *s);
+/* By which limit a topic or a set was refused just now, for a message, which may be put together in
+ * out; counts that as well. */
+const char *serve_count_topics_full(struct server *s, char out[QUOTE_MAX]);
 
 /* By which limit a buffer was refused just now, for a message: --max-buffers, or the share of it;
  * counts that as well. */

@@ -49,7 +49,7 @@ static void end(struct server *s, struct conn *c, unsigned code, struct span rea
         conn_buffer_free(&s->conns, &c->out);
         c->stream.sent = 0;
     }
-    serve_log_end(s, c, reason.n > 0 ? serve_quote(s, reason) : "closed");
+    serve_log_end(s, c, reason.n > 0 ? QUOTE(reason) : "closed");
     serve_leave(s, c);
     serve_answered_last(s, c);
 }
@@ -251,8 +251,9 @@ static const char *too_many(struct server *s)
 }
 
 /* Subscribes to what `names` lists, which may be up to twice as many as may be if there are
- * repeats, instead of what it is on now; NULL, or what is wrong. */
-static const char *resubscribe(struct server *s, struct conn *c, struct span names)
+ * repeats, instead of what it is on now; NULL, or what is wrong, for which `out` is there. */
+static const char *resubscribe(struct server *s, struct conn *c, struct span names,
+                               char out[QUOTE_MAX])
 {
     const char *why = NULL;
     uint32_t id, most = s->opt.max_subscriptions;
@@ -262,7 +263,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
         return "begins with \"-\""; /* the server's own, which the table may have */
     id = broker_select(&s->broker, names, 2 * most, false, &why);
     if (id == 0)
-        return why != NULL ? why : serve_count_topics_full(s);
+        return why != NULL ? why : serve_count_topics_full(s, out);
     if (id == c->link.topic)
         return NULL;
     if (serve_name_count(topic_name(&s->topics, id)) > most) {
@@ -295,7 +296,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
 static const char *names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
 {
     struct access a = access_of_socket(s, c);
-    struct text narrow = text_in(s->names, sizeof s->names);
+    struct text narrow = text_in(s->narrowed, sizeof s->narrowed);
     struct span refused;
     if (t->n == from || span_eq(a.subscribe, SPAN("**")))
         return NULL;
@@ -313,7 +314,8 @@ static const char *names_narrow(struct server *s, const struct conn *c, struct t
 /* {"subscribe":[..]} or {"unsubscribe":[..]}. */
 static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
 {
-    struct text t = text_in(s->path, sizeof s->path);
+    char limit[QUOTE_MAX];
+    struct text t = text_in(s->listed, sizeof s->listed);
     struct span now = {NULL, 0};
     const char *wrong = NULL;
     if (c->link.topic != 0)
@@ -343,7 +345,7 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
     if (many) {
         wrong = too_many(s);
     } else if (t.n > 0) {
-        wrong = resubscribe(s, c, text_span(&t));
+        wrong = resubscribe(s, c, text_span(&t), limit);
     } else if (serve_settle(s, c)) {
         serve_leave(s, c);
     } else {

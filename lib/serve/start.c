@@ -18,12 +18,13 @@ size_t serve_name_count(struct span names)
 uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream)
 {
     const char *why = NULL;
+    char limit[QUOTE_MAX];
     uint32_t most = s->opt.max_subscriptions, id;
     if (!access_find(s, c, AUTH_SUBSCRIBE, names))
         return 0;
     if (serve_name_count(names) > most) {
         s->stat.limit_subscriptions++;
-        serve_refuse(s, c, 400, NULL, "a path selects at most ", serve_num(s, most),
+        serve_refuse(s, c, 400, NULL, "a path selects at most ", QUOTE_NUM(most),
                      " names and wildcards here (--max-subscriptions)", NULL);
         return 0;
     }
@@ -36,13 +37,13 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
         return 0;
     id = broker_select(&s->broker, names, most, several, &why);
     if (id == 0 && why != NULL) {
-        serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
+        serve_refuse(s, c, 400, NULL, QUOTE(names), " ", why, NULL);
     } else if (id == 0 && stream) {
-        serve_count_topics_full(s);
+        serve_count_topics_full(s, limit);
         serve_stream_away(s);
         serve_answered_last(s, c);
     } else if (id == 0) {
-        serve_refuse(s, c, 503, "Retry-After: 10\r\n", serve_count_topics_full(s), NULL);
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n", serve_count_topics_full(s, limit), NULL);
     }
     return id;
 }
@@ -71,47 +72,31 @@ static void start_unreadable(struct server *s, struct start *st)
     st->unreadable = true;
 }
 
-/* As serve_query(); `loose`: the name may be spelled otherwise, as http_query_loose() has it. */
-static struct span query_value(struct server *s, struct span name, bool loose)
-{
-    if (s->req.query.n == 0)
-        return (struct span){NULL, 0};
-    ptrdiff_t n =
-        (loose ? http_query_loose : http_query)(s->req.query, name, s->scratch, sizeof s->scratch);
-    if (n == -3)
-        return (struct span){NULL, 0};
-    return n < 0 ? SPAN("\xFF") : (struct span){s->scratch, (size_t)n};
-}
-
-struct span serve_query(struct server *s, struct span name)
-{
-    return query_value(s, name, false);
-}
-
 /* Reads ?heartbeat=event into CONN_BEATS. False: it is wrong, and has been refused. */
 static bool heartbeat_asked(struct server *s, struct conn *c)
 {
-    struct span text = serve_query(s, SPAN("heartbeat"));
+    char bytes[QUERY_MAX];
+    struct span text = query_value(&s->req, SPAN("heartbeat"), bytes, sizeof bytes);
     bool event = span_eq(text, SPAN("event"));
     c->marks = (uint16_t)((c->marks & ~CONN_BEATS) | (event ? CONN_BEATS : 0));
     if (text.p == NULL || event)
         return true;
-    serve_refuse(s, c, 400, NULL, "heartbeat=", serve_quote(s, text), ": must be event", NULL);
+    serve_refuse(s, c, 400, NULL, "heartbeat=", QUOTE(text), ": must be event", NULL);
     return false;
 }
 
 /* Reads ?conflate (or conflate=1) into CONN_CONFLATE. False: it is wrong, and has been refused. */
 static bool conflate_asked(struct server *s, struct conn *c)
 {
-    struct span text = serve_query(s, SPAN("conflate"));
+    char bytes[QUERY_MAX];
+    struct span text = query_value(&s->req, SPAN("conflate"), bytes, sizeof bytes);
     c->flags &= (uint16_t)~CONN_CONFLATE;
     if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
         return true;
     c->flags |= CONN_CONFLATE;
     if (text.n == 0 || span_eq(text, SPAN("1")) || span_same(text, SPAN("true")))
         return true;
-    serve_refuse(s, c, 400, NULL, "conflate=", serve_quote(s, text), ": must be 1 or 0, or nothing",
-                 NULL);
+    serve_refuse(s, c, 400, NULL, "conflate=", QUOTE(text), ": must be 1 or 0, or nothing", NULL);
     return false;
 }
 
@@ -121,11 +106,12 @@ bool serve_options_read(struct server *s, struct conn *c)
 }
 
 /* Returns the cursor that the request brings in a field of its own or in the query, as text; the
- * latter by any spelling, as one that is overlooked would lose messages without a word. */
-static struct span cursor_text(struct server *s)
+ * latter by any spelling, as one that is overlooked would lose messages without a word, and decoded
+ * into out. */
+static struct span cursor_text(const struct server *s, char out[QUERY_MAX])
 {
     struct span text = http_field(&s->req, HTTP_LAST_EVENT_ID);
-    return text.n > 0 ? text : query_value(s, SPAN("lasteventid"), true);
+    return text.n > 0 ? text : query_value_loose(&s->req, SPAN("lasteventid"), out, QUERY_MAX);
 }
 
 /* Starts behind the newest message that an entity tag of If-None-Match names; "*" names whatever
@@ -195,18 +181,21 @@ static const char *start_since(struct server *s, struct start *st, uint32_t id, 
     return NULL;
 }
 
-bool serve_starts_now(struct server *s)
+bool serve_starts_now(const struct server *s)
 {
-    return cursor_text(s).n == 0 && http_field(&s->req, HTTP_IF_NONE_MATCH).n == 0 &&
-           serve_query(s, SPAN("since")).n == 0;
+    char bytes[QUERY_MAX];
+    return cursor_text(s, bytes).n == 0 && http_field(&s->req, HTTP_IF_NONE_MATCH).n == 0 &&
+           query_value(&s->req, SPAN("since"), bytes, sizeof bytes).n == 0;
 }
 
 /* What serve_start() is to one that wants to be told of gaps. */
 static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
 {
     struct cursor cursor;
-    *st = (struct start){.at = ring_head(&s->ring), .id = ring_newest(&s->ring)};
-    struct span text = cursor_text(s);
+    memset(st, 0, offsetof(struct start, bytes));
+    st->at = ring_head(&s->ring);
+    st->id = ring_newest(&s->ring);
+    struct span text = cursor_text(s, st->bytes);
     if (text.n > 0) {
         st->cursor = true;
         st->tagged = http_field(&s->req, HTTP_IF_NONE_MATCH).n > 0;
@@ -221,7 +210,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
         st->cursor = true;
         return true;
     }
-    text = serve_query(s, SPAN("since"));
+    text = query_value(&s->req, SPAN("since"), st->bytes, sizeof st->bytes);
     if (text.n == 0 && oldest) {
         st->at = ring_tail(&s->ring);
         st->id = ring_before(&s->ring, st->at);
@@ -229,7 +218,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
     }
     const char *wrong = text.n > 0 ? start_since(s, st, id, text) : NULL;
     if (wrong != NULL)
-        serve_refuse(s, c, 400, NULL, "since=", serve_quote(s, text), wrong, NULL);
+        serve_refuse(s, c, 400, NULL, "since=", QUOTE(text), wrong, NULL);
     return wrong == NULL;
 }
 

@@ -7,6 +7,7 @@
 #ifndef SSE_LIB_SERVE_START_H
 #define SSE_LIB_SERVE_START_H
 
+#include "lib/serve/query.h"
 #include "lib/serve/serve.h"
 
 struct start {
@@ -16,7 +17,8 @@ struct start {
     bool unreadable;   /* ... which is none; `id` is one all the same where there is no gap */
     bool tagged;       /* it came with If-None-Match, whether or not that was the cursor */
     const char *gap;   /* the reason of one, NULL: none */
-    struct span after; /* the cursor as it came; may be in s->scratch */
+    struct span after; /* the cursor as it came; may be in `bytes` */
+    char bytes[QUERY_MAX];
 };
 
 /* The entry that a path selects. 0: the request has been refused, or, where it is for a `stream` of
@@ -41,7 +43,7 @@ static inline bool serve_options(struct server *s, struct conn *c)
 }
 
 /* Does the request say nothing of where to begin? */
-bool serve_starts_now(struct server *s);
+bool serve_starts_now(const struct server *s);
 
 /* A gap, as it is told in one way or another. */
 struct gap {
@@ -60,9 +62,5 @@ void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason
 /* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it
  * has lost messages, and *gap says so. Nothing happens to one that is not overtaken. */
 bool serve_lagged(struct server *s, struct conn *c, struct gap *gap);
-
-/* The value of a query parameter, decoded into s->scratch; a null pointer where there is none; a
- * byte that nothing reads, and that is not UTF-8, for one that is wrong or too long. */
-struct span serve_query(struct server *s, struct span name);
 
 #endif

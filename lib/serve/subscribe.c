@@ -3,6 +3,7 @@
  * are subscribed are told when they are overtaken, or have had nothing for a while.
  */
 #include "lib/serve/access.h"
+#include "lib/serve/query.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
 
@@ -93,8 +94,7 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
     }
     if (!serve_options(s, c) || (id = serve_select(s, c, names, way == WAY_EVENTS)) == 0)
         return;
-    bool hello =
-        serve_query(s, SPAN("hello")).p != NULL; /* now: start.after may be in s->scratch */
+    bool hello = query_has(&s->req, SPAN("hello"));
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);
         return;

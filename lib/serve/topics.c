@@ -36,7 +36,7 @@ static bool parameter(struct server *s, struct conn *c, const char *name, char *
     if (n == -1)
         serve_refuse(s, c, 400, NULL, name, "= has bad percent-encoding", NULL);
     else if (n == -2)
-        serve_refuse(s, c, 400, NULL, name, "= is longer than ", serve_num(s, cap), " bytes", NULL);
+        serve_refuse(s, c, 400, NULL, name, "= is longer than ", QUOTE_NUM(cap), " bytes", NULL);
     *value = (struct span){out, n > 0 ? (size_t)n : 0};
     return n >= 0 || n == -3;
 }
@@ -50,13 +50,12 @@ static bool query_read(struct server *s, struct conn *c, struct query *q)
         return false;
     q->limit = LIMIT;
     if (limit.n > 0 && (!span_u64(limit, &q->limit) || q->limit < 1 || q->limit > LIMIT_MAX)) {
-        serve_refuse(s, c, 400, NULL, "limit= is a number from 1 to ", serve_num(s, LIMIT_MAX),
-                     NULL);
+        serve_refuse(s, c, 400, NULL, "limit= is a number from 1 to ", QUOTE_NUM(LIMIT_MAX), NULL);
         return false;
     }
     const char *wrong = q->match.n > 0 ? topic_pattern_wrong(q->match) : NULL;
     if (wrong != NULL)
-        serve_refuse(s, c, 400, NULL, "match= ", serve_quote(s, q->match), " ", wrong, NULL);
+        serve_refuse(s, c, 400, NULL, "match= ", QUOTE(q->match), " ", wrong, NULL);
     return wrong == NULL;
 }
 
