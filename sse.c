@@ -39,6 +39,7 @@
 #include "lib/serve/drain.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
+#include "lib/serve/way.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -765,7 +766,8 @@ static void conn_turn(struct conn *c)
         conn_flush(c);
     if (c->state == CONN_WAIT && c->flags & CONN_EOF)
         conn_doom(c, "closed by the peer");
-    if (c->state == CONN_WAIT && c->way != WAY_READY && c->place.at < ring_head(&S.ring))
+    if (c->state == CONN_WAIT && way_of(c)->kind == CONN_KIND_WAIT &&
+        c->place.at < ring_head(&S.ring))
         fan_wake(c); /* it has not been through all that there was */
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
@@ -1146,7 +1148,7 @@ static void server_stop(void)
         struct conn *c = &S.conns.conn[fd];
         if (c->state != CONN_SOCKET)
             continue;
-        serve_socket_away(&S, c);
+        serve_drain(&S, c);
         conn_flush(c);
     }
     if (life_end(&L.door) < 0)

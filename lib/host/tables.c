@@ -3,6 +3,8 @@
  */
 #include "lib/host/tables.h"
 
+#include "lib/serve/way.h"
+
 #include "lib/host/budget.h"
 #include "lib/host/machine.h"
 
@@ -61,8 +63,7 @@ static bool random_bytes(void *p, size_t n, struct text *why)
 /* Scratch memory of a share: those of events and frames need none but for the heads of frames. */
 static size_t scratch_bytes(const struct server *s, enum conn_way way, size_t bytes)
 {
-    bool heads = way == WAY_EVENTS || way == WAY_FRAMES;
-    return heads ? SHARE_HEADS : share_scratch(s->opt.max_message, bytes);
+    return ways[way].objects ? share_scratch(s->opt.max_message, bytes) : SHARE_HEADS;
 }
 
 /* Bytes for all of them. */

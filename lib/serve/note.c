@@ -6,6 +6,7 @@
  */
 #include "lib/addr.h"
 #include "lib/serve/serve.h"
+#include "lib/serve/way.h"
 
 #define REFUSALS_MAX 10u /* lines in a second */
 
@@ -39,16 +40,6 @@ static const char *client_of(struct server *s, char out[QUOTE_MAX])
 #define PEER(s, c) peer_of(s, c, (char[QUOTE_MAX]){0})
 #define CLIENT(s)  client_of(s, (char[QUOTE_MAX]){0})
 
-static const char *way_of(const struct conn *c)
-{
-    static const char *const ways[] = {
-        [WAY_EVENTS] = "sse",         [WAY_LINES] = "ndjson",       [WAY_FRAMES] = "websocket",
-        [WAY_OBJECTS] = "websocket",  [WAY_POLL_JSON] = "longpoll", [WAY_POLL_LINES] = "longpoll",
-        [WAY_POLL_TEXT] = "longpoll", [WAY_READY] = "own",
-    };
-    return ways[c->way];
-}
-
 void serve_log_answer(struct server *s, int status, uint64_t bytes)
 {
     const struct context *ask = &s->ask;
@@ -71,7 +62,7 @@ void serve_log_end(struct server *s, const struct conn *c, const char *reason)
     if (!s->opt.access_log || c->link.topic == 0)
         return;
     s->say(OPT_LOG_ACCESS, "end", "topic", QUOTE(topic_name(&s->topics, c->link.topic)), "way",
-           way_of(c), "reason", reason, "peer", PEER(s, c), NULL);
+           way_of(c)->name, "reason", reason, "peer", PEER(s, c), NULL);
 }
 
 void serve_log_refusal(struct server *s, int status, struct span detail)

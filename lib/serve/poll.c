@@ -8,6 +8,7 @@
 #include "lib/serve/render.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/way.h"
 #include "lib/stream.h"
 
 #include <assert.h>
@@ -16,11 +17,10 @@
 
 static const struct {
     struct span type, subtype;
-    const char *name;
 } forms[] = {
-    [0] = {SPAN_INIT("application"), SPAN_INIT("json"), "application/json"},
-    [1] = {SPAN_INIT("application"), SPAN_INIT("x-ndjson"), "application/x-ndjson"},
-    [2] = {SPAN_INIT("text"), SPAN_INIT("plain"), "text/plain; charset=utf-8"},
+    [0] = {SPAN_INIT("application"), SPAN_INIT("json")},
+    [1] = {SPAN_INIT("application"), SPAN_INIT("x-ndjson")},
+    [2] = {SPAN_INIT("text"), SPAN_INIT("plain")},
 };
 
 /* Returns the quality of form i in Accept, as http_accept() does: lines have other names as
@@ -141,26 +141,42 @@ static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64
     serve_answer(s, c, tagged ? 304 : 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* The front of the body: in JSON the cursor and the gap, and lines tell the gap as one. */
-static void body_front(const struct server *s, struct text *t, enum conn_way way, uint64_t id,
-                       const struct gap *gap)
+/* What is particular to the form of an answer. */
+struct body_form {
+    /* Appends the front of the body; NULL: the gap is told in a field. */
+    void (*front)(const struct server *s, struct text *t, uint64_t id, const struct gap *gap);
+    struct span end;
+};
+
+/* The cursor, the gap, the array of messages. */
+static void json_front(const struct server *s, struct text *t, uint64_t id, const struct gap *gap)
 {
-    if (way == WAY_POLL_JSON) {
-        text_str(t, "{\"id\":\"");
-        ring_id_write(&s->ring, t, id);
-        text_str(t, "\",\"gap\":");
-    } else if (way == WAY_POLL_LINES && gap != NULL) {
-        text_str(t, "{\"gap\":");
-    }
-    if (gap != NULL && way != WAY_POLL_TEXT)
+    text_str(t, "{\"id\":\"");
+    ring_id_write(&s->ring, t, id);
+    text_str(t, "\",\"gap\":");
+    if (gap != NULL)
         stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
-    else if (way == WAY_POLL_JSON)
+    else
         text_str(t, "null");
-    if (way == WAY_POLL_JSON)
-        text_str(t, ",\"messages\":[");
-    else if (way == WAY_POLL_LINES && gap != NULL)
-        text_str(t, "}\n");
+    text_str(t, ",\"messages\":[");
 }
+
+/* A line for the gap. */
+static void lines_front(const struct server *s, struct text *t, uint64_t id, const struct gap *gap)
+{
+    (void)s, (void)id;
+    if (gap == NULL)
+        return;
+    text_str(t, "{\"gap\":");
+    stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
+    text_str(t, "}\n");
+}
+
+static const struct body_form bodies[] = {
+    [WAY_POLL_JSON] = {json_front, SPAN_INIT("]}\n")},
+    [WAY_POLL_LINES] = {lines_front, SPAN_INIT("")},
+    [WAY_POLL_TEXT] = {NULL, SPAN_INIT("")},
+};
 
 #define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
 
@@ -170,25 +186,24 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
                             const struct gap *gap)
 {
     struct share *share = &s->poll;
-    struct span end = way == WAY_POLL_JSON ? SPAN("]}\n") : SPAN("");
     char front_bytes[1024], bytes[2048];
     struct text front = text_in(front_bytes, sizeof front_bytes);
     struct text t = text_in(bytes, sizeof bytes);
-    body_front(s, &front, way, id, gap);
+    if (bodies[way].front != NULL)
+        bodies[way].front(s, &front, id, gap);
     poll_fields(s, &t, id);
-    if (gap != NULL && way == WAY_POLL_TEXT) {
+    if (gap != NULL && bodies[way].front == NULL) {
         text_str(&t, "Gap: ");
         stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
         text_str(&t, "\r\n");
     }
     assert(!front.full && !t.full);
     if (s->ask.method == HTTP_HEAD) {
-        serve_answer_bare(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name);
+        serve_answer_bare(s, c, text_span(&t), ways[way].type);
         return;
     }
-    share_end(share, end);
-    serve_answer_long(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name, text_span(&front),
-                      share->size);
+    share_end(share, bodies[way].end);
+    serve_answer_long(s, c, text_span(&t), ways[way].type, text_span(&front), share->size);
     s->tail = share->iov;
     s->tail_pieces = share->pieces;
     for (; share->size <= JOINED_MOST && s->tail_pieces > 0; s->tail_pieces--, s->tail++)
@@ -243,8 +258,7 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 void serve_wait_end(struct server *s, struct conn *c)
 {
     const struct saved a = saved_kept(s, c);
-    saved_resume(s, c, &a, topic_name(&s->topics, c->link.topic),
-                 c->way == WAY_READY ? "own" : "longpoll");
+    saved_resume(s, c, &a, topic_name(&s->topics, c->link.topic), way_of(c)->name);
     topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
     conn_go(&s->conns, c, CONN_HEAD);
 }
@@ -256,7 +270,7 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
     c->wait.due = (uint32_t)(s->now + ms);
     access_keep(s, c);
     conn_go(&s->conns, c, CONN_WAIT);
-    if (way != WAY_READY && c->place.at < ring_head(&s->ring))
+    if (ways[way].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
         queue_put(&s->conns, c, QUEUE_READY); /* there is more to look at */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
@@ -304,15 +318,11 @@ static void woken_keep(struct server *s, bool fits, size_t from)
     w->body = (uint32_t)(w->bytes + size - head) - 4;
 }
 
-void serve_wake(struct server *s, struct conn *c, bool timeout)
+void poll_wake(struct server *s, struct conn *c, bool timeout)
 {
     enum conn_way way = (enum conn_way)c->way;
     bool tagged = (c->flags & CONN_CURSOR) != 0;
     uint32_t id = c->link.topic;
-    if (way == WAY_READY) {
-        serve_ready_wake(s, c, timeout);
-        return;
-    }
     struct gap gap;
     const struct gap *lost = serve_lagged(s, c, &gap) ? &gap : NULL;
     if (lost == NULL && woken_fits(s, c)) {
@@ -336,6 +346,11 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     poll_answer(s, c, way, tagged, lost);
     woken_keep(s, fits, from);
     serve_release(s, id); /* which fan-out does when it is through */
+}
+
+void poll_end(struct server *s, struct conn *c)
+{
+    poll_wake(s, c, true);
 }
 
 /* Is what there is for a client of entry `id` at its place a large message, which takes long to
@@ -368,7 +383,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     struct start start;
     struct gap gap = {.reason = NULL};
     uint32_t id;
-    if (!serve_options(s, c) || (id = serve_select(s, c, names, false)) == 0)
+    if (!serve_options(s, c) || (id = serve_select(s, c, names, NULL)) == 0)
         return;
     bool waits = s->ask.waits && s->ask.wait > 0;
     if (!serve_start(s, c, id, !waits, &start)) {

@@ -143,18 +143,3 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     p->n = ring_given(&s->ring);
     return true;
 }
-
-void serve_unsynced(struct server *s, struct conn *c)
-{
-    conn_buffer_free(&s->conns, &c->out); /* what tells of messages that may be lost */
-    s->out.n = 0;
-    s->tail_pieces = 0;
-    if (c->state == CONN_SOCKET) {
-        serve_socket_unsynced(s, c);
-        return;
-    }
-    s->ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
-    serve_refuse_stranger(s, "the store could not be synced: what was published may be lost");
-    if (c->state != CONN_LINGER)
-        serve_answered_last(s, c);
-}

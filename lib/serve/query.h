@@ -18,6 +18,14 @@ struct span query_value(const struct http_request *req, struct span name, char *
 struct span query_value_loose(const struct http_request *req, struct span bare, char *out,
                               size_t cap);
 
+/* Returns the cursor that the request brings in a field of its own or in the query, as text; the
+ * latter by any spelling, as one that is overlooked would lose messages without a word, and decoded
+ * into out. */
+struct span query_cursor(const struct http_request *req, char out[QUERY_MAX]);
+
+/* Returns true if the request says nothing of where to begin. */
+bool query_starts_now(const struct http_request *req);
+
 /* Returns true if the query has a parameter of that name. */
 bool query_has(const struct http_request *req, struct span name);
 

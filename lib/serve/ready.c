@@ -84,7 +84,7 @@ void serve_ready(struct server *s, struct conn *c)
     }
 }
 
-void serve_ready_wake(struct server *s, struct conn *c, bool timeout)
+void ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
     serve_wait_end(s, c);
@@ -100,4 +100,9 @@ void serve_ready_wake(struct server *s, struct conn *c, bool timeout)
                        : "the newest message is not where the ring should have it");
     if (timeout)
         serve_release(s, id);
+}
+
+void ready_end(struct server *s, struct conn *c)
+{
+    ready_wake(s, c, true);
 }

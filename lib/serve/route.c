@@ -159,8 +159,7 @@ static void route_shed(struct server *s, struct conn *c)
                           c->flags & CONN_CROWD
                               ? SPAN("a stream is to come back: --max-per-address")
                               : SPAN("a stream is to come back: --max-connections"));
-        serve_stream_away(s);
-        serve_answered_last(s, c);
+        sse_come_back(s, c);
         return;
     }
     if (c->flags & CONN_CROWD)
@@ -299,12 +298,6 @@ static bool takes_long(const struct server *s)
     if (since != NULL) /* what begins now looks for nothing */
         return !span_begins(span_from(query, (size_t)(since - query.p)), SPAN("since=now"));
     return span_begins(path, SPAN("/-/topics"));
-}
-
-bool serve_put_off(struct server *s)
-{
-    s->put_off = s->brief;
-    return s->put_off;
 }
 
 /* Takes a request head; gives the bytes taken, with what of the body was handled at once, or 0 if

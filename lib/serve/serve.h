@@ -361,7 +361,11 @@ bool serve_host_own(struct server *s);
 
 /* Returns true if the current request, of which nothing is done yet, may not take long now: it has
  * been put off, and the caller returns. */
-bool serve_put_off(struct server *s);
+static inline bool serve_put_off(struct server *s)
+{
+    s->put_off = s->brief;
+    return s->put_off;
+}
 
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
@@ -437,9 +441,8 @@ void serve_wait_end(struct server *s, struct conn *c);
 /* A store has been opened, which may hold the inside topic. */
 void serve_ready_recover(struct server *s);
 
-/* GET or HEAD of /-/ready; and what serve_wake() is for those who wait for its answer. */
+/* GET or HEAD of /-/ready. */
 void serve_ready(struct server *s, struct conn *c);
-void serve_ready_wake(struct server *s, struct conn *c, bool timeout);
 
 /* GET or HEAD of the live page; of the helper for pages, /-/sse.js. */
 void serve_live_page(struct server *s, struct conn *c);
@@ -469,21 +472,44 @@ void serve_socket(struct server *s, struct conn *c, struct span names);
  * gives the bytes taken. */
 size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len);
 
-/* Tells a WebSocket of a gap: in json, or by a close. */
-struct gap;
-void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap);
-
-/* Closes a WebSocket whose token has expired. */
-void serve_socket_expired(struct server *s, struct conn *c);
-
-/* Closes one whose messages may be lost, as the store could not be synced. */
+/* Closes a WebSocket whose messages may be lost, as the store could not be synced. */
 void serve_socket_unsynced(struct server *s, struct conn *c);
 
-/* Closes a WebSocket, as the server stops. */
-void serve_socket_away(struct server *s, struct conn *c);
+/* Appends the answer head of a stream, with where it begins unless that is NULL. Its end is the
+ * close: no length, no chunks. */
+void feed_head(struct server *s, enum conn_way way, const struct cursor *id);
 
-/* Appends a ping, behind a checkpoint if the last id it had is `old`. */
-void serve_socket_ping(struct server *s, struct conn *c, bool old);
+/* Returns what --retry says, give or take a quarter, so that those who lost their connections at
+ * once don't come back at once. */
+uint64_t feed_retry_ms(struct server *s);
+
+/* For the table of ways. */
+struct gap;
+void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void sse_gap(struct server *s, struct conn *c, const struct gap *gap);
+void sse_heartbeat(struct server *s, struct conn *c, bool old);
+void sse_expired(struct server *s, struct conn *c);
+void sse_away(struct server *s, struct conn *c);
+void sse_come_back(struct server *s, struct conn *c);
+void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void lines_gap(struct server *s, struct conn *c, const struct gap *gap);
+void lines_heartbeat(struct server *s, struct conn *c, bool old);
+void lines_expired(struct server *s, struct conn *c);
+void lines_away(struct server *s, struct conn *c);
+void frames_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void frames_gap(struct server *s, struct conn *c, const struct gap *gap);
+void frames_heartbeat(struct server *s, struct conn *c, bool old);
+void frames_message(struct server *s, struct conn *c, struct span data, bool binary);
+void objects_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void objects_gap(struct server *s, struct conn *c, const struct gap *gap);
+void objects_heartbeat(struct server *s, struct conn *c, bool old);
+void objects_message(struct server *s, struct conn *c, struct span text, bool binary);
+void socket_expired(struct server *s, struct conn *c);
+void socket_away(struct server *s, struct conn *c);
+void poll_wake(struct server *s, struct conn *c, bool timeout);
+void poll_end(struct server *s, struct conn *c);
+void ready_wake(struct server *s, struct conn *c, bool timeout);
+void ready_end(struct server *s, struct conn *c);
 
 /* Appends an answer that turns an SSE client away so that it comes back: EventSource gives up for
  * good on a 503. It is the connection's last. */

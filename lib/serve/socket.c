@@ -12,6 +12,7 @@
 #include "lib/serve/put.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/way.h"
 #include "lib/stream.h"
 #include "lib/ws.h"
 
@@ -54,53 +55,71 @@ static void end(struct server *s, struct conn *c, unsigned code, struct span rea
     serve_answered_last(s, c);
 }
 
-/* Sends an id to a client that speaks json, as a checkpoint or as a heartbeat. */
-static void id_frame(struct server *s, const struct conn *c, struct cursor id, bool heartbeat)
+/* Sends an id in json, as a checkpoint or as a heartbeat. */
+static void id_frame(struct server *s, struct cursor id, bool heartbeat)
 {
     char bytes[80];
     struct text t = text_in(bytes, sizeof bytes);
-    if (c->way != WAY_OBJECTS)
-        return;
     stream_id_object(&t, id, heartbeat);
     assert(!t.full);
     frame(s, WS_TEXT, text_span(&t));
 }
 
-/* Sends a checkpoint to a client that speaks json. */
-static void checkpoint(struct server *s, struct conn *c, struct cursor id)
+void frames_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
 {
-    id_frame(s, c, id, false);
+    (void)s, (void)c, (void)from, (void)hello; /* frames have no ids */
 }
 
-void serve_socket_ping(struct server *s, struct conn *c, bool old)
+void objects_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
 {
-    bool seen = (c->marks & CONN_BEATS) != 0;
-    if (old || seen) {
-        c->place.n = ring_newest(&s->ring).n;
-        id_frame(s, c, ring_newest(&s->ring), seen);
-    }
+    (void)c, (void)hello;
+    id_frame(s, *from, false);
+}
+
+static void ping(struct server *s, struct conn *c)
+{
     frame(s, WS_PING, SPAN(""));
     c->flags |= CONN_PINGED;
     c->stream.pinged = (uint32_t)s->now;
 }
 
-void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap)
+void frames_heartbeat(struct server *s, struct conn *c, bool old)
+{
+    if (old || c->marks & CONN_BEATS)
+        c->place.n = ring_newest(&s->ring).n;
+    ping(s, c);
+}
+
+void objects_heartbeat(struct server *s, struct conn *c, bool old)
+{
+    bool seen = (c->marks & CONN_BEATS) != 0;
+    if (old || seen) {
+        c->place.n = ring_newest(&s->ring).n;
+        id_frame(s, ring_newest(&s->ring), seen);
+    }
+    ping(s, c);
+}
+
+void frames_gap(struct server *s, struct conn *c, const struct gap *gap)
+{
+    bool asked = (c->flags & CONN_CURSOR) != 0;
+    (void)gap;
+    end(s, c, asked ? 4000 : WS_TRY_LATER, asked ? SPAN("gap") : SPAN("lagged"));
+}
+
+void objects_gap(struct server *s, struct conn *c, const struct gap *gap)
 {
     char bytes[1024];
     struct text t = text_in(bytes, sizeof bytes);
-    if (c->way == WAY_FRAMES) {
-        bool asked = (c->flags & CONN_CURSOR) != 0;
-        end(s, c, asked ? 4000 : WS_TRY_LATER, asked ? SPAN("gap") : SPAN("lagged"));
-        return;
-    }
+    (void)c;
     text_str(&t, "{\"gap\":");
     stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
     text_str(&t, "}");
     frame(s, WS_TEXT, text_span(&t));
-    checkpoint(s, c, gap->resume);
+    id_frame(s, gap->resume, false);
 }
 
-void serve_socket_expired(struct server *s, struct conn *c)
+void socket_expired(struct server *s, struct conn *c)
 {
     end(s, c, 4001, SPAN("the token has expired"));
 }
@@ -110,7 +129,7 @@ void serve_socket_unsynced(struct server *s, struct conn *c)
     end(s, c, WS_FAILED, SPAN("the store could not be synced"));
 }
 
-void serve_socket_away(struct server *s, struct conn *c)
+void socket_away(struct server *s, struct conn *c)
 {
     end(s, c, WS_AWAY, SPAN("the server stops"));
 }
@@ -146,7 +165,7 @@ static bool publish(struct server *s, const struct conn *c, struct span topic,
 }
 
 /* A message in a frame of its own. */
-static void message_raw(struct server *s, struct conn *c, struct span data, bool binary)
+void frames_message(struct server *s, struct conn *c, struct span data, bool binary)
 {
     struct batch_message m = {.data = data, .binary = binary};
     struct span topic = own_topic(s, c);
@@ -440,7 +459,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
     frame(s, WS_TEXT, text_span(&t));
 }
 
-static void message_json(struct server *s, struct conn *c, struct span text, bool binary)
+void objects_message(struct server *s, struct conn *c, struct span text, bool binary)
 {
     struct command k;
     const char *wrong = binary ? "a frame must be text" : command_read(text, &k);
@@ -453,14 +472,6 @@ static void message_json(struct server *s, struct conn *c, struct span text, boo
 }
 
 /* ---- frames in ------------------------------------------------------------------------------- */
-
-static void message(struct server *s, struct conn *c, struct span data, bool binary)
-{
-    if (c->way == WAY_FRAMES)
-        message_raw(s, c, data, binary);
-    else
-        message_json(s, c, data, binary);
-}
 
 /* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL:
  * there is none. */
@@ -491,7 +502,7 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
 {
     bool binary = p->opcode == WS_BINARY;
     if (p->first && p->last) {
-        message(s, c, p->data, binary);
+        way_of(c)->message(s, c, p->data, binary);
         return;
     }
     struct inside *in = inside_room(s, c, p->data.n);
@@ -507,7 +518,7 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
     in->have += (uint32_t)p->data.n;
     if (!p->last)
         return;
-    message(s, c, (struct span){in->bytes, in->have}, binary);
+    way_of(c)->message(s, c, (struct span){in->bytes, in->have}, binary);
 }
 
 bool serve_socket_late(const struct server *s, const struct conn *c)
@@ -539,7 +550,7 @@ static bool may_begin(struct server *s, struct conn *c)
     struct access a = access_of_socket(s, c);
     struct span topic = own_topic(s, c);
     struct put p;
-    if (c->way == WAY_OBJECTS)
+    if (way_of(c)->objects)
         return true;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
@@ -553,14 +564,14 @@ static bool may_begin(struct server *s, struct conn *c)
 /* May this socket publish nothing at all? Then a message of it lists names at most. */
 static bool only_listens(const struct server *s, const struct conn *c)
 {
-    return c->way == WAY_OBJECTS && access_of_socket(s, c).publish.n == 0;
+    return way_of(c)->objects && access_of_socket(s, c).publish.n == 0;
 }
 
 /* Bytes of the largest message that is taken from a socket. */
 static uint64_t message_most(const struct server *s, const struct conn *c)
 {
     uint64_t most = s->opt.max_message;
-    if (c->way != WAY_OBJECTS)
+    if (!way_of(c)->objects)
         return most;
     most = 6 * most + (8u << 10); /* as JSON may have it */
     uint64_t list = (uint64_t)s->opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
@@ -676,7 +687,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
         serve_refuse_draining(s, c);
         return;
     }
-    if (!serve_options(s, c) || (id = serve_select(s, c, names, false)) == 0)
+    if (!serve_options(s, c) || (id = serve_select(s, c, names, NULL)) == 0)
         return;
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);
@@ -701,8 +712,8 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
         struct gap gap = {.after = start.after};
         serve_gap(s, c, id, start.gap, &gap);
         c->flags |= CONN_CURSOR;
-        serve_socket_gap(s, c, &gap);
+        way_of(c)->gap(s, c, &gap);
     } else {
-        checkpoint(s, c, start.id);
+        way_of(c)->begin(s, c, &start.id, false);
     }
 }

@@ -15,7 +15,8 @@ size_t serve_name_count(struct span names)
     return n;
 }
 
-uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream)
+uint32_t serve_select(struct server *s, struct conn *c, struct span names,
+                      void (*come_back)(struct server *s, struct conn *c))
 {
     const char *why = NULL;
     char limit[QUOTE_MAX];
@@ -38,10 +39,9 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
     id = broker_select(&s->broker, names, most, several, &why);
     if (id == 0 && why != NULL) {
         serve_refuse(s, c, 400, NULL, QUOTE(names), " ", why, NULL);
-    } else if (id == 0 && stream) {
+    } else if (id == 0 && come_back != NULL) {
         serve_count_topics_full(s, limit);
-        serve_stream_away(s);
-        serve_answered_last(s, c);
+        come_back(s, c);
     } else if (id == 0) {
         serve_refuse(s, c, 503, "Retry-After: 10\r\n", serve_count_topics_full(s, limit), NULL);
     }
@@ -103,15 +103,6 @@ static bool conflate_asked(struct server *s, struct conn *c)
 bool serve_options_read(struct server *s, struct conn *c)
 {
     return conflate_asked(s, c) && heartbeat_asked(s, c);
-}
-
-/* Returns the cursor that the request brings in a field of its own or in the query, as text; the
- * latter by any spelling, as one that is overlooked would lose messages without a word, and decoded
- * into out. */
-static struct span cursor_text(const struct server *s, char out[QUERY_MAX])
-{
-    struct span text = http_field(&s->req, HTTP_LAST_EVENT_ID);
-    return text.n > 0 ? text : query_value_loose(&s->req, SPAN("lasteventid"), out, QUERY_MAX);
 }
 
 /* Starts behind the newest message that an entity tag of If-None-Match names; "*" names whatever
@@ -181,13 +172,6 @@ static const char *start_since(struct server *s, struct start *st, uint32_t id, 
     return NULL;
 }
 
-bool serve_starts_now(const struct server *s)
-{
-    char bytes[QUERY_MAX];
-    return cursor_text(s, bytes).n == 0 && http_field(&s->req, HTTP_IF_NONE_MATCH).n == 0 &&
-           query_value(&s->req, SPAN("since"), bytes, sizeof bytes).n == 0;
-}
-
 /* What serve_start() is to one that wants to be told of gaps. */
 static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
 {
@@ -195,7 +179,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
     memset(st, 0, offsetof(struct start, bytes));
     st->at = ring_head(&s->ring);
     st->id = ring_newest(&s->ring);
-    struct span text = cursor_text(s, st->bytes);
+    struct span text = query_cursor(&s->req, st->bytes);
     if (text.n > 0) {
         st->cursor = true;
         st->tagged = http_field(&s->req, HTTP_IF_NONE_MATCH).n > 0;

@@ -21,9 +21,10 @@ struct start {
     char bytes[QUERY_MAX];
 };
 
-/* The entry that a path selects. 0: the request has been refused, or, where it is for a `stream` of
- * events and there is no room for more topics, told to come back. */
-uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream);
+/* The entry that a path selects. 0: the request has been refused, or, where there is no room for more
+ * topics, answered by come_back() unless that is NULL (struct way). */
+uint32_t serve_select(struct server *s, struct conn *c, struct span names,
+                      void (*come_back)(struct server *s, struct conn *c));
 
 /* Finds out where the request in s->req wants to begin, for entry `id`; without a word of it, at
  * the oldest message there is if `oldest`, else with the next to come. False: it has been refused.
@@ -41,9 +42,6 @@ static inline bool serve_options(struct server *s, struct conn *c)
     c->marks &= (uint16_t)~CONN_BEATS;
     return true;
 }
-
-/* Does the request say nothing of where to begin? */
-bool serve_starts_now(const struct server *s);
 
 /* A gap, as it is told in one way or another. */
 struct gap {

@@ -1,0 +1,125 @@
+/*
+ * subscriber.c - what subscribers of all ways have in common: what comes next, what they are told
+ * when the ring has overtaken them or they have had nothing for a while, the end.
+ */
+#include "lib/serve/serve.h"
+#include "lib/serve/start.h"
+#include "lib/serve/way.h"
+
+/* ---- what comes next ------------------------------------------------------------------------- */
+
+bool serve_next(struct server *s, struct conn *c, struct share *share)
+{
+    enum conn_way way = (enum conn_way)c->way;
+    uint32_t id = c->link.topic;
+    bool conflates = (c->flags & CONN_CONFLATE) != 0;
+    if (c->stream.sent > 0)
+        share_build(share, &s->broker, id, c->place.at, c->stream.sent, way, 1);
+    else if (conflates)
+        share_build_newest(share, &s->broker, id, c->place.at, way, SHARE_BYTES);
+    else
+        share_build(share, &s->broker, id, c->place.at, 0, way, SHARE_BYTES);
+    if (share->records > 0)
+        return true;
+    if (conflates)
+        s->stat.conflated += share_left_out(share, &s->broker, id, c->place.at, share->end);
+    c->place.at = share->end;
+    return false;
+}
+
+void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w)
+{
+    uint64_t from = c->place.at;
+    s->stat.delivered += share_took(share, &s->ring, c, w);
+    if (c->flags & CONN_CONFLATE)
+        s->stat.conflated += share_left_out(share, &s->broker, c->link.topic, from, c->place.at);
+}
+
+/* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
+ * room. */
+static bool settle_record(struct server *s, struct conn *c)
+{
+    struct share *share = &s->poll;
+    bool room = true;
+    while (room && c->stream.sent > 0) {
+        share_build(share, &s->broker, c->link.topic, c->place.at, c->stream.sent,
+                    (enum conn_way)c->way, 1);
+        for (unsigned i = 0; room && i < share->pieces; i++)
+            room = conn_out_keep(&s->conns, c,
+                                 (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
+        if (room)
+            serve_took(s, c, share, share->size);
+    }
+    return room;
+}
+
+bool serve_settle(struct server *s, struct conn *c)
+{
+    struct span kept = conn_out(&s->conns, c);
+    uint32_t old = c->out;
+    const struct conn_stream was = c->stream;
+    if (!conn_inside(c))
+        return true;
+    if (c->place.at < ring_tail(&s->ring))
+        return false;
+    c->out = 0;
+    if (!settle_record(s, c) || !conn_out_keep(&s->conns, c, kept)) {
+        conn_buffer_free(&s->conns, &c->out);
+        c->out = old;
+        c->stream = was;
+        serve_count_full(s);
+        return false;
+    }
+    conn_buffer_free(&s->conns, &old);
+    return true;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void serve_leave(struct server *s, struct conn *c)
+{
+    uint32_t id = c->link.topic;
+    if (id == 0)
+        return;
+    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
+    serve_release(s, id);
+}
+
+void serve_drain(struct server *s, struct conn *c)
+{
+    if (conn_streams(c) || c->state == CONN_WAIT)
+        way_of(c)->away(s, c);
+}
+
+void serve_expire(struct server *s, struct conn *c)
+{
+    s->stat.expired++;
+    way_of(c)->expired(s, c);
+}
+
+/* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
+
+bool serve_stream_check(struct server *s, struct conn *c)
+{
+    struct gap gap;
+    if (conn_inside(c) && c->place.at < ring_tail(&s->ring)) {
+        s->stat.overtaken++;
+        return false;
+    }
+    if (serve_lagged(s, c, &gap))
+        way_of(c)->gap(s, c, &gap);
+    return true;
+}
+
+void serve_heartbeat(struct server *s, struct conn *c)
+{
+    uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->place.n);
+    bool old = since > s->opt.ring / 2 || c->place.n < ring_lost(&s->ring);
+    s->stat.heartbeats++;
+    way_of(c)->heartbeat(s, c, old);
+}
+
+void serve_wake(struct server *s, struct conn *c, bool timeout)
+{
+    way_of(c)->wake(s, c, timeout);
+}
