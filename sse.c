@@ -37,6 +37,7 @@
 #include "lib/host/say.h"
 #include "lib/host/upgrade.h"
 #include "lib/serve/drain.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
 #include "lib/serve/way.h"

@@ -8,18 +8,6 @@
 #include <assert.h>
 #include <stdarg.h>
 
-/* ---- names ---------------------------------------------------------------------------------- */
-
-const char *serve_method_name(enum http_method method)
-{
-    static const char *const names[] = {
-#define X(name) #name,
-        HTTP_METHODS(X)
-#undef X
-    };
-    return names[method];
-}
-
 /* ---- topics that come and go
  * ------------------------------------------------------------------ */
 

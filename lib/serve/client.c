@@ -3,6 +3,7 @@
  */
 #include "lib/authority.h"
 #include "lib/forward.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>
@@ -16,11 +17,6 @@ void serve_trust(struct server *s)
         const char *wrong = net_read(given->item[s->proxies.n], &s->proxies.net[s->proxies.n]);
         assert(wrong == NULL); /* opt_parse() has looked at it */
     }
-}
-
-uint64_t serve_from(const struct server *s, const struct conn *c)
-{
-    return s->pass != NULL ? s->pass[conn_fd(&s->conns, c)].from : 0;
 }
 
 /* Whom one of the two fields tells of; `local`: the proxy is on this host. */

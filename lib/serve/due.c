@@ -1,6 +1,7 @@
 /*
  * due.c - what time brings to a connection, when the sweep looks at it.
  */
+#include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 
 void serve_lag(const struct server *s, const struct conn *c, struct lag *lag)

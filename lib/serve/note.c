@@ -5,10 +5,21 @@
  * neither is ever written.
  */
 #include "lib/addr.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 #include "lib/serve/way.h"
 
 #define REFUSALS_MAX 10u /* lines in a second */
+
+const char *serve_method_name(enum http_method method)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        HTTP_METHODS(X)
+#undef X
+    };
+    return names[method];
+}
 
 /* Returns the address of a connection's peer, which it writes to out. A socket that has timed out no
  * longer knows it: then it is the one that was kept, without a port. */

@@ -2,6 +2,7 @@
  * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
  */
 #include "lib/pace.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/put.h"
 #include "lib/serve/query.h"
 #include "lib/serve/saved.h"

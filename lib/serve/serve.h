@@ -295,9 +295,6 @@ void serve_log_rest(struct server *s, bool end);
 /* Writes into the access log that a connection that was subscribed ends, and why. */
 void serve_log_end(struct server *s, const struct conn *c, const char *reason);
 
-/* Nothing is to be remembered any more of a connection that is about to be closed. */
-void serve_forget(struct server *s, const struct conn *c);
-
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
 
@@ -340,13 +337,8 @@ void serve_socket_full(struct server *s, struct conn *c);
 bool serve_socket_late(const struct server *s, const struct conn *c);
 void serve_socket_slow(struct server *s, struct conn *c);
 
-/* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and
- * ends what it has. */
-bool serve_expired(const struct server *s, const struct conn *c);
+/* Tells a subscriber whose token has expired, and ends what it has. */
 void serve_expire(struct server *s, struct conn *c);
-
-/* Whom s->pass says that a connection is from. */
-uint64_t serve_from(const struct server *s, const struct conn *c);
 
 /* Notes in s->ask who the request in s->req is from, which came over this connection. */
 void serve_client(struct server *s, const struct conn *c);

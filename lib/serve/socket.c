@@ -9,6 +9,7 @@
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/pace.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/put.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
