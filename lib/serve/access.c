@@ -15,7 +15,7 @@ const char *access_challenge(const struct server *s, struct challenge *ch, int s
                              const char *error, struct span detail)
 {
     struct text t = text_in(ch->line, sizeof ch->line - 1);
-    if (status != 400 && status != 401 && (status != 403 || s->keys.n == 0))
+    if (status != 400 && status != 401 && (status != 403 || s->config.keys.n == 0))
         return NULL;
     text_str(&t, "WWW-Authenticate: Bearer realm=\"sse\"");
     if (error != NULL) {
@@ -44,21 +44,22 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     memcpy(detail, why.p, n);
     detail[n] = '\0';
     s->stat.tokens_refused++;
-    if (s->opt.max_failures > 0)
-        wait = throttle_fail(&s->failures, s->ask.from, s->now, s->opt.max_failures);
+    if (s->config.opt.max_failures > 0)
+        wait = throttle_fail(&s->clients.failures, s->ex.ask.from, s->clock.now,
+                             s->config.opt.max_failures);
     if (wait == 0) {
         serve_refuse(s, c, 401, access_challenge(s, &ch, 401, "invalid_token", why), what, detail,
                      NULL);
         return false;
     }
     s->stat.limit_failures++;
-    s->ask.keep_alive = false;
+    s->ex.ask.keep_alive = false;
     text_str(&t, "Retry-After: ");
     text_u64(&t, wait);
     text_str(&t, "\r\n");
     fields[t.n] = '\0';
     serve_refuse(s, c, 429, fields, what, detail, "; an address may fail ",
-                 QUOTE_NUM(s->opt.max_failures), " times a minute (--max-failures)", NULL);
+                 QUOTE_NUM(s->config.opt.max_failures), " times a minute (--max-failures)", NULL);
     return false;
 }
 
@@ -89,13 +90,13 @@ static bool token_of_header(struct server *s, struct conn *c, struct span *token
 {
     unsigned fields = 0;
     *token = (struct span){NULL, 0};
-    for (unsigned i = 0; i < s->req.nfields; i++)
-        fields += s->req.field[i].id == HTTP_AUTHORIZATION;
+    for (unsigned i = 0; i < s->ex.req.nfields; i++)
+        fields += s->ex.req.field[i].id == HTTP_AUTHORIZATION;
     if (fields > 1)
         return refuse_twice(s, c, "Authorization");
     if (fields == 0)
         return true;
-    struct span value = http_field(&s->req, HTTP_AUTHORIZATION);
+    struct span value = http_field(&s->ex.req, HTTP_AUTHORIZATION);
     if (!span_same(span_cut(&value, ' '), SPAN("Bearer")))
         return refuse_token(s, c, "Authorization: ", SPAN("only Bearer is understood (RFC 6750)"));
     *token = span_trim(value);
@@ -108,8 +109,8 @@ static bool token_of_header(struct server *s, struct conn *c, struct span *token
 static bool token_of_query(struct server *s, struct conn *c, struct span *token,
                            char out[SERVE_ROOM])
 {
-    *token = query_value(&s->req, SPAN("access_token"), out, SERVE_ROOM);
-    if (params(s->req.query, SPAN("access_token")) > 1)
+    *token = query_value(&s->ex.req, SPAN("access_token"), out, SERVE_ROOM);
+    if (params(s->ex.req.query, SPAN("access_token")) > 1)
         return refuse_twice(s, c, "the query (access_token)");
     return true;
 }
@@ -120,18 +121,18 @@ static bool token_of_query(struct server *s, struct conn *c, struct span *token,
  * comes from no other page that could read the answer. */
 static bool cookies_count(const struct server *s)
 {
-    struct span origin = http_field(&s->req, HTTP_ORIGIN);
-    if (origin.n == 0 || cors_same(origin, s->req.host, s->ask.scheme))
+    struct span origin = http_field(&s->ex.req, HTTP_ORIGIN);
+    if (origin.n == 0 || cors_same(origin, s->ex.req.host, s->ex.ask.scheme))
         return true;
-    return s->ask.cors > 0 && cors_is_one(s->opt.cors.item[s->ask.cors - 1]);
+    return s->ex.ask.cors > 0 && cors_is_one(s->config.opt.cors.item[s->ex.ask.cors - 1]);
 }
 
 /* The token of the cookie access_token (RFC 6265 section 4.2.1), the first there is. */
 static struct span token_of_cookie(const struct server *s)
 {
-    for (unsigned i = 0; i < s->req.nfields; i++) {
-        struct span rest = s->req.field[i].value;
-        while (s->req.field[i].id == HTTP_COOKIE && rest.n > 0) {
+    for (unsigned i = 0; i < s->ex.req.nfields; i++) {
+        struct span rest = s->ex.req.field[i].value;
+        while (s->ex.req.field[i].id == HTTP_COOKIE && rest.n > 0) {
             struct span pair = span_trim(span_cut(&rest, ';'));
             if (!span_eq(span_trim(span_cut(&pair, '=')), SPAN("access_token")))
                 continue;
@@ -149,14 +150,14 @@ static struct span token_of_cookie(const struct server *s)
 /* What may be done without a token: by place, or by --anonymous alone where there are keys. */
 static void access_without(struct server *s, enum auth_class class)
 {
-    struct access *a = &s->access;
-    bool open = class == AUTH_SUBSCRIBE && s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
-    bool here = s->keys.n == 0 && !open && serve_here(s);
-    if (here || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
+    struct access *a = &s->ex.access;
+    bool open = class == AUTH_SUBSCRIBE && s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
+    bool here = s->config.keys.n == 0 && !open && serve_here(s);
+    if (here || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
         a->subscribe = ALL;
-    if (here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
+    if (here || s->config.opt.anonymous & OPT_ANONYMOUS_PUBLISH)
         a->publish = ALL;
-    a->kind = s->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
+    a->kind = s->config.keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
 }
 
 static bool access_by_token(struct server *s, struct conn *c, struct span token, const char *what)
@@ -164,12 +165,13 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes);
     struct auth_claims claims;
-    if (auth_check(&s->keys, token, s->wall / 1000, s->token, &claims, &why) != AUTH_GOOD)
+    if (auth_check(&s->config.keys, token, s->clock.wall / 1000, s->ex.token, &claims, &why) !=
+        AUTH_GOOD)
         return refuse_token(s, c, what, text_span(&why));
-    s->access = (struct access){.kind = ACCESS_TOKEN,
-                                .publish = claims.publish,
-                                .subscribe = claims.subscribe,
-                                .expires_s = claims.expires_s};
+    s->ex.access = (struct access){.kind = ACCESS_TOKEN,
+                                   .publish = claims.publish,
+                                   .subscribe = claims.subscribe,
+                                   .expires_s = claims.expires_s};
     return true;
 }
 
@@ -180,12 +182,13 @@ static bool access_by_url(struct server *s, struct conn *c, enum auth_class clas
     char bytes[512], text_bytes[QUERY_MAX];
     struct text why = text_in(bytes, sizeof bytes);
     uint64_t expires = 0;
-    struct span text = query_value(&s->req, SPAN("expires"), text_bytes, sizeof text_bytes);
-    if (auth_url_check(&s->keys, class, topics, text, signature, s->wall / 1000, &why) != AUTH_GOOD)
+    struct span text = query_value(&s->ex.req, SPAN("expires"), text_bytes, sizeof text_bytes);
+    if (auth_url_check(&s->config.keys, class, topics, text, signature, s->clock.wall / 1000,
+                       &why) != AUTH_GOOD)
         return refuse_token(s, c, "the signed URL: ", text_span(&why));
     (void)span_u64(text, &expires); /* it has been read already */
-    s->access = (struct access){.kind = ACCESS_URL, .expires_s = expires};
-    *(class == AUTH_PUBLISH ? &s->access.publish : &s->access.subscribe) = topics;
+    s->ex.access = (struct access){.kind = ACCESS_URL, .expires_s = expires};
+    *(class == AUTH_PUBLISH ? &s->ex.access.publish : &s->ex.access.subscribe) = topics;
     return true;
 }
 
@@ -193,8 +196,8 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
 {
     char text[SERVE_ROOM];
     struct span token;
-    s->access = (struct access){.kind = ACCESS_PLACE};
-    if (s->keys.n == 0) {
+    s->ex.access = (struct access){.kind = ACCESS_PLACE};
+    if (s->config.keys.n == 0) {
         access_without(s, class);
         return true;
     }
@@ -206,14 +209,14 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
         return false;
     if (token.p != NULL)
         return access_by_token(s, c, token, "the token in access_token: ");
-    struct span signature = query_value(&s->req, SPAN("signature"), text, sizeof text);
+    struct span signature = query_value(&s->ex.req, SPAN("signature"), text, sizeof text);
     if (signature.p != NULL)
         return access_by_url(s, c, class, topics, signature);
     token = token_of_cookie(s);
     if (token.p != NULL && cookies_count(s))
         return access_by_token(s, c, token, "the token in the cookie access_token: ");
     access_without(s, class);
-    s->access.cookie = token.p != NULL;
+    s->ex.access.cookie = token.p != NULL;
     return true;
 }
 
@@ -222,17 +225,17 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
 /* Appends what one lacks who has no token. */
 static void tokenless(struct server *s, struct text *why, const char *what)
 {
-    const char *origin = QUOTE(http_field(&s->req, HTTP_ORIGIN));
+    const char *origin = QUOTE(http_field(&s->ex.req, HTTP_ORIGIN));
     text_str(why, what);
     text_str(why, " takes a token");
-    if (!s->access.cookie) {
+    if (!s->ex.access.cookie) {
         text_str(why,
                  ": in Authorization: Bearer, in ?access_token= or in the cookie access_token");
         return;
     }
     text_str(why, ", and the cookie access_token does not count for pages of ");
     text_str(why, origin);
-    if (!cors_is_one(http_field(&s->req, HTTP_ORIGIN))) {
+    if (!cors_is_one(http_field(&s->ex.req, HTTP_ORIGIN))) {
         text_str(why, ", which any page can be of");
         return;
     }
@@ -253,13 +256,13 @@ static void address(struct text *why, uint64_t key)
 /* Appends that a request from this host names another server; a WebSocket's frames have no Host. */
 static void foreign(struct server *s, struct text *why)
 {
-    struct span host = authority_host(s->req.host);
-    const char *name = s->ask.conn != NULL ? QUOTE(host) : "NAME";
+    struct span host = authority_host(s->ex.req.host);
+    const char *name = s->ex.ask.conn != NULL ? QUOTE(host) : "NAME";
     s->stat.host_refused++;
-    text_str(why, s->ask.conn != NULL ? "the Host of this request, "
-                                      : "the Host of this WebSocket's handshake");
-    text_str(why, s->ask.conn != NULL ? name : "");
-    text_str(why, s->ask.conn != NULL ? ", is none" : " was none");
+    text_str(why, s->ex.ask.conn != NULL ? "the Host of this request, "
+                                         : "the Host of this WebSocket's handshake");
+    text_str(why, s->ex.ask.conn != NULL ? name : "");
+    text_str(why, s->ex.ask.conn != NULL ? ", is none" : " was none");
     text_str(why, " of this server's: --host ");
     text_str(why, name);
     text_str(why, " makes it one");
@@ -278,18 +281,18 @@ static void elsewhere(struct server *s, struct text *why, const char *what, cons
     };
     text_str(why, what);
     text_str(why, " is for clients on this host; ");
-    if (s->ask.foreign) {
+    if (s->ex.ask.foreign) {
         foreign(s, why);
         text_str(why, ", and ");
     }
-    if (s->ask.via != VIA_NOBODY) {
+    if (s->ex.ask.via != VIA_NOBODY) {
         text_str(why, "this request came through the proxy ");
-        address(why, s->ask.proxy);
+        address(why, s->ex.ask.proxy);
         text_str(why, " (--trust-proxy)");
-        text_str(why, says[s->ask.via]);
+        text_str(why, says[s->ex.ask.via]);
     }
-    if (s->ask.via == VIA_CLIENT) {
-        address(why, s->ask.from);
+    if (s->ex.ask.via == VIA_CLIENT) {
+        address(why, s->ex.ask.from);
         text_str(why, "; ");
     }
     text_str(why, "--anonymous ");
@@ -311,9 +314,10 @@ static bool refuse(struct server *s, struct conn *c, int status, const char *err
 
 bool access_subscribe(struct server *s, struct conn *c, struct span *names)
 {
-    const struct access *a = &s->access;
+    const struct access *a = &s->ex.access;
     char bytes[768];
-    struct text t = text_in(s->names, sizeof s->names), why = text_in(bytes, sizeof bytes - 1);
+    struct text t = text_in(s->ex.names, sizeof s->ex.names),
+                why = text_in(bytes, sizeof bytes - 1);
     struct span refused;
     if (span_eq(a->subscribe, ALL))
         return true;
@@ -372,16 +376,16 @@ int access_publish(struct server *s, const struct access *a, struct span topic, 
 bool access_keep_scopes(struct server *s, struct conn *c)
 {
     struct pass *p = pass_of(s, c);
-    if (p == NULL || s->keys.n == 0)
+    if (p == NULL || s->config.keys.n == 0)
         return true;
     access_keep(s, c);
     access_drop(s, c);
-    p->grant = grant_enter(&s->grants, s->access.publish, s->access.subscribe);
+    p->grant = grant_enter(&s->clients.grants, s->ex.access.publish, s->ex.access.subscribe);
     if (p->grant != 0)
         return true;
     s->stat.limit_scopes++;
     serve_refuse(s, c, 503, "Retry-After: 10\r\n", "there is no room for what the token allows, ",
-                 QUOTE_NUM(s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+                 QUOTE_NUM(s->config.opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
     return false;
 }
 
@@ -402,25 +406,26 @@ bool access_own(struct server *s, struct conn *c)
     struct text why = text_in(bytes, sizeof bytes - 1);
     if (c->marks & CONN_ADMIN)
         return serve_host_own(s) || refuse_foreign(s, c);
-    if (s->admin) {
+    if (s->config.admin) {
         serve_refuse(s, c, 404, NULL, "this is read at the address of --admin alone", NULL);
         return false;
     }
-    if (s->keys.n == 0 && !serve_host_own(s))
+    if (s->config.keys.n == 0 && !serve_host_own(s))
         return refuse_foreign(s, c);
-    if (s->keys.n == 0 && (serve_here(s) || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
+    if (s->config.keys.n == 0 &&
+        (serve_here(s) || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
         return true;
-    if (s->keys.n == 0) {
+    if (s->config.keys.n == 0) {
         elsewhere(s, &why, "this", "subscribe");
         return refuse(s, c, 403, NULL, &why);
     }
     if (!access_find(s, c, AUTH_SUBSCRIBE, (struct span){NULL, 0}))
         return false;
-    if (s->access.kind != ACCESS_TOKEN) {
+    if (s->ex.access.kind != ACCESS_TOKEN) {
         tokenless(s, &why, "this");
         return refuse(s, c, 401, NULL, &why);
     }
-    if (auth_covers(s->access.subscribe, ALL))
+    if (auth_covers(s->ex.access.subscribe, ALL))
         return true;
     text_str(&why, "this tells of all topics, and the token does not allow subscribing to **");
     return refuse(s, c, 403, "insufficient_scope", &why);
@@ -428,8 +433,8 @@ bool access_own(struct server *s, struct conn *c)
 
 bool access_page(struct server *s, struct conn *c, const char *may_not)
 {
-    struct span origin = http_field(&s->req, HTTP_ORIGIN);
-    if (origin.n == 0 || s->ask.cors > 0 || cors_same(origin, s->req.host, s->ask.scheme))
+    struct span origin = http_field(&s->ex.req, HTTP_ORIGIN);
+    if (origin.n == 0 || s->ex.ask.cors > 0 || cors_same(origin, s->ex.req.host, s->ex.ask.scheme))
         return true;
     if (cors_is_one(origin))
         serve_refuse(s, c, 403, NULL, "pages of ", QUOTE(origin), may_not, "; --cors ",

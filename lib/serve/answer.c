@@ -38,7 +38,7 @@ const char *serve_count_topics_full(struct server *s, char out[QUOTE_MAX])
     struct text t = text_in(out, QUOTE_MAX - 1);
     s->stat.limit_topics++;
     text_str(&t, "there are as many topics as may be, ");
-    text_u64(&t, s->opt.max_topics);
+    text_u64(&t, s->config.opt.max_topics);
     text_str(&t, " (--max-topics)");
     out[t.n] = '\0';
     return out;
@@ -46,13 +46,13 @@ const char *serve_count_topics_full(struct server *s, char out[QUOTE_MAX])
 
 const char *serve_full(const struct server *s)
 {
-    return s->conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
-                               : "no room: --max-buffers";
+    return s->clients.conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
+                                       : "no room: --max-buffers";
 }
 
 const char *serve_count_full(struct server *s)
 {
-    *(s->conns.over_share ? &s->stat.limit_share : &s->stat.limit_buffers) += 1;
+    *(s->clients.conns.over_share ? &s->stat.limit_share : &s->stat.limit_buffers) += 1;
     return serve_full(s);
 }
 
@@ -60,12 +60,12 @@ const char *serve_count_full(struct server *s)
 
 void serve_answer_head(struct server *s, int status)
 {
-    struct text *t = &s->out;
+    struct text *t = &s->ex.out;
     http_status(t, status);
     text_str(t, "Date: ");
-    text_add(t, (struct span){s->date, TEXT_HTTP_DATE});
+    text_add(t, (struct span){s->clock.date, TEXT_HTTP_DATE});
     text_str(t, "\r\n");
-    cors_write(t, s->opt.cors.item, s->opt.cors.n, s->ask.cors);
+    cors_write(t, s->config.opt.cors.item, s->config.opt.cors.n, s->ex.ask.cors);
     s->stat.refused += status >= 400;
 }
 
@@ -73,10 +73,10 @@ void serve_answered_last(struct server *s, struct conn *c)
 {
     if (c->state == CONN_BODY)
         access_drop(s, c);
-    conn_in_free(&s->conns, c);
+    conn_in_free(&s->clients.conns, c);
     c->flags |= CONN_CLOSE;
     c->linger.dropped = 0;
-    conn_go(&s->conns, c, CONN_LINGER);
+    conn_go(&s->clients.conns, c, CONN_LINGER);
 }
 
 /* Of a body, to a HEAD: it has not been made. */
@@ -87,9 +87,9 @@ void serve_answered_last(struct server *s, struct conn *c)
 static void answer_write(struct server *s, int status, struct span fields, bool cached,
                          const char *type, struct span body, size_t more)
 {
-    struct text *t = &s->out;
+    struct text *t = &s->ex.out;
     serve_answer_head(s, status);
-    serve_log_answer(s, status, type != NULL && s->ask.method != HTTP_HEAD ? body.n + more : 0);
+    serve_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
         text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
@@ -102,12 +102,12 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
             text_str(t, "\r\n");
         }
     }
-    if (!s->ask.keep_alive)
+    if (!s->ex.ask.keep_alive)
         text_str(t, "Connection: close\r\n");
-    else if (s->ask.minor == 0)
+    else if (s->ex.ask.minor == 0)
         text_str(t, "Connection: keep-alive\r\n");
     text_str(t, "\r\n");
-    if (type != NULL && s->ask.method != HTTP_HEAD)
+    if (type != NULL && s->ex.ask.method != HTTP_HEAD)
         text_add(t, body);
     assert(!t->full);
 }
@@ -115,12 +115,12 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
 /* What an answer makes of the connection. */
 static void answered(struct server *s, struct conn *c)
 {
-    if (!s->ask.keep_alive) {
+    if (!s->ex.ask.keep_alive) {
         serve_answered_last(s, c);
     } else if (c->state == CONN_BODY) {
         access_drop(s, c);
-        conn_buffer_free(&s->conns, &c->in);
-        conn_go(&s->conns, c, CONN_HEAD);
+        conn_buffer_free(&s->clients.conns, &c->in);
+        conn_go(&s->clients.conns, c, CONN_HEAD);
     }
 }
 
@@ -140,7 +140,7 @@ void serve_answer_long(struct server *s, struct conn *c, struct span fields, con
 
 void serve_answer_bare(struct server *s, struct conn *c, struct span fields, const char *type)
 {
-    assert(s->ask.method == HTTP_HEAD);
+    assert(s->ex.ask.method == HTTP_HEAD);
     answer_write(s, 200, fields, true, type, SPAN(""), SIZE_UNKNOWN);
     answered(s, c);
 }
@@ -148,27 +148,27 @@ void serve_answer_bare(struct server *s, struct conn *c, struct span fields, con
 void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,
                         size_t body)
 {
-    text_add(&s->out, answer);
-    assert(!s->out.full);
+    text_add(&s->ex.out, answer);
+    assert(!s->ex.out.full);
     serve_log_answer(s, status, body);
     answered(s, c);
 }
 
 void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size)
 {
-    struct share *share = &s->poll;
+    struct share *share = &s->ex.poll;
     share_clear(share);
-    share_end(share, (struct span){s->page, size});
+    share_end(share, (struct span){s->ex.page, size});
     serve_answer_long(s, c, SPAN("Cache-Control: no-store\r\n"), type, SPAN(""), size);
-    if (s->ask.method != HTTP_HEAD) {
-        s->tail = share->iov;
-        s->tail_pieces = share->pieces;
+    if (s->ex.ask.method != HTTP_HEAD) {
+        s->ex.tail = share->iov;
+        s->ex.tail_pieces = share->pieces;
     }
 }
 
 void serve_answer_stranger(struct server *s, const char *type, struct span body)
 {
-    s->ask.keep_alive = false;
+    s->ex.ask.keep_alive = false;
     answer_write(s, 200, (struct span){NULL, 0}, false, type, body, 0);
 }
 
@@ -176,7 +176,7 @@ void serve_refuse_stranger(struct server *s, const char *detail)
 {
     char bytes[512];
     struct text body = text_in(bytes, sizeof bytes);
-    s->ask.keep_alive = false;
+    s->ex.ask.keep_alive = false;
     serve_log_refusal(s, 503, span_of(detail));
     problem_write(&body, 503, http_reason(503), span_of(detail));
     answer_write(s, 503, SPAN("Retry-After: 5\r\n"), false, "application/problem+json",
@@ -195,19 +195,19 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     problem_write(&body, status, http_reason(status), text_span(&detail));
     assert(!detail.full && !body.full); /* it quotes three texts at most */
     serve_log_refusal(s, status, text_span(&detail));
-    if (s->ask.body)
-        s->ask.keep_alive = false;
+    if (s->ex.ask.body)
+        s->ex.ask.keep_alive = false;
     serve_answer(s, c, status, span_of(fields), "application/problem+json", text_span(&body));
 }
 
 void serve_refuse_full(struct server *s, struct conn *c, const char *where)
 {
-    bool over = s->conns.over_share;
+    bool over = s->clients.conns.over_share;
     serve_count_full(s);
     serve_refuse(s, c, 503, "Retry-After: 1\r\n", where, "no room for the request: ",
                  over ? "it takes more than a client's share (--max-share) of what is free of "
                       : "",
-                 QUOTE_NUM(s->opt.max_buffers),
+                 QUOTE_NUM(s->config.opt.max_buffers),
                  over ? " bytes for requests and answers (--max-buffers)"
                       : " bytes of requests and answers are in transit (--max-buffers)",
                  NULL);
@@ -216,11 +216,11 @@ void serve_refuse_full(struct server *s, struct conn *c, const char *where)
 /* The first of the names that is not among those of --topic; a null pointer: all are. */
 static struct span undeclared(const struct server *s, struct span names)
 {
-    while (s->opt.topic.n > 0 && names.n > 0) {
+    while (s->config.opt.topic.n > 0 && names.n > 0) {
         struct span part = span_cut(&names, ',');
         bool found = false;
-        for (uint32_t i = 0; i < s->opt.topic.n && !found; i++)
-            found = topic_overlap(s->opt.topic.item[i], part);
+        for (uint32_t i = 0; i < s->config.opt.topic.n && !found; i++)
+            found = topic_overlap(s->config.opt.topic.item[i], part);
         if (!found)
             return part;
     }

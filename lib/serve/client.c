@@ -12,9 +12,10 @@ _Static_assert(NETS_MAX >= OPT_LIST_MAX, "all of --trust-proxy fits");
 
 void serve_trust(struct server *s)
 {
-    const struct opt_list *given = &s->opt.trust_proxy;
-    for (s->proxies.n = 0; s->proxies.n < given->n; s->proxies.n++) {
-        const char *wrong = net_read(given->item[s->proxies.n], &s->proxies.net[s->proxies.n]);
+    const struct opt_list *given = &s->config.opt.trust_proxy;
+    for (s->config.proxies.n = 0; s->config.proxies.n < given->n; s->config.proxies.n++) {
+        const char *wrong =
+            net_read(given->item[s->config.proxies.n], &s->config.proxies.net[s->config.proxies.n]);
         assert(wrong == NULL); /* opt_parse() has looked at it */
     }
 }
@@ -24,21 +25,21 @@ static struct forward told(const struct server *s, enum http_field_id id, bool l
 {
     struct forward f;
     forward_begin(&f, local);
-    for (unsigned i = s->req.nfields; i-- > 0 && !f.done;)
-        if (s->req.field[i].id == id)
-            forward_walk(&f, s->req.field[i].value, id == HTTP_FORWARDED, &s->proxies);
+    for (unsigned i = s->ex.req.nfields; i-- > 0 && !f.done;)
+        if (s->ex.req.field[i].id == id)
+            forward_walk(&f, s->ex.req.field[i].value, id == HTTP_FORWARDED, &s->config.proxies);
     return f;
 }
 
 bool serve_host_own(struct server *s)
 {
-    struct span host = s->req.host;
-    if (host.n == 0 || span_eq(host, (struct span){s->named, s->named_n}))
+    struct span host = s->ex.req.host;
+    if (host.n == 0 || span_eq(host, (struct span){s->ex.named, s->ex.named_n}))
         return true;
-    if (!authority_own(host, &s->bound, s->opt.host.item, s->opt.host.n))
+    if (!authority_own(host, &s->config.bound, s->config.opt.host.item, s->config.opt.host.n))
         return false;
-    s->named_n = host.n <= sizeof s->named ? (uint8_t)host.n : 0;
-    memcpy(s->named, host.p, s->named_n);
+    s->ex.named_n = host.n <= sizeof s->ex.named ? (uint8_t)host.n : 0;
+    memcpy(s->ex.named, host.p, s->ex.named_n);
     return true;
 }
 
@@ -46,10 +47,10 @@ bool serve_host_own(struct server *s)
 static enum cors_scheme told_scheme(const struct server *s)
 {
     enum cors_scheme scheme = CORS_SCHEME_UNKNOWN;
-    for (unsigned i = 0, n = 0; i < s->req.nfields; i++) {
-        if (s->req.field[i].id != HTTP_X_FORWARDED_PROTO)
+    for (unsigned i = 0, n = 0; i < s->ex.req.nfields; i++) {
+        if (s->ex.req.field[i].id != HTTP_X_FORWARDED_PROTO)
             continue;
-        enum cors_scheme one = forward_scheme(s->req.field[i].value);
+        enum cors_scheme one = forward_scheme(s->ex.req.field[i].value);
         if (n++ > 0 && one != scheme)
             return CORS_SCHEME_UNKNOWN;
         scheme = one;
@@ -69,36 +70,36 @@ static void proxied(struct server *s, bool local)
     bool both = f.says != FORWARD_NOTHING && x.says != FORWARD_NOTHING;
     enum cors_scheme scheme = told_scheme(s), other = f.scheme;
     if (scheme == CORS_SCHEME_UNKNOWN || scheme == other)
-        s->ask.scheme = other;
+        s->ex.ask.scheme = other;
     else
-        s->ask.scheme = other == CORS_SCHEME_UNKNOWN ? scheme : CORS_SCHEME_UNKNOWN;
+        s->ex.ask.scheme = other == CORS_SCHEME_UNKNOWN ? scheme : CORS_SCHEME_UNKNOWN;
     if (f.says == FORWARD_NOTHING)
         f = x;
-    s->ask.proxy = s->ask.from;
-    s->ask.via = vias[f.says];
-    s->ask.from = f.from;
-    s->ask.local = f.says == FORWARD_CLIENT && f.local;
+    s->ex.ask.proxy = s->ex.ask.from;
+    s->ex.ask.via = vias[f.says];
+    s->ex.ask.from = f.from;
+    s->ex.ask.local = f.says == FORWARD_CLIENT && f.local;
     if (both && (f.says != x.says || f.from != x.from || f.local != x.local)) {
-        s->ask.via = VIA_TWO;
-        s->ask.from = 0;
-        s->ask.local = false;
+        s->ex.ask.via = VIA_TWO;
+        s->ex.ask.from = 0;
+        s->ex.ask.local = false;
     }
 }
 
 void serve_client(struct server *s, const struct conn *c)
 {
-    s->ask.local = (c->flags & CONN_LOCAL) != 0;
-    s->ask.from = serve_from(s, c);
+    s->ex.ask.local = (c->flags & CONN_LOCAL) != 0;
+    s->ex.ask.from = serve_from(s, c);
     if (c->marks & CONN_PROXIED)
-        proxied(s, s->ask.local);
+        proxied(s, s->ex.ask.local);
 }
 
 bool serve_here(struct server *s)
 {
-    if (s->ask.local && !s->ask.named) {
-        s->ask.named = true;
-        s->ask.local = serve_host_own(s);
-        s->ask.foreign = !s->ask.local;
+    if (s->ex.ask.local && !s->ex.ask.named) {
+        s->ex.ask.named = true;
+        s->ex.ask.local = serve_host_own(s);
+        s->ex.ask.foreign = !s->ex.ask.local;
     }
-    return s->ask.local;
+    return s->ex.ask.local;
 }

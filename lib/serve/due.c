@@ -18,9 +18,9 @@ void serve_lag(const struct server *s, const struct conn *c, struct lag *lag)
 static bool over_share(struct server *s, struct conn *c)
 {
     bool in = c->in != 0 && (c->state == CONN_BODY || c->state == CONN_SOCKET);
-    if (!in || !conn_over_share(&s->conns, c))
+    if (!in || !conn_over_share(&s->clients.conns, c))
         return false;
-    s->conns.over_share = true;
+    s->clients.conns.over_share = true;
     if (c->state == CONN_BODY)
         serve_body_full(s, c);
     else
@@ -45,11 +45,12 @@ bool serve_late(struct server *s, struct conn *c)
 
 const char *serve_holds_long(struct server *s, struct conn *c)
 {
-    if (conn_over_share(&s->conns, c)) {
+    if (conn_over_share(&s->clients.conns, c)) {
         s->stat.limit_share++;
         return "--max-share";
     }
-    if (!conn_out_late(&s->conns, c, s->now, s->opt.min_rate, s->opt.write_timeout_ms))
+    if (!conn_out_late(&s->clients.conns, c, s->clock.now, s->config.opt.min_rate,
+                       s->config.opt.write_timeout_ms))
         return NULL;
     s->stat.limit_rate++;
     return "takes its answers at less than --min-rate";
@@ -58,7 +59,8 @@ const char *serve_holds_long(struct server *s, struct conn *c)
 /* A request has not come in time. */
 static const char *request_overdue(struct server *s, struct conn *c)
 {
-    if (c->state == CONN_BODY && intake_idle(pool_at(&s->conns.buffers, conn_in_own(&s->conns, c))))
+    if (c->state == CONN_BODY &&
+        intake_idle(pool_at(&s->clients.conns.buffers, conn_in_own(&s->clients.conns, c))))
         return NULL; /* between two messages of a feed */
     s->stat.timeout_request++;
     if (c->in == 0 || c->marks & CONN_PREFACE)
@@ -93,14 +95,14 @@ const char *serve_overdue(struct server *s, struct conn *c, enum conn_due due)
 
 void serve_unsynced(struct server *s, struct conn *c)
 {
-    conn_buffer_free(&s->conns, &c->out); /* what tells of messages that may be lost */
-    s->out.n = 0;
-    s->tail_pieces = 0;
+    conn_buffer_free(&s->clients.conns, &c->out); /* what tells of messages that may be lost */
+    s->ex.out.n = 0;
+    s->ex.tail_pieces = 0;
     if (c->state == CONN_SOCKET) {
         serve_socket_unsynced(s, c);
         return;
     }
-    s->ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
+    s->ex.ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
     serve_refuse_stranger(s, "the store could not be synced: what was published may be lost");
     if (c->state != CONN_LINGER)
         serve_answered_last(s, c);

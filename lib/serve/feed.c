@@ -8,44 +8,46 @@
 
 void feed_head(struct server *s, enum conn_way way, const struct cursor *id)
 {
-    s->ask.way = ways[way].name;
+    s->ex.ask.way = ways[way].name;
     serve_answer_head(s, 200);
     serve_log_answer(s, 200, 0);
-    text_str(&s->out, "Content-Type: ");
-    text_str(&s->out, ways[way].type);
-    text_str(&s->out, "\r\n");
+    text_str(&s->ex.out, "Content-Type: ");
+    text_str(&s->ex.out, ways[way].type);
+    text_str(&s->ex.out, "\r\n");
     if (ways[way].objects && id != NULL) { /* an event tells it itself */
-        text_str(&s->out, "Last-Event-ID: ");
-        cursor_write(&s->out, *id);
-        text_str(&s->out, "\r\n");
+        text_str(&s->ex.out, "Last-Event-ID: ");
+        cursor_write(&s->ex.out, *id);
+        text_str(&s->ex.out, "\r\n");
     }
     /* no-transform: a gateway that compresses would hold messages back */
-    text_str(&s->out, "Cache-Control: no-store, no-transform\r\n"
-                      "X-Accel-Buffering: no\r\n"
-                      "Connection: close\r\n"
-                      "\r\n");
+    text_str(&s->ex.out, "Cache-Control: no-store, no-transform\r\n"
+                         "X-Accel-Buffering: no\r\n"
+                         "Connection: close\r\n"
+                         "\r\n");
 }
 
 /* xorshift64: for jitter, not for secrets. */
 static uint64_t random_below(struct server *s, uint64_t n)
 {
-    s->random ^= s->random << 13;
-    s->random ^= s->random >> 7;
-    s->random ^= s->random << 17;
-    return n > 0 ? s->random % n : 0;
+    s->clock.random ^= s->clock.random << 13;
+    s->clock.random ^= s->clock.random >> 7;
+    s->clock.random ^= s->clock.random << 17;
+    return n > 0 ? s->clock.random % n : 0;
 }
 
 uint64_t feed_retry_ms(struct server *s)
 {
-    return s->opt.retry_ms - s->opt.retry_ms / 4 + random_below(s, s->opt.retry_ms / 2 + 1);
+    return s->config.opt.retry_ms - s->config.opt.retry_ms / 4 +
+           random_below(s, s->config.opt.retry_ms / 2 + 1);
 }
 
 void serve_stream_away(struct server *s)
 {
     struct cursor newest = ring_newest(&s->ring);
     feed_head(s, WAY_EVENTS, &newest);
-    if (s->ask.method != HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
-        stream_open(&s->out, feed_retry_ms(s), query_starts_now(&s->req) ? &newest : NULL);
+    if (s->ex.ask.method !=
+        HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
+        stream_open(&s->ex.out, feed_retry_ms(s), query_starts_now(&s->ex.req) ? &newest : NULL);
 }
 
 void sse_come_back(struct server *s, struct conn *c)

@@ -7,12 +7,12 @@
 
 uint64_t serve_from(const struct server *s, const struct conn *c)
 {
-    return s->pass != NULL ? s->pass[conn_fd(&s->conns, c)].from : 0;
+    return s->clients.pass != NULL ? s->clients.pass[conn_fd(&s->clients.conns, c)].from : 0;
 }
 
 struct pass *pass_of(const struct server *s, const struct conn *c)
 {
-    return s->pass != NULL ? &s->pass[conn_fd(&s->conns, c)] : NULL;
+    return s->clients.pass != NULL ? &s->clients.pass[conn_fd(&s->clients.conns, c)] : NULL;
 }
 
 struct access access_of_socket(const struct server *s, const struct conn *c)
@@ -20,11 +20,11 @@ struct access access_of_socket(const struct server *s, const struct conn *c)
     const struct pass *p = pass_of(s, c);
     if (p != NULL && p->grant != 0)
         return (struct access){.kind = ACCESS_TOKEN,
-                               .publish = grant_publish(&s->grants, p->grant),
-                               .subscribe = grant_subscribe(&s->grants, p->grant)};
+                               .publish = grant_publish(&s->clients.grants, p->grant),
+                               .subscribe = grant_subscribe(&s->clients.grants, p->grant)};
     bool here = (c->flags & CONN_LOCAL) != 0;
     return (struct access){.kind = ACCESS_PLACE,
-                           .publish = here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH
+                           .publish = here || s->config.opt.anonymous & OPT_ANONYMOUS_PUBLISH
                                           ? ALL
                                           : (struct span){NULL, 0},
                            .subscribe = ALL,
@@ -36,15 +36,15 @@ void access_drop(struct server *s, const struct conn *c)
     struct pass *p = pass_of(s, c);
     if (p == NULL || p->grant == 0)
         return;
-    grant_leave(&s->grants, p->grant);
+    grant_leave(&s->clients.grants, p->grant);
     p->grant = 0;
 }
 
 void access_keep(struct server *s, const struct conn *c)
 {
-    uint64_t expires = s->access.expires_s;
+    uint64_t expires = s->ex.access.expires_s;
     struct pass *p = pass_of(s, c);
-    if (p != NULL && s->keys.n > 0)
+    if (p != NULL && s->config.keys.n > 0)
         p->expires = expires < UINT32_MAX ? (uint32_t)expires : 0;
 }
 
@@ -60,6 +60,6 @@ void serve_forget(struct server *s, const struct conn *c)
 bool serve_expired(const struct server *s, const struct conn *c)
 {
     const struct pass *p = pass_of(s, c);
-    return p != NULL && p->expires != 0 && s->wall / 1000 >= p->expires &&
+    return p != NULL && p->expires != 0 && s->clock.wall / 1000 >= p->expires &&
            (conn_streams(c) || c->state == CONN_WAIT);
 }

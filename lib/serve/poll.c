@@ -29,13 +29,13 @@ static unsigned form_quality(const struct server *s, unsigned i, bool *exact)
 {
     static const struct span names[] = {SPAN_INIT("ndjson"), SPAN_INIT("jsonl"),
                                         SPAN_INIT("x-jsonlines"), SPAN_INIT("jsonlines")};
-    unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, exact);
-    struct span accept = http_field(&s->req, HTTP_ACCEPT);
+    unsigned q = http_accept(&s->ex.req, forms[i].type, forms[i].subtype, exact);
+    struct span accept = http_field(&s->ex.req, HTTP_ACCEPT);
     if (*exact || forms[i].subtype.n != sizeof "x-ndjson" - 1 ||
         accept.n < sizeof "application/jsonl" - 1)
         return q;
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-        unsigned other = http_accept(&s->req, forms[i].type, names[k], exact);
+        unsigned other = http_accept(&s->ex.req, forms[i].type, names[k], exact);
         if (*exact)
             return other;
     }
@@ -47,7 +47,7 @@ static int form_choose(const struct server *s)
 {
     unsigned best = 0;
     int form = -1;
-    if (http_field(&s->req, HTTP_ACCEPT).p == NULL)
+    if (http_field(&s->ex.req, HTTP_ACCEPT).p == NULL)
         return 0;
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
@@ -79,7 +79,7 @@ static bool wait_preferred(const struct server *s, uint64_t *seconds)
 {
     struct span item;
     size_t pos = 0;
-    while (http_list(&s->req, HTTP_PREFER, &pos, &item)) {
+    while (http_list(&s->ex.req, HTTP_PREFER, &pos, &item)) {
         item = span_trim(span_cut(&item, ';'));
         struct span name = span_trim(span_cut(&item, '='));
         item = span_trim(item);
@@ -96,18 +96,18 @@ static bool wait_preferred(const struct server *s, uint64_t *seconds)
 static bool wait_read(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
-    uint64_t most = s->opt.max_wait_ms / 1000, seconds = 0;
+    uint64_t most = s->config.opt.max_wait_ms / 1000, seconds = 0;
     bool waits = wait_preferred(s, &seconds);
     struct span text =
-        waits ? (struct span){NULL, 0} : query_value(&s->req, SPAN("wait"), bytes, sizeof bytes);
+        waits ? (struct span){NULL, 0} : query_value(&s->ex.req, SPAN("wait"), bytes, sizeof bytes);
     if (text.n > 0 && !(waits = cursor_wait(text, &seconds))) {
         serve_refuse(s, c, 400, NULL, "wait=", QUOTE(text),
                      ": must be seconds, or a duration as 30s or 1m", NULL);
         return false;
     }
-    s->ask.waits = waits;
-    s->ask.way = waits ? "longpoll" : "poll";
-    s->ask.wait = seconds < most ? seconds : most;
+    s->ex.ask.waits = waits;
+    s->ex.ask.way = waits ? "longpoll" : "poll";
+    s->ex.ask.wait = seconds < most ? seconds : most;
     return true;
 }
 
@@ -124,9 +124,9 @@ static void poll_fields(struct server *s, struct text *t, uint64_t id)
     text_str(t, "\r\nETag: W/\"");
     text_add(t, text_span(&cursor));
     text_str(t, "\"\r\nVary: Accept, Prefer\r\nCache-Control: no-store\r\n");
-    if (s->ask.waits) {
+    if (s->ex.ask.waits) {
         text_str(t, "Preference-Applied: wait=");
-        text_u64(t, s->ask.wait);
+        text_u64(t, s->ex.ask.wait);
         text_str(t, "\r\n");
     }
 }
@@ -185,7 +185,7 @@ static const struct body_form bodies[] = {
 static void answer_messages(struct server *s, struct conn *c, enum conn_way way, uint64_t id,
                             const struct gap *gap)
 {
-    struct share *share = &s->poll;
+    struct share *share = &s->ex.poll;
     char front_bytes[1024], bytes[2048];
     struct text front = text_in(front_bytes, sizeof front_bytes);
     struct text t = text_in(bytes, sizeof bytes);
@@ -198,17 +198,17 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
         text_str(&t, "\r\n");
     }
     assert(!front.full && !t.full);
-    if (s->ask.method == HTTP_HEAD) {
+    if (s->ex.ask.method == HTTP_HEAD) {
         serve_answer_bare(s, c, text_span(&t), ways[way].type);
         return;
     }
     share_end(share, bodies[way].end);
     serve_answer_long(s, c, text_span(&t), ways[way].type, text_span(&front), share->size);
-    s->tail = share->iov;
-    s->tail_pieces = share->pieces;
-    for (; share->size <= JOINED_MOST && s->tail_pieces > 0; s->tail_pieces--, s->tail++)
-        text_add(&s->out, (struct span){s->tail->iov_base, s->tail->iov_len});
-    assert(!s->out.full);
+    s->ex.tail = share->iov;
+    s->ex.tail_pieces = share->pieces;
+    for (; share->size <= JOINED_MOST && s->ex.tail_pieces > 0; s->ex.tail_pieces--, s->ex.tail++)
+        text_add(&s->ex.out, (struct span){s->ex.tail->iov_base, s->ex.tail->iov_len});
+    assert(!s->ex.out.full);
 }
 
 enum {
@@ -228,15 +228,15 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     do {
         if (head)
-            share_count(&s->poll, &s->broker, id, at, conflates, s->opt.max_answer);
+            share_count(&s->ex.poll, &s->broker, id, at, conflates, s->config.opt.max_answer);
         else if (conflates)
-            share_build_newest(&s->poll, &s->broker, id, at, way, s->opt.max_answer);
+            share_build_newest(&s->ex.poll, &s->broker, id, at, way, s->config.opt.max_answer);
         else
-            share_build(&s->poll, &s->broker, id, at, 0, way, s->opt.max_answer);
-        at = s->poll.end;
-    } while (s->poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
+            share_build(&s->ex.poll, &s->broker, id, at, 0, way, s->config.opt.max_answer);
+        at = s->ex.poll.end;
+    } while (s->ex.poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
     if (conflates)
-        s->stat.conflated += share_left_out(&s->poll, &s->broker, id, c->place.at, at);
+        s->stat.conflated += share_left_out(&s->ex.poll, &s->broker, id, c->place.at, at);
 }
 
 /* Answers a client with what s->poll holds; where that is nothing, that there is nothing new. The
@@ -245,9 +245,9 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
                         const struct gap *gap)
 {
     uint64_t id = ring_newest(&s->ring).n;
-    if (s->poll.end < ring_head(&s->ring))
-        id = s->poll.records > 0 ? s->poll.n : ring_before(&s->ring, s->poll.end).n;
-    if (s->poll.records == 0 && gap == NULL)
+    if (s->ex.poll.end < ring_head(&s->ring))
+        id = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
+    if (s->ex.poll.records == 0 && gap == NULL)
         answer_nothing(s, c, tagged, id);
     else
         answer_messages(s, c, way, id, gap);
@@ -259,20 +259,20 @@ void serve_wait_end(struct server *s, struct conn *c)
 {
     const struct saved a = saved_kept(s, c);
     saved_resume(s, c, &a, topic_name(&s->topics, c->link.topic), way_of(c)->name);
-    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
-    conn_go(&s->conns, c, CONN_HEAD);
+    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->clients.conns, c));
+    conn_go(&s->clients.conns, c, CONN_HEAD);
 }
 
 void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms)
 {
     saved_keep(s, c, CONN_WAIT);
     c->way = (uint8_t)way;
-    c->wait.due = (uint32_t)(s->now + ms);
+    c->wait.due = (uint32_t)(s->clock.now + ms);
     access_keep(s, c);
-    conn_go(&s->conns, c, CONN_WAIT);
+    conn_go(&s->clients.conns, c, CONN_WAIT);
     if (ways[way].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
-        queue_put(&s->conns, c, QUEUE_READY); /* there is more to look at */
-    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+        queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to look at */
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
 
 #define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
@@ -282,36 +282,37 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
  * last subscriber, and its number may be another's by now, hence the reference. */
 static bool woken_fits(const struct server *s, const struct conn *c)
 {
-    const struct woken *w = &s->woken;
+    const struct woken *w = &s->ex.woken;
     return w->size > 0 && w->at == c->place.at && w->head == ring_head(&s->ring) &&
            topic_is(&s->topics, w->topic, c->link.topic) && w->way == c->way &&
            w->wait == c->wait.seconds && w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) &&
-           w->cors == c->wait.cors && w->second == s->wall / 1000 && w->draining == s->draining;
+           w->cors == c->wait.cors && w->second == s->clock.wall / 1000 &&
+           w->draining == s->clients.draining;
 }
 
 /* Notes whom an answer that is about to be put together will fit. */
 static void woken_note(struct server *s, const struct conn *c)
 {
-    s->woken.at = c->place.at;
-    s->woken.head = ring_head(&s->ring);
-    s->woken.topic = topic_ref(&s->topics, c->link.topic);
-    s->woken.way = c->way;
-    s->woken.wait = c->wait.seconds;
-    s->woken.flags = c->flags & WOKEN_FLAGS;
-    s->woken.cors = c->wait.cors;
-    s->woken.second = s->wall / 1000;
-    s->woken.draining = s->draining;
-    s->woken.size = 0;
+    s->ex.woken.at = c->place.at;
+    s->ex.woken.head = ring_head(&s->ring);
+    s->ex.woken.topic = topic_ref(&s->topics, c->link.topic);
+    s->ex.woken.way = c->way;
+    s->ex.woken.wait = c->wait.seconds;
+    s->ex.woken.flags = c->flags & WOKEN_FLAGS;
+    s->ex.woken.cors = c->wait.cors;
+    s->ex.woken.second = s->clock.wall / 1000;
+    s->ex.woken.draining = s->clients.draining;
+    s->ex.woken.size = 0;
 }
 
 /* Keeps it, the bytes of `out` from `from` on, if it is one that fits others, and all there. */
 static void woken_keep(struct server *s, bool fits, size_t from)
 {
-    struct woken *w = &s->woken;
-    size_t size = s->out.n - from;
-    if (!fits || s->tail_pieces > 0 || size > sizeof w->bytes)
+    struct woken *w = &s->ex.woken;
+    size_t size = s->ex.out.n - from;
+    if (!fits || s->ex.tail_pieces > 0 || size > sizeof w->bytes)
         return;
-    memcpy(w->bytes, s->out.p + from, size);
+    memcpy(w->bytes, s->ex.out.p + from, size);
     const char *head = memmem(w->bytes, size, "\r\n\r\n", 4);
     assert(head != NULL);
     w->size = (uint32_t)size;
@@ -327,21 +328,22 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     const struct gap *lost = serve_lagged(s, c, &gap) ? &gap : NULL;
     if (lost == NULL && woken_fits(s, c)) {
         serve_wait_end(s, c);
-        serve_answer_again(s, c, 200, (struct span){s->woken.bytes, s->woken.size}, s->woken.body);
+        serve_answer_again(s, c, 200, (struct span){s->ex.woken.bytes, s->ex.woken.size},
+                           s->ex.woken.body);
         serve_release(s, id);
         return;
     }
     woken_note(s, c);
     poll_build(s, c, id, way, false);
-    bool all = s->poll.end == ring_head(&s->ring);
-    if (s->poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
-        c->place.at = s->poll.end; /* what came is not for it */
+    bool all = s->ex.poll.end == ring_head(&s->ring);
+    if (s->ex.poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
+        c->place.at = s->ex.poll.end; /* what came is not for it */
         if (!all)
-            queue_put(&s->conns, c, QUEUE_READY);
+            queue_put(&s->clients.conns, c, QUEUE_READY);
         return;
     }
-    bool fits = lost == NULL && s->poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
-    size_t from = s->out.n;
+    bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
+    size_t from = s->ex.out.n;
     serve_wait_end(s, c);
     poll_answer(s, c, way, tagged, lost);
     woken_keep(s, fits, from);
@@ -376,7 +378,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     enum conn_way way = (enum conn_way)(WAY_POLL_JSON + form);
     if (!wait_read(s, c))
         return;
-    if (s->ask.waits && way == WAY_POLL_LINES) {
+    if (s->ex.ask.waits && way == WAY_POLL_LINES) {
         serve_subscribe(s, c, names, WAY_LINES);
         return;
     }
@@ -385,7 +387,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     uint32_t id;
     if (!serve_options(s, c) || (id = serve_select(s, c, names, NULL)) == 0)
         return;
-    bool waits = s->ask.waits && s->ask.wait > 0;
+    bool waits = s->ex.ask.waits && s->ex.ask.wait > 0;
     if (!serve_start(s, c, id, !waits, &start)) {
         serve_release(s, id);
         return;
@@ -396,8 +398,8 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         serve_release(s, id);
         return;
     }
-    if (s->brief && start.at < ring_head(&s->ring) && is_large(s, id, start.at) &&
-        serve_put_off(s)) {
+    if (s->ex.brief && start.at < ring_head(&s->ring) && is_large(s, id, start.at) &&
+        serve_put_off(&s->ex)) {
         serve_release(s, id);
         return;
     }
@@ -407,13 +409,13 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         gap.after = start.after;
         serve_gap(s, c, id, start.gap, &gap);
     }
-    poll_build(s, c, id, way, s->ask.method == HTTP_HEAD);
-    bool more = s->poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
-    if ((waits || more) && s->poll.records == 0 && start.gap == NULL && s->ask.method == HTTP_GET &&
-        !s->draining) {
-        c->place.at = s->poll.end;
+    poll_build(s, c, id, way, s->ex.ask.method == HTTP_HEAD);
+    bool more = s->ex.poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
+    if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
+        s->ex.ask.method == HTTP_GET && !s->clients.draining) {
+        c->place.at = s->ex.poll.end;
         c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
-        serve_wait_begin(s, c, id, way, (waits ? s->ask.wait : LOOK_SECONDS) * 1000);
+        serve_wait_begin(s, c, id, way, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
     poll_answer(s, c, way, start.tagged, start.gap != NULL ? &gap : NULL);

@@ -52,7 +52,8 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
     struct put p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
-    if (topic.n > 0 ? !put_allowed(s, &s->access, topic, &p) : !put_somewhere(s, &s->access, &p))
+    if (topic.n > 0 ? !put_allowed(s, &s->ex.access, topic, &p)
+                    : !put_somewhere(s, &s->ex.access, &p))
         refuse_put(s, c, NULL, &p);
     else
         return access_page(s, c, " may not publish here");
@@ -119,39 +120,39 @@ static struct body *body_of(struct intake *in)
 static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
                        uint8_t batch, bool binary)
 {
-    bool all = span_eq(s->access.publish, SPAN("**"));
+    bool all = span_eq(s->ex.access.publish, SPAN("**"));
     if (batch == BATCH_NDJSON && !all && !access_keep_scopes(s, c))
         return;
     /* room for more is made when more comes: a length alone takes nothing from others */
-    uint32_t block = conn_buffer_alloc(&s->conns, intake_size(topic, event, 0));
+    uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, event, 0));
     if (block == 0) {
         access_drop(s, c);
         refuse_full(s, c, NULL);
         return;
     }
-    struct intake *in = pool_at(&s->conns.buffers, block);
+    struct intake *in = pool_at(&s->clients.conns.buffers, block);
     intake_init(in, topic, event, batch, binary);
     *body_of(in) =
-        (struct body){.request = saved_of(s), .expires = s->access.expires_s, .all = all};
-    pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
-    http_body_init(&body_of(in)->http, &s->req);
+        (struct body){.request = saved_of(s), .expires = s->ex.access.expires_s, .all = all};
+    pace_begin(&body_of(in)->pace, s->clock.now, s->config.opt.request_timeout_ms);
+    http_body_init(&body_of(in)->http, &s->ex.req);
     c->in = block;
-    conn_go(&s->conns, c, CONN_BODY);
-    if (s->req.expect_continue)
-        text_str(&s->out, "HTTP/1.1 100 Continue\r\n\r\n");
+    conn_go(&s->clients.conns, c, CONN_BODY);
+    if (s->ex.req.expect_continue)
+        text_str(&s->ex.out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 bool serve_batch_names(const struct server *s)
 {
-    struct span type = http_field(&s->req, HTTP_CONTENT_TYPE);
+    struct span type = http_field(&s->ex.req, HTTP_CONTENT_TYPE);
     return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
 }
 
 size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
                      size_t len)
 {
-    struct span type = http_field(&s->req, HTTP_CONTENT_TYPE);
-    struct span coding = http_field(&s->req, HTTP_CONTENT_ENCODING);
+    struct span type = http_field(&s->ex.req, HTTP_CONTENT_TYPE);
+    struct span coding = http_field(&s->ex.req, HTTP_CONTENT_ENCODING);
     uint8_t batch = type.n > 0 ? batch_kind(type) : 0;
     uint32_t reach;
     if (!may_publish(s, c, topic))
@@ -162,7 +163,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     char event[QUERY_MAX];
-    ptrdiff_t n = http_query(s->req.query, SPAN("event"), event, sizeof event);
+    ptrdiff_t n = http_query(s->ex.req.query, SPAN("event"), event, sizeof event);
     struct batch_message m = {.event = {event, n > 0 ? (size_t)n : 0},
                               .binary = http_is_type(type, SPAN("application/octet-stream"))};
     if (n == -1 || n == -2) {
@@ -177,20 +178,20 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         refuse_put(s, c, NULL, &p);
         return 0;
     }
-    if (batch == 0 && s->req.length > s->opt.max_message) {
+    if (batch == 0 && s->ex.req.length > s->config.opt.max_message) {
         refuse_large(s, c, NULL);
         return 0;
     }
-    if (batch != 0 && !s->ask.body) {
+    if (batch != 0 && !s->ex.ask.body) {
         answer_published(s, c, 0, true, 0, 0); /* no bytes of it will come */
         return 0;
     }
-    if (batch != 0 || s->req.chunked || s->req.length > len) {
+    if (batch != 0 || s->ex.req.chunked || s->ex.req.length > len) {
         body_begin(s, c, topic, m.event, batch, m.binary);
         return 0;
     }
-    m.data = (struct span){rest, (size_t)s->req.length};
-    s->ask.body = false;
+    m.data = (struct span){rest, (size_t)s->ex.req.length};
+    s->ex.ask.body = false;
     uint64_t last = put(s, c, NULL, topic, &m, &reach);
     if (last > 0)
         answer_published(s, c, last, false, 1, reach);
@@ -228,7 +229,7 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
             serve_refuse(s, c, 400, NULL, WHERE(in), why, NULL);
             return false;
         }
-        if (body_of(in)->expires != 0 && s->wall / 1000 >= body_of(in)->expires) {
+        if (body_of(in)->expires != 0 && s->clock.wall / 1000 >= body_of(in)->expires) {
             s->stat.expired++;
             struct challenge ch;
             serve_refuse(s, c, 401,
@@ -249,30 +250,30 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
 /* Makes room for `more` bytes of a body; NULL: it has been refused. */
 static struct intake *body_room(struct server *s, struct conn *c, size_t more)
 {
-    struct intake *in = pool_at(&s->conns.buffers, c->in);
+    struct intake *in = pool_at(&s->clients.conns.buffers, c->in);
     size_t used = intake_used(in);
-    if (!intake_fits(in, more, s->opt.max_message)) {
+    if (!intake_fits(in, more, s->config.opt.max_message)) {
         refuse_large(s, c, in);
         return NULL;
     }
-    if (used + more > pool_size(&s->conns.buffers, c->in)) {
-        uint32_t block = conn_buffer_grow(&s->conns, c->in, used + more, used);
+    if (used + more > pool_size(&s->clients.conns.buffers, c->in)) {
+        uint32_t block = conn_buffer_grow(&s->clients.conns, c->in, used + more, used);
         if (block == 0) {
             refuse_full(s, c, in);
             return NULL;
         }
         c->in = block;
     }
-    return pool_at(&s->conns.buffers, c->in);
+    return pool_at(&s->clients.conns.buffers, c->in);
 }
 
 /* Makes the request whose body is coming the one at hand again. A batch that is refused ends the
  * connection even where all of it has come, so that the answer does not depend on how it came. */
 static struct intake *body_resume(struct server *s, struct conn *c)
 {
-    struct intake *in = pool_at(&s->conns.buffers, conn_in_own(&s->conns, c));
+    struct intake *in = pool_at(&s->clients.conns.buffers, conn_in_own(&s->clients.conns, c));
     saved_resume(s, c, &body_of(in)->request, intake_topic(in), "publish");
-    s->ask.body = true;
+    s->ex.ask.body = true;
     return in;
 }
 
@@ -290,14 +291,14 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     bool between = intake_idle(in);
     uint64_t count = in->count;
     intake_add(in, (struct span){buf, got});
-    s->ask.body = batch || done != 1;
+    s->ex.ask.body = batch || done != 1;
     if (!body_publish(s, c, in, done == 1))
         return took;
     bool begins = between || in->count > count; /* another message */
     if (begins)
-        pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
-    pace_moved(&body_of(in)->pace, s->now, begins ? in->have : got, s->opt.min_rate,
-               s->opt.request_timeout_ms);
+        pace_begin(&body_of(in)->pace, s->clock.now, s->config.opt.request_timeout_ms);
+    pace_moved(&body_of(in)->pace, s->clock.now, begins ? in->have : got, s->config.opt.min_rate,
+               s->config.opt.request_timeout_ms);
     if (done == 1)
         answer_published(s, c, in->last, batch, in->count, in->reach);
     else if (done < 0)
@@ -310,11 +311,11 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
 
 bool serve_body_late(const struct server *s, const struct conn *c)
 {
-    const struct intake *in = pool_at(&s->conns.buffers, conn_in_own(&s->conns, c));
+    const struct intake *in = pool_at(&s->clients.conns.buffers, conn_in_own(&s->clients.conns, c));
     const struct body *b = (const struct body *)(const void *)in->caller;
-    if (s->opt.min_rate == 0 || intake_idle(in))
+    if (s->config.opt.min_rate == 0 || intake_idle(in))
         return false;
-    return pace_late(&b->pace, s->now);
+    return pace_late(&b->pace, s->clock.now);
 }
 
 void serve_body_full(struct server *s, struct conn *c)
@@ -325,12 +326,12 @@ void serve_body_full(struct server *s, struct conn *c)
 void serve_body_timeout(struct server *s, struct conn *c)
 {
     const struct intake *in = body_resume(s, c);
-    bool quiet = (uint32_t)s->now - c->tick > s->opt.request_timeout_ms;
+    bool quiet = (uint32_t)s->clock.now - c->tick > s->config.opt.request_timeout_ms;
     bool slow = !quiet && serve_body_late(s, c);
     s->stat.limit_rate += slow;
     if (slow)
         serve_refuse(s, c, 408, NULL, WHERE(in), "the body comes at less than ",
-                     QUOTE_NUM(s->opt.min_rate), " bytes a second (--min-rate)", NULL);
+                     QUOTE_NUM(s->config.opt.min_rate), " bytes a second (--min-rate)", NULL);
     else
         serve_refuse(s, c, 408, NULL, WHERE(in),
                      "the body was not complete in time (--request-timeout)", NULL);

@@ -29,7 +29,7 @@ const char *put_detail(struct put *p)
 void put_too_large(struct server *s, struct put *p)
 {
     s->stat.limit_message++;
-    refused(p, 413, "a message has at most ", QUOTE_NUM(s->opt.max_message),
+    refused(p, 413, "a message has at most ", QUOTE_NUM(s->config.opt.max_message),
             " bytes here (--max-message)", NULL);
 }
 
@@ -48,9 +48,9 @@ bool put_event_right(struct span event, struct put *p)
 /* Is the topic among those of --topic? */
 static bool declared(const struct server *s, struct span topic)
 {
-    bool found = s->opt.topic.n == 0;
-    for (uint32_t i = 0; i < s->opt.topic.n && !found; i++)
-        found = topic_match(s->opt.topic.item[i], topic);
+    bool found = s->config.opt.topic.n == 0;
+    for (uint32_t i = 0; i < s->config.opt.topic.n && !found; i++)
+        found = topic_match(s->config.opt.topic.item[i], topic);
     return found;
 }
 
@@ -94,13 +94,13 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
 {
     uint64_t count = ring_count(&s->ring), at;
     if (s->hold.on) {
-        at = broker_hold(&s->broker, id, m, s->wall);
+        at = broker_hold(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count - ring_count(&s->ring);
         s->hold.put = true;
         if (at == 0)
             return 0;
     } else {
-        at = broker_put(&s->broker, id, m, s->wall);
+        at = broker_put(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count + 1 - ring_count(&s->ring);
         topic_mark(&s->topics, id);
     }
@@ -113,7 +113,7 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
     if (!put_event_right(m->event, p))
         return false;
-    if (m->data.n > s->opt.max_message) {
+    if (m->data.n > s->config.opt.max_message) {
         put_too_large(s, p);
         return false;
     }

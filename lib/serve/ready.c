@@ -27,12 +27,12 @@ static void refuse(struct server *s, struct conn *c, const char *why)
 static uint32_t ready_topic(struct server *s)
 {
     bool made;
-    topics_limit(&s->topics, s->opt.max_topics + 1); /* also of one that was handed over */
+    topics_limit(&s->topics, s->config.opt.max_topics + 1); /* also of one that was handed over */
     if (s->ready.topic != 0)
         return s->ready.topic;
     uint32_t id = broker_open(&s->broker, READY_TOPIC, &made);
     if (id == 0)
-        topics_limit(&s->topics, s->opt.max_topics);
+        topics_limit(&s->topics, s->config.opt.max_topics);
     s->ready.topic = id;
     return id;
 }
@@ -40,7 +40,7 @@ static uint32_t ready_topic(struct server *s)
 void serve_ready_recover(struct server *s)
 {
     s->ready.topic = topic_find(&s->topics, READY_TOPIC);
-    topics_limit(&s->topics, s->opt.max_topics + (s->ready.topic != 0));
+    topics_limit(&s->topics, s->config.opt.max_topics + (s->ready.topic != 0));
 }
 
 void serve_ready_gone(void *server, uint32_t topic)
@@ -49,7 +49,7 @@ void serve_ready_gone(void *server, uint32_t topic)
     if (topic != s->ready.topic)
         return;
     s->ready.topic = 0;
-    topics_limit(&s->topics, s->opt.max_topics);
+    topics_limit(&s->topics, s->config.opt.max_topics);
 }
 
 /* Is the newest message where it should be? Nothing in the ring is right as well. */
@@ -71,15 +71,15 @@ static bool newest_found(const struct server *s)
 
 void serve_ready(struct server *s, struct conn *c)
 {
-    if (s->draining) {
+    if (s->clients.draining) {
         refuse(s, c, "draining");
-    } else if (s->ready.ok_ms != 0 && s->now - s->ready.ok_ms < READY_MS) {
+    } else if (s->ready.ok_ms != 0 && s->clock.now - s->ready.ok_ms < READY_MS) {
         answer_ready(s, c);
     } else if (ready_topic(s) == 0) {
         refuse(s, c, "the table of topics is full");
     } else {
         c->place.at = ring_head(&s->ring);
-        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->opt.request_timeout_ms);
+        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->config.opt.request_timeout_ms);
         topic_mark(&s->topics, s->ready.topic);
     }
 }
@@ -88,16 +88,16 @@ void ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
     serve_wait_end(s, c);
-    s->ask.path = SPAN("/-/ready");
+    s->ex.ask.path = SPAN("/-/ready");
     if (!timeout && newest_found(s)) {
-        s->ready.ok_ms = s->now;
+        s->ready.ok_ms = s->clock.now;
         answer_ready(s, c);
         return;
     }
     refuse(s, c,
-           s->draining ? "draining"
-           : timeout   ? "the fan-out did not come by in time (--request-timeout)"
-                       : "the newest message is not where the ring should have it");
+           s->clients.draining ? "draining"
+           : timeout           ? "the fan-out did not come by in time (--request-timeout)"
+                               : "the newest message is not where the ring should have it");
     if (timeout)
         serve_release(s, id);
 }

@@ -8,7 +8,7 @@
 
 struct saved saved_of(struct server *s)
 {
-    const struct context *ask = &s->ask;
+    const struct context *ask = &s->ex.ask;
     return (struct saved){.local = serve_here(s),
                           .foreign = ask->foreign,
                           .from = ask->from,
@@ -34,16 +34,16 @@ static void keep_wait(const struct context *ask, struct conn *c)
 static void keep_socket(struct server *s, struct conn *c)
 {
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
-    c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
-    if (s->pass != NULL)
-        s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
+    c->marks |= s->ex.ask.foreign ? CONN_FOREIGN : 0;
+    if (s->clients.pass != NULL)
+        s->clients.pass[conn_fd(&s->clients.conns, c)].from = s->ex.ask.from;
 }
 
 void saved_keep(struct server *s, struct conn *c, enum conn_state state)
 {
     assert(c->state == CONN_HEAD && (state == CONN_WAIT || state == CONN_SOCKET));
     if (state == CONN_WAIT)
-        keep_wait(&s->ask, c);
+        keep_wait(&s->ex.ask, c);
     else
         keep_socket(s, c);
 }
@@ -70,23 +70,23 @@ void saved_resume(struct server *s, const struct conn *c, const struct saved *a,
                   const char *way)
 {
     struct span none = {NULL, 0};
-    struct text path = text_in(s->path, sizeof s->path);
+    struct text path = text_in(s->ex.path, sizeof s->ex.path);
     if (topic.p != NULL) {
         text_str(&path, "/");
         text_add(&path, topic);
     }
-    s->ask = (struct context){.method = (enum http_method)a->method,
-                              .keep_alive = a->keep_alive && !s->draining,
-                              .local = a->local,
-                              .foreign = a->foreign,
-                              .named = true,
-                              .minor = a->minor,
-                              .cors = a->cors,
-                              .waits = a->wait > 0,
-                              .wait = a->wait,
-                              .from = a->from,
-                              .path = topic.p != NULL ? text_span(&path) : none,
-                              .conn = c,
-                              .way = way,
-                              .began = a->began};
+    s->ex.ask = (struct context){.method = (enum http_method)a->method,
+                                 .keep_alive = a->keep_alive && !s->clients.draining,
+                                 .local = a->local,
+                                 .foreign = a->foreign,
+                                 .named = true,
+                                 .minor = a->minor,
+                                 .cors = a->cors,
+                                 .waits = a->wait > 0,
+                                 .wait = a->wait,
+                                 .from = a->from,
+                                 .path = topic.p != NULL ? text_span(&path) : none,
+                                 .conn = c,
+                                 .way = way,
+                                 .began = a->began};
 }

@@ -12,198 +12,15 @@
  *                                      |   poll.c, ready.c, socket.c        |
  *                                      `-> metrics.c, topics.c, files.c ----'
  *
- * INVARIANTS
- *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
- *     a head or a part of a body is brought, SERVE_ROOM of it is free, which any answer fits into.
- *   - `ask` and `req` are those of the request at hand. A body that comes in parts brings its own
- *     back (struct body, at the front of its intake).
- *   - Between two turns of the loop `ready` and `started` are all that is needed of a struct server
- *     besides its tables, its options and what they are set up from: who hands those over hands
- *     them over.
- *   - A function that gives false or 0 for "refused" has put the refusal into `out` and the
- *     connection's state in order.
+ * A function that returns false or 0 for "refused" has put the refusal into `out` and the
+ * connection's state in order.
  */
 #ifndef SSE_LIB_SERVE_SERVE_H
 #define SSE_LIB_SERVE_SERVE_H
 
-#include "http.h"
-#include "lib/auth/auth.h"
-#include "lib/auth/grant.h"
-#include "lib/auth/throttle.h"
-#include "lib/broker/broker.h"
-#include "lib/cors.h"
-#include "lib/net.h"
-#include "lib/opt.h"
-#include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
-#include "lib/serve/page.h"
 #include "lib/serve/quote.h"
-#include "lib/serve/render.h"
-#include "lib/stat.h"
-#include "ring.h"
-
-#define SERVE_ROOM     (16u << 10)
-#define SERVE_PAGE     (128u << 10) /* the most that is told of the server itself at once */
-#define SERVE_HEAD_MAX (1u << 20)   /* the most that --max-head can be */
-#define SERVE_NAMES    (64u << 10)
-
-/* Through which proxy a request came, and what that says of whom it is. */
-enum via {
-    VIA_NOBODY = 0,  /* none that is trusted */
-    VIA_SILENT = 1,  /* nothing */
-    VIA_UNKNOWN = 2, /* no address */
-    VIA_TWO = 3,     /* one in Forwarded, another in X-Forwarded-For */
-    VIA_CLIENT = 4,  /* it is of `from` */
-};
-
-/* What the request at hand asks of its answer, and who asks. */
-struct context {
-    enum http_method method;
-    bool keep_alive; /* the connection goes on after the answer */
-    bool body;       /* it has a body that has not been read */
-    bool local;      /* the client is on this host, and names this server: it has rights by that */
-    bool foreign;    /* it is on this host, and names another server (lib/authority.h) */
-    bool named;      /* serve_here() has looked at that */
-    uint8_t minor;   /* of its HTTP version */
-    uint16_t cors;   /* what cors_find() says of its origin */
-    bool waits;      /* it is a poll that asks to wait, ... */
-    uint64_t wait;   /* ... so many seconds, as far as that is allowed */
-    uint64_t from;   /* the client's addr_key(); 0 also where s->pass is NULL */
-    uint64_t proxy;  /* that of the proxy in between */
-    enum via via;
-    enum cors_scheme scheme; /* by which the client asks, as its proxy says */
-
-    /* for the log */
-    struct span path;        /* decoded; a null pointer: not known */
-    const struct conn *conn; /* whose it is; NULL: of one that has no slot */
-    const char *way;         /* what it turned out to ask for; NULL: nothing yet */
-    uint32_t began;          /* ms: when its first byte came */
-};
-
-/* Subscribers that do not take what there is for them: their sockets were full when the sweep
- * looked. */
-struct lag {
-    uint32_t subscribers;
-    uint64_t bytes; /* of the ring, from the place of the last of them to the head */
-};
-
-/* Refusals that were logged, so that a flood of them is not one of the log. */
-struct refusals {
-    uint64_t second; /* by server.now */
-    uint32_t said;   /* in this second, ... */
-    uint64_t more;   /* ... and how many were not */
-};
-
-/* What is known of whether messages go through: see ready.c. */
-struct ready {
-    uint64_t ok_ms; /* when (monotonic) the fan-out last came by and the ring was right; 0: never */
-    uint32_t topic; /* the inside topic; 0: there is none now */
-};
-
-/* The answer to the last long poll that a message ended: all that wait at one place in one form get
- * the same bytes, which are put together once. It is good for whom all of this is so; see
- * poll.c. */
-struct woken {
-    uint64_t at, head; /* the client's place, the ring's head */
-    uint64_t second;   /* of its Date */
-    struct topic_ref topic;
-    uint32_t wait;
-    uint16_t flags, cors; /* those of struct conn: CONN_KEEP, CONN_OLD */
-    uint8_t way;
-    bool draining;
-    uint32_t size, body; /* bytes; of them, of the body; 0: there is none */
-    char bytes[4096];
-};
-
-/* What is put while the store syncs before anyone is told: host/commit.h. Syncs are numbered, from
- * 1 to CONN_GROUPS in turn. */
-struct hold {
-    bool on;
-    bool put;        /* set by put_record(): whoever is served has published */
-    uint8_t group;   /* the number of the sync that what is put now waits for, ... */
-    uint8_t running; /* ... and of that which runs, or whose messages are being shown; 0: none */
-    uint64_t to;     /* the end of what the last sync that was begun covers */
-};
-
-/* By what a client may do what it may: see access.h. */
-enum access_kind {
-    ACCESS_PLACE = 0, /* there are no keys: by where it is */
-    ACCESS_NONE = 1,  /* there are, and it has no token: by --anonymous */
-    ACCESS_TOKEN = 2,
-    ACCESS_URL = 3, /* a signed one */
-};
-
-struct access {
-    enum access_kind kind;
-    struct span publish, subscribe; /* scopes, as lib/auth/auth.h has them */
-    uint64_t expires_s;             /* unix time; 0: it does not end */
-    bool cookie;                    /* NONE: there is a cookie, which does not count */
-};
-
-/* What is kept of who a connection is from, besides its place in the table. */
-struct pass {
-    uint64_t from; /* addr_key() of the peer; of a WebSocket that of the client */
-    uint32_t
-        grant; /* SOCKET, BODY: what its token allows (lib/auth/grant.h); 0: nobody asked for one */
-    uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token ends; 0: never */
-};
-
-struct server {
-    struct opt opt;
-    struct ring ring;
-    struct topics topics;
-    struct broker broker; /* the ring by topic */
-    struct conns conns;
-    struct stat_counters stat;
-    struct http_limits limits;
-    struct auth_keys keys;    /* none: who may do what depends on where they are */
-    struct grants grants;     /* where there are keys */
-    struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
-    struct throttle failures; /* bad tokens, by address */
-    struct nets proxies;      /* that are trusted */
-    struct nets bound;        /* addresses of its listeners; who has set them up fills it, ... */
-    bool admin;               /* ... and notes whether one of them is of --admin */
-
-    uint64_t now;         /* ms, monotonic, read once a turn */
-    uint64_t wall;        /* ms, wall clock, likewise */
-    char date[32];        /* as text, for the Date field */
-    uint64_t random;      /* state of the generator, not 0 */
-    uint64_t clock_ahead; /* ms: what the ring's clock is ahead of `now` by */
-    bool draining; /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */
-    struct ready ready;
-    struct hold hold;
-    uint64_t started;     /* ms, wall clock: when the server did; upgrades in place go on with it */
-    uint64_t turn_max_us; /* the longest turn of the loop so far */
-    struct lag lag;       /* as the last sweep over the whole table found it */
-    struct refusals refusals;
-    bool pause;   /* stop reading this connection until its next turn */
-    bool brief;   /* others wait: what may take long is put off to a turn of its own */
-    bool put_off; /* the current request has been put off: nothing of it is done yet */
-
-    struct context ask;
-    struct http_request req;
-    struct access access;
-    struct text out;    /* the answers of the connection at hand, ... */
-    struct iovec *tail; /* ... and what follows them: pieces in s->poll, or none */
-    unsigned tail_pieces;
-    struct share poll; /* the messages of the poll at hand */
-    struct woken woken;
-    char path[SERVE_HEAD_MAX];   /* of the request at hand, decoded */
-    char token[AUTH_TOKEN_MAX];  /* the claims of the request at hand */
-    char names[SERVE_NAMES];     /* what of its path it may subscribe to */
-    char listed[SERVE_HEAD_MAX]; /* socket.c: what a frame makes a client subscribe to */
-    char narrowed[SERVE_NAMES];  /* and what of it it may */
-    char named[64];              /* the Host that serve_host_own() last found to be this server's */
-    uint8_t named_n;
-    char page[SERVE_PAGE]; /* an answer of metrics.c or topics.c */
-    struct page files;     /* what files.c has given out */
-
-    /* Logs a line: pairs of key and value follow, ended by NULL. */
-    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
-    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
-     * knows. */
-    bool (*peer)(int fd, struct text *t);
-};
+#include "lib/serve/server.h"
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
 
@@ -350,14 +167,6 @@ bool serve_here(struct server *s);
 /* Returns true if the request in s->req names this server in Host, or names none
  * (lib/authority.h). */
 bool serve_host_own(struct server *s);
-
-/* Returns true if the current request, of which nothing is done yet, may not take long now: it has
- * been put off, and the caller returns. */
-static inline bool serve_put_off(struct server *s)
-{
-    s->put_off = s->brief;
-    return s->put_off;
-}
 
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);

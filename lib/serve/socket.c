@@ -35,8 +35,8 @@ struct inside {
 static void frame(struct server *s, enum ws_opcode opcode, struct span payload)
 {
     char head[WS_HEAD_MAX];
-    text_add(&s->out, (struct span){head, ws_head(head, opcode, payload.n)});
-    text_add(&s->out, payload);
+    text_add(&s->ex.out, (struct span){head, ws_head(head, opcode, payload.n)});
+    text_add(&s->ex.out, payload);
 }
 
 /* Sends a close frame, the last of this side; where a record can't be brought to its end before it,
@@ -45,10 +45,10 @@ static void end(struct server *s, struct conn *c, unsigned code, struct span rea
 {
     char bytes[WS_CLOSE_MAX];
     if (serve_settle(s, c)) {
-        text_add(&s->out, (struct span){bytes, ws_close(bytes, code, reason)});
+        text_add(&s->ex.out, (struct span){bytes, ws_close(bytes, code, reason)});
     } else {
-        s->out.n = 0;
-        conn_buffer_free(&s->conns, &c->out);
+        s->ex.out.n = 0;
+        conn_buffer_free(&s->clients.conns, &c->out);
         c->stream.sent = 0;
     }
     serve_log_end(s, c, reason.n > 0 ? QUOTE(reason) : "closed");
@@ -81,7 +81,7 @@ static void ping(struct server *s, struct conn *c)
 {
     frame(s, WS_PING, SPAN(""));
     c->flags |= CONN_PINGED;
-    c->stream.pinged = (uint32_t)s->now;
+    c->stream.pinged = (uint32_t)s->clock.now;
 }
 
 void frames_heartbeat(struct server *s, struct conn *c, bool old)
@@ -276,7 +276,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
                                char out[QUOTE_MAX])
 {
     const char *why = NULL;
-    uint32_t id, most = s->opt.max_subscriptions;
+    uint32_t id, most = s->config.opt.max_subscriptions;
     if (!serve_names_declared(s, names))
         return "this server has only the topics that --topic names";
     if (names.p[0] == '-')
@@ -304,8 +304,8 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     /* the old one goes last: what both need stays */
     uint32_t old = c->link.topic;
     if (was)
-        topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
-    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+        topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->clients.conns, c));
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
     if (was)
         serve_release(s, old);
     return NULL;
@@ -316,7 +316,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
 static const char *names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
 {
     struct access a = access_of_socket(s, c);
-    struct text narrow = text_in(s->narrowed, sizeof s->narrowed);
+    struct text narrow = text_in(s->ex.narrowed, sizeof s->ex.narrowed);
     struct span refused;
     if (t->n == from || span_eq(a.subscribe, SPAN("**")))
         return NULL;
@@ -335,7 +335,7 @@ static const char *names_narrow(struct server *s, const struct conn *c, struct t
 static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
 {
     char limit[QUOTE_MAX];
-    struct text t = text_in(s->listed, sizeof s->listed);
+    struct text t = text_in(s->ex.listed, sizeof s->ex.listed);
     struct span now = {NULL, 0};
     const char *wrong = NULL;
     if (c->link.topic != 0)
@@ -348,7 +348,8 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
         return;
     }
     struct span listed = span_from(text_span(&t), had);
-    bool many = serve_name_count(listed) - (had > 0 && listed.n > 0) > s->opt.max_subscriptions;
+    bool many =
+        serve_name_count(listed) - (had > 0 && listed.n > 0) > s->config.opt.max_subscriptions;
     size_t begin = had > 0 && listed.n > 0 ? had + 1 : had; /* behind the comma */
     const char *denied = many ? NULL : names_narrow(s, c, &t, begin);
     if (denied != NULL && on) {
@@ -478,18 +479,18 @@ void objects_message(struct server *s, struct conn *c, struct span text, bool bi
  * there is none. */
 static struct inside *inside_room(struct server *s, struct conn *c, size_t more)
 {
-    struct pool *pool = &s->conns.buffers;
+    struct pool *pool = &s->clients.conns.buffers;
     uint32_t block = c->in;
     if (block == 0) {
-        block = conn_buffer_alloc(&s->conns, sizeof(struct inside) + more);
+        block = conn_buffer_alloc(&s->clients.conns, sizeof(struct inside) + more);
         if (block != 0) {
             struct inside *in = pool_at(pool, block);
-            *in = (struct inside){.moved = s->now};
-            pace_begin(&in->pace, s->now, s->opt.request_timeout_ms);
+            *in = (struct inside){.moved = s->clock.now};
+            pace_begin(&in->pace, s->clock.now, s->config.opt.request_timeout_ms);
         }
     } else {
         size_t used = sizeof(struct inside) + ((struct inside *)pool_at(pool, block))->have;
-        block = conn_buffer_grow(&s->conns, block, used + more, used);
+        block = conn_buffer_grow(&s->clients.conns, block, used + more, used);
     }
     if (block == 0)
         return NULL;
@@ -513,8 +514,9 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
     }
     if (p->data.n > 0) {
         memcpy(in->bytes + in->have, p->data.p, p->data.n);
-        pace_moved(&in->pace, s->now, p->data.n, s->opt.min_rate, s->opt.request_timeout_ms);
-        in->moved = s->now;
+        pace_moved(&in->pace, s->clock.now, p->data.n, s->config.opt.min_rate,
+                   s->config.opt.request_timeout_ms);
+        in->moved = s->clock.now;
     }
     in->have += (uint32_t)p->data.n;
     if (!p->last)
@@ -524,8 +526,8 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
 
 bool serve_socket_late(const struct server *s, const struct conn *c)
 {
-    const struct inside *in = c->in != 0 ? pool_at(&s->conns.buffers, c->in) : NULL;
-    return in != NULL && pace_late(&in->pace, s->now);
+    const struct inside *in = c->in != 0 ? pool_at(&s->clients.conns.buffers, c->in) : NULL;
+    return in != NULL && pace_late(&in->pace, s->clock.now);
 }
 
 void serve_socket_full(struct server *s, struct conn *c)
@@ -535,8 +537,8 @@ void serve_socket_full(struct server *s, struct conn *c)
 
 void serve_socket_slow(struct server *s, struct conn *c)
 {
-    const struct inside *in = pool_at(&s->conns.buffers, c->in);
-    bool quiet = s->now - in->moved >= s->opt.request_timeout_ms;
+    const struct inside *in = pool_at(&s->clients.conns.buffers, c->in);
+    bool quiet = s->clock.now - in->moved >= s->config.opt.request_timeout_ms;
     *(quiet ? &s->stat.timeout_request : &s->stat.limit_rate) += 1;
     end(s, c, WS_POLICY,
         quiet ? SPAN("a message was not complete in time (--request-timeout)")
@@ -571,11 +573,11 @@ static bool only_listens(const struct server *s, const struct conn *c)
 /* Bytes of the largest message that is taken from a socket. */
 static uint64_t message_most(const struct server *s, const struct conn *c)
 {
-    uint64_t most = s->opt.max_message;
+    uint64_t most = s->config.opt.max_message;
     if (!way_of(c)->objects)
         return most;
     most = 6 * most + (8u << 10); /* as JSON may have it */
-    uint64_t list = (uint64_t)s->opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
+    uint64_t list = (uint64_t)s->config.opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
     return only_listens(s, c) && list < most ? list : most;
 }
 
@@ -598,9 +600,9 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     const struct saved a = saved_kept(s, c);
     saved_resume(s, c, &a, (struct span){NULL, 0}, "websocket");
     if (c->in != 0)
-        ws = ((struct inside *)pool_at(&s->conns.buffers, c->in))->ws;
+        ws = ((struct inside *)pool_at(&s->clients.conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;
-    if (conn_out(&s->conns, c).n > UNREAD_MAX) {
+    if (conn_out(&s->clients.conns, c).n > UNREAD_MAX) {
         end(s, c, WS_TRY_LATER, SPAN("the answers are not read"));
         return len;
     }
@@ -621,7 +623,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     if (c->state != CONN_SOCKET)
         return len;
     if (ws_idle(&ws)) {
-        conn_buffer_free(&s->conns, &c->in);
+        conn_buffer_free(&s->clients.conns, &c->in);
         return took;
     }
     struct inside *in = inside_room(s, c, 0);
@@ -639,7 +641,7 @@ static bool offers_json(const struct server *s)
 {
     struct span item;
     size_t pos = 0;
-    while (http_list(&s->req, HTTP_SEC_WEBSOCKET_PROTOCOL, &pos, &item))
+    while (http_list(&s->ex.req, HTTP_SEC_WEBSOCKET_PROTOCOL, &pos, &item))
         if (span_eq(item, SPAN("json")))
             return true;
     return false;
@@ -648,14 +650,14 @@ static bool offers_json(const struct server *s)
 /* Is the handshake right (RFC 6455 section 4.2.1)? Else it has been refused. */
 static bool handshake_right(struct server *s, struct conn *c)
 {
-    struct span version = http_field(&s->req, HTTP_SEC_WEBSOCKET_VERSION);
-    if (s->ask.body)
+    struct span version = http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_VERSION);
+    if (s->ex.ask.body)
         serve_refuse(s, c, 400, NULL, "a handshake has no body", NULL);
     else if (!span_eq(version, SPAN("13")))
         serve_refuse(s, c, 426,
                      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
                      "only version 13 of WebSocket is spoken here (Sec-WebSocket-Version)", NULL);
-    else if (!ws_key_right(http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY)))
+    else if (!ws_key_right(http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_KEY)))
         serve_refuse(s, c, 400, NULL, "Sec-WebSocket-Key must be 16 bytes in base64", NULL);
     else
         return access_page(s, c, " may not connect here");
@@ -666,14 +668,14 @@ static bool handshake_right(struct server *s, struct conn *c)
 static void handshake_answer(struct server *s, bool json)
 {
     char accept[WS_ACCEPT_SIZE];
-    ws_accept(accept, http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY));
+    ws_accept(accept, http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_KEY));
     serve_answer_head(s, 101);
     serve_log_answer(s, 101, 0);
-    text_str(&s->out, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
-    http_add(&s->out, "Sec-WebSocket-Accept", (struct span){accept, sizeof accept});
+    text_str(&s->ex.out, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    http_add(&s->ex.out, "Sec-WebSocket-Accept", (struct span){accept, sizeof accept});
     if (json)
-        text_str(&s->out, "Sec-WebSocket-Protocol: json\r\n");
-    text_str(&s->out, "\r\n");
+        text_str(&s->ex.out, "Sec-WebSocket-Protocol: json\r\n");
+    text_str(&s->ex.out, "\r\n");
 }
 
 void serve_socket(struct server *s, struct conn *c, struct span names)
@@ -681,10 +683,10 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     struct start start;
     bool json = offers_json(s);
     uint32_t id;
-    s->ask.way = "websocket";
+    s->ex.ask.way = "websocket";
     if (!handshake_right(s, c))
         return;
-    if (s->draining) {
+    if (s->clients.draining) {
         serve_refuse_draining(s, c);
         return;
     }
@@ -707,8 +709,8 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;
-    conn_go(&s->conns, c, CONN_SOCKET);
-    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+    conn_go(&s->clients.conns, c, CONN_SOCKET);
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
     if (start.gap != NULL) {
         struct gap gap = {.after = start.after};
         serve_gap(s, c, id, start.gap, &gap);

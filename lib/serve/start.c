@@ -20,7 +20,7 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
 {
     const char *why = NULL;
     char limit[QUOTE_MAX];
-    uint32_t most = s->opt.max_subscriptions, id;
+    uint32_t most = s->config.opt.max_subscriptions, id;
     if (!access_find(s, c, AUTH_SUBSCRIBE, names))
         return 0;
     if (serve_name_count(names) > most) {
@@ -76,7 +76,7 @@ static void start_unreadable(struct server *s, struct start *st)
 static bool heartbeat_asked(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
-    struct span text = query_value(&s->req, SPAN("heartbeat"), bytes, sizeof bytes);
+    struct span text = query_value(&s->ex.req, SPAN("heartbeat"), bytes, sizeof bytes);
     bool event = span_eq(text, SPAN("event"));
     c->marks = (uint16_t)((c->marks & ~CONN_BEATS) | (event ? CONN_BEATS : 0));
     if (text.p == NULL || event)
@@ -89,7 +89,7 @@ static bool heartbeat_asked(struct server *s, struct conn *c)
 static bool conflate_asked(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
-    struct span text = query_value(&s->req, SPAN("conflate"), bytes, sizeof bytes);
+    struct span text = query_value(&s->ex.req, SPAN("conflate"), bytes, sizeof bytes);
     c->flags &= (uint16_t)~CONN_CONFLATE;
     if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
         return true;
@@ -114,7 +114,7 @@ static bool start_tags(struct server *s, struct start *st, uint32_t id)
     uint64_t here = ring_newest(&s->ring).ms; /* one of another store tells less than one of this */
     size_t pos = 0;
     bool readable = false;
-    while (http_list(&s->req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
+    while (http_list(&s->ex.req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
         st->tagged = true;
         if (span_eq(tag, SPAN("*")))
             return true; /* it begins at the head already */
@@ -138,16 +138,17 @@ static bool start_tags(struct server *s, struct start *st, uint32_t id)
  * it does now. */
 static uint64_t by_ring_clock(const struct server *s, uint64_t wall_ms)
 {
-    uint64_t clock = s->ring.clock_ms != 0 ? s->ring.clock_ms : s->wall;
-    if (wall_ms >= s->wall)
-        return wall_ms - s->wall < UINT64_MAX - clock ? clock + (wall_ms - s->wall) : UINT64_MAX;
-    return s->wall - wall_ms < clock ? clock - (s->wall - wall_ms) : 0;
+    uint64_t clock = s->ring.clock_ms != 0 ? s->ring.clock_ms : s->clock.wall;
+    if (wall_ms >= s->clock.wall)
+        return wall_ms - s->clock.wall < UINT64_MAX - clock ? clock + (wall_ms - s->clock.wall)
+                                                            : UINT64_MAX;
+    return s->clock.wall - wall_ms < clock ? clock - (s->clock.wall - wall_ms) : 0;
 }
 
 /* Finds the start that ?since= asks for. Gives what is wrong with it, or NULL. */
 static const char *start_since(struct server *s, struct start *st, uint32_t id, struct span text)
 {
-    struct since since = since_read(text, s->wall);
+    struct since since = since_read(text, s->clock.wall);
     switch (since.kind) {
     case SINCE_BAD:
         return ": must be an id, earliest, now, a duration as 10m, a unix time, or -N";
@@ -179,10 +180,10 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
     memset(st, 0, offsetof(struct start, bytes));
     st->at = ring_head(&s->ring);
     st->id = ring_newest(&s->ring);
-    struct span text = query_cursor(&s->req, st->bytes);
+    struct span text = query_cursor(&s->ex.req, st->bytes);
     if (text.n > 0) {
         st->cursor = true;
-        st->tagged = http_field(&s->req, HTTP_IF_NONE_MATCH).n > 0;
+        st->tagged = http_field(&s->ex.req, HTTP_IF_NONE_MATCH).n > 0;
         st->after = text;
         if (cursor_read(text, &cursor))
             start_after(s, st, id, cursor);
@@ -194,7 +195,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
         st->cursor = true;
         return true;
     }
-    text = query_value(&s->req, SPAN("since"), st->bytes, sizeof st->bytes);
+    text = query_value(&s->ex.req, SPAN("since"), st->bytes, sizeof st->bytes);
     if (text.n == 0 && oldest) {
         st->at = ring_tail(&s->ring);
         st->id = ring_before(&s->ring, st->at);

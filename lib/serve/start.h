@@ -36,7 +36,7 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 bool serve_options_read(struct server *s, struct conn *c);
 static inline bool serve_options(struct server *s, struct conn *c)
 {
-    if (s->req.query.n > 0)
+    if (s->ex.req.query.n > 0)
         return serve_options_read(s, c);
     c->flags &= (uint16_t)~CONN_CONFLATE; /* nothing is asked for, as most often */
     c->marks &= (uint16_t)~CONN_BEATS;

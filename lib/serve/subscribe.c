@@ -12,9 +12,9 @@
 void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
 {
     (void)c;
-    stream_open(&s->out, feed_retry_ms(s), from);
+    stream_open(&s->ex.out, feed_retry_ms(s), from);
     if (hello)
-        stream_hello(&s->out, from);
+        stream_hello(&s->ex.out, from);
 }
 
 void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
@@ -22,8 +22,8 @@ void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bo
     (void)c;
     if (from == NULL || !hello)
         return;
-    stream_id_object(&s->out, *from, false);
-    text_str(&s->out, "\n");
+    stream_id_object(&s->ex.out, *from, false);
+    text_str(&s->ex.out, "\n");
 }
 
 /* Turns a new subscriber away, as the server ends. */
@@ -39,20 +39,20 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
 {
     struct start start;
     uint32_t id;
-    if (s->draining) {
+    if (s->clients.draining) {
         subscribe_draining(s, c, &ways[way]);
         return;
     }
     if (!serve_options(s, c) || (id = serve_select(s, c, names, ways[way].come_back)) == 0)
         return;
-    bool hello = query_has(&s->req, SPAN("hello"));
+    bool hello = query_has(&s->ex.req, SPAN("hello"));
     if (!serve_start(s, c, id, false, &start)) {
         serve_release(s, id);
         return;
     }
     const struct cursor *from = start.unreadable && start.gap != NULL ? NULL : &start.id;
     feed_head(s, way, from);
-    if (s->ask.method == HTTP_HEAD) {
+    if (s->ex.ask.method == HTTP_HEAD) {
         serve_release(s, id);
         serve_answered_last(s, c);
         return;
@@ -68,8 +68,8 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         ways[way].gap(s, c, &gap);
     }
     access_keep(s, c);
-    conn_go(&s->conns, c, CONN_STREAM);
-    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+    conn_go(&s->clients.conns, c, CONN_STREAM);
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
 
 /* ---- while it is subscribed ------------------------------------------------------------------ */
@@ -77,15 +77,15 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
 void sse_gap(struct server *s, struct conn *c, const struct gap *gap)
 {
     (void)c;
-    stream_gap(&s->out, gap->reason, gap->after, gap->resume, gap->any);
+    stream_gap(&s->ex.out, gap->reason, gap->after, gap->resume, gap->any);
 }
 
 void lines_gap(struct server *s, struct conn *c, const struct gap *gap)
 {
     (void)c;
-    text_str(&s->out, "{\"gap\":");
-    stream_gap_object(&s->out, gap->reason, gap->after, gap->resume, gap->any);
-    text_str(&s->out, "}\n");
+    text_str(&s->ex.out, "{\"gap\":");
+    stream_gap_object(&s->ex.out, gap->reason, gap->after, gap->resume, gap->any);
+    text_str(&s->ex.out, "}\n");
 }
 
 void sse_heartbeat(struct server *s, struct conn *c, bool old)
@@ -93,14 +93,14 @@ void sse_heartbeat(struct server *s, struct conn *c, bool old)
     struct cursor newest = ring_newest(&s->ring);
     bool seen = (c->marks & CONN_BEATS) != 0;
     if (!old && !seen) {
-        text_str(&s->out, ":\n");
+        text_str(&s->ex.out, ":\n");
         return;
     }
     c->place.n = newest.n;
     if (seen)
-        stream_heartbeat(&s->out, newest);
+        stream_heartbeat(&s->ex.out, newest);
     else
-        stream_checkpoint(&s->out, newest);
+        stream_checkpoint(&s->ex.out, newest);
 }
 
 void lines_heartbeat(struct server *s, struct conn *c, bool old)
@@ -109,9 +109,9 @@ void lines_heartbeat(struct server *s, struct conn *c, bool old)
     bool seen = (c->marks & CONN_BEATS) != 0;
     if (old || seen) {
         c->place.n = newest.n;
-        stream_id_object(&s->out, newest, seen);
+        stream_id_object(&s->ex.out, newest, seen);
     }
-    text_str(&s->out, "\n");
+    text_str(&s->ex.out, "\n");
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -121,9 +121,9 @@ void lines_heartbeat(struct server *s, struct conn *c, bool old)
 static void stream_end(struct server *s, struct conn *c, struct span words)
 {
     if (serve_settle(s, c)) {
-        text_add(&s->out, words);
+        text_add(&s->ex.out, words);
     } else {
-        conn_buffer_free(&s->conns, &c->out);
+        conn_buffer_free(&s->clients.conns, &c->out);
         c->stream.sent = 0;
     }
     serve_log_end(s, c, "stopping");

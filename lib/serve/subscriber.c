@@ -39,13 +39,13 @@ void serve_took(struct server *s, struct conn *c, const struct share *share, siz
  * room. */
 static bool settle_record(struct server *s, struct conn *c)
 {
-    struct share *share = &s->poll;
+    struct share *share = &s->ex.poll;
     bool room = true;
     while (room && c->stream.sent > 0) {
         share_build(share, &s->broker, c->link.topic, c->place.at, c->stream.sent,
                     (enum conn_way)c->way, 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
-            room = conn_out_keep(&s->conns, c,
+            room = conn_out_keep(&s->clients.conns, c,
                                  (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
         if (room)
             serve_took(s, c, share, share->size);
@@ -55,7 +55,7 @@ static bool settle_record(struct server *s, struct conn *c)
 
 bool serve_settle(struct server *s, struct conn *c)
 {
-    struct span kept = conn_out(&s->conns, c);
+    struct span kept = conn_out(&s->clients.conns, c);
     uint32_t old = c->out;
     const struct conn_stream was = c->stream;
     if (!conn_inside(c))
@@ -63,14 +63,14 @@ bool serve_settle(struct server *s, struct conn *c)
     if (c->place.at < ring_tail(&s->ring))
         return false;
     c->out = 0;
-    if (!settle_record(s, c) || !conn_out_keep(&s->conns, c, kept)) {
-        conn_buffer_free(&s->conns, &c->out);
+    if (!settle_record(s, c) || !conn_out_keep(&s->clients.conns, c, kept)) {
+        conn_buffer_free(&s->clients.conns, &c->out);
         c->out = old;
         c->stream = was;
         serve_count_full(s);
         return false;
     }
-    conn_buffer_free(&s->conns, &old);
+    conn_buffer_free(&s->clients.conns, &old);
     return true;
 }
 
@@ -81,7 +81,7 @@ void serve_leave(struct server *s, struct conn *c)
     uint32_t id = c->link.topic;
     if (id == 0)
         return;
-    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
+    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->clients.conns, c));
     serve_release(s, id);
 }
 
@@ -114,7 +114,7 @@ bool serve_stream_check(struct server *s, struct conn *c)
 void serve_heartbeat(struct server *s, struct conn *c)
 {
     uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->place.n);
-    bool old = since > s->opt.ring / 2 || c->place.n < ring_lost(&s->ring);
+    bool old = since > s->config.opt.ring / 2 || c->place.n < ring_lost(&s->ring);
     s->stat.heartbeats++;
     way_of(c)->heartbeat(s, c, old);
 }

@@ -32,7 +32,7 @@ struct query {
 static bool parameter(struct server *s, struct conn *c, const char *name, char *out, size_t cap,
                       struct span *value)
 {
-    ptrdiff_t n = http_query(s->req.query, span_of(name), out, cap);
+    ptrdiff_t n = http_query(s->ex.req.query, span_of(name), out, cap);
     if (n == -1)
         serve_refuse(s, c, 400, NULL, name, "= has bad percent-encoding", NULL);
     else if (n == -2)
@@ -112,9 +112,9 @@ static uint32_t write_topic(struct server *s, struct text *t, uint32_t id)
 
 void serve_topics(struct server *s, struct conn *c)
 {
-    struct text t = text_in(s->page, sizeof s->page);
+    struct text t = text_in(s->ex.page, sizeof s->ex.page);
     struct query q;
-    s->ask.way = "own";
+    s->ex.ask.way = "own";
     if (!query_read(s, c, &q))
         return;
     struct span begin = beginning(q.match);
@@ -136,7 +136,7 @@ void serve_topics(struct server *s, struct conn *c)
         last = shown ? id : last;
         id = topic_behind(&s->topics, id);
     }
-    s->pause = true; /* a page is work enough for a turn */
+    s->ex.pause = true; /* a page is work enough for a turn */
     text_str(&t, "],\"next\":");
     if (id != 0 && last != 0)
         json_string(&t, topic_name(&s->topics, last));

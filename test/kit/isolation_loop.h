@@ -91,8 +91,8 @@ static unsigned iso_piece(void)
     for (unsigned i = 0; i < 200; i++)
         put_record(&S, topic, &(struct ring_message){.topic = SPAN("x"), .data = SPAN("x")});
     note_messages();
-    uint32_t set =
-        broker_select(&S.broker, (struct span){what, n}, S.opt.max_subscriptions, false, &why);
+    uint32_t set = broker_select(&S.broker, (struct span){what, n}, S.config.opt.max_subscriptions,
+                                 false, &why);
     uint64_t at = ring_tail(&S.ring), end = at, rec;
     assert(set != 0);
     broker_collect(&S.broker, set, &end, &rec, 1);
