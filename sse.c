@@ -194,7 +194,7 @@ static void conn_doom(struct conn *c, const char *reason)
     if (c->state == CONN_DOOMED)
         return;
     say(OPT_LOG_DEBUG, "closed", "fd", QUOTE_NUM(fd), "reason", reason, NULL);
-    serve_log_end(&S, c, reason);
+    serve_log_end(&S.config, &S.broker, &S.clients, &S.log, c, reason);
     c->doomed.topic = c->link.topic;
     if (c->link.topic != 0)
         topic_unsubscribe(&S.topics, fd);
@@ -206,11 +206,11 @@ static void conn_close(struct conn *c)
 {
     uint32_t topic = c->doomed.topic;
     door_leave(&L.door, c);
-    serve_forget(&S, c);
+    serve_forget(&S.clients, c);
     close(conn_fd(&S.clients.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.clients.conns, c);
     if (topic != 0)
-        serve_release(&S, topic);
+        serve_release(&S.broker, topic);
 }
 
 /* Closes what is doomed and frees the topics that eviction has emptied. */
@@ -305,7 +305,7 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
     }
     if (!conn_streams(c))
         return L.t.own.iov; /* that was the end of it */
-    if (!serve_next(&S, c, &L.t.own))
+    if (!serve_next(&S.broker, &S.stat, c, &L.t.own))
         return L.t.own.iov;
     *n = L.t.own.pieces;
     return L.t.own.iov;
@@ -314,9 +314,9 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
 /* Keeps what did not fit the socket. */
 static void pending_keep(struct conn *c)
 {
-    if (serve_out_keep(&S, c))
+    if (serve_out_keep(&S.clients, &S.ex, c))
         return;
-    conn_doom(c, serve_count_full(&S));
+    conn_doom(c, serve_count_full(&S.clients, &S.stat));
 }
 
 /* As most often: writes an answer that nothing goes before and nothing follows. False: there is
@@ -329,7 +329,7 @@ static bool flush_answer(struct conn *c)
     const struct iovec iov = {S.ex.out.p, S.ex.out.n};
     size_t w = conn_writev(c, &iov, 1);
     if (w < S.ex.out.n && w > 0)
-        serve_out_took(&S, c, w);
+        serve_out_took(&S.clients, &S.ex, c, w);
     else if (w > 0)
         S.ex.out.n = 0;
     return S.ex.out.n == 0;
@@ -340,7 +340,7 @@ static bool flush_answer(struct conn *c)
  * afterwards. */
 static void conn_flush(struct conn *c)
 {
-    bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S, c) &&
+    bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S.broker, &S.hold, c) &&
                 (S.ex.out.n > 0 || c->out != 0 || S.ex.tail_pieces > 0);
     if (hold)
         queue_put(&S.clients.conns, c, QUEUE_HELD);
@@ -355,7 +355,7 @@ static void conn_flush(struct conn *c)
         if (c->state == CONN_DOOMED)
             break;
         if (!conn_inside(c))
-            before = serve_out_put(&S, c, iov);
+            before = serve_out_put(&S.clients, &S.ex, c, iov);
         if (before + n == 0) {
             conn_drained(c);
             break;
@@ -363,11 +363,11 @@ static void conn_flush(struct conn *c)
         size_t w = conn_write(c, iov - before, before + n);
         if (w == 0)
             continue;
-        size_t rest = before > 0 ? serve_out_took(&S, c, w) : w;
+        size_t rest = before > 0 ? serve_out_took(&S.clients, &S.ex, c, w) : w;
         if (streams && n > 0)
-            serve_took(&S, c, &L.t.own, rest);
+            serve_took(&S.broker, &S.stat, c, &L.t.own, rest);
         else if (!streams)
-            serve_tail_took(&S, rest);
+            serve_tail_took(&S.ex, rest);
         if ((done += w) >= WRITE_BUDGET) {
             queue_put(&S.clients.conns, c, QUEUE_READY);
             break;
@@ -484,7 +484,7 @@ static void fanout(void)
             topic_rotate(&S.topics);
         } else {
             topic_clean(&S.topics);
-            serve_release(&S, id);
+            serve_release(&S.broker, id);
         }
     }
 }
@@ -499,7 +499,7 @@ static void held_release(void)
         struct conn *c = queue_take(&S.clients.conns, QUEUE_HELD);
         if (c == NULL)
             continue;
-        if (serve_waits(&S, c)) {
+        if (serve_waits(&S.broker, &S.hold, c)) {
             queue_put(&S.clients.conns, c, QUEUE_HELD);
             continue;
         }
@@ -635,9 +635,9 @@ static bool input_peeks(const struct conn *c)
 static bool request_waits(struct conn *c, char first)
 {
     bool publishes = first == 'P'; /* POST, PUT */
-    if (publishes && S.ex.out.n > 0 && !serve_waits(&S, c))
+    if (publishes && S.ex.out.n > 0 && !serve_waits(&S.broker, &S.hold, c))
         conn_flush(c);
-    return publishes ? serve_hold_full(&S) : serve_waits(&S, c);
+    return publishes ? serve_hold_full(&S.broker) : serve_waits(&S.broker, &S.hold, c);
 }
 
 /* The same for the next step, whatever the connection is in; `first` is its first byte. */
@@ -645,7 +645,8 @@ static bool step_waits(struct conn *c, char first)
 {
     if (c->state == CONN_HEAD)
         return request_waits(c, first);
-    return serve_hold_full(&S) && (c->state == CONN_BODY || serve_waits(&S, c));
+    return serve_hold_full(&S.broker) &&
+           (c->state == CONN_BODY || serve_waits(&S.broker, &S.hold, c));
 }
 
 /* Notes that a connection has published. */
@@ -706,7 +707,7 @@ static void input_keep(struct conn *c, const char *buf, size_t n, size_t seen)
         serve_no_room(&S, c);
         return;
     }
-    conn_doom(c, serve_count_full(&S));
+    conn_doom(c, serve_count_full(&S.clients, &S.stat));
 }
 
 /* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket
@@ -777,8 +778,9 @@ static void conn_turn(struct conn *c)
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;
-    if (S.hold.on && serve_hold_full(&S) &&
-        (c->state == CONN_BODY || (c->state == CONN_SOCKET && serve_waits(&S, c)))) {
+    if (S.hold.on && serve_hold_full(&S.broker) &&
+        (c->state == CONN_BODY ||
+         (c->state == CONN_SOCKET && serve_waits(&S.broker, &S.hold, c)))) {
         queue_put(&S.clients.conns, c, QUEUE_HELD);
         return;
     }
@@ -804,7 +806,8 @@ static bool is_overdue(const struct conn *c)
 {
     enum conn_due due = conn_due(c, S.clock.now, &L.times);
     return due == CONN_DUE_REQUEST || due == CONN_DUE_IDLE || due == CONN_DUE_WRITE ||
-           due == CONN_DUE_PONG || (c->state == CONN_BODY && serve_body_late(&S, c));
+           due == CONN_DUE_PONG ||
+           (c->state == CONN_BODY && serve_body_late(&S.config, &S.clients, &S.clock, c));
 }
 
 /* Before that its socket is read and written once more: where the process stood still the peer may
@@ -825,7 +828,7 @@ static void sweep_conn(struct conn *c)
 {
     if (is_overdue(c) && !is_heard(c))
         return;
-    serve_lag(&S, c, &L.lag);
+    serve_lag(&S.broker, c, &L.lag);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         queue_put(&S.clients.conns, c, QUEUE_READY);
@@ -836,7 +839,7 @@ static void sweep_conn(struct conn *c)
         conn_flush(c);
         return;
     }
-    const char *reason = serve_holds_long(&S, c);
+    const char *reason = serve_holds_long(&S.config, &S.clients, &S.clock, &S.stat, c);
     if (reason != NULL) {
         conn_doom(c, reason);
         return;
@@ -923,7 +926,7 @@ static bool drain_conn(struct conn *c, bool again)
     if (c->state == CONN_HEAD && c->in == 0 && c->out == 0)
         conn_doom(c, "stopping");
     else if (c->state == CONN_HEAD && c->in == 0)
-        serve_answered_last(&S, c);
+        serve_answered_last(&S.clients, c);
     if (c->state != CONN_DOOMED) {
         serve_drain(&S, c);
         conn_flush(c);
@@ -1064,7 +1067,7 @@ static int sleep_ms(void)
 /* Looks what time has brought to the process itself. */
 static void tick(void)
 {
-    serve_log_rest(&S, false);
+    serve_log_rest(&S.clock, &S.log, false);
     int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, &S) : 0;
     if (err < 0)
         store_failed(err);
@@ -1109,7 +1112,7 @@ static void server_make(void)
     S.log.peer = listen_peer;
     S.ex.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.config.limits = (struct http_limits){S.config.opt.max_line, S.config.opt.max_head};
-    serve_trust(&S);
+    serve_trust(&S.config);
     L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1, .keeper = KEEPER_NONE};

@@ -203,7 +203,7 @@ int life_end(struct door *d)
         commit_result(s, err);
     ring_close(&s->ring);
     memory_close(&d->t->memory);
-    serve_log_rest(s, true);
+    serve_log_rest(&s->clock, &s->log, true);
     announce_stopped(s);
     return err;
 }

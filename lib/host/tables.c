@@ -321,7 +321,7 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
     if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
         return false;
     store_follow(&s->broker, &report);
-    serve_ready_recover(s);
+    serve_ready_recover(&s->config, &s->broker, &s->ready);
     s->clock.clock_ahead = report.clock_ms - s->clock.now;
     if (s->config.opt.max_age_ms > 0 &&
         report.clock_ms > s->config.opt.max_age_ms) /* some may have come back */

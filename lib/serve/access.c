@@ -11,11 +11,11 @@
 
 /* ---- refusing -------------------------------------------------------------------------------- */
 
-const char *access_challenge(const struct server *s, struct challenge *ch, int status,
+const char *access_challenge(const struct config *config, struct challenge *ch, int status,
                              const char *error, struct span detail)
 {
     struct text t = text_in(ch->line, sizeof ch->line - 1);
-    if (status != 400 && status != 401 && (status != 403 || s->config.keys.n == 0))
+    if (status != 400 && status != 401 && (status != 403 || config->keys.n == 0))
         return NULL;
     text_str(&t, "WWW-Authenticate: Bearer realm=\"sse\"");
     if (error != NULL) {
@@ -48,8 +48,8 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
         wait = throttle_fail(&s->clients.failures, s->ex.ask.from, s->clock.now,
                              s->config.opt.max_failures);
     if (wait == 0) {
-        serve_refuse(s, c, 401, access_challenge(s, &ch, 401, "invalid_token", why), what, detail,
-                     NULL);
+        serve_refuse(s, c, 401, access_challenge(&s->config, &ch, 401, "invalid_token", why), what,
+                     detail, NULL);
         return false;
     }
     s->stat.limit_failures++;
@@ -67,7 +67,7 @@ static bool refuse_twice(struct server *s, struct conn *c, const char *where)
 {
     struct challenge ch;
     serve_refuse(s, c, 400,
-                 access_challenge(s, &ch, 400, "invalid_request", (struct span){NULL, 0}),
+                 access_challenge(&s->config, &ch, 400, "invalid_request", (struct span){NULL, 0}),
                  "there is more than one token in ", where, NULL);
     return false;
 }
@@ -119,20 +119,20 @@ static bool token_of_query(struct server *s, struct conn *c, struct span *token,
  * Those of this server's own may, and those that --cors names: not all, as "*" would have it
  * (Fetch, CORS and credentials), nor "null", which any page can have. A request without Origin
  * comes from no other page that could read the answer. */
-static bool cookies_count(const struct server *s)
+static bool cookies_count(const struct config *config, const struct exchange *ex)
 {
-    struct span origin = http_field(&s->ex.req, HTTP_ORIGIN);
-    if (origin.n == 0 || cors_same(origin, s->ex.req.host, s->ex.ask.scheme))
+    struct span origin = http_field(&ex->req, HTTP_ORIGIN);
+    if (origin.n == 0 || cors_same(origin, ex->req.host, ex->ask.scheme))
         return true;
-    return s->ex.ask.cors > 0 && cors_is_one(s->config.opt.cors.item[s->ex.ask.cors - 1]);
+    return ex->ask.cors > 0 && cors_is_one(config->opt.cors.item[ex->ask.cors - 1]);
 }
 
 /* The token of the cookie access_token (RFC 6265 section 4.2.1), the first there is. */
-static struct span token_of_cookie(const struct server *s)
+static struct span token_of_cookie(const struct exchange *ex)
 {
-    for (unsigned i = 0; i < s->ex.req.nfields; i++) {
-        struct span rest = s->ex.req.field[i].value;
-        while (s->ex.req.field[i].id == HTTP_COOKIE && rest.n > 0) {
+    for (unsigned i = 0; i < ex->req.nfields; i++) {
+        struct span rest = ex->req.field[i].value;
+        while (ex->req.field[i].id == HTTP_COOKIE && rest.n > 0) {
             struct span pair = span_trim(span_cut(&rest, ';'));
             if (!span_eq(span_trim(span_cut(&pair, '=')), SPAN("access_token")))
                 continue;
@@ -148,16 +148,16 @@ static struct span token_of_cookie(const struct server *s)
 /* ---- what is asked with it ------------------------------------------------------------------- */
 
 /* What may be done without a token: by place, or by --anonymous alone where there are keys. */
-static void access_without(struct server *s, enum auth_class class)
+static void access_without(const struct config *config, struct exchange *ex, enum auth_class class)
 {
-    struct access *a = &s->ex.access;
-    bool open = class == AUTH_SUBSCRIBE && s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
-    bool here = s->config.keys.n == 0 && !open && serve_here(s);
-    if (here || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
+    struct access *a = &ex->access;
+    bool open = class == AUTH_SUBSCRIBE && config->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
+    bool here = config->keys.n == 0 && !open && serve_here(config, ex);
+    if (here || config->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
         a->subscribe = ALL;
-    if (here || s->config.opt.anonymous & OPT_ANONYMOUS_PUBLISH)
+    if (here || config->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
         a->publish = ALL;
-    a->kind = s->config.keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
+    a->kind = config->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
 }
 
 static bool access_by_token(struct server *s, struct conn *c, struct span token, const char *what)
@@ -198,7 +198,7 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
     struct span token;
     s->ex.access = (struct access){.kind = ACCESS_PLACE};
     if (s->config.keys.n == 0) {
-        access_without(s, class);
+        access_without(&s->config, &s->ex, class);
         return true;
     }
     if (!token_of_header(s, c, &token))
@@ -212,10 +212,10 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
     struct span signature = query_value(&s->ex.req, SPAN("signature"), text, sizeof text);
     if (signature.p != NULL)
         return access_by_url(s, c, class, topics, signature);
-    token = token_of_cookie(s);
-    if (token.p != NULL && cookies_count(s))
+    token = token_of_cookie(&s->ex);
+    if (token.p != NULL && cookies_count(&s->config, &s->ex))
         return access_by_token(s, c, token, "the token in the cookie access_token: ");
-    access_without(s, class);
+    access_without(&s->config, &s->ex, class);
     s->ex.access.cookie = token.p != NULL;
     return true;
 }
@@ -223,19 +223,19 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
 /* ---- subscribing ----------------------------------------------------------------------------- */
 
 /* Appends what one lacks who has no token. */
-static void tokenless(struct server *s, struct text *why, const char *what)
+static void tokenless(const struct exchange *ex, struct text *why, const char *what)
 {
-    const char *origin = QUOTE(http_field(&s->ex.req, HTTP_ORIGIN));
+    const char *origin = QUOTE(http_field(&ex->req, HTTP_ORIGIN));
     text_str(why, what);
     text_str(why, " takes a token");
-    if (!s->ex.access.cookie) {
+    if (!ex->access.cookie) {
         text_str(why,
                  ": in Authorization: Bearer, in ?access_token= or in the cookie access_token");
         return;
     }
     text_str(why, ", and the cookie access_token does not count for pages of ");
     text_str(why, origin);
-    if (!cors_is_one(http_field(&s->ex.req, HTTP_ORIGIN))) {
+    if (!cors_is_one(http_field(&ex->req, HTTP_ORIGIN))) {
         text_str(why, ", which any page can be of");
         return;
     }
@@ -254,15 +254,15 @@ static void address(struct text *why, uint64_t key)
 }
 
 /* Appends that a request from this host names another server; a WebSocket's frames have no Host. */
-static void foreign(struct server *s, struct text *why)
+static void foreign(struct stat_counters *stat, const struct exchange *ex, struct text *why)
 {
-    struct span host = authority_host(s->ex.req.host);
-    const char *name = s->ex.ask.conn != NULL ? QUOTE(host) : "NAME";
-    s->stat.host_refused++;
-    text_str(why, s->ex.ask.conn != NULL ? "the Host of this request, "
-                                         : "the Host of this WebSocket's handshake");
-    text_str(why, s->ex.ask.conn != NULL ? name : "");
-    text_str(why, s->ex.ask.conn != NULL ? ", is none" : " was none");
+    struct span host = authority_host(ex->req.host);
+    const char *name = ex->ask.conn != NULL ? QUOTE(host) : "NAME";
+    stat->host_refused++;
+    text_str(why, ex->ask.conn != NULL ? "the Host of this request, "
+                                       : "the Host of this WebSocket's handshake");
+    text_str(why, ex->ask.conn != NULL ? name : "");
+    text_str(why, ex->ask.conn != NULL ? ", is none" : " was none");
     text_str(why, " of this server's: --host ");
     text_str(why, name);
     text_str(why, " makes it one");
@@ -270,7 +270,8 @@ static void foreign(struct server *s, struct text *why)
 
 /* Appends why one may not who is not on this host; of one who came through a proxy the reason may
  * be how that is set up. */
-static void elsewhere(struct server *s, struct text *why, const char *what, const char *word)
+static void elsewhere(struct stat_counters *stat, const struct exchange *ex, struct text *why,
+                      const char *what, const char *word)
 {
     static const char *const says[] = {
         [VIA_NOBODY] = "",
@@ -281,18 +282,18 @@ static void elsewhere(struct server *s, struct text *why, const char *what, cons
     };
     text_str(why, what);
     text_str(why, " is for clients on this host; ");
-    if (s->ex.ask.foreign) {
-        foreign(s, why);
+    if (ex->ask.foreign) {
+        foreign(stat, ex, why);
         text_str(why, ", and ");
     }
-    if (s->ex.ask.via != VIA_NOBODY) {
+    if (ex->ask.via != VIA_NOBODY) {
         text_str(why, "this request came through the proxy ");
-        address(why, s->ex.ask.proxy);
+        address(why, ex->ask.proxy);
         text_str(why, " (--trust-proxy)");
-        text_str(why, says[s->ex.ask.via]);
+        text_str(why, says[ex->ask.via]);
     }
-    if (s->ex.ask.via == VIA_CLIENT) {
-        address(why, s->ex.ask.from);
+    if (ex->ask.via == VIA_CLIENT) {
+        address(why, ex->ask.from);
         text_str(why, "; ");
     }
     text_str(why, "--anonymous ");
@@ -307,8 +308,9 @@ static bool refuse(struct server *s, struct conn *c, int status, const char *err
     struct challenge ch;
     s->stat.access_denied++;
     why->p[why->n] = '\0';
-    serve_refuse(s, c, status, access_challenge(s, &ch, status, error, (struct span){NULL, 0}),
-                 why->p, NULL);
+    serve_refuse(s, c, status,
+                 access_challenge(&s->config, &ch, status, error, (struct span){NULL, 0}), why->p,
+                 NULL);
     return false;
 }
 
@@ -322,11 +324,11 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names)
     if (span_eq(a->subscribe, ALL))
         return true;
     if (a->kind == ACCESS_NONE) {
-        tokenless(s, &why, "subscribing");
+        tokenless(&s->ex, &why, "subscribing");
         return refuse(s, c, 401, NULL, &why);
     }
     if (a->kind == ACCESS_PLACE) {
-        elsewhere(s, &why, "subscribing", "subscribe");
+        elsewhere(&s->stat, &s->ex, &why, "subscribing", "subscribe");
         return refuse(s, c, 403, NULL, &why);
     }
     if (auth_narrow(&t, a->subscribe, *names, &refused)) {
@@ -348,17 +350,18 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names)
 
 /* ---- publishing ------------------------------------------------------------------------------ */
 
-int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why)
+int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                   struct span topic, struct text *why)
 {
     if (span_eq(a->publish, ALL) || (a->publish.n > 0 && auth_covers(a->publish, topic)))
         return 0;
-    s->stat.access_denied++;
+    stat->access_denied++;
     switch (a->kind) {
     case ACCESS_PLACE:
-        elsewhere(s, why, "publishing", "publish");
+        elsewhere(stat, ex, why, "publishing", "publish");
         return 403;
     case ACCESS_NONE:
-        tokenless(s, why, "publishing");
+        tokenless(ex, why, "publishing");
         return 401;
     case ACCESS_URL:
         text_str(why, "the URL is not signed for publishing to ");
@@ -375,11 +378,11 @@ int access_publish(struct server *s, const struct access *a, struct span topic, 
 
 bool access_keep_scopes(struct server *s, struct conn *c)
 {
-    struct pass *p = pass_of(s, c);
+    struct pass *p = pass_of(&s->clients, c);
     if (p == NULL || s->config.keys.n == 0)
         return true;
-    access_keep(s, c);
-    access_drop(s, c);
+    access_keep(&s->config, &s->clients, &s->ex, c);
+    access_drop(&s->clients, c);
     p->grant = grant_enter(&s->clients.grants, s->ex.access.publish, s->ex.access.subscribe);
     if (p->grant != 0)
         return true;
@@ -396,7 +399,7 @@ static bool refuse_foreign(struct server *s, struct conn *c)
 {
     char bytes[768];
     struct text why = text_in(bytes, sizeof bytes - 1);
-    foreign(s, &why);
+    foreign(&s->stat, &s->ex, &why);
     return refuse(s, c, 403, NULL, &why);
 }
 
@@ -405,24 +408,24 @@ bool access_own(struct server *s, struct conn *c)
     char bytes[768];
     struct text why = text_in(bytes, sizeof bytes - 1);
     if (c->marks & CONN_ADMIN)
-        return serve_host_own(s) || refuse_foreign(s, c);
+        return serve_host_own(&s->config, &s->ex) || refuse_foreign(s, c);
     if (s->config.admin) {
         serve_refuse(s, c, 404, NULL, "this is read at the address of --admin alone", NULL);
         return false;
     }
-    if (s->config.keys.n == 0 && !serve_host_own(s))
+    if (s->config.keys.n == 0 && !serve_host_own(&s->config, &s->ex))
         return refuse_foreign(s, c);
     if (s->config.keys.n == 0 &&
-        (serve_here(s) || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
+        (serve_here(&s->config, &s->ex) || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
         return true;
     if (s->config.keys.n == 0) {
-        elsewhere(s, &why, "this", "subscribe");
+        elsewhere(&s->stat, &s->ex, &why, "this", "subscribe");
         return refuse(s, c, 403, NULL, &why);
     }
     if (!access_find(s, c, AUTH_SUBSCRIBE, (struct span){NULL, 0}))
         return false;
     if (s->ex.access.kind != ACCESS_TOKEN) {
-        tokenless(s, &why, "this");
+        tokenless(&s->ex, &why, "this");
         return refuse(s, c, 401, NULL, &why);
     }
     if (auth_covers(s->ex.access.subscribe, ALL))

@@ -36,7 +36,8 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names);
 
 /* May this one publish to a topic of that name? 0; or the status, 401 or 403, and why not in
  * *why. */
-int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why);
+int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                   struct span topic, struct text *why);
 
 struct challenge {
     char line[1024];
@@ -44,7 +45,7 @@ struct challenge {
 
 /* Returns the field line that goes with a refusal of that status, which it writes to *ch; NULL:
  * none. */
-const char *access_challenge(const struct server *s, struct challenge *ch, int status,
+const char *access_challenge(const struct config *config, struct challenge *ch, int status,
                              const char *error, struct span detail);
 
 /* Notes that and the token's scopes, for a WebSocket or a batch. False: the scopes have no room

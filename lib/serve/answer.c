@@ -11,24 +11,25 @@
 /* ---- topics that come and go
  * ------------------------------------------------------------------ */
 
-void serve_release(struct server *s, uint32_t id)
+void serve_release(struct broker *broker, uint32_t id)
 {
-    broker_release(&s->broker, id);
+    broker_release(broker, id);
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-const char *serve_count_topics_full(struct server *s, char out[QUOTE_MAX])
+const char *serve_count_topics_full(const struct config *config, const struct broker *broker,
+                                    struct stat_counters *stat, char out[QUOTE_MAX])
 {
-    switch (s->topics.full) {
+    switch (broker->topics->full) {
     case TOPIC_FULL_EDGES:
-        s->stat.limit_topics++;
+        stat->limit_topics++;
         return "clients list as many names and wildcards as --max-topics has room for";
     case TOPIC_FULL_SETS:
-        s->stat.limit_sets++;
+        stat->limit_sets++;
         return "there is no room for more lists of names and wildcards (--max-sets)";
     case TOPIC_FULL_SHARE:
-        s->stat.limit_share++;
+        stat->limit_share++;
         return "these names and wildcards take more than a client's share of what is free "
                "(--max-share)";
     case TOPIC_FULL_NOT:
@@ -36,47 +37,48 @@ const char *serve_count_topics_full(struct server *s, char out[QUOTE_MAX])
         break;
     }
     struct text t = text_in(out, QUOTE_MAX - 1);
-    s->stat.limit_topics++;
+    stat->limit_topics++;
     text_str(&t, "there are as many topics as may be, ");
-    text_u64(&t, s->config.opt.max_topics);
+    text_u64(&t, config->opt.max_topics);
     text_str(&t, " (--max-topics)");
     out[t.n] = '\0';
     return out;
 }
 
-const char *serve_full(const struct server *s)
+const char *serve_full(const struct clients *clients)
 {
-    return s->clients.conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
-                                       : "no room: --max-buffers";
+    return clients->conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
+                                     : "no room: --max-buffers";
 }
 
-const char *serve_count_full(struct server *s)
+const char *serve_count_full(struct clients *clients, struct stat_counters *stat)
 {
-    *(s->clients.conns.over_share ? &s->stat.limit_share : &s->stat.limit_buffers) += 1;
-    return serve_full(s);
+    *(clients->conns.over_share ? &stat->limit_share : &stat->limit_buffers) += 1;
+    return serve_full(clients);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-void serve_answer_head(struct server *s, int status)
+void serve_answer_head(const struct config *config, const struct clock *clock,
+                       struct stat_counters *stat, struct exchange *ex, int status)
 {
-    struct text *t = &s->ex.out;
+    struct text *t = &ex->out;
     http_status(t, status);
     text_str(t, "Date: ");
-    text_add(t, (struct span){s->clock.date, TEXT_HTTP_DATE});
+    text_add(t, (struct span){clock->date, TEXT_HTTP_DATE});
     text_str(t, "\r\n");
-    cors_write(t, s->config.opt.cors.item, s->config.opt.cors.n, s->ex.ask.cors);
-    s->stat.refused += status >= 400;
+    cors_write(t, config->opt.cors.item, config->opt.cors.n, ex->ask.cors);
+    stat->refused += status >= 400;
 }
 
-void serve_answered_last(struct server *s, struct conn *c)
+void serve_answered_last(struct clients *clients, struct conn *c)
 {
     if (c->state == CONN_BODY)
-        access_drop(s, c);
-    conn_in_free(&s->clients.conns, c);
+        access_drop(clients, c);
+    conn_in_free(&clients->conns, c);
     c->flags |= CONN_CLOSE;
     c->linger.dropped = 0;
-    conn_go(&s->clients.conns, c, CONN_LINGER);
+    conn_go(&clients->conns, c, CONN_LINGER);
 }
 
 /* Of a body, to a HEAD: it has not been made. */
@@ -88,7 +90,7 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
                          const char *type, struct span body, size_t more)
 {
     struct text *t = &s->ex.out;
-    serve_answer_head(s, status);
+    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, status);
     serve_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
@@ -113,14 +115,14 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
 }
 
 /* What an answer makes of the connection. */
-static void answered(struct server *s, struct conn *c)
+static void answered(struct clients *clients, const struct exchange *ex, struct conn *c)
 {
-    if (!s->ex.ask.keep_alive) {
-        serve_answered_last(s, c);
+    if (!ex->ask.keep_alive) {
+        serve_answered_last(clients, c);
     } else if (c->state == CONN_BODY) {
-        access_drop(s, c);
-        conn_buffer_free(&s->clients.conns, &c->in);
-        conn_go(&s->clients.conns, c, CONN_HEAD);
+        access_drop(clients, c);
+        conn_buffer_free(&clients->conns, &c->in);
+        conn_go(&clients->conns, c, CONN_HEAD);
     }
 }
 
@@ -128,21 +130,21 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
                   const char *type, struct span body)
 {
     answer_write(s, status, fields, false, type, body, 0);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
                        struct span front, size_t more)
 {
     answer_write(s, 200, fields, true, type, front, more);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_bare(struct server *s, struct conn *c, struct span fields, const char *type)
 {
     assert(s->ex.ask.method == HTTP_HEAD);
     answer_write(s, 200, fields, true, type, SPAN(""), SIZE_UNKNOWN);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,
@@ -151,7 +153,7 @@ void serve_answer_again(struct server *s, struct conn *c, int status, struct spa
     text_add(&s->ex.out, answer);
     assert(!s->ex.out.full);
     serve_log_answer(s, status, body);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size)
@@ -203,7 +205,7 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
 void serve_refuse_full(struct server *s, struct conn *c, const char *where)
 {
     bool over = s->clients.conns.over_share;
-    serve_count_full(s);
+    serve_count_full(&s->clients, &s->stat);
     serve_refuse(s, c, 503, "Retry-After: 1\r\n", where, "no room for the request: ",
                  over ? "it takes more than a client's share (--max-share) of what is free of "
                       : "",
@@ -214,27 +216,27 @@ void serve_refuse_full(struct server *s, struct conn *c, const char *where)
 }
 
 /* The first of the names that is not among those of --topic; a null pointer: all are. */
-static struct span undeclared(const struct server *s, struct span names)
+static struct span undeclared(const struct config *config, struct span names)
 {
-    while (s->config.opt.topic.n > 0 && names.n > 0) {
+    while (config->opt.topic.n > 0 && names.n > 0) {
         struct span part = span_cut(&names, ',');
         bool found = false;
-        for (uint32_t i = 0; i < s->config.opt.topic.n && !found; i++)
-            found = topic_overlap(s->config.opt.topic.item[i], part);
+        for (uint32_t i = 0; i < config->opt.topic.n && !found; i++)
+            found = topic_overlap(config->opt.topic.item[i], part);
         if (!found)
             return part;
     }
     return (struct span){NULL, 0};
 }
 
-bool serve_names_declared(const struct server *s, struct span names)
+bool serve_names_declared(const struct config *config, struct span names)
 {
-    return undeclared(s, names).p == NULL;
+    return undeclared(config, names).p == NULL;
 }
 
 bool serve_declared(struct server *s, struct conn *c, struct span names)
 {
-    struct span part = undeclared(s, names);
+    struct span part = undeclared(&s->config, names);
     if (part.p == NULL)
         return true;
     serve_refuse(s, c, 404, NULL, "there is no topic ", QUOTE(part),

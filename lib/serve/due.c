@@ -4,12 +4,12 @@
 #include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 
-void serve_lag(const struct server *s, const struct conn *c, struct lag *lag)
+void serve_lag(const struct broker *broker, const struct conn *c, struct lag *lag)
 {
     if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
         return;
-    uint64_t behind = ring_head(&s->ring) - c->place.at;
-    behind = behind < s->ring.size ? behind : s->ring.size;
+    uint64_t behind = ring_head(broker->ring) - c->place.at;
+    behind = behind < broker->ring->size ? behind : broker->ring->size;
     lag->subscribers++;
     lag->bytes = behind > lag->bytes ? behind : lag->bytes;
 }
@@ -32,27 +32,28 @@ bool serve_late(struct server *s, struct conn *c)
 {
     if (over_share(s, c))
         return true;
-    if (c->state == CONN_BODY && serve_body_late(s, c))
+    if (c->state == CONN_BODY && serve_body_late(&s->config, &s->clients, &s->clock, c))
         serve_timeout(s, c);
-    else if (c->state == CONN_SOCKET && serve_socket_late(s, c))
+    else if (c->state == CONN_SOCKET && serve_socket_late(&s->clients, &s->clock, c))
         serve_socket_slow(s, c);
-    else if (serve_expired(s, c))
+    else if (serve_expired(&s->clients, &s->clock, c))
         serve_expire(s, c);
     else
         return false;
     return true;
 }
 
-const char *serve_holds_long(struct server *s, struct conn *c)
+const char *serve_holds_long(const struct config *config, struct clients *clients,
+                             const struct clock *clock, struct stat_counters *stat, struct conn *c)
 {
-    if (conn_over_share(&s->clients.conns, c)) {
-        s->stat.limit_share++;
+    if (conn_over_share(&clients->conns, c)) {
+        stat->limit_share++;
         return "--max-share";
     }
-    if (!conn_out_late(&s->clients.conns, c, s->clock.now, s->config.opt.min_rate,
-                       s->config.opt.write_timeout_ms))
+    if (!conn_out_late(&clients->conns, c, clock->now, config->opt.min_rate,
+                       config->opt.write_timeout_ms))
         return NULL;
-    s->stat.limit_rate++;
+    stat->limit_rate++;
     return "takes its answers at less than --min-rate";
 }
 
@@ -105,5 +106,5 @@ void serve_unsynced(struct server *s, struct conn *c)
     s->ex.ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
     serve_refuse_stranger(s, "the store could not be synced: what was published may be lost");
     if (c->state != CONN_LINGER)
-        serve_answered_last(s, c);
+        serve_answered_last(&s->clients, c);
 }

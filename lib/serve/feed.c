@@ -9,7 +9,7 @@
 void feed_head(struct server *s, enum conn_way way, const struct cursor *id)
 {
     s->ex.ask.way = ways[way].name;
-    serve_answer_head(s, 200);
+    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, 200);
     serve_log_answer(s, 200, 0);
     text_str(&s->ex.out, "Content-Type: ");
     text_str(&s->ex.out, ways[way].type);
@@ -27,18 +27,18 @@ void feed_head(struct server *s, enum conn_way way, const struct cursor *id)
 }
 
 /* xorshift64: for jitter, not for secrets. */
-static uint64_t random_below(struct server *s, uint64_t n)
+static uint64_t random_below(struct clock *clock, uint64_t n)
 {
-    s->clock.random ^= s->clock.random << 13;
-    s->clock.random ^= s->clock.random >> 7;
-    s->clock.random ^= s->clock.random << 17;
-    return n > 0 ? s->clock.random % n : 0;
+    clock->random ^= clock->random << 13;
+    clock->random ^= clock->random >> 7;
+    clock->random ^= clock->random << 17;
+    return n > 0 ? clock->random % n : 0;
 }
 
-uint64_t feed_retry_ms(struct server *s)
+uint64_t feed_retry_ms(const struct config *config, struct clock *clock)
 {
-    return s->config.opt.retry_ms - s->config.opt.retry_ms / 4 +
-           random_below(s, s->config.opt.retry_ms / 2 + 1);
+    return config->opt.retry_ms - config->opt.retry_ms / 4 +
+           random_below(clock, config->opt.retry_ms / 2 + 1);
 }
 
 void serve_stream_away(struct server *s)
@@ -47,13 +47,14 @@ void serve_stream_away(struct server *s)
     feed_head(s, WAY_EVENTS, &newest);
     if (s->ex.ask.method !=
         HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
-        stream_open(&s->ex.out, feed_retry_ms(s), query_starts_now(&s->ex.req) ? &newest : NULL);
+        stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock),
+                    query_starts_now(&s->ex.req) ? &newest : NULL);
 }
 
 void sse_come_back(struct server *s, struct conn *c)
 {
     serve_stream_away(s);
-    serve_answered_last(s, c);
+    serve_answered_last(&s->clients, c);
 }
 
 void serve_refuse_draining(struct server *s, struct conn *c)

@@ -5,61 +5,63 @@
 
 #define ALL SPAN("**")
 
-uint64_t serve_from(const struct server *s, const struct conn *c)
+uint64_t serve_from(const struct clients *clients, const struct conn *c)
 {
-    return s->clients.pass != NULL ? s->clients.pass[conn_fd(&s->clients.conns, c)].from : 0;
+    return clients->pass != NULL ? clients->pass[conn_fd(&clients->conns, c)].from : 0;
 }
 
-struct pass *pass_of(const struct server *s, const struct conn *c)
+struct pass *pass_of(const struct clients *clients, const struct conn *c)
 {
-    return s->clients.pass != NULL ? &s->clients.pass[conn_fd(&s->clients.conns, c)] : NULL;
+    return clients->pass != NULL ? &clients->pass[conn_fd(&clients->conns, c)] : NULL;
 }
 
-struct access access_of_socket(const struct server *s, const struct conn *c)
+struct access access_of_socket(const struct config *config, const struct clients *clients,
+                               const struct conn *c)
 {
-    const struct pass *p = pass_of(s, c);
+    const struct pass *p = pass_of(clients, c);
     if (p != NULL && p->grant != 0)
         return (struct access){.kind = ACCESS_TOKEN,
-                               .publish = grant_publish(&s->clients.grants, p->grant),
-                               .subscribe = grant_subscribe(&s->clients.grants, p->grant)};
+                               .publish = grant_publish(&clients->grants, p->grant),
+                               .subscribe = grant_subscribe(&clients->grants, p->grant)};
     bool here = (c->flags & CONN_LOCAL) != 0;
     return (struct access){.kind = ACCESS_PLACE,
-                           .publish = here || s->config.opt.anonymous & OPT_ANONYMOUS_PUBLISH
+                           .publish = here || config->opt.anonymous & OPT_ANONYMOUS_PUBLISH
                                           ? ALL
                                           : (struct span){NULL, 0},
                            .subscribe = ALL,
                            .expires_s = 0};
 }
 
-void access_drop(struct server *s, const struct conn *c)
+void access_drop(struct clients *clients, const struct conn *c)
 {
-    struct pass *p = pass_of(s, c);
+    struct pass *p = pass_of(clients, c);
     if (p == NULL || p->grant == 0)
         return;
-    grant_leave(&s->clients.grants, p->grant);
+    grant_leave(&clients->grants, p->grant);
     p->grant = 0;
 }
 
-void access_keep(struct server *s, const struct conn *c)
+void access_keep(const struct config *config, const struct clients *clients,
+                 const struct exchange *ex, const struct conn *c)
 {
-    uint64_t expires = s->ex.access.expires_s;
-    struct pass *p = pass_of(s, c);
-    if (p != NULL && s->config.keys.n > 0)
+    uint64_t expires = ex->access.expires_s;
+    struct pass *p = pass_of(clients, c);
+    if (p != NULL && config->keys.n > 0)
         p->expires = expires < UINT32_MAX ? (uint32_t)expires : 0;
 }
 
-void serve_forget(struct server *s, const struct conn *c)
+void serve_forget(struct clients *clients, const struct conn *c)
 {
-    struct pass *p = pass_of(s, c);
+    struct pass *p = pass_of(clients, c);
     if (p == NULL)
         return;
-    access_drop(s, c);
+    access_drop(clients, c);
     *p = (struct pass){0};
 }
 
-bool serve_expired(const struct server *s, const struct conn *c)
+bool serve_expired(const struct clients *clients, const struct clock *clock, const struct conn *c)
 {
-    const struct pass *p = pass_of(s, c);
-    return p != NULL && p->expires != 0 && s->clock.wall / 1000 >= p->expires &&
+    const struct pass *p = pass_of(clients, c);
+    return p != NULL && p->expires != 0 && clock->wall / 1000 >= p->expires &&
            (conn_streams(c) || c->state == CONN_WAIT);
 }

@@ -40,7 +40,7 @@ static void refuse_put(struct server *s, struct conn *c, const struct intake *in
 {
     struct challenge ch;
     const char *fields =
-        access_challenge(s, &ch, p->status == 400 ? 0 : p->status,
+        access_challenge(&s->config, &ch, p->status == 400 ? 0 : p->status,
                          p->status == 403 ? "insufficient_scope" : NULL, (struct span){NULL, 0});
     serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, WHERE(in),
                  put_detail(p), NULL);
@@ -52,8 +52,8 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
     struct put p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
-    if (topic.n > 0 ? !put_allowed(s, &s->ex.access, topic, &p)
-                    : !put_somewhere(s, &s->ex.access, &p))
+    if (topic.n > 0 ? !put_allowed(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
+                    : !put_somewhere(&s->stat, &s->ex, &s->ex.access, &p))
         refuse_put(s, c, NULL, &p);
     else
         return access_page(s, c, " may not publish here");
@@ -64,7 +64,7 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
 static void refuse_large(struct server *s, struct conn *c, const struct intake *in)
 {
     struct put p;
-    put_too_large(s, &p);
+    put_too_large(&s->config, &s->stat, &p);
     refuse_put(s, c, in, &p);
 }
 
@@ -126,14 +126,15 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
     /* room for more is made when more comes: a length alone takes nothing from others */
     uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, event, 0));
     if (block == 0) {
-        access_drop(s, c);
+        access_drop(&s->clients, c);
         refuse_full(s, c, NULL);
         return;
     }
     struct intake *in = pool_at(&s->clients.conns.buffers, block);
     intake_init(in, topic, event, batch, binary);
-    *body_of(in) =
-        (struct body){.request = saved_of(s), .expires = s->ex.access.expires_s, .all = all};
+    *body_of(in) = (struct body){.request = saved_of(&s->config, &s->ex),
+                                 .expires = s->ex.access.expires_s,
+                                 .all = all};
     pace_begin(&body_of(in)->pace, s->clock.now, s->config.opt.request_timeout_ms);
     http_body_init(&body_of(in)->http, &s->ex.req);
     c->in = block;
@@ -142,9 +143,9 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
         text_str(&s->ex.out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-bool serve_batch_names(const struct server *s)
+bool serve_batch_names(const struct exchange *ex)
 {
-    struct span type = http_field(&s->ex.req, HTTP_CONTENT_TYPE);
+    struct span type = http_field(&ex->req, HTTP_CONTENT_TYPE);
     return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
 }
 
@@ -210,9 +211,9 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     if (body_of(in)->all)
         a.publish = SPAN("**");
     else
-        a = access_of_socket(s, c);
+        a = access_of_socket(&s->config, &s->clients, c);
     struct put p;
-    struct span topic = put_topic(s, &a, m->topic, own, &p);
+    struct span topic = put_topic(&s->config, &s->stat, &s->ex, &a, m->topic, own, &p);
     if (topic.p == NULL)
         refuse_put(s, c, in, &p);
     return topic;
@@ -233,7 +234,8 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
             s->stat.expired++;
             struct challenge ch;
             serve_refuse(s, c, 401,
-                         access_challenge(s, &ch, 401, "invalid_token", SPAN("it has expired")),
+                         access_challenge(&s->config, &ch, 401, "invalid_token",
+                                          SPAN("it has expired")),
                          WHERE(in), "the token has expired", NULL);
             return false;
         }
@@ -269,17 +271,18 @@ static struct intake *body_room(struct server *s, struct conn *c, size_t more)
 
 /* Makes the request whose body is coming the one at hand again. A batch that is refused ends the
  * connection even where all of it has come, so that the answer does not depend on how it came. */
-static struct intake *body_resume(struct server *s, struct conn *c)
+static struct intake *body_resume(const struct clients *clients, struct exchange *ex,
+                                  struct conn *c)
 {
-    struct intake *in = pool_at(&s->clients.conns.buffers, conn_in_own(&s->clients.conns, c));
-    saved_resume(s, c, &body_of(in)->request, intake_topic(in), "publish");
-    s->ex.ask.body = true;
+    struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
+    saved_resume(clients, ex, c, &body_of(in)->request, intake_topic(in), "publish");
+    ex->ask.body = true;
     return in;
 }
 
 size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
 {
-    struct intake *in = body_resume(s, c);
+    struct intake *in = body_resume(&s->clients, &s->ex, c);
     bool batch = in->batch.kind != 0;
     size_t took, got;
     if (batch && len > BATCH_BYTES)
@@ -309,25 +312,26 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     return took;
 }
 
-bool serve_body_late(const struct server *s, const struct conn *c)
+bool serve_body_late(const struct config *config, const struct clients *clients,
+                     const struct clock *clock, const struct conn *c)
 {
-    const struct intake *in = pool_at(&s->clients.conns.buffers, conn_in_own(&s->clients.conns, c));
+    const struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
     const struct body *b = (const struct body *)(const void *)in->caller;
-    if (s->config.opt.min_rate == 0 || intake_idle(in))
+    if (config->opt.min_rate == 0 || intake_idle(in))
         return false;
-    return pace_late(&b->pace, s->clock.now);
+    return pace_late(&b->pace, clock->now);
 }
 
 void serve_body_full(struct server *s, struct conn *c)
 {
-    refuse_full(s, c, body_resume(s, c));
+    refuse_full(s, c, body_resume(&s->clients, &s->ex, c));
 }
 
 void serve_body_timeout(struct server *s, struct conn *c)
 {
-    const struct intake *in = body_resume(s, c);
+    const struct intake *in = body_resume(&s->clients, &s->ex, c);
     bool quiet = (uint32_t)s->clock.now - c->tick > s->config.opt.request_timeout_ms;
-    bool slow = !quiet && serve_body_late(s, c);
+    bool slow = !quiet && serve_body_late(&s->config, &s->clients, &s->clock, c);
     s->stat.limit_rate += slow;
     if (slow)
         serve_refuse(s, c, 408, NULL, WHERE(in), "the body comes at less than ",

@@ -86,45 +86,45 @@ static void route_options(struct server *s, struct conn *c)
 
 /* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody
  * knows. */
-static void context_set(struct server *s, const struct conn *c)
+static void context_set(const struct config *config, const struct clients *clients,
+                        struct exchange *ex, const struct conn *c)
 {
-    bool body = s->ex.req.chunked || s->ex.req.length > 0;
-    bool publishes = s->ex.req.method == HTTP_POST || s->ex.req.method == HTTP_PUT;
-    s->ex.ask =
-        (struct context){.method = s->ex.req.method,
-                         .keep_alive =
-                             s->ex.req.keep_alive && (publishes || !body) && !s->clients.draining,
-                         .body = body,
-                         .minor = s->ex.req.minor,
-                         .cors = c != NULL && c->marks & CONN_ADMIN
-                                     ? 0 /* no page is to read what is at --admin */
-                                     : cors_find(s->config.opt.cors.item, s->config.opt.cors.n,
-                                                 http_field(&s->ex.req, HTTP_ORIGIN)),
-                         .path = s->ex.req.path,
-                         .conn = c,
-                         .way = publishes ? "publish" : NULL,
-                         .began = c != NULL ? c->tick : 0};
+    bool body = ex->req.chunked || ex->req.length > 0;
+    bool publishes = ex->req.method == HTTP_POST || ex->req.method == HTTP_PUT;
+    ex->ask = (struct context){.method = ex->req.method,
+                               .keep_alive =
+                                   ex->req.keep_alive && (publishes || !body) && !clients->draining,
+                               .body = body,
+                               .minor = ex->req.minor,
+                               .cors = c != NULL && c->marks & CONN_ADMIN
+                                           ? 0 /* no page is to read what is at --admin */
+                                           : cors_find(config->opt.cors.item, config->opt.cors.n,
+                                                       http_field(&ex->req, HTTP_ORIGIN)),
+                               .path = ex->req.path,
+                               .conn = c,
+                               .way = publishes ? "publish" : NULL,
+                               .began = c != NULL ? c->tick : 0};
     if (c != NULL)
-        serve_client(s, c);
+        serve_client(config, clients, ex, c);
 }
 
 /* Does the request in s->req want a stream of events: does it name that type, and like none of a
  * poll's better? */
-static bool wants_stream(const struct server *s)
+static bool wants_stream(const struct exchange *ex)
 {
     bool exact = false;
-    unsigned q = http_accept(&s->ex.req, SPAN("text"), SPAN("event-stream"), &exact);
-    return (s->ex.req.method == HTTP_GET || s->ex.req.method == HTTP_HEAD) && exact && q > 0 &&
-           (q == 1000 || q >= serve_poll_quality(s));
+    unsigned q = http_accept(&ex->req, SPAN("text"), SPAN("event-stream"), &exact);
+    return (ex->req.method == HTTP_GET || ex->req.method == HTTP_HEAD) && exact && q > 0 &&
+           (q == 1000 || q >= serve_poll_quality(ex));
 }
 
 /* Does it want to speak WebSocket (RFC 6455 section 4.2.1)? */
-static bool wants_socket(const struct server *s)
+static bool wants_socket(const struct exchange *ex)
 {
     struct span item;
     size_t pos = 0;
-    while (s->ex.req.upgrade && s->ex.req.method == HTTP_GET &&
-           http_list(&s->ex.req, HTTP_UPGRADE, &pos, &item))
+    while (ex->req.upgrade && ex->req.method == HTTP_GET &&
+           http_list(&ex->req, HTTP_UPGRADE, &pos, &item))
         if (span_same(item, SPAN("websocket")))
             return true;
     return false;
@@ -143,12 +143,12 @@ static void refuse_half_handshake(struct server *s, struct conn *c)
 
 /* Is it a page by which others look after the server? A full server answers these: it is not a dead
  * one. */
-static bool is_vital(const struct server *s)
+static bool is_vital(const struct exchange *ex)
 {
     static const struct span vital[] = {SPAN_INIT("/-/healthy"), SPAN_INIT("/-/ready"),
                                         SPAN_INIT("/-/metrics")};
     for (size_t i = 0; i < sizeof vital / sizeof vital[0]; i++)
-        if (span_eq(s->ex.req.path, vital[i]))
+        if (span_eq(ex->req.path, vital[i]))
             return true;
     return false;
 }
@@ -156,7 +156,7 @@ static bool is_vital(const struct server *s)
 /* Turns a client away that is over --max-connections or --max-per-address. */
 static void route_shed(struct server *s, struct conn *c)
 {
-    if (wants_stream(s)) {
+    if (wants_stream(&s->ex)) {
         serve_log_refusal(s, 200,
                           c->flags & CONN_CROWD
                               ? SPAN("a stream is to come back: --max-per-address")
@@ -177,7 +177,7 @@ static void route_shed(struct server *s, struct conn *c)
  * was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
-    context_set(s, c);
+    context_set(&s->config, &s->clients, &s->ex, c);
     s->ex.access = (struct access){.kind = ACCESS_PLACE};
     ptrdiff_t n = http_decode(s->ex.req.path, false, s->ex.path, sizeof s->ex.path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
@@ -186,14 +186,14 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     s->ex.ask.path = path; /* as a body that comes later has it */
     bool own = is_own(s->ex.req.path), shed = (c->flags & (CONN_SHED | CONN_CROWD)) != 0;
     s->ex.ask.keep_alive = s->ex.ask.keep_alive && !shed;
-    if (shed && !is_vital(s))
+    if (shed && !is_vital(&s->ex))
         route_shed(s, c);
     else if (!own && (c->marks & CONN_ADMIN || (path.n < s->ex.req.path.n && is_own(path))))
         route_nothing(s, c); /* the latter only decodes to one */
     else if (s->ex.req.method == HTTP_OPTIONS)
         route_options(s, c);
     else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->ex.req.path, SPAN("/")) &&
-             serve_batch_names(s))
+             serve_batch_names(&s->ex))
         return serve_publish(s, c, SPAN(""), rest, len);
     else if (own)
         route_own(s, c);
@@ -202,11 +202,11 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (s->ex.req.method != HTTP_GET && s->ex.req.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->ex.req.method),
                      " is not for topics", NULL);
-    else if (wants_socket(s))
+    else if (wants_socket(&s->ex))
         serve_socket(s, c, span_from(path, 1));
     else if (s->ex.req.has & 1u << HTTP_SEC_WEBSOCKET_KEY && s->ex.req.method == HTTP_GET)
         refuse_half_handshake(s, c);
-    else if (wants_stream(s))
+    else if (wants_stream(&s->ex))
         serve_subscribe(s, c, span_from(path, 1), WAY_EVENTS);
     else
         serve_poll(s, c, span_from(path, 1));
@@ -215,10 +215,9 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
 
 /* The context of a request that can't be read. Its origin is not known: a page can read the answer
  * only where all may. */
-static struct context context_unknown(const struct server *s, const struct conn *c)
+static struct context context_unknown(const struct config *config, const struct conn *c)
 {
-    uint16_t cors =
-        cors_find(s->config.opt.cors.item, s->config.opt.cors.n, (struct span){NULL, 0});
+    uint16_t cors = cors_find(config->opt.cors.item, config->opt.cors.n, (struct span){NULL, 0});
     return (struct context){.method = HTTP_GET,
                             .body = true,
                             .cors = cors,
@@ -228,10 +227,10 @@ static struct context context_unknown(const struct server *s, const struct conn 
 
 void serve_stranger(struct server *s, const char *buf, size_t len, const char *why)
 {
-    s->ex.ask = context_unknown(s, NULL);
+    s->ex.ask = context_unknown(&s->config, NULL);
     if (http_parse(buf, len, 0, &s->config.limits, &s->ex.req) > 0) {
-        context_set(s, NULL);
-        if (wants_stream(s)) {
+        context_set(&s->config, &s->clients, &s->ex, NULL);
+        if (wants_stream(&s->ex)) {
             serve_log_refusal(s, 200, span_of(why));
             serve_stream_away(s);
             return;
@@ -246,7 +245,7 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 
 void serve_no_room(struct server *s, struct conn *c)
 {
-    s->ex.ask = context_unknown(s, c);
+    s->ex.ask = context_unknown(&s->config, c);
     serve_refuse_full(s, c, "");
 }
 
@@ -265,7 +264,7 @@ static void refuse_malformed(struct server *s, struct conn *c, const char *buf)
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */
 static void refuse_request(struct server *s, struct conn *c, int status, const char *buf)
 {
-    s->ex.ask = context_unknown(s, c);
+    s->ex.ask = context_unknown(&s->config, c);
     s->stat.limit_line += status == 414;
     s->stat.limit_head += status == 431;
     if (status == 414)
@@ -288,11 +287,11 @@ static void refuse_request(struct server *s, struct conn *c, int status, const c
 }
 
 /* May it take long to answer the request in s->req? It selects several topics, or looks back. */
-static bool takes_long(const struct server *s)
+static bool takes_long(const struct exchange *ex)
 {
     static const bool selects[256] = {['*'] = true, [','] = true, ['%'] = true};
-    struct span path = s->ex.req.path, query = s->ex.req.query;
-    if (s->ex.req.method != HTTP_GET && s->ex.req.method != HTTP_HEAD)
+    struct span path = ex->req.path, query = ex->req.query;
+    if (ex->req.method != HTTP_GET && ex->req.method != HTTP_HEAD)
         return false;
     for (size_t i = 0; i < path.n; i++)
         if (selects[(unsigned char)path.p[i]])
@@ -314,7 +313,7 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
         refuse_request(s, c, -used, buf);
         return len;
     }
-    if (s->ex.brief && takes_long(s) && serve_put_off(&s->ex))
+    if (s->ex.brief && takes_long(&s->ex) && serve_put_off(&s->ex))
         return 0;
     s->stat.requests++;
     size_t body = route(s, c, buf + used, len - (size_t)used);

@@ -25,7 +25,7 @@
 /* ---- for the loop ---------------------------------------------------------------------------- */
 
 /* Takes --trust-proxy from s->opt. */
-void serve_trust(struct server *s);
+void serve_trust(struct config *config);
 
 /* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its
  * body is handled at once, a part of a body, or a frame; `seen` as http_parse() has it. Each call
@@ -35,17 +35,18 @@ void serve_trust(struct server *s);
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
 /* Does what a connection is to be answered wait for a sync, as it told of what it published? */
-static inline bool serve_waits(const struct server *s, const struct conn *c)
+static inline bool serve_waits(const struct broker *broker, const struct hold *hold,
+                               const struct conn *c)
 {
     uint8_t group = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
-    return group != 0 && (group == s->hold.running ||
-                          (group == s->hold.group && ring_end(&s->ring) > s->hold.to));
+    return group != 0 &&
+           (group == hold->running || (group == hold->group && ring_end(broker->ring) > hold->to));
 }
 
 /* Has so much been published since the last sync that publishers should wait for the next? */
-static inline bool serve_hold_full(const struct server *s)
+static inline bool serve_hold_full(const struct broker *broker)
 {
-    return s->ring.h->held_size > s->ring.size / 4;
+    return broker->ring->h->held_size > broker->ring->size / 4;
 }
 
 /* Refuses what a connection has published and was not answered, as the store could not be synced:
@@ -53,7 +54,7 @@ static inline bool serve_hold_full(const struct server *s)
 void serve_unsynced(struct server *s, struct conn *c);
 
 /* Counts a subscriber in *lag that does not take what there is for it. */
-void serve_lag(const struct server *s, const struct conn *c, struct lag *lag);
+void serve_lag(const struct broker *broker, const struct conn *c, struct lag *lag);
 
 /* Is the time up that a message of a body or of a WebSocket has, or that a subscriber's token gave
  * it; or has such a message more room than its share, as others have come? Then it has been told
@@ -63,7 +64,8 @@ bool serve_late(struct server *s, struct conn *c);
 /* Does a client take what is kept for it at less than --write-timeout and --min-rate ask for, or
  * has it more of the buffers than its share? Then it is counted, and this is the reason to end it;
  * else NULL. */
-const char *serve_holds_long(struct server *s, struct conn *c);
+const char *serve_holds_long(const struct config *config, struct clients *clients,
+                             const struct clock *clock, struct stat_counters *stat, struct conn *c);
 
 /* What is to be done about a connection whose time is up (CONN_DUE_REQUEST, _IDLE, _WRITE, _LINGER,
  * _PONG), which is counted: the reason to end it, or NULL, as its request has been answered or is
@@ -84,11 +86,13 @@ bool serve_stream_check(struct server *s, struct conn *c);
 /* Fills *share with what a subscriber that serve_stream_check() let pass gets next; inside a record
  * that is the rest of it alone. False: there is nothing here for it, and it has been moved on, to
  * the head or to where to look next. */
-bool serve_next(struct server *s, struct conn *c, struct share *share);
+bool serve_next(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                struct share *share);
 
 /* Moves it on by the `w` bytes of that share that were written, the first `sent` of the record not
  * counted; counts. */
-void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w);
+void serve_took(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                const struct share *share, size_t w);
 
 /* Brings up to date a client that waits: answers it, and ends its waiting, if there is something
  * for it, or if it has waited long enough (`timeout`). */
@@ -107,34 +111,38 @@ void serve_drain(struct server *s, struct conn *c);
 
 /* Says how many refusals were not logged, once their second is over; at once, if the server
  * ends. */
-void serve_log_rest(struct server *s, bool end);
+void serve_log_rest(const struct clock *clock, struct log *log, bool end);
 
 /* Writes into the access log that a connection that was subscribed ends, and why. */
-void serve_log_end(struct server *s, const struct conn *c, const char *reason);
+void serve_log_end(const struct config *config, const struct broker *broker,
+                   const struct clients *clients, const struct log *log, const struct conn *c,
+                   const char *reason);
 
 /* Frees an entry of the table of topics if nobody needs it any more. */
-void serve_release(struct server *s, uint32_t id);
+void serve_release(struct broker *broker, uint32_t id);
 
 /* What a connection is to be written before records and what follows its answers: puts it into the
  * two places before `iov`, and gives how many of them it used. */
-unsigned serve_out_put(const struct server *s, const struct conn *c, struct iovec *iov);
+unsigned serve_out_put(const struct clients *clients, const struct exchange *ex,
+                       const struct conn *c, struct iovec *iov);
 
 /* Strikes off `w` bytes that were written of that; gives those that were of something else. Strikes
  * them off s->tail. */
-size_t serve_out_took(struct server *s, struct conn *c, size_t w);
-void serve_tail_took(struct server *s, size_t w);
+size_t serve_out_took(struct clients *clients, struct exchange *ex, struct conn *c, size_t w);
+void serve_tail_took(struct exchange *ex, size_t w);
 
 /* By which limit a topic or a set was refused just now, for a message, which may be put together in
  * out; counts that as well. */
-const char *serve_count_topics_full(struct server *s, char out[QUOTE_MAX]);
+const char *serve_count_topics_full(const struct config *config, const struct broker *broker,
+                                    struct stat_counters *stat, char out[QUOTE_MAX]);
 
 /* By which limit a buffer was refused just now, for a message: --max-buffers, or the share of it;
  * counts that as well. */
-const char *serve_full(const struct server *s);
-const char *serve_count_full(struct server *s);
+const char *serve_full(const struct clients *clients);
+const char *serve_count_full(struct clients *clients, struct stat_counters *stat);
 
 /* Keeps `out` and the tail with the connection, as its socket is full. False: there is no room. */
-bool serve_out_keep(struct server *s, struct conn *c);
+bool serve_out_keep(struct clients *clients, struct exchange *ex, struct conn *c);
 
 /* ---- between its parts ----------------------------------------------------------------------- */
 
@@ -143,7 +151,8 @@ void serve_timeout(struct server *s, struct conn *c);
 
 /* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
  * --min-rate give? Then serve_timeout() is due. */
-bool serve_body_late(const struct server *s, const struct conn *c);
+bool serve_body_late(const struct config *config, const struct clients *clients,
+                     const struct clock *clock, const struct conn *c);
 
 /* Ends a body, or a WebSocket, whose message has more room than its share. */
 void serve_body_full(struct server *s, struct conn *c);
@@ -151,28 +160,31 @@ void serve_socket_full(struct server *s, struct conn *c);
 
 /* Has a WebSocket, inside a message, had more time for it than these give? Then serve_socket_slow()
  * is due, which closes it. */
-bool serve_socket_late(const struct server *s, const struct conn *c);
+bool serve_socket_late(const struct clients *clients, const struct clock *clock,
+                       const struct conn *c);
 void serve_socket_slow(struct server *s, struct conn *c);
 
 /* Tells a subscriber whose token has expired, and ends what it has. */
 void serve_expire(struct server *s, struct conn *c);
 
 /* Notes in s->ask who the request in s->req is from, which came over this connection. */
-void serve_client(struct server *s, const struct conn *c);
+void serve_client(const struct config *config, const struct clients *clients, struct exchange *ex,
+                  const struct conn *c);
 
 /* Is the client of the request in s->ask on this host, and does it mean this server, as Host tells?
  * Looks at Host when it is asked first: most requests need no right by their place. */
-bool serve_here(struct server *s);
+bool serve_here(const struct config *config, struct exchange *ex);
 
 /* Returns true if the request in s->req names this server in Host, or names none
  * (lib/authority.h). */
-bool serve_host_own(struct server *s);
+bool serve_host_own(const struct config *config, struct exchange *ex);
 
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
 
 /* Appends the front of every answer. */
-void serve_answer_head(struct server *s, int status);
+void serve_answer_head(const struct config *config, const struct clock *clock,
+                       struct stat_counters *stat, struct exchange *ex, int status);
 
 /* Writes an answer's line in the access log; `bytes` of body, of a stream 0. */
 void serve_log_answer(struct server *s, int status, uint64_t bytes);
@@ -181,7 +193,7 @@ void serve_log_answer(struct server *s, int status, uint64_t bytes);
 void serve_log_refusal(struct server *s, int status, struct span detail);
 
 /* The last answer of a connection is out, or will be: what the peer still sends is dropped. */
-void serve_answered_last(struct server *s, struct conn *c);
+void serve_answered_last(struct clients *clients, struct conn *c);
 
 /* Answers the request at hand. `fields` are further field lines; a type of NULL means no body. The
  * connection goes on, or lingers. */
@@ -198,7 +210,7 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
 bool serve_declared(struct server *s, struct conn *c, struct span names);
 
 /* The same without a request: false, and nothing is said. */
-bool serve_names_declared(const struct server *s, struct span names);
+bool serve_names_declared(const struct config *config, struct span names);
 
 /* How many names and wildcards a path has. */
 size_t serve_name_count(struct span names);
@@ -227,7 +239,7 @@ void serve_topics(struct server *s, struct conn *c);
 void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);
 
 /* The quality, 0 to 1000, that Accept gives the form of a poll's answer it likes best. */
-unsigned serve_poll_quality(const struct server *s);
+unsigned serve_poll_quality(const struct exchange *ex);
 
 /* GET or HEAD of a topic as a poll. */
 void serve_poll(struct server *s, struct conn *c, struct span names);
@@ -237,10 +249,12 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
                       uint64_t ms);
 
 /* Ends the waiting: the request that the client waits with is the current one again. */
-void serve_wait_end(struct server *s, struct conn *c);
+void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
+                    struct conn *c);
 
 /* A store has been opened, which may hold the inside topic. */
-void serve_ready_recover(struct server *s);
+void serve_ready_recover(const struct config *config, const struct broker *broker,
+                         struct ready *ready);
 
 /* GET or HEAD of /-/ready. */
 void serve_ready(struct server *s, struct conn *c);
@@ -261,10 +275,11 @@ void serve_refuse_full(struct server *s, struct conn *c, const char *where);
 /* Moves the rest of a record that is partly out into the connection's buffer, in front of what is
  * kept there, so that what comes next does not depend on it. False: there is no room, or the ring
  * has overtaken it. */
-bool serve_settle(struct server *s, struct conn *c);
+bool serve_settle(const struct broker *broker, struct clients *clients, struct stat_counters *stat,
+                  struct exchange *ex, struct conn *c);
 
 /* Takes a subscriber off what it is subscribed to. */
-void serve_leave(struct server *s, struct conn *c);
+void serve_leave(struct broker *broker, const struct clients *clients, struct conn *c);
 
 /* GET of a topic with Upgrade: websocket. */
 void serve_socket(struct server *s, struct conn *c, struct span names);
@@ -282,7 +297,7 @@ void feed_head(struct server *s, enum conn_way way, const struct cursor *id);
 
 /* Returns what --retry says, give or take a quarter, so that those who lost their connections at
  * once don't come back at once. */
-uint64_t feed_retry_ms(struct server *s);
+uint64_t feed_retry_ms(const struct config *config, struct clock *clock);
 
 /* For the table of ways. */
 struct gap;
@@ -328,7 +343,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
                      size_t len);
 
 /* Is the body of the request a batch whose lines may name their topics (NDJSON)? */
-bool serve_batch_names(const struct server *s);
+bool serve_batch_names(const struct exchange *ex);
 
 /* Takes bytes of a body; gives how many were of it. */
 size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len);

@@ -40,10 +40,11 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
     if (id == 0 && why != NULL) {
         serve_refuse(s, c, 400, NULL, QUOTE(names), " ", why, NULL);
     } else if (id == 0 && come_back != NULL) {
-        serve_count_topics_full(s, limit);
+        serve_count_topics_full(&s->config, &s->broker, &s->stat, limit);
         come_back(s, c);
     } else if (id == 0) {
-        serve_refuse(s, c, 503, "Retry-After: 10\r\n", serve_count_topics_full(s, limit), NULL);
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n",
+                     serve_count_topics_full(&s->config, &s->broker, &s->stat, limit), NULL);
     }
     return id;
 }
@@ -51,23 +52,23 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
 /* ---- where it begins ------------------------------------------------------------------------- */
 
 /* Starts behind the message `c`, or with a gap where that can't be. */
-static void start_after(struct server *s, struct start *st, uint32_t id, struct cursor c)
+static void start_after(const struct broker *broker, struct start *st, uint32_t id, struct cursor c)
 {
-    struct cursor newest = ring_newest(&s->ring);
+    struct cursor newest = ring_newest(broker->ring);
     st->id = c;
     if (c.ms != newest.ms || c.n > newest.n)
         st->gap = "unknown";
-    else if (broker_lost(&s->broker, id, c.n))
+    else if (broker_lost(broker, id, c.n))
         st->gap = "expired";
     /* what it has had is not for it again, even in front of a gap that is not at the tail */
     bool known = c.ms == newest.ms && c.n <= newest.n;
-    st->at = known ? ring_find(&s->ring, c.n) : ring_tail(&s->ring);
+    st->at = known ? ring_find(broker->ring, c.n) : ring_tail(broker->ring);
 }
 
 /* Starts with a gap, as what the client came with is no cursor. */
-static void start_unreadable(struct server *s, struct start *st)
+static void start_unreadable(const struct broker *broker, struct start *st)
 {
-    st->at = ring_tail(&s->ring);
+    st->at = ring_tail(broker->ring);
     st->gap = "unknown";
     st->unreadable = true;
 }
@@ -107,14 +108,16 @@ bool serve_options_read(struct server *s, struct conn *c)
 
 /* Starts behind the newest message that an entity tag of If-None-Match names; "*" names whatever
  * there is. False: there is no such field. */
-static bool start_tags(struct server *s, struct start *st, uint32_t id)
+static bool start_tags(const struct broker *broker, const struct exchange *ex, struct start *st,
+                       uint32_t id)
 {
     struct span tag;
     struct cursor best = {0, 0}, c;
-    uint64_t here = ring_newest(&s->ring).ms; /* one of another store tells less than one of this */
+    uint64_t here =
+        ring_newest(broker->ring).ms; /* one of another store tells less than one of this */
     size_t pos = 0;
     bool readable = false;
-    while (http_list(&s->ex.req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
+    while (http_list(&ex->req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
         st->tagged = true;
         if (span_eq(tag, SPAN("*")))
             return true; /* it begins at the head already */
@@ -128,27 +131,29 @@ static bool start_tags(struct server *s, struct start *st, uint32_t id)
         readable = true;
     }
     if (readable)
-        start_after(s, st, id, best);
+        start_after(broker, st, id, best);
     else if (st->tagged)
-        start_unreadable(s, st);
+        start_unreadable(broker, st);
     return st->tagged;
 }
 
 /* What the ring's clock told when the wall clock would have told `wall_ms`, had it always gone as
  * it does now. */
-static uint64_t by_ring_clock(const struct server *s, uint64_t wall_ms)
+static uint64_t by_ring_clock(const struct broker *broker, const struct clock *clock,
+                              uint64_t wall_ms)
 {
-    uint64_t clock = s->ring.clock_ms != 0 ? s->ring.clock_ms : s->clock.wall;
-    if (wall_ms >= s->clock.wall)
-        return wall_ms - s->clock.wall < UINT64_MAX - clock ? clock + (wall_ms - s->clock.wall)
-                                                            : UINT64_MAX;
-    return s->clock.wall - wall_ms < clock ? clock - (s->clock.wall - wall_ms) : 0;
+    uint64_t told = broker->ring->clock_ms != 0 ? broker->ring->clock_ms : clock->wall;
+    if (wall_ms >= clock->wall)
+        return wall_ms - clock->wall < UINT64_MAX - told ? told + (wall_ms - clock->wall)
+                                                         : UINT64_MAX;
+    return clock->wall - wall_ms < told ? told - (clock->wall - wall_ms) : 0;
 }
 
 /* Finds the start that ?since= asks for. Gives what is wrong with it, or NULL. */
-static const char *start_since(struct server *s, struct start *st, uint32_t id, struct span text)
+static const char *start_since(const struct broker *broker, const struct clock *clock,
+                               struct start *st, uint32_t id, struct span text)
 {
-    struct since since = since_read(text, s->clock.wall);
+    struct since since = since_read(text, clock->wall);
     switch (since.kind) {
     case SINCE_BAD:
         return ": must be an id, earliest, now, a duration as 10m, a unix time, or -N";
@@ -156,20 +161,20 @@ static const char *start_since(struct server *s, struct start *st, uint32_t id, 
         return NULL;
     case SINCE_ID:
         st->after = text;
-        start_after(s, st, id, since.id);
+        start_after(broker, st, id, since.id);
         return NULL;
     case SINCE_EARLIEST:
-        st->at = ring_tail(&s->ring);
+        st->at = ring_tail(broker->ring);
         break;
     case SINCE_TIME:
-        st->at = ring_find_time(&s->ring, by_ring_clock(s, since.value));
+        st->at = ring_find_time(broker->ring, by_ring_clock(broker, clock, since.value));
         break;
     case SINCE_LAST:
-        if (!broker_last(&s->broker, id, since.value, &st->at))
+        if (!broker_last(broker, id, since.value, &st->at))
             return " goes back too far to be counted in so many topics: ask for fewer, or by time";
         break;
     }
-    st->id = ring_before(&s->ring, st->at);
+    st->id = ring_before(broker->ring, st->at);
     return NULL;
 }
 
@@ -186,12 +191,12 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
         st->tagged = http_field(&s->ex.req, HTTP_IF_NONE_MATCH).n > 0;
         st->after = text;
         if (cursor_read(text, &cursor))
-            start_after(s, st, id, cursor);
+            start_after(&s->broker, st, id, cursor);
         else
-            start_unreadable(s, st);
+            start_unreadable(&s->broker, st);
         return true;
     }
-    if (start_tags(s, st, id)) {
+    if (start_tags(&s->broker, &s->ex, st, id)) {
         st->cursor = true;
         return true;
     }
@@ -201,7 +206,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
         st->id = ring_before(&s->ring, st->at);
         return true;
     }
-    const char *wrong = text.n > 0 ? start_since(s, st, id, text) : NULL;
+    const char *wrong = text.n > 0 ? start_since(&s->broker, &s->clock, st, id, text) : NULL;
     if (wrong != NULL)
         serve_refuse(s, c, 400, NULL, "since=", QUOTE(text), wrong, NULL);
     return wrong == NULL;
@@ -220,30 +225,32 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 
 /* ---- what it has missed ---------------------------------------------------------------------- */
 
-void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap)
+void serve_gap(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
+               const char *reason, struct gap *gap)
 {
     uint64_t oldest;
-    if (broker_collect(&s->broker, id, &c->place.at, &oldest, 1) > 0)
+    if (broker_collect(broker, id, &c->place.at, &oldest, 1) > 0)
         c->place.at = oldest;
     gap->reason = reason;
-    gap->any = c->place.at < ring_head(&s->ring);
-    gap->resume = ring_before(&s->ring, c->place.at);
+    gap->any = c->place.at < ring_head(broker->ring);
+    gap->resume = ring_before(broker->ring, c->place.at);
     c->place.n = gap->resume.n;
-    s->stat.gaps_expired += reason[0] == 'e';
-    s->stat.gaps_unknown += reason[0] == 'u';
-    s->stat.gaps_lagged += reason[0] == 'l';
+    stat->gaps_expired += reason[0] == 'e';
+    stat->gaps_unknown += reason[0] == 'u';
+    stat->gaps_lagged += reason[0] == 'l';
 }
 
-bool serve_lagged(struct server *s, struct conn *c, struct gap *gap)
+bool serve_lagged(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                  struct gap *gap)
 {
     struct text t = text_in(gap->cursor, sizeof gap->cursor);
-    if (c->place.at >= ring_tail(&s->ring))
+    if (c->place.at >= ring_tail(broker->ring))
         return false;
-    c->place.at = ring_tail(&s->ring);
-    if (c->flags & CONN_CONFLATE || !broker_lost(&s->broker, c->link.topic, c->place.n))
+    c->place.at = ring_tail(broker->ring);
+    if (c->flags & CONN_CONFLATE || !broker_lost(broker, c->link.topic, c->place.n))
         return false;
-    ring_id_write(&s->ring, &t, c->place.n);
+    ring_id_write(broker->ring, &t, c->place.n);
     gap->after = text_span(&t);
-    serve_gap(s, c, c->link.topic, "lagged", gap);
+    serve_gap(broker, stat, c, c->link.topic, "lagged", gap);
     return true;
 }

@@ -55,10 +55,12 @@ struct gap {
 /* Moves a client of entry `id` to the oldest message there is for it from its place on, and counts
  * the gap. Fills in *gap but for `after`, which is the caller's. Where that message is not found
  * soon enough it is moved to where it may be, at the earliest. */
-void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap);
+void serve_gap(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
+               const char *reason, struct gap *gap);
 
 /* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it
  * has lost messages, and *gap says so. Nothing happens to one that is not overtaken. */
-bool serve_lagged(struct server *s, struct conn *c, struct gap *gap);
+bool serve_lagged(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                  struct gap *gap);
 
 #endif

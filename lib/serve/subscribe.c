@@ -12,7 +12,7 @@
 void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
 {
     (void)c;
-    stream_open(&s->ex.out, feed_retry_ms(s), from);
+    stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock), from);
     if (hello)
         stream_hello(&s->ex.out, from);
 }
@@ -47,14 +47,14 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         return;
     bool hello = query_has(&s->ex.req, SPAN("hello"));
     if (!serve_start(s, c, id, false, &start)) {
-        serve_release(s, id);
+        serve_release(&s->broker, id);
         return;
     }
     const struct cursor *from = start.unreadable && start.gap != NULL ? NULL : &start.id;
     feed_head(s, way, from);
     if (s->ex.ask.method == HTTP_HEAD) {
-        serve_release(s, id);
-        serve_answered_last(s, c);
+        serve_release(&s->broker, id);
+        serve_answered_last(&s->clients, c);
         return;
     }
     ways[way].begin(s, c, from, hello);
@@ -64,10 +64,10 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
     c->stream.sent = 0;
     if (start.gap != NULL) {
         struct gap gap = {.after = start.after};
-        serve_gap(s, c, id, start.gap, &gap);
+        serve_gap(&s->broker, &s->stat, c, id, start.gap, &gap);
         ways[way].gap(s, c, &gap);
     }
-    access_keep(s, c);
+    access_keep(&s->config, &s->clients, &s->ex, c);
     conn_go(&s->clients.conns, c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
@@ -120,15 +120,15 @@ void lines_heartbeat(struct server *s, struct conn *c, bool old)
  * without any. */
 static void stream_end(struct server *s, struct conn *c, struct span words)
 {
-    if (serve_settle(s, c)) {
+    if (serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
         text_add(&s->ex.out, words);
     } else {
         conn_buffer_free(&s->clients.conns, &c->out);
         c->stream.sent = 0;
     }
-    serve_log_end(s, c, "stopping");
-    serve_leave(s, c);
-    serve_answered_last(s, c);
+    serve_log_end(&s->config, &s->broker, &s->clients, &s->log, c, "stopping");
+    serve_leave(&s->broker, &s->clients, c);
+    serve_answered_last(&s->clients, c);
 }
 
 void sse_expired(struct server *s, struct conn *c)
@@ -145,7 +145,7 @@ void sse_away(struct server *s, struct conn *c)
 {
     char bytes[64];
     struct text retry = text_in(bytes, sizeof bytes);
-    stream_open(&retry, feed_retry_ms(s), NULL);
+    stream_open(&retry, feed_retry_ms(&s->config, &s->clock), NULL);
     stream_end(s, c, text_span(&retry));
 }
 

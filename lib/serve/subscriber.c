@@ -8,81 +8,85 @@
 
 /* ---- what comes next ------------------------------------------------------------------------- */
 
-bool serve_next(struct server *s, struct conn *c, struct share *share)
+bool serve_next(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                struct share *share)
 {
     enum conn_way way = (enum conn_way)c->way;
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     if (c->stream.sent > 0)
-        share_build(share, &s->broker, id, c->place.at, c->stream.sent, way, 1);
+        share_build(share, broker, id, c->place.at, c->stream.sent, way, 1);
     else if (conflates)
-        share_build_newest(share, &s->broker, id, c->place.at, way, SHARE_BYTES);
+        share_build_newest(share, broker, id, c->place.at, way, SHARE_BYTES);
     else
-        share_build(share, &s->broker, id, c->place.at, 0, way, SHARE_BYTES);
+        share_build(share, broker, id, c->place.at, 0, way, SHARE_BYTES);
     if (share->records > 0)
         return true;
     if (conflates)
-        s->stat.conflated += share_left_out(share, &s->broker, id, c->place.at, share->end);
+        stat->conflated += share_left_out(share, broker, id, c->place.at, share->end);
     c->place.at = share->end;
     return false;
 }
 
-void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w)
+void serve_took(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                const struct share *share, size_t w)
 {
     uint64_t from = c->place.at;
-    s->stat.delivered += share_took(share, &s->ring, c, w);
+    stat->delivered += share_took(share, broker->ring, c, w);
     if (c->flags & CONN_CONFLATE)
-        s->stat.conflated += share_left_out(share, &s->broker, c->link.topic, from, c->place.at);
+        stat->conflated += share_left_out(share, broker, c->link.topic, from, c->place.at);
 }
 
 /* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
  * room. */
-static bool settle_record(struct server *s, struct conn *c)
+static bool settle_record(const struct broker *broker, struct clients *clients,
+                          struct stat_counters *stat, struct exchange *ex, struct conn *c)
 {
-    struct share *share = &s->ex.poll;
+    struct share *share = &ex->poll;
     bool room = true;
     while (room && c->stream.sent > 0) {
-        share_build(share, &s->broker, c->link.topic, c->place.at, c->stream.sent,
+        share_build(share, broker, c->link.topic, c->place.at, c->stream.sent,
                     (enum conn_way)c->way, 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
-            room = conn_out_keep(&s->clients.conns, c,
+            room = conn_out_keep(&clients->conns, c,
                                  (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
         if (room)
-            serve_took(s, c, share, share->size);
+            serve_took(broker, stat, c, share, share->size);
     }
     return room;
 }
 
-bool serve_settle(struct server *s, struct conn *c)
+bool serve_settle(const struct broker *broker, struct clients *clients, struct stat_counters *stat,
+                  struct exchange *ex, struct conn *c)
 {
-    struct span kept = conn_out(&s->clients.conns, c);
+    struct span kept = conn_out(&clients->conns, c);
     uint32_t old = c->out;
     const struct conn_stream was = c->stream;
     if (!conn_inside(c))
         return true;
-    if (c->place.at < ring_tail(&s->ring))
+    if (c->place.at < ring_tail(broker->ring))
         return false;
     c->out = 0;
-    if (!settle_record(s, c) || !conn_out_keep(&s->clients.conns, c, kept)) {
-        conn_buffer_free(&s->clients.conns, &c->out);
+    if (!settle_record(broker, clients, stat, ex, c) || !conn_out_keep(&clients->conns, c, kept)) {
+        conn_buffer_free(&clients->conns, &c->out);
         c->out = old;
         c->stream = was;
-        serve_count_full(s);
+        serve_count_full(clients, stat);
         return false;
     }
-    conn_buffer_free(&s->clients.conns, &old);
+    conn_buffer_free(&clients->conns, &old);
     return true;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-void serve_leave(struct server *s, struct conn *c)
+void serve_leave(struct broker *broker, const struct clients *clients, struct conn *c)
 {
     uint32_t id = c->link.topic;
     if (id == 0)
         return;
-    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->clients.conns, c));
-    serve_release(s, id);
+    topic_unsubscribe(broker->topics, (uint32_t)conn_fd(&clients->conns, c));
+    serve_release(broker, id);
 }
 
 void serve_drain(struct server *s, struct conn *c)
@@ -106,7 +110,7 @@ bool serve_stream_check(struct server *s, struct conn *c)
         s->stat.overtaken++;
         return false;
     }
-    if (serve_lagged(s, c, &gap))
+    if (serve_lagged(&s->broker, &s->stat, c, &gap))
         way_of(c)->gap(s, c, &gap);
     return true;
 }

@@ -45,11 +45,11 @@ static void follow(struct unit *u, struct conn *c)
     while (c->place.at < ring_head(&u->s->ring)) {
         ck_assert(serve_stream_check(u->s, c));
         unit_take_out(u);
-        if (!serve_next(u->s, c, &own))
+        if (!serve_next(&u->s->broker, &u->s->stat, c, &own))
             continue;
         struct span bytes = share_bytes(SIZE_MAX);
         text_add(&u->got, bytes);
-        serve_took(u->s, c, &own, bytes.n);
+        serve_took(&u->s->broker, &u->s->stat, c, &own, bytes.n);
     }
     MUST(!u->got.full);
 }
@@ -182,9 +182,9 @@ START_TEST(inside_a_record)
         struct unit u = news();
         struct conn *c = ask(&u, "/a?conflate&since=earliest", "Accept: text/event-stream\r\n");
         unit_clear(&u);
-        ck_assert(serve_next(u.s, c, &own));
+        ck_assert(serve_next(&u.s->broker, &u.s->stat, c, &own));
         text_add(&u.got, share_bytes(5));
-        serve_took(u.s, c, &own, 5);
+        serve_took(&u.s->broker, &u.s->stat, c, &own, 5);
         ck_assert_uint_eq(c->stream.sent, 5);
         ck_assert_uint_eq(u.s->stat.conflated, 1);
         publish(&u, "a", SPAN("six"));
@@ -193,10 +193,10 @@ START_TEST(inside_a_record)
             publish(&u, "filler", SPAN(X398));
         ck_assert(serve_stream_check(u.s, c) == (fill == 0));
         if (fill == 0) {
-            ck_assert(serve_next(u.s, c, &own));
+            ck_assert(serve_next(&u.s->broker, &u.s->stat, c, &own));
             struct span rest = share_bytes(SIZE_MAX);
             text_add(&u.got, rest);
-            serve_took(u.s, c, &own, rest.n);
+            serve_took(&u.s->broker, &u.s->stat, c, &own, rest.n);
             follow(&u, c);
             ck_assert(span_eq(text_span(&u.got), SPAN("data: three\nid: 1000-3\n\n"
                                                       "data: seven\nid: 1000-7\n\n")));
@@ -382,14 +382,14 @@ START_TEST(as_by_hand)
                 MUST(u.s->ex.out.n == 0);
                 uint64_t at = c->place.at;
                 uint32_t sent = c->stream.sent;
-                bool any = serve_next(u.s, c, &own);
+                bool any = serve_next(&u.s->broker, &u.s->stat, c, &own);
                 if (sent == 0)
                     check_share(k, at, ring_tail(&u.s->ring));
                 if (!any)
                     continue;
                 size_t most =
                     random_next(&random) % 3 == 0 ? 1 + random_next(&random) % own.size : SIZE_MAX;
-                serve_took(u.s, c, &own, share_bytes(most).n);
+                serve_took(&u.s->broker, &u.s->stat, c, &own, share_bytes(most).n);
                 got[k] = c->place.n > got[k] ? c->place.n : got[k];
             }
         }

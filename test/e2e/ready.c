@@ -21,7 +21,7 @@ static void fan(struct unit *u)
             unit_take_out(u);
         }
         topic_clean(t);
-        serve_release(u->s, id);
+        serve_release(&u->s->broker, id);
     }
 }
 

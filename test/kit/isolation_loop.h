@@ -99,7 +99,7 @@ static unsigned iso_piece(void)
     assert(end < ring_head(&S.ring)); /* else what is wide is not wide enough any more */
     for (; at < end; at = ring_behind(ring_at(&S.ring, at), at))
         records++;
-    serve_release(&S, set);
+    serve_release(&S.broker, set);
     return records;
 }
 

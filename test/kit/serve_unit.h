@@ -354,7 +354,7 @@ static inline void publish(struct unit *u, const char *topic, struct span data)
     /* the loop's fan-out, that nobody waits for here */
     for (uint32_t id; (id = topic_dirty(&u->s->topics)) != 0;) {
         topic_clean(&u->s->topics);
-        serve_release(u->s, id);
+        serve_release(&u->s->broker, id);
     }
 }
 

@@ -695,8 +695,9 @@ START_TEST(bodies_that_drip)
         ck_assert_uint_eq(c->state, CONN_BODY);
         for (unsigned ms = last; ms < 20000; ms++) {
             u.s->clock.now = start + ms;
-            ck_assert_msg(serve_body_late(u.s, c) == (late > 0 && ms >= late), "line %d: %u ms",
-                          drips[_i].line, ms);
+            ck_assert_msg(serve_body_late(&u.s->config, &u.s->clients, &u.s->clock, c) ==
+                              (late > 0 && ms >= late),
+                          "line %d: %u ms", drips[_i].line, ms);
         }
         if (late > 0) {
             char detail[200];
@@ -728,7 +729,7 @@ START_TEST(bodies_that_stop)
     feed_str(&u, c, "POST /n" SIZED(300) "abc");
     c->tick = (uint32_t)u.s->clock.now;
     u.s->clock.now += 1031;
-    ck_assert(serve_body_late(u.s, c));
+    ck_assert(serve_body_late(&u.s->config, &u.s->clients, &u.s->clock, c));
     serve_timeout(u.s, c);
     unit_take_out(&u);
     struct answer a = answer_only(&u, false);

@@ -27,7 +27,7 @@ static void set_up(void)
     unit_list(&o.trust_proxy, "10.0.0.0/8");
     unit_list(&o.trust_proxy, "unix");
     u = unit_make(&o);
-    serve_trust(u.s);
+    serve_trust(&u.s->config);
     u.s->clients.pass = passes;
     memset(passes, 0, sizeof passes);
 }

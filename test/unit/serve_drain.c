@@ -180,7 +180,7 @@ START_TEST(inside_a_message)
             for (unsigned k = 0; k < u.s->ex.poll.pieces; k++)
                 text_add(&t,
                          (struct span){u.s->ex.poll.iov[k].iov_base, u.s->ex.poll.iov[k].iov_len});
-            serve_took(u.s, c, &u.s->ex.poll, 3);
+            serve_took(&u.s->broker, &u.s->stat, c, &u.s->ex.poll, 3);
             ck_assert(conn_out_keep(&u.s->clients.conns, c, SPAN("kept")));
             for (int k = 0; how == 1 && k < 300; k++)
                 publish(&u, "a", SPAN(X398));

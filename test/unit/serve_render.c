@@ -174,7 +174,7 @@ START_TEST(in_pieces)
         by_hand(&u, ring_at(&u.s->ring, at), way);
     size_t got = 0;
     while (c->place.at < ring_head(&u.s->ring)) {
-        MUST(serve_next(u.s, c, &own));
+        MUST(serve_next(&u.s->broker, &u.s->stat, c, &own));
         size_t most = by == 0   ? own.size
                       : by == 1 ? 1 + random_next(&random) % own.size
                       : by == 2 ? 1 + random_next(&random) % 2000
@@ -189,7 +189,7 @@ START_TEST(in_pieces)
             left -= n;
         }
         MUST(own.scratch.n < 6 * (32u << 10) + (300u << 10));
-        serve_took(u.s, c, &own, most);
+        serve_took(&u.s->broker, &u.s->stat, c, &own, most);
     }
     ck_assert_msg(got == want.n && c->stream.sent == 0, SEED_FMT, start);
     ck_assert_uint_eq(u.s->stat.delivered, 4 * COUNT(sizes));
@@ -210,12 +210,12 @@ START_TEST(settled)
                 (struct span){data, data_make(data, MESSAGE / 2, 1 + (unsigned)_i % 3, &random)},
                 false);
     by_hand(&u, ring_at(&u.s->ring, at), WAY_OBJECTS);
-    MUST(serve_next(u.s, c, &own));
+    MUST(serve_next(&u.s->broker, &u.s->stat, c, &own));
     size_t out = 1 + random_next(&random) % own.size;
     out = out < own.size ? out : own.size - 1;
-    serve_took(u.s, c, &own, out);
+    serve_took(&u.s->broker, &u.s->stat, c, &own, out);
     ck_assert(conn_out_keep(&u.s->clients.conns, c, SPAN("kept")));
-    ck_assert(serve_settle(u.s, c));
+    ck_assert(serve_settle(&u.s->broker, &u.s->clients, &u.s->stat, &u.s->ex, c));
     ck_assert(c->stream.sent == 0 && c->place.at == ring_head(&u.s->ring));
     struct span rest = conn_out(&u.s->clients.conns, c);
     ck_assert_msg(rest.n == want.n - out + 4 && memcmp(rest.p, want.p + out, want.n - out) == 0,

@@ -31,7 +31,7 @@ static void leave(struct unit *u, struct conn *c)
     queue_doom(&u->s->clients.conns, c);
     conn_free(&u->s->clients.conns, queue_take_doomed(&u->s->clients.conns));
     if (topic != 0)
-        serve_release(u->s, topic);
+        serve_release(&u->s->broker, topic);
 }
 
 /* Appends what a subscriber gets from the ring, and moves it there. */
@@ -446,7 +446,7 @@ static void reap(struct unit *u)
         if (chain_at(&u->s->broker.chains, topic)->count > 0)
             continue;
         topic_at(&u->s->topics, topic)->kept = 0;
-        serve_release(u->s, topic);
+        serve_release(&u->s->broker, topic);
     }
 }
 
