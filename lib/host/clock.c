@@ -10,30 +10,30 @@ static uint64_t suspended_ms(void)
     return boot > now ? (boot - now) / 1000 : 0;
 }
 
-void clock_begin(struct clock *k)
+void clock_begin(struct clocks *k)
 {
     k->suspended = suspended_ms();
 }
 
-void clock_read(struct clock *k, struct server *s)
+void clock_read(struct clocks *k, struct server *s)
 {
     k->now_us = clock_us(CLOCK_MONOTONIC);
-    s->now = k->now_us / 1000;
-    s->wall = clock_us(CLOCK_REALTIME) / 1000;
+    s->clock.now = k->now_us / 1000;
+    s->clock.wall = clock_us(CLOCK_REALTIME) / 1000;
     s->topics.clock = (uint32_t)k->now_us;
-    s->ring.clock_ms = s->now + s->clock_ahead;
-    if (s->wall / 1000 != k->date_s) {
-        struct text t = text_in(s->date, sizeof s->date - 1);
-        text_http_date(&t, s->wall);
-        k->date_s = s->wall / 1000;
+    s->ring.clock_ms = s->clock.now + s->clock.clock_ahead;
+    if (s->clock.wall / 1000 != k->date_s) {
+        struct text t = text_in(s->clock.date, sizeof s->clock.date - 1);
+        text_http_date(&t, s->clock.wall);
+        k->date_s = s->clock.wall / 1000;
     }
 }
 
-void clock_wake(struct clock *k, struct server *s)
+void clock_wake(struct clocks *k, struct server *s)
 {
     uint64_t now = suspended_ms();
     if (now > k->suspended) {
-        s->clock_ahead += now - k->suspended;
+        s->clock.clock_ahead += now - k->suspended;
         k->suspended = now;
     }
 }

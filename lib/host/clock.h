@@ -11,9 +11,9 @@
 
 #include <time.h>
 
-struct clock {
+struct clocks {
     uint64_t now_us;    /* when this turn began */
-    uint64_t date_s;    /* the second that server.date tells */
+    uint64_t date_s;    /* the second that clock.date tells */
     uint64_t suspended; /* ms that the machine has slept, which `now` does not count */
 };
 
@@ -36,13 +36,13 @@ static inline uint64_t clock_us(clockid_t id)
 }
 
 /* Begins: the machine's sleep counts from here. */
-void clock_begin(struct clock *k);
+void clock_begin(struct clocks *k);
 
 /* Sets now, wall and date of the server, and what depends on them. */
-void clock_read(struct clock *k, struct server *s);
+void clock_read(struct clocks *k, struct server *s);
 
 /* Makes the ring's clock go on by what the machine has slept since. */
-void clock_wake(struct clock *k, struct server *s);
+void clock_wake(struct clocks *k, struct server *s);
 
 /* Begins a phase that may take so long. */
 static inline void phase_start(struct phase *p, const struct stat_counters *stat, unsigned us)

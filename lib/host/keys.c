@@ -107,12 +107,12 @@ int keys_read(const char *path, struct auth_keys *k, struct text *why)
 int keys_take(struct server *s, int keeper, struct text *why)
 {
     struct auth_keys next;
-    if (s->opt.key_file == NULL)
+    if (s->config.opt.key_file == NULL)
         return 0;
-    int code = keys_read_by(s->opt.key_file, keeper, &next, why);
+    int code = keys_read_by(s->config.opt.key_file, keeper, &next, why);
     if (code == 0) {
-        auth_keys_wipe(&s->keys);
-        s->keys = next;
+        auth_keys_wipe(&s->config.keys);
+        s->config.keys = next;
         s->stat.key_loads++;
     }
     auth_keys_wipe(&next);
@@ -123,13 +123,13 @@ void keys_again(struct server *s, int keeper)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
-    if (s->opt.key_file == NULL)
+    if (s->config.opt.key_file == NULL)
         return;
     if (keys_take(s, keeper, &why) == 0) {
-        s->say(OPT_LOG_INFO, "keys read", "keys", serve_num(s, s->keys.n), NULL);
+        s->log.say(OPT_LOG_INFO, "keys read", "keys", QUOTE_NUM(s->config.keys.n), NULL);
         return;
     }
     s->stat.key_errors++;
     bytes[why.n] = '\0';
-    s->say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
 }

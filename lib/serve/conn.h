@@ -68,6 +68,8 @@ enum conn_way {
     WAY_READY = 7,      /* in WAIT: asks whether messages go through */
 };
 
+#define WAYS 8u
+
 /* What a client is for those who count clients. */
 enum conn_kind {
     CONN_KIND_HTTP = 0,   /* between requests, or in one that is not any of these */

@@ -372,7 +372,7 @@ static void step_dial(struct client *c)
     }
     *c = (struct client){.p = kernel_dial(local), .well = true};
     c->f = (struct follower){.p = c->p};
-    if (S.opt.proxy_protocol)
+    if (S.config.opt.proxy_protocol)
         say_header(c);
 }
 
