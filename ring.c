@@ -214,18 +214,18 @@ static void ring_evict(struct ring *r)
     if (r->evicts != NULL)
         r->evicts(r->arg);
     const struct ring_record *rec = ring_at(r, h->tail);
-    assert(rec->n > h->lost_n && rec->n + h->count <= h->n + 1);
+    assert(rec->n > h->lost_n && rec->links.o == (uint32_t)(h->lost_o + 1));
     h->lost_n = rec->n;
+    h->lost_o++;
     h->tail += rec->size;
-    h->count--;
-    assert((h->count == 0) == (h->tail == h->head));
+    assert((h->o == h->lost_o) == (h->tail == h->head));
 }
 
 unsigned ring_expire(struct ring *r, uint64_t before_ms, unsigned most)
 {
     const struct ring_head *h = r->h;
     unsigned n = 0;
-    for (; n < most && h->count > 0 && ring_at(r, h->tail)->time_max < before_ms; n++)
+    for (; n < most && h->o > h->lost_o && ring_at(r, h->tail)->time_max < before_ms; n++)
         ring_evict(r);
     return n;
 }
@@ -326,7 +326,7 @@ static inline void ring_advance(struct ring *r, uint64_t end)
     for (uint64_t b = r->h->head / RING_BLOCK + 1; b <= end / RING_BLOCK; b++)
         r->index[b & blocks] = end;
     r->h->head = end;
-    r->h->count++;
+    r->h->o++;
     assert(end - r->h->tail <= r->size);
 }
 
@@ -386,6 +386,7 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
         .event_size = (uint8_t)m->event.n,
         .topic_size = (uint8_t)m->topic.n,
         .size = (uint32_t)p->size,
+        .links = {.o = (uint32_t)(h->o + h->held + 1)},
     };
     if (r->key != 0)
         ring_seal(r, rec, at);
@@ -427,10 +428,10 @@ uint64_t ring_show(struct ring *r)
     struct ring_head *h = r->h;
     uint64_t at = h->head;
     const struct ring_record *rec = ring_record(r, at);
-    assert(h->held > 0 && rec->n == h->n + 1 && rec->size <= h->held_size);
+    assert(h->held > 0 && rec->n > h->n && rec->size <= h->held_size);
     h->held--;
     h->held_size -= rec->size;
-    h->n++;
+    h->n = rec->n;
     ring_advance(r, at + rec->size);
     return at;
 }
@@ -440,7 +441,7 @@ uint64_t ring_show(struct ring *r)
 void ring_begin(struct ring *r, uint64_t at, uint64_t n)
 {
     struct ring_head *h = r->h;
-    assert(h->count == 0 && h->held == 0 && at >= r->size && at % RING_ALIGN == 0);
+    assert(h->o == h->lost_o && h->held == 0 && at >= r->size && at % RING_ALIGN == 0);
     h->head = h->tail = at;
     r->index[at / RING_BLOCK & r->mask / RING_BLOCK] = at;
     h->n = h->lost_n = n;
@@ -453,13 +454,9 @@ static void ring_append(struct ring *r, uint64_t size)
     struct ring_head *h = r->h;
     struct ring_record *rec = ring_record(r, h->head);
     assert(rec->n > h->n && rec->time_max >= h->time_max && h->held == 0);
-    if (rec->n != h->n + 1) {
-        h->hole_n = rec->n - 1; /* ids are counted: this one was given */
-        h->hole_at = h->head;
-    }
     h->n = rec->n;
     h->time_max = rec->time_max;
-    rec->links = (struct ring_links){.next = 0};
+    rec->links = (struct ring_links){.o = (uint32_t)(h->o + 1)};
     rec->size = (uint32_t)size;
     ring_advance(r, h->head + size);
     ring_write_id(h);
@@ -473,13 +470,14 @@ void ring_keep(struct ring *r, uint64_t at, uint64_t last)
         uint64_t blocks = r->mask / RING_BLOCK;
         for (uint64_t b = h->head / RING_BLOCK; r->index[b & blocks] == h->head; b--)
             r->index[b & blocks] = at; /* what was to begin at head begins here */
-        if (h->count > 0) {
+        if (h->o > h->lost_o) {
             struct ring_record *before = ring_record(r, last);
             assert(ring_behind(ring_at(r, last), last) == h->head && at - last <= UINT32_MAX);
             before->size = (uint32_t)(at - last);
         }
+        h->hole_at = h->hole_at == h->head ? at : h->hole_at;
         ring_advance(r, at);
-        if (--h->count == 0) /* that was no record */
+        if (--h->o == h->lost_o) /* that was no record */
             h->tail = at;
     }
     ring_append(r, ring_record_size(ring_record(r, at)));

@@ -30,8 +30,12 @@
  * The payload (what was published) is a slice of the data line where it is text in one line, and
  * stands apart behind the rendering where it has line ends or is binary.
  *
+ * ID AND NUMBER. Outside, a message is known by its id. Ids grow along the ring and may jump, so
+ * none is computed from another but the one that ring_put() gives next. Inside, a message is known
+ * by its place and by its number, which counts without holes from this ring's beginning.
+ *
  * LINKS. A record has room for the links of those who follow the ring: the older and the newer
- * record of its topic, and a shortcut (lib/broker/chain.h). The ring does not look at them.
+ * record of its topic, and a shortcut (lib/broker/chain.h). The ring does not look at these.
  *
  * An INDEX holds, for each RING_BLOCK of the arena, the first record that begins there or behind,
  * so that an id or a time is found in O(log blocks) and a walk through one block.
@@ -49,7 +53,7 @@
  *   - Only ring_put() and ring_show() move head, only eviction moves tail, by one record each:
  *     in ring_put(), ring_hold(), ring_copy() and ring_expire().
  *   - A record below head never changes but for its links.
- *   - Ids grow along the ring, by one each but at a hole.
+ *   - Ids grow along the ring; those that ring_put() gives by one each. Numbers grow by one each.
  *   - Everything in the mappings is numbers and offsets: they can be made anywhere, by anyone.
  *   - Readers hold offsets and are never waited for. The ring knows nothing of them.
  *
@@ -96,7 +100,7 @@ struct ring_links {
     uint64_t next;  /* the one after in its topic; 0: none yet */
     uint64_t jump;  /* an older one of its topic; 0: none */
     uint32_t depth; /* how many its topic had had before it, modulo 2^32 */
-    uint32_t spare; /* 0 */
+    uint32_t o;     /* not a link: the record's number, modulo 2^32; the ring's */
 };
 
 /* Its first part never changes. The second is made anew when a store is opened. */
@@ -121,10 +125,11 @@ struct ring_record {
 struct ring_head {
     uint64_t epoch;      /* ids begin with it */
     uint64_t head, tail; /* offsets */
-    uint64_t n;          /* of the newest message; 0: none ever */
-    uint64_t count;      /* messages there */
-    uint64_t time_max;   /* of the newest, held or not */
-    uint64_t lost_n;     /* of the newest that was evicted; 0: none */
+    uint64_t n;          /* the newest id; 0: none ever */
+    uint64_t o;          /* the number of the newest message; 0: none ever */
+    uint64_t time_max;   /* of the newest message, held or not */
+    uint64_t lost_n;     /* the id of the newest that was evicted; 0: none */
+    uint64_t lost_o;     /* its number */
     uint64_t hole_n;  /* the newest that may be missing though older ones are there; 0: none, ... */
     uint64_t hole_at; /* ... and where the record behind it begins */
     uint64_t held;    /* records behind head that ring_show() has not shown yet, ... */
@@ -230,7 +235,7 @@ static inline uint64_t ring_tail(const struct ring *r)
 
 static inline uint64_t ring_count(const struct ring *r)
 {
-    return r->h->count;
+    return r->h->o - r->h->lost_o;
 }
 
 static inline struct cursor ring_newest(const struct ring *r)
@@ -263,6 +268,13 @@ static inline const struct ring_record *ring_at(const struct ring *r, uint64_t a
     const struct ring_record *rec = p;
     assert(rec->size <= r->h->head - at && rec->sse_size < rec->size);
     return rec;
+}
+
+/* Returns the number of the record at an offset: they count, without holes, from the first of this
+ * ring, which is 1. */
+static inline uint64_t ring_number(const struct ring *r, uint64_t at)
+{
+    return r->h->o - (uint32_t)((uint32_t)r->h->o - ring_at(r, at)->links.o);
 }
 
 /* The offset behind a record: where the next one begins, or head. */
@@ -354,9 +366,10 @@ struct ring_record *ring_whole(const struct ring *r, uint64_t place);
 /* An empty ring goes on at offset `at` behind id n, up to which anything may have been lost. */
 void ring_begin(struct ring *r, uint64_t at, uint64_t n);
 
-/* The whole record at offset `at` becomes the newest. It may stand behind head, with a hole in
- * between, as far as the `size` of the newest so far, at offset `last`, can tell; at any distance
- * where the ring is empty. It ends before tail + size. Its id is larger than the newest. */
+/* The whole record at offset `at` becomes the newest, with the id that it has. It may stand behind
+ * head, with a hole in between, as far as the `size` of the newest so far, at offset `last`, can
+ * tell; at any distance where the ring is empty. It ends before tail + size. Its id is larger than
+ * the newest. */
 void ring_keep(struct ring *r, uint64_t at, uint64_t last);
 
 /* Puts the message of another ring's record with its id, which is larger than the newest, and its

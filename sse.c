@@ -27,6 +27,7 @@
  */
 #include "lib/cli/command.h"
 #include "lib/host/announce.h"
+#include "lib/host/clock.h"
 #include "lib/host/commit.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
@@ -41,6 +42,7 @@
 #include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
 #include "lib/serve/way.h"
+#include "lib/topic/fanout.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -66,7 +68,6 @@ enum {
     PIECES_MAX = 1000,   /* in one write of an answer to a poll: IOV_MAX, and some for others */
     POLL_RECORDS = 2048, /* in one answer to a poll */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
-    PHASE_BYTES = 1 << 20,    /* read and written in a phase of a turn */
     BUFFER = 64 << 10,        /* the room for answers, for what is read and what waits */
     LINGER_MS = 2000,         /* how long a refused client is read on */
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
@@ -91,19 +92,14 @@ static struct {
     bool cut;     /* a page of the store could not be read */
     bool journal; /* stderr is journald's */
     struct door door;
-    uint64_t now_us;            /* when this turn began */
+    struct clock clock;
+    struct phase phase;         /* the current one */
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    size_t read_most;   /* bytes read of a connection at once */
-    bool waits;         /* what it is to do next waits for a sync */
-    uint64_t suspended; /* ms that the machine has slept, which `now` does not count */
-    struct lag lag;     /* what this sweep has found so far */
-    uint64_t moved;     /* bytes read and written before this phase */
-    unsigned allowed;   /* us: that this phase may take */
-    uint64_t began;     /* us: when this phase did, */
-    unsigned steps;     /* and how often it was asked whether it should end */
-    uint64_t date_s;    /* the second that S.clock.date tells */
+    size_t read_most; /* bytes read of a connection at once */
+    bool waits;       /* what it is to do next waits for a sync */
+    struct lag lag;   /* what this sweep has found so far */
     struct drain drain;
     struct conn_times times;
     struct tables t;
@@ -114,45 +110,6 @@ static struct {
 } L;
 
 /* ---- small helpers --------------------------------------------------------------------------- */
-
-static uint64_t clock_us(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/* The one reading of the clocks in a turn. */
-static void clock_read(void)
-{
-    L.now_us = clock_us(CLOCK_MONOTONIC);
-    S.clock.now = L.now_us / 1000;
-    S.clock.wall = clock_us(CLOCK_REALTIME) / 1000;
-    S.topics.clock = (uint32_t)L.now_us;
-    S.ring.clock_ms = S.clock.now + S.clock.clock_ahead;
-    if (S.clock.wall / 1000 != L.date_s) {
-        struct text t = text_in(S.clock.date, sizeof S.clock.date - 1);
-        text_http_date(&t, S.clock.wall);
-        L.date_s = S.clock.wall / 1000;
-    }
-}
-
-/* How long the machine has slept since it was started, at least. */
-static uint64_t suspended_ms(void)
-{
-    uint64_t boot = clock_us(CLOCK_BOOTTIME), now = clock_us(CLOCK_MONOTONIC);
-    return boot > now ? (boot - now) / 1000 : 0;
-}
-
-/* Has the ring's clock go on while the machine sleeps. */
-static void clock_wake(void)
-{
-    uint64_t now = suspended_ms();
-    if (now > L.suspended) {
-        S.clock.clock_ahead += now - L.suspended;
-        L.suspended = now;
-    }
-}
 
 /* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
 static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
@@ -165,23 +122,14 @@ static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
     va_end(ap);
 }
 
-/* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the
- * next turn? Then others' requests are answered soon, whatever there is to do. Each phase has its
- * own measure: one that has more to do than that, turn after turn, does not starve those behind it.
- * Looks at the clock at one of `every` calls: what is asked before each cheap step asks less
- * often. */
 static inline bool phase_spent(unsigned every)
 {
-    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES ||
-           (++L.steps % every == 0 && clock_us(CLOCK_MONOTONIC) - L.began > L.allowed);
+    return phase_over(&L.phase, &S.stat, every);
 }
 
 static void phase_begin(unsigned us)
 {
-    L.allowed = us;
-    L.moved = S.stat.sent_bytes + S.stat.received_bytes;
-    L.began = clock_us(CLOCK_MONOTONIC);
-    L.steps = 0;
+    phase_start(&L.phase, &S.stat, us);
 }
 
 /* ---- ending connections ---------------------------------------------------------------------- */
@@ -229,6 +177,14 @@ static void reap(void)
     }
 }
 
+/* Ends a connection for an error of its socket. The kernel keeps --write-timeout too (listen.c),
+ * and may be first to see that it is over. */
+static void conn_broken(struct conn *c, int err)
+{
+    S.stat.timeout_write += err == ETIMEDOUT;
+    conn_doom(c, err == ETIMEDOUT ? "--write-timeout" : strerror(err));
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* A write was not taken: the socket is full, or the connection is over. */
@@ -239,7 +195,7 @@ static void conn_stuck(struct conn *c, int err)
     else if (err == EFAULT && L.t.store.h != NULL)
         L.cut = true; /* where a signal would come if the loop itself had read that */
     else if (err != EAGAIN)
-        conn_doom(c, strerror(err));
+        conn_broken(c, err);
     c->flags &= (uint16_t)~CONN_WRITABLE;
 }
 
@@ -405,7 +361,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
                                        : conn_write(c, s->iov, s->pieces);
     if (w < s->whole) {
         if (w > 0) {
-            S.stat.delivered += share_took(s, &S.ring, c, w);
+            S.stat.delivered += serve_moved(&S.broker, c, s, w);
             conn_flush(c);
         }
         return;
@@ -421,7 +377,8 @@ static inline void fan_write(struct conn *c, const struct share *s)
 static void fan_other(uint32_t id, struct conn *c, struct share *s)
 {
     if (c->stream.sent == 0 && c->place.at >= ring_tail(&S.ring)) {
-        share_build(s, &S.broker, id, c->place.at, 0, (enum conn_way)c->way, SHARE_BYTES);
+        share_build(s, &S.broker, id, c->place.at, 0, serve_form((enum conn_way)c->way),
+                    SHARE_BYTES);
         share_join(s);
     }
     if (fan_shares(c, s))
@@ -445,27 +402,16 @@ static inline void fan_one(uint32_t id, struct conn *c)
         fan_other(id, c, s);
 }
 
-/* Goes on with entry `id` for `left` subscribers at most; gives how many are left of these. */
-static unsigned fan_entry(uint32_t id, unsigned left)
+/* Goes on with a walk for `left` subscribers at most. Returns how many of these are left. */
+static unsigned fan_entry(const struct topic_walk *w, unsigned left)
 {
-    struct topic *t = topic_at(&S.topics, id);
-    uint32_t edge = 0, set;
-    if (t->set == 0 && t->begun == 0)
-        while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
-            topic_mark_set(&S.topics, set, id);
     unsigned had = left;
-    t->begun = 1;
     for (unsigned i = 0; i < TABLES_SAME; i++)
         L.t.same[i].first = 0;
-    for (; left > 0 && t->todo > 0 && !phase_spent(CHEAP); left--) {
-        struct conn *c = &S.clients.conns.conn[t->iter];
-        t->iter = c->link.next;
-        t->todo--;
-        __builtin_prefetch(&S.clients.conns.conn[t->iter], 1);
-        fan_one(id, c);
-    }
-    if (topic_looked(t, had - left))
-        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - t->since);
+    for (; left > 0 && topic_walk_left(w) && !phase_spent(CHEAP); left--)
+        fan_one(w->id, conn_of_link(topic_walk_next(&S.topics, w)));
+    if (topic_walk_timed(w, had - left))
+        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - topic_walk_since(w));
     return left;
 }
 
@@ -474,18 +420,14 @@ static unsigned fan_entry(uint32_t id, unsigned left)
 static void fanout(void)
 {
     unsigned left = FANOUT_MAX;
-    uint32_t id;
+    struct topic_walk w;
     if (topic_dirty(&S.topics) == 0)
         return;
     phase_begin(PHASE_US);
-    while (left > 0 && !phase_spent(1) && (id = topic_dirty(&S.topics)) != 0) {
-        left = fan_entry(id, left);
-        if (topic_at(&S.topics, id)->todo > 0) {
-            topic_rotate(&S.topics);
-        } else {
-            topic_clean(&S.topics);
-            serve_release(&S.broker, id);
-        }
+    while (left > 0 && !phase_spent(1) && topic_walk_begin(&S.topics, &w)) {
+        left = fan_entry(&w, left);
+        if (topic_walk_end(&S.topics, &w))
+            serve_release(&S.broker, w.id);
     }
 }
 
@@ -597,7 +539,7 @@ static size_t conn_recv(struct conn *c, char *buf, bool peeks)
     if (n == 0)
         c->flags |= CONN_EOF;
     else if (n == -1 && errno != EAGAIN)
-        conn_doom(c, strerror(errno));
+        conn_broken(c, errno);
     S.stat.received_bytes += n > 0 && !peeks ? (uint64_t)n : 0;
     c->marks = (uint16_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
@@ -878,7 +820,7 @@ static void sweep(void)
         L.sweep_left = S.clients.conns.top / SLICES + 1;
         door_tick(&L.door);
         conn_buffers_rest(&S.clients.conns);
-        clock_wake();
+        clock_wake(&L.clock, &S);
         if (S.config.opt.max_age_ms > 0 && S.ring.clock_ms > S.config.opt.max_age_ms)
             S.stat.aged +=
                 ring_expire(&S.ring, S.ring.clock_ms - S.config.opt.max_age_ms, EXPIRES_MAX);
@@ -1081,7 +1023,7 @@ static void loop_turn(void)
 {
     int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX, sleep_ms());
     assert(n >= 0 || errno == EINTR);
-    clock_read();
+    clock_read(&L.clock, &S);
     S.stat.turns++;
     phase_begin(PHASE_US);
     S.ex.brief = n > 1; /* or nobody waits */
@@ -1095,7 +1037,7 @@ static void loop_turn(void)
         commit();
     fanout();
     reap();
-    uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
+    uint64_t took = clock_us(CLOCK_MONOTONIC) - L.clock.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
     stat_observe(&S.stat.turn, took);
     if (L.up.passed && S.hold.running == 0 && !L.stop)
@@ -1107,7 +1049,7 @@ static void loop_turn(void)
 /* Sets up what is neither in the tables nor handed over. */
 static void server_make(void)
 {
-    clock_read();
+    clock_read(&L.clock, &S);
     S.log.say = say;
     S.log.peer = listen_peer;
     S.ex.out = text_in(L.out_bytes, sizeof L.out_bytes);
@@ -1122,7 +1064,7 @@ static void server_make(void)
                             S.config.opt.idle_timeout_ms, S.config.opt.write_timeout_ms, LINGER_MS};
     L.slice_ms = conn_times_least(&L.times) / 2 / SLICES + 1;
     L.swept = S.clock.now;
-    L.suspended = suspended_ms();
+    clock_begin(&L.clock);
     L.read_most = READ;
 }
 

@@ -89,13 +89,13 @@ static uint64_t jump_behind(const struct ring *r, uint64_t last)
     uint64_t tail = ring_tail(r);
     if (last < tail)
         return last;
-    const struct ring_links *a = &ring_at(r, last)->links;
+    const struct ring_links *a = ring_links(r, last);
     if (a->jump < tail)
         return last;
-    const struct ring_links *b = &ring_at(r, a->jump)->links;
+    const struct ring_links *b = ring_links(r, a->jump);
     if (b->jump < tail)
         return last;
-    const struct ring_links *c = &ring_at(r, b->jump)->links;
+    const struct ring_links *c = ring_links(r, b->jump);
     return a->depth - b->depth == b->depth - c->depth ? b->jump : last;
 }
 

@@ -10,6 +10,7 @@
 #include "lib/host/listen.h"
 #include "lib/host/process.h"
 #include "lib/host/sandbox.h"
+#include "lib/topic/names.h"
 
 #include <errno.h>
 #include <fcntl.h>

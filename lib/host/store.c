@@ -503,11 +503,16 @@ static bool follows(const struct ring *r, const struct ring_record *rec)
            (name.p[0] == '-' || topic_name_wrong(name) == NULL);
 }
 
-/* Counts the ids that are missing before `n`, but for those that were only jumped over. */
-static void count_missing(struct opening *o, uint64_t n)
+/* A message comes next that has id n. Ids are counted here, so those between the newest and that
+ * one were given to messages that are missing, or were jumped over, which are not reported. */
+static void miss_until(struct opening *o, uint64_t n)
 {
-    if (n > o->r->h->n + 1 && (n - 1) % STORE_JUMP != 0)
-        o->rep->dropped += n - 1 - o->r->h->n;
+    uint64_t newest = o->r->h->n, last = n - 1;
+    if (last == newest)
+        return;
+    if (last % STORE_JUMP != 0)
+        o->rep->dropped += last - newest;
+    ring_miss(o->r, last);
 }
 
 /* Takes a record over where it is, as offset `at`; `last` is the one before. False: it can't be. */
@@ -526,7 +531,7 @@ static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at,
         o->rep->places++;
         o->rep->bytes += at - ring_head(r);
     }
-    count_missing(o, rec->n);
+    miss_until(o, rec->n);
     ring_keep(r, at, last);
     return true;
 }
@@ -557,7 +562,7 @@ static void copy_records(struct opening *o, const struct ring *from, const struc
         const struct ring_record *rec = record_at(from, place);
         if (!follows(r, rec) || rec->data_size > most || ring_record_size(rec) > r->size)
             continue;
-        count_missing(o, rec->n);
+        miss_until(o, rec->n);
         ring_copy(r, rec);
     }
 }

@@ -12,8 +12,8 @@
  *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
  *
  * A subscriber is a place in the ring (struct conn_place, and how much of the record there is out)
- * and nothing else: replay, live and slow are the same. A connection owns a buffer only while a request is
- * incomplete or an answer does not fit the socket.
+ * and nothing else: replay, live and slow are the same. A connection owns a buffer only while a
+ * request is incomplete or an answer does not fit the socket.
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
@@ -31,7 +31,7 @@
 
 #include "lib/pool.h"
 #include "lib/text.h"
-#include "lib/topic/topic.h"
+#include "lib/topic/members.h"
 
 #include <assert.h>
 
@@ -238,6 +238,12 @@ static inline struct conn_wait *conn_wait(struct conn *c)
 static inline bool conn_inside(const struct conn *c)
 {
     return conn_streams(c) && c->stream.sent > 0;
+}
+
+/* Returns the connection whose place among subscribers this is. */
+static inline struct conn *conn_of_link(struct topic_link *link)
+{
+    return (struct conn *)(void *)((char *)link - offsetof(struct conn, link));
 }
 
 static inline int conn_fd(const struct conns *t, const struct conn *c)

@@ -5,6 +5,7 @@
  * tables keep anyway.
  */
 #include "lib/serve/serve.h"
+#include "lib/topic/room.h"
 
 #include <assert.h>
 

@@ -1,11 +1,11 @@
 /*
  * poll.c - short and long polling: what there is, at once or as soon as there is something.
  */
+#include "lib/broker/render.h"
 #include "lib/json.h"
 #include "lib/serve/access.h"
 #include "lib/serve/query.h"
 #include "lib/serve/queue.h"
-#include "lib/serve/render.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/serve/way.h"
@@ -231,9 +231,11 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
         if (head)
             share_count(&s->ex.poll, &s->broker, id, at, conflates, s->config.opt.max_answer);
         else if (conflates)
-            share_build_newest(&s->ex.poll, &s->broker, id, at, way, s->config.opt.max_answer);
+            share_build_newest(&s->ex.poll, &s->broker, id, at, serve_form(way),
+                               s->config.opt.max_answer);
         else
-            share_build(&s->ex.poll, &s->broker, id, at, 0, way, s->config.opt.max_answer);
+            share_build(&s->ex.poll, &s->broker, id, at, 0, serve_form(way),
+                        s->config.opt.max_answer);
         at = s->ex.poll.end;
     } while (s->ex.poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
     if (conflates)
@@ -259,8 +261,7 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
                     struct conn *c)
 {
-    const struct saved a = saved_kept(clients, c);
-    saved_resume(clients, ex, c, &a, topic_name(broker->topics, c->link.topic), way_of(c)->name);
+    saved_return(clients, ex, c, topic_name(broker->topics, c->link.topic), way_of(c)->name);
     topic_unsubscribe(broker->topics, (uint32_t)conn_fd(&clients->conns, c));
     conn_go(&clients->conns, c, CONN_HEAD);
 }
@@ -283,7 +284,8 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
  * tail: the messages of that answer are still there. The entry need not be: a set goes with its
  * last subscriber, and its number may be another's by now, hence the reference. */
 static bool woken_fits(const struct broker *broker, const struct clients *clients,
-                       const struct clock *clock, const struct exchange *ex, const struct conn *c)
+                       const struct turn_time *clock, const struct exchange *ex,
+                       const struct conn *c)
 {
     const struct woken *w = &ex->woken;
     return w->size > 0 && w->at == c->place.at && w->head == ring_head(broker->ring) &&
@@ -295,7 +297,7 @@ static bool woken_fits(const struct broker *broker, const struct clients *client
 
 /* Notes whom an answer that is about to be put together will fit. */
 static void woken_note(const struct broker *broker, const struct clients *clients,
-                       const struct clock *clock, struct exchange *ex, const struct conn *c)
+                       const struct turn_time *clock, struct exchange *ex, const struct conn *c)
 {
     ex->woken.at = c->place.at;
     ex->woken.head = ring_head(broker->ring);
@@ -363,7 +365,7 @@ void poll_end(struct server *s, struct conn *c)
  * render? */
 static bool is_large(const struct broker *broker, uint32_t id, uint64_t at)
 {
-    if (topic_at(broker->topics, id)->set != 0)
+    if (topic_is_set(id))
         return false; /* then it has been put off already */
     uint64_t next = chain_next(&broker->chains, id, at);
     return next != 0 && ring_at(broker->ring, next)->data_size > LARGE;

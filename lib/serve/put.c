@@ -4,6 +4,7 @@
 #include "lib/serve/put.h"
 
 #include "lib/event.h"
+#include "lib/topic/fanout.h"
 #include "lib/utf8.h"
 
 #include <stdarg.h>

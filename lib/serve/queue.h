@@ -8,9 +8,10 @@
  *   doomed        to be closed
  *
  * THE RULE: the first three are served once a turn of the loop, in that order, so that whoever has
- * little to do does not wait for those who have much. Each has its own time (queue_rule), and one of
- * each is served at least. UNSEEN puts off what takes long, SOON does it; neither grows meanwhile.
- * READY serves no more than were there when it began, and goes on with what the others left.
+ * little to do does not wait for those who have much. Each has its own time (queue_rule), and one
+ * of each is served at least. UNSEEN puts off what takes long, SOON does it; neither grows
+ * meanwhile. READY serves no more than were there when it began, and goes on with what the others
+ * left.
  *
  * INVARIANTS
  *   - A connection is on one list at most; conn.next links it. CONN_READY says that it is on one of

@@ -9,6 +9,8 @@
  * wildcard matches it.
  */
 #include "lib/serve/serve.h"
+#include "lib/topic/fanout.h"
+#include "lib/topic/names.h"
 
 #define READY_MS    1000u
 #define READY_TOPIC SPAN("-ready")

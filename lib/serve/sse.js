@@ -5,7 +5,8 @@ u.pathname += topics.map(encodeURIComponent)
 try { kv = sessionStorage } catch {}
 // the cursor is kept by what is read, and never with a token
 let key = u.origin + u.pathname + events, wild = /\*|%2a/i.test(u.pathname), several = wild || /,|%2c/i.test(u.pathname), id = /^\d+-\d+$/.test(kv[key]) ? kv[key] : ''
-let at = x => x && (id = kv[key] = x),
+// a late answer may be older than what a stream has told
+let at = x => x && !had(x) && (id = kv[key] = x),
 had = (a, [x, y] = a.split('-'), [z, w] = id.split('-')) => x == z && y - w <= 0,
 take = m => {
 if (had(m.id)) return

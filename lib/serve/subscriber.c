@@ -11,15 +11,15 @@
 bool serve_next(const struct broker *broker, struct stat_counters *stat, struct conn *c,
                 struct share *share)
 {
-    enum conn_way way = (enum conn_way)c->way;
+    enum form form = serve_form((enum conn_way)c->way);
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     if (c->stream.sent > 0)
-        share_build(share, broker, id, c->place.at, c->stream.sent, way, 1);
+        share_build(share, broker, id, c->place.at, c->stream.sent, form, 1);
     else if (conflates)
-        share_build_newest(share, broker, id, c->place.at, way, SHARE_BYTES);
+        share_build_newest(share, broker, id, c->place.at, form, SHARE_BYTES);
     else
-        share_build(share, broker, id, c->place.at, 0, way, SHARE_BYTES);
+        share_build(share, broker, id, c->place.at, 0, form, SHARE_BYTES);
     if (share->records > 0)
         return true;
     if (conflates)
@@ -32,7 +32,7 @@ void serve_took(const struct broker *broker, struct stat_counters *stat, struct 
                 const struct share *share, size_t w)
 {
     uint64_t from = c->place.at;
-    stat->delivered += share_took(share, broker->ring, c, w);
+    stat->delivered += serve_moved(broker, c, share, w);
     if (c->flags & CONN_CONFLATE)
         stat->conflated += share_left_out(share, broker, c->link.topic, from, c->place.at);
 }
@@ -46,7 +46,7 @@ static bool settle_record(const struct broker *broker, struct clients *clients,
     bool room = true;
     while (room && c->stream.sent > 0) {
         share_build(share, broker, c->link.topic, c->place.at, c->stream.sent,
-                    (enum conn_way)c->way, 1);
+                    serve_form((enum conn_way)c->way), 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
             room = conn_out_keep(&clients->conns, c,
                                  (struct span){share->iov[i].iov_base, share->iov[i].iov_len});

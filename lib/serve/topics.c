@@ -11,6 +11,7 @@
  */
 #include "lib/json.h"
 #include "lib/serve/serve.h"
+#include "lib/topic/order.h"
 
 #include <assert.h>
 
@@ -107,7 +108,7 @@ static uint32_t write_topic(const struct broker *broker, struct text *t, uint32_
     text_str(t, ",\"newest\":");
     write_id(broker, t, chain->count > 0 ? chain->last : 0);
     text_str(t, "}");
-    return reach - topic_at(broker->topics, id)->subscribers;
+    return reach - topic_group(broker->topics, id)->subscribers;
 }
 
 void serve_topics(struct server *s, struct conn *c)

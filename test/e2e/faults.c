@@ -219,7 +219,7 @@ static void sites_place(void)
     ck_assert_uint_eq(at, site_count);
 }
 
-/* The name of a call that is wrapped as wrap[n]: in glibc before 2.33 stat() is an inline __xstat(). */
+/* The name of a call that is wrapped as wrap[n]: before glibc 2.33 stat() is an __xstat(). */
 static void name_call(char name[40], const char *wrap, size_t n)
 {
     static const char *const inner[][2] = {{"__fxstat", "fstat"},
@@ -312,8 +312,8 @@ static struct job {
 static unsigned job_count;
 static struct verdict *verdicts; /* of each */
 
-/* Removes a run's directory with all that is in it. A process of that run may still be at its end and
- * make files there: tries again while that lasts. Returns false if the directory stays. */
+/* Removes a run's directory with all that is in it. A process of that run may still be at its end
+ * and make files there: tries again while that lasts. Returns false if the directory stays. */
 static bool remove_dir(const char *dir)
 {
     for (int64_t end = now_ms() + RUN_WAIT_MS;; pause_ms(10)) {
@@ -436,7 +436,7 @@ static const char *error_name(int error)
 
 static void job_show(const struct job *j)
 {
-    static const char *const lives[] = {"", " on trial", " after the upgrade"};
+    static const char *const lives[] = {"", " in the keeper", " on trial", " after the upgrade"};
     printf("%s: call %u of %s in %s()%s: %s", j->site->place, j->nth, j->site->call,
            j->site->function, lives[j->life], error_name(j->error));
     if (j->under != NULL) {
@@ -500,7 +500,7 @@ static void job_note(unsigned job)
  * made they are run again. */
 static void jobs_play(unsigned from)
 {
-    for (int times = 0; times < 3; times++)
+    for (int times = 0; times < 10; times++)
         jobs_run(from);
     for (unsigned i = from; i < job_count; i++)
         job_note(i);
@@ -612,7 +612,7 @@ static void site_jobs(const struct site *s, enum faults_life life)
     unsigned errors = 0;
     while (errors < COUNT(calls[0].error) && error[errors] != 0)
         errors++;
-    for (unsigned e = 0; e < (life == FAULTS_FIRST ? errors : 1); e++) {
+    for (unsigned e = 0; e < (life <= FAULTS_CHILD ? errors : 1); e++) {
         add_job(s->first[life], s, life, error[e], 1);
         if (s->many[life] != NULL) {
             add_job(s->many[life], s, life, error[e], s->count[life] / 4);

@@ -12,16 +12,13 @@
 static void fan(struct unit *u)
 {
     struct topics *t = &u->s->topics;
-    for (uint32_t id; (id = topic_dirty(t)) != 0;) {
-        while (topic_at(t, id)->todo > 0) {
-            struct conn *c = &u->s->clients.conns.conn[topic_at(t, id)->iter];
-            topic_at(t, id)->iter = c->link.next;
-            topic_at(t, id)->todo--;
-            serve_wake(u->s, c, false);
+    for (struct topic_walk w; topic_walk_begin(t, &w);) {
+        while (topic_walk_left(&w)) {
+            serve_wake(u->s, conn_of_link(topic_walk_next(t, &w)), false);
             unit_take_out(u);
         }
-        topic_clean(t);
-        serve_release(&u->s->broker, id);
+        ck_assert(topic_walk_end(t, &w));
+        serve_release(&u->s->broker, w.id);
     }
 }
 

@@ -5,6 +5,8 @@
 #ifndef SSE_TEST_KIT_ISOLATION_LOOP_H
 #define SSE_TEST_KIT_ISOLATION_LOOP_H
 
+#include "lib/topic/names.h"
+#include "lib/topic/sets.h"
 #include "test/kit/isolation.h"
 #include "test/kit/loop.h"
 

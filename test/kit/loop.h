@@ -83,6 +83,7 @@ static inline int fcntl_nothing(int fd, int op, ...)
 int sse_main(int argc, char **argv);
 #define main sse_main
 #include "lib/host/announce.c"
+#include "lib/host/clock.c"
 #include "lib/host/door.c"
 #include "lib/host/life.c"
 #include "lib/host/listen.c"

@@ -13,6 +13,9 @@
 
 #include "lib/cors.h"
 #include "lib/problem.h"
+#include "lib/topic/fanout.h"
+#include "lib/topic/names.h"
+#include "lib/topic/sets.h"
 #include "test/kit/kit.h"
 
 #include <stdarg.h>
@@ -376,7 +379,9 @@ enum setup {
 static inline struct unit make(unsigned setup)
 {
     struct opt o = unit_opt();
-    o.anonymous = OPT_ANONYMOUS_SUBSCRIBE | (setup & ANYONE ? OPT_ANONYMOUS_PUBLISH : 0);
+    o.anonymous = OPT_ANONYMOUS_SUBSCRIBE;
+    if (setup & ANYONE)
+        o.anonymous |= OPT_ANONYMOUS_PUBLISH;
     if (setup & ONLY) {
         unit_list(&o.topic, "news");
         unit_list(&o.topic, "orders/*");

@@ -304,7 +304,7 @@ START_TEST(subscriber_ends)
         settle();
         ck_assert_msg(p->closed, "case %u", i);
         follow(&F[0]);
-        ck_assert_uint_eq(topic_at(&S.topics, topic_find(&S.topics, SPAN("t")))->subscribers, 0);
+        ck_assert_uint_eq(topic_group(&S.topics, topic_find(&S.topics, SPAN("t")))->subscribers, 0);
         stop();
     }
 }

@@ -170,7 +170,7 @@ START_TEST(leaving)
     for (unsigned round = 0; round < 60; round++) {
         publishes(pub, "t", "x");
         ck_assert(!turn());
-        struct topic *t = topic_at(&S.topics, topic_find(&S.topics, SPAN("t")));
+        struct topic_group *t = topic_group(&S.topics, topic_find(&S.topics, SPAN("t")));
         for (unsigned i = 0; i < 3 && t->iter != 0; i++) {
             uint32_t fd = t->iter;
             for (uint64_t skip = random_next(&r) % 3; skip > 0; skip--)

@@ -371,6 +371,7 @@ START_TEST(before)
     ck_assert_uint_gt(n, 0);
     for (; at < ring_head(&r); at = ring_behind(ring_at(&r, at), at)) {
         ck_assert(ring_before(&r, at).n == n && ring_before(&r, at).ms == EPOCH);
+        ck_assert_uint_eq(ring_number(&r, at), ring_at(&r, at)->n);
         ck_assert(ring_find(&r, n) == at && ring_find_from(&r, ring_at(&r, at)->n) == at);
         n = ring_at(&r, at)->n;
     }
@@ -577,6 +578,10 @@ START_TEST(restored)
                 ring_begin(&to, at + base, rec->n - 1);
                 ring_begin(&copy, copy.size, rec->n - 1);
             }
+            if (n > 0 && rec->n > ring_newest(&to).n + 1) {
+                ring_miss(&to, rec->n - 1);
+                ring_miss(&copy, rec->n - 1);
+            }
             ring_copy(&copy, rec);
             ring_keep(&to, at + base, last);
             kept[n++] = last = at + base;
@@ -590,6 +595,7 @@ START_TEST(restored)
             ck_assert_uint_eq(ring_find_time(&to, rec->time_ms), kept[i]);
             ck_assert_uint_eq(ring_behind(rec, kept[i]), i + 1 < n ? kept[i + 1] : ring_head(&to));
             ck_assert_uint_eq(ring_find_from(&to, rec->n), kept[i]);
+            ck_assert_uint_eq(ring_number(&to, kept[i]), i + 1);
             if (i > 0 && rec->n > was + 1 && rec->n - 1 == to.h->hole_n) /* told of the hole */
                 ck_assert_uint_eq(ring_before(&to, kept[i]).n, rec->n - 1);
             else

@@ -174,7 +174,7 @@ START_TEST(inside_a_message)
             struct conn *c = there(&u, rows[i].request);
             publish(&u, "a", SPAN("hello"));
             share_build(&u.s->ex.poll, &u.s->broker, c->link.topic, c->place.at, 0,
-                        (enum conn_way)c->way, 1);
+                        serve_form((enum conn_way)c->way), 1);
             char whole[500];
             struct text t = text_in(whole, sizeof(whole));
             for (unsigned k = 0; k < u.s->ex.poll.pieces; k++)

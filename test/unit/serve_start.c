@@ -37,7 +37,7 @@ static void leave(struct unit *u, struct conn *c)
 /* Appends what a subscriber gets from the ring, and moves it there. */
 static void follow(struct unit *u, struct conn *c, struct text *t)
 {
-    bool several = topic_at(&u->s->topics, c->link.topic)->several != 0;
+    bool several = topic_is_set(c->link.topic);
     while (c->place.at < ring_head(&u->s->ring)) {
         uint64_t rec[4];
         unsigned n = broker_collect(&u->s->broker, c->link.topic, &c->place.at, rec, COUNT(rec));
@@ -274,7 +274,7 @@ START_TEST(answers_with_a_stream)
                                    "Connection: close\r\n"
                                    "\r\n")));
     ck_assert_uint_eq(c->flags & CONN_CLOSE, 0);
-    ck_assert_uint_eq(topic_at(&u.s->topics, c->link.topic)->subscribers, 1);
+    ck_assert_uint_eq(topic_group(&u.s->topics, c->link.topic)->subscribers, 1);
     leave(&u, c);
     unit_free(&u);
 }
@@ -336,7 +336,8 @@ START_TEST(comes_back_later)
         struct unit u = unit_make(&o);
         publish(&u, "full", SPAN("x"));
         struct conn *c = unit_open(&u, 3);
-        c->flags |= shed ? CONN_SHED : 0;
+        if (shed)
+            c->flags |= CONN_SHED;
         feed_str(&u, c, "GET ");
         feed_str(&u, c, rows[i / 2].path);
         feed_str(&u, c, ASK);

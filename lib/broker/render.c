@@ -1,7 +1,7 @@
 /*
  * render.c - records in the form that a subscriber asked for.
  */
-#include "lib/serve/render.h"
+#include "lib/broker/render.h"
 
 #include "lib/hash.h"
 #include "lib/json.h"
@@ -211,34 +211,34 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
 {
     unsigned first = s->pieces;
     size_t most = place > 0 || rec->data_size > LONG ? CHUNK : SIZE_MAX;
-    switch ((enum conn_way)s->way) {
-    case WAY_EVENTS:
+    switch ((enum form)s->form) {
+    case FORM_EVENTS:
         assert(false); /* seen to already */
         return;
-    case WAY_LINES:
+    case FORM_LINES:
         object(s, r, rec, SPAN(""), SPAN("\n"), false, place, most);
         return;
-    case WAY_POLL_LINES:
+    case FORM_LIST_LINES:
         object(s, r, rec, SPAN(""), SPAN("\n"), false, 0, SIZE_MAX);
         return;
-    case WAY_POLL_JSON:
+    case FORM_LIST:
         object(s, r, rec, s->records > 0 ? SPAN(",") : SPAN(""), SPAN(""), false, 0, SIZE_MAX);
         return;
-    case WAY_POLL_TEXT:
+    case FORM_TEXT:
         piece(s, ring_data(rec));
         piece(s, SPAN("\n"));
         return;
-    case WAY_FRAMES:
+    case FORM_FRAMES:
         piece(s, (struct span){NULL, 0});
         piece(s, ring_data(rec));
         frame(s, first, (rec->flags & RING_BINARY) != 0 ? WS_BINARY : WS_TEXT);
         if (place > 0)
             skip(s, place);
         return;
-    case WAY_OBJECTS:
+    case FORM_OBJECTS:
         object(s, r, rec, SPAN(""), SPAN(""), true, place, most);
         return;
-    case WAY_READY: /* gets no messages; they are counted: not less than rendering would make */
+    case FORM_NONE: /* they are counted: not less than rendering would make */
         s->size += (size_t)PLACE_BYTE * rec->data_size + AROUND;
         return;
     }
@@ -256,7 +256,7 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
  * be looked at for each share. */
 static bool walks(const struct broker *b, uint32_t id, uint64_t at)
 {
-    uint32_t ends = topic_at(b->topics, id)->set != 0 ? topic_members_most(b->topics, id) : 0;
+    uint32_t ends = topic_is_set(id) ? topic_members_most(b->topics, id) : 0;
     return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
@@ -390,8 +390,8 @@ fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t p
      unsigned (*collect)(const struct broker *, uint32_t, uint64_t *, uint64_t *, unsigned))
 {
     const struct ring *r = b->ring;
-    bool several = topic_at(b->topics, id)->several != 0;
-    uint32_t most = s->way == WAY_LINES || s->way == WAY_OBJECTS ? LONG : UINT32_MAX;
+    bool several = topic_is_set(id);
+    uint32_t most = s->form == FORM_LINES || s->form == FORM_OBJECTS ? LONG : UINT32_MAX;
     const struct ring_record *rec = NULL;
     s->low = s->end = at;
     s->size = 0;
@@ -408,7 +408,7 @@ fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t p
             break;
         }
         rec = next;
-        if (s->way == WAY_EVENTS) /* as most often */
+        if (s->form == FORM_EVENTS) /* as most often */
             piece(s, span_from(ring_sse(rec, several), place));
         else
             record(s, r, rec, place);
@@ -422,23 +422,23 @@ fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t p
 }
 
 void share_build(struct share *s, const struct broker *b, uint32_t id, uint64_t at, uint32_t place,
-                 enum conn_way way, size_t bytes)
+                 enum form form, size_t bytes)
 {
-    s->way = (uint8_t)way;
+    s->form = (uint8_t)form;
     fill(s, b, id, at, place, bytes, broker_collect);
 }
 
 void share_build_newest(struct share *s, const struct broker *b, uint32_t id, uint64_t at,
-                        enum conn_way way, size_t bytes)
+                        enum form form, size_t bytes)
 {
-    s->way = (uint8_t)way;
+    s->form = (uint8_t)form;
     fill(s, b, id, at, 0, bytes, newest);
 }
 
 void share_count(struct share *s, const struct broker *b, uint32_t id, uint64_t at, bool conflates,
                  size_t bytes)
 {
-    s->way = WAY_READY;
+    s->form = FORM_NONE;
     fill(s, b, id, at, 0, bytes, conflates ? newest : broker_collect);
     s->size = 0;
 }
@@ -473,23 +473,23 @@ void share_end(struct share *s, struct span bytes)
 static size_t place_behind(const struct share *s, const struct ring *r,
                            const struct ring_record *rec, size_t place, size_t w)
 {
-    if (w > 0 && (s->way == WAY_LINES || s->way == WAY_OBJECTS))
-        return object_place(r, rec, s->way == WAY_OBJECTS, place, w);
+    if (w > 0 && (s->form == FORM_LINES || s->form == FORM_OBJECTS))
+        return object_place(r, rec, s->form == FORM_OBJECTS, place, w);
     return place + w;
 }
 
-unsigned share_took(const struct share *s, const struct ring *r, struct conn *c, size_t w)
+unsigned share_took(const struct share *s, const struct ring *r, struct share_place *p, size_t w)
 {
     unsigned i = 0;
     while (i < s->records && w >= s->upto[i])
         i++;
-    c->place.at = i == s->records ? s->end : s->rec[i];
+    p->at = i == s->records ? s->end : s->rec[i];
     if (i > 0) {
-        c->place.n = ring_at(r, s->rec[i - 1])->n;
-        c->stream.sent = 0;
+        p->n = ring_at(r, s->rec[i - 1])->n;
+        p->sent = 0;
         w -= s->upto[i - 1];
     }
     if (i < s->records)
-        c->stream.sent = (uint32_t)place_behind(s, r, ring_at(r, c->place.at), c->stream.sent, w);
+        p->sent = (uint32_t)place_behind(s, r, ring_at(r, p->at), p->sent, w);
     return i;
 }
