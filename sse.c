@@ -361,7 +361,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
                                        : conn_write(c, s->iov, s->pieces);
     if (w < s->whole) {
         if (w > 0) {
-            S.stat.delivered += serve_moved(&S.ring, c, s, w);
+            S.stat.delivered += serve_moved(&S.broker, c, s, w);
             conn_flush(c);
         }
         return;

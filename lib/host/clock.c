@@ -21,7 +21,7 @@ void clock_read(struct clocks *k, struct server *s)
     s->clock.now = k->now_us / 1000;
     s->clock.wall = clock_us(CLOCK_REALTIME) / 1000;
     s->topics.clock = (uint32_t)k->now_us;
-    s->ring.clock_ms = s->clock.now + s->clock.clock_ahead;
+    s->ring.clock_ms = s->clock.now + s->clock.ahead;
     if (s->clock.wall / 1000 != k->date_s) {
         struct text t = text_in(s->clock.date, sizeof s->clock.date - 1);
         text_http_date(&t, s->clock.wall);
@@ -33,7 +33,7 @@ void clock_wake(struct clocks *k, struct server *s)
 {
     uint64_t now = suspended_ms();
     if (now > k->suspended) {
-        s->clock.clock_ahead += now - k->suspended;
+        s->clock.ahead += now - k->suspended;
         k->suspended = now;
     }
 }

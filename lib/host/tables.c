@@ -324,7 +324,7 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
         return false;
     store_follow(&s->broker, &report);
     serve_ready_recover(&s->config, &s->broker, &s->ready);
-    s->clock.clock_ahead = report.clock_ms - s->clock.now;
+    s->clock.ahead = report.clock_ms - s->clock.now;
     if (s->config.opt.max_age_ms > 0 &&
         report.clock_ms > s->config.opt.max_age_ms) /* some may have come back */
         while (ring_expire(&s->ring, report.clock_ms - s->config.opt.max_age_ms, UINT32_MAX) > 0) {
@@ -358,14 +358,14 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
                           from->ring_size, from->ring_key);
         if (err == 0 && from->stored && !trial)
             err = store_attach(&t->store, &s->ring, s->config.opt.fsync);
-        s->clock.clock_ahead = from->clock_ahead;
+        s->clock.ahead = from->clock_ahead;
         s->hold.group = from->group;
     } else if (s->config.opt.store != NULL) {
         if (!stored_ring(t, s, why))
             return false;
     } else {
         err = ring_open(&s->ring, s->config.opt.ring, s->clock.wall);
-        s->clock.clock_ahead = s->clock.wall - s->clock.now;
+        s->clock.ahead = s->clock.wall - s->clock.now;
     }
     if (err < 0) {
         errno = -err;
@@ -373,7 +373,7 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
     }
     if ((from != NULL || s->config.opt.store == NULL) && !broker_make(t, s, why))
         return false;
-    s->ring.clock_ms = s->clock.now + s->clock.clock_ahead;
+    s->ring.clock_ms = s->clock.now + s->clock.ahead;
     s->hold.on = t->store.h != NULL && t->store.mode == OPT_FSYNC_ALWAYS;
     s->hold.to = ring_head(&s->ring);
     s->hold.group = s->hold.group != 0 ? s->hold.group : 1;
@@ -395,7 +395,7 @@ void tables_hand_over(const struct tables *t, const struct server *s, struct han
     h->stored = t->store.h != NULL;
     h->random = s->clock.random;
     h->group = s->hold.group;
-    h->clock_ahead = s->clock.clock_ahead;
+    h->clock_ahead = s->clock.ahead;
     struct text counters = text_in(h->counters, sizeof h->counters);
     stat_save(&s->stat, &counters);
     h->counters_size = (uint32_t)counters.n;

@@ -59,7 +59,7 @@ const char *serve_count_full(struct clients *clients, struct stat_counters *stat
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-void serve_answer_head(const struct config *config, const struct clock *clock,
+void serve_answer_head(const struct config *config, const struct turn_time *clock,
                        struct stat_counters *stat, struct exchange *ex, int status)
 {
     struct text *t = &ex->out;

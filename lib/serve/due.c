@@ -44,7 +44,8 @@ bool serve_late(struct server *s, struct conn *c)
 }
 
 const char *serve_holds_long(const struct config *config, struct clients *clients,
-                             const struct clock *clock, struct stat_counters *stat, struct conn *c)
+                             const struct turn_time *clock, struct stat_counters *stat,
+                             struct conn *c)
 {
     if (conn_over_share(&clients->conns, c)) {
         stat->limit_share++;

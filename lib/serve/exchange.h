@@ -12,9 +12,9 @@
 #define SSE_LIB_SERVE_EXCHANGE_H
 
 #include "lib/auth/auth.h"
-#include "lib/cors.h"
 #include "lib/broker/render.h"
-#include "lib/topic/members.h"
+#include "lib/cors.h"
+#include "lib/topic/table.h"
 
 #define SERVE_ROOM     (16u << 10)
 #define SERVE_PAGE     (128u << 10) /* the most that is told of the server itself at once */

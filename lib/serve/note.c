@@ -102,7 +102,7 @@ void serve_log_refusal(struct server *s, int status, struct span detail)
         s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
 }
 
-void serve_log_rest(const struct clock *clock, struct log *log, bool end)
+void serve_log_rest(const struct turn_time *clock, struct log *log, bool end)
 {
     struct refusals *r = &log->refusals;
     if (!end && r->second == clock->now / 1000)

@@ -30,6 +30,7 @@ uint64_t serve_from(const struct clients *clients, const struct conn *c);
 void serve_forget(struct clients *clients, const struct conn *c);
 
 /* Returns true if the time is up that a subscriber's token gave it. */
-bool serve_expired(const struct clients *clients, const struct clock *clock, const struct conn *c);
+bool serve_expired(const struct clients *clients, const struct turn_time *clock,
+                   const struct conn *c);
 
 #endif

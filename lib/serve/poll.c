@@ -261,8 +261,7 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
                     struct conn *c)
 {
-    const struct saved a = saved_kept(clients, c);
-    saved_resume(clients, ex, c, &a, topic_name(broker->topics, c->link.topic), way_of(c)->name);
+    saved_return(clients, ex, c, topic_name(broker->topics, c->link.topic), way_of(c)->name);
     topic_unsubscribe(broker->topics, (uint32_t)conn_fd(&clients->conns, c));
     conn_go(&clients->conns, c, CONN_HEAD);
 }
@@ -285,7 +284,8 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
  * tail: the messages of that answer are still there. The entry need not be: a set goes with its
  * last subscriber, and its number may be another's by now, hence the reference. */
 static bool woken_fits(const struct broker *broker, const struct clients *clients,
-                       const struct clock *clock, const struct exchange *ex, const struct conn *c)
+                       const struct turn_time *clock, const struct exchange *ex,
+                       const struct conn *c)
 {
     const struct woken *w = &ex->woken;
     return w->size > 0 && w->at == c->place.at && w->head == ring_head(broker->ring) &&
@@ -297,7 +297,7 @@ static bool woken_fits(const struct broker *broker, const struct clients *client
 
 /* Notes whom an answer that is about to be put together will fit. */
 static void woken_note(const struct broker *broker, const struct clients *clients,
-                       const struct clock *clock, struct exchange *ex, const struct conn *c)
+                       const struct turn_time *clock, struct exchange *ex, const struct conn *c)
 {
     ex->woken.at = c->place.at;
     ex->woken.head = ring_head(broker->ring);

@@ -51,7 +51,8 @@ void saved_keep(const struct config *config, const struct clients *clients, stru
         keep_socket(config, clients, ex, c);
 }
 
-struct saved saved_kept(const struct clients *clients, const struct conn *c)
+/* Returns what saved_keep() kept. */
+static inline struct saved kept(const struct clients *clients, const struct conn *c)
 {
     assert(c->state == CONN_WAIT || c->state == CONN_SOCKET);
     if (c->state == CONN_SOCKET)
@@ -69,8 +70,8 @@ struct saved saved_kept(const struct clients *clients, const struct conn *c)
                           .keep_alive = (c->flags & CONN_KEEP) != 0};
 }
 
-void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                  const struct saved *a, struct span topic, const char *way)
+static inline void resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                          const struct saved *a, struct span topic, const char *way)
 {
     struct span none = {NULL, 0};
     struct text path = text_in(ex->path, sizeof ex->path);
@@ -92,4 +93,17 @@ void saved_resume(const struct clients *clients, struct exchange *ex, const stru
                                .conn = c,
                                .way = way,
                                .began = a->began};
+}
+
+void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                  const struct saved *a, struct span topic, const char *way)
+{
+    resume(clients, ex, c, a, topic, way);
+}
+
+void saved_return(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                  struct span topic, const char *way)
+{
+    const struct saved a = kept(clients, c);
+    resume(clients, ex, c, &a, topic, way);
 }

@@ -38,13 +38,14 @@ struct saved saved_of(const struct config *config, struct exchange *ex);
 void saved_keep(const struct config *config, const struct clients *clients, struct exchange *ex,
                 struct conn *c, enum conn_state state);
 
-/* Returns what saved_keep() kept of a connection in WAIT or SOCKET. */
-struct saved saved_kept(const struct clients *clients, const struct conn *c);
-
 /* Makes the request the current one again: sets s->ask, and s->path to that topic's, unless its
  * name is empty and has a null pointer; `way` is for the access log. Once the server ends no
  * connection is kept. */
 void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
                   const struct saved *a, struct span topic, const char *way);
+
+/* Does so with what saved_keep() kept of a connection in WAIT or SOCKET. */
+void saved_return(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                  struct span topic, const char *way);
 
 #endif

@@ -18,7 +18,6 @@
 #ifndef SSE_LIB_SERVE_SERVE_H
 #define SSE_LIB_SERVE_SERVE_H
 
-#include "lib/broker/render.h"
 #include "lib/serve/intake.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/server.h"
@@ -66,7 +65,8 @@ bool serve_late(struct server *s, struct conn *c);
  * has it more of the buffers than its share? Then it is counted, and this is the reason to end it;
  * else NULL. */
 const char *serve_holds_long(const struct config *config, struct clients *clients,
-                             const struct clock *clock, struct stat_counters *stat, struct conn *c);
+                             const struct turn_time *clock, struct stat_counters *stat,
+                             struct conn *c);
 
 /* What is to be done about a connection whose time is up (CONN_DUE_REQUEST, _IDLE, _WRITE, _LINGER,
  * _PONG), which is counted: the reason to end it, or NULL, as its request has been answered or is
@@ -91,11 +91,11 @@ bool serve_next(const struct broker *broker, struct stat_counters *stat, struct 
                 struct share *share);
 
 /* Moves a client on by `w` bytes of a share. Returns how many records that completed. */
-static inline unsigned serve_moved(const struct ring *r, struct conn *c, const struct share *share,
-                                   size_t w)
+static inline unsigned serve_moved(const struct broker *broker, struct conn *c,
+                                   const struct share *share, size_t w)
 {
     struct share_place p = {c->place.at, c->place.n, c->stream.sent};
-    unsigned records = share_took(share, r, &p, w);
+    unsigned records = share_took(share, broker->ring, &p, w);
     c->place.at = p.at;
     c->place.n = p.n;
     c->stream.sent = p.sent;
@@ -124,7 +124,7 @@ void serve_drain(struct server *s, struct conn *c);
 
 /* Says how many refusals were not logged, once their second is over; at once, if the server
  * ends. */
-void serve_log_rest(const struct clock *clock, struct log *log, bool end);
+void serve_log_rest(const struct turn_time *clock, struct log *log, bool end);
 
 /* Writes into the access log that a connection that was subscribed ends, and why. */
 void serve_log_end(const struct config *config, const struct broker *broker,
@@ -165,7 +165,7 @@ void serve_timeout(struct server *s, struct conn *c);
 /* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
  * --min-rate give? Then serve_timeout() is due. */
 bool serve_body_late(const struct config *config, const struct clients *clients,
-                     const struct clock *clock, const struct conn *c);
+                     const struct turn_time *clock, const struct conn *c);
 
 /* Ends a body, or a WebSocket, whose message has more room than its share. */
 void serve_body_full(struct server *s, struct conn *c);
@@ -173,7 +173,7 @@ void serve_socket_full(struct server *s, struct conn *c);
 
 /* Has a WebSocket, inside a message, had more time for it than these give? Then serve_socket_slow()
  * is due, which closes it. */
-bool serve_socket_late(const struct clients *clients, const struct clock *clock,
+bool serve_socket_late(const struct clients *clients, const struct turn_time *clock,
                        const struct conn *c);
 void serve_socket_slow(struct server *s, struct conn *c);
 
@@ -196,7 +196,7 @@ bool serve_host_own(const struct config *config, struct exchange *ex);
 const char *serve_method_name(enum http_method method);
 
 /* Appends the front of every answer. */
-void serve_answer_head(const struct config *config, const struct clock *clock,
+void serve_answer_head(const struct config *config, const struct turn_time *clock,
                        struct stat_counters *stat, struct exchange *ex, int status);
 
 /* Writes an answer's line in the access log; `bytes` of body, of a stream 0. */
@@ -310,7 +310,7 @@ void feed_head(struct server *s, enum conn_way way, const struct cursor *id);
 
 /* Returns what --retry says, give or take a quarter, so that those who lost their connections at
  * once don't come back at once. */
-uint64_t feed_retry_ms(const struct config *config, struct clock *clock);
+uint64_t feed_retry_ms(const struct config *config, struct turn_time *clock);
 
 /* For the table of ways. */
 struct gap;

@@ -14,10 +14,10 @@
 
 #include "lib/broker/broker.h"
 #include "lib/serve/clients.h"
-#include "lib/serve/clock.h"
 #include "lib/serve/config.h"
 #include "lib/serve/exchange.h"
 #include "lib/serve/page.h"
+#include "lib/serve/turn_time.h"
 #include "lib/stat.h"
 
 /* Subscribers that do not take what there is for them: their sockets were full when the sweep
@@ -66,7 +66,7 @@ struct server {
     struct topics topics;
     struct broker broker; /* the ring by topic */
     struct clients clients;
-    struct clock clock;
+    struct turn_time clock;
     struct stat_counters stat;
     struct ready ready;
     struct hold hold;

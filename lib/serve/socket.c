@@ -79,7 +79,7 @@ void objects_begin(struct server *s, struct conn *c, const struct cursor *from, 
     id_frame(&s->ex, *from, false);
 }
 
-static void ping(const struct clock *clock, struct exchange *ex, struct conn *c)
+static void ping(const struct turn_time *clock, struct exchange *ex, struct conn *c)
 {
     frame(ex, WS_PING, SPAN(""));
     c->flags |= CONN_PINGED;
@@ -484,7 +484,7 @@ void objects_message(struct server *s, struct conn *c, struct span text, bool bi
 /* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL:
  * there is none. */
 static struct inside *inside_room(const struct config *config, struct clients *clients,
-                                  const struct clock *clock, struct conn *c, size_t more)
+                                  const struct turn_time *clock, struct conn *c, size_t more)
 {
     struct pool *pool = &clients->conns.buffers;
     uint32_t block = c->in;
@@ -531,7 +531,7 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
     way_of(c)->message(s, c, (struct span){in->bytes, in->have}, binary);
 }
 
-bool serve_socket_late(const struct clients *clients, const struct clock *clock,
+bool serve_socket_late(const struct clients *clients, const struct turn_time *clock,
                        const struct conn *c)
 {
     const struct inside *in = c->in != 0 ? pool_at(&clients->conns.buffers, c->in) : NULL;
@@ -609,8 +609,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
-    const struct saved a = saved_kept(&s->clients, c);
-    saved_resume(&s->clients, &s->ex, c, &a, (struct span){NULL, 0}, "websocket");
+    saved_return(&s->clients, &s->ex, c, (struct span){NULL, 0}, "websocket");
     if (c->in != 0)
         ws = ((struct inside *)pool_at(&s->clients.conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;

@@ -32,7 +32,7 @@ void serve_took(const struct broker *broker, struct stat_counters *stat, struct 
                 const struct share *share, size_t w)
 {
     uint64_t from = c->place.at;
-    stat->delivered += serve_moved(broker->ring, c, share, w);
+    stat->delivered += serve_moved(broker, c, share, w);
     if (c->flags & CONN_CONFLATE)
         stat->conflated += share_left_out(share, broker, c->link.topic, from, c->place.at);
 }
