@@ -11,11 +11,6 @@
 /* ---- topics that come and go
  * ------------------------------------------------------------------ */
 
-void serve_release(struct broker *broker, uint32_t id)
-{
-    broker_release(broker, id);
-}
-
 /* ---- room ------------------------------------------------------------------------------------ */
 
 const char *serve_count_topics_full(const struct config *config, const struct broker *broker,
@@ -59,8 +54,8 @@ const char *serve_count_full(struct clients *clients, struct stat_counters *stat
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-void serve_answer_head(const struct config *config, const struct turn_time *clock,
-                       struct stat_counters *stat, struct exchange *ex, int status)
+static inline void head_write(const struct config *config, const struct turn_time *clock,
+                              struct stat_counters *stat, struct exchange *ex, int status)
 {
     struct text *t = &ex->out;
     http_status(t, status);
@@ -69,6 +64,12 @@ void serve_answer_head(const struct config *config, const struct turn_time *cloc
     text_str(t, "\r\n");
     cors_write(t, config->opt.cors.item, config->opt.cors.n, ex->ask.cors);
     stat->refused += status >= 400;
+}
+
+void serve_answer_head(const struct config *config, const struct turn_time *clock,
+                       struct stat_counters *stat, struct exchange *ex, int status)
+{
+    head_write(config, clock, stat, ex, status);
 }
 
 void serve_answered_last(struct clients *clients, struct conn *c)
@@ -90,7 +91,7 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
                          const char *type, struct span body, size_t more)
 {
     struct text *t = &s->ex.out;
-    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, status);
+    head_write(&s->config, &s->clock, &s->stat, &s->ex, status);
     serve_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
@@ -234,7 +235,7 @@ bool serve_names_declared(const struct config *config, struct span names)
     return undeclared(config, names).p == NULL;
 }
 
-bool serve_declared(struct server *s, struct conn *c, struct span names)
+bool serve_declared_all(struct server *s, struct conn *c, struct span names)
 {
     struct span part = undeclared(&s->config, names);
     if (part.p == NULL)

@@ -11,9 +11,7 @@ void feed_head(struct server *s, enum conn_way way, const struct cursor *id)
     s->ex.ask.way = ways[way].name;
     serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, 200);
     serve_log_answer(s, 200, 0);
-    text_str(&s->ex.out, "Content-Type: ");
-    text_str(&s->ex.out, ways[way].type);
-    text_str(&s->ex.out, "\r\n");
+    text_add(&s->ex.out, ways[way].line);
     if (ways[way].objects && id != NULL) { /* an event tells it itself */
         text_str(&s->ex.out, "Last-Event-ID: ");
         cursor_write(&s->ex.out, *id);

@@ -50,11 +50,9 @@ static const char *client_of(const struct config *config, const struct clients *
     return quote_text(out, text_span(&t));
 }
 
-void serve_log_answer(struct server *s, int status, uint64_t bytes)
+void serve_log_answered(struct server *s, int status, uint64_t bytes)
 {
     const struct context *ask = &s->ex.ask;
-    if (!s->config.opt.access_log)
-        return;
     const char *code = QUOTE_NUM((uint64_t)status), *size = QUOTE_NUM(bytes);
     const char *ms = QUOTE_NUM(ask->conn != NULL ? (uint32_t)s->clock.now - ask->began : 0);
     const char *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0}),
@@ -68,12 +66,9 @@ void serve_log_answer(struct server *s, int status, uint64_t bytes)
                    "peer", who, NULL);
 }
 
-void serve_log_end(const struct config *config, const struct broker *broker,
-                   const struct clients *clients, const struct log *log, const struct conn *c,
-                   const char *reason)
+void serve_log_ended(const struct broker *broker, const struct clients *clients,
+                     const struct log *log, const struct conn *c, const char *reason)
 {
-    if (!config->opt.access_log || c->link.topic == 0)
-        return;
     log->say(OPT_LOG_ACCESS, "end", "topic", QUOTE(topic_name(broker->topics, c->link.topic)),
              "way", way_of(c)->name, "reason", reason, "peer",
              peer_of(clients, log, c, (char[QUOTE_MAX]){0}), NULL);
@@ -102,11 +97,9 @@ void serve_log_refusal(struct server *s, int status, struct span detail)
         s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
 }
 
-void serve_log_rest(const struct turn_time *clock, struct log *log, bool end)
+void serve_log_more(const struct turn_time *clock, struct log *log)
 {
     struct refusals *r = &log->refusals;
-    if (!end && r->second == clock->now / 1000)
-        return;
     if (r->more > 0)
         log->say(OPT_LOG_INFO, "refused more", "count", QUOTE_NUM(r->more), NULL);
     *r = (struct refusals){.second = clock->now / 1000};

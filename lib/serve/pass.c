@@ -5,11 +5,6 @@
 
 #define ALL SPAN("**")
 
-uint64_t serve_from(const struct clients *clients, const struct conn *c)
-{
-    return clients->pass != NULL ? clients->pass[conn_fd(&clients->conns, c)].from : 0;
-}
-
 struct pass *pass_of(const struct clients *clients, const struct conn *c)
 {
     return clients->pass != NULL ? &clients->pass[conn_fd(&clients->conns, c)] : NULL;

@@ -24,7 +24,10 @@ void access_keep(const struct config *config, const struct clients *clients,
 void access_drop(struct clients *clients, const struct conn *c);
 
 /* Whom s->pass says that a connection is from. */
-uint64_t serve_from(const struct clients *clients, const struct conn *c);
+static inline uint64_t serve_from(const struct clients *clients, const struct conn *c)
+{
+    return clients->pass != NULL ? clients->pass[conn_fd(&clients->conns, c)].from : 0;
+}
 
 /* Nothing is to be remembered any more of a connection that is about to be closed. */
 void serve_forget(struct clients *clients, const struct conn *c);

@@ -268,7 +268,7 @@ void serve_wait_end(const struct broker *broker, struct clients *clients, struct
 
 void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms)
 {
-    saved_keep(&s->config, &s->clients, &s->ex, c, CONN_WAIT);
+    saved_keep_wait(&s->ex.ask, c);
     c->way = (uint8_t)way;
     c->wait.due = (uint32_t)(s->clock.now + ms);
     access_keep(&s->config, &s->clients, &s->ex, c);

@@ -65,7 +65,7 @@ bool put_allowed(const struct config *config, struct stat_counters *stat, const 
         return false;
     if (wrong != NULL)
         return refused(p, 400, "topic ", QUOTE(topic), " ", wrong, NULL);
-    if (!declared(config, topic))
+    if (config->opt.topic.n > 0 && !declared(config, topic))
         return refused(p, 404, "there is no topic ", QUOTE(topic),
                        ": this server has only those that --topic names", NULL);
     return true;

@@ -31,12 +31,6 @@ bool query_has(const struct http_request *req, struct span name)
     return req->query.n > 0 && http_query(req->query, name, none, 0) != -3;
 }
 
-struct span query_cursor(const struct http_request *req, char out[QUERY_MAX])
-{
-    struct span text = http_field(req, HTTP_LAST_EVENT_ID);
-    return text.n > 0 ? text : query_value_loose(req, SPAN("lasteventid"), out, QUERY_MAX);
-}
-
 bool query_starts_now(const struct http_request *req)
 {
     char bytes[QUERY_MAX];

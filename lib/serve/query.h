@@ -21,7 +21,11 @@ struct span query_value_loose(const struct http_request *req, struct span bare, 
 /* Returns the cursor that the request brings in a field of its own or in the query, as text; the
  * latter by any spelling, as one that is overlooked would lose messages without a word, and decoded
  * into out. */
-struct span query_cursor(const struct http_request *req, char out[QUERY_MAX]);
+static inline struct span query_cursor(const struct http_request *req, char out[QUERY_MAX])
+{
+    struct span text = http_field(req, HTTP_LAST_EVENT_ID);
+    return text.n > 0 ? text : query_value_loose(req, SPAN("lasteventid"), out, QUERY_MAX);
+}
 
 /* Returns true if the request says nothing of where to begin. */
 bool query_starts_now(const struct http_request *req);

@@ -20,20 +20,11 @@ struct saved saved_of(const struct config *config, struct exchange *ex)
                           .keep_alive = ask->keep_alive};
 }
 
-/* A poll has been let in by then: of who asks nothing is kept. */
-static void keep_wait(const struct context *ask, struct conn *c)
-{
-    int flags = (ask->keep_alive ? CONN_KEEP : 0) | (ask->minor == 0 ? CONN_OLD : 0);
-    c->flags = (uint16_t)((c->flags & ~(CONN_KEEP | CONN_OLD)) | flags);
-    c->marks = (uint16_t)((c->marks & ~CONN_BARE) | (ask->method == HTTP_HEAD ? CONN_BARE : 0));
-    c->wait.cors = ask->cors & CONN_WAIT_CORS;
-    c->wait.seconds = ask->waits ? ask->wait & CONN_WAIT_SECONDS : 0;
-}
-
 /* The connection is its client's from now on, whoever its peer is. */
-static void keep_socket(const struct config *config, const struct clients *clients,
-                        struct exchange *ex, struct conn *c)
+void saved_keep_socket(const struct config *config, const struct clients *clients,
+                       struct exchange *ex, struct conn *c)
 {
+    assert(c->state == CONN_HEAD);
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(config, ex) ? CONN_LOCAL : 0));
     if (ex->ask.foreign)
         c->marks |= CONN_FOREIGN;
@@ -41,27 +32,18 @@ static void keep_socket(const struct config *config, const struct clients *clien
         clients->pass[conn_fd(&clients->conns, c)].from = ex->ask.from;
 }
 
-void saved_keep(const struct config *config, const struct clients *clients, struct exchange *ex,
-                struct conn *c, enum conn_state state)
+static inline struct saved kept_socket(const struct clients *clients, const struct conn *c)
 {
-    assert(c->state == CONN_HEAD && (state == CONN_WAIT || state == CONN_SOCKET));
-    if (state == CONN_WAIT)
-        keep_wait(&ex->ask, c);
-    else
-        keep_socket(config, clients, ex, c);
+    return (struct saved){.from = serve_from(clients, c),
+                          .began = c->tick,
+                          .method = HTTP_GET,
+                          .minor = 1,
+                          .local = (c->flags & CONN_LOCAL) != 0,
+                          .foreign = (c->marks & CONN_FOREIGN) != 0};
 }
 
-/* Returns what saved_keep() kept. */
-static inline struct saved kept(const struct clients *clients, const struct conn *c)
+static inline struct saved kept_wait(const struct conn *c)
 {
-    assert(c->state == CONN_WAIT || c->state == CONN_SOCKET);
-    if (c->state == CONN_SOCKET)
-        return (struct saved){.from = serve_from(clients, c),
-                              .began = c->tick,
-                              .method = HTTP_GET,
-                              .minor = 1,
-                              .local = (c->flags & CONN_LOCAL) != 0,
-                              .foreign = (c->marks & CONN_FOREIGN) != 0};
     return (struct saved){.began = c->tick,
                           .wait = c->wait.seconds,
                           .cors = c->wait.cors,
@@ -104,6 +86,12 @@ void saved_resume(const struct clients *clients, struct exchange *ex, const stru
 void saved_return(const struct clients *clients, struct exchange *ex, const struct conn *c,
                   struct span topic, const char *way)
 {
-    const struct saved a = kept(clients, c);
-    resume(clients, ex, c, &a, topic, way);
+    if (c->state == CONN_SOCKET) {
+        const struct saved socket = kept_socket(clients, c);
+        saved_resume(clients, ex, c, &socket, topic, way);
+        return;
+    }
+    assert(c->state == CONN_WAIT);
+    const struct saved wait = kept_wait(c);
+    resume(clients, ex, c, &wait, topic, way);
 }

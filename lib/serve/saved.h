@@ -9,7 +9,7 @@
  *   s->ask ------------> struct saved of a body -------------------> s->ask, s->path
  *      |                                                 ^
  *      `---------------> the connection itself ----------'
- *        saved_keep                           saved_kept, saved_resume
+ *        saved_keep_*                          saved_kept, saved_resume
  *
  * INVARIANT: the connection's own memory is enough for WAIT and SOCKET, which cost nothing besides
  * their slots; BODY has a struct saved in its buffer.
@@ -33,10 +33,21 @@ struct saved {
 /* Returns what is to be kept of the current request, whose Host it looks at. */
 struct saved saved_of(const struct config *config, struct exchange *ex);
 
-/* Keeps what is needed of the current request in the connection, which enters WAIT or SOCKET next
- * (`state`). */
-void saved_keep(const struct config *config, const struct clients *clients, struct exchange *ex,
-                struct conn *c, enum conn_state state);
+/* Keeps what is needed of the current request in the connection, which enters WAIT next. A poll has
+ * been let in by then: of who asks nothing is kept. */
+static inline void saved_keep_wait(const struct context *ask, struct conn *c)
+{
+    int flags = (ask->keep_alive ? CONN_KEEP : 0) | (ask->minor == 0 ? CONN_OLD : 0);
+    assert(c->state == CONN_HEAD);
+    c->flags = (uint16_t)((c->flags & ~(CONN_KEEP | CONN_OLD)) | flags);
+    c->marks = (uint16_t)((c->marks & ~CONN_BARE) | (ask->method == HTTP_HEAD ? CONN_BARE : 0));
+    c->wait.cors = ask->cors & CONN_WAIT_CORS;
+    c->wait.seconds = ask->waits ? ask->wait & CONN_WAIT_SECONDS : 0;
+}
+
+/* Does so for one that enters SOCKET next. It is its client's from now on, whoever its peer is. */
+void saved_keep_socket(const struct config *config, const struct clients *clients,
+                       struct exchange *ex, struct conn *c);
 
 /* Makes the request the current one again: sets s->ask, and s->path to that topic's, unless its
  * name is empty and has a null pointer; `way` is for the access log. Once the server ends no
@@ -44,7 +55,7 @@ void saved_keep(const struct config *config, const struct clients *clients, stru
 void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
                   const struct saved *a, struct span topic, const char *way);
 
-/* Does so with what saved_keep() kept of a connection in WAIT or SOCKET. */
+/* Does so with what saved_keep_*() kept of a connection in WAIT or SOCKET. */
 void saved_return(const struct clients *clients, struct exchange *ex, const struct conn *c,
                   struct span topic, const char *way);
 

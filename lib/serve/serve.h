@@ -124,15 +124,30 @@ void serve_drain(struct server *s, struct conn *c);
 
 /* Says how many refusals were not logged, once their second is over; at once, if the server
  * ends. */
-void serve_log_rest(const struct turn_time *clock, struct log *log, bool end);
+void serve_log_more(const struct turn_time *clock, struct log *log);
+static inline void serve_log_rest(const struct turn_time *clock, struct log *log, bool end)
+{
+    if (end || log->refusals.second != clock->now / 1000)
+        serve_log_more(clock, log);
+}
 
 /* Writes into the access log that a connection that was subscribed ends, and why. */
-void serve_log_end(const struct config *config, const struct broker *broker,
-                   const struct clients *clients, const struct log *log, const struct conn *c,
-                   const char *reason);
+void serve_log_ended(const struct broker *broker, const struct clients *clients,
+                     const struct log *log, const struct conn *c, const char *reason);
+static inline void serve_log_end(const struct config *config, const struct broker *broker,
+                                 const struct clients *clients, const struct log *log,
+                                 const struct conn *c, const char *reason)
+{
+    if (config->opt.access_log && c->link.topic != 0)
+        serve_log_ended(broker, clients, log, c, reason);
+}
 
 /* Frees an entry of the table of topics if nobody needs it any more. */
-void serve_release(struct broker *broker, uint32_t id);
+static inline void serve_release(struct broker *broker, uint32_t id)
+{
+    if (topic_group(broker->topics, id)->subscribers == 0) /* it is needed, as most often */
+        broker_release(broker, id);
+}
 
 /* What a connection is to be written before records and what follows its answers: puts it into the
  * two places before `iov`, and gives how many of them it used. */
@@ -200,7 +215,12 @@ void serve_answer_head(const struct config *config, const struct turn_time *cloc
                        struct stat_counters *stat, struct exchange *ex, int status);
 
 /* Writes an answer's line in the access log; `bytes` of body, of a stream 0. */
-void serve_log_answer(struct server *s, int status, uint64_t bytes);
+void serve_log_answered(struct server *s, int status, uint64_t bytes);
+static inline void serve_log_answer(struct server *s, int status, uint64_t bytes)
+{
+    if (s->config.opt.access_log)
+        serve_log_answered(s, status, bytes);
+}
 
 /* Writes a refusal's line in the log, unless there have been too many in this second. */
 void serve_log_refusal(struct server *s, int status, struct span detail);
@@ -220,7 +240,11 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
 
 /* Are all the names that a path selects, or the name that is published to, among those of --topic?
  * Else the request has been refused. */
-bool serve_declared(struct server *s, struct conn *c, struct span names);
+bool serve_declared_all(struct server *s, struct conn *c, struct span names);
+static inline bool serve_declared(struct server *s, struct conn *c, struct span names)
+{
+    return s->config.opt.topic.n == 0 || serve_declared_all(s, c, names);
+}
 
 /* The same without a request: false, and nothing is said. */
 bool serve_names_declared(const struct config *config, struct span names);

@@ -716,7 +716,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     c->place.at = start.at;
     c->place.n = start.id.n;
     c->stream.sent = 0;
-    saved_keep(&s->config, &s->clients, &s->ex, c, CONN_SOCKET);
+    saved_keep_socket(&s->config, &s->clients, &s->ex, c);
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;

@@ -8,7 +8,7 @@
 const struct way ways[WAYS] = {
     [WAY_EVENTS] = {.name = "sse",
                     .kind = CONN_KIND_EVENTS,
-                    .type = "text/event-stream; charset=utf-8",
+                    .line = SPAN_INIT("Content-Type: text/event-stream; charset=utf-8\r\n"),
                     .begin = sse_begin,
                     .gap = sse_gap,
                     .heartbeat = sse_heartbeat,
@@ -17,7 +17,7 @@ const struct way ways[WAYS] = {
                     .come_back = sse_come_back},
     [WAY_LINES] = {.name = "ndjson",
                    .kind = CONN_KIND_LINES,
-                   .type = "application/x-ndjson",
+                   .line = SPAN_INIT("Content-Type: application/x-ndjson\r\n"),
                    .objects = true,
                    .begin = lines_begin,
                    .gap = lines_gap,

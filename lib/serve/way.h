@@ -24,6 +24,7 @@ struct way {
     const char *name;    /* in the access log */
     enum conn_kind kind; /* as what it is counted while it is subscribed */
     const char *type;    /* media type of what it gets; NULL: it has none */
+    struct span line;    /* STREAM: that as a field line, which begins each */
     bool objects;        /* each message is a JSON object with its id */
 
     /* Appends what the client is told first, from where it begins (NULL: from nowhere that has an

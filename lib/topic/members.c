@@ -34,7 +34,7 @@ void topic_subscribe(struct topics *t, uint32_t id, uint32_t subscriber)
     e->subscribers++;
     t->h->subscribers++;
     t->h->version++;
-    t->h->sets_version += topic_is_set(id) && e->subscribers == 1;
+    t->h->sets_version += e->subscribers == 1 && topic_is_set(id);
 }
 
 void topic_unsubscribe(struct topics *t, uint32_t subscriber)
@@ -55,7 +55,7 @@ void topic_unsubscribe(struct topics *t, uint32_t subscriber)
     *link = (struct topic_link){0, 0, 0};
     e->subscribers--;
     t->h->subscribers--;
-    t->h->sets_version += topic_is_set(id) && e->subscribers == 0;
+    t->h->sets_version += e->subscribers == 0 && topic_is_set(id);
     /* Whether one elsewhere in the ring was still to be looked at isn't known: then another is
      * looked at twice, at worst. */
     if (e->todo > e->subscribers)
