@@ -70,7 +70,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS, 30
 	$(writable)@test/setup test
 	+@$(parallel) for-fuzz
 	@test/fuzz/run $(FUZZ_SECONDS) $(FUZZERS:%=$(FUZZ)/test/%) | \
-	 JOBS=$(JOBS) TEST_SECONDS=$$(($(FUZZ_SECONDS) + 1800)) test/run -
+	 JOBS=$(JOBS) TEST_SECONDS=$$(($(FUZZ_SECONDS) + 5400)) test/run -
 
 regress: ## replays the fuzz targets' corpus and what they once failed on
 	$(writable)@test/setup test

@@ -567,15 +567,16 @@ static unsigned unreached_wrong(void)
         for (unsigned k = 0; k < site_count; k++)
             reached |= strcmp(sites[k].place, s->place) == 0 &&
                        strcmp(sites[k].call, s->call) == 0 && is_reached(&sites[k]);
-        if (reached || of_sanitizer(s) || of_command(s) || (of_root(s) && geteuid() != 0))
+        bool excused = of_root(s) && geteuid() != 0;
+        if (reached || of_sanitizer(s) || of_command(s))
             continue;
         for (size_t k = 0; k < COUNT(unreached); k++)
             if (strcmp(unreached[k].function, s->function) == 0 &&
                 strcmp(unreached[k].call, s->call) == 0)
                 listed = seen[k] = true;
-        if (!listed)
+        if (!listed && !excused)
             printf("no scene reaches %s: %s in %s()\n", s->place, s->call, s->function);
-        wrong += !listed;
+        wrong += !listed && !excused;
     }
     for (size_t k = 0; k < COUNT(unreached); k++) {
         if (!seen[k])

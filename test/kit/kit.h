@@ -55,11 +55,11 @@ static inline char *on_heap(struct span s)
 }
 
 /* Check's limits of a test, four seconds or what tcase_set_timeout() says, are those of an idle
- * machine. Ten times as much is for a test that hangs on a busy one. */
+ * machine. Thirty times as much is for a test that hangs on a busy one. */
 __attribute__((constructor)) static void be_patient(void)
 {
     setenv("CK_DEFAULT_TIMEOUT", "60", 0);
-    setenv("CK_TIMEOUT_MULTIPLIER", "10", 0);
+    setenv("CK_TIMEOUT_MULTIPLIER", "30", 0);
 }
 
 /* Runs the suite; gives what main() returns. */
