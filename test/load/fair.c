@@ -9,8 +9,9 @@
  * The clients share the machine with the server, and there may be others. So what must hold here is
  * about the server alone: during 99.9 % of the honest waits it used at most 50 ms of CPU time.
  * Where this machine is slower than the one the promise is made for, as hashing tells, it may use
- * as much more. One that is slower for a moment, as others keep it busy, has three tries. What passed by the clock is printed,
- * and must hold with --strict, which is for a machine that does nothing else.
+ * as much more. One that is slower for a moment, as others keep it busy, has three tries. What
+ * passed by the clock is printed, and must hold with --strict, which is for a machine that does
+ * nothing else.
  *
  * --each runs one kind after the other, each at a server of its own.
  */
