@@ -21,8 +21,8 @@ const char *serve_method_name(enum http_method method)
     return names[method];
 }
 
-/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out no
- * longer knows it: then it is the one that was kept, without a port. */
+/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out
+ * no longer knows it: then it is the one that was kept, without a port. */
 static const char *peer_of(const struct clients *clients, const struct log *log,
                            const struct conn *c, char out[QUOTE_MAX])
 {

@@ -1,13 +1,13 @@
 /*
  * server.h - all there is of a server, in parts.
  *
- * A function takes the parts that it needs, and the whole only where it needs most of them, as those
- * do that may refuse a request.
+ * A function takes the parts that it needs, and the whole only where it needs most of them, as
+ * those do that may refuse a request.
  *
  * INVARIANTS
  *   - Between two turns of the loop `ready` and `started` are all that is needed of a struct server
- *     besides its tables, its options and what they are set up from: who hands those over hands them
- *     over.
+ *     besides its tables, its options and what they are set up from: who hands those over hands
+ *     them over.
  */
 #ifndef SSE_LIB_SERVE_SERVER_H
 #define SSE_LIB_SERVE_SERVER_H

@@ -21,8 +21,8 @@ struct start {
     char bytes[QUERY_MAX];
 };
 
-/* The entry that a path selects. 0: the request has been refused, or, where there is no room for more
- * topics, answered by come_back() unless that is NULL (struct way). */
+/* The entry that a path selects. 0: the request has been refused, or, where there is no room for
+ * more topics, answered by come_back() unless that is NULL (struct way). */
 uint32_t serve_select(struct server *s, struct conn *c, struct span names,
                       void (*come_back)(struct server *s, struct conn *c));
 
