@@ -109,8 +109,13 @@ void *kernel_mmap(size_t size)
     }
     for (m = mappings; m < mappings + MAPPINGS_MAX && m->size != 0; m++) {
     }
+    if (m == mappings + MAPPINGS_MAX) /* of a size that an earlier server wanted: it makes room */
+        for (m = mappings; m < mappings + MAPPINGS_MAX && m->used; m++) {
+        }
     if (m == mappings + MAPPINGS_MAX)
         broken("too many mappings", -1);
+    if (m->size != 0)
+        munmap(m->p, m->size);
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
     *m = (struct mapping){p, size, true};
