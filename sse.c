@@ -201,7 +201,7 @@ static void conn_stuck(struct conn *c, int err)
 
 /* The one place where a client's socket is written: WRITE_BUDGET bytes at most, which its callers
  * see to. One piece, as most writes are, goes out by send(), which takes Linux some 250 ns less.
- * Gives the bytes taken; 0 where the socket is full or the connection was ended. */
+ * Returns the bytes taken; 0 where the socket is full or the connection was ended. */
 static inline size_t conn_writev(struct conn *c, const struct iovec *iov, unsigned n)
 {
     ssize_t w;
@@ -248,8 +248,8 @@ static void conn_drained(struct conn *c)
         conn_doom(c, "answered");
 }
 
-/* Builds what a subscriber is behind by; gives its first piece, *n pieces in all. Inside a record,
- * that is the rest of it alone, so that nothing else gets in between. */
+/* Builds what a subscriber is behind by; returns its first piece, *n pieces in all. Inside a
+ * record, that is the rest of it alone, so that nothing else gets in between. */
 static struct iovec *stream_next(struct conn *c, unsigned *n)
 {
     *n = 0;

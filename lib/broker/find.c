@@ -58,7 +58,7 @@ static void heap_make(uint64_t *heap, size_t n)
         heap_down(heap, i, n);
 }
 
-/* Puts `value` in place of the smallest, or just drops that where value is `none`; gives the new
+/* Puts `value` in place of the smallest, or just drops that where value is `none`; returns the new
  * size. */
 static size_t heap_replace(uint64_t *heap, size_t n, uint64_t value, uint64_t none)
 {

@@ -27,7 +27,7 @@
 #include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 
-/* Finds out what the request at hand may, in s->access; `topics` is its path, as a URL may be
+/* Finds out what the current request may, in s->access; `topics` is its path, as a URL may be
  * signed for. False: it has been refused. */
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics);
 

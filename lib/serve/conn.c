@@ -185,7 +185,7 @@ void conn_buffers_rest(struct conns *t)
 }
 
 /* Moves the bytes kept to the front, so that one who never takes the last of them does not make the
- * buffer grow for ever; gives their number. */
+ * buffer grow for ever; returns their number. */
 static size_t out_pack(const struct conns *t, const struct conn *c)
 {
     if (c->out == 0)

@@ -214,26 +214,6 @@ static inline bool conn_streams(const struct conn *c)
     return c->state == CONN_STREAM || c->state == CONN_SOCKET;
 }
 
-/* Returns where a client is in the ring, which is subscribed, or whose poll is being answered. */
-static inline struct conn_place *conn_place(struct conn *c)
-{
-    assert(conn_streams(c) || c->state == CONN_WAIT || c->state == CONN_HEAD);
-    return &c->place;
-}
-
-/* Return what there is of a client in that state. */
-static inline struct conn_stream *conn_stream(struct conn *c)
-{
-    assert(conn_streams(c));
-    return &c->stream;
-}
-
-static inline struct conn_wait *conn_wait(struct conn *c)
-{
-    assert(c->state == CONN_WAIT);
-    return &c->wait;
-}
-
 /* Returns true if a record is partly out to this client: nothing may come before the rest of it. */
 static inline bool conn_inside(const struct conn *c)
 {
@@ -309,7 +289,7 @@ bool conn_out_late(struct conns *t, const struct conn *c, uint64_t now, uint32_t
  * is no room. The connection is in HEAD, WAIT, BODY or SOCKET and must have nothing kept. */
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
 
-/* Moves what was kept to `buf`, which has room; gives its length, 0 for nothing, and *seen. */
+/* Moves what was kept to `buf`, which has room; returns its length, 0 for nothing, and *seen. */
 size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen);
 
 /* The caller's buffer, whatever is kept in front of it; 0: there is none. Frees that and what is

@@ -30,7 +30,7 @@ enum via {
     VIA_CLIENT = 4,  /* it is of `from` */
 };
 
-/* What the request at hand asks of its answer, and who asks. */
+/* What the current request asks of its answer, and who asks. */
 struct context {
     enum http_method method;
     bool keep_alive; /* the connection goes on after the answer */

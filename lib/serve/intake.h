@@ -59,7 +59,7 @@ bool intake_fits(const struct intake *in, size_t more, uint64_t most);
 /* Adds bytes; the buffer has room for them: the caller has seen to it. */
 void intake_add(struct intake *in, struct span bytes);
 
-/* Gives the next message that is whole; `end` says that the body is. What *m points to is good
+/* Returns the next message that is whole; `end` says that the body is. What *m points to is good
  * until the next call for this intake. *why as batch_next() has it. */
 enum batch_result intake_next(struct intake *in, bool end, struct batch_message *m,
                               const char **why);

@@ -9,7 +9,7 @@
 
 #include <stdarg.h>
 
-/* Refuses: the detail is put together from the texts up to a NULL. Gives false. */
+/* Refuses: the detail is put together from the texts up to a NULL. Returns false. */
 static TEXT_LIST bool refused(struct put *p, int status, ...)
 {
     va_list ap;

@@ -173,8 +173,8 @@ static void route_shed(struct server *s, struct conn *c)
                      QUOTE_NUM(s->config.opt.max_connections), " (--max-connections)", NULL);
 }
 
-/* Handles the request in s->req; rest[0..len) is what came behind its head. Gives how much of that
- * was its body. */
+/* Handles the request in s->req; rest[0..len) is what came behind its head. Returns how much of
+ * that was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
     context_set(&s->config, &s->clients, &s->ex, c);
@@ -302,7 +302,7 @@ static bool takes_long(const struct exchange *ex)
     return span_begins(path, SPAN("/-/topics"));
 }
 
-/* Takes a request head; gives the bytes taken, with what of the body was handled at once, or 0 if
+/* Takes a request head; returns the bytes taken, with what of the body was handled at once, or 0 if
  * it is not complete. */
 static size_t head_input(struct server *s, struct conn *c, const char *buf, size_t len, size_t seen)
 {

@@ -2,14 +2,14 @@
  * saved.h - what is kept of a request whose answer comes later.
  *
  * A poll that waits, a body that arrives in parts and a WebSocket outlive the turn that brought
- * their request. What their answers depend on is kept, and is put back into s->ask before anything
+ * their request. What their answers depend on is kept, and is put back into ex->ask before anything
  * of theirs is answered:
  *
  *             saved_of                              saved_resume
  *   s->ask ------------> struct saved of a body -------------------> s->ask, s->path
  *      |                                                 ^
  *      `---------------> the connection itself ----------'
- *        saved_keep_*                          saved_kept, saved_resume
+ *        saved_keep_*                         saved_return
  *
  * INVARIANT: the connection's own memory is enough for WAIT and SOCKET, which cost nothing besides
  * their slots; BODY has a struct saved in its buffer.

@@ -150,12 +150,12 @@ static inline void serve_release(struct broker *broker, uint32_t id)
 }
 
 /* What a connection is to be written before records and what follows its answers: puts it into the
- * two places before `iov`, and gives how many of them it used. */
+ * two places before `iov`, and returns how many of them it used. */
 unsigned serve_out_put(const struct clients *clients, const struct exchange *ex,
                        const struct conn *c, struct iovec *iov);
 
-/* Strikes off `w` bytes that were written of that; gives those that were of something else. Strikes
- * them off s->tail. */
+/* Strikes off `w` bytes that were written of that; returns those that were of something else.
+ * Strikes them off s->tail. */
 size_t serve_out_took(struct clients *clients, struct exchange *ex, struct conn *c, size_t w);
 void serve_tail_took(struct exchange *ex, size_t w);
 
@@ -228,12 +228,12 @@ void serve_log_refusal(struct server *s, int status, struct span detail);
 /* The last answer of a connection is out, or will be: what the peer still sends is dropped. */
 void serve_answered_last(struct clients *clients, struct conn *c);
 
-/* Answers the request at hand. `fields` are further field lines; a type of NULL means no body. The
+/* Answers the current request. `fields` are further field lines; a type of NULL means no body. The
  * connection goes on, or lingers. */
 void serve_answer(struct server *s, struct conn *c, int status, struct span fields,
                   const char *type, struct span body);
 
-/* Refuses the request at hand with problem+json (RFC 9457); `fields` as text, or NULL; the detail
+/* Refuses the current request with problem+json (RFC 9457); `fields` as text, or NULL; the detail
  * is put together from the texts that follow up to a NULL. A request whose body has not been read
  * ends the connection. */
 void serve_refuse(struct server *s, struct conn *c, int status, const char *fields, ...) TEXT_LIST;
@@ -264,7 +264,7 @@ void serve_answer_bare(struct server *s, struct conn *c, struct span fields, con
 void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,
                         size_t body);
 
-/* Answers the request at hand with what is written in s->page. */
+/* Answers the current request with what is written in s->page. */
 void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size);
 
 /* GET or HEAD of /-/metrics, and of /-/topics. */
@@ -303,7 +303,7 @@ void serve_helper(struct server *s, struct conn *c);
 /* A topic is about to be freed, as the broker tells. */
 void serve_ready_gone(void *server, uint32_t topic);
 
-/* Refuses the request at hand with 503, as the server ends. */
+/* Refuses the current request with 503, as the server ends. */
 void serve_refuse_draining(struct server *s, struct conn *c);
 
 /* Refuses with 503, as a buffer was refused just now, and counts that; `where` stands in front. */
@@ -374,7 +374,7 @@ void serve_answer_stranger(struct server *s, const char *type, struct span body)
 /* Appends a 503 that is the connection's last. */
 void serve_refuse_stranger(struct server *s, const char *detail);
 
-/* POST or PUT to a topic. rest[0..len) is what came behind the head; gives how much of it was the
+/* POST or PUT to a topic. rest[0..len) is what came behind the head; returns how much of it was the
  * body, as far as it was handled at once. */
 size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
                      size_t len);
@@ -382,7 +382,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
 /* Is the body of the request a batch whose lines may name their topics (NDJSON)? */
 bool serve_batch_names(const struct exchange *ex);
 
-/* Takes bytes of a body; gives how many were of it. */
+/* Takes bytes of a body; returns how many were of it. */
 size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len);
 
 /* Answers 408: a body has not come in time. */

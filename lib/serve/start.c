@@ -150,7 +150,7 @@ static uint64_t by_ring_clock(const struct broker *broker, const struct turn_tim
     return clock->wall - wall_ms < told ? told - (clock->wall - wall_ms) : 0;
 }
 
-/* Finds the start that ?since= asks for. Gives what is wrong with it, or NULL. */
+/* Finds the start that ?since= asks for. Returns what is wrong with it, or NULL. */
 static const char *start_since(const struct broker *broker, const struct turn_time *clock,
                                struct start *st, uint32_t id, struct span text)
 {

@@ -92,7 +92,7 @@ static void write_id(const struct broker *broker, struct text *t, uint64_t at)
     text_str(t, "\"");
 }
 
-/* Appends one; gives in how many sets it was looked for, at most. */
+/* Appends one; returns in how many sets it was looked for, at most. */
 static uint32_t write_topic(const struct broker *broker, struct text *t, uint32_t id)
 {
     const struct chain *chain = chain_at(&broker->chains, id);

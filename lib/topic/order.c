@@ -77,7 +77,7 @@ uint32_t topic_behind(const struct topics *t, uint32_t topic)
 }
 
 /* Parts the tree below `at` into what is before the new topic and what is
- * behind it. Gives the last of the former that was met, or `last`. */
+ * behind it. Returns the last of the former that was met, or `last`. */
 static uint32_t part(struct topics *t, uint32_t at, struct topic *new, uint32_t last)
 {
     struct span name = topic_key_name(t, new);

@@ -203,7 +203,7 @@ static void way_prune(struct topics *t, struct way way)
     }
 }
 
-/* Counts a wildcard in (1) or out (UINT32_MAX) along its way; gives the place
+/* Counts a wildcard in (1) or out (UINT32_MAX) along its way; returns the place
  * where it ends. */
 static uint32_t *way_count(struct topics *t, struct way way, uint32_t by)
 {
@@ -219,7 +219,7 @@ static uint32_t *way_count(struct topics *t, struct way way, uint32_t by)
     }
 }
 
-/* Makes the nodes of a wildcard's way; gives the place where it ends, NULL: no
+/* Makes the nodes of a wildcard's way; returns the place where it ends, NULL: no
  * room. */
 static uint32_t *way_open(struct topics *t, const struct way *from)
 {

@@ -611,7 +611,7 @@ static void report_read(void)
         B.pending[B.pendings++] = r;
 }
 
-/* Begins what is due; gives when the next thing will be. */
+/* Begins what is due; returns when the next thing will be. */
 static int64_t turn_begin(int64_t until)
 {
     int64_t now = now_ns(), next = until;
@@ -871,7 +871,7 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sorts; gives the value that `part` of them are below. */
+/* Sorts; returns the value that `part` of them are below. */
 static double quantile(struct series *s, double part)
 {
     if (s->n == 0)

@@ -62,7 +62,7 @@ bool bench_knows(const char *path, const char *flag);
 /* Starts a server for `a` and the honest ones, and measures what is normal. */
 void bench_begin(const char *path, const struct abuse *a);
 
-/* Sees that all is as it should be after the abuse, and prints the line. Gives whether it
+/* Sees that all is as it should be after the abuse, and prints the line. Returns whether it
  * passed. */
 bool bench_end(struct bench_sum *sum);
 

@@ -104,7 +104,7 @@ static const char *string_or_null(char **p)
     return NULL;
 }
 
-/* Decodes base64 (RFC 4648 section 4, padded) in place; gives its size. */
+/* Decodes base64 (RFC 4648 section 4, padded) in place; returns its size. */
 static size_t base64(char *text, size_t n)
 {
     static const char alphabet[] =

@@ -38,7 +38,7 @@ static char origin_url[ORIGINS][64];
 
 /* ---- sockets ---- */
 
-/* Listens on a free port of 127.0.0.1; gives its URL too. */
+/* Listens on a free port of 127.0.0.1; returns its URL too. */
 static int listen_local(char url[64])
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -43,7 +43,7 @@ struct json_value tab_send(struct tab *t, const char *method, const char *params
 /* Goes to another page, and waits until it has been loaded. */
 void tab_go(struct tab *t, const char *url);
 
-/* Runs JavaScript and gives what it comes to, promises awaited, as a string; good until the next
+/* Runs JavaScript and returns what it comes to, promises awaited, as a string; good until the next
  * call. */
 const char *tab_eval(struct tab *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -27,7 +27,7 @@ struct child {
 };
 
 /* Sets it up and sets the program's deadline. Descriptors are raised as far as
- * is allowed; gives how many there are. */
+ * is allowed; returns how many there are. */
 long child_init(struct child *c, const char *program, const char *path, unsigned deadline_s);
 
 /* Adds an argument. */

@@ -231,7 +231,7 @@ void e2e_start(struct e2e_server *s, ...)
     e2e_start_with(s, flags, 0);
 }
 
-/* Waits for the process to end, with SIGKILL after the deadline; gives its wait status. */
+/* Waits for the process to end, with SIGKILL after the deadline; returns its wait status. */
 static int reap(pid_t pid, const char *what)
 {
     int status = 0;

@@ -73,8 +73,8 @@ void e2e_start(struct e2e_server *s, ...) __attribute__((sentinel));
 /* The same with the flags in an array, and the limit of descriptors (0: as it is). */
 void e2e_start_with(struct e2e_server *s, const char *const flags[], unsigned descriptors);
 
-/* Runs the binary with these flags and nothing else until it exits; gives its exit status. What it
- * wrote comes to out and err, each NUL-ended, of E2E_OUTPUT bytes. */
+/* Runs the binary with these flags and nothing else until it exits; returns its exit status. What
+ * it wrote comes to out and err, each NUL-ended, of E2E_OUTPUT bytes. */
 #define E2E_OUTPUT 16384
 int e2e_run(const char *const flags[], char *out, char *err);
 
@@ -100,7 +100,7 @@ bool e2e_measures(void);
  * without a reason never does, and fails the test. */
 void e2e_rests(const struct e2e_server *s);
 
-/* Connects until there is room for a connection, and gives it. */
+/* Connects until there is room for a connection, and returns it. */
 struct e2e_conn *e2e_room(const struct e2e_server *s);
 
 /* Prints what every server running wrote to stderr, then fails the test. */
@@ -131,8 +131,8 @@ void e2e_printf(struct e2e_conn *c, const char *format, ...) __attribute__((form
 /* Sends it a byte at a time, each in a packet of its own. */
 void e2e_send_slowly(struct e2e_conn *c, const char *text);
 
-/* Sends as much as the peer takes, until it has taken nothing for `ms`, or `most` bytes. Gives how
- * many. */
+/* Sends as much as the peer takes, until it has taken nothing for `ms`, or `most` bytes. Returns
+ * how many. */
 size_t e2e_send_some(struct e2e_conn *c, const void *bytes, size_t most, int ms);
 
 /* Receives until so many bytes, this text, or the end are there (an error like ECONNRESET fails).
@@ -184,7 +184,7 @@ void e2e_expect_status(const struct e2e_response *r, int status, const char *det
 
 /* ---- publishing and subscribing ---- */
 
-/* Publishes text over a connection of its own; gives the id, in one of 16 static buffers in
+/* Publishes text over a connection of its own; returns the id, in one of 16 static buffers in
  * turn. */
 const char *e2e_publish(const struct e2e_server *s, const char *target, const char *text);
 
@@ -199,7 +199,7 @@ void e2e_send_publish(struct e2e_conn *c, const char *target, const void *bytes,
  * and id. */
 struct e2e_conn *e2e_subscribe(const struct e2e_server *s, const char *target, const char *fields);
 
-/* The same over c; gives the id of the opening block, in a static buffer. */
+/* The same over c; returns the id of the opening block, in a static buffer. */
 const char *e2e_subscribe_on(struct e2e_conn *c, const char *target, const char *fields);
 
 /* Reads the next block of the stream that has an event, a retry or data, or an id; heartbeat lines

@@ -77,7 +77,7 @@ static struct faults_site *site_at(uint64_t site)
     abort();
 }
 
-/* Counts the call; gives the errno that it is to fail with, FAULTS_SHORT, or 0. */
+/* Counts the call; returns the errno that it is to fail with, FAULTS_SHORT, or 0. */
 static int fault(const char *call, const void *from)
 {
     if (faults == NULL)
@@ -99,7 +99,7 @@ static int fault(const char *call, const void *from)
 
 #define FAULT(call) fault(call, __builtin_extract_return_addr(__builtin_return_address(0)))
 
-/* A call that sets errno and gives `bad`. */
+/* A call that sets errno and returns `bad`. */
 #define WRAP(type, bad, call, parameters, arguments) \
     type __real_##call parameters;                   \
     type __wrap_##call parameters;                   \

@@ -311,7 +311,7 @@ __attribute__((format(printf, 2, 3))) static inline void tell(struct client *c, 
     tell_n(c, text, (size_t)n);
 }
 
-/* Receives until the text is there; gives where, or NULL: the client is lost. */
+/* Receives until the text is there; returns where, or NULL: the client is lost. */
 static inline char *find(struct client *c, const char *text)
 {
     int64_t end = now_ms() + RUN_WAIT_MS;

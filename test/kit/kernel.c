@@ -295,7 +295,7 @@ static void sleep_for(int timeout)
     kernel.wall_ms += ms;
 }
 
-/* Takes the first off the queue and gives what there is to tell of it, if there is. */
+/* Takes the first off the queue and returns what there is to tell of it, if there is. */
 static unsigned collect(struct epoll_event *ev)
 {
     int fd = queue;

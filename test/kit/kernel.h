@@ -8,7 +8,7 @@
  *    kernel_take  <---------  | peer->out[taken..size) <- writev- | ... its answers
  *                               at most `window` bytes are there that were not taken
  *
- * It keeps to what Linux promises, and gives nothing beyond: an edge comes only where one is sure
+ * It keeps to what Linux promises, and returns nothing beyond: an edge comes only where one is sure
  * to come. A socket is writable until a write was cut short or refused, and then again when room
  * has been made. Time moves only while the loop sleeps, and only as far as kernel.deadline.
  *

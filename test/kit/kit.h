@@ -62,7 +62,7 @@ __attribute__((constructor)) static void be_patient(void)
     setenv("CK_TIMEOUT_MULTIPLIER", "30", 0);
 }
 
-/* Runs the suite; gives what main() returns. */
+/* Runs the suite; returns what main() returns. */
 static inline int run(Suite *s)
 {
     SRunner *sr = srunner_create(s);

@@ -283,7 +283,7 @@ static inline void look_at_rest(const struct kernel_peer *p)
     }
 }
 
-/* One turn. Gives whether the loop has nothing more to do for now. */
+/* One turn. Returns whether the loop has nothing more to do for now. */
 static inline bool turn(void)
 {
     loop_turn();
@@ -296,7 +296,7 @@ static inline bool turn(void)
     return true;
 }
 
-/* Turns until there is nothing to do, time standing still. Gives how many it took. */
+/* Turns until there is nothing to do, time standing still. Returns how many it took. */
 static inline unsigned settle(void)
 {
     unsigned n = 1;
@@ -443,8 +443,8 @@ static inline struct span line_take(struct span *s, const char *name)
     return span_from(line, n);
 }
 
-/* Takes "id: ID\n" off the front of *s, which is all there is of it; gives n, and whether it is an
- * id of this server. */
+/* Takes "id: ID\n" off the front of *s, which is all there is of it; returns n, and whether it is
+ * an id of this server. */
 static inline bool id_take(struct span *s, uint64_t *n)
 {
     struct cursor id;

@@ -62,7 +62,7 @@ static inline bool string_is(const struct json_value *v, struct span want)
     return span_eq((struct span){bytes, json_unescape(v->raw, bytes)}, want);
 }
 
-/* Looks at a message's object, which comes behind message `last`; gives its n. */
+/* Looks at a message's object, which comes behind message `last`; returns its n. */
 static inline uint64_t object_check(const struct json_value *object, const char *what,
                                     uint64_t last, bool *known)
 {
@@ -173,7 +173,7 @@ static inline struct talker talks(struct kernel_peer *p, const char *what, bool 
     return t;
 }
 
-/* Writes a frame as clients do, masked; gives its length. */
+/* Writes a frame as clients do, masked; returns its length. */
 static inline size_t frame_put(char *out, unsigned first, const char *data, size_t n)
 {
     static const char mask[4] = {'m', 'a', 's', 'k'};

@@ -48,11 +48,11 @@ struct e2e_conn *socket_open(const struct e2e_server *s, const char *target, con
 struct e2e_conn *socket_open_json(const struct e2e_server *s, const char *target,
                                   const char *fields);
 
-/* Writes the head of a masked frame: first byte, length in its shortest form, mask; gives its
+/* Writes the head of a masked frame: first byte, length in its shortest form, mask; returns its
  * length. */
 size_t socket_head(char out[SOCKET_HEAD_MAX], unsigned first, unsigned long long n, uint32_t mask);
 
-/* Writes a frame to `out`, which has room; gives its length. */
+/* Writes a frame to `out`, which has room; returns its length. */
 size_t socket_frame(char *out, unsigned first, const void *data, size_t n, uint32_t mask);
 
 /* Sends a frame whose first byte is that. */
@@ -87,7 +87,7 @@ void socket_expect(struct e2e_conn *c, unsigned opcode, const void *data, size_t
 void socket_expect_text(struct e2e_conn *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The next frame must be a text with this in it; gives it in a static buffer. */
+/* The next frame must be a text with this in it; returns it in a static buffer. */
 const char *socket_expect_in(struct e2e_conn *c, const char *part);
 
 /* The next frame must be a close with this code (0: none); answers it, and the server must end the

@@ -107,7 +107,7 @@ void swarm_release(struct swarm *s)
 }
 
 /* Asks with a poll over a connection of its own, which is kept in *fd (-1 at
- * first), and waits; gives the status, and the answer whole in s->work. */
+ * first), and waits; returns the status, and the answer whole in s->work. */
 static unsigned ask(struct swarm *s, int *fd, const char *target, struct span *body)
 {
     char request[512];

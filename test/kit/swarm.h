@@ -163,17 +163,17 @@ struct swarm {
 void swarm_init(struct swarm *s, struct child *server, uint64_t seed, unsigned clients,
                 uint32_t history, uint32_t size_max, uint64_t ring);
 
-/* Ends all connections and gives its memory back. */
+/* Ends all connections and returns its memory back. */
 void swarm_release(struct swarm *s);
 
 /* Asks the server for the ids' epoch, which must be as before, and the newest
  * id. */
 void swarm_epoch(struct swarm *s);
 
-/* Adds a client, which connects when the loop runs; gives its number. */
+/* Adds a client, which connects when the loop runs; returns its number. */
 unsigned swarm_add(struct swarm *s, enum swarm_way way, uint64_t mask);
 
-/* Adds a publisher, which is off; gives its number. */
+/* Adds a publisher, which is off; returns its number. */
 unsigned swarm_publish(struct swarm *s, enum swarm_feed feed, unsigned depth, double rate);
 void swarm_publish_all(struct swarm *s, bool on);
 
@@ -191,12 +191,12 @@ void swarm_cut(struct swarm *s, unsigned client, bool reset, int ms);
  * Clients come back when the loop runs. */
 void swarm_cut_all(struct swarm *s);
 
-/* Gives a client that is off topics, way and beginning anew. */
+/* Returns a client that is off topics, way and beginning anew. */
 void swarm_renew(struct swarm *s, unsigned client, enum swarm_way way, uint64_t mask);
 
 /* Reads all the server has, over a connection of its own, and compares: what
  * was acknowledged must be there if the ring holds it, and of what is unsure
- * the fate is known after. Nothing may be publishing. Gives how many messages
+ * the fate is known after. Nothing may be publishing. Returns how many messages
  * there are. */
 unsigned swarm_read_all(struct swarm *s);
 
@@ -215,7 +215,7 @@ unsigned swarm_topic(const struct swarm *s, unsigned p, uint32_t seq);
 const char *swarm_event(const struct swarm *s, unsigned p, uint32_t seq);
 bool swarm_binary(const struct swarm *s, unsigned p, uint32_t seq);
 
-/* Writes its data; gives the size. */
+/* Writes its data; returns the size. */
 size_t swarm_data(const struct swarm *s, char *to, unsigned p, uint32_t seq, uint64_t time_us);
 
 /* What is known of a message: NULL where it is too long ago. It must have been
@@ -233,7 +233,7 @@ void swarm_pub_tick(struct swarm *s, struct swarm_publisher *pub);
 void swarm_pub_event(struct swarm *s, struct swarm_publisher *pub, uint32_t events);
 void swarm_pub_cut(struct swarm *s, struct swarm_publisher *pub);
 
-/* Takes what has come for a client, as much as is complete; gives how many
+/* Takes what has come for a client, as much as is complete; returns how many
  * bytes. */
 size_t swarm_take(struct swarm *s, struct swarm_client *c, char *buf, size_t n);
 
@@ -249,7 +249,7 @@ void swarm_send(struct swarm *s, struct swarm_client *c, const void *bytes, size
 /* The server has closed; why, for where that is wrong. */
 void swarm_closed(struct swarm *s, struct swarm_client *c, const char *why);
 
-/* Writes a masked frame; gives its size, which is at most n + 14. */
+/* Writes a masked frame; returns its size, which is at most n + 14. */
 size_t swarm_frame(struct swarm *s, char *to, unsigned opcode, const char *bytes, size_t n);
 
 /* Connects a socket that does not block, from one of several addresses. */

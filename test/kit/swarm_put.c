@@ -411,7 +411,7 @@ static struct span value_of(struct span text, const char *name, char end)
     return span_cut(&v, end);
 }
 
-/* Takes an answer of HTTP at the front of buf; gives its size, 0 if it is not
+/* Takes an answer of HTTP at the front of buf; returns its size, 0 if it is not
  * all there. */
 static size_t answer_http(struct swarm *s, struct swarm_publisher *pub, struct span buf)
 {

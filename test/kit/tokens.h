@@ -18,7 +18,7 @@
 #define KEY_OTHER   "no-server-has-this-one-be-it-ever-so-long"
 #define TOKENS_KEYS "# the keys of a test\n\n" KEY_PLAIN "\nnamed " KEY_NAMED "\n"
 
-/* Writes a key file into the test's directory, by a rename; gives its path. */
+/* Writes a key file into the test's directory, by a rename; returns its path. */
 static inline const char *keys_write(const char *text, unsigned mode)
 {
     static char path[512];

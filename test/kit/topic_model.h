@@ -388,7 +388,7 @@ static inline int model_order(const void *a, const void *b)
     return kind != 0 ? kind : strcmp(x, y);
 }
 
-/* Puts parts in order without repeats and joins them; gives how many there are. */
+/* Puts parts in order without repeats and joins them; returns how many there are. */
 static inline uint32_t model_canonical(const char **part, uint32_t n, char *out)
 {
     uint32_t kept = 0;
@@ -670,7 +670,7 @@ static inline void model_step(struct model *m)
         model_check(m);
 }
 
-/* Gives everything up: nothing may be left then. */
+/* Returns everything up: nothing may be left then. */
 static inline void model_end(struct model *m)
 {
     for (uint32_t s = 1; s <= MODEL_SUBS; s++)

@@ -66,7 +66,7 @@ static unsigned topic_of(unsigned message)
     return message == END ? TOPIC_END : (unsigned)(mix(message) % TOPIC_END);
 }
 
-/* Writes the data of a message; gives its size. It has no line break, so that it is a line. */
+/* Writes the data of a message; returns its size. It has no line break, so that it is a line. */
 static size_t data_write(char data[DATA_MAX], unsigned message)
 {
     static const char *const filling[] = {"x", "\"", "\\", "\xc3\xa9", "\xf0\x9f\x98\x80", "/"};
@@ -124,7 +124,7 @@ static void publish_answered(struct e2e_conn *c, unsigned message)
     note_id(message, (struct span){id + 6, strcspn(id + 6, "\"")});
 }
 
-/* Writes a frame, masked; gives its size. */
+/* Writes a frame, masked; returns its size. */
 static size_t frame_write(char *to, unsigned opcode, const char *bytes, size_t n)
 {
     static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
