@@ -37,10 +37,21 @@
 #include "lib/host/sandbox.h"
 #include "lib/host/say.h"
 #include "lib/host/upgrade.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/client.h"
+#include "lib/serve/conn.h"
 #include "lib/serve/drain.h"
+#include "lib/serve/due.h"
+#include "lib/serve/hold.h"
+#include "lib/serve/note.h"
+#include "lib/serve/out.h"
 #include "lib/serve/pass.h"
+#include "lib/serve/publish.h"
 #include "lib/serve/queue.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/route.h"
+#include "lib/serve/server.h"
+#include "lib/serve/subscriber.h"
 #include "lib/serve/way.h"
 #include "lib/topic/fanout.h"
 
@@ -291,9 +302,9 @@ static bool flush_answer(struct conn *c)
     return S.ex.out.n == 0;
 }
 
-/* Writes what a connection has to get: what was kept, the answers in S.ex.out and what follows them,
- * then the records that a subscriber is behind by. What does not fit is kept. S.ex.out is empty
- * afterwards. */
+/* Writes what a connection has to get: what was kept, the answers in S.ex.out and what follows
+ * them, then the records that a subscriber is behind by. What does not fit is kept. S.ex.out is
+ * empty afterwards. */
 static void conn_flush(struct conn *c)
 {
     bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S.broker, &S.hold, c) &&
@@ -599,9 +610,9 @@ static void conn_put(struct conn *c)
 }
 
 /* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled.
- * It stops, with S.ex.pause set, where the phase is spent and where a request is put off; with L.waits
- * set, where the next step has to wait for a sync; and where a client does not read its answers,
- * until it does. */
+ * It stops, with S.ex.pause set, where the phase is spent and where a request is put off; with
+ * L.waits set, where the next step has to wait for a sync; and where a client does not read its
+ * answers, until it does. */
 static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;

@@ -1,9 +1,14 @@
 /*
  * answer.c - answers: their heads, refusals, and what those say.
  */
+#include "lib/serve/answer.h"
 #include "lib/cors.h"
 #include "lib/problem.h"
 #include "lib/serve/access.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/note.h"
+#include "lib/serve/pass.h"
+#include "lib/serve/quote.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /*
- * config.h - what the server was started with, and may be told anew (SIGHUP); requests change nothing of it.
+ * config.h - what the server was started with, and may be told anew (SIGHUP); requests change
+ * nothing of it.
  */
 #ifndef SSE_LIB_SERVE_CONFIG_H
 #define SSE_LIB_SERVE_CONFIG_H

@@ -1,8 +1,16 @@
 /*
  * due.c - what time brings to a connection, when the sweep looks at it.
  */
+#include "lib/serve/due.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/intake.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/publish.h"
+#include "lib/serve/route.h"
+#include "lib/serve/server.h"
+#include "lib/serve/socket.h"
+#include "lib/serve/subscriber.h"
 
 void serve_lag(const struct broker *broker, const struct conn *c, struct lag *lag)
 {

@@ -1,8 +1,11 @@
 /*
  * feed.c - the answer that begins a stream over HTTP, and the one that turns an SSE client away.
  */
+#include "lib/serve/feed.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/note.h"
 #include "lib/serve/query.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
 #include "lib/serve/way.h"
 #include "lib/stream.h"
 

@@ -4,9 +4,12 @@
  * Of a request only its method and its path are told. A token may be in a field or in the query, so
  * neither is ever written.
  */
+#include "lib/serve/note.h"
 #include "lib/addr.h"
+#include "lib/serve/conn.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/server.h"
 #include "lib/serve/way.h"
 
 #define REFUSALS_MAX 10u /* lines in a second */
@@ -21,8 +24,8 @@ const char *serve_method_name(enum http_method method)
     return names[method];
 }
 
-/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out no
- * longer knows it: then it is the one that was kept, without a port. */
+/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out
+ * no longer knows it: then it is the one that was kept, without a port. */
 static const char *peer_of(const struct clients *clients, const struct log *log,
                            const struct conn *c, char out[QUOTE_MAX])
 {

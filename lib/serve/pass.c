@@ -2,6 +2,7 @@
  * pass.c - what is kept of who a connection is from, and of what its token allows.
  */
 #include "lib/serve/pass.h"
+#include "lib/serve/conn.h"
 
 #define ALL SPAN("**")
 

@@ -1,10 +1,16 @@
 /*
  * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
  */
+#include "lib/serve/publish.h"
 #include "lib/pace.h"
+#include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/intake.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/put.h"
 #include "lib/serve/query.h"
+#include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 
 #include <assert.h>

@@ -6,13 +6,21 @@
  * {"topic","event","data"} (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered
  * {"ok":..} or {"error":..}.
  */
+#include "lib/serve/socket.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/pace.h"
+#include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/feed.h"
+#include "lib/serve/note.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/put.h"
+#include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/subscriber.h"
 #include "lib/serve/way.h"
 #include "lib/stream.h"
 #include "lib/topic/sets.h"

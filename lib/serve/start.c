@@ -2,6 +2,9 @@
  * start.c - where a client begins: the cursor it brings, or what it asks for without one.
  */
 #include "lib/serve/start.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/query.h"
+#include "lib/serve/quote.h"
 
 #include "lib/serve/access.h"
 #include "lib/topic/sets.h"
