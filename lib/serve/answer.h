@@ -25,7 +25,7 @@ const char *serve_full(const struct clients *clients);
 const char *serve_count_full(struct clients *clients, struct stat_counters *stat);
 
 /* Appends the front of every answer. */
-void serve_answer_head(const struct config *config, const struct turn_time *clock,
+void serve_answer_head(const struct config *config, const struct moment *clock,
                        struct stat_counters *stat, struct exchange *ex, int status);
 
 /* The last answer of a connection is out, or will be: what the peer still sends is dropped. */

@@ -52,8 +52,7 @@ bool serve_late(struct server *s, struct conn *c)
 }
 
 const char *serve_holds_long(const struct config *config, struct clients *clients,
-                             const struct turn_time *clock, struct stat_counters *stat,
-                             struct conn *c)
+                             const struct moment *clock, struct stat_counters *stat, struct conn *c)
 {
     if (conn_over_share(&clients->conns, c)) {
         stat->limit_share++;

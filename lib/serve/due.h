@@ -22,7 +22,7 @@ bool serve_late(struct server *s, struct conn *c);
  * has it more of the buffers than its share? Then it is counted, and this is the reason to end it;
  * else NULL. */
 const char *serve_holds_long(const struct config *config, struct clients *clients,
-                             const struct turn_time *clock, struct stat_counters *stat,
+                             const struct moment *clock, struct stat_counters *stat,
                              struct conn *c);
 
 /* What is to be done about a connection whose time is up (CONN_DUE_REQUEST, _IDLE, _WRITE, _LINGER,

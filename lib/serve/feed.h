@@ -15,7 +15,7 @@ void feed_head(struct server *s, enum conn_way way, const struct cursor *id);
 
 /* Returns what --retry says, give or take a quarter, so that those who lost their connections at
  * once don't come back at once. */
-uint64_t feed_retry_ms(const struct config *config, struct turn_time *clock);
+uint64_t feed_retry_ms(const struct config *config, struct moment *clock);
 
 /* Appends an answer that turns an SSE client away so that it comes back: EventSource gives up for
  * good on a 503. It is the connection's last. */

@@ -100,7 +100,7 @@ void serve_log_refusal(struct server *s, int status, struct span detail)
         s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
 }
 
-void serve_log_more(const struct turn_time *clock, struct log *log)
+void serve_log_more(const struct moment *clock, struct log *log)
 {
     struct refusals *r = &log->refusals;
     if (r->more > 0)

@@ -9,8 +9,8 @@
 
 /* Says how many refusals were not logged, once their second is over; at once, if the server
  * ends. */
-void serve_log_more(const struct turn_time *clock, struct log *log);
-static inline void serve_log_rest(const struct turn_time *clock, struct log *log, bool end)
+void serve_log_more(const struct moment *clock, struct log *log);
+static inline void serve_log_rest(const struct moment *clock, struct log *log, bool end)
 {
     if (end || log->refusals.second != clock->now / 1000)
         serve_log_more(clock, log);

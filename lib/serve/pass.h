@@ -8,7 +8,7 @@
 #include "lib/serve/config.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/exchange.h"
-#include "lib/serve/turn_time.h"
+#include "lib/serve/moment.h"
 #ifndef SSE_LIB_SERVE_PASS_H
 #define SSE_LIB_SERVE_PASS_H
 
@@ -36,7 +36,6 @@ static inline uint64_t serve_from(const struct clients *clients, const struct co
 void serve_forget(struct clients *clients, const struct conn *c);
 
 /* Returns true if the time is up that a subscriber's token gave it. */
-bool serve_expired(const struct clients *clients, const struct turn_time *clock,
-                   const struct conn *c);
+bool serve_expired(const struct clients *clients, const struct moment *clock, const struct conn *c);
 
 #endif

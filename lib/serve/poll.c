@@ -291,8 +291,7 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
  * tail: the messages of that answer are still there. The entry need not be: a set goes with its
  * last subscriber, and its number may be another's by now, hence the reference. */
 static bool woken_fits(const struct broker *broker, const struct clients *clients,
-                       const struct turn_time *clock, const struct exchange *ex,
-                       const struct conn *c)
+                       const struct moment *clock, const struct exchange *ex, const struct conn *c)
 {
     const struct woken *w = &ex->woken;
     return w->size > 0 && w->at == c->place.at && w->head == ring_head(broker->ring) &&
@@ -304,7 +303,7 @@ static bool woken_fits(const struct broker *broker, const struct clients *client
 
 /* Notes whom an answer that is about to be put together will fit. */
 static void woken_note(const struct broker *broker, const struct clients *clients,
-                       const struct turn_time *clock, struct exchange *ex, const struct conn *c)
+                       const struct moment *clock, struct exchange *ex, const struct conn *c)
 {
     ex->woken.at = c->place.at;
     ex->woken.head = ring_head(broker->ring);

@@ -319,7 +319,7 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
 }
 
 bool serve_body_late(const struct config *config, const struct clients *clients,
-                     const struct turn_time *clock, const struct conn *c)
+                     const struct moment *clock, const struct conn *c)
 {
     const struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
     const struct body *b = (const struct body *)(const void *)in->caller;

@@ -9,7 +9,7 @@
 /* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
  * --min-rate give? Then serve_timeout() is due. */
 bool serve_body_late(const struct config *config, const struct clients *clients,
-                     const struct turn_time *clock, const struct conn *c);
+                     const struct moment *clock, const struct conn *c);
 
 /* Ends a body whose message has more room than its share. */
 void serve_body_full(struct server *s, struct conn *c);

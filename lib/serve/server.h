@@ -32,8 +32,8 @@
 #include "lib/serve/exchange.h"
 #include "lib/serve/hold.h"
 #include "lib/serve/log.h"
+#include "lib/serve/moment.h"
 #include "lib/serve/page.h"
-#include "lib/serve/turn_time.h"
 #include "lib/stat.h"
 
 /* Subscribers that do not take what there is for them: their sockets were full when the sweep
@@ -55,7 +55,7 @@ struct server {
     struct topics topics;
     struct broker broker; /* the ring by topic */
     struct clients clients;
-    struct turn_time clock;
+    struct moment clock;
     struct stat_counters stat;
     struct ready ready;
     struct hold hold;

@@ -11,7 +11,7 @@ void serve_socket_full(struct server *s, struct conn *c);
 
 /* Has a WebSocket, inside a message, had more time for it than these give? Then serve_socket_slow()
  * is due, which closes it. */
-bool serve_socket_late(const struct clients *clients, const struct turn_time *clock,
+bool serve_socket_late(const struct clients *clients, const struct moment *clock,
                        const struct conn *c);
 void serve_socket_slow(struct server *s, struct conn *c);
 
