@@ -162,7 +162,10 @@ enum {
 #undef X
 };
 
-static const struct span names[] = {
+static const struct {
+    char p[31]; /* here: pointers would be larger, as each is relocated at the start */
+    uint8_t n;
+} names[] = {
 #define X(id, name) {name, sizeof(name) - 1},
     HTTP_FIELDS(X) USED_FIELDS(X)
 #undef X

@@ -33,7 +33,7 @@ TARBALL = sse-$(VERSION)-linux-$(firstword $(subst -, ,$(machine)))
 
 # A small binary: see lib/lean/. SMALL is what of it not every compiler knows. Its canaries guard what has
 # arrays of characters, of 4 bytes and up: those for all whose address is taken would be 9 KB of it.
-SMALL = -Oz -flto -flto-partition=one
+SMALL = -Oz -fno-partial-inlining -fno-inline-functions-called-once -flto -flto-partition=one
 IMAGE = OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' LEAN=lib/lean/assert.c \
         CPPFLAGS='-Ilib/lean -DLEAN' LDFLAGS=-Wl,-z,noseparate-code \
         HARDEN='$(strip $(subst -strong, --param=ssp-buffer-size=4,$(HARDEN)))'

@@ -152,7 +152,7 @@ OPTIONS(X, A)
 #undef A
 
 struct row {
-    const char *name, *def;
+    char name[20], def[12]; /* here, as pointers would be larger: each is relocated at the start */
     uint64_t least, most;
     uint16_t at; /* of the field in struct opt; its bytes */
     uint16_t size;

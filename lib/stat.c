@@ -8,13 +8,29 @@
 
 static const struct {
     uint64_t us;
-    const char *label;
+    char label[8];
 } bounds[] = {
 #define X(us, label) {us, label},
     STAT_BOUNDS(X)
 #undef X
         {UINT64_MAX, "+Inf"},
 };
+
+/* The name of each counter, and then its help, one behind the other: a table of pointers would be larger,
+ * as each of them is relocated at the start. */
+static const char names[] =
+#define X(field, name, help) name "\0" help "\0"
+    STAT_COUNTERS(X)
+#undef X
+    ;
+
+/* Returns the text at *at, behind which *at is then. */
+static const char *text_next(const char **at)
+{
+    const char *text = *at;
+    *at = text + strlen(text) + 1;
+    return text;
+}
 
 /* ---- text for Prometheus --------------------------------------------------------------------- */
 
@@ -86,7 +102,13 @@ static void histogram(struct text *t, const char *name, const char *help,
 
 static void counter(struct text *t, const char *name, const char *help, uint64_t value)
 {
-    metric(t, name, "_total", "counter", help);
+    char bytes[64];
+    struct text whole = text_in(bytes, sizeof bytes - 1);
+    text_str(&whole, "sse_");
+    text_str(&whole, name);
+    assert(!whole.full);
+    bytes[whole.n] = '\0';
+    metric(t, bytes, "_total", "counter", help);
     text_u64(t, value);
     text_str(t, "\n");
 }
@@ -103,9 +125,11 @@ static void take_over(struct text *t, const struct text *copy)
 void stat_write(struct text *t, const struct stat_counters *s)
 {
     struct text copy = {t->p, t->n, t->cap, false};
-#define X(field, name, help) counter(&copy, "sse_" name, help, s->field);
-    STAT_COUNTERS(X)
-#undef X
+    const char *at = names;
+    for (unsigned i = 0; i < STAT_COUNT; i++) {
+        const char *name = text_next(&at);
+        counter(&copy, name, text_next(&at), s->counter[i]);
+    }
 #define X(field, name, help) histogram(&copy, "sse_" name, help, &s->field);
     STAT_HISTOGRAMS(X)
 #undef X
@@ -174,9 +198,11 @@ static void save_histogram(struct text *t, const char *name, const struct stat_h
 void stat_save(const struct stat_counters *s, struct text *t)
 {
     struct text copy = {t->p, t->n, t->cap, false};
-#define X(field, name, help) save(&copy, name, "", s->field);
-    STAT_COUNTERS(X)
-#undef X
+    const char *at = names;
+    for (unsigned i = 0; i < STAT_COUNT; i++) {
+        save(&copy, text_next(&at), "", s->counter[i]);
+        (void)text_next(&at);
+    }
 #define X(field, name, help) save_histogram(&copy, name, &s->field);
     STAT_HISTOGRAMS(X)
 #undef X
@@ -194,11 +220,12 @@ static uint64_t *find_bucket(struct stat_histogram *h, struct span bound)
 /* The counter of that name, NULL if there is none. */
 static uint64_t *find(struct stat_counters *s, struct span wanted)
 {
-#define X(field, name, help)         \
-    if (span_eq(wanted, SPAN(name))) \
-        return &s->field;
-    STAT_COUNTERS(X)
-#undef X
+    const char *at = names;
+    for (unsigned i = 0; i < STAT_COUNT; i++) {
+        if (span_eq(wanted, span_of(text_next(&at))))
+            return &s->counter[i];
+        (void)text_next(&at);
+    }
 #define X(field, name, help)                 \
     if (span_begins(wanted, SPAN(name ":"))) \
         return find_bucket(&s->field, span_from(wanted, sizeof(name)));

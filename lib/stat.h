@@ -97,10 +97,23 @@ struct stat_histogram {
     uint64_t sum_us;
 };
 
-struct stat_counters {
-#define X(field, name, help) uint64_t field;
+/* The number of each counter. */
+enum stat_counter {
+#define X(field, name, help) STAT_NUMBER_##field,
     STAT_COUNTERS(X)
 #undef X
+        STAT_COUNT,
+};
+
+struct stat_counters {
+    union {
+        struct {
+#define X(field, name, help) uint64_t field;
+            STAT_COUNTERS(X)
+#undef X
+        };
+        uint64_t counter[STAT_COUNT]; /* the same, by number */
+    };
 #define X(field, name, help) struct stat_histogram field;
     STAT_HISTOGRAMS(X)
 #undef X

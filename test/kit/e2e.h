@@ -9,12 +9,13 @@
  *     e2e_stop(&s);
  *
  * Every wait has a deadline (E2E_WAIT_MS), which comes late: a busy machine may be slow, and what
- * is there sooner is seen at once. Time limits of the server's that could strike a slow test are an
- * hour, unless the test sets them (e2e_start()). Every failure is a failed Check assertion that
- * shows what came instead and what the server wrote to stderr. A server gets SIGKILL from the
- * kernel when the test that started it dies, so none is left behind. The binary is $SSE_BIN, by
- * default the one with sanitizers; what they find is on stderr, and a server that wrote there has
- * failed its test.
+ * is there sooner is seen at once. It is longer than two minutes: a kernel asks ever more rarely,
+ * up to that, whether a client that has stopped reading has room again. Time limits of the
+ * server's that could strike a slow test are an hour, unless the test sets them (e2e_start()).
+ * Every failure is a failed Check assertion that shows what came instead and what the server wrote
+ * to stderr. A server gets SIGKILL from the kernel when the test that started it dies, so none is
+ * left behind. The binary is $SSE_BIN, by default the one with sanitizers; what they find is on
+ * stderr, and a server that wrote there has failed its test.
  *
  * Connections belong to the harness, which keeps them until e2e_close() or the end of the test.
  */
@@ -27,7 +28,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define E2E_WAIT_MS   60000
+#define E2E_WAIT_MS   150000
 #define E2E_BINDS_MAX 8
 
 struct e2e_server {
