@@ -16,8 +16,8 @@ static const struct {
         {UINT64_MAX, "+Inf"},
 };
 
-/* The name of each counter, and then its help, one behind the other: a table of pointers would be larger,
- * as each of them is relocated at the start. */
+/* The name of each counter, and then its help, one behind the other: a table of pointers would be
+ * larger, as each of them is relocated at the start. */
 static const char names[] =
 #define X(field, name, help) name "\0" help "\0"
     STAT_COUNTERS(X)

@@ -12,10 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A frame that exec ends never takes the sanitizer's marks off the stack, which is the parent's,
- * too: later frames there would be taken for wrong. */
-#define UNMARKED __attribute__((no_sanitize("address")))
-
 #define CHILD_STACK (64u << 10) /* execvp() puts paths there */
 #define NOT_STARTED 127
 
@@ -28,7 +24,11 @@ struct start {
     int err; /* why it could not; 0: it could */
 };
 
-static UNMARKED bool files_set(const struct start *s)
+/* What runs in the child marks nothing on its stack for AddressSanitizer: that is a piece of the
+ * parent's, in which the marks would stay when the child has become another program. */
+#define IN_CHILD __attribute__((no_sanitize_address))
+
+IN_CHILD static bool files_set(const struct start *s)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null == -1 || dup2(null, STDIN_FILENO) == -1 || dup2(s->out, STDOUT_FILENO) == -1 ||
@@ -41,7 +41,7 @@ static UNMARKED bool files_set(const struct start *s)
 }
 
 /* The child, on a stack of its own. */
-static UNMARKED int child_run(void *arg)
+IN_CHILD static int child_run(void *arg)
 {
     struct start *s = arg;
     sigset_t none;

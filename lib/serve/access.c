@@ -257,16 +257,20 @@ static void address(struct text *why, uint64_t key)
         addr_key_write(why, key);
 }
 
-/* Appends that a request from this host names another server; a WebSocket's frames have no Host. */
+/* Appends that a request from this host names another server. Its Host is there while it is in HEAD
+ * alone: what ex->req holds of it in another turn is another client's. */
 static void foreign(struct stat_counters *stat, const struct exchange *ex, struct text *why)
 {
     struct span host = authority_host(ex->req.host);
-    const char *name = ex->ask.conn != NULL ? QUOTE(host) : "NAME";
+    const struct conn *c = ex->ask.conn;
+    bool now = c != NULL && c->state == CONN_HEAD;
+    bool socket = c == NULL || c->state == CONN_SOCKET;
+    const char *name = now ? QUOTE(host) : "NAME";
     stat->host_refused++;
-    text_str(why, ex->ask.conn != NULL ? "the Host of this request, "
-                                       : "the Host of this WebSocket's handshake");
-    text_str(why, ex->ask.conn != NULL ? name : "");
-    text_str(why, ex->ask.conn != NULL ? ", is none" : " was none");
+    text_str(why, socket ? "the Host of this WebSocket's handshake" : "the Host of this request");
+    text_str(why, now ? ", " : "");
+    text_str(why, now ? name : "");
+    text_str(why, now ? ", is none" : " was none");
     text_str(why, " of this server's: --host ");
     text_str(why, name);
     text_str(why, " makes it one");
