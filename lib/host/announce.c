@@ -2,6 +2,8 @@
  * announce.c - tells that the server starts and ends.
  */
 #include "lib/host/announce.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/quote.h"
 
 #include "lib/host/listen.h"
 #include "lib/host/notify.h"

@@ -14,7 +14,7 @@
 #define SSE_LIB_HOST_ANNOUNCE_H
 
 #include "lib/host/tables.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
 
 /* It is ready: on stdout a line for each listener in the table; those of --admin come last, with
  * "admin " in front. Warns of those that are open to more than may have been thought of, and where

@@ -4,10 +4,9 @@
  * INVARIANT: within a turn `now` and `wall` of the server stand still. Only how long a phase has
  * taken is looked up meanwhile.
  */
+#include "lib/serve/server.h"
 #ifndef SSE_LIB_HOST_CLOCK_H
 #define SSE_LIB_HOST_CLOCK_H
-
-#include "lib/serve/serve.h"
 
 #include <time.h>
 

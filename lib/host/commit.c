@@ -2,6 +2,7 @@
  * commit.c - has the store synced.
  */
 #include "lib/host/commit.h"
+#include "lib/serve/conn.h"
 
 #include <sys/epoll.h>
 #include <time.h>

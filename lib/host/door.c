@@ -2,6 +2,9 @@
  * door.c - lets clients in, as far as the limits allow.
  */
 #include "lib/host/door.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/route.h"
 
 #include "lib/addr.h"
 #include "lib/host/listen.h"

@@ -2,6 +2,7 @@
  * handover.c - tries the next program, and becomes it.
  */
 #include "lib/host/handover.h"
+#include "lib/serve/conn.h"
 
 #include "lib/host/child.h"
 #include "lib/host/keeper.h"

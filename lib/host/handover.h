@@ -23,7 +23,7 @@
 
 #include "lib/host/calls.h"
 #include "lib/host/memory.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
 
 #include <sys/types.h>
 

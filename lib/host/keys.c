@@ -2,6 +2,7 @@
  * keys.c - reads the key file, once and again.
  */
 #include "lib/host/keys.h"
+#include "lib/serve/quote.h"
 
 #include "lib/hash.h"
 #include "lib/host/keeper.h"

@@ -9,7 +9,7 @@
 #define SSE_LIB_HOST_KEYS_H
 
 #include "lib/auth/auth.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
 
 /* Reads the file into *k. 0, or the exit code of sysexits.h that tells what is wrong, and *why the
  * words, with the path and never with what is in the file; *k holds no key then. */

@@ -2,6 +2,8 @@
  * life.c - starts the server, and ends it.
  */
 #include "lib/host/life.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/note.h"
 
 #include "lib/host/announce.h"
 #include "lib/host/commit.h"

@@ -2,6 +2,8 @@
  * sandbox.c - gives up what the process does not need after its start.
  */
 #include "lib/host/sandbox.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/quote.h"
 
 #include "lib/addr.h"
 #include "lib/host/guard.h"

@@ -4,10 +4,9 @@
  * It never waits for whoever reads there: a line there is no room for is dropped and counted
  * (sse_log_lines_dropped_total).
  */
+#include "lib/serve/server.h"
 #ifndef SSE_LIB_HOST_SAY_H
 #define SSE_LIB_HOST_SAY_H
-
-#include "lib/serve/serve.h"
 
 #include <stdarg.h>
 

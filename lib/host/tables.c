@@ -2,6 +2,8 @@
  * tables.c - maps a server's tables.
  */
 #include "lib/host/tables.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/ready.h"
 
 #include "lib/serve/way.h"
 

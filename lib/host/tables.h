@@ -7,7 +7,7 @@
 #include "lib/auth/peer.h"
 #include "lib/host/handover.h"
 #include "lib/host/store.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
 
 #define TABLES_SAME 4 /* ways in which a stream gets its messages */
 

@@ -2,6 +2,8 @@
  * upgrade.c - tries the next program, and becomes it.
  */
 #include "lib/host/upgrade.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/quote.h"
 
 #include "lib/host/commit.h"
 #include "lib/host/process.h"

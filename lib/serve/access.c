@@ -2,6 +2,10 @@
  * access.c - who asks, and what they may.
  */
 #include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/client.h"
+#include "lib/serve/pass.h"
+#include "lib/serve/quote.h"
 
 #include "lib/addr.h"
 #include "lib/authority.h"

@@ -24,10 +24,13 @@
 #ifndef SSE_LIB_SERVE_ACCESS_H
 #define SSE_LIB_SERVE_ACCESS_H
 
+#include "lib/serve/config.h"
+#include "lib/serve/exchange.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
+#include "lib/stat.h"
 
-/* Finds out what the current request may, in s->access; `topics` is its path, as a URL may be
+/* Finds out what the request at hand may, in ex.access; `topics` is its path, as a URL may be
  * signed for. False: it has been refused. */
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics);
 

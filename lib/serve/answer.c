@@ -1,9 +1,14 @@
 /*
  * answer.c - answers: their heads, refusals, and what those say.
  */
+#include "lib/serve/answer.h"
 #include "lib/cors.h"
 #include "lib/problem.h"
 #include "lib/serve/access.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/note.h"
+#include "lib/serve/pass.h"
+#include "lib/serve/quote.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -54,7 +59,7 @@ const char *serve_count_full(struct clients *clients, struct stat_counters *stat
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static inline void head_write(const struct config *config, const struct turn_time *clock,
+static inline void head_write(const struct config *config, const struct moment *clock,
                               struct stat_counters *stat, struct exchange *ex, int status)
 {
     struct text *t = &ex->out;
@@ -66,7 +71,7 @@ static inline void head_write(const struct config *config, const struct turn_tim
     stat->refused += status >= 400;
 }
 
-void serve_answer_head(const struct config *config, const struct turn_time *clock,
+void serve_answer_head(const struct config *config, const struct moment *clock,
                        struct stat_counters *stat, struct exchange *ex, int status)
 {
     head_write(config, clock, stat, ex, status);

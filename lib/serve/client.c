@@ -1,10 +1,10 @@
 /*
  * client.c - who a request is from: the peer of its connection, or whom a trusted proxy says.
  */
+#include "lib/serve/client.h"
 #include "lib/authority.h"
 #include "lib/forward.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/serve.h"
 
 #include <assert.h>
 

@@ -1,8 +1,16 @@
 /*
  * due.c - what time brings to a connection, when the sweep looks at it.
  */
+#include "lib/serve/due.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/intake.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/publish.h"
+#include "lib/serve/route.h"
+#include "lib/serve/server.h"
+#include "lib/serve/socket.h"
+#include "lib/serve/subscriber.h"
 
 void serve_lag(const struct broker *broker, const struct conn *c, struct lag *lag)
 {
@@ -44,8 +52,7 @@ bool serve_late(struct server *s, struct conn *c)
 }
 
 const char *serve_holds_long(const struct config *config, struct clients *clients,
-                             const struct turn_time *clock, struct stat_counters *stat,
-                             struct conn *c)
+                             const struct moment *clock, struct stat_counters *stat, struct conn *c)
 {
     if (conn_over_share(&clients->conns, c)) {
         stat->limit_share++;

@@ -11,6 +11,7 @@
 #ifndef SSE_LIB_SERVE_EXCHANGE_H
 #define SSE_LIB_SERVE_EXCHANGE_H
 
+#include "http.h"
 #include "lib/auth/auth.h"
 #include "lib/broker/render.h"
 #include "lib/cors.h"

@@ -1,8 +1,11 @@
 /*
  * feed.c - the answer that begins a stream over HTTP, and the one that turns an SSE client away.
  */
+#include "lib/serve/feed.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/note.h"
 #include "lib/serve/query.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
 #include "lib/serve/way.h"
 #include "lib/stream.h"
 
@@ -25,7 +28,7 @@ void feed_head(struct server *s, enum conn_way way, const struct cursor *id)
 }
 
 /* xorshift64: for jitter, not for secrets. */
-static uint64_t random_below(struct turn_time *clock, uint64_t n)
+static uint64_t random_below(struct moment *clock, uint64_t n)
 {
     clock->random ^= clock->random << 13;
     clock->random ^= clock->random >> 7;
@@ -33,7 +36,7 @@ static uint64_t random_below(struct turn_time *clock, uint64_t n)
     return n > 0 ? clock->random % n : 0;
 }
 
-uint64_t feed_retry_ms(const struct config *config, struct turn_time *clock)
+uint64_t feed_retry_ms(const struct config *config, struct moment *clock)
 {
     return config->opt.retry_ms - config->opt.retry_ms / 4 +
            random_below(clock, config->opt.retry_ms / 2 + 1);

@@ -1,7 +1,10 @@
 /*
  * files.c - what a browser loads from here: the live page, and the helper for others' pages.
  */
-#include "lib/serve/serve.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/own.h"
+#include "lib/serve/page.h"
+#include "lib/serve/server.h"
 
 #include <assert.h>
 

@@ -4,7 +4,9 @@
  * Nothing is measured for it: counters are written as they stand, and gauges are numbers that the
  * tables keep anyway.
  */
-#include "lib/serve/serve.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/own.h"
+#include "lib/serve/server.h"
 #include "lib/topic/room.h"
 
 #include <assert.h>

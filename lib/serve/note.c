@@ -4,9 +4,12 @@
  * Of a request only its method and its path are told. A token may be in a field or in the query, so
  * neither is ever written.
  */
+#include "lib/serve/note.h"
 #include "lib/addr.h"
+#include "lib/serve/conn.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/server.h"
 #include "lib/serve/way.h"
 
 #define REFUSALS_MAX 10u /* lines in a second */
@@ -97,7 +100,7 @@ void serve_log_refusal(struct server *s, int status, struct span detail)
         s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
 }
 
-void serve_log_more(const struct turn_time *clock, struct log *log)
+void serve_log_more(const struct moment *clock, struct log *log)
 {
     struct refusals *r = &log->refusals;
     if (r->more > 0)

@@ -1,8 +1,9 @@
 /*
  * out.c - what a connection is still to be written, besides records: what was kept for it, the
- * answers in s->out, and what follows them.
+ * answers in ex.out, and what follows them.
  */
-#include "lib/serve/serve.h"
+#include "lib/serve/out.h"
+#include "lib/serve/conn.h"
 
 unsigned serve_out_put(const struct clients *clients, const struct exchange *ex,
                        const struct conn *c, struct iovec *iov)

@@ -2,6 +2,7 @@
  * pass.c - what is kept of who a connection is from, and of what its token allows.
  */
 #include "lib/serve/pass.h"
+#include "lib/serve/conn.h"
 
 #define ALL SPAN("**")
 
@@ -54,8 +55,7 @@ void serve_forget(struct clients *clients, const struct conn *c)
     *p = (struct pass){0};
 }
 
-bool serve_expired(const struct clients *clients, const struct turn_time *clock,
-                   const struct conn *c)
+bool serve_expired(const struct clients *clients, const struct moment *clock, const struct conn *c)
 {
     const struct pass *p = pass_of(clients, c);
     return p != NULL && p->expires != 0 && clock->wall / 1000 >= p->expires &&

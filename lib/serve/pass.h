@@ -1,13 +1,16 @@
 /*
  * pass.h - what is kept of who a connection is from, and of what its token allows.
  *
- * A slot has a struct pass where some flag asks for it; scopes are kept in s->grants, once for all
- * connections that have the same.
+ * A slot has a struct pass where some flag asks for it; scopes are kept in clients.grants, once for
+ * all connections that have the same.
  */
+#include "lib/serve/clients.h"
+#include "lib/serve/config.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/exchange.h"
+#include "lib/serve/moment.h"
 #ifndef SSE_LIB_SERVE_PASS_H
 #define SSE_LIB_SERVE_PASS_H
-
-#include "lib/serve/serve.h"
 
 /* Returns that of a connection; NULL: no flag asks for it. */
 struct pass *pass_of(const struct clients *clients, const struct conn *c);
@@ -16,14 +19,14 @@ struct pass *pass_of(const struct clients *clients, const struct conn *c);
 struct access access_of_socket(const struct config *config, const struct clients *clients,
                                const struct conn *c);
 
-/* Notes with the connection when the token in s->access ends. */
+/* Notes with the connection when the token in ex.access ends. */
 void access_keep(const struct config *config, const struct clients *clients,
                  const struct exchange *ex, const struct conn *c);
 
 /* Forgets the scopes that access_keep_scopes() noted: the WebSocket or batch is over. */
 void access_drop(struct clients *clients, const struct conn *c);
 
-/* Whom s->pass says that a connection is from. */
+/* Whom clients.pass says that a connection is from. */
 static inline uint64_t serve_from(const struct clients *clients, const struct conn *c)
 {
     return clients->pass != NULL ? clients->pass[conn_fd(&clients->conns, c)].from : 0;
@@ -33,7 +36,6 @@ static inline uint64_t serve_from(const struct clients *clients, const struct co
 void serve_forget(struct clients *clients, const struct conn *c);
 
 /* Returns true if the time is up that a subscriber's token gave it. */
-bool serve_expired(const struct clients *clients, const struct turn_time *clock,
-                   const struct conn *c);
+bool serve_expired(const struct clients *clients, const struct moment *clock, const struct conn *c);
 
 #endif

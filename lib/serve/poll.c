@@ -1,13 +1,20 @@
 /*
  * poll.c - short and long polling: what there is, at once or as soon as there is something.
  */
+#include "lib/serve/poll.h"
 #include "lib/broker/render.h"
 #include "lib/json.h"
 #include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/exchange.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/query.h"
 #include "lib/serve/queue.h"
+#include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/subscribe.h"
 #include "lib/serve/way.h"
 #include "lib/stream.h"
 
@@ -91,7 +98,7 @@ static bool wait_preferred(const struct exchange *ex, uint64_t *seconds)
     return false;
 }
 
-/* Reads how long a poll asks to wait, from Prefer or ?wait=, into s->ask. False: ?wait= cannot be
+/* Reads how long a poll asks to wait, from Prefer or ?wait=, into ex.ask. False: ?wait= cannot be
  * read, and has been refused. */
 static bool wait_read(struct server *s, struct conn *c)
 {
@@ -181,7 +188,7 @@ static const struct body_form bodies[] = {
 
 #define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
 
-/* Answers with the messages in s->poll; if they are more than a few they are left in s->tail, to be
+/* Answers with the messages in ex.poll; if they are more than a few they are left in ex.tail, to be
  * written behind `out`. */
 static void answer_messages(struct server *s, struct conn *c, enum conn_way way, uint64_t id,
                             const struct gap *gap)
@@ -218,8 +225,8 @@ enum {
     LOOK_SECONDS = 10, /* and how long it goes on with that at most, if it does not wait */
 };
 
-/* Fills s->poll with what there is for a client of entry `id` at its place; to answer a HEAD
- * nothing of it is rendered. Where it is nothing, there may be more to look at, from s->poll.end
+/* Fills ex.poll with what there is for a client of entry `id` at its place; to answer a HEAD
+ * nothing of it is rendered. Where it is nothing, there may be more to look at, from ex.poll.end
  * on. */
 static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way,
                        bool head)
@@ -242,7 +249,7 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
         s->stat.conflated += share_left_out(&s->ex.poll, &s->broker, id, c->place.at, at);
 }
 
-/* Answers a client with what s->poll holds; where that is nothing, that there is nothing new. The
+/* Answers a client with what ex.poll holds; where that is nothing, that there is nothing new. The
  * cursor is that of the last message carried, or, with all there is carried, the newest. */
 static void poll_answer(struct server *s, struct conn *c, enum conn_way way, bool tagged,
                         const struct gap *gap)
@@ -280,12 +287,11 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
 
 #define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
 
-/* Returns true if the answer in s->woken is one for this client, too. Its place is not below the
+/* Returns true if the answer in ex.woken is one for this client, too. Its place is not below the
  * tail: the messages of that answer are still there. The entry need not be: a set goes with its
  * last subscriber, and its number may be another's by now, hence the reference. */
 static bool woken_fits(const struct broker *broker, const struct clients *clients,
-                       const struct turn_time *clock, const struct exchange *ex,
-                       const struct conn *c)
+                       const struct moment *clock, const struct exchange *ex, const struct conn *c)
 {
     const struct woken *w = &ex->woken;
     return w->size > 0 && w->at == c->place.at && w->head == ring_head(broker->ring) &&
@@ -297,7 +303,7 @@ static bool woken_fits(const struct broker *broker, const struct clients *client
 
 /* Notes whom an answer that is about to be put together will fit. */
 static void woken_note(const struct broker *broker, const struct clients *clients,
-                       const struct turn_time *clock, struct exchange *ex, const struct conn *c)
+                       const struct moment *clock, struct exchange *ex, const struct conn *c)
 {
     ex->woken.at = c->place.at;
     ex->woken.head = ring_head(broker->ring);

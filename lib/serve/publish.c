@@ -1,10 +1,16 @@
 /*
  * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
  */
+#include "lib/serve/publish.h"
 #include "lib/pace.h"
+#include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/intake.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/put.h"
 #include "lib/serve/query.h"
+#include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 
 #include <assert.h>
@@ -313,7 +319,7 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
 }
 
 bool serve_body_late(const struct config *config, const struct clients *clients,
-                     const struct turn_time *clock, const struct conn *c)
+                     const struct moment *clock, const struct conn *c)
 {
     const struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
     const struct body *b = (const struct body *)(const void *)in->caller;

@@ -2,6 +2,9 @@
  * put.c - puts a message into the ring, whichever way it came.
  */
 #include "lib/serve/put.h"
+#include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/quote.h"
 
 #include "lib/event.h"
 #include "lib/topic/fanout.h"

@@ -4,6 +4,7 @@
 #ifndef SSE_LIB_SERVE_PUT_H
 #define SSE_LIB_SERVE_PUT_H
 
+#include "lib/batch.h"
 #include "lib/serve/access.h"
 
 /* What came of it. */

@@ -2,6 +2,7 @@
  * queue.c - connections that have something to do, or to wait for.
  */
 #include "lib/serve/queue.h"
+#include "lib/serve/conn.h"
 
 const struct queue_rule queue_rule[] = {
     [QUEUE_UNSEEN] = {1000, true},

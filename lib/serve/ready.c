@@ -8,7 +8,10 @@
  * second after one was answered are told the same at once. No client can name the topic, and no
  * wildcard matches it.
  */
-#include "lib/serve/serve.h"
+#include "lib/serve/ready.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/poll.h"
+#include "lib/serve/server.h"
 #include "lib/topic/fanout.h"
 #include "lib/topic/names.h"
 

@@ -1,8 +1,21 @@
 /*
  * route.c - from a request head to what answers it.
  */
+#include "lib/serve/route.h"
 #include "lib/cors.h"
 #include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/client.h"
+#include "lib/serve/exchange.h"
+#include "lib/serve/feed.h"
+#include "lib/serve/note.h"
+#include "lib/serve/own.h"
+#include "lib/serve/poll.h"
+#include "lib/serve/publish.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/ready.h"
+#include "lib/serve/socket.h"
+#include "lib/serve/subscribe.h"
 
 #include <assert.h>
 
@@ -84,7 +97,7 @@ static void route_options(struct server *s, struct conn *c)
         serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody
+/* Notes what the request in ex.req asks of its answer, and who asks; c may be NULL: nobody
  * knows. */
 static void context_set(const struct config *config, const struct clients *clients,
                         struct exchange *ex, const struct conn *c)
@@ -108,7 +121,7 @@ static void context_set(const struct config *config, const struct clients *clien
         serve_client(config, clients, ex, c);
 }
 
-/* Does the request in s->req want a stream of events: does it name that type, and like none of a
+/* Does the request in ex.req want a stream of events: does it name that type, and like none of a
  * poll's better? */
 static bool wants_stream(const struct exchange *ex)
 {
@@ -173,7 +186,7 @@ static void route_shed(struct server *s, struct conn *c)
                      QUOTE_NUM(s->config.opt.max_connections), " (--max-connections)", NULL);
 }
 
-/* Handles the request in s->req; rest[0..len) is what came behind its head. Returns how much of
+/* Handles the request in ex.req; rest[0..len) is what came behind its head. Returns how much of
  * that was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
@@ -286,7 +299,7 @@ static void refuse_request(struct server *s, struct conn *c, int status, const c
                      NULL);
 }
 
-/* May it take long to answer the request in s->req? It selects several topics, or looks back. */
+/* May it take long to answer the request in ex.req? It selects several topics, or looks back. */
 static bool takes_long(const struct exchange *ex)
 {
     static const bool selects[256] = {['*'] = true, [','] = true, ['%'] = true};

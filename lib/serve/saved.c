@@ -2,6 +2,8 @@
  * saved.c - what is kept of a request whose answer comes later.
  */
 #include "lib/serve/saved.h"
+#include "lib/serve/client.h"
+#include "lib/serve/conn.h"
 #include "lib/serve/pass.h"
 
 #include <assert.h>

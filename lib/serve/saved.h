@@ -2,11 +2,11 @@
  * saved.h - what is kept of a request whose answer comes later.
  *
  * A poll that waits, a body that arrives in parts and a WebSocket outlive the turn that brought
- * their request. What their answers depend on is kept, and is put back into ex->ask before anything
+ * their request. What their answers depend on is kept, and is put back into ex.ask before anything
  * of theirs is answered:
  *
  *             saved_of                              saved_resume
- *   s->ask ------------> struct saved of a body -------------------> s->ask, s->path
+ *   ex.ask ------------> struct saved of a body -------------------> ex.ask, ex.path
  *      |                                                 ^
  *      `---------------> the connection itself ----------'
  *        saved_keep_*                         saved_return
@@ -14,10 +14,11 @@
  * INVARIANT: the connection's own memory is enough for WAIT and SOCKET, which cost nothing besides
  * their slots; BODY has a struct saved in its buffer.
  */
+#include "lib/serve/clients.h"
+#include "lib/serve/config.h"
+#include "lib/serve/exchange.h"
 #ifndef SSE_LIB_SERVE_SAVED_H
 #define SSE_LIB_SERVE_SAVED_H
-
-#include "lib/serve/serve.h"
 
 struct saved {
     uint64_t from;  /* the client's addr_key(); 0: that of the connection's peer counts */
@@ -49,7 +50,7 @@ static inline void saved_keep_wait(const struct context *ask, struct conn *c)
 void saved_keep_socket(const struct config *config, const struct clients *clients,
                        struct exchange *ex, struct conn *c);
 
-/* Makes the request the current one again: sets s->ask, and s->path to that topic's, unless its
+/* Makes the request the current one again: sets ex.ask, and ex.path to that topic's, unless its
  * name is empty and has a null pointer; `way` is for the access log. Once the server ends no
  * connection is kept. */
 void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,

@@ -1,5 +1,19 @@
 /*
- * server.h - all there is of a server, in parts.
+ * server.h - all there is of a server, in parts; and where in lib/serve to look for what.
+ *
+ * This folder does what a request asks. It puts http.h, ring.h and the folders below together, and
+ * does no I/O: it is called with a connection and the bytes that have come for it, changes the
+ * state of the server, and leaves what is to be written in `out`, which the loop (sse.c) takes from
+ * there.
+ *
+ *   bytes -> route -> publish ------> put -> broker_put, topic_mark
+ *              |                                    +--> answer -> out
+ *              +----> subscribe, poll, socket ------|
+ *              |        start, access, subscriber   |
+ *              `----> own, ready -------------------'
+ *
+ * A function that returns false or 0 for "refused" has put the refusal into `out` and the
+ * connection's state in order.
  *
  * A function takes the parts that it needs, and the whole only where it needs most of them, as
  * those do that may refuse a request.
@@ -16,8 +30,10 @@
 #include "lib/serve/clients.h"
 #include "lib/serve/config.h"
 #include "lib/serve/exchange.h"
+#include "lib/serve/hold.h"
+#include "lib/serve/log.h"
+#include "lib/serve/moment.h"
 #include "lib/serve/page.h"
-#include "lib/serve/turn_time.h"
 #include "lib/stat.h"
 
 /* Subscribers that do not take what there is for them: their sockets were full when the sweep
@@ -27,37 +43,10 @@ struct lag {
     uint64_t bytes; /* of the ring, from the place of the last of them to the head */
 };
 
-/* Refusals that were logged, so that a flood of them is not one of the log. */
-struct refusals {
-    uint64_t second; /* by clock.now */
-    uint32_t said;   /* in this second, ... */
-    uint64_t more;   /* ... and how many were not */
-};
-
-struct log {
-    struct refusals refusals;
-
-    /* Logs a line: pairs of key and value follow, ended by NULL. */
-    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
-    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
-     * knows. */
-    bool (*peer)(int fd, struct text *t);
-};
-
 /* What is known of whether messages go through: see ready.c. */
 struct ready {
     uint64_t ok_ms; /* when (monotonic) the fan-out last came by and the ring was right; 0: never */
     uint32_t topic; /* the inside topic; 0: there is none now */
-};
-
-/* What is put while the store syncs before anyone is told: host/commit.h. Syncs are numbered, from
- * 1 to CONN_GROUPS in turn. */
-struct hold {
-    bool on;
-    bool put;        /* set by put_record(): whoever is served has published */
-    uint8_t group;   /* the number of the sync that what is put now waits for, ... */
-    uint8_t running; /* ... and of that which runs, or whose messages are being shown; 0: none */
-    uint64_t to;     /* the end of what the last sync that was begun covers */
 };
 
 struct server {
@@ -66,7 +55,7 @@ struct server {
     struct topics topics;
     struct broker broker; /* the ring by topic */
     struct clients clients;
-    struct turn_time clock;
+    struct moment clock;
     struct stat_counters stat;
     struct ready ready;
     struct hold hold;

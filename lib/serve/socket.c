@@ -6,13 +6,21 @@
  * {"topic","event","data"} (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered
  * {"ok":..} or {"error":..}.
  */
+#include "lib/serve/socket.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/pace.h"
+#include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/feed.h"
+#include "lib/serve/note.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/put.h"
+#include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/subscriber.h"
 #include "lib/serve/way.h"
 #include "lib/stream.h"
 #include "lib/topic/sets.h"
@@ -79,7 +87,7 @@ void objects_begin(struct server *s, struct conn *c, const struct cursor *from, 
     id_frame(&s->ex, *from, false);
 }
 
-static void ping(const struct turn_time *clock, struct exchange *ex, struct conn *c)
+static void ping(const struct moment *clock, struct exchange *ex, struct conn *c)
 {
     frame(ex, WS_PING, SPAN(""));
     c->flags |= CONN_PINGED;
@@ -484,7 +492,7 @@ void objects_message(struct server *s, struct conn *c, struct span text, bool bi
 /* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL:
  * there is none. */
 static struct inside *inside_room(const struct config *config, struct clients *clients,
-                                  const struct turn_time *clock, struct conn *c, size_t more)
+                                  const struct moment *clock, struct conn *c, size_t more)
 {
     struct pool *pool = &clients->conns.buffers;
     uint32_t block = c->in;
@@ -531,7 +539,7 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
     way_of(c)->message(s, c, (struct span){in->bytes, in->have}, binary);
 }
 
-bool serve_socket_late(const struct clients *clients, const struct turn_time *clock,
+bool serve_socket_late(const struct clients *clients, const struct moment *clock,
                        const struct conn *c)
 {
     const struct inside *in = c->in != 0 ? pool_at(&clients->conns.buffers, c->in) : NULL;

@@ -2,6 +2,9 @@
  * start.c - where a client begins: the cursor it brings, or what it asks for without one.
  */
 #include "lib/serve/start.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/query.h"
+#include "lib/serve/quote.h"
 
 #include "lib/serve/access.h"
 #include "lib/topic/sets.h"
@@ -140,7 +143,7 @@ static bool start_tags(const struct broker *broker, const struct exchange *ex, s
 
 /* What the ring's clock told when the wall clock would have told `wall_ms`, had it always gone as
  * it does now. */
-static uint64_t by_ring_clock(const struct broker *broker, const struct turn_time *clock,
+static uint64_t by_ring_clock(const struct broker *broker, const struct moment *clock,
                               uint64_t wall_ms)
 {
     uint64_t told = broker->ring->clock_ms != 0 ? broker->ring->clock_ms : clock->wall;
@@ -151,7 +154,7 @@ static uint64_t by_ring_clock(const struct broker *broker, const struct turn_tim
 }
 
 /* Finds the start that ?since= asks for. Returns what is wrong with it, or NULL. */
-static const char *start_since(const struct broker *broker, const struct turn_time *clock,
+static const char *start_since(const struct broker *broker, const struct moment *clock,
                                struct start *st, uint32_t id, struct span text)
 {
     struct since since = since_read(text, clock->wall);

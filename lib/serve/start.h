@@ -8,7 +8,7 @@
 #define SSE_LIB_SERVE_START_H
 
 #include "lib/serve/query.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/server.h"
 
 struct start {
     uint64_t at;       /* offset of the first record it gets, or where it will be */
@@ -21,12 +21,15 @@ struct start {
     char bytes[QUERY_MAX];
 };
 
+/* How many names and wildcards a path has. */
+size_t serve_name_count(struct span names);
+
 /* The entry that a path selects. 0: the request has been refused, or, where there is no room for
  * more topics, answered by come_back() unless that is NULL (struct way). */
 uint32_t serve_select(struct server *s, struct conn *c, struct span names,
                       void (*come_back)(struct server *s, struct conn *c));
 
-/* Finds out where the request in s->req wants to begin, for entry `id`; without a word of it, at
+/* Finds out where the request in ex.req wants to begin, for entry `id`; without a word of it, at
  * the oldest message there is if `oldest`, else with the next to come. False: it has been refused.
  * One that conflates is told of no gap: the newest of each topic is all it asks for. */
 bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);

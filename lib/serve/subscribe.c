@@ -1,9 +1,16 @@
 /*
  * subscribe.c - streams over HTTP: Server-Sent Events, and a JSON object a line.
  */
+#include "lib/serve/subscribe.h"
 #include "lib/serve/access.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/feed.h"
+#include "lib/serve/note.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/query.h"
 #include "lib/serve/start.h"
+#include "lib/serve/subscriber.h"
 #include "lib/serve/way.h"
 #include "lib/stream.h"
 

@@ -2,7 +2,10 @@
  * subscriber.c - what subscribers of all ways have in common: what comes next, what they are told
  * when the ring has overtaken them or they have had nothing for a while, the end.
  */
-#include "lib/serve/serve.h"
+#include "lib/serve/subscriber.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/server.h"
 #include "lib/serve/start.h"
 #include "lib/serve/way.h"
 

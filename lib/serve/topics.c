@@ -10,7 +10,10 @@
  * Names, unlike numbers of pages, stay where they are while topics come and go.
  */
 #include "lib/json.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/own.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/server.h"
 #include "lib/topic/order.h"
 
 #include <assert.h>

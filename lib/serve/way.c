@@ -2,8 +2,11 @@
  * way.c - the table of ways.
  */
 #include "lib/serve/way.h"
-
-#include "lib/serve/serve.h"
+#include "lib/serve/feed.h"
+#include "lib/serve/poll.h"
+#include "lib/serve/ready.h"
+#include "lib/serve/socket.h"
+#include "lib/serve/subscribe.h"
 
 const struct way ways[WAYS] = {
     [WAY_EVENTS] = {.name = "sse",

@@ -2,6 +2,9 @@
  * conflate.c - ?conflate: one who lags gets of each topic only the newest message. First without
  * sockets, by example and against a reckoning by hand; then end to end, in each way.
  */
+#include "lib/serve/conn.h"
+#include "lib/serve/queue.h"
+#include "lib/serve/subscriber.h"
 #include "test/kit/answers.h"
 #include "test/kit/serve_unit.h"
 #include "test/kit/socket.h"

@@ -1,6 +1,9 @@
 /*
  * ready.c - /-/ready: without sockets, and end to end.
  */
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/subscriber.h"
 #include "test/kit/e2e.h"
 #include "test/kit/serve_unit.h"
 

@@ -14,6 +14,7 @@
 #define SSE_TEST_KIT_LOOP_H
 
 #include "lib/host/sandbox.h"
+#include "lib/serve/intake.h"
 #include "test/kit/kernel.h"
 
 #include <arpa/inet.h>

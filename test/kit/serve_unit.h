@@ -8,8 +8,12 @@
 #ifndef SSE_TEST_KIT_SERVE_UNIT_H
 #define SSE_TEST_KIT_SERVE_UNIT_H
 
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
 #include "lib/serve/queue.h"
-#include "lib/serve/serve.h"
+#include "lib/serve/ready.h"
+#include "lib/serve/route.h"
+#include "lib/serve/server.h"
 
 #include "lib/cors.h"
 #include "lib/problem.h"

@@ -2,6 +2,7 @@
  * drain.c - the loop of sse.c over a scripted kernel: how the server ends, with a client
  * in each state a connection can be in.
  */
+#include "lib/serve/conn.h"
 #include "test/kit/kit.h"
 #include "test/kit/loop.h"
 #include "test/kit/loop_ways.h"

@@ -2,6 +2,7 @@
  * end.c - the loop of sse.c over a scripted kernel: pipelines, connections that end in all
  * the ways there are, lists, signals.
  */
+#include "lib/serve/conn.h"
 #include "test/kit/kit.h"
 #include "test/kit/loop.h"
 

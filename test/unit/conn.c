@@ -1,6 +1,7 @@
 /*
  * conn.c - conn.h: which steps a connection may take, its lists, its buffers, its times.
  */
+#include "lib/serve/conn.h"
 #include "lib/serve/queue.h"
 
 #include "test/kit/kit.h"

@@ -2,6 +2,9 @@
  * serve.c - lib/serve without sockets: routes, refusals and what they say, whose pages may read it,
  * what is too late. Publishing: test/unit/serve_put.c; subscribing: test/unit/serve_start.c.
  */
+#include "lib/serve/publish.h"
+#include "lib/serve/quote.h"
+#include "lib/serve/route.h"
 #include "test/kit/serve_unit.h"
 
 /* ---- refusals -------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * serve_client.c - lib/serve without sockets: who a request is from that came through a proxy, and
  * what it may do.
  */
+#include "lib/serve/client.h"
 #include "test/kit/serve_unit.h"
 
 #include "lib/addr.h"

@@ -2,6 +2,9 @@
  * serve_drain.c - lib/serve without sockets: what is answered, and how those are sent away who
  * are there, when the server ends.
  */
+#include "lib/serve/conn.h"
+#include "lib/serve/queue.h"
+#include "lib/serve/subscriber.h"
 #include "lib/serve/way.h"
 #include "test/kit/serve_unit.h"
 

@@ -2,6 +2,10 @@
  * serve_render.c - render.h: records in each form, in one piece and in many, against a rendering
  * made by hand; what HEAD renders; what is put off.
  */
+#include "lib/serve/conn.h"
+#include "lib/serve/queue.h"
+#include "lib/serve/route.h"
+#include "lib/serve/subscriber.h"
 #include "test/kit/serve_unit.h"
 
 #include "lib/hash.h"

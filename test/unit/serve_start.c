@@ -2,6 +2,10 @@
  * serve_start.c - lib/serve without sockets: where a subscriber begins, what it is told of
  * gaps, what it then gets. Answers and refusals: test/unit/serve.c.
  */
+#include "lib/serve/answer.h"
+#include "lib/serve/conn.h"
+#include "lib/serve/queue.h"
+#include "lib/serve/subscriber.h"
 #include "test/kit/serve_unit.h"
 
 #define ASK " HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n"

@@ -1,12 +1,12 @@
 /*
- * turn_time.h - the time, which is read once a turn.
+ * moment.h - the time, which is read once a turn.
  */
-#ifndef SSE_LIB_SERVE_TURN_TIME_H
-#define SSE_LIB_SERVE_TURN_TIME_H
+#ifndef SSE_LIB_SERVE_MOMENT_H
+#define SSE_LIB_SERVE_MOMENT_H
 
 #include <stdint.h>
 
-struct turn_time {
+struct moment {
     uint64_t now;    /* ms, monotonic */
     uint64_t wall;   /* ms, wall clock */
     char date[32];   /* as text, for the Date field */

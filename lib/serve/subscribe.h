@@ -1,0 +1,26 @@
+/*
+ * subscribe.h - streams over HTTP: Server-Sent Events, and a JSON object a line.
+ */
+#ifndef SSE_LIB_SERVE_SUBSCRIBE_H
+#define SSE_LIB_SERVE_SUBSCRIBE_H
+
+#include "lib/serve/server.h"
+
+/* GET or HEAD of a topic as a stream, in form WAY_EVENTS or WAY_LINES; `names` is the path,
+ * decoded. */
+void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);
+
+/* For the table of ways (way.h). */
+struct gap;
+void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void sse_gap(struct server *s, struct conn *c, const struct gap *gap);
+void sse_heartbeat(struct server *s, struct conn *c, bool old);
+void sse_expired(struct server *s, struct conn *c);
+void sse_away(struct server *s, struct conn *c);
+void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void lines_gap(struct server *s, struct conn *c, const struct gap *gap);
+void lines_heartbeat(struct server *s, struct conn *c, bool old);
+void lines_expired(struct server *s, struct conn *c);
+void lines_away(struct server *s, struct conn *c);
+
+#endif
