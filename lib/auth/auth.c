@@ -1,5 +1,5 @@
 /*
- * auth.c - keys, tokens and signed URLs.
+ * auth.c - tokens and signed URLs.
  *
  * A token is read in the order of what it takes to trust it: its form, its header, its signature,
  * then what it claims. Nothing of it is believed before the signature but which key to look for.
@@ -12,6 +12,7 @@
 #include "lib/json.h"
 #include "lib/name.h"
 
+#define TAKEN     "only HS256, RS256, ES256 and EdDSA are taken"
 #define GIVEN_MAX 60u /* bytes of what came that are quoted */
 
 /* ---- words ---- */
@@ -35,107 +36,6 @@ static void say_time(struct text *why, uint64_t s)
 
 /* ---- keys ---- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Cuts what is in front of the first blank off the front of the line, and the blanks. */
-static struct span cut_word(struct span *line)
-{
-    struct span word = {line->p, 0};
-    while (word.n < line->n && !is_blank(line->p[word.n]))
-        word.n++;
-    *line = span_trim(span_from(*line, word.n));
-    return word;
-}
-
-static bool has_control(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7F)
-            return true;
-    return false;
-}
-
-/* What is wrong with the name of a key, as others are to be told of it? */
-static const char *kid_wrong(struct span kid)
-{
-    if (kid.n > AUTH_KID_MAX)
-        return "the name in front of the key has more than 64 bytes";
-    for (size_t i = 0; i < kid.n; i++)
-        if (kid.p[i] <= ' ' || kid.p[i] > '~' || kid.p[i] == '"' || kid.p[i] == '\\')
-            return "the name in front of the key has a byte that is not plain ASCII";
-    return NULL;
-}
-
-/* What is wrong with a line that is a key? It becomes the next one, if nothing is. */
-static const char *add_key(struct auth_keys *k, struct span line)
-{
-    struct span kid = {NULL, 0}, key = cut_word(&line);
-    if (line.n > 0) {
-        kid = key;
-        key = cut_word(&line);
-    }
-    if (line.n > 0)
-        return "there are more than two words: it is to be a key, or a name and a key";
-    if (key.n < AUTH_KEY_MIN)
-        return "the key has fewer than 32 bytes";
-    if (key.n > AUTH_KEY_MAX)
-        return "the key has more than 512 bytes";
-    if (k->n == AUTH_KEYS_MAX)
-        return "there are more than 16 keys";
-    const char *wrong = kid_wrong(kid);
-    if (wrong != NULL)
-        return wrong;
-    struct auth_key *to = &k->key[k->n++];
-    *to = (struct auth_key){.n = (uint16_t)key.n, .kid_n = (uint8_t)kid.n};
-    memcpy(to->bytes, key.p, key.n);
-    if (kid.n > 0)
-        memcpy(to->kid, kid.p, kid.n);
-    return NULL;
-}
-
-/* The same of any line. */
-static const char *add_line(struct auth_keys *k, struct span line)
-{
-    if (line.n > 0 && line.p[line.n - 1] == '\r')
-        line.n--;
-    if (has_control(line))
-        return "there is a control byte";
-    if (span_begins(line, SPAN("\xEF\xBB\xBF")))
-        return "there is a byte order mark";
-    line = span_trim(line);
-    return line.n == 0 || line.p[0] == '#' ? NULL : add_key(k, line);
-}
-
-bool auth_keys_read(struct auth_keys *k, struct span file, struct text *why)
-{
-    const char *wrong = NULL;
-    uint64_t line = 0;
-    auth_keys_wipe(k);
-    while (file.n > 0 && wrong == NULL) {
-        line++;
-        wrong = add_line(k, span_cut(&file, '\n'));
-    }
-    if (wrong != NULL) {
-        text_str(why, "line ");
-        text_u64(why, line);
-        text_str(why, ": ");
-        text_str(why, wrong);
-    } else if (k->n == 0) {
-        text_str(why, "there is no key");
-    }
-    if (wrong != NULL || k->n == 0)
-        auth_keys_wipe(k);
-    return k->n > 0;
-}
-
-void auth_keys_wipe(struct auth_keys *k)
-{
-    hash_wipe(k, sizeof(*k));
-}
-
 static struct span kid_of(const struct auth_key *key)
 {
     return (struct span){key->kid, key->kid_n};
@@ -144,6 +44,7 @@ static struct span kid_of(const struct auth_key *key)
 static void sign(uint8_t mac[HASH_SHA256_SIZE], const struct auth_key *key,
                  const struct span part[], size_t parts)
 {
+    assert(key->algorithm == KEY_HS256);
     hash_hmac(mac, (struct span){key->bytes, key->n}, part, parts);
 }
 
@@ -230,6 +131,7 @@ struct token {
     struct span signature; /* likewise */
     struct span kid;       /* in room */
     char *room;            /* what is left of it */
+    enum key_algorithm algorithm;
 };
 
 /* Takes the three parts apart; returns the header. */
@@ -259,15 +161,16 @@ static enum auth_result header_check(struct token *x, const struct object *o, st
 {
     const struct json_value *alg = object_get(o, SPAN("alg")), *kid = object_get(o, SPAN("kid"));
     if (alg == NULL || alg->kind != JSON_STRING) {
-        text_str(why, alg == NULL ? "the token names no algorithm: only HS256 is taken"
-                                  : "the algorithm of the token is no string: only HS256 is taken");
+        text_str(why, alg == NULL ? "the token names no algorithm: " TAKEN
+                                  : "the algorithm of the token is no string: " TAKEN);
         return AUTH_ALGORITHM;
     }
     struct span name = string_in(x->room, alg->raw);
-    if (!span_eq(name, SPAN("HS256"))) {
+    x->algorithm = key_algorithm(name);
+    if (x->algorithm == KEY_NONE) {
         text_str(why, "the token is made with the algorithm '");
         say_given(why, name);
-        text_str(why, "': only HS256 is taken");
+        text_str(why, "': " TAKEN);
         return AUTH_ALGORITHM;
     }
     if (object_get(o, SPAN("crit")) != NULL) {
@@ -301,41 +204,54 @@ static enum auth_result token_open(struct token *x, struct span token, char *roo
 
 /* ---- the signature ---- */
 
-/* The key that has signed it, or NULL. *named: is there one that may have? */
+/* Which keys may have signed a token. */
+struct found {
+    bool named;  /* one of its name, or without a name */
+    bool suited; /* and of its algorithm */
+};
+
+/* Returns the key that has signed it, or NULL. A key is tried if its algorithm is the token's. */
 static const struct auth_key *token_signer(const struct token *x, const struct auth_keys *k,
-                                           bool *named)
+                                           struct found *found)
 {
-    char mac[AUTH_URL_SIGN];
-    uint8_t want[HASH_SHA256_SIZE];
-    const struct auth_key *signer = NULL;
-    bool whole =
-        x->signature.n == AUTH_URL_SIGN && base64url_read(mac, x->signature) == sizeof(want);
-    *named = false;
-    for (unsigned i = 0; i < k->n && signer == NULL; i++) {
+    char bytes[KEY_BYTES_MAX + 3];
+    struct span signature = {bytes, 0};
+    ptrdiff_t n = -1;
+    *found = (struct found){.named = false};
+    if (x->signature.n <= base64url_size(KEY_BYTES_MAX))
+        n = base64url_read(bytes, x->signature);
+    signature.n = n > 0 ? (size_t)n : 0;
+    for (unsigned i = 0; i < k->n; i++) {
         const struct auth_key *key = &k->key[i];
         if (x->kid.n > 0 && key->kid_n > 0 && !span_eq(x->kid, kid_of(key)))
             continue;
-        *named = true;
-        sign(want, key, &x->signing, 1);
-        if (whole && hash_equal(mac, want, sizeof(want)))
-            signer = key;
+        found->named = true;
+        if (key->algorithm != x->algorithm)
+            continue;
+        found->suited = true;
+        if (key_verify(key, x->signing, signature))
+            return key;
     }
-    hash_wipe(want, sizeof(want));
-    return signer;
+    return NULL;
 }
 
 static enum auth_result token_verify(const struct token *x, const struct auth_keys *k,
                                      struct text *why)
 {
-    bool named;
-    if (token_signer(x, k, &named) != NULL)
+    struct found found;
+    if (token_signer(x, k, &found) != NULL)
         return AUTH_GOOD;
-    if (named || k->n == 0) {
-        text_str(why, "the signature of the token is not of a key that this server has");
-    } else {
+    if (!found.named && k->n > 0) {
         text_str(why, "the token names the key '");
         say_given(why, x->kid);
         text_str(why, "', which this server does not have");
+    } else if (!found.suited && k->n > 0) {
+        text_str(why, "the token is made with the algorithm ");
+        text_str(why, key_algorithm_name(x->algorithm));
+        text_str(why, x->kid.n > 0 ? ", and the key of its name is for another"
+                                   : ", and no key of this server is for that");
+    } else {
+        text_str(why, "the signature of the token is not of a key that this server has");
     }
     return AUTH_SIGNATURE;
 }
@@ -476,7 +392,7 @@ static bool claims_scope(char *json, const struct object *o, struct span name, s
 static enum auth_result claims_read(const struct token *x, struct auth_said *said, struct text *why)
 {
     struct object o = {.what = "claims", .n = 0};
-    *said = (struct auth_said){.kid = x->kid};
+    *said = (struct auth_said){.kid = x->kid, .algorithm = x->algorithm};
     if (object_decode(&o, x->room, x->payload, why) == -1)
         return AUTH_CLAIMS;
     if (object_get(&o, SPAN("aud")) != NULL) {
@@ -531,9 +447,9 @@ const struct auth_key *auth_signer(const struct auth_keys *k, struct span token,
 {
     struct token x;
     char words[1];
-    bool named;
+    struct found found;
     struct text why = text_in(words, 0); /* not asked for */
-    return token_open(&x, token, room, &why) == AUTH_GOOD ? token_signer(&x, k, &named) : NULL;
+    return token_open(&x, token, room, &why) == AUTH_GOOD ? token_signer(&x, k, &found) : NULL;
 }
 
 enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64_t now_s,
@@ -666,6 +582,8 @@ enum auth_result auth_url_check(const struct auth_keys *k, enum auth_class class
         return AUTH_MALFORMED;
     }
     for (unsigned i = 0; i < k->n && !good; i++) {
+        if (k->key[i].algorithm != KEY_HS256)
+            continue;
         url_sign(want, &k->key[i], class, topics, expires_s);
         good = hash_equal(want, signature.p, AUTH_URL_SIGN);
     }

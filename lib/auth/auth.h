@@ -1,23 +1,25 @@
 /*
- * auth.h - who may do what: keys, tokens (RFC 7519, HS256), signed URLs.
+ * auth.h - who may do what: keys, tokens (RFC 7519), signed URLs.
  *
- *   key file                              token
- *   # comment                             b64url({"alg":"HS256"}) . b64url(claims) . b64url(mac)
- *   KEY                                     {"exp":1790000000,"nbf":...,
- *   KID KEY                                  "publish":["orders/eu/ *"],"subscribe":["orders/ **"]}
+ *   token: b64url({"alg":"RS256","kid":"a"}) . b64url(claims) . b64url(signature)
  *
- * The algorithm is HS256 and nothing else, whatever a token says: one that names another is refused
- * before its signature is looked at. A token that names a key (`kid`) is checked with the keys of
- * that name and with those that have none, any other with all, so that a key can be changed without
- * a break. Times have AUTH_LEEWAY_S of leeway. A token without `exp` does not end; one with `aud`
- * is for somebody else, as this server has no name of its own, and one with `crit` asks for what is
- * not known here: both are refused (RFC 7519 section 4.1.3, RFC 7515 section 4.1.11).
+ * A KEY FILE is one of these:
+ *
+ *   - lines, KEY or KID KEY: secrets of HS256; blank lines and those that begin with "#" are passed
+ *     over, CRLF is a line end as well;
+ *   - a JWK, or a JWK Set (jwk.h), which begins with "{";
+ *   - PEM: blocks PUBLIC KEY and RSA PUBLIC KEY (pem.h, der.h). Their keys have no name.
+ *
+ * The key has its algorithm (key.h), and a token has to name the same one: otherwise its signature
+ * is not even looked at. A token that names a key (`kid`) is checked with the keys of that name and
+ * with those that have none, any other with all, so that a key can be changed without a break.
+ * Times have AUTH_LEEWAY_S of leeway. A token without `exp` does not end; one with `crit` asks for
+ * what is not known here and is refused (RFC 7515 section 4.1.11). Signed URLs are of HS256.
  *
  * A SCOPE is a list of topic names and wildcards with a comma between, as a URL has it (name.h);
  * empty: nothing.
  *
- * LIMITS: AUTH_KEYS_MAX keys of AUTH_KEY_MIN to AUTH_KEY_MAX bytes; key names of AUTH_KID_MAX; a
- * token of AUTH_TOKEN_MAX bytes, whose header and claims have AUTH_MEMBERS_MAX members; the lists
+ * LIMITS: AUTH_KEYS_MAX keys, as key.h has them; a token of AUTH_TOKEN_MAX bytes, whose header and claims have AUTH_MEMBERS_MAX members; the lists
  * of its claims may be as long as that allows.
  *
  * OWNERSHIP: struct auth_keys holds its keys itself and is wiped by auth_keys_wipe(); nothing else
@@ -26,12 +28,10 @@
 #ifndef SSE_LIB_AUTH_AUTH_H
 #define SSE_LIB_AUTH_AUTH_H
 
+#include "lib/auth/key.h"
 #include "lib/text.h"
 
 #define AUTH_KEYS_MAX    16u
-#define AUTH_KEY_MIN     32u
-#define AUTH_KEY_MAX     512u
-#define AUTH_KID_MAX     64u
 #define AUTH_TOKEN_MAX   8192u
 #define AUTH_FILE_MAX    (64u << 10)
 #define AUTH_LEEWAY_S    60u
@@ -39,22 +39,22 @@
 #define AUTH_MEMBERS_MAX 64u           /* of a token's header, of its claims */
 #define AUTH_URL_SIGN    43u           /* bytes of a URL's signature */
 
-struct auth_key {
-    uint16_t n;    /* bytes of the key */
-    uint8_t kid_n; /* bytes of its name; 0: it has none */
-    char kid[AUTH_KID_MAX];
-    char bytes[AUTH_KEY_MAX];
-};
-
 struct auth_keys {
-    unsigned n; /* 0: there are none */
+    unsigned n;       /* 0: there are none */
+    unsigned skipped; /* keys of JWK Sets that are not for here, ... */
+    const char *skip; /* ... and why, of the last one; static text */
     struct auth_key key[AUTH_KEYS_MAX];
 };
 
-/* Reads the text of a key file: a key a line, KEY or KID KEY, blank lines and those that begin with
- * "#" passed over; CRLF is a line end as well. False: *why says what is wrong, with the line's
+/* Reads the text of a key file and adds its keys. False: *why says what is wrong, with the line's
  * number and never with what stands in it, and *k holds no key. */
+bool auth_keys_add(struct auth_keys *k, struct span file, struct text *why);
+
+/* The same for the only file. */
 bool auth_keys_read(struct auth_keys *k, struct span file, struct text *why);
+
+/* Returns true if one of the keys is a secret. */
+bool auth_keys_secret(const struct auth_keys *k);
 
 /* Overwrites all keys. */
 void auth_keys_wipe(struct auth_keys *k);
@@ -62,8 +62,8 @@ void auth_keys_wipe(struct auth_keys *k);
 enum auth_result {
     AUTH_GOOD = 0,
     AUTH_MALFORMED = 1, /* it is no token */
-    AUTH_ALGORITHM = 2, /* it is not HS256 */
-    AUTH_SIGNATURE = 3, /* no key has signed it */
+    AUTH_ALGORITHM = 2, /* it is of none that is taken */
+    AUTH_SIGNATURE = 3, /* no key of its algorithm has signed it */
     AUTH_EXPIRED = 4,
     AUTH_EARLY = 5,  /* it is not valid yet */
     AUTH_CLAIMS = 6, /* what it claims can't be read, or is not for this server */
@@ -83,6 +83,7 @@ enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64
 /* What a token says, whoever signed it and whenever: for people to read. */
 struct auth_said {
     struct span kid; /* empty: none */
+    enum key_algorithm algorithm;
     struct span publish, subscribe;
     bool ends, begins; /* it has `exp`, `nbf` */
     uint64_t exp_s, nbf_s;

@@ -118,8 +118,6 @@ static const char *read_bytes(const struct jwk *j, enum key_algorithm a, struct 
     char one[TEXT_MAX], two[TEXT_MAX];
     struct span x, y;
     const char *wrong;
-    if (a != KEY_HS256 && j->has[D])
-        return "the key is private (d): a server is to have the public part alone";
     switch (a) {
     case KEY_RS256:
         return bytes_of(j, N, one, &x) && bytes_of(j, E, two, &y) ? key_set_rsa(key, x, y)
@@ -157,6 +155,9 @@ enum jwk_result jwk_read(const struct json_value *v, struct auth_key *key, const
         j.v[m] = value;
     }
     enum key_algorithm a = algorithm_of(&j);
+    *why = "a key is private (d): a server is to have the public part alone";
+    if (j.has[D])
+        return JWK_PRIVATE;
     *why = skipped(&j, a);
     if (*why != NULL)
         return JWK_SKIPPED;

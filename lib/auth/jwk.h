@@ -15,7 +15,8 @@
 enum jwk_result {
     JWK_KEY = 0,     /* *key is one */
     JWK_SKIPPED = 1, /* it is for something else */
-    JWK_WRONG = 2,
+    JWK_WRONG = 2,   /* it is of a kind that is known, and not right */
+    JWK_PRIVATE = 3, /* it is a private key, which no server is to have */
 };
 
 /* Reads an object that json_read() accepted into a key. Other than for a key, *why says why, as

@@ -10,6 +10,26 @@
 
 #define BYTES_MAX (RSA_BITS_MAX / 8)
 
+/* Returns true if the modulus has the mark of keys that a broken library made and that can be
+ * factored (M. Nemec and others, "The Return of Coppersmith's Attack", 2017, section 2.1): modulo
+ * each of these primes it is a power of 65537. One in 10^8 of others has it, too. */
+static bool has_mark(struct span modulus)
+{
+    static const uint8_t primes[] = {11, 13, 17,  19,  37,  53,  61,  71, 73,
+                                     79, 97, 103, 107, 109, 127, 151, 157};
+    for (size_t i = 0; i < sizeof(primes); i++) {
+        unsigned p = primes[i], rest = 0, power = 1;
+        for (size_t j = 0; j < modulus.n; j++)
+            rest = (rest << 8 | (uint8_t)modulus.p[j]) % p;
+        do
+            power = power * (65537 % p) % p;
+        while (power != rest && power != 1);
+        if (power != rest)
+            return false;
+    }
+    return true;
+}
+
 const char *rsa_key_wrong(struct span modulus, struct span exponent)
 {
     const uint8_t *n = (const uint8_t *)modulus.p, *e = (const uint8_t *)exponent.p;
@@ -30,7 +50,7 @@ const char *rsa_key_wrong(struct span modulus, struct span exponent)
         return "the exponent of the RSA key is below 65537";
     if (exponent.n > 4)
         return "the exponent of the RSA key has more than 32 bits";
-    return NULL;
+    return has_mark(modulus) ? "the RSA key is one that can be factored (ROCA)" : NULL;
 }
 
 /* EMSA-PKCS1-v1_5-ENCODE (section 9.2): 00 01 FF ... FF 00, the DigestInfo, the digest. */

@@ -3,7 +3,8 @@
  *
  * Verification only; all that it handles is public, and how long it takes depends on it.
  *
- * LIMITS: moduli of 2048 to 4096 bits, odd; public exponents odd, 65537 to 2^32 - 1. The signature
+ * LIMITS: moduli of 2048 to 4096 bits, odd; public exponents odd, 65537 to 2^32 - 1; no key that
+ * is known to be factored by its form (CVE-2017-15361). The signature
  * has as many bytes as the modulus and is below it. The encoded message is compared whole, so there
  * is one padding, one DigestInfo (with its NULL) and one length.
  */

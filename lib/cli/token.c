@@ -193,13 +193,17 @@ static void load(const struct ask *a, struct auth_keys *k)
         fail(code, line, "");
 }
 
-/* The key to sign with: the last of that name, or the last. */
+/* The key to sign with: the last secret of that name, or the last. */
 static const struct auth_key *key_to_sign(const struct ask *a, const struct auth_keys *k)
 {
     struct span kid = span_of(a->value[KID]);
     for (unsigned i = k->n; i-- > 0;)
-        if (kid.p == NULL || span_eq((struct span){k->key[i].kid, k->key[i].kid_n}, kid))
+        if (k->key[i].algorithm != KEY_HS256)
+            continue;
+        else if (kid.p == NULL || span_eq((struct span){k->key[i].kid, k->key[i].kid_n}, kid))
             return &k->key[i];
+    if (kid.p == NULL)
+        wrong("--key-file", a->value[KEY_FILE], "it holds public keys alone, which sign nothing");
     wrong("--kid", kid.p, "there is no key of that name in the key file");
 }
 
@@ -415,7 +419,7 @@ static void describe(const struct auth_said *said, const struct auth_keys *k, st
 {
     char words[AUTH_TOKEN_MAX + 1024];
     struct text out = text_in(words, sizeof words);
-    add_line(&out, "algorithm    ", SPAN("HS256"), NULL);
+    add_line(&out, "algorithm    ", span_of(key_algorithm_name(said->algorithm)), NULL);
     add_line(&out, "key          ", said->kid, "the token names none");
     add_line(&out, "publish      ", said->publish, "nothing");
     add_line(&out, "subscribe    ", said->subscribe, "nothing");

@@ -12,8 +12,18 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* What is wrong with the kind of file that it is? */
-static int kind_wrong(int fd, struct text *why)
+static int mode_wrong(mode_t mode, const char *what, struct text *why)
+{
+    text_str(why, "mode ");
+    for (unsigned shift = 12; shift > 0; shift -= 3)
+        text_u64(why, mode >> (shift - 3) & 7);
+    text_str(why, what);
+    return EX_CONFIG;
+}
+
+/* Returns an exit code if the file is of a wrong kind; *open_to_all is its mode if others may use
+ * it, which is fine for public keys alone. */
+static int kind_wrong(int fd, mode_t *open_to_all, struct text *why)
 {
     struct stat st;
     if (fstat(fd, &st) == -1) {
@@ -24,13 +34,9 @@ static int kind_wrong(int fd, struct text *why)
         text_str(why, "it is no regular file");
         return EX_NOINPUT;
     }
-    if ((st.st_mode & 007) != 0) {
-        text_str(why, "others may use it, its mode being ");
-        for (unsigned shift = 12; shift > 0; shift -= 3)
-            text_u64(why, st.st_mode >> (shift - 3) & 7);
-        text_str(why, ": it holds secrets, so take that away (chmod o=)");
-        return EX_CONFIG;
-    }
+    if ((st.st_mode & 002) != 0)
+        return mode_wrong(st.st_mode, " lets others write it; run chmod o-w", why);
+    *open_to_all = (st.st_mode & 007) != 0 ? st.st_mode : 0;
     return 0;
 }
 
@@ -51,7 +57,7 @@ static ssize_t read_all(int fd, char *buf, size_t cap)
     return (ssize_t)n;
 }
 
-static int read_keys(int fd, struct auth_keys *k, struct text *why)
+static int read_keys(int fd, mode_t open_to_all, struct auth_keys *k, struct text *why)
 {
     char buf[AUTH_FILE_MAX + 1];
     ssize_t n = read_all(fd, buf, sizeof(buf));
@@ -64,6 +70,10 @@ static int read_keys(int fd, struct auth_keys *k, struct text *why)
         code = EX_CONFIG;
     } else if (!auth_keys_read(k, (struct span){buf, (size_t)n}, why)) {
         code = EX_CONFIG;
+    } else if (open_to_all != 0 && auth_keys_secret(k)) {
+        auth_keys_wipe(k);
+        code = mode_wrong(open_to_all,
+                          " lets others read it, and it holds a secret; run chmod o=", why);
     }
     hash_wipe(buf, sizeof(buf));
     return code;
@@ -90,9 +100,10 @@ static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struc
                                                             : strerror(err));
         return err == EACCES || err == EPERM ? EX_NOPERM : EX_NOINPUT;
     }
-    int code = kind_wrong(fd, why);
+    mode_t open_to_all = 0;
+    int code = kind_wrong(fd, &open_to_all, why);
     if (code == 0)
-        code = read_keys(fd, k, why);
+        code = read_keys(fd, open_to_all, k, why);
     close(fd);
     if (code == 0)
         *why = before;
@@ -119,6 +130,13 @@ int keys_take(struct server *s, int keeper, struct text *why)
     return code;
 }
 
+void keys_skipped(struct server *s)
+{
+    if (s->keys.skipped > 0)
+        s->say(OPT_LOG_WARN, "keys of the set skipped", "keys", serve_num(s, s->keys.skipped),
+               "reason", s->keys.skip, NULL);
+}
+
 void keys_again(struct server *s, int keeper)
 {
     char bytes[512];
@@ -127,6 +145,7 @@ void keys_again(struct server *s, int keeper)
         return;
     if (keys_take(s, keeper, &why) == 0) {
         s->say(OPT_LOG_INFO, "keys read", "keys", serve_num(s, s->keys.n), NULL);
+        keys_skipped(s);
         return;
     }
     s->stat.key_errors++;

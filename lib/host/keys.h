@@ -1,8 +1,8 @@
 /*
  * keys.h - the key file, from the disk: at the start, on SIGHUP, and by `sse token`.
  *
- * What it may hold: auth.h. A file that others than its owner and group may read or write, that is
- * no regular file or larger than AUTH_FILE_MAX is refused. What was read of it is wiped. A server's
+ * What it may hold: auth.h. A file that others than its owner and group may write, or read
+ * if it holds a secret, that is no regular file or larger than AUTH_FILE_MAX is refused. What was read of it is wiped. A server's
  * keys change all at once or, where something is wrong with the file, not at all.
  */
 #ifndef SSE_LIB_HOST_KEYS_H
@@ -19,6 +19,9 @@ int keys_read(const char *path, struct auth_keys *k, struct text *why);
  * this process does. 0; or an exit code, and *why says what is wrong: the keys that there were
  * stay. */
 int keys_take(struct server *s, int keeper, struct text *why);
+
+/* Logs how many keys of a set are not for here. */
+void keys_skipped(struct server *s);
 
 /* Reads it again, and logs what came of it. */
 void keys_again(struct server *s, int keeper);

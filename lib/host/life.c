@@ -122,6 +122,7 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
         process_fail(code, bytes, NULL);
     commit_go_on(d);
     announce_started(s, d->t);
+    keys_skipped(s);
 }
 
 /* Goes on with what is not in the tables. */

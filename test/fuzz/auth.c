@@ -111,7 +111,7 @@ static void key_file(struct span s)
         assert(why.n == 0 && k->n > 0 && k->n <= AUTH_KEYS_MAX);
         for (unsigned i = 0; i < k->n; i++) {
             const struct auth_key *key = &k->key[i];
-            assert(key->n >= AUTH_KEY_MIN && key->n <= AUTH_KEY_MAX && key->kid_n <= AUTH_KID_MAX);
+            assert(key->n >= KEY_SECRET_MIN && key->n <= KEY_BYTES_MAX && key->kid_n <= KEY_KID_MAX);
             assert(memmem(s.p, s.n, key->bytes, key->n) != NULL);
             assert(key->kid_n == 0 || kit_is_fit((struct span){key->kid, key->kid_n}));
         }

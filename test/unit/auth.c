@@ -126,17 +126,18 @@ static const struct {
     {__LINE__, "{\"alg\":\"HS256\",\"kid\":\"whatever\"}", "{}", AUTH_GOOD, ""},
     {__LINE__, "{\"alg\":\"HS256\",\"kid\":\"\"}", "{}", AUTH_GOOD, ""},
     /* algorithms */
-    {__LINE__, "{\"alg\":\"none\"}", "{}", AUTH_ALGORITHM, "'none': only HS256"},
+    {__LINE__, "{\"alg\":\"none\"}", "{}", AUTH_ALGORITHM,
+     "'none': only HS256, RS256, ES256 and EdDSA are taken"},
     {__LINE__, "{\"alg\":\"None\"}", "{}", AUTH_ALGORITHM, "'None'"},
     {__LINE__, "{\"alg\":\"NONE\"}", "{}", AUTH_ALGORITHM, "'NONE'"},
     {__LINE__, "{\"alg\":\"nOnE\"}", "{}", AUTH_ALGORITHM, "'nOnE'"},
     {__LINE__, "{\"alg\":\"\"}", "{}", AUTH_ALGORITHM, "''"},
     {__LINE__, "{\"alg\":\"HS384\"}", "{}", AUTH_ALGORITHM, "'HS384'"},
     {__LINE__, "{\"alg\":\"HS512\"}", "{}", AUTH_ALGORITHM, "'HS512'"},
-    {__LINE__, "{\"alg\":\"RS256\"}", "{}", AUTH_ALGORITHM, "'RS256'"},
-    {__LINE__, "{\"alg\":\"ES256\"}", "{}", AUTH_ALGORITHM, "'ES256'"},
+    {__LINE__, "{\"alg\":\"RS256\"}", "{}", AUTH_SIGNATURE, "algorithm RS256, and no key"},
+    {__LINE__, "{\"alg\":\"ES256\"}", "{}", AUTH_SIGNATURE, "algorithm ES256, and no key"},
     {__LINE__, "{\"alg\":\"PS256\"}", "{}", AUTH_ALGORITHM, "'PS256'"},
-    {__LINE__, "{\"alg\":\"EdDSA\"}", "{}", AUTH_ALGORITHM, "'EdDSA'"},
+    {__LINE__, "{\"alg\":\"EdDSA\"}", "{}", AUTH_SIGNATURE, "algorithm EdDSA, and no key"},
     {__LINE__, "{\"alg\":\"dir\",\"enc\":\"A256GCM\"}", "{}", AUTH_ALGORITHM, "'dir'"},
     {__LINE__, "{\"alg\":\"hs256\"}", "{}", AUTH_ALGORITHM, "'hs256'"},
     {__LINE__, "{\"alg\":\"HS256 \"}", "{}", AUTH_ALGORITHM, "'HS256 '"},
@@ -644,9 +645,9 @@ static const struct {
     {__LINE__, A32 " k1", "line 1: the key has fewer than 32", 0},
     {__LINE__, "k1 " A32 " x", "line 1: there are more than two words", 0},
     {__LINE__, "k1 " A32 " # x", "line 1: there are more than two words", 0},
-    {__LINE__, "a\"b " A32, "line 1: the name in front of the key has a byte", 0},
-    {__LINE__, "a\\b " A32, "line 1: the name in front of the key has a byte", 0},
-    {__LINE__, "\xC3\xA9 " A32, "line 1: the name in front of the key has a byte", 0},
+    {__LINE__, "a\"b " A32, "line 1: the name of the key has a byte", 0},
+    {__LINE__, "a\\b " A32, "line 1: the name of the key has a byte", 0},
+    {__LINE__, "\xC3\xA9 " A32, "line 1: the name of the key has a byte", 0},
     {__LINE__, A32 "\r", NULL, 1},
     {__LINE__, A32 "\rx", "line 1: there is a control byte", 0},
     {__LINE__, A32 "\r\r\n", "line 1: there is a control byte", 0},
@@ -692,15 +693,15 @@ START_TEST(file_limits)
     ck_assert(keys.key[1].kid_n == 0 && keys.key[2].n == 0);
     for (unsigned n = 511; n <= 513; n++) {
         memset(text, 'k', n);
-        ck_assert(auth_keys_read(&keys, (struct span){text, n}, &why) == (n <= AUTH_KEY_MAX));
-        ck_assert(n > AUTH_KEY_MAX || keys.key[0].n == n);
+        ck_assert(auth_keys_read(&keys, (struct span){text, n}, &why) == (n <= KEY_BYTES_MAX));
+        ck_assert(n > KEY_BYTES_MAX || keys.key[0].n == n);
     }
     ck_assert_str_eq(said(), "line 1: the key has more than 512 bytes");
     for (unsigned n = 63; n <= 65; n++) {
         memset(text, 'k', n);
         memcpy(text + n, " " K1, 35);
-        ck_assert(auth_keys_read(&keys, (struct span){text, n + 35}, &why) == (n <= AUTH_KID_MAX));
-        ck_assert(n > AUTH_KID_MAX || keys.key[0].kid_n == n);
+        ck_assert(auth_keys_read(&keys, (struct span){text, n + 35}, &why) == (n <= KEY_KID_MAX));
+        ck_assert(n > KEY_KID_MAX || keys.key[0].kid_n == n);
     }
     for (unsigned n = 15; n <= 17; n++) {
         struct text t = text_in(text, sizeof(text));
