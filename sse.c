@@ -1052,7 +1052,7 @@ static int sleep_ms(void)
     if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
         S.refusals.more == 0 && L.up.trial.child == 0 &&
         !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_open(&L.t, &S)) &&
-        (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
+        (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0) && S.opt.key_refresh_ms == 0)
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
     return due > now ? (int)(due - now) : 0;
@@ -1062,6 +1062,7 @@ static int sleep_ms(void)
 static void tick(void)
 {
     serve_log_rest(&S, false);
+    keys_tick(&S, L.door.keeper);
     int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, &S) : 0;
     if (err < 0)
         store_failed(err);

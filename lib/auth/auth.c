@@ -332,56 +332,25 @@ static bool claims_date(const struct object *o, struct span name, bool *there, u
     return false;
 }
 
-/* What is wrong with an element of a list of topics; its text, decoded in its place, is *part
- * then. */
-static const char *topic_wrong(char *json, const struct json_value *v, struct span *part)
+/* Appends what is wrong with a claim. */
+static bool claim_wrong(struct text *why, struct span name, const char *wrong)
 {
-    *part = (struct span){NULL, 0};
-    if (v->kind != JSON_STRING)
-        return "is no string";
-    *part = string_in(json, v->raw);
-    return topic_pattern_wrong(*part);
+    text_str(why, "the claim ");
+    say_given(why, name);
+    text_str(why, " of the token");
+    text_str(why, wrong);
+    return false;
 }
 
-/* Reads a list of topics into a scope that takes its place: it is shorter. */
-static bool claims_scope(char *json, const struct object *o, struct span name, struct span *scope,
-                         struct text *why)
+/* Appends what is wrong with one of a claim's topics; an empty one may be no string. */
+static bool topic_wrong(struct text *why, struct span name, uint64_t number, struct span topic,
+                        const char *wrong)
 {
-    const struct json_value *v = object_get(o, name);
-    struct json_value item;
-    struct span none, part = {NULL, 0};
-    size_t pos = 0, n = 0, count = 0;
-    const char *wrong = NULL;
-    *scope = (struct span){NULL, 0};
-    if (v == NULL)
-        return true;
-    char *to = json + (v->raw.p - json);
-    if (v->kind != JSON_ARRAY)
-        wrong = "is no list of topics";
-    while (wrong == NULL && json_next(v, &pos, &none, &item)) {
-        count++;
-        wrong = topic_wrong(json, &item, &part);
-        if (wrong != NULL)
-            break;
-        if (n > 0)
-            to[n++] = ',';
-        memmove(to + n, part.p, part.n);
-        n += part.n;
-    }
-    if (wrong == NULL) {
-        *scope = (struct span){to, n};
-        return true;
-    }
-    text_str(why, "the claim ");
-    text_add(why, name);
-    text_str(why, " of the token");
-    if (count > 0) {
-        text_str(why, ", in its topic number ");
-        text_u64(why, count);
-    }
-    if (part.p != NULL) {
+    claim_wrong(why, name, ", in its topic number ");
+    text_u64(why, number);
+    if (topic.p != NULL) {
         text_str(why, ", '");
-        say_given(why, part);
+        say_given(why, topic);
         text_str(why, "',");
     }
     text_str(why, " ");
@@ -389,21 +358,173 @@ static bool claims_scope(char *json, const struct object *o, struct span name, s
     return false;
 }
 
-static enum auth_result claims_read(const struct token *x, struct auth_said *said, struct text *why)
+/* Reads a list of topics into a scope that takes its place: it is shorter. */
+static bool claims_list(char *json, const struct json_value *v, struct span name, bool mercure,
+                        struct span *scope, struct text *why)
 {
-    struct object o = {.what = "claims", .n = 0};
-    *said = (struct auth_said){.kid = x->kid, .algorithm = x->algorithm};
-    if (object_decode(&o, x->room, x->payload, why) == -1)
-        return AUTH_CLAIMS;
-    if (object_get(&o, SPAN("aud")) != NULL) {
+    struct json_value item;
+    struct span none;
+    size_t pos = 0, n = 0;
+    if (v == NULL)
+        return true;
+    if (v->kind != JSON_ARRAY)
+        return claim_wrong(why, name, " is no list of topics");
+    char *to = json + (v->raw.p - json);
+    for (uint64_t count = 1; json_next(v, &pos, &none, &item); count++) {
+        if (item.kind != JSON_STRING)
+            return topic_wrong(why, name, count, (struct span){NULL, 0}, "is no string");
+        struct span topic = string_in(json, item.raw);
+        if (mercure && span_eq(topic, SPAN("*")))
+            topic = SPAN("**");
+        const char *wrong = topic_pattern_wrong(topic);
+        if (wrong != NULL)
+            return topic_wrong(why, name, count, topic, wrong);
+        if (n > 0)
+            to[n++] = ',';
+        memmove(to + n, topic.p, topic.n);
+        n += topic.n;
+    }
+    *scope = (struct span){to, n};
+    return true;
+}
+
+/* Reads the words of `scope` that begin with `what` into a scope at `to`; false: one is wrong. */
+static bool scope_words(struct span words, struct span what, char *to, struct span *scope,
+                        struct text *why)
+{
+    size_t n = 0;
+    for (uint64_t count = 1; words.n > 0; count++) {
+        struct span word = span_cut(&words, ' ');
+        if (!span_begins(word, what))
+            continue;
+        word = span_from(word, what.n);
+        const char *wrong = topic_pattern_wrong(word);
+        if (wrong != NULL)
+            return topic_wrong(why, SPAN("scope"), count, word, wrong);
+        if (n > 0)
+            to[n++] = ',';
+        memcpy(to + n, word.p, word.n);
+        n += word.n;
+    }
+    *scope = (struct span){to, n};
+    return true;
+}
+
+/* The string `scope`, in whose place both scopes come: they are shorter. */
+static bool claims_words(char *json, const struct object *o, struct auth_said *said,
+                         struct text *why)
+{
+    char copy[AUTH_TOKEN_MAX];
+    const struct json_value *v = object_get(o, SPAN("scope"));
+    if (v == NULL)
+        return true;
+    if (v->kind != JSON_STRING)
+        return claim_wrong(why, SPAN("scope"), " is no string");
+    struct span words = string_in(json, v->raw);
+    char *to = json + (words.p - json);
+    assert(words.n <= sizeof(copy));
+    memcpy(copy, words.p, words.n);
+    words.p = copy;
+    return scope_words(words, SPAN("publish:"), to, &said->publish, why) &&
+           scope_words(words, SPAN("subscribe:"), to + said->publish.n, &said->subscribe, why);
+}
+
+/* The object that `publish` and `subscribe` are in: the claims themselves or one of them. */
+static bool claims_object(const struct token *x, const struct object *claims,
+                          const struct auth_rules *rules, struct object *in, struct text *why)
+{
+    struct span name = span_of(rules->claims);
+    const struct json_value *v = object_get(claims, name);
+    if (v == NULL)
+        return true;
+    if (v->kind != JSON_OBJECT)
+        return claim_wrong(why, name, " is no object");
+    const char *wrong = object_read(in, x->room + (v->raw.p - x->room), v->raw.n);
+    if (wrong == NULL)
+        return true;
+    claim_wrong(why, name, " is ");
+    text_str(why, wrong);
+    return false;
+}
+
+/* What the token allows. */
+static bool claims_scope(const struct token *x, const struct object *claims,
+                         const struct auth_rules *rules, struct auth_said *said, struct text *why)
+{
+    struct object inner = {.what = "claims", .n = 0};
+    const struct object *in = rules->claims != NULL ? &inner : claims;
+    bool mercure = in == &inner && span_eq(span_of(rules->claims), SPAN("mercure"));
+    if (in == &inner && !claims_object(x, claims, rules, &inner, why))
+        return false;
+    const struct json_value *publish = object_get(in, SPAN("publish")),
+                            *subscribe = object_get(in, SPAN("subscribe"));
+    if (publish == NULL && subscribe == NULL)
+        return claims_words(x->room, claims, said, why);
+    return claims_list(x->room, publish, SPAN("publish"), mercure, &said->publish, why) &&
+           claims_list(x->room, subscribe, SPAN("subscribe"), mercure, &said->subscribe, why);
+}
+
+static bool is_one_of(char *json, const struct json_value *v, const struct span *of, uint32_t n)
+{
+    bool found = false;
+    struct span s = v->kind == JSON_STRING ? string_in(json, v->raw) : (struct span){NULL, 0};
+    for (uint32_t i = 0; i < n && s.p != NULL && !found; i++)
+        found = span_eq(s, of[i]);
+    return found;
+}
+
+/* `aud` is a string or a list of strings (RFC 7519 section 4.1.3). */
+static bool claims_audience(char *json, const struct object *o, const struct auth_rules *rules,
+                            struct text *why)
+{
+    const struct json_value *v = object_get(o, SPAN("aud"));
+    struct json_value item;
+    struct span none;
+    size_t pos = 0;
+    if (v == NULL && rules->audiences == 0)
+        return true;
+    if (rules->audiences == 0) {
         text_str(why, "the token is for somebody else (aud): this server has no name of its own");
+        return false;
+    }
+    if (v == NULL) {
+        text_str(why, "the token names no audience (aud), and this server takes only its own");
+        return false;
+    }
+    bool found = is_one_of(json, v, rules->audience, rules->audiences);
+    while (v->kind == JSON_ARRAY && !found && json_next(v, &pos, &none, &item))
+        found = is_one_of(json, &item, rules->audience, rules->audiences);
+    if (!found)
+        text_str(why, "the token is for somebody else (aud)");
+    return found;
+}
+
+static bool claims_issuer(char *json, const struct object *o, const struct auth_rules *rules,
+                          struct text *why)
+{
+    const struct json_value *v = object_get(o, SPAN("iss"));
+    if (rules->issuers == 0 || (v != NULL && is_one_of(json, v, rules->issuer, rules->issuers)))
+        return true;
+    text_str(why, v == NULL ? "the token names no issuer (iss), and this server wants one"
+                            : "the token is of an issuer (iss) that this server does not take");
+    return false;
+}
+
+static enum auth_result claims_read(const struct token *x, const struct auth_rules *rules,
+                                    struct auth_said *said, struct text *why)
+{
+    static const struct auth_rules no_rules = {.claims = NULL};
+    struct object o = {.what = "claims", .n = 0};
+    rules = rules != NULL ? rules : &no_rules;
+    *said = (struct auth_said){.kid = x->kid, .algorithm = x->algorithm};
+    if (object_decode(&o, x->room, x->payload, why) == -1 ||
+        !claims_audience(x->room, &o, rules, why) || !claims_issuer(x->room, &o, rules, why) ||
+        !claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
+        !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
+        !claims_scope(x, &o, rules, said, why)) {
+        said->publish = said->subscribe = (struct span){NULL, 0};
         return AUTH_CLAIMS;
     }
-    if (!claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
-        !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
-        !claims_scope(x->room, &o, SPAN("publish"), &said->publish, why) ||
-        !claims_scope(x->room, &o, SPAN("subscribe"), &said->subscribe, why))
-        return AUTH_CLAIMS;
     return AUTH_GOOD;
 }
 
@@ -435,12 +556,13 @@ enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, st
 
 /* ---- a token ---- */
 
-enum auth_result auth_read(struct span token, char *room, struct auth_said *said, struct text *why)
+enum auth_result auth_read(const struct auth_rules *rules, struct span token, char *room,
+                           struct auth_said *said, struct text *why)
 {
     struct token x;
     *said = (struct auth_said){.ends = false};
     enum auth_result r = token_open(&x, token, room, why);
-    return r == AUTH_GOOD ? claims_read(&x, said, why) : r;
+    return r == AUTH_GOOD ? claims_read(&x, rules, said, why) : r;
 }
 
 const struct auth_key *auth_signer(const struct auth_keys *k, struct span token, char *room)
@@ -452,22 +574,46 @@ const struct auth_key *auth_signer(const struct auth_keys *k, struct span token,
     return token_open(&x, token, room, &why) == AUTH_GOOD ? token_signer(&x, k, &found) : NULL;
 }
 
-enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64_t now_s,
-                            char *room, struct auth_claims *claims, struct text *why)
+bool auth_takes_long(struct span token, char *room)
+{
+    struct token x;
+    char words[1];
+    struct text why = text_in(words, 0); /* not asked for */
+    return token_open(&x, token, room, &why) == AUTH_GOOD && x.algorithm != KEY_HS256;
+}
+
+/* Checks a token; k NULL: its signature is known to be good. */
+static enum auth_result check(const struct auth_keys *k, const struct auth_rules *rules,
+                              struct span token, uint64_t now_s, char *room,
+                              struct auth_claims *claims, struct text *why)
 {
     struct token x;
     struct auth_said said;
     *claims = (struct auth_claims){.expires_s = 0};
     enum auth_result r = token_open(&x, token, room, why);
-    if (r == AUTH_GOOD)
+    if (r == AUTH_GOOD && k != NULL)
         r = token_verify(&x, k, why);
     if (r == AUTH_GOOD)
-        r = claims_read(&x, &said, why);
+        r = claims_read(&x, rules, &said, why);
     if (r == AUTH_GOOD)
         r = auth_said_when(&said, now_s, why);
     if (r == AUTH_GOOD)
-        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said)};
+        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said), x.algorithm};
     return r;
+}
+
+enum auth_result auth_check(const struct auth_keys *k, const struct auth_rules *rules,
+                            struct span token, uint64_t now_s, char *room,
+                            struct auth_claims *claims, struct text *why)
+{
+    assert(k != NULL);
+    return check(k, rules, token, now_s, room, claims, why);
+}
+
+enum auth_result auth_check_again(const struct auth_rules *rules, struct span token, uint64_t now_s,
+                                  char *room, struct auth_claims *claims, struct text *why)
+{
+    return check(NULL, rules, token, now_s, room, claims, why);
 }
 
 /* ---- minting ---- */

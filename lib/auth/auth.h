@@ -53,8 +53,9 @@ bool auth_keys_add(struct auth_keys *k, struct span file, struct text *why);
 /* The same for the only file. */
 bool auth_keys_read(struct auth_keys *k, struct span file, struct text *why);
 
-/* Returns true if one of the keys is a secret. */
+/* Returns true if one of the keys is a secret; is public. */
 bool auth_keys_secret(const struct auth_keys *k);
+bool auth_keys_public(const struct auth_keys *k);
 
 /* Overwrites all keys. */
 void auth_keys_wipe(struct auth_keys *k);
@@ -69,16 +70,37 @@ enum auth_result {
     AUTH_CLAIMS = 6, /* what it claims can't be read, or is not for this server */
 };
 
+/* What a server wants of a token besides a signature, and where it finds what the token allows. */
+struct auth_rules {
+    const struct span *audience,
+        *issuer;                 /* `aud` has to hold one of these, `iss` be one of these */
+    uint32_t audiences, issuers; /* 0: no token may have `aud`; `iss` may be anything */
+    const char *claims;          /* the member that `publish` and `subscribe` are in; NULL: none */
+};
+
+/* WHAT A TOKEN ALLOWS: its members `publish` and `subscribe`, lists of topics; they are members of
+ * the token, or of the object in it that rules.claims names. Where there is neither: the words
+ * publish:TOPIC and subscribe:TOPIC of the string `scope` (RFC 8693 section 4.2), other words being
+ * for others. In an object whose name is `mercure`, "*" is everything, as Mercure has it. */
 struct auth_claims {
     struct span publish, subscribe; /* scopes */
     uint64_t expires_s; /* unix time up to which it is valid, the leeway in it; 0: always */
+    enum key_algorithm algorithm;
 };
 
 /* Checks a token at unix time now_s. `room` is AUTH_TOKEN_MAX bytes, for what the claims point to.
  * *why (of 256 bytes at least) says what is wrong, in words fit for a client and for quoted-string:
  * visible ASCII and spaces without `"` and `\`; it never holds a part of a signature or a key. */
-enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64_t now_s,
-                            char *room, struct auth_claims *claims, struct text *why);
+enum auth_result auth_check(const struct auth_keys *k, const struct auth_rules *rules,
+                            struct span token, uint64_t now_s, char *room,
+                            struct auth_claims *claims, struct text *why);
+
+/* Checks all but the signature, of a token that auth_check() found good with the same keys. */
+enum auth_result auth_check_again(const struct auth_rules *rules, struct span token, uint64_t now_s,
+                                  char *room, struct auth_claims *claims, struct text *why);
+
+/* Returns true if the token asks for a public key, the work of which is some 100 us and not 1. */
+bool auth_takes_long(struct span token, char *room);
 
 /* What a token says, whoever signed it and whenever: for people to read. */
 struct auth_said {
@@ -90,7 +112,8 @@ struct auth_said {
 };
 
 /* Reads that; all but the signature and the times is checked as auth_check() does. */
-enum auth_result auth_read(struct span token, char *room, struct auth_said *said, struct text *why);
+enum auth_result auth_read(const struct auth_rules *rules, struct span token, char *room,
+                           struct auth_said *said, struct text *why);
 
 /* Checks its times. Returns AUTH_GOOD, or why it is not valid at this time, with *why. */
 enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, struct text *why);

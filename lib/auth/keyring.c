@@ -213,3 +213,11 @@ bool auth_keys_secret(const struct auth_keys *k)
             return true;
     return false;
 }
+
+bool auth_keys_public(const struct auth_keys *k)
+{
+    for (unsigned i = 0; i < k->n; i++)
+        if (k->key[i].algorithm != KEY_HS256)
+            return true;
+    return false;
+}

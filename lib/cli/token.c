@@ -226,7 +226,7 @@ static int mint(const struct ask *a)
     char bytes[AUTH_TOKEN_MAX + 1];
     struct text out = text_in(bytes, sizeof bytes);
     const struct auth_claims claims = {text_span(&a->scope[0]), text_span(&a->scope[1]),
-                                       a->expires_s};
+                                       a->expires_s, KEY_HS256};
     load(a, &keys);
     auth_mint(&out, key_to_sign(a, &keys), &claims);
     auth_keys_wipe(&keys);
@@ -444,10 +444,10 @@ static int check(const struct ask *a)
     bool checked = a->value[KEY_FILE] != NULL;
     if (checked)
         load(a, &keys);
-    enum auth_result r = auth_read(token, room, &said, &why);
+    enum auth_result r = auth_read(NULL, token, room, &said, &why);
     if (r == AUTH_GOOD) {
         describe(&said, checked ? &keys : NULL, token, a->now_s);
-        r = checked ? auth_check(&keys, token, a->now_s, room, &claims, &why)
+        r = checked ? auth_check(&keys, NULL, token, a->now_s, room, &claims, &why)
                     : auth_said_when(&said, a->now_s, &why);
     }
     if (checked)

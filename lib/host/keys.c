@@ -12,6 +12,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+static struct keys_seen seen_of(const struct stat *st)
+{
+    return (struct keys_seen){
+        st->st_ino, (uint64_t)st->st_size,
+        (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec, 0};
+}
+
 static int mode_wrong(mode_t mode, const char *what, struct text *why)
 {
     text_str(why, "mode ");
@@ -23,13 +30,14 @@ static int mode_wrong(mode_t mode, const char *what, struct text *why)
 
 /* Returns an exit code if the file is of a wrong kind; *open_to_all is its mode if others may use
  * it, which is fine for public keys alone. */
-static int kind_wrong(int fd, mode_t *open_to_all, struct text *why)
+static int kind_wrong(int fd, mode_t *open_to_all, struct keys_seen *seen, struct text *why)
 {
     struct stat st;
     if (fstat(fd, &st) == -1) {
         text_str(why, strerror(errno));
         return EX_IOERR;
     }
+    *seen = seen_of(&st);
     if (!S_ISREG(st.st_mode)) {
         text_str(why, "it is no regular file");
         return EX_NOINPUT;
@@ -86,7 +94,8 @@ static int keys_open(const char *path, int keeper)
                                  : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
-static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struct text *why)
+static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struct keys_seen *seen,
+                        struct text *why)
 {
     const struct text before = *why;
     auth_keys_wipe(k);
@@ -101,7 +110,7 @@ static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struc
         return err == EACCES || err == EPERM ? EX_NOPERM : EX_NOINPUT;
     }
     mode_t open_to_all = 0;
-    int code = kind_wrong(fd, &open_to_all, why);
+    int code = kind_wrong(fd, &open_to_all, seen, why);
     if (code == 0)
         code = read_keys(fd, open_to_all, k, why);
     close(fd);
@@ -112,7 +121,8 @@ static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struc
 
 int keys_read(const char *path, struct auth_keys *k, struct text *why)
 {
-    return keys_read_by(path, KEEPER_NONE, k, why);
+    struct keys_seen seen;
+    return keys_read_by(path, KEEPER_NONE, k, &seen, why);
 }
 
 int keys_take(struct server *s, int keeper, struct text *why)
@@ -120,10 +130,11 @@ int keys_take(struct server *s, int keeper, struct text *why)
     struct auth_keys next;
     if (s->opt.key_file == NULL)
         return 0;
-    int code = keys_read_by(s->opt.key_file, keeper, &next, why);
+    int code = keys_read_by(s->opt.key_file, keeper, &next, &s->keys_seen, why);
     if (code == 0) {
         auth_keys_wipe(&s->keys);
         s->keys = next;
+        remember_clear(&s->remember);
         s->stat.key_loads++;
     }
     auth_keys_wipe(&next);
@@ -151,4 +162,29 @@ void keys_again(struct server *s, int keeper)
     s->stat.key_errors++;
     bytes[why.n] = '\0';
     s->say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+}
+
+/* Returns true if the file is not what it was when it was read last; a file that cannot be opened
+ * has not changed: it may be on its way. */
+static bool has_changed(const struct server *s, int keeper)
+{
+    struct stat st;
+    int fd = keys_open(s->opt.key_file, keeper);
+    bool there = fd != -1 && fstat(fd, &st) == 0;
+    if (fd != -1)
+        close(fd);
+    if (!there)
+        return false;
+    struct keys_seen now = seen_of(&st), was = s->keys_seen;
+    return now.inode != was.inode || now.size != was.size || now.time_ns != was.time_ns;
+}
+
+void keys_tick(struct server *s, int keeper)
+{
+    if (s->opt.key_refresh_ms == 0 || s->opt.key_file == NULL || s->now < s->keys_seen.next)
+        return;
+    bool first = s->keys_seen.next == 0; /* they have just been read */
+    if (!first && has_changed(s, keeper))
+        keys_again(s, keeper);
+    s->keys_seen.next = s->now + s->opt.key_refresh_ms;
 }

@@ -26,4 +26,7 @@ void keys_skipped(struct server *s);
 /* Reads it again, and logs what came of it. */
 void keys_again(struct server *s, int keeper);
 
+/* --key-refresh: reads it again if it has changed. Call every turn. */
+void keys_tick(struct server *s, int keeper);
+
 #endif

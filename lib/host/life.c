@@ -62,7 +62,9 @@ static void memory_make(struct door *d, const struct handover *from, const struc
     char bytes[1024];
     struct text why = text_in(bytes, sizeof bytes - 1);
     struct server *s = d->s;
-    if (getrandom(&s->random, sizeof s->random, 0) != (ssize_t)sizeof s->random)
+    uint64_t *seed = s->remember.seed;
+    if (getrandom(&s->random, sizeof s->random, 0) != (ssize_t)sizeof s->random ||
+        getrandom(seed, sizeof s->remember.seed, 0) != (ssize_t)sizeof s->remember.seed)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     s->random |= 1;
     if (from != NULL) { /* of a store too, whose file may be out of reach by now */

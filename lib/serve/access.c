@@ -153,12 +153,30 @@ static void access_without(struct server *s, enum auth_class class)
     a->kind = s->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
 }
 
+/* Checks a token. The signature of one that is remembered is not looked at again. */
+static enum auth_result check_token(struct server *s, struct span token, struct auth_claims *claims,
+                                    struct text *why)
+{
+    const struct opt *o = &s->opt;
+    const struct auth_rules rules = {.audience = o->audience.item,
+                                     .audiences = o->audience.n,
+                                     .issuer = o->issuer.item,
+                                     .issuers = o->issuer.n,
+                                     .claims = o->claims};
+    if (remember_has(&s->remember, token))
+        return auth_check_again(&rules, token, s->wall / 1000, s->token, claims, why);
+    enum auth_result r = auth_check(&s->keys, &rules, token, s->wall / 1000, s->token, claims, why);
+    if (r == AUTH_GOOD && claims->algorithm != KEY_HS256)
+        remember_add(&s->remember, token);
+    return r;
+}
+
 static bool access_by_token(struct server *s, struct conn *c, struct span token, const char *what)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes);
     struct auth_claims claims;
-    if (auth_check(&s->keys, token, s->wall / 1000, s->token, &claims, &why) != AUTH_GOOD)
+    if (check_token(s, token, &claims, &why) != AUTH_GOOD)
         return refuse_token(s, c, what, text_span(&why));
     s->access = (struct access){.kind = ACCESS_TOKEN,
                                 .publish = claims.publish,
@@ -211,6 +229,26 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
     access_without(s, class);
     s->access.cookie = token.p != NULL;
     return true;
+}
+
+/* The token that access_find() would check. */
+static struct span token_there(struct server *s)
+{
+    struct span token = http_field(&s->req, HTTP_AUTHORIZATION);
+    if (token.n > 0) {
+        span_cut(&token, ' ');
+        return span_trim(token);
+    }
+    token = serve_query(s, SPAN("access_token"));
+    return token.p != NULL ? token : token_of_cookie(s);
+}
+
+bool access_takes_long(struct server *s)
+{
+    if (!auth_keys_public(&s->keys))
+        return false;
+    struct span token = token_there(s);
+    return token.n > 0 && !remember_has(&s->remember, token) && auth_takes_long(token, s->token);
 }
 
 /* ---- subscribing ----------------------------------------------------------------------------- */

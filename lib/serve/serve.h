@@ -29,6 +29,7 @@
 #include "http.h"
 #include "lib/auth/auth.h"
 #include "lib/auth/grant.h"
+#include "lib/auth/remember.h"
 #include "lib/auth/throttle.h"
 #include "lib/cors.h"
 #include "lib/net.h"
@@ -146,6 +147,12 @@ struct pass {
     uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token ends; 0: never */
 };
 
+/* What the key file was when it was read last, and when to look again. */
+struct keys_seen {
+    uint64_t inode, size, time_ns;
+    uint64_t next; /* S.now */
+};
+
 struct server {
     struct opt opt;
     struct ring ring;
@@ -153,13 +160,15 @@ struct server {
     struct conns conns;
     struct stat_counters stat;
     struct http_limits limits;
-    struct auth_keys keys;    /* none: who may do what depends on where they are */
-    struct grants grants;     /* where there are keys */
-    struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
-    struct throttle failures; /* bad tokens, by address */
-    struct nets proxies;      /* that are trusted */
-    struct nets bound;        /* addresses of its listeners; who has set them up fills it, ... */
-    bool admin;               /* ... and notes whether one of them is of --admin */
+    struct auth_keys keys;      /* none: who may do what depends on where they are */
+    struct keys_seen keys_seen; /* of the key file: host/keys.c */
+    struct remember remember;   /* tokens whose signature has been found good with these */
+    struct grants grants;       /* where there are keys */
+    struct pass *pass;          /* by descriptor; NULL: no flag asks for it */
+    struct throttle failures;   /* bad tokens, by address */
+    struct nets proxies;        /* that are trusted */
+    struct nets bound;          /* addresses of its listeners; who has set them up fills it, ... */
+    bool admin;                 /* ... and notes whether one of them is of --admin */
 
     uint64_t now;         /* ms, monotonic, read once a turn */
     uint64_t wall;        /* ms, wall clock, likewise */

@@ -224,7 +224,8 @@ static void good_token(uint64_t now)
     ck_assert_str_eq(err, "");
     size_t n = strlen(out);
     ck_assert(n > 1 && out[n - 1] == '\n' && strchr(out, '\n') == out + n - 1);
-    enum auth_result r = auth_check(&keys, (struct span){out, n - 1}, now, room, &claims, &why);
+    enum auth_result r =
+        auth_check(&keys, NULL, (struct span){out, n - 1}, now, room, &claims, &why);
     ck_assert_msg(r == AUTH_GOOD, "%.*s", (int)why.n, why.p);
 }
 
@@ -273,7 +274,7 @@ START_TEST(key_choice)
     char line[256];
     struct auth_said said;
     struct text why = text_in(line, sizeof(line));
-    ck_assert(auth_read((struct span){out, strlen(out) - 1}, room, &said, &why) == AUTH_GOOD);
+    ck_assert(auth_read(NULL, (struct span){out, strlen(out) - 1}, room, &said, &why) == AUTH_GOOD);
     ck_assert_uint_eq(said.kid.n, 0);
 }
 END_TEST

@@ -22,7 +22,7 @@ static enum auth_result check_span(struct span s, uint64_t now)
     char *p = on_heap(s), *exact = malloc(AUTH_TOKEN_MAX);
     why = text_in(why_bytes, sizeof(why_bytes));
     memset(room, 0, sizeof(room));
-    enum auth_result r = auth_check(&keys, (struct span){p, s.n}, now, exact, &claims, &why);
+    enum auth_result r = auth_check(&keys, NULL, (struct span){p, s.n}, now, exact, &claims, &why);
     ck_assert(!why.full);
     if (r == AUTH_GOOD) {
         ck_assert_uint_eq(why.n, 0);
@@ -354,7 +354,7 @@ START_TEST(date)
     snprintf(text, sizeof(text), "{\"exp\":%s}", dates[_i].text);
     make(HEADER, text);
     why = text_in(why_bytes, sizeof(why_bytes));
-    ck_assert_int_eq(auth_read(kit_span(&token), room, &s, &why), AUTH_GOOD);
+    ck_assert_int_eq(auth_read(NULL, kit_span(&token), room, &s, &why), AUTH_GOOD);
     ck_assert_msg(s.ends && s.exp_s == dates[_i].value, "line %d: %" PRIu64, dates[_i].line,
                   s.exp_s);
     ck_assert(!s.begins && s.nbf_s == 0);
@@ -374,7 +374,7 @@ START_TEST(long_dates)
                           : "{\"exp\":0.%s1}",
                  zeros);
         make(HEADER, text);
-        ck_assert_int_eq(auth_read(kit_span(&token), room, &s, &why), AUTH_GOOD);
+        ck_assert_int_eq(auth_read(NULL, kit_span(&token), room, &s, &why), AUTH_GOOD);
         ck_assert_uint_eq(s.exp_s, 1);
     }
 }
@@ -722,7 +722,7 @@ static const struct auth_claims mints[] = {
     {.expires_s = NOW + 1},
     {.publish = SPAN_INIT("a/*")},
     {.subscribe = SPAN_INIT("**"), .expires_s = AUTH_TIME_MAX},
-    {SPAN_INIT("a,b/c,d/**"), SPAN_INIT("caf\xC3\xA9/\"\\,\xE2\x80\xA8/*"), NOW + 5},
+    {SPAN_INIT("a,b/c,d/**"), SPAN_INIT("caf\xC3\xA9/\"\\,\xE2\x80\xA8/*"), NOW + 5, KEY_HS256},
 };
 
 /* What is minted is good, and says what it was made for. */
@@ -743,7 +743,7 @@ START_TEST(mint)
                                                             : mints[_i].expires_s + AUTH_LEEWAY_S;
     ck_assert_uint_eq(claims.expires_s, until);
     struct auth_said s;
-    ck_assert_int_eq(auth_read(made, room, &s, &why), AUTH_GOOD);
+    ck_assert_int_eq(auth_read(NULL, made, room, &s, &why), AUTH_GOOD);
     ck_assert(span_eq(s.kid, _i % 2 == 0 ? SPAN("key-1") : SPAN("")));
     ck_assert(s.ends == (mints[_i].expires_s > 0) && s.exp_s == mints[_i].expires_s);
     /* Of the same, the same; and all or nothing of it. */
