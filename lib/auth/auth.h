@@ -19,8 +19,8 @@
  * A SCOPE is a list of topic names and wildcards with a comma between, as a URL has it (name.h);
  * empty: nothing.
  *
- * LIMITS: AUTH_KEYS_MAX keys, as key.h has them; a token of AUTH_TOKEN_MAX bytes, whose header and claims have AUTH_MEMBERS_MAX members; the lists
- * of its claims may be as long as that allows.
+ * LIMITS: AUTH_KEYS_MAX keys, as key.h has them; a token of AUTH_TOKEN_MAX bytes, whose header and
+ * claims have AUTH_MEMBERS_MAX members; the lists of its claims may be as long as that allows.
  *
  * OWNERSHIP: struct auth_keys holds its keys itself and is wiped by auth_keys_wipe(); nothing else
  * keeps a key. What claims point to is the buffer that the caller handed.

@@ -88,8 +88,7 @@ static inline __attribute__((always_inline)) void
 product(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a, const uint64_t *b, size_t n)
 {
     uint64_t t[BIGNUM_WORDS], over = 0;
-    for (size_t i = 0; i < n; i++)
-        t[i] = 0;
+    memset(t, 0, n * sizeof(*t));
     for (size_t i = 0; i < n; i++) {
         wide x = (wide)a[i] * b[0] + t[0];
         uint64_t q = (uint64_t)x * m->inverse;

@@ -222,7 +222,8 @@ bool ed25519_key_good(const uint8_t key[ED25519_KEY])
                            WORDS); /* 8 A is neither (0, 1) nor, as 8 A has odd order, (0, -1) */
 }
 
-/* SHA-512 of the parts modulo L: both halves of the digest, high 2^256 + low, each brought below L. */
+/* SHA-512 of the parts modulo L: high 2^256 + low, each half of the digest brought
+ * below L. */
 static void digest_scalar(const struct bignum_modulus *l, uint64_t r[WORDS],
                           const struct span part[], size_t parts)
 {

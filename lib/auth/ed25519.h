@@ -4,8 +4,8 @@
  * VERIFICATION is as the common libraries have it (the reference's, OpenSSL's, Go's): without the
  * cofactor, so 8 s B = ... is not enough and the encoded R is compared as it came. Encodings are
  * canonical: s is below the order L, the y of a key below p, and no x of zero has a sign. A key is
- * to be no point of small order, with which signatures prove nothing; all of this is public, and how
- * long it takes depends on it.
+ * to be no point of small order, with which signatures prove nothing. All of this is public, and
+ * how long it takes depends on it.
  *
  * SIGNING is for a command of the operator on the operator's own machine: how long it takes depends
  * on the secret, so no server calls it.

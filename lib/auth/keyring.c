@@ -99,7 +99,7 @@ static const char *add_lines(struct auth_keys *k, struct span file, uint64_t *li
 
 /* ---- JWK Sets ---- */
 
-/* A key that is wrong is skipped, too, so that one does not stop the others (RFC 7517 section 5). */
+/* Skips a key that is wrong, so that it does not stop the others (RFC 7517 section 5). */
 static const char *add_jwk(struct auth_keys *k, const struct json_value *v)
 {
     struct auth_key *key = next_key(k), spare;

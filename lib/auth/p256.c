@@ -1,9 +1,9 @@
 /*
  * p256.c - y^2 = x^3 - 3x + b modulo p, its points, and ECDSA.
  *
- * A point is projective: (X : Y : Z) is (X/Z, Y/Z), with Z = 0 the point at infinity; coordinates are in
- * Montgomery form. One formula adds any two points, equal and opposite ones too (J. Renes, C.
- * Costello, L. Batina, "Complete addition formulas for prime order elliptic curves", 2015,
+ * A point is projective: (X : Y : Z) is (X/Z, Y/Z), with Z = 0 the point at infinity; coordinates
+ * are in Montgomery form. One formula adds any two points, equal and opposite ones too (J. Renes,
+ * C. Costello, L. Batina, "Complete addition formulas for prime order elliptic curves", 2015,
  * algorithm 4), so that there are no cases to forget.
  */
 #include "lib/auth/p256.h"

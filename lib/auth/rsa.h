@@ -16,8 +16,8 @@
 #define RSA_BITS_MIN 2048u
 #define RSA_BITS_MAX 4096u
 
-/* Returns what is wrong with a key, as words for a person, or NULL. Its modulus is big-endian, without
- * leading zeros; so is its exponent. */
+/* Returns what is wrong with a key, as words for a person, or NULL. Both numbers are big-endian,
+ * without leading zeros. */
 const char *rsa_key_wrong(struct span modulus, struct span exponent);
 
 /* Returns true if it is the signature of the message by this key, which rsa_key_wrong() has found

@@ -1,9 +1,10 @@
 /*
  * keys.h - the key file, from the disk: at the start, on SIGHUP, and by `sse token`.
  *
- * What it may hold: auth.h. A file that others than its owner and group may write, or read
- * if it holds a secret, that is no regular file or larger than AUTH_FILE_MAX is refused. What was read of it is wiped. A server's
- * keys change all at once or, where something is wrong with the file, not at all.
+ * What it may hold: auth.h. A file that others than its owner and group may write, or read if it
+ * holds a secret, that is no regular file or larger than AUTH_FILE_MAX is refused. What was read
+ * of it is wiped. A server's keys change all at once or, where something is wrong with the file,
+ * not at all.
  */
 #ifndef SSE_LIB_HOST_KEYS_H
 #define SSE_LIB_HOST_KEYS_H

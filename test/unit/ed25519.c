@@ -69,7 +69,8 @@ START_TEST(rfc8032)
 }
 END_TEST
 
-/* What is signed verifies, and nothing else does: a bit of the signature, message or key changed. */
+/* What is signed verifies, and nothing else does: with a bit of the signature, the message or
+ * the key changed. */
 START_TEST(bits)
 {
     uint64_t state = seed(), first = state;

@@ -296,8 +296,7 @@ START_TEST(file)
 }
 END_TEST
 
-/* Any part of a key in DER, and any of its bytes changed, is another key at most, and never one that
- * verifies. */
+/* No part of a key in DER is a key, nor is one whose structure has a bit changed. */
 START_TEST(der_changed)
 {
     static const char pem[] = ED_PEM;
