@@ -6,6 +6,7 @@
 
 #include "lib/auth/der.h"
 #include "lib/auth/pem.h"
+#include "test/kit/ecdsa.h"
 #include "test/kit/vectors.h"
 
 static struct auth_keys keys;
@@ -137,24 +138,6 @@ static size_t slurp(const char *name, char *out, size_t cap)
     return n;
 }
 
-/* r and s as JWS has them, of the DER that openssl writes. */
-static size_t plain_of(char *sig, size_t n)
-{
-    char out[64] = {0};
-    size_t at = 2;
-    for (unsigned i = 0; i < 2; i++) {
-        size_t size = (unsigned char)sig[at + 1];
-        const char *v = sig + at + 2;
-        at += 2 + size;
-        if (size == 33)
-            v++, size--;
-        memcpy(out + 32 * (i + 1) - size, v, size);
-    }
-    ck_assert_uint_eq(at, n);
-    memcpy(sig, out, 64);
-    return 64;
-}
-
 static const struct {
     const char *make, *sign;
     enum key_algorithm algorithm;
@@ -193,7 +176,7 @@ START_TEST(openssl)
         sh(kinds[_i].sign);
         size_t m = slurp("sig", sig, sizeof(sig));
         if (kinds[_i].algorithm == KEY_ES256)
-            m = plain_of(sig, m);
+            ecdsa_plain(sig, m), m = 64;
         ck_assert(key_verify(&keys.key[0], (struct span){text, n}, (struct span){sig, m}));
         text[random_next(&state) % n] ^= 1;
         ck_assert(!key_verify(&keys.key[0], (struct span){text, n}, (struct span){sig, m}));
