@@ -1,5 +1,8 @@
 /*
- * ring.h - the message store: one ring of records for all topics, each rendered once.
+ * ring.h - the log: one ring of records, each a message rendered once, in the order of their ids.
+ *
+ * It knows no topics but the bytes of their names: who reads by topic follows the ring and links
+ * its records (lib/broker).
  *
  * THE ARENA is a power of two bytes, mapped twice back to back, so that a record that runs past
  * the end goes on in the second mapping and is one piece all the same:
@@ -27,17 +30,17 @@
  * The payload (what was published) is a slice of the data line where it is text in one line, and
  * stands apart behind the rendering where it has line ends or is binary.
  *
- * CHAINS. The records of a topic are linked both ways, and each has a `jump`: an older record of
- * its topic, at distances like those of a skip list (Myers, "An applicative random-access stack",
- * 1983), so that any place in a chain is found from its newest end in O(log n) steps. An INDEX
- * holds, for each RING_BLOCK of the arena, the first record that begins there or behind, so that an
- * id or a time is found in O(log blocks) and a walk through one block.
+ * ID AND NUMBER. Outside, a message is known by its id. Ids grow along the ring and may jump, so
+ * none is computed from another but the one that ring_put() gives next. Inside, a message is known
+ * by its place and by its number, which counts without holes from this ring's beginning.
  *
- *   chain of topic 3:   first ----> R5 <-------------> R8 <----> R9 <---- last
- *                                    ^-------jump-------^
- *   lost: the id and offset of the newest message that was evicted from this chain
+ * LINKS. A record has room for the links of those who follow the ring: the older and the newer
+ * record of its topic, and a shortcut (lib/broker/chain.h). The ring does not look at these.
  *
- * IN A STORE's file the arena outlives the process; the table does not and is made anew from it
+ * An INDEX holds, for each RING_BLOCK of the arena, the first record that begins there or behind,
+ * so that an id or a time is found in O(log blocks) and a walk through one block.
+ *
+ * IN A STORE's file the arena outlives the process; the index does not and is made anew from it
  * (lib/host/store). There each record carries two check sums that are keyed, so that no payload can
  * pose as a record, and bound to its place in the arena: a CRC-32C of its content; and SipHash of
  * its header, the CRC with it, so that it is cheap to find that something is no record; it stands
@@ -47,12 +50,10 @@
  *
  * INVARIANTS
  *   - head + held_size - tail <= size; all are multiples of RING_ALIGN.
- *   - Only ring_put() and ring_show() move head. Only eviction (in ring_put(), ring_hold() and
- *     ring_expire()) moves tail, and
- *     it moves the chain's `first` on and writes down `lost` in the same step.
- *   - A record below head never changes but for its `next`, written when its successor is put.
- *   - Ids grow along the ring, by one each but at a hole.
- *   - prev and jump may point below tail: that means evicted, and their values still compare.
+ *   - Only ring_put() and ring_show() move head, only eviction moves tail, by one record each:
+ *     in ring_put(), ring_hold(), ring_copy() and ring_expire().
+ *   - A record below head never changes but for its links.
+ *   - Ids grow along the ring; those that ring_put() gives by one each. Numbers grow by one each.
  *   - Everything in the mappings is numbers and offsets: they can be made anywhere, by anyone.
  *   - Readers hold offsets and are never waited for. The ring knows nothing of them.
  *
@@ -61,8 +62,8 @@
  * it is counted in 32 bits; name and event name at most RING_NAME_MAX bytes each.
  *
  * OWNERSHIP: struct ring owns its mappings and their files, from ring_open() to ring_close().
- * Records belong to the ring; a pointer into one is good until the next ring_put() or
- * ring_expire().
+ * Records belong to the ring; a pointer into one is good until the record is evicted and another is
+ * put.
  */
 #ifndef SSE_RING_H
 #define SSE_RING_H
@@ -71,7 +72,6 @@
 
 #include "lib/cursor.h"
 #include "lib/event.h"
-#include "lib/topic/topic.h"
 
 #define RING_MIN         (64u << 10)
 #define RING_MAX         (1ull << 38)
@@ -79,7 +79,7 @@
 #define RING_BLOCK       (16u << 10)
 #define RING_ALIGN       16u
 #define RING_NAME_MAX    255u
-#define RING_FORGOTTEN   4096u
+#define RING_LEAST       112u         /* bytes of a record, at least */
 #define RING_N_MAX       (1ull << 62) /* an id's n: never reached by counting */
 
 /* The arena begins at a multiple of this in its file, as every size is one: no page of Linux is
@@ -92,8 +92,18 @@ enum ring_flag {
     RING_APART = 4,  /* the payload stands behind the rendering */
 };
 
-/* Its first part never changes. The second belongs to the table there is, and is made anew when a
- * store is opened. */
+/* What those who follow the ring write into a record, each once but `next`: that is 0 until the
+ * record's successor is linked, and is stored and read as a whole (ring_link_next(), ring_next()),
+ * so that it leads to a record whose links are there. */
+struct ring_links {
+    uint64_t prev;  /* the one before in its topic; 0: the first ever */
+    uint64_t next;  /* the one after in its topic; 0: none yet */
+    uint64_t jump;  /* an older one of its topic; 0: none */
+    uint32_t depth; /* how many its topic had had before it, modulo 2^32 */
+    uint32_t o;     /* not a link: the record's number, modulo 2^32; the ring's */
+};
+
+/* Its first part never changes. The second is made anew when a store is opened. */
 struct ring_record {
     uint8_t check[3];       /* in a store, of what follows here up to topic_size */
     uint8_t flags;          /* enum ring_flag */
@@ -107,61 +117,40 @@ struct ring_record {
     uint8_t event_size;     /* bytes of the event name; 0: unnamed */
     uint8_t topic_size;     /* bytes of the topic's name */
 
-    uint32_t size;  /* bytes to where the next one begins */
-    uint64_t prev;  /* the one before in its topic; 0: the first ever */
-    uint64_t next;  /* the one after in its topic; 0: none yet */
-    uint64_t jump;  /* an older one of its topic; 0: none */
-    uint32_t topic; /* number of its chain */
-    uint32_t depth; /* how many the chain had had before it, modulo 2^32 */
-};
-
-/* A topic's chain, by its number. */
-struct ring_chain {
-    uint64_t first, last; /* offsets; 0: no message there */
-    uint64_t lost_n;      /* the newest evicted: its n; 0: none */
-    uint64_t lost_at;     /*                     its offset */
-    uint32_t count;       /* messages there */
-    uint32_t depth;       /* messages ever, modulo 2^32 */
-    uint32_t empty_next;  /* private: list of the emptied; 0: not in it */
-    uint32_t open;        /* private: 0: not in use; else 1 and the number of its held records */
-};
-
-/* What was lost of the topics whose hash has the same low bits and that were closed. */
-struct ring_forgotten {
-    uint64_t n, at;
+    uint32_t size;           /* bytes to where the next one begins */
+    struct ring_links links; /* private to those who follow the ring */
 };
 
 /* The front of the table. Private but for the functions below. */
 struct ring_head {
-    uint64_t epoch;         /* ids begin with it */
-    uint64_t head, tail;    /* offsets */
-    uint64_t n;             /* of the newest message; 0: none ever */
-    uint64_t count;         /* messages there */
-    uint64_t time_max;      /* of the newest, held or not */
-    uint64_t forgotten_max; /* the largest n in the table */
-    uint64_t hole_n;     /* the newest that may be missing though older ones are there; 0: none */
-    uint64_t held;       /* records behind head that ring_show() has not shown yet, ... */
+    uint64_t epoch;      /* ids begin with it */
+    uint64_t head, tail; /* offsets */
+    uint64_t n;          /* the newest id; 0: none ever */
+    uint64_t o;          /* the number of the newest message; 0: none ever */
+    uint64_t time_max;   /* of the newest message, held or not */
+    uint64_t lost_n;     /* the id of the newest that was evicted; 0: none */
+    uint64_t lost_o;     /* its number */
+    uint64_t hole_n;  /* the newest that may be missing though older ones are there; 0: none, ... */
+    uint64_t hole_at; /* ... and where the record behind it begins */
+    uint64_t held;    /* records behind head that ring_show() has not shown yet, ... */
     uint64_t held_size;  /* ... and their bytes */
-    uint32_t emptied;    /* list of chains */
     uint32_t id_size;    /* bytes of ... */
     char id[CURSOR_MAX]; /* ... the id that the next message will have, as text */
-    struct ring_forgotten forgotten[RING_FORGOTTEN];
 };
 
 struct ring {
     struct ring_head *h;
     char *arena;
     uint64_t *index;
-    struct ring_chain *chain; /* by number, 1 to chains */
     uint64_t size, mask;
-    uint32_t chains;
-    uint64_t *heap;      /* scratch memory for merging chains; not part of the mapping */
     uint64_t key;        /* not 0: records carry check sums made with it */
     uint64_t clock_ms;   /* the caller's: what time it is, by a clock that nobody sets; 0: there is
                           * none, and ring_put()'s time is taken for it */
     uint64_t arena_from; /* where the arena begins in its file */
-    int table_fd;        /* head, index and chains: a file in memory */
-    int arena_fd;        /* the arena: one in memory, or a store's */
+    void (*evicts)(void *arg); /* ring_tell() */
+    void *arg;
+    int table_fd; /* head and index: a file in memory */
+    int arena_fd; /* the arena: one in memory, or a store's */
 };
 
 struct ring_message {
@@ -171,21 +160,22 @@ struct ring_message {
     bool binary;
 };
 
-/* Makes an empty ring of `size` bytes (a power of two, RING_MIN to RING_MAX) for topics numbered 1
- * to `chains`, whose ids begin with `epoch`. Gives 0, or minus an errno with nothing left open. */
-int ring_open(struct ring *r, uint64_t size, uint32_t chains, uint64_t epoch);
+/* Makes an empty ring of `size` bytes (a power of two, RING_MIN to RING_MAX) whose ids begin with
+ * `epoch`. Returns 0, or minus an errno with nothing left open. */
+int ring_open(struct ring *r, uint64_t size, uint64_t epoch);
 
-/* The same with its arena in the file `arena_fd`, which has blocks for it from `arena_from` (a
- * multiple of RING_PAGE) on; what stands there is not looked at. It owns the descriptor from then
- * on, but not if it fails. `key`, if not 0, is what check sums are made with. */
-int ring_open_in(struct ring *r, int arena_fd, uint64_t arena_from, uint64_t size, uint32_t chains,
-                 uint64_t epoch, uint64_t key);
+/* Makes an empty ring whose arena is in the file `arena_fd`, which has blocks for it from
+ * `arena_from` (a multiple of RING_PAGE) on; what stands there is not looked at. It owns the
+ * descriptor from then on, but not if it fails. `key`, if not 0, is what check sums are made with.
+ * Returns as ring_open() does. */
+int ring_open_in(struct ring *r, int arena_fd, uint64_t arena_from, uint64_t size, uint64_t epoch,
+                 uint64_t key);
 
 /* Maps the ring that an earlier program of this process set up, as its struct said and with all
  * that is in it, and owns the descriptors from then on; they are left alone where it fails.
- * -EINVAL: these can't be a ring's. */
+ * Returns 0, or minus an errno; -EINVAL: these can't be a ring's. */
 int ring_attach(struct ring *r, int table_fd, int arena_fd, uint64_t arena_from, uint64_t size,
-                uint32_t chains, uint64_t key);
+                uint64_t key);
 
 /* Unmaps it and closes its files. */
 void ring_close(struct ring *r);
@@ -196,40 +186,29 @@ static inline uint64_t ring_message_max(uint64_t size)
     return size / 16 < RING_MESSAGE_MAX ? size / 16 : RING_MESSAGE_MAX;
 }
 
-/* Begins to use chain `topic`, empty, for the topic whose name hashes to `hash`. What was lost of
- * topics with the same low bits of their hash that were closed counts as lost of this one, since
- * it can't be known. */
-void ring_topic_open(struct ring *r, uint32_t topic, uint64_t hash);
+/* Has evicts(arg) called before the oldest record is evicted, so that who follows the ring lets go
+ * of it; NULL: nobody does. */
+void ring_tell(struct ring *r, void (*evicts)(void *arg), void *arg);
 
-/* Ends its use; the chain must be empty. What it lost is remembered by the hash. */
-void ring_topic_close(struct ring *r, uint32_t topic, uint64_t hash);
-
-/* Takes the next open chain that eviction has left empty off a list; 0 if there is none. It may
- * have got messages again since: look at its count. */
-uint32_t ring_emptied(struct ring *r);
-
-/* Is there one in the list? */
-static inline bool ring_emptying(const struct ring *r)
-{
-    return r->h->emptied != 0;
-}
-
-/* Stores a message in chain `topic`, evicting the oldest of all as far as needed. Gives the
- * record's offset. The message must be within the limits: asserted. m's spans must not lie in the
- * ring. An unnamed message's event line is as event_name_of_topic() says. */
-uint64_t ring_put(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms);
+/* Puts a message, evicting the oldest of all as far as needed. Returns the record's offset. The
+ * message must be within the limits: asserted. Its spans must not lie in the ring. An unnamed
+ * message's event line is as event_name_of_topic() says. */
+uint64_t ring_put(struct ring *r, const struct ring_message *m, uint64_t now_ms);
 
 /* HOLDING a message back: its record stands behind head, with an id of its own, and nothing else
- * here knows of it: no chain, no index, not ring_newest(). It is never evicted. ring_show() makes
- * it one like others. A ring holds at most half its size, or one message; ring_put() may be called
- * only while it holds none.
+ * here knows of it: not the index, not ring_newest(). It is never evicted. ring_show() makes it one
+ * like others. A ring holds at most half its size, or one message; ring_put() may be called only
+ * while it holds none.
  *
  * ring_hold() does what ring_put() does but for that. Returns the record's offset; 0: the ring can
  * hold no more, and nothing was done. */
-uint64_t ring_hold(struct ring *r, uint32_t topic, const struct ring_message *m, uint64_t now_ms);
+uint64_t ring_hold(struct ring *r, const struct ring_message *m, uint64_t now_ms);
 
-/* Shows the oldest of the held records, of which there must be one. Returns its topic. */
-uint32_t ring_show(struct ring *r);
+/* Evicts messages put before `before_ms` of the ring's clock, `most` at most. Returns how many. */
+unsigned ring_expire(struct ring *r, uint64_t before_ms, unsigned most);
+
+/* Shows the oldest of the held records, of which there must be one. Returns its offset. */
+uint64_t ring_show(struct ring *r);
 
 /* Where the next record will begin: behind head, and behind all that is held. */
 static inline uint64_t ring_end(const struct ring *r)
@@ -242,15 +221,6 @@ static inline uint64_t ring_given(const struct ring *r)
 {
     return r->h->n + r->h->held;
 }
-
-/* Has the chain no message, and is none of its messages held? */
-static inline bool ring_chain_done(const struct ring_chain *c)
-{
-    return c->count == 0 && c->open <= 1;
-}
-
-/* Evicts messages put before `before_ms` of the ring's clock, `most` at most. Returns how many. */
-unsigned ring_expire(struct ring *r, uint64_t before_ms, unsigned most);
 
 /* The ring's bounds; how many messages are there; the newest id (n is 0 before the first put). */
 static inline uint64_t ring_head(const struct ring *r)
@@ -265,7 +235,7 @@ static inline uint64_t ring_tail(const struct ring *r)
 
 static inline uint64_t ring_count(const struct ring *r)
 {
-    return r->h->count;
+    return r->h->o - r->h->lost_o;
 }
 
 static inline struct cursor ring_newest(const struct ring *r)
@@ -277,10 +247,17 @@ static inline struct cursor ring_newest(const struct ring *r)
  * little cost. */
 void ring_id_write(const struct ring *r, struct text *t, uint64_t n);
 
-/* The newest message of any topic that was closed, by n: what is below may have been lost. */
-static inline uint64_t ring_forgotten(const struct ring *r)
+/* The n of the newest message that was evicted, or that may have been before this ring began; 0:
+ * none. */
+static inline uint64_t ring_lost(const struct ring *r)
 {
-    return r->h->forgotten_max;
+    return r->h->lost_n;
+}
+
+/* Messages up to this n may be missing though older ones are there; 0: none is. */
+static inline uint64_t ring_hole(const struct ring *r)
+{
+    return r->h->hole_n;
 }
 
 /* The record at an offset that a function here gave: tail <= at < head is asserted. */
@@ -291,6 +268,13 @@ static inline const struct ring_record *ring_at(const struct ring *r, uint64_t a
     const struct ring_record *rec = p;
     assert(rec->size <= r->h->head - at && rec->sse_size < rec->size);
     return rec;
+}
+
+/* Returns the number of the record at an offset: they count, without holes, from the first of this
+ * ring, which is 1. */
+static inline uint64_t ring_number(const struct ring *r, uint64_t at)
+{
+    return r->h->o - (uint32_t)((uint32_t)r->h->o - ring_at(r, at)->links.o);
 }
 
 /* The offset behind a record: where the next one begins, or head. */
@@ -306,32 +290,36 @@ uint64_t ring_find(const struct ring *r, uint64_t n);
  * none. (Where that clock was once further, an earlier one may be returned, never a later one.) */
 uint64_t ring_find_time(const struct ring *r, uint64_t ms);
 
-/* Chain `topic`, which is open: asserted. */
-static inline struct ring_chain *ring_chain(const struct ring *r, uint32_t topic)
+/* The first record with an id of n or above, of any topic; head if there is none. */
+uint64_t ring_find_from(const struct ring *r, uint64_t n);
+
+/* Returns the first record of the block of the arena in which the record before `end` begins; a
+ * walk from there comes to that record soon. `end` is above tail. */
+uint64_t ring_block_before(const struct ring *r, uint64_t end);
+
+/* Returns the id just before offset `at`, which is that of a record, or head: that of the record
+ * before it, of the newest that was evicted, or the newest that is missing in between. As a cursor
+ * it leads to `at`. */
+struct cursor ring_before(const struct ring *r, uint64_t at);
+
+/* The links of the record at an offset, to be written. */
+static inline struct ring_links *ring_links(const struct ring *r, uint64_t at)
 {
-    assert(topic >= 1 && topic <= r->chains && r->chain[topic].open);
-    return &r->chain[topic];
+    struct ring_record *rec = (struct ring_record *)(void *)(r->arena + (at & r->mask));
+    return &rec->links;
 }
 
-/* The same as ring_next(), for a place between a chain's oldest and its newest record. */
-uint64_t ring_seek(const struct ring *r, uint32_t topic, uint64_t at);
-
-/* The first record of chain `topic` at offset `at` or behind; 0 if there is none. O(log n); O(1) up
- * to the oldest, and from the newest but one on. */
-static inline uint64_t ring_next(const struct ring *r, uint32_t topic, uint64_t at)
+/* Has the record at `at` lead to the next one of its topic, whose links are written. */
+static inline void ring_link_next(const struct ring *r, uint64_t at, uint64_t next)
 {
-    const struct ring_chain *c = ring_chain(r, topic);
-    if (at <= c->first)
-        return c->first;
-    return at > c->last ? 0 : ring_seek(r, topic, at);
+    __atomic_store_n(&ring_links(r, at)->next, next, __ATOMIC_RELEASE);
 }
 
-/* How many records chain `topic` has at offset `at` or behind. O(log n). */
-uint32_t ring_count_from(const struct ring *r, uint32_t topic, uint64_t at);
-
-/* The `count`th newest record of the chain, 1 being the newest; its oldest where there are fewer; 0
- * where there is none. O(log n). */
-uint64_t ring_back(const struct ring *r, uint32_t topic, uint32_t count);
+/* The offset of the next record of the same topic; 0: there is none yet. */
+static inline uint64_t ring_next(const struct ring_record *rec)
+{
+    return __atomic_load_n(&rec->links.next, __ATOMIC_ACQUIRE);
+}
 
 /* Parts of a record. Its rendering for a stream of one topic, or of several; what was published;
  * the event name (empty where unnamed); the topic's name. */
@@ -375,60 +363,24 @@ static inline uint64_t ring_record_size(const struct ring_record *rec)
  * is a whole one with right check sums; else NULL. Needs a key. */
 struct ring_record *ring_whole(const struct ring *r, uint64_t place);
 
-/* An empty ring, which never had a topic, goes on at offset `at` behind id n, up to which anything
- * may have been lost. */
+/* An empty ring goes on at offset `at` behind id n, up to which anything may have been lost. */
 void ring_begin(struct ring *r, uint64_t at, uint64_t n);
 
-/* The whole record at offset `at` becomes the newest, of chain `topic`. It may stand behind head,
- * with a hole in between, as far as the `size` of the newest so far, at offset `last`, can tell; at
- * any distance where the ring is empty. It ends before tail + size. Its id is larger than the
- * newest. */
-void ring_keep(struct ring *r, uint32_t topic, uint64_t at, uint64_t last);
+/* The whole record at offset `at` becomes the newest, with the id that it has. It may stand behind
+ * head, with a hole in between, as far as the `size` of the newest so far, at offset `last`, can
+ * tell; at any distance where the ring is empty. It ends before tail + size. Its id is larger than
+ * the newest. */
+void ring_keep(struct ring *r, uint64_t at, uint64_t last);
 
 /* Puts the message of another ring's record with its id, which is larger than the newest, and its
- * times; within the limits, as for ring_put(). */
-void ring_copy(struct ring *r, uint32_t topic, const struct ring_record *from);
+ * times; within the limits, as for ring_put(). Evicts as far as needed. */
+void ring_copy(struct ring *r, const struct ring_record *from);
 
 /* The newest id is n from now on, and messages up to it may be missing. n >= the newest. */
 void ring_miss(struct ring *r, uint64_t n);
 
-/* READING FOR AN ENTRY of the table of topics (lib/topic): a topic, whose chain is followed, or a
- * set, whose messages are found in one of two ways: by going through the ring and asking of each
- * record whether it is of the set, or by merging its topics' chains. Which is less work depends on
- * how many topics and messages there are of it and of others; either may be too much for one call.
- * So each of these functions is bounded, and says what it gives then. Chains are numbered as topics
- * are. `heap` is scratch memory for r->chains numbers, which the caller hands once. */
-void ring_scratch(struct ring *r, uint64_t *heap);
-
-/* The bounds, in steps of some 100 ns: what it takes to ask of a record whether it is of a set, or
- * to look at a topic; more for sets with many wildcards. */
-#define RING_NEAR    64u        /* records that are asked before anything else is considered */
-#define RING_WALK    4096u      /* then, in a call that finds the next ones */
-#define RING_MERGE   32768u     /* in one that merges to find them */
-#define RING_MEMBERS 65536u     /* for a set's topics, where no chain has to be searched */
-#define RING_BACK    16384u     /* back from the newest */
-#define RING_SCAN    (1u << 21) /* chains that are looked through in their order: far less each */
-
-/* The next records of entry `id` from *at on, `most` at most (> 0), in order, as offsets. *at, a
- * place that a function here gave and that may be below tail by now, is moved to where to go on: to
- * head when that is all there is. It is moved with nothing found where the next one is too far off:
- * call again, but not in a loop. */
-unsigned ring_collect(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
-                      uint64_t *rec, unsigned most);
-
-/* Was a message of entry `id` lost whose id is above n? Also where that can't be known, or not soon
- * enough: for a set of more topics than RING_MEMBERS allows, in a table of more than RING_SCAN, or
- * where too many others have lost some. */
-bool ring_lost(const struct ring *r, const struct topics *t, uint32_t id, uint64_t n);
-
-/* Makes *at the place of the `count`th newest message of entry `id`; of its oldest, if there are
- * fewer; head where there is none or count is 0. False: that can't be found soon enough, as it is a
- * set and count is more than RING_BACK, or it has too many topics and not enough messages among the
- * last. */
-bool ring_last(const struct ring *r, const struct topics *t, uint32_t id, uint64_t count,
-               uint64_t *at);
-
-/* The id just before offset `at`: as a cursor it leads there. */
-struct cursor ring_before(const struct ring *r, uint64_t at);
+/* Makes the record at `at` one that ring_whole() does not know any more: the next start goes
+ * without it. Until it is evicted it is there, and its topic has no name. */
+void ring_wipe(struct ring *r, uint64_t at);
 
 #endif

@@ -37,6 +37,7 @@
 #include "lib/host/say.h"
 #include "lib/host/upgrade.h"
 #include "lib/serve/drain.h"
+#include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>
@@ -70,8 +71,6 @@ enum {
     SLICES = 16,              /* ticks for a sweep over the whole table */
     EXPIRES_MAX = 4096,       /* messages that --max-age lets go in a tick */
     PHASE_US = 2000,      /* and its longest time: a turn has some of these, and 50 ms at most */
-    SOON_US = 1000,       /* that of those who have had no turn yet, ... */
-    READY_US = 50,        /* ... and of the ready list, where those are who have much to do */
     REAP_US = 250,        /* that of closing */
     READ = 16 << 10,      /* bytes read at once */
     HEAVY = 2 << 10,      /* of one who has sent more, or takes long: others go before it, ... */
@@ -194,16 +193,16 @@ static void conn_doom(struct conn *c, const char *reason)
         return;
     say(OPT_LOG_DEBUG, "closed", "fd", serve_num(&S, fd), "reason", reason, NULL);
     serve_log_end(&S, c, reason);
-    c->n = c->link.topic;
+    c->doomed.topic = c->link.topic;
     if (c->link.topic != 0)
         topic_unsubscribe(&S.topics, fd);
-    conn_mark_doomed(&S.conns, c);
+    queue_doom(&S.conns, c);
 }
 
 /* The one place where a client's socket is closed. */
 static void conn_close(struct conn *c)
 {
-    uint32_t topic = (uint32_t)c->n;
+    uint32_t topic = c->doomed.topic;
     door_leave(&L.door, c);
     serve_forget(&S, c);
     close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
@@ -216,15 +215,15 @@ static void conn_close(struct conn *c)
 static void reap(void)
 {
     struct conn *c;
-    if (S.conns.doomed == 0 && !ring_emptying(&S.ring))
+    if (S.conns.doomed == 0 && !broker_emptying(&S.broker))
         return;
     phase_begin(REAP_US);
     for (unsigned n = REAPS_MAX; n > 0 && !phase_spent(CHEAP); n--) {
-        if ((c = conn_next_doomed(&S.conns)) == NULL)
+        if ((c = queue_take_doomed(&S.conns)) == NULL)
             break;
         conn_close(c);
     }
-    while (!phase_spent(CHEAP) && serve_release_emptied(&S)) {
+    while (!phase_spent(CHEAP) && broker_release_emptied(&S.broker)) {
     }
 }
 
@@ -280,8 +279,8 @@ static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
 /* All is written: a connection that was answered for the last time says so. */
 static void conn_drained(struct conn *c)
 {
-    if (conn_streams(c) && c->link.topic != 0 && c->at < ring_head(&S.ring))
-        conn_ready(&S.conns, c); /* has only passed over other topics' records so far */
+    if (conn_streams(c) && c->link.topic != 0 && c->place.at < ring_head(&S.ring))
+        queue_put(&S.conns, c, QUEUE_READY); /* has only passed over other topics' records so far */
     if (!(c->flags & CONN_CLOSE))
         return;
     c->flags &= (uint16_t)~CONN_CLOSE;
@@ -341,7 +340,7 @@ static void conn_flush(struct conn *c)
     bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S, c) &&
                 (S.out.n > 0 || c->out != 0 || S.tail_pieces > 0);
     if (hold)
-        conn_hold(&S.conns, c);
+        queue_put(&S.conns, c, QUEUE_HELD);
     if (!hold && flush_answer(c))
         return;
     for (size_t done = 0; !hold && c->flags & CONN_WRITABLE && c->state != CONN_DOOMED;) {
@@ -350,7 +349,7 @@ static void conn_flush(struct conn *c)
         struct iovec *iov = streams ? stream_next(c, &n) : S.tail_pieces > 0 ? S.tail : L.t.own.iov;
         if (c->state == CONN_DOOMED)
             break;
-        if (c->sent == 0 || c->state == CONN_WAIT)
+        if (!conn_inside(c))
             before = serve_out_put(&S, c, iov);
         if (before + n == 0) {
             conn_drained(c);
@@ -365,7 +364,7 @@ static void conn_flush(struct conn *c)
         else if (!streams)
             serve_tail_took(&S, rest);
         if ((done += w) >= WRITE_BUDGET) {
-            conn_ready(&S.conns, c);
+            queue_put(&S.conns, c, QUEUE_READY);
             break;
         }
     }
@@ -385,13 +384,13 @@ static void fan_wake(struct conn *c)
         return;
     conn_flush(c);
     if (c->in != 0 || c->flags & (CONN_READABLE | CONN_EOF))
-        conn_ready(&S.conns, c); /* its next request is here */
+        queue_put(&S.conns, c, QUEUE_READY); /* its next request is here */
 }
 
 /* Is this subscriber at a place that the share is good for, between two records? */
 static inline bool fan_shares(const struct conn *c, const struct share *s)
 {
-    return c->sent == 0 && c->at >= s->low && c->at <= s->first;
+    return c->stream.sent == 0 && c->place.at >= s->low && c->place.at <= s->first;
 }
 
 /* Writes what a subscriber shares with others. */
@@ -401,23 +400,24 @@ static inline void fan_write(struct conn *c, const struct share *s)
                                        : conn_write(c, s->iov, s->pieces);
     if (w < s->whole) {
         if (w > 0) {
-            S.stat.delivered += share_took(s, &S.ring, c, w);
+            S.stat.delivered += serve_moved(&S, c, s, w);
             conn_flush(c);
         }
         return;
     }
-    c->at = s->end;
-    c->n = s->n;
+    c->place.at = s->end;
+    c->place.n = s->n;
     S.stat.delivered += s->records;
     if (s->end < ring_head(&S.ring))
-        conn_ready(&S.conns, c);
+        queue_put(&S.conns, c, QUEUE_READY);
 }
 
 /* Brings one subscriber of entry `id` up to date that no share is there for. */
 static void fan_other(uint32_t id, struct conn *c, struct share *s)
 {
-    if (c->sent == 0 && c->at >= ring_tail(&S.ring)) {
-        share_build(s, &S.ring, &S.topics, id, c->at, 0, (enum conn_way)c->way, SHARE_BYTES);
+    if (c->stream.sent == 0 && c->place.at >= ring_tail(&S.ring)) {
+        share_build(s, &S.broker, id, c->place.at, 0, serve_form((enum conn_way)c->way),
+                    SHARE_BYTES);
         share_join(s);
     }
     if (fan_shares(c, s))
@@ -492,18 +492,18 @@ static void held_release(void)
 {
     bool spent = false; /* those behind are ready, and the first the next time */
     for (uint32_t n = S.conns.held_count; n > 0; n--) {
-        struct conn *c = conn_next_held(&S.conns);
+        struct conn *c = queue_take(&S.conns, QUEUE_HELD);
         if (c == NULL)
             continue;
         if (serve_waits(&S, c)) {
-            conn_hold(&S.conns, c);
+            queue_put(&S.conns, c, QUEUE_HELD);
             continue;
         }
         c->tick = (uint32_t)S.now;
         if (!(spent = spent || phase_spent(1)))
             conn_flush(c);
         if (spent || c->flags & (CONN_READABLE | CONN_EOF) || c->in != 0)
-            conn_ready(&S.conns, c);
+            queue_put(&S.conns, c, QUEUE_READY);
     }
 }
 
@@ -513,7 +513,7 @@ static void held_show(bool all)
 {
     phase_begin(PHASE_US);
     while (ring_head(&S.ring) < S.hold.to && (all || !phase_spent(CHEAP)))
-        topic_mark(&S.topics, ring_show(&S.ring));
+        topic_mark(&S.topics, broker_show(&S.broker));
     if (ring_head(&S.ring) < S.hold.to)
         return;
     S.hold.running = 0;
@@ -542,7 +542,7 @@ static void store_failed(int err)
     S.hold.running = 0;
     S.hold.to = ring_end(&S.ring); /* nobody waits any more */
     for (uint32_t n = S.conns.held_count; n > 0; n--) {
-        struct conn *c = conn_next_held(&S.conns);
+        struct conn *c = queue_take(&S.conns, QUEUE_HELD);
         if (c != NULL)
             held_refuse(c);
     }
@@ -738,7 +738,7 @@ static void conn_input(struct conn *c)
     bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
     if ((got > 0 && begins) || (c->state == CONN_BODY && kept + got > 0))
         c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
-    if (c->state == CONN_LINGER && (c->n += got) > LINGER_MAX)
+    if (c->state == CONN_LINGER && (c->linger.dropped += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
     size_t used = handle(c, L.in_bytes, kept + got, seen);
     if (peeks || used < kept + got)
@@ -749,11 +749,11 @@ static void conn_input(struct conn *c)
     if (S.pause)
         c->marks |= CONN_HEAVY;
     if (L.waits)
-        conn_hold(&S.conns, c);
+        queue_put(&S.conns, c, QUEUE_HELD);
     else if (S.put_off)
-        conn_soon(&S.conns, c);
+        queue_put(&S.conns, c, QUEUE_SOON);
     else if (c->flags & CONN_READABLE || S.pause)
-        conn_ready(&S.conns, c);
+        queue_put(&S.conns, c, QUEUE_READY);
     else if (c->flags & CONN_EOF && c->out == 0)
         conn_doom(c, "closed by the peer");
 }
@@ -766,14 +766,14 @@ static void conn_turn(struct conn *c)
         conn_flush(c);
     if (c->state == CONN_WAIT && c->flags & CONN_EOF)
         conn_doom(c, "closed by the peer");
-    if (c->state == CONN_WAIT && c->way != WAY_READY && c->at < ring_head(&S.ring))
+    if (c->state == CONN_WAIT && c->way != WAY_READY && c->place.at < ring_head(&S.ring))
         fan_wake(c); /* it has not been through all that there was */
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;
     if (S.hold.on && serve_hold_full(&S) &&
         (c->state == CONN_BODY || (c->state == CONN_SOCKET && serve_waits(&S, c)))) {
-        conn_hold(&S.conns, c);
+        queue_put(&S.conns, c, QUEUE_HELD);
         return;
     }
     if (c->flags & (CONN_READABLE | CONN_EOF) || c->marks & CONN_KEPT)
@@ -787,7 +787,7 @@ static void heartbeat(struct conn *c)
 {
     conn_flush(c); /* it may be behind: there is better to write */
     if (!conn_streams(c) || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)S.now ||
-        (c->link.topic != 0 && c->at < ring_head(&S.ring)))
+        (c->link.topic != 0 && c->place.at < ring_head(&S.ring)))
         return;
     serve_heartbeat(&S, c);
     conn_flush(c);
@@ -822,7 +822,7 @@ static void sweep_conn(struct conn *c)
     serve_lag(&S, c, &L.lag);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
-        conn_ready(&S.conns, c);
+        queue_put(&S.conns, c, QUEUE_READY);
     }
     if (c->flags & CONN_HELD)
         return; /* it is the disk that is late */
@@ -845,7 +845,7 @@ static void sweep_conn(struct conn *c)
     case CONN_DUE_ANSWER:
         serve_wake(&S, c, true);
         conn_flush(c);
-        conn_ready(&S.conns, c); /* its next request may be here */
+        queue_put(&S.conns, c, QUEUE_READY); /* its next request may be here */
         return;
     case CONN_DUE_REQUEST:
     case CONN_DUE_IDLE:
@@ -908,7 +908,7 @@ static bool drain_conn(struct conn *c, bool again)
         c->flags |= CONN_READABLE; /* a request may have come that no event has told of yet */
     conn_turn(c);                  /* that, and what it is behind by, goes first */
     bool behind = conn_streams(c) && c->flags & CONN_WRITABLE && c->link.topic != 0 &&
-                  c->at < ring_head(&S.ring);
+                  c->place.at < ring_head(&S.ring);
     if (again && (behind || c->flags & (CONN_HELD | CONN_READY)))
         return false;
     S.stat.drained++;
@@ -955,10 +955,29 @@ static void signalled(int fd)
     }
 }
 
+static void knocked(int fd)
+{
+    door_accept(&L.door, fd);
+}
+
+static void trial_spoke(int fd)
+{
+    assert(fd == L.up.trial.out);
+    upgrade_told(&L.up);
+}
+
+/* What an event of a descriptor of the process's own brings. */
+static void (*const own_event[OWN_KINDS])(int fd) = {
+    [OWN_LISTENER] = knocked,
+    [OWN_SIGNALS] = signalled,
+    [OWN_STORE] = commit_told,
+    [OWN_TRIAL] = trial_spoke,
+};
+
 /* Has this one nothing to say, but much to get? Requests go before it. */
 static bool replays(const struct conn *c)
 {
-    return conn_streams(c) && c->at < ring_head(&S.ring) && !(c->flags & CONN_READABLE);
+    return conn_streams(c) && c->place.at < ring_head(&S.ring) && !(c->flags & CONN_READABLE);
 }
 
 static void event(const struct epoll_event *ev)
@@ -967,14 +986,8 @@ static void event(const struct epoll_event *ev)
     if (c->gen != ev->data.u64 >> 32)
         return; /* of an earlier owner of the descriptor */
     switch ((enum conn_state)c->state) {
-    case CONN_LISTEN:
-        door_accept(&L.door, conn_fd(&S.conns, c));
-        return;
-    case CONN_SIGNAL:
-        if (L.up.trial.child != 0 && conn_fd(&S.conns, c) == L.up.trial.out)
-            L.up.trial.over |= trial_read(&L.up.trial);
-        else if (!commit_told(&L.t, conn_fd(&S.conns, c)))
-            signalled(conn_fd(&S.conns, c));
+    case CONN_OWN:
+        own_event[c->own.kind](conn_fd(&S.conns, c));
         return;
     case CONN_HEAD:
     case CONN_BODY:
@@ -990,9 +1003,9 @@ static void event(const struct epoll_event *ev)
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
         if (c->marks & CONN_HEAVY || replays(c))
-            conn_ready(&S.conns, c);
+            queue_put(&S.conns, c, QUEUE_READY);
         else if (phase_spent(1))
-            conn_unseen(&S.conns, c);
+            queue_put(&S.conns, c, QUEUE_UNSEEN);
         else
             conn_turn(c);
         return;
@@ -1002,41 +1015,22 @@ static void event(const struct epoll_event *ev)
     }
 }
 
-/* Looks at those whose event there was no time for: what takes long of it is put off. */
-static void unseen_list(void)
+/* Serves those who wait for a turn, as queue.h has it. */
+static void ready_lists(void)
 {
-    struct conn *c;
-    phase_begin(SOON_US);
-    S.brief = true;
-    do
-        if ((c = conn_next_unseen(&S.conns)) != NULL)
-            conn_turn(c);
-    while (S.conns.unseen != 0 && !phase_spent(1));
-    S.brief = false;
-}
-
-/* Serves connections that have had no turn, then those that were ready when the phase began; one of
- * each at least. */
-static void ready_list(void)
-{
-    struct conn *c;
-    if (S.conns.unseen != 0)
-        unseen_list();
-    if (S.conns.soon != 0) {
-        phase_begin(SOON_US);
-        do
-            if ((c = conn_next_soon(&S.conns)) != NULL)
+    for (enum queue q = QUEUE_UNSEEN; q <= QUEUE_READY; q++) {
+        if (!queue_any(&S.conns, q))
+            continue;
+        uint32_t n = S.conns.ready_count;
+        phase_begin(queue_rule[q].us);
+        S.brief = queue_rule[q].brief;
+        do {
+            struct conn *c = queue_take(&S.conns, q);
+            if (c != NULL)
                 conn_turn(c);
-        while (S.conns.soon != 0 && !phase_spent(1));
+        } while (--n > 0 && (q == QUEUE_READY || queue_any(&S.conns, q)) && !phase_spent(1));
+        S.brief = false;
     }
-    if (S.conns.ready == 0)
-        return;
-    uint32_t n = S.conns.ready_count;
-    phase_begin(READY_US);
-    do
-        if ((c = conn_next_ready(&S.conns)) != NULL)
-            conn_turn(c);
-    while (--n > 0 && !phase_spent(1));
 }
 
 /* How long the loop may sleep, in ms: not at all with work left over, for ever (-1) with nothing
@@ -1044,7 +1038,7 @@ static void ready_list(void)
 static int sleep_ms(void)
 {
     if (S.conns.ready_count != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
-        L.sweep_left > 0 || ring_emptying(&S.ring) || commit_due(&L.t, &S) ||
+        L.sweep_left > 0 || broker_emptying(&S.broker) || commit_due(&L.t, &S) ||
         (L.up.passed && S.hold.running == 0))
         return 0;
     if (S.draining)
@@ -1083,7 +1077,7 @@ static void loop_turn(void)
     for (int i = 0; i < n; i++)
         event(&L.ev[i]);
     S.brief = false;
-    ready_list();
+    ready_lists();
     sweep();
     tick();
     if (S.hold.on)

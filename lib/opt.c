@@ -111,7 +111,7 @@ enum kind {
     X(TIME, write_timeout_ms, "    ", "write-timeout", " TIME    ", "30s", 10, 24 * HOUR,          \
       "for a client to take what it is sent")                                                      \
     X(TIME, drain_ms, "    ", "drain", " TIME            ", "5s", 0, 24 * HOUR,                    \
-      "over which clients are let go at the end")                                                  \
+      "over which clients are closed at the end")                                                  \
     X(PATH, key_file, "    ", "key-file", " FILE         ", "none", 0, 0,                          \
       "keys of the tokens that say who may do what")                                               \
     X(AGE, key_refresh_ms, "    ", "key-refresh", " TIME      ", "none", SECOND, 24 * HOUR,        \
@@ -129,7 +129,7 @@ enum kind {
     X(SIZE, max_scopes, "    ", "max-scopes", " SIZE       ", "16M", 64 * KIB, GIB,                \
       "for what the tokens of WebSockets allow")                                                   \
     X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
-      "who may say for whom it asks; repeatable")                                                  \
+      "whose Forwarded is believed; repeatable")                                                   \
     X(YES, proxy_protocol, "    ", "proxy-protocol", "        ", "no", 0, 1,                       \
       "each connection begins with its header")                                                    \
     X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \

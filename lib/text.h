@@ -66,6 +66,11 @@ void text_hex(struct text *t, uint64_t v, unsigned digits);
  * is marked TEXT_LIST, so that the compiler misses a NULL. */
 void text_list(struct text *t, va_list ap);
 #define TEXT_LIST __attribute__((sentinel))
+#ifdef __clang__ /* which does not know it of a pointer to such a function */
+#define TEXT_LIST_POINTER
+#else
+#define TEXT_LIST_POINTER TEXT_LIST
+#endif
 
 /* Appends a number in decimal with zeros in front, `digits` wide at least (at most 20). */
 void text_pad(struct text *t, uint64_t v, unsigned digits);

@@ -18,9 +18,11 @@ MEASURED = $(addprefix e2e/,poll_wait slow socket_many)
 # One that lays its tables out in another way, which no running server may turn into.
 $(SAN)/sse-other: $(SAN)/sse.o $(patsubst %/handover.o,%/handover-other.o,$(PARTS:%.c=$(SAN)/%.o))
 	$(call say,link,$@)$($(SAN)_CC) -o $@ $^ $(LDFLAGS)
-$(SAN)/lib/host/handover-other.o: lib/host/handover.c $(SAN)/flags
+$(OUT)/sse-other: $(OUT)/sse.o $(patsubst %/handover.o,%/handover-other.o,$(PARTS:%.c=$(OUT)/%.o)) $(OUT)/static
+	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $(filter %.o,$^) $$(cat $(OUT)/static) $(LINK)
+$(SAN)/lib/host/handover-other.o $(OUT)/lib/host/handover-other.o: %/lib/host/handover-other.o: lib/host/handover.c %/flags
 	@mkdir -p $(@D)
-	$(call say,cc,$@)$($(SAN)_CC) -DHANDOVER_VERSION=99 -c -o $@ $<
+	$(call say,cc,$@)$($*_CC) -DHANDOVER_VERSION=99 -c -o $@ $<
 
 # One whose system calls can be made to fail: those that test/kit/faults.c has a __wrap_ for.
 $(SAN)/sse-faults: $(SAN)/sse.o $(PARTS:%.c=$(SAN)/%.o) $(SAN)/test/kit/faults.o
@@ -46,7 +48,7 @@ test: ## installs what is missing (as root), then runs every test
 	@mkdir -p build
 	+@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz/run 0 $(FUZZERS:%=$(FUZZ)/test/%) | SSE_BIN=$(SAN)/sse \
-	 test/run $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') \
+	 test/run test/readme $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') \
 	 $(MEASURED:%='SSE_BIN=$(OUT)/sse CK_RUN_CASE=memory $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 
 test-pack: ## packages, images, another machine: installs what is missing (as root), tries them

@@ -55,7 +55,7 @@ void commit_go_on(struct door *d)
     struct store *store = &d->t->store;
     store_go_on(store);
     if (store->threaded && store->thread.told != -1 &&
-        door_add(d, store->thread.told, CONN_SIGNAL, EPOLLIN) == NULL)
+        door_own(d, store->thread.told, OWN_STORE) == NULL)
         (void)store_leave(store); /* the loop would not hear of it, and syncs by itself */
 }
 
@@ -64,16 +64,13 @@ int commit_leave(struct door *d)
     struct store *store = &d->t->store;
     struct conns *conns = &d->s->conns;
     if (store->threaded && store->thread.told != -1 &&
-        conns->conn[store->thread.told].state == CONN_SIGNAL)
+        conn_is_own(&conns->conn[store->thread.told], OWN_STORE))
         conn_forget(conns, &conns->conn[store->thread.told]);
     return store_leave(store);
 }
 
-bool commit_told(const struct tables *t, int fd)
+void commit_told(int fd)
 {
     uint64_t times;
-    if (!t->store.threaded || fd != t->store.thread.told)
-        return false;
     (void)!read(fd, &times, sizeof times);
-    return true;
 }

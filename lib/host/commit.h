@@ -51,12 +51,12 @@ int commit_tick(struct tables *t, struct server *s);
 /* Takes note of a sync, done by whatever function of store.h, that failed if err < 0. */
 void commit_result(struct server *s, int err);
 
-/* Begins the store's thread, whose word that it is done goes to the loop as CONN_SIGNAL; ends it,
+/* Begins the store's thread, which tells the loop by an OWN_STORE that it is done; ends it,
  * while no sync is under way that the loop waits for: 0, or minus the errno of a sync. */
 void commit_go_on(struct door *d);
 int commit_leave(struct door *d);
 
-/* Returns true if this descriptor tells of a sync that is done; then it has been read. */
-bool commit_told(const struct tables *t, int fd);
+/* Handles an event of OWN_STORE: reads it. The loop asks store_synced() in each turn. */
+void commit_told(int fd);
 
 #endif

@@ -53,14 +53,18 @@ bool door_measure(struct door *d, struct text *why)
     return tables_fit(d->t, d->s, kept, why);
 }
 
-struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events)
+/* Puts a descriptor into epoll, under its slot's number and generation. */
+static bool watch(const struct door *d, int fd, uint32_t events)
 {
-    struct conns *conns = &d->s->conns;
+    const struct conns *conns = &d->s->conns;
     struct epoll_event ev = {.events = events,
                              .data.u64 = (uint64_t)conns->conn[fd].gen << 32 | (uint32_t)fd};
-    if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == -1)
-        return NULL;
-    return conn_open(conns, fd, state, d->s->now);
+    return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
+}
+
+struct conn *door_own(struct door *d, int fd, enum own kind)
+{
+    return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->conns, fd, kind) : NULL;
 }
 
 /* Puts a listener, or minus an exit code, into the table. Returns 0, or an exit code. */
@@ -69,12 +73,13 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
     struct conn *c;
     if (fd < 0)
         return -fd;
-    if ((c = door_add(d, fd, CONN_LISTEN, EPOLLIN)) == NULL) {
+    if ((c = door_own(d, fd, OWN_LISTENER)) == NULL) {
         text_str(why, "epoll_ctl: ");
         text_str(why, strerror(errno));
         return EX_OSERR;
     }
-    c->marks |= admin ? CONN_ADMIN : 0;
+    if (admin)
+        c->marks |= CONN_ADMIN;
     return 0;
 }
 
@@ -111,7 +116,7 @@ void door_look(struct door *d)
     for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
         const struct conn *c = &s->conns.conn[fd];
         bool admin = (c->marks & CONN_ADMIN) != 0;
-        if (c->state == CONN_LISTEN) {
+        if (conn_is_own(c, OWN_LISTENER)) {
             s->admin |= admin;
             all &= listen_bound((int)fd, &s->bound);
         } else {
@@ -136,8 +141,8 @@ static void door_pause(struct door *d, enum door_pause pause)
         bool stop = pause == DOOR_CLOSED || (pause == DOOR_FULL && !(c->marks & CONN_ADMIN));
         struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
                                  .data.u64 = (uint64_t)c->gen << 32 | fd};
-        if (c->state == CONN_LISTEN && epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 &&
-            !stop)
+        if (conn_is_own(c, OWN_LISTENER) &&
+            epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 && !stop)
             return; /* the next tick tries again */
     }
     d->paused = (uint8_t)pause;
@@ -214,17 +219,17 @@ static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_
 /* Returns a client its slot; NULL: it has been refused. */
 static struct conn *seat(struct door *d, int fd, bool crowd)
 {
-    struct conn *c = NULL;
     if (crowd && d->shed >= d->shed_max) {
         refuse(d, fd,
                "there are as many connections from this address as may be "
                "(--max-per-address)");
-    } else if ((c = door_add(d, fd, CONN_HEAD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) ==
-               NULL) {
+    } else if (watch(d, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
+        return conn_open(&d->s->conns, fd, d->s->now);
+    } else {
         d->s->stat.limit_descriptors++;
         refuse(d, fd, "epoll takes no more descriptors (fs.epoll.max_user_watches)");
     }
-    return c;
+    return NULL;
 }
 
 /* Notes whom a connection is from; `local`: whoever says so is on this host. */
@@ -400,7 +405,7 @@ void door_close(struct door *d)
     struct conns *conns = &d->s->conns;
     for (uint32_t fd = 1; fd <= conns->top; fd++) {
         struct conn *c = &conns->conn[fd];
-        if (c->state != CONN_LISTEN)
+        if (!conn_is_own(c, OWN_LISTENER))
             continue;
         uint64_t before;
         unsigned times = 0;

@@ -50,8 +50,9 @@ struct door {
  * shed_max and the limits by it. False: *why says that it was asked for more. */
 bool door_measure(struct door *d, struct text *why);
 
-/* Puts a descriptor into epoll and into the table; NULL: the kernel won't. */
-struct conn *door_add(struct door *d, int fd, enum conn_state state, uint32_t events);
+/* Puts a descriptor of the process's own into epoll, level-triggered, and into the table. NULL: the
+ * kernel refuses it, as errno says. */
+struct conn *door_own(struct door *d, int fd, enum own kind);
 
 /* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin;
  * `unsent` and `user` as listen.h has them. Returns 0, or an exit code with the reason in *why. */

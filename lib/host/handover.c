@@ -27,7 +27,7 @@ void handover_layout(char layout[HANDOVER_LAYOUT])
     } part[] = {{"layout ", HANDOVER_VERSION},           {" hand-over ", sizeof(struct handover)},
                 {" connection ", sizeof(struct conn)},   {" body ", sizeof(struct intake)},
                 {" topic ", sizeof(struct topic)},       {" edge ", sizeof(struct topic_edge)},
-                {" ring ", sizeof(struct ring_head)},    {" chain ", sizeof(struct ring_chain)},
+                {" ring ", sizeof(struct ring_head)},    {" chain ", sizeof(struct chain)},
                 {" record ", sizeof(struct ring_record)}};
     memset(layout, 0, HANDOVER_LAYOUT);
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
@@ -176,8 +176,8 @@ static bool let_all_pass(const struct handover *h, const struct conns *conns, bo
     for (uint32_t i = 0; i < h->memory.n; i++)
         good &= let_pass(h->memory.piece[i].fd, yes);
     for (uint32_t i = 1; i <= conns->top; i++) {
-        uint8_t state = conns->conn[i].state;
-        if (state != CONN_FREE && state != CONN_SIGNAL)
+        const struct conn *c = &conns->conn[i];
+        if (c->state >= CONN_HEAD || conn_is_own(c, OWN_LISTENER))
             good &= let_pass((int)i, yes);
     }
     return good;

@@ -29,7 +29,7 @@
 
 /* To be counted up by one who changes what the tables mean without changing their sizes. */
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 5
+#define HANDOVER_VERSION 6
 #endif
 
 #define HANDOVER_ENV      "SSE_HANDOVER"
@@ -43,7 +43,6 @@ struct handover {
 
     int table_fd, arena_fd; /* the ring's */
     uint64_t arena_from, ring_size, ring_key;
-    uint32_t chains;
     bool stored; /* the ring is in a file: store.h */
 
     int epoll;

@@ -84,7 +84,7 @@ static void memory_make(struct door *d, const struct handover *from, const struc
 static void signals_take(struct door *d)
 {
     int fd = process_signals();
-    if (fd == -1 || door_add(d, fd, CONN_SIGNAL, EPOLLIN) == NULL)
+    if (fd == -1 || door_own(d, fd, OWN_SIGNALS) == NULL)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
     process_reap(); /* those that ended before */
 }
@@ -127,6 +127,12 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     keys_skipped(s);
 }
 
+/* Returns true if it was the old program's own, and is closed: all but listeners are, at exec. */
+static bool own_closed(const struct conn *c)
+{
+    return c->state == CONN_OWN && c->own.kind != OWN_LISTENER;
+}
+
 /* Goes on with what is not in the tables. */
 static void take_over(struct door *d, const struct handover *h)
 {
@@ -142,7 +148,7 @@ static void take_over(struct door *d, const struct handover *h)
     s->stat.upgrades++;
     handover_keep(h, &s->conns);
     for (uint32_t i = 1; i <= s->conns.top; i++)
-        if (s->conns.conn[i].state == CONN_SIGNAL) /* that one's is closed */
+        if (own_closed(&s->conns.conn[i]))
             conn_forget(&s->conns, &s->conns.conn[i]);
     door_look(d);
 }
@@ -186,7 +192,7 @@ int life_end(struct door *d)
     if (d->t->store.h != NULL)
         (void)commit_leave(d); /* what failed is returned by store_close(), too */
     for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
-        if (s->conns.conn[fd].state == CONN_LISTEN)
+        if (conn_is_own(&s->conns.conn[fd], OWN_LISTENER))
             listen_unlink((int)fd);
         if (s->conns.conn[fd].state != CONN_FREE)
             close((int)fd);

@@ -5,6 +5,7 @@
 #include "lib/host/store.h"
 
 #include "lib/hash.h"
+#include "lib/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -73,7 +74,6 @@ static const char store_magic[8] = {'s', 's', 'e', '-', 'r', 'i', 'n', 'g'};
 struct opening {
     struct store *st;
     struct ring *r;
-    struct topics *t;
     const struct store_ask *ask;
     struct store_report *rep;
     struct text *why;
@@ -443,11 +443,11 @@ static struct ring_record *record_at(const struct ring *r, uint64_t place)
 static void found_add(const struct ring *r, struct found *f, uint64_t place)
 {
     struct ring_record *rec = record_at(r, place);
-    rec->next = NOWHERE;
+    rec->links.next = NOWHERE;
     if (f->count++ == 0)
         f->first = place;
     else
-        record_at(r, f->last)->next = place;
+        record_at(r, f->last)->links.next = place;
     f->last = place;
 }
 
@@ -463,7 +463,7 @@ static void found_unlap(const struct ring *r, struct found *f)
 {
     uint64_t end = f->last + ring_record_size(record_at(r, f->last));
     for (; f->count > 1 && f->first + r->size < end; f->count--)
-        f->first = record_at(r, f->first)->next;
+        f->first = record_at(r, f->first)->links.next;
 }
 
 /* Looks through the arena: from record to record, and where there is none, at every place. */
@@ -479,7 +479,7 @@ static struct found find_records(const struct ring *r)
     if (f.count == 0)
         return f;
     found_unlap(r, &f);
-    for (uint64_t p = f.first; p != NOWHERE; p = record_at(r, p)->next)
+    for (uint64_t p = f.first; p != NOWHERE; p = record_at(r, p)->links.next)
         if (f.newest == NOWHERE || record_at(r, p)->n > record_at(r, f.newest)->n)
             f.newest = p;
     return f;
@@ -488,24 +488,11 @@ static struct found find_records(const struct ring *r)
 /* The record behind `place` in the ring. */
 static uint64_t found_next(const struct ring *r, const struct found *f, uint64_t place)
 {
-    uint64_t next = record_at(r, place)->next;
+    uint64_t next = record_at(r, place)->links.next;
     return next != NOWHERE ? next : f->first;
 }
 
 /* ---- taking them over ------------------------------------------------------------------------ */
-
-/* The number of the topic of a record, opened if it is new and kept; 0: there is no room for it. */
-static uint32_t topic_of(struct opening *o, const struct ring_record *rec)
-{
-    bool made = false;
-    struct span name = ring_topic(rec);
-    uint32_t id = topic_open(o->t, name, &made);
-    if (made)
-        ring_topic_open(o->r, id, topic_at(o->t, id)->hash);
-    if (id != 0)
-        topic_at(o->t, id)->kept = 1;
-    return id;
-}
 
 /* Returns true if the record may follow the newest one, and its topic's name is right: the server's
  * own, which no client can name, begin with a dash. */
@@ -516,18 +503,22 @@ static bool follows(const struct ring *r, const struct ring_record *rec)
            (name.p[0] == '-' || topic_name_wrong(name) == NULL);
 }
 
-/* Counts the ids that are missing before `n`, but for those that were only jumped over. */
-static void count_missing(struct opening *o, uint64_t n)
+/* A message comes next that has id n. Ids are counted here, so those between the newest and that
+ * one were given to messages that are missing, or were jumped over, which are not reported. */
+static void miss_until(struct opening *o, uint64_t n)
 {
-    if (n > o->r->h->n + 1 && (n - 1) % STORE_JUMP != 0)
-        o->rep->dropped += n - 1 - o->r->h->n;
+    uint64_t newest = o->r->h->n, last = n - 1;
+    if (last == newest)
+        return;
+    if (last % STORE_JUMP != 0)
+        o->rep->dropped += last - newest;
+    ring_miss(o->r, last);
 }
 
 /* Takes a record over where it is, as offset `at`; `last` is the one before. False: it can't be. */
 static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at, uint64_t last)
 {
     struct ring *r = o->r;
-    uint32_t topic;
     if (!follows(r, rec))
         return false;
     if (last != 0 && at - last > UINT32_MAX) { /* too wide a hole: what is older goes */
@@ -536,17 +527,12 @@ static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at,
     }
     if (last == 0)
         ring_begin(r, at, rec->n - 1);
-    topic = topic_of(o, rec);
-    if (topic == 0) {
-        o->rep->topics_full++;
-        return false;
-    }
     if (last != 0 && at > ring_head(r)) {
         o->rep->places++;
         o->rep->bytes += at - ring_head(r);
     }
-    count_missing(o, rec->n);
-    ring_keep(r, topic, at, last);
+    miss_until(o, rec->n);
+    ring_keep(r, at, last);
     return true;
 }
 
@@ -566,35 +552,18 @@ static void keep_records(struct opening *o, const struct found *f)
     }
 }
 
-static void topic_gone(void *arg, uint32_t topic)
-{
-    struct opening *o = arg;
-    ring_topic_close(o->r, topic, topic_at(o->t, topic)->hash);
-}
-
 /* Takes the messages of another ring over into this empty one, as far as they fit. */
 static void copy_records(struct opening *o, const struct ring *from, const struct found *f)
 {
     struct ring *r = o->r;
     uint64_t place = found_next(from, f, f->newest), most = ring_message_max(r->size);
-    uint32_t topic;
     ring_begin(r, r->size, record_at(from, place)->n - 1);
     for (uint64_t left = f->count; left > 0; left--, place = found_next(from, f, place)) {
         const struct ring_record *rec = record_at(from, place);
         if (!follows(r, rec) || rec->data_size > most || ring_record_size(rec) > r->size)
             continue;
-        topic = topic_of(o, rec);
-        if (topic == 0) {
-            o->rep->topics_full++;
-            continue;
-        }
-        count_missing(o, rec->n);
-        ring_copy(r, topic, rec);
-        while ((topic = ring_emptied(r)) != 0)
-            if (ring_chain(r, topic)->count == 0) {
-                topic_at(o->t, topic)->kept = 0;
-                topic_release(o->t, topic, topic_gone, o);
-            }
+        miss_until(o, rec->n);
+        ring_copy(r, rec);
     }
 }
 
@@ -669,8 +638,8 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
 {
     struct store *st = o->st;
     int err = head_map(st, fd);
-    if (err == 0 && (err = ring_open_in(o->r, fd, RING_PAGE, size, o->ask->chains, o->head.epoch,
-                                        o->head.key)) == 0)
+    if (err == 0 &&
+        (err = ring_open_in(o->r, fd, RING_PAGE, size, o->head.epoch, o->head.key)) == 0)
         return true;
     if (st->h != NULL)
         munmap(st->h, STORE_HEAD);
@@ -795,7 +764,7 @@ static bool resize(struct opening *o)
     if (flock(fd, LOCK_EX | LOCK_NB) == -1)
         wrong_errno(o, "its successor cannot be locked", errno);
     else if (file_room(o, fd, 0, size) && file_room(o, o->fd, o->file_size, had)) {
-        int err = ring_open_in(&old, o->fd, RING_PAGE, o->head.size, 1, 0, o->head.key);
+        int err = ring_open_in(&old, o->fd, RING_PAGE, o->head.size, 0, o->head.key);
         if (err < 0)
             wrong_errno(o, "cannot be mapped", -err);
         right = err == 0 && ring_set_up(o, fd, o->ask->ring) && move_to(o, &old, path, new);
@@ -839,10 +808,10 @@ static bool open_file(struct opening *o)
     return o->ask->ring_given && o->ask->ring != o->head.size ? resize(o) : recover(o);
 }
 
-bool store_open(struct store *st, struct ring *r, struct topics *t, const struct store_ask *ask,
+bool store_open(struct store *st, struct ring *r, const struct store_ask *ask,
                 struct store_report *rep, struct text *why)
 {
-    struct opening o = {.st = st, .r = r, .t = t, .ask = ask, .rep = rep, .why = why, .fd = -1};
+    struct opening o = {.st = st, .r = r, .ask = ask, .rep = rep, .why = why, .fd = -1};
     assert(st->h == NULL && size_right(ask->ring));
     *rep = (struct store_report){.created = false};
     st->mode = ask->mode;
@@ -859,6 +828,18 @@ bool store_open(struct store *st, struct ring *r, struct topics *t, const struct
     if (o.fd != -1)
         close(o.fd);
     return false;
+}
+
+void store_follow(struct broker *b, struct store_report *rep)
+{
+    struct ring *r = b->ring;
+    rep->topics_full = broker_follow(b);
+    rep->dropped += rep->topics_full;
+    rep->messages -= rep->topics_full;
+    for (uint64_t at = ring_tail(r); rep->topics_full > 0 && at < ring_head(r);
+         at = ring_behind(ring_at(r, at), at))
+        if (broker_topic(b, at) == 0)
+            ring_wipe(r, at);
 }
 
 int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)

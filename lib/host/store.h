@@ -4,13 +4,14 @@
  *   0          first page: what never changes; two copies of the state, written in turn
  *   RING_PAGE  the arena, mapped by the ring: a message is in the file when ring_put() returns
  *
- * The file holds messages and nothing else: chains, index and topics are made anew when it is
- * opened. Every record that is whole by its check sums is kept, in the order of the ids; what is
- * damaged is left out, and clients are told of a gap (ring.h, "hole"). Ids only grow: where the
- * newest can't be known (the machine went down, a sync failed, or this is a copy), they jump to the
- * multiple of STORE_JUMP that is at least half of it away. So that this is beyond all that were
- * given, the state says in every mode, synced, that the store is in use before the first message is
- * put, and is synced again whenever a quarter of STORE_JUMP has been.
+ * The file holds messages and nothing else: the index is made anew when it is opened, chains and
+ * topics by following the ring (lib/broker). Every record that is whole by its check sums is kept,
+ * in the order of the ids; what is damaged is left out, and clients are told of a gap (ring.h,
+ * "hole"). Ids only grow: where the newest can't be known (the machine went down, a sync failed, or
+ * this is a copy), they jump to the multiple of STORE_JUMP that is at least half of it away. So
+ * that this is beyond all that were given, the state says in every mode, synced, that the store is
+ * in use before the first message is put, and is synced again whenever a quarter of STORE_JUMP has
+ * been.
  *
  * WHO SURVIVES WHAT. The end of the process, however it comes: every message. A power cut: all
  * before the last fdatasync that was done: with OPT_FSYNC_ALWAYS, store_sync() before anyone is
@@ -36,8 +37,8 @@
 #ifndef SSE_LIB_HOST_STORE_H
 #define SSE_LIB_HOST_STORE_H
 
+#include "lib/broker/broker.h"
 #include "lib/opt.h"
-#include "ring.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -86,7 +87,6 @@ struct store_ask {
     uint64_t ring;   /* size wanted, ... */
     bool ring_given; /* ... also of a store that is there; else its own counts */
     enum opt_fsync mode;
-    uint32_t chains;
     uint64_t wall_ms; /* the epoch of a new store */
     uint64_t boot_ms; /* CLOCK_BOOTTIME */
 };
@@ -107,12 +107,16 @@ struct store_report {
                              * passed since */
 };
 
-/* Opens the store at ask->path, or makes it, and locks it; sets up *r, its arena in the file, and
- * in `t` the topics of the messages there are, opened and `kept`. *st is zeroed. Makes the ring
+/* Opens the store at ask->path, or makes it, and locks it; sets up *r, its arena in the file, with
+ * the messages there are. *st is zeroed. Makes the ring
  * anew in PATH.new where its size is to be another, and renames that. False: *why says what is
  * wrong with what; nothing is left open, and a file that is there has not been changed. */
-bool store_open(struct store *st, struct ring *r, struct topics *t, const struct store_ask *ask,
+bool store_open(struct store *st, struct ring *r, const struct store_ask *ask,
                 struct store_report *rep, struct text *why);
+
+/* Has the broker follow the ring that was opened, and adds to the report what it leaves out for
+ * want of topics: that is no message any more, at this opening and the next. */
+void store_follow(struct broker *b, struct store_report *rep);
 
 /* Goes on with the store of a ring that was attached (ring_attach() with the key that it had): the
  * lock came with the descriptor. 0, or minus an errno with nothing left open. */

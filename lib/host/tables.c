@@ -114,7 +114,8 @@ static uint64_t ring_bytes(const struct server *s)
     if (s->opt.store != NULL && !s->opt.ring_given && stat(s->opt.store, &st) == 0 &&
         (uint64_t)st.st_size > RING_PAGE)
         size = (uint64_t)st.st_size - RING_PAGE;
-    return size + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) + RING_PAGE;
+    return size + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) + RING_PAGE +
+           broker_size(size, 0);
 }
 
 /* Sees to it that no more descriptors are opened than the tables are for. */
@@ -143,7 +144,7 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .message = opt->max_message + 1024,
         .per_descriptor = (uint32_t)sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0) +
                           (wants_passes(opt) ? (uint32_t)sizeof(struct pass) : 0),
-        .per_entry = sizeof(struct ring_chain) + sizeof(uint64_t),
+        .per_entry = sizeof(struct chain) + sizeof(uint64_t),
         .descriptors = s->conns.max,
         .reserve = reserve,
         .buffer_shift = BUFFER_SHIFT,
@@ -270,11 +271,6 @@ bool tables_make(struct tables *t, struct server *s, const struct handover *from
     if (!conns_make(t, s, from, why) || !topics_make(t, s, from, why) ||
         !peers_make(t, s, from, why) || !passes_make(t, s, why) || !grants_make(t, s, from, why))
         return false;
-    if (t->memory.given > t->memory.n) {
-        errno = EINVAL;
-        return tables_failed(why, 0);
-    }
-    t->memory.given = 0;
     return shares_make(t, s, why);
 }
 
@@ -287,6 +283,25 @@ static uint64_t boot_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* Makes the view of the ring by topic; or takes it over, as the last of what was handed over. */
+static bool broker_make(struct tables *t, struct server *s, struct text *why)
+{
+    uint64_t size = broker_size(s->ring.size, t->entries), heap_size = broker_heap_size(t->entries);
+    uint64_t *heap = memory_scratch(heap_size);
+    void *memory = heap != NULL ? memory_map(&t->memory, size) : NULL;
+    if (memory == NULL)
+        return tables_failed(why, heap != NULL ? size : heap_size);
+    if (t->memory.given > t->memory.n) {
+        errno = EINVAL;
+        return tables_failed(why, 0);
+    }
+    t->memory.given = 0;
+    broker_init(&s->broker, &s->ring, &s->topics, memory, heap);
+    s->broker.gone = serve_ready_gone;
+    s->broker.arg = s;
+    return true;
+}
+
 static bool stored_ring(struct tables *t, struct server *s, struct text *why)
 {
     char bytes[512];
@@ -296,12 +311,12 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
                                   .ring = s->opt.ring,
                                   .ring_given = s->opt.ring_given,
                                   .mode = s->opt.fsync,
-                                  .chains = t->entries,
                                   .wall_ms = s->wall,
                                   .boot_ms = boot_ms()};
     topics_limit(&s->topics, s->opt.max_topics + 1); /* the inside topic of /-/ready comes on top */
-    if (!store_open(&t->store, &s->ring, &s->topics, &ask, &report, why))
+    if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
         return false;
+    store_follow(&s->broker, &report);
     serve_ready_recover(s);
     s->clock_ahead = report.clock_ms - s->now;
     if (s->opt.max_age_ms > 0 && report.clock_ms > s->opt.max_age_ms) /* some may have come back */
@@ -330,12 +345,9 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
                  struct text *why)
 {
     int err = 0;
-    uint64_t *heap = memory_scratch(t->entries * sizeof *heap);
-    if (heap == NULL)
-        return tables_failed(why, t->entries * sizeof *heap);
     if (from != NULL) {
         err = ring_attach(&s->ring, from->table_fd, from->arena_fd, from->arena_from,
-                          from->ring_size, t->entries, from->ring_key);
+                          from->ring_size, from->ring_key);
         if (err == 0 && from->stored && !trial)
             err = store_attach(&t->store, &s->ring, s->opt.fsync);
         s->clock_ahead = from->clock_ahead;
@@ -344,18 +356,19 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
         if (!stored_ring(t, s, why))
             return false;
     } else {
-        err = ring_open(&s->ring, s->opt.ring, t->entries, s->wall);
+        err = ring_open(&s->ring, s->opt.ring, s->wall);
         s->clock_ahead = s->wall - s->now;
     }
     if (err < 0) {
         errno = -err;
         return tables_failed(why, s->opt.ring);
     }
+    if ((from != NULL || s->opt.store == NULL) && !broker_make(t, s, why))
+        return false;
     s->ring.clock_ms = s->now + s->clock_ahead;
     s->hold.on = t->store.h != NULL && t->store.mode == OPT_FSYNC_ALWAYS;
     s->hold.to = ring_head(&s->ring);
     s->hold.group = s->hold.group != 0 ? s->hold.group : 1;
-    ring_scratch(&s->ring, heap);
     message_fit(s);
     return true;
 }
@@ -371,7 +384,6 @@ void tables_hand_over(const struct tables *t, const struct server *s, struct han
     h->arena_from = s->ring.arena_from;
     h->ring_size = s->ring.size;
     h->ring_key = s->ring.key;
-    h->chains = s->ring.chains;
     h->stored = t->store.h != NULL;
     h->random = s->random;
     h->group = s->hold.group;

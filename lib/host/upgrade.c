@@ -6,6 +6,7 @@
 #include "lib/host/commit.h"
 #include "lib/host/process.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>
 
@@ -43,7 +44,7 @@ void upgrade_begin(struct upgrade *u)
     }
     s->say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
            serve_num(s, (uint64_t)u->trial.child), NULL);
-    if (door_add(u->door, u->trial.out, CONN_SIGNAL, EPOLLIN) == NULL)
+    if (door_own(u->door, u->trial.out, OWN_TRIAL) == NULL)
         u->trial.until = s->now; /* it can't be heard */
 }
 
@@ -51,6 +52,12 @@ void upgrade_child(const struct upgrade *u)
 {
     if (u->trial.child == 0)
         process_reap();
+}
+
+void upgrade_told(struct upgrade *u)
+{
+    assert(u->trial.child != 0);
+    u->trial.over |= trial_read(&u->trial);
 }
 
 void upgrade_tick(struct upgrade *u)
@@ -61,7 +68,7 @@ void upgrade_tick(struct upgrade *u)
     struct conn *c = &s->conns.conn[u->trial.out];
     const char *why = trial_end(&u->trial);
     process_reap(); /* those that ended meanwhile */
-    if (c->state == CONN_SIGNAL)
+    if (conn_is_own(c, OWN_TRIAL))
         conn_forget(&s->conns, c);
     u->passed = why == NULL && !s->draining;
     if (why != NULL)

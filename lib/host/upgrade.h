@@ -8,7 +8,7 @@
  *                    `-------------------> logged and counted, and the server serves on
  *
  * What the trial says comes through its pipe, which is in the table of connections and in epoll, as
- * CONN_SIGNAL: the loop reads it (trial_read()). One trial at a time, and none while the server
+ * OWN_TRIAL. One trial at a time, and none while the server
  * ends.
  *
  * OWNERSHIP: the caller's is all that is pointed to; the trial's child and its pipe are the
@@ -33,6 +33,9 @@ void upgrade_begin(struct upgrade *u);
 /* A child has ended (SIGCHLD, as the first process alone gets it): reaps orphans, but not the
  * trial's child, which is upgrade_tick()'s. */
 void upgrade_child(const struct upgrade *u);
+
+/* Handles an event of OWN_TRIAL: reads what the trial says. */
+void upgrade_told(struct upgrade *u);
 
 /* To be called in each turn while there is a trial: ends it by its verdict, once it has said all or
  * has had its time. */

@@ -57,34 +57,9 @@ const char *serve_method_name(enum http_method method)
 /* ---- topics that come and go
  * ------------------------------------------------------------------ */
 
-void serve_topic_made(void *server, uint32_t topic)
-{
-    struct server *s = server;
-    ring_topic_open(&s->ring, topic, topic_at(&s->topics, topic)->hash);
-}
-
-static void topic_gone(void *arg, uint32_t topic)
-{
-    struct server *s = arg;
-    serve_ready_gone(s, topic);
-    ring_topic_close(&s->ring, topic, topic_at(&s->topics, topic)->hash);
-}
-
 void serve_release(struct server *s, uint32_t id)
 {
-    topic_release(&s->topics, id, topic_gone, s);
-}
-
-bool serve_release_emptied(struct server *s)
-{
-    uint32_t topic = ring_emptied(&s->ring);
-    if (topic == 0)
-        return false;
-    if (ring_chain_done(ring_chain(&s->ring, topic))) {
-        topic_at(&s->topics, topic)->kept = 0;
-        serve_release(s, topic);
-    }
-    return true;
+    broker_release(&s->broker, id);
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
@@ -146,7 +121,7 @@ void serve_answered_last(struct server *s, struct conn *c)
         access_drop(s, c);
     conn_in_free(&s->conns, c);
     c->flags |= CONN_CLOSE;
-    c->n = 0;
+    c->linger.dropped = 0;
     conn_go(&s->conns, c, CONN_LINGER);
 }
 

@@ -1,5 +1,5 @@
 /*
- * conn.c - the table of connections: states, lists, buffers, and what is due when.
+ * conn.c - the table of connections: states, buffers, and what is due when.
  */
 #include "lib/serve/conn.h"
 
@@ -34,8 +34,7 @@ struct output {
 /* From which states each state may be entered. */
 static const unsigned legal[] = {
     [CONN_FREE] = FROM(CONN_DOOMED),
-    [CONN_LISTEN] = FROM(CONN_FREE),
-    [CONN_SIGNAL] = FROM(CONN_FREE),
+    [CONN_OWN] = FROM(CONN_FREE),
     [CONN_HEAD] = FROM(CONN_FREE) | FROM(CONN_BODY) | FROM(CONN_WAIT),
     [CONN_BODY] = FROM(CONN_HEAD),
     [CONN_STREAM] = FROM(CONN_HEAD),
@@ -64,123 +63,29 @@ void conn_go(struct conns *t, struct conn *c, enum conn_state to)
     t->kind[kind_of(c)] += c->state >= CONN_HEAD;
 }
 
-struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now)
+/* Returns slot `fd`, which is free, and counts it among those in use. */
+static struct conn *slot(struct conns *t, int fd)
 {
     assert(fd > 0 && (uint32_t)fd < t->max);
-    struct conn *c = &t->conn[fd];
-    conn_go(t, c, state);
-    c->tick = (uint32_t)now;
     if ((uint32_t)fd > t->top)
         t->top = (uint32_t)fd;
-    if (state == CONN_HEAD)
-        t->clients++;
+    return &t->conn[fd];
+}
+
+struct conn *conn_open(struct conns *t, int fd, uint64_t now)
+{
+    struct conn *c = slot(t, fd);
+    conn_go(t, c, CONN_HEAD);
+    c->tick = (uint32_t)now;
+    t->clients++;
     return c;
 }
 
-/* ---- lists ----------------------------------------------------------------------------------- */
-
-/* Puts a client at the end of a list, whose members have that flag; not if it is on one, or
- * doomed. */
-static void append(struct conns *t, struct conn *c, uint16_t flag, uint32_t *first, uint32_t *last,
-                   uint32_t *count)
+struct conn *conn_open_own(struct conns *t, int fd, enum own kind)
 {
-    uint32_t me = (uint32_t)conn_fd(t, c);
-    assert(c->state >= CONN_HEAD);
-    if (c->flags & (CONN_READY | CONN_HELD) || c->state == CONN_DOOMED)
-        return;
-    c->flags |= flag;
-    c->next = 0;
-    if (*first != 0)
-        t->conn[*last].next = me;
-    else
-        *first = me;
-    *last = me;
-    ++*count;
-}
-
-static void push_ready(struct conns *t, struct conn *c, uint32_t *first, uint32_t *last)
-{
-    append(t, c, CONN_READY, first, last, &t->ready_count);
-}
-
-void conn_ready(struct conns *t, struct conn *c)
-{
-    push_ready(t, c, &t->ready, &t->last);
-}
-
-void conn_soon(struct conns *t, struct conn *c)
-{
-    push_ready(t, c, &t->soon, &t->soon_last);
-}
-
-void conn_unseen(struct conns *t, struct conn *c)
-{
-    push_ready(t, c, &t->unseen, &t->unseen_last);
-}
-
-static void push_doomed(struct conns *t, struct conn *c)
-{
-    c->next = t->doomed;
-    t->doomed = (uint32_t)conn_fd(t, c);
-}
-
-/* Takes the first off such a list; NULL: it is doomed, and on that list now. */
-static struct conn *pop(struct conns *t, uint16_t flag, uint32_t *first, uint32_t *count)
-{
-    struct conn *c = &t->conn[*first];
-    assert(*first != 0 && c->flags & flag);
-    *first = c->next;
-    --*count;
-    c->flags &= (uint16_t)~flag;
-    if (c->state != CONN_DOOMED)
-        return c;
-    push_doomed(t, c);
-    return NULL;
-}
-
-static struct conn *pop_ready(struct conns *t, uint32_t *first)
-{
-    return pop(t, CONN_READY, first, &t->ready_count);
-}
-
-struct conn *conn_next_soon(struct conns *t)
-{
-    return pop_ready(t, &t->soon);
-}
-
-struct conn *conn_next_unseen(struct conns *t)
-{
-    return pop_ready(t, &t->unseen);
-}
-
-struct conn *conn_next_ready(struct conns *t)
-{
-    return pop_ready(t, t->ready != 0 ? &t->ready : t->soon != 0 ? &t->soon : &t->unseen);
-}
-
-void conn_hold(struct conns *t, struct conn *c)
-{
-    append(t, c, CONN_HELD, &t->held, &t->held_last, &t->held_count);
-}
-
-struct conn *conn_next_held(struct conns *t)
-{
-    return pop(t, CONN_HELD, &t->held, &t->held_count);
-}
-
-void conn_mark_doomed(struct conns *t, struct conn *c)
-{
-    conn_go(t, c, CONN_DOOMED);
-    if (!(c->flags & (CONN_READY | CONN_HELD))) /* else it gets there by that list */
-        push_doomed(t, c);
-}
-
-struct conn *conn_next_doomed(struct conns *t)
-{
-    struct conn *c = &t->conn[t->doomed];
-    if (t->doomed == 0)
-        return NULL;
-    t->doomed = c->next;
+    struct conn *c = slot(t, fd);
+    conn_go(t, c, CONN_OWN);
+    c->own.kind = (uint8_t)kind;
     return c;
 }
 
@@ -199,7 +104,7 @@ void conn_free(struct conns *t, struct conn *c)
 
 void conn_forget(struct conns *t, struct conn *c)
 {
-    assert(c->state == CONN_LISTEN || c->state == CONN_SIGNAL);
+    assert(c->state == CONN_OWN);
     *c = (struct conn){.gen = c->gen + 1};
     while (t->top > 0 && t->conn[t->top].state == CONN_FREE)
         t->top--;
@@ -421,11 +326,11 @@ enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_tim
     if (stuck)
         return quiet > times->write ? CONN_DUE_WRITE : CONN_DUE_NOTHING;
     if (c->state == CONN_SOCKET && c->flags & CONN_PINGED)
-        return (uint32_t)now - c->due > times->write ? CONN_DUE_PONG : CONN_DUE_NOTHING;
+        return (uint32_t)now - c->stream.pinged > times->write ? CONN_DUE_PONG : CONN_DUE_NOTHING;
     if (conn_streams(c))
         return quiet >= times->heartbeat ? CONN_DUE_HEARTBEAT : CONN_DUE_NOTHING;
     if (c->state == CONN_WAIT)
-        return (int32_t)((uint32_t)now - c->due) >= 0 ? CONN_DUE_ANSWER : CONN_DUE_NOTHING;
+        return (int32_t)((uint32_t)now - c->wait.due) >= 0 ? CONN_DUE_ANSWER : CONN_DUE_NOTHING;
     if (c->state == CONN_LINGER)
         return quiet > times->linger ? CONN_DUE_LINGER : CONN_DUE_NOTHING;
     if (c->state == CONN_BODY || c->in != 0 || !(c->flags & CONN_USED))

@@ -11,14 +11,13 @@
  *
  *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
  *
- * A subscriber is a place in the ring (`at`, and `sent` bytes of the record there) and nothing
- * else: replay, live and slow are the same. A connection owns a buffer only while a request is
- * incomplete or an answer does not fit the socket.
+ * A subscriber is a place in the ring (struct conn_place, and how much of the record there is out)
+ * and nothing else: replay, live and slow are the same. A connection owns a buffer only while a
+ * request is incomplete or an answer does not fit the socket.
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
- *   - A slot is on one list at most: one of the ready lists (CONN_READY), that of the held
- *     (CONN_HELD) or that of the doomed.
+ *   - A slot is on one list at most (queue.h).
  *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
  *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
  *   - The table and the buffers hold numbers only, no pointers.
@@ -34,17 +33,27 @@
 #include "lib/text.h"
 #include "lib/topic/topic.h"
 
+#include <assert.h>
+
 enum conn_state {
     CONN_FREE = 0,
-    CONN_LISTEN = 1, /* a listener */
-    CONN_SIGNAL = 2, /* the signalfd */
-    CONN_HEAD = 3,   /* between requests, or inside a request's head */
-    CONN_BODY = 4,   /* inside the body of a publishing request */
-    CONN_STREAM = 5, /* subscribed */
-    CONN_WAIT = 6,   /* subscribed until the next message, or until `due` */
-    CONN_SOCKET = 7, /* subscribed, and speaks WebSocket */
-    CONN_LINGER = 8, /* answered for the last time: reads on until the peer closes, or a moment */
-    CONN_DOOMED = 9, /* to be closed at the end of the turn */
+    CONN_OWN = 1,    /* of the process itself: enum own */
+    CONN_HEAD = 2,   /* between requests, or inside a request's head */
+    CONN_BODY = 3,   /* inside the body of a publishing request */
+    CONN_STREAM = 4, /* subscribed */
+    CONN_WAIT = 5,   /* subscribed until the next message, or until `due` */
+    CONN_SOCKET = 6, /* subscribed, and speaks WebSocket */
+    CONN_LINGER = 7, /* answered for the last time: reads on until the peer closes, or a moment */
+    CONN_DOOMED = 8, /* to be closed at the end of the turn */
+};
+
+/* What a descriptor of the process's own is for. The loop has a handler for each. */
+enum own {
+    OWN_LISTENER = 0,
+    OWN_SIGNALS = 1, /* the signalfd */
+    OWN_STORE = 2,   /* the eventfd by which the store's thread says that a sync is done */
+    OWN_TRIAL = 3,   /* the pipe in which a trial of the next program says what it found */
+    OWN_KINDS = 4,
 };
 
 /* In what form a subscriber gets messages. */
@@ -72,7 +81,7 @@ enum conn_kind {
 enum conn_flag {
     CONN_READABLE = 1, /* not read to EAGAIN since the last edge */
     CONN_WRITABLE = 2, /* not written to EAGAIN since the last edge */
-    CONN_READY = 4,    /* on the ready list */
+    CONN_READY = 4,    /* on one of the lists of those who are ready (queue.h) */
     CONN_LOCAL = 8,    /* the peer is on this host: loopback or a unix socket; SOCKET: the client */
     CONN_SHED = 16,    /* over --max-connections: is heard out and refused */
     CONN_USED = 32,    /* has sent a request before */
@@ -83,7 +92,7 @@ enum conn_flag {
     CONN_PINGED = 1024,    /* SOCKET: a pong is due */
     CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
     CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
-    CONN_HELD = 8192,      /* on the list of those whose answers wait for a sync of the store */
+    CONN_HELD = 8192,      /* on QUEUE_HELD */
     CONN_CROWD = 16384,    /* over --max-per-address: likewise */
     CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
 };
@@ -92,52 +101,104 @@ enum conn_mark {
     CONN_HEAVY = 1,   /* what came last was much: others go before it */
     CONN_PROXIED = 2, /* the peer is a trusted proxy: each request is of whom it says */
     CONN_PREFACE = 4, /* a PROXY header is due before anything else */
-    CONN_ADMIN = 8,   /* LISTEN: an address of --admin; else: came in there */
+    CONN_ADMIN = 8,   /* an OWN_LISTENER of --admin, or a client that came in there */
     CONN_FOREIGN =
         16,           /* SOCKET: its handshake named another server, so it has no rights by place */
     CONN_KEPT = 32,   /* `in` begins with bytes that have come and are not handled */
     CONN_GROUP = 192, /* two bits: the sync that what it published last waits for; 0: none */
+    CONN_BARE = 512,  /* WAIT: the request is a HEAD */
     CONN_BEATS = 256, /* its heartbeats are events, lines or frames that a page sees */
 };
 
 #define CONN_GROUP_SHIFT 6  /* of CONN_GROUP */
 #define CONN_GROUPS      3u /* numbers of syncs, from 1, given in turn: two are known at a time */
 
+/* Where a subscriber is in the ring: all that it gets depends on. */
+struct conn_place {
+    uint64_t at; /* offset of the record to send next, or where it will be */
+    uint64_t n;  /* the last id that it was sent */
+};
+
+/* STREAM, SOCKET */
+struct conn_stream {
+    struct conn_place place;
+    uint32_t sent;   /* bytes of the record at place.at that are out */
+    uint32_t pinged; /* SOCKET, while CONN_PINGED: ms: when it was */
+};
+
+#define CONN_WAIT_SECONDS 0x1ffffu /* the most that conn_wait.seconds holds: a day is less */
+#define CONN_WAIT_CORS    0x7fffu  /* and .cors: there are fewer origins (OPT_LIST_MAX) */
+
+/* WAIT */
+struct conn_wait {
+    struct conn_place place;
+    uint32_t due;          /* ms: when to answer all the same */
+    uint32_t seconds : 17; /* that it asked to wait; 0: it did not ask */
+    uint32_t cors : 15;    /* what cors_find() returned for its origin */
+};
+
+/* LINGER */
+struct conn_linger {
+    uint64_t dropped; /* bytes that came and were not looked at */
+};
+
+/* OWN */
+struct conn_own {
+    uint8_t kind; /* enum own */
+};
+
+/* DOOMED */
+struct conn_doomed {
+    uint32_t topic; /* the entry that it was subscribed to; 0: none */
+};
+
 /* All there is of a connection. */
 struct conn {
     struct topic_link link; /* its place among the subscribers of what it is subscribed to */
     uint32_t gen;           /* how many had this slot before */
-    uint64_t at;            /* subscribed: offset of the record to send next, or where it will be */
-    uint64_t n;             /* subscribed: the last id it was sent; LINGER: bytes dropped; DOOMED:
-                             * its topic */
-    uint32_t sent;          /* subscribed: bytes of the record at `at` that are out */
-    uint32_t in;    /* buffer of a request: its bytes so far, or those that wait (KEPT); BODY,
-                     * SOCKET: the caller's, behind these */
-    uint32_t out;   /* buffer of answers that did not fit the socket */
-    uint32_t next;  /* on its list */
-    uint32_t tick;  /* ms: of the last progress */
+    union {                 /* by state; conn_place() and the like assert it */
+        struct conn_place place;
+        struct conn_stream stream;
+        struct conn_wait wait;
+        struct conn_linger linger;
+        struct conn_doomed doomed;
+        struct conn_own own;
+    };
+    uint32_t in;   /* first buffer of its input: what is kept of it (KEPT), behind that, in BODY and
+                     * SOCKET, the caller's */
+    uint32_t out;  /* buffer of answers that did not fit the socket */
+    uint32_t next; /* on its list */
+    uint32_t tick; /* ms: what its time runs from: its last progress; of a head, its first byte */
     uint16_t flags; /* enum conn_flag */
+    uint16_t marks; /* enum conn_mark */
     uint8_t state;  /* enum conn_state */
     uint8_t way;    /* subscribed: enum conn_way */
-    uint32_t due;   /* ms: WAIT: when to answer all the same; SOCKET: when it was pinged */
-    uint16_t cors;  /* WAIT: what cors_find() said of its origin */
-    uint16_t marks; /* enum conn_mark */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
+/* The lists that clients wait on: see queue.h. */
+enum queue {
+    QUEUE_UNSEEN = 0,
+    QUEUE_SOON = 1,
+    QUEUE_READY = 2,
+    QUEUE_HELD = 3,
+    QUEUES = 4,
+};
+
+struct queue_ends {
+    uint32_t first, last; /* 0: empty */
+};
+
 struct conns {
-    struct conn *conn;            /* by descriptor */
-    uint32_t max;                 /* descriptors there can be */
-    uint32_t top;                 /* no slot above is in use */
-    uint32_t clients;             /* slots in use but for listeners and signals, ... */
-    uint32_t kind[CONN_KINDS];    /* ... and how many of each kind */
-    uint32_t ready, last;         /* the ready list, first in, first out; 0: empty */
-    uint32_t soon, soon_last;     /* that of those who have had no turn yet; likewise */
-    uint32_t unseen, unseen_last; /* that of those whose event was not looked at; likewise */
-    uint32_t ready_count;         /* on all three */
-    uint32_t held, held_last;     /* the list of the held, likewise, ... */
-    uint32_t held_count;          /* ... and how many they are */
-    uint32_t doomed;              /* list of the doomed; 0: empty */
+    struct conn *conn;         /* by descriptor */
+    uint32_t max;              /* descriptors there can be */
+    uint32_t top;              /* no slot above is in use */
+    uint32_t clients;          /* slots that clients have, ... */
+    uint32_t kind[CONN_KINDS]; /* ... and how many of each kind */
+    struct queue_ends queue[QUEUES];
+    uint32_t ready_count; /* on the first three of them, ... */
+    uint32_t held_count;  /* ... and on that of the held */
+    uint32_t doomed;      /* list of the doomed; 0: empty */
     struct pool buffers;
     uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
     bool over_share; /* that is why the last buffer which was refused was so */
@@ -151,6 +212,32 @@ static inline bool conn_streams(const struct conn *c)
     return c->state == CONN_STREAM || c->state == CONN_SOCKET;
 }
 
+/* Returns where a client is in the ring, which is subscribed, or whose poll is being answered. */
+static inline struct conn_place *conn_place(struct conn *c)
+{
+    assert(conn_streams(c) || c->state == CONN_WAIT || c->state == CONN_HEAD);
+    return &c->place;
+}
+
+/* Return what there is of a client in that state. */
+static inline struct conn_stream *conn_stream(struct conn *c)
+{
+    assert(conn_streams(c));
+    return &c->stream;
+}
+
+static inline struct conn_wait *conn_wait(struct conn *c)
+{
+    assert(c->state == CONN_WAIT);
+    return &c->wait;
+}
+
+/* Returns true if a record is partly out to this client: nothing may come before the rest of it. */
+static inline bool conn_inside(const struct conn *c)
+{
+    return conn_streams(c) && c->stream.sent > 0;
+}
+
 static inline int conn_fd(const struct conns *t, const struct conn *c)
 {
     return (int)(c - t->conn);
@@ -160,45 +247,22 @@ static inline int conn_fd(const struct conns *t, const struct conn *c)
  * entered, and stays while it is in it. */
 void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 
-/* Takes slot `fd` into use at time `now` (ms). */
-struct conn *conn_open(struct conns *t, int fd, enum conn_state state, uint64_t now);
+/* Takes slot `fd` into use: for a client, in HEAD, at time `now` (ms); for a descriptor of the
+ * process's own. */
+struct conn *conn_open(struct conns *t, int fd, uint64_t now);
+struct conn *conn_open_own(struct conns *t, int fd, enum own kind);
 
-/* Puts a client at the end of the ready list: it has more to do than a turn allows. Nothing happens
- * to one that is on it, held, or doomed. */
-void conn_ready(struct conns *t, struct conn *c);
-
-/* The same for one that has had nothing of its turn: it does not wait for those who have had
- * much. */
-void conn_soon(struct conns *t, struct conn *c);
-
-/* The same for one of which nobody knows yet what it has to do: it may be little, so it does not
- * wait for those who were found to have more. */
-void conn_unseen(struct conns *t, struct conn *c);
-
-/* Takes the first off the ready list, or off the list of those who have had no turn if that is
- * empty: there must be one. A doomed one goes on to the doomed and NULL is returned. */
-struct conn *conn_next_ready(struct conns *t);
-
-/* The same with the list of those who have had no turn, which must not be empty. */
-struct conn *conn_next_soon(struct conns *t);
-struct conn *conn_next_unseen(struct conns *t);
-/* The same for the list of the held. conn_next_held() takes the first off; a doomed one goes on to
- * the doomed, and NULL is returned. */
-void conn_hold(struct conns *t, struct conn *c);
-struct conn *conn_next_held(struct conns *t);
-
-/* Dooms a connection, which must not be so yet. */
-void conn_mark_doomed(struct conns *t, struct conn *c);
-
-/* The next of the doomed, off the list; NULL: there is none. */
-struct conn *conn_next_doomed(struct conns *t);
+/* Returns true if the slot is that of such a descriptor. */
+static inline bool conn_is_own(const struct conn *c, enum own kind)
+{
+    return c->state == CONN_OWN && c->own.kind == kind;
+}
 
 /* Empties the slot of a doomed connection, which subscribes to nothing any more, and frees its
  * buffers. */
 void conn_free(struct conns *t, struct conn *c);
 
-/* Empties the slot of a descriptor of the process's own (LISTEN, SIGNAL), which the caller
- * closes. */
+/* Empties the slot of a descriptor of the process's own, which the caller closes. */
 void conn_forget(struct conns *t, struct conn *c);
 
 /* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes:

@@ -7,7 +7,7 @@ void serve_lag(const struct server *s, const struct conn *c, struct lag *lag)
 {
     if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
         return;
-    uint64_t behind = ring_head(&s->ring) - c->at;
+    uint64_t behind = ring_head(&s->ring) - c->place.at;
     behind = behind < s->ring.size ? behind : s->ring.size;
     lag->subscribers++;
     lag->bytes = behind > lag->bytes ? behind : lag->bytes;

@@ -1,9 +1,11 @@
 /*
  * poll.c - short and long polling: what there is, at once or as soon as there is something.
  */
+#include "lib/broker/render.h"
 #include "lib/json.h"
 #include "lib/serve/access.h"
-#include "lib/serve/render.h"
+#include "lib/serve/queue.h"
+#include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
 
@@ -203,20 +205,20 @@ enum {
 static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way,
                        bool head)
 {
-    uint64_t at = c->at;
+    uint64_t at = c->place.at;
     unsigned looks = LOOKS;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     do {
         if (head)
-            share_count(&s->poll, &s->ring, &s->topics, id, at, conflates, s->opt.max_answer);
+            share_count(&s->poll, &s->broker, id, at, conflates, s->opt.max_answer);
         else if (conflates)
-            share_build_newest(&s->poll, &s->ring, &s->topics, id, at, way, s->opt.max_answer);
+            share_build_newest(&s->poll, &s->broker, id, at, serve_form(way), s->opt.max_answer);
         else
-            share_build(&s->poll, &s->ring, &s->topics, id, at, 0, way, s->opt.max_answer);
+            share_build(&s->poll, &s->broker, id, at, 0, serve_form(way), s->opt.max_answer);
         at = s->poll.end;
     } while (s->poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
     if (conflates)
-        s->stat.conflated += share_left_out(&s->poll, &s->ring, &s->topics, id, c->at, at);
+        s->stat.conflated += share_left_out(&s->poll, &s->broker, id, c->place.at, at);
 }
 
 /* Answers a client with what s->poll holds; where that is nothing, that there is nothing new. The
@@ -237,39 +239,22 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 
 void serve_wait_end(struct server *s, struct conn *c)
 {
-    struct text path = text_in(s->path, sizeof s->path);
-    text_str(&path, "/");
-    text_add(&path, topic_name(&s->topics, c->link.topic));
-    s->ask = (struct context){.method = HTTP_GET,
-                              .path = text_span(&path),
-                              .keep_alive = (c->flags & CONN_KEEP) != 0 && !s->draining,
-                              .minor = (c->flags & CONN_OLD) == 0,
-                              .cors = c->cors,
-                              .waits = c->sent > 0,
-                              .wait = c->sent,
-                              .conn = c,
-                              .way = c->way == WAY_READY ? "own" : "longpoll",
-                              .began = c->tick};
+    const struct saved a = saved_kept(s, c);
+    saved_resume(s, c, &a, topic_name(&s->topics, c->link.topic),
+                 c->way == WAY_READY ? "own" : "longpoll");
     topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
     conn_go(&s->conns, c, CONN_HEAD);
-    c->sent = 0;
-    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
 }
 
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms,
-                      uint32_t more)
+void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms)
 {
-    c->flags &= (uint16_t) ~(CONN_KEEP | CONN_OLD);
-    c->flags |=
-        (uint16_t)((s->ask.keep_alive ? CONN_KEEP : 0) | (s->ask.minor == 0 ? CONN_OLD : 0));
+    saved_keep(s, c, CONN_WAIT);
     c->way = (uint8_t)way;
-    c->cors = s->ask.cors;
-    c->due = (uint32_t)(s->now + ms);
-    c->sent = more;
+    c->wait.due = (uint32_t)(s->now + ms);
     access_keep(s, c);
     conn_go(&s->conns, c, CONN_WAIT);
-    if (way != WAY_READY && c->at < ring_head(&s->ring))
-        conn_ready(&s->conns, c); /* there is more to look at */
+    if (way != WAY_READY && c->place.at < ring_head(&s->ring))
+        queue_put(&s->conns, c, QUEUE_READY); /* there is more to look at */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
 }
 
@@ -281,22 +266,22 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
 static bool woken_fits(const struct server *s, const struct conn *c)
 {
     const struct woken *w = &s->woken;
-    return w->size > 0 && w->at == c->at && w->head == ring_head(&s->ring) &&
+    return w->size > 0 && w->at == c->place.at && w->head == ring_head(&s->ring) &&
            topic_is(&s->topics, w->topic, c->link.topic) && w->way == c->way &&
-           w->wait == c->sent && w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) &&
-           w->cors == c->cors && w->second == s->wall / 1000 && w->draining == s->draining;
+           w->wait == c->wait.seconds && w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) &&
+           w->cors == c->wait.cors && w->second == s->wall / 1000 && w->draining == s->draining;
 }
 
 /* Notes whom an answer that is about to be put together will fit. */
 static void woken_note(struct server *s, const struct conn *c)
 {
-    s->woken.at = c->at;
+    s->woken.at = c->place.at;
     s->woken.head = ring_head(&s->ring);
     s->woken.topic = topic_ref(&s->topics, c->link.topic);
     s->woken.way = c->way;
-    s->woken.wait = c->sent;
+    s->woken.wait = c->wait.seconds;
     s->woken.flags = c->flags & WOKEN_FLAGS;
-    s->woken.cors = c->cors;
+    s->woken.cors = c->wait.cors;
     s->woken.second = s->wall / 1000;
     s->woken.draining = s->draining;
     s->woken.size = 0;
@@ -336,10 +321,10 @@ void serve_wake(struct server *s, struct conn *c, bool timeout)
     woken_note(s, c);
     poll_build(s, c, id, way, false);
     bool all = s->poll.end == ring_head(&s->ring);
-    if (s->poll.records == 0 && lost == NULL && !timeout && (c->sent > 0 || !all)) {
-        c->at = s->poll.end; /* what came is not for it */
+    if (s->poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
+        c->place.at = s->poll.end; /* what came is not for it */
         if (!all)
-            conn_ready(&s->conns, c);
+            queue_put(&s->conns, c, QUEUE_READY);
         return;
     }
     bool fits = lost == NULL && s->poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
@@ -356,7 +341,7 @@ static bool is_large(const struct server *s, uint32_t id, uint64_t at)
 {
     if (topic_at(&s->topics, id)->set != 0)
         return false; /* then it has been put off already */
-    uint64_t next = ring_next(&s->ring, id, at);
+    uint64_t next = chain_next(&s->broker.chains, id, at);
     return next != 0 && ring_at(&s->ring, next)->data_size > LARGE;
 }
 
@@ -398,8 +383,8 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         serve_release(s, id);
         return;
     }
-    c->at = start.at;
-    c->n = start.id.n;
+    c->place.at = start.at;
+    c->place.n = start.id.n;
     if (start.gap != NULL) {
         gap.after = start.after;
         serve_gap(s, c, id, start.gap, &gap);
@@ -408,10 +393,9 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     bool more = s->poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
     if ((waits || more) && s->poll.records == 0 && start.gap == NULL && s->ask.method == HTTP_GET &&
         !s->draining) {
-        c->at = s->poll.end;
+        c->place.at = s->poll.end;
         c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
-        serve_wait_begin(s, c, id, way, (waits ? s->ask.wait : LOOK_SECONDS) * 1000,
-                         waits ? (uint32_t)s->ask.wait : 0);
+        serve_wait_begin(s, c, id, way, (waits ? s->ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
     poll_answer(s, c, way, start.tagged, start.gap != NULL ? &gap : NULL);

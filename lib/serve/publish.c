@@ -3,21 +3,16 @@
  */
 #include "lib/pace.h"
 #include "lib/serve/put.h"
+#include "lib/serve/saved.h"
 
 #include <assert.h>
 
 #define BATCH_BYTES 512u /* of a batch at once: there may be a message in two of them */
 
-/* An intake's own: how its body is delimited, what its answer needs. */
+/* An intake's own: how its body is delimited, and what its answer needs. */
 struct body {
     struct http_body http;
-    enum http_method method;
-    uint16_t cors;
-    bool keep_alive;
-    uint8_t minor;
-    uint32_t began; /* ms: when the request did */
-    bool local;
-    uint64_t from;
+    struct saved request;
     struct pace pace; /* of it; in a batch, of the message that is not whole yet */
     uint64_t expires; /* unix time: when its token ends; 0: never */
     bool all;         /* it may publish to any topic; else the connection's grant says to which */
@@ -131,15 +126,8 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
     }
     struct intake *in = pool_at(&s->conns.buffers, block);
     intake_init(in, topic, event, batch, binary);
-    *body_of(in) = (struct body){.method = s->ask.method,
-                                 .cors = s->ask.cors,
-                                 .keep_alive = s->ask.keep_alive,
-                                 .minor = s->ask.minor,
-                                 .began = s->ask.began,
-                                 .local = serve_here(s),
-                                 .from = s->ask.from,
-                                 .expires = s->access.expires_s,
-                                 .all = all};
+    *body_of(in) =
+        (struct body){.request = saved_of(s), .expires = s->access.expires_s, .all = all};
     pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
     http_body_init(&body_of(in)->http, &s->req);
     c->in = block;
@@ -211,8 +199,10 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     struct span own = intake_topic(in);
     if (own.n > 0 && (m->topic.p == NULL || span_eq(m->topic, own)))
         return own; /* as was asked when the body began */
-    struct access a = {.kind = ACCESS_PLACE, .publish = SPAN("**")};
-    if (!body_of(in)->all)
+    struct access a = {.kind = ACCESS_PLACE};
+    if (body_of(in)->all)
+        a.publish = SPAN("**");
+    else
         a = access_of_socket(s, c);
     struct put p;
     struct span topic = put_topic(s, &a, m->topic, own, &p);
@@ -274,22 +264,8 @@ static struct intake *body_room(struct server *s, struct conn *c, size_t more)
 static struct intake *body_resume(struct server *s, struct conn *c)
 {
     struct intake *in = pool_at(&s->conns.buffers, conn_in_own(&s->conns, c));
-    const struct body *b = body_of(in);
-    struct text path = text_in(s->path, sizeof s->path);
-    text_str(&path, "/");
-    text_add(&path, intake_topic(in));
-    s->ask = (struct context){.method = b->method,
-                              .keep_alive = b->keep_alive && !s->draining,
-                              .body = true,
-                              .minor = b->minor,
-                              .local = b->local,
-                              .named = true,
-                              .from = b->from,
-                              .cors = b->cors,
-                              .path = text_span(&path),
-                              .conn = c,
-                              .way = "publish",
-                              .began = b->began};
+    saved_resume(s, c, &body_of(in)->request, intake_topic(in), "publish");
+    s->ask.body = true;
     return in;
 }
 

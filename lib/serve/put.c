@@ -94,17 +94,16 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
 {
     uint64_t count = ring_count(&s->ring), at;
     if (s->hold.on) {
-        at = ring_hold(&s->ring, id, m, s->wall);
+        at = broker_hold(&s->broker, id, m, s->wall);
         s->stat.evicted += count - ring_count(&s->ring);
         s->hold.put = true;
         if (at == 0)
             return 0;
     } else {
-        at = ring_put(&s->ring, id, m, s->wall);
+        at = broker_put(&s->broker, id, m, s->wall);
         s->stat.evicted += count + 1 - ring_count(&s->ring);
         topic_mark(&s->topics, id);
     }
-    topic_at(&s->topics, id)->kept = 1;
     return at;
 }
 
@@ -121,11 +120,10 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     if (right < m->data.n)
         return refused(p, 415, "byte ", serve_num(s, right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
-    uint32_t id = topic_open(&s->topics, topic, &made);
+    uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
         return refused(p, 503, serve_count_topics_full(s), NULL);
     if (made) {
-        serve_topic_made(s, id);
         const char *hint =
             topic_name_hint(topic); /* of new ones alone: others were let in before */
         if (hint != NULL) {

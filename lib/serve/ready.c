@@ -30,11 +30,9 @@ static uint32_t ready_topic(struct server *s)
     topics_limit(&s->topics, s->opt.max_topics + 1); /* also of one that was handed over */
     if (s->ready.topic != 0)
         return s->ready.topic;
-    uint32_t id = topic_open(&s->topics, READY_TOPIC, &made);
+    uint32_t id = broker_open(&s->broker, READY_TOPIC, &made);
     if (id == 0)
         topics_limit(&s->topics, s->opt.max_topics);
-    else if (made)
-        serve_topic_made(s, id);
     s->ready.topic = id;
     return id;
 }
@@ -45,8 +43,9 @@ void serve_ready_recover(struct server *s)
     topics_limit(&s->topics, s->opt.max_topics + (s->ready.topic != 0));
 }
 
-void serve_ready_gone(struct server *s, uint32_t topic)
+void serve_ready_gone(void *server, uint32_t topic)
 {
+    struct server *s = server;
     if (topic != s->ready.topic)
         return;
     s->ready.topic = 0;
@@ -60,13 +59,14 @@ static bool newest_found(const struct server *s)
     uint64_t n = ring_newest(r).n;
     if (ring_count(r) == 0)
         return true;
-    uint64_t at = ring_find(r, n - 1);
+    uint64_t at = ring_find_from(r, n);
     if (at < ring_tail(r) || at >= ring_head(r))
         return false;
     const struct ring_record *rec = ring_at(r, at);
-    return rec->n == n && ring_behind(rec, at) == ring_head(r) &&
-           ring_chain(r, rec->topic)->last == at &&
-           topic_find(&s->topics, ring_topic(rec)) == rec->topic;
+    uint32_t topic = broker_topic(&s->broker, at);
+    return rec->n == n && ring_behind(rec, at) == ring_head(r) && topic != 0 &&
+           chain_at(&s->broker.chains, topic)->last == at &&
+           topic_find(&s->topics, ring_topic(rec)) == topic;
 }
 
 void serve_ready(struct server *s, struct conn *c)
@@ -78,8 +78,8 @@ void serve_ready(struct server *s, struct conn *c)
     } else if (ready_topic(s) == 0) {
         refuse(s, c, "the table of topics is full");
     } else {
-        c->at = ring_head(&s->ring);
-        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->opt.request_timeout_ms, s->ask.method);
+        c->place.at = ring_head(&s->ring);
+        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->opt.request_timeout_ms);
         topic_mark(&s->topics, s->ready.topic);
     }
 }
@@ -87,9 +87,7 @@ void serve_ready(struct server *s, struct conn *c)
 void serve_ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
-    enum http_method method = (enum http_method)c->sent;
     serve_wait_end(s, c);
-    s->ask.method = method;
     s->ask.path = SPAN("/-/ready");
     if (!timeout && newest_found(s)) {
         s->ready.ok_ms = s->now;

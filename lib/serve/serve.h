@@ -6,7 +6,7 @@
  * called with a connection and the bytes that have come for it, change the state of the server, and
  * leave what is to be written in `out`, which the loop (sse.c) takes from there.
  *
- *   bytes -> serve_input -> route.c -> publish.c   -> ring_put, topic_mark --.
+ *   bytes -> serve_input -> route.c -> publish.c   -> broker_put, topic_mark
  *                           client.c   |                                    +--> answer.c -> out
  *                                      +-> subscribe.c -> topic_subscribe --|
  *                                      |   poll.c, ready.c, socket.c        |
@@ -31,13 +31,13 @@
 #include "lib/auth/grant.h"
 #include "lib/auth/remember.h"
 #include "lib/auth/throttle.h"
+#include "lib/broker/render.h"
 #include "lib/cors.h"
 #include "lib/net.h"
 #include "lib/opt.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
 #include "lib/serve/page.h"
-#include "lib/serve/render.h"
 #include "lib/stat.h"
 #include "ring.h"
 
@@ -157,6 +157,7 @@ struct server {
     struct opt opt;
     struct ring ring;
     struct topics topics;
+    struct broker broker; /* the ring by topic */
     struct conns conns;
     struct stat_counters stat;
     struct http_limits limits;
@@ -207,7 +208,7 @@ struct server {
     struct page files;     /* what files.c has given out */
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
-    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST;
+    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
     /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
      * knows. */
     bool (*peer)(int fd, struct text *t);
@@ -277,6 +278,29 @@ bool serve_stream_check(struct server *s, struct conn *c);
  * the head or to where to look next. */
 bool serve_next(struct server *s, struct conn *c, struct share *share);
 
+/* Returns the form in which a way of getting messages has them. */
+static inline enum form serve_form(enum conn_way way)
+{
+    _Static_assert((int)WAY_EVENTS == FORM_EVENTS && (int)WAY_LINES == FORM_LINES &&
+                       (int)WAY_FRAMES == FORM_FRAMES && (int)WAY_OBJECTS == FORM_OBJECTS &&
+                       (int)WAY_POLL_JSON == FORM_LIST && (int)WAY_POLL_LINES == FORM_LIST_LINES &&
+                       (int)WAY_POLL_TEXT == FORM_TEXT && (int)WAY_READY == FORM_NONE,
+                   "they are numbered alike");
+    return (enum form)way;
+}
+
+/* Moves a client on by `w` bytes of a share. Returns how many records that completed. */
+static inline unsigned serve_moved(const struct server *s, struct conn *c,
+                                   const struct share *share, size_t w)
+{
+    struct share_place p = {c->place.at, c->place.n, c->stream.sent};
+    unsigned records = share_took(share, &s->ring, &p, w);
+    c->place.at = p.at;
+    c->place.n = p.n;
+    c->stream.sent = p.sent;
+    return records;
+}
+
 /* Moves it on by the `w` bytes of that share that were written, the first `sent` of the record not
  * counted; counts. */
 void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w);
@@ -308,10 +332,6 @@ void serve_forget(struct server *s, const struct conn *c);
 
 /* Frees an entry of the table of topics if nobody needs it any more. */
 void serve_release(struct server *s, uint32_t id);
-
-/* Does so with one whose messages eviction has taken, if they are still gone. False: there is
- * none. */
-bool serve_release_emptied(struct server *s);
 
 /* A byte as a string, "byte 0x22", which is good as long. */
 const char *serve_byte(struct server *s, char byte);
@@ -385,9 +405,6 @@ bool serve_put_off(struct server *s);
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
 
-/* As topic_select() and topic_open() report a new topic: opens its chain in the ring. */
-void serve_topic_made(void *server, uint32_t topic);
-
 /* Appends the front of every answer. */
 void serve_answer_head(struct server *s, int status);
 
@@ -449,12 +466,11 @@ unsigned serve_poll_quality(const struct server *s);
 /* GET or HEAD of a topic as a poll. */
 void serve_poll(struct server *s, struct conn *c, struct span names);
 
-/* Makes a poll wait in form `way` on entry `id`, until s->now + ms; `more` is kept in c->sent. */
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms,
-                      uint32_t more);
+/* Makes the current request, a poll, wait in form `way` on entry `id`, until s->now + ms. */
+void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way,
+                      uint64_t ms);
 
-/* Makes the request that a client waits with the one at hand again, with c->sent as the seconds it
- * was to wait, and ends the waiting. */
+/* Ends the waiting: the request that the client waits with is the current one again. */
 void serve_wait_end(struct server *s, struct conn *c);
 
 /* A store has been opened, which may hold the inside topic. */
@@ -468,8 +484,8 @@ void serve_ready_wake(struct server *s, struct conn *c, bool timeout);
 void serve_live_page(struct server *s, struct conn *c);
 void serve_helper(struct server *s, struct conn *c);
 
-/* A topic is about to be freed. */
-void serve_ready_gone(struct server *s, uint32_t topic);
+/* A topic is about to be freed, as the broker tells. */
+void serve_ready_gone(void *server, uint32_t topic);
 
 /* Refuses the request at hand with 503, as the server ends. */
 void serve_refuse_draining(struct server *s, struct conn *c);

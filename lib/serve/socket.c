@@ -10,6 +10,7 @@
 #include "lib/json.h"
 #include "lib/pace.h"
 #include "lib/serve/put.h"
+#include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/stream.h"
 #include "lib/ws.h"
@@ -46,7 +47,7 @@ static void end(struct server *s, struct conn *c, unsigned code, struct span rea
     } else {
         s->out.n = 0;
         conn_buffer_free(&s->conns, &c->out);
-        c->sent = 0;
+        c->stream.sent = 0;
     }
     serve_log_end(s, c, reason.n > 0 ? serve_quote(s, reason) : "closed");
     serve_leave(s, c);
@@ -75,12 +76,12 @@ void serve_socket_ping(struct server *s, struct conn *c, bool old)
 {
     bool seen = (c->marks & CONN_BEATS) != 0;
     if (old || seen) {
-        c->n = ring_newest(&s->ring).n;
+        c->place.n = ring_newest(&s->ring).n;
         id_frame(s, c, ring_newest(&s->ring), seen);
     }
     frame(s, WS_PING, SPAN(""));
     c->flags |= CONN_PINGED;
-    c->due = (uint32_t)s->now;
+    c->stream.pinged = (uint32_t)s->now;
 }
 
 void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap)
@@ -235,9 +236,9 @@ static void names_without(struct text *t, struct span from, struct span but)
 static void pass_over(struct server *s, struct conn *c)
 {
     uint64_t rec = 0;
-    for (unsigned looks = PASS_LOOKS; c->at < ring_head(&s->ring) && looks > 0; looks--)
-        if (ring_collect(&s->ring, &s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
-            c->at = rec;
+    for (unsigned looks = PASS_LOOKS; c->place.at < ring_head(&s->ring) && looks > 0; looks--)
+        if (broker_collect(&s->broker, c->link.topic, &c->place.at, &rec, 1) > 0) {
+            c->place.at = rec;
             return;
         }
 }
@@ -259,7 +260,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
         return "this server has only the topics that --topic names";
     if (names.p[0] == '-')
         return "begins with \"-\""; /* the server's own, which the table may have */
-    id = topic_select(&s->topics, names, 2 * most, serve_topic_made, s, &why);
+    id = broker_select(&s->broker, names, 2 * most, false, &why);
     if (id == 0)
         return why != NULL ? why : serve_count_topics_full(s);
     if (id == c->link.topic)
@@ -276,8 +277,8 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     if (was) {
         pass_over(s, c);
     } else {
-        c->at = ring_head(&s->ring);
-        c->n = ring_newest(&s->ring).n;
+        c->place.at = ring_head(&s->ring);
+        c->place.n = ring_newest(&s->ring).n;
     }
     /* the old one goes last: what both need stays */
     uint32_t old = c->link.topic;
@@ -580,10 +581,8 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
-    s->ask = (struct context){.local = (c->flags & CONN_LOCAL) != 0,
-                              .named = true,
-                              .foreign = (c->marks & CONN_FOREIGN) != 0,
-                              .from = serve_from(s, c)};
+    const struct saved a = saved_kept(s, c);
+    saved_resume(s, c, &a, (struct span){NULL, 0}, "websocket");
     if (c->in != 0)
         ws = ((struct inside *)pool_at(&s->conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;
@@ -663,15 +662,6 @@ static void handshake_answer(struct server *s, bool json)
     text_str(&s->out, "\r\n");
 }
 
-/* The connection is its client's from now on, whoever its peer is. */
-static void client_keep(struct server *s, struct conn *c)
-{
-    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
-    c->marks |= s->ask.foreign ? CONN_FOREIGN : 0;
-    if (s->pass != NULL)
-        s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
-}
-
 void serve_socket(struct server *s, struct conn *c, struct span names)
 {
     struct start start;
@@ -696,10 +686,10 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     }
     handshake_answer(s, json);
     c->way = json ? WAY_OBJECTS : WAY_FRAMES;
-    c->at = start.at;
-    c->n = start.id.n;
-    c->sent = 0;
-    client_keep(s, c);
+    c->place.at = start.at;
+    c->place.n = start.id.n;
+    c->stream.sent = 0;
+    saved_keep(s, c, CONN_SOCKET);
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;

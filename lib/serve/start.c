@@ -34,8 +34,7 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
     bool several = names.p != asked.p && (topic_is_pattern(asked) || serve_name_count(asked) > 1);
     if (!serve_declared(s, c, names))
         return 0;
-    id = (several ? topic_select_set : topic_select)(&s->topics, names, most, serve_topic_made, s,
-                                                     &why);
+    id = broker_select(&s->broker, names, most, several, &why);
     if (id == 0 && why != NULL) {
         serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
     } else if (id == 0 && stream) {
@@ -57,7 +56,7 @@ static void start_after(struct server *s, struct start *st, uint32_t id, struct 
     st->id = c;
     if (c.ms != newest.ms || c.n > newest.n)
         st->gap = "unknown";
-    else if (ring_lost(&s->ring, &s->topics, id, c.n))
+    else if (broker_lost(&s->broker, id, c.n))
         st->gap = "expired";
     /* what it has had is not for it again, even in front of a gap that is not at the tail */
     bool known = c.ms == newest.ms && c.n <= newest.n;
@@ -188,7 +187,7 @@ static const char *start_since(struct server *s, struct start *st, uint32_t id, 
         st->at = ring_find_time(&s->ring, by_ring_clock(s, since.value));
         break;
     case SINCE_LAST:
-        if (!ring_last(&s->ring, &s->topics, id, since.value, &st->at))
+        if (!broker_last(&s->broker, id, since.value, &st->at))
             return " goes back too far to be counted in so many topics: ask for fewer, or by time";
         break;
     }
@@ -250,12 +249,12 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap)
 {
     uint64_t oldest;
-    if (ring_collect(&s->ring, &s->topics, id, &c->at, &oldest, 1) > 0)
-        c->at = oldest;
+    if (broker_collect(&s->broker, id, &c->place.at, &oldest, 1) > 0)
+        c->place.at = oldest;
     gap->reason = reason;
-    gap->any = c->at < ring_head(&s->ring);
-    gap->resume = ring_before(&s->ring, c->at);
-    c->n = gap->resume.n;
+    gap->any = c->place.at < ring_head(&s->ring);
+    gap->resume = ring_before(&s->ring, c->place.at);
+    c->place.n = gap->resume.n;
     s->stat.gaps_expired += reason[0] == 'e';
     s->stat.gaps_unknown += reason[0] == 'u';
     s->stat.gaps_lagged += reason[0] == 'l';
@@ -264,12 +263,12 @@ void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason
 bool serve_lagged(struct server *s, struct conn *c, struct gap *gap)
 {
     struct text t = text_in(gap->cursor, sizeof gap->cursor);
-    if (c->at >= ring_tail(&s->ring))
+    if (c->place.at >= ring_tail(&s->ring))
         return false;
-    c->at = ring_tail(&s->ring);
-    if (c->flags & CONN_CONFLATE || !ring_lost(&s->ring, &s->topics, c->link.topic, c->n))
+    c->place.at = ring_tail(&s->ring);
+    if (c->flags & CONN_CONFLATE || !broker_lost(&s->broker, c->link.topic, c->place.n))
         return false;
-    ring_id_write(&s->ring, &t, c->n);
+    ring_id_write(&s->ring, &t, c->place.n);
     gap->after = text_span(&t);
     serve_gap(s, c, c->link.topic, "lagged", gap);
     return true;

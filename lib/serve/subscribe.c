@@ -116,9 +116,9 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         text_str(&s->out, "\n");
     }
     c->way = (uint8_t)way;
-    c->at = start.at;
-    c->n = start.id.n;
-    c->sent = 0;
+    c->place.at = start.at;
+    c->place.n = start.id.n;
+    c->stream.sent = 0;
     if (start.gap != NULL) {
         struct gap gap = {.after = start.after};
         serve_gap(s, c, id, start.gap, &gap);
@@ -133,30 +133,29 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
 
 bool serve_next(struct server *s, struct conn *c, struct share *share)
 {
-    enum conn_way way = (enum conn_way)c->way;
+    enum form form = serve_form((enum conn_way)c->way);
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
-    if (c->sent > 0)
-        share_build(share, &s->ring, &s->topics, id, c->at, c->sent, way, 1);
+    if (c->stream.sent > 0)
+        share_build(share, &s->broker, id, c->place.at, c->stream.sent, form, 1);
     else if (conflates)
-        share_build_newest(share, &s->ring, &s->topics, id, c->at, way, SHARE_BYTES);
+        share_build_newest(share, &s->broker, id, c->place.at, form, SHARE_BYTES);
     else
-        share_build(share, &s->ring, &s->topics, id, c->at, 0, way, SHARE_BYTES);
+        share_build(share, &s->broker, id, c->place.at, 0, form, SHARE_BYTES);
     if (share->records > 0)
         return true;
     if (conflates)
-        s->stat.conflated += share_left_out(share, &s->ring, &s->topics, id, c->at, share->end);
-    c->at = share->end;
+        s->stat.conflated += share_left_out(share, &s->broker, id, c->place.at, share->end);
+    c->place.at = share->end;
     return false;
 }
 
 void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w)
 {
-    uint64_t from = c->at;
-    s->stat.delivered += share_took(share, &s->ring, c, w);
+    uint64_t from = c->place.at;
+    s->stat.delivered += serve_moved(s, c, share, w);
     if (c->flags & CONN_CONFLATE)
-        s->stat.conflated +=
-            share_left_out(share, &s->ring, &s->topics, c->link.topic, from, c->at);
+        s->stat.conflated += share_left_out(share, &s->broker, c->link.topic, from, c->place.at);
 }
 
 /* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
@@ -165,9 +164,9 @@ static bool settle_record(struct server *s, struct conn *c)
 {
     struct share *share = &s->poll;
     bool room = true;
-    while (room && c->sent > 0) {
-        share_build(share, &s->ring, &s->topics, c->link.topic, c->at, c->sent,
-                    (enum conn_way)c->way, 1);
+    while (room && c->stream.sent > 0) {
+        share_build(share, &s->broker, c->link.topic, c->place.at, c->stream.sent,
+                    serve_form((enum conn_way)c->way), 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
             room = conn_out_keep(&s->conns, c,
                                  (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
@@ -180,19 +179,17 @@ static bool settle_record(struct server *s, struct conn *c)
 bool serve_settle(struct server *s, struct conn *c)
 {
     struct span kept = conn_out(&s->conns, c);
-    uint32_t old = c->out, sent = c->sent;
-    uint64_t at = c->at, n = c->n;
-    if (c->sent == 0)
+    uint32_t old = c->out;
+    const struct conn_stream was = c->stream;
+    if (!conn_inside(c))
         return true;
-    if (c->at < ring_tail(&s->ring))
+    if (c->place.at < ring_tail(&s->ring))
         return false;
     c->out = 0;
     if (!settle_record(s, c) || !conn_out_keep(&s->conns, c, kept)) {
         conn_buffer_free(&s->conns, &c->out);
         c->out = old;
-        c->at = at;
-        c->n = n;
-        c->sent = sent;
+        c->stream = was;
         serve_count_full(s);
         return false;
     }
@@ -219,7 +216,7 @@ static void stream_end(struct server *s, struct conn *c, struct span words)
         text_add(&s->out, words);
     } else {
         conn_buffer_free(&s->conns, &c->out);
-        c->sent = 0;
+        c->stream.sent = 0;
     }
     serve_log_end(s, c, "stopping");
     serve_leave(s, c);
@@ -260,7 +257,7 @@ void serve_expire(struct server *s, struct conn *c)
 bool serve_stream_check(struct server *s, struct conn *c)
 {
     struct gap gap;
-    if (c->sent > 0 && c->at < ring_tail(&s->ring)) {
+    if (conn_inside(c) && c->place.at < ring_tail(&s->ring)) {
         s->stat.overtaken++;
         return false;
     }
@@ -276,8 +273,8 @@ bool serve_stream_check(struct server *s, struct conn *c)
 void serve_heartbeat(struct server *s, struct conn *c)
 {
     struct cursor newest = ring_newest(&s->ring);
-    uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->n);
-    bool old = since > s->opt.ring / 2 || c->n < ring_before(&s->ring, ring_tail(&s->ring)).n;
+    uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->place.n);
+    bool old = since > s->opt.ring / 2 || c->place.n < ring_lost(&s->ring);
     s->stat.heartbeats++;
     if (c->state == CONN_SOCKET) {
         serve_socket_ping(s, c, old);
@@ -288,7 +285,7 @@ void serve_heartbeat(struct server *s, struct conn *c)
         text_str(&s->out, c->way == WAY_EVENTS ? ":\n" : "\n");
         return;
     }
-    c->n = newest.n;
+    c->place.n = newest.n;
     if (c->way == WAY_EVENTS && seen) {
         stream_heartbeat(&s->out, newest);
     } else if (c->way == WAY_EVENTS) {

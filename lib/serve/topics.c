@@ -95,7 +95,7 @@ static void write_id(struct text *t, const struct server *s, uint64_t at)
 /* Appends one; gives in how many sets it was looked for, at most. */
 static uint32_t write_topic(struct server *s, struct text *t, uint32_t id)
 {
-    const struct ring_chain *chain = ring_chain(&s->ring, id);
+    const struct chain *chain = chain_at(&s->broker.chains, id);
     uint32_t reach = topic_reach(&s->topics, id);
     text_str(t, "{\"name\":");
     json_string(t, topic_name(&s->topics, id));

@@ -42,7 +42,7 @@ static struct span share_bytes(size_t n)
 /* Writes to it as the loop does, until it is up to date. */
 static void follow(struct unit *u, struct conn *c)
 {
-    while (c->at < ring_head(&u->s->ring)) {
+    while (c->place.at < ring_head(&u->s->ring)) {
         ck_assert(serve_stream_check(u->s, c));
         unit_take_out(u);
         if (!serve_next(u->s, c, &own))
@@ -157,10 +157,10 @@ START_TEST(evicted)
     snprintf(want, sizeof(want), "\nid: 1000-%u\n\n", 5 + 299);
     ck_assert_uint_eq(times(text_span(&u.got), "id: "), 1); /* that of b is gone */
     ck_assert(holds(text_span(&u.got), want) && !holds(text_span(&u.got), "gap"));
-    uint64_t last = c->n;
+    uint64_t last = c->place.n;
     topic_unsubscribe(&u.s->topics, 3);
-    conn_mark_doomed(&u.s->conns, c);
-    conn_free(&u.s->conns, conn_next_doomed(&u.s->conns));
+    queue_doom(&u.s->conns, c);
+    conn_free(&u.s->conns, queue_take_doomed(&u.s->conns));
     c = ask(&u, "/b,a?conflate", "Accept: text/event-stream\r\n" LEI "1000-3\r\n");
     snprintf(want, sizeof(want), "retry: 0\nid: 1000-%u\n\n",
              (unsigned)ring_before(&u.s->ring, ring_tail(&u.s->ring)).n);
@@ -168,7 +168,7 @@ START_TEST(evicted)
     struct answer a = answer_only(&u, false);
     ck_assert(span_eq(a.body, span_of(want)));
     follow(&u, c);
-    ck_assert_uint_eq(c->n, last);
+    ck_assert_uint_eq(c->place.n, last);
     ck_assert_uint_eq(u.s->stat.gaps_lagged + u.s->stat.gaps_expired, 0);
     news_free(&u);
 }
@@ -185,7 +185,7 @@ START_TEST(inside_a_record)
         ck_assert(serve_next(u.s, c, &own));
         text_add(&u.got, share_bytes(5));
         serve_took(u.s, c, &own, 5);
-        ck_assert_uint_eq(c->sent, 5);
+        ck_assert_uint_eq(c->stream.sent, 5);
         ck_assert_uint_eq(u.s->stat.conflated, 1);
         publish(&u, "a", SPAN("six"));
         publish(&u, "a", SPAN("seven"));
@@ -373,15 +373,15 @@ START_TEST(as_by_hand)
         for (unsigned k = 0; k < SUBSCRIBERS; k++) {
             struct conn *c = &u.s->conns.conn[1 + k];
             bool all = _i % 2 == 0 || puts_done == PUTS || random_next(&random) % 2 == 0;
-            for (unsigned i = 0; c->at < ring_head(&u.s->ring) && (all || i < 3); i++) {
+            for (unsigned i = 0; c->place.at < ring_head(&u.s->ring) && (all || i < 3); i++) {
                 unit_clear(&u);
                 if (!serve_stream_check(u.s, c)) {
                     overtaken++;
-                    c->sent = 0; /* the loop would close it */
+                    c->stream.sent = 0; /* the loop would close it */
                 }
                 MUST(u.s->out.n == 0);
-                uint64_t at = c->at;
-                uint32_t sent = c->sent;
+                uint64_t at = c->place.at;
+                uint32_t sent = c->stream.sent;
                 bool any = serve_next(u.s, c, &own);
                 if (sent == 0)
                     check_share(k, at, ring_tail(&u.s->ring));
@@ -390,13 +390,13 @@ START_TEST(as_by_hand)
                 size_t most =
                     random_next(&random) % 3 == 0 ? 1 + random_next(&random) % own.size : SIZE_MAX;
                 serve_took(u.s, c, &own, share_bytes(most).n);
-                got[k] = c->n > got[k] ? c->n : got[k];
+                got[k] = c->place.n > got[k] ? c->place.n : got[k];
             }
         }
     }
     for (unsigned k = 0; k < SUBSCRIBERS; k++) {
         struct conn *c = &u.s->conns.conn[1 + k];
-        ck_assert_msg(c->at == ring_head(&u.s->ring) && c->sent == 0, SEED_FMT, start);
+        ck_assert_msg(c->place.at == ring_head(&u.s->ring) && c->stream.sent == 0, SEED_FMT, start);
         for (size_t i = 0; i < puts_done; i++)
             wanted += selects[k][put[i].topic];
     }

@@ -18,13 +18,18 @@
 static struct e2e_server s;
 static struct e2e_response r;
 
+/* Loads the helper. What say() keeps in `got` the page shows, for one who looks at a failure. */
+#define LOAD                                                                        \
+    "got = []; say = x => document.body.innerText = (got.push(x), got.join('|')); " \
+    "helper = null; import('/-/sse.js').then(m => helper = m)"
+
 /* A page that has loaded the helper. */
 static struct tab *page_open(const struct tab *beside, const char *origin)
 {
     char url[300];
     snprintf(url, sizeof(url), "%s/-/healthy", origin);
     struct tab *t = tab_open(beside, url);
-    tab_eval(t, "got = []; helper = null; import('/-/sse.js').then(m => helper = m)");
+    tab_eval(t, LOAD);
     tab_wait(t, "helper");
     return t;
 }
@@ -33,9 +38,9 @@ static struct tab *page_open(const struct tab *beside, const char *origin)
 static void subscribe(struct tab *t, const char *url, const char *options)
 {
     tab_eval(t,
-             "end = helper.subscribe('%s', {%s onmessage: m => got.push(`${m.event} ${m.data}`),"
-             " ongap: g => got.push(`gap ${g.reason}`),"
-             " onerror: e => got.push(`error ${e && e.status}`)}); 0",
+             "end = helper.subscribe('%s', {%s onmessage: m => say(`${m.event} ${m.data}`),"
+             " ongap: g => say(`gap ${g.reason}`),"
+             " onerror: e => say(`error ${e && e.status}`)}); 0",
              url, options);
 }
 
@@ -121,7 +126,7 @@ START_TEST(goes_on_where_the_page_was)
     e2e_publish(&s, "/news", "three");
     snprintf(url, sizeof(url), "%s/-/healthy", s.address[0]);
     tab_go(t, url);
-    tab_eval(t, "got = []; helper = null; import('/-/sse.js').then(m => helper = m)");
+    tab_eval(t, LOAD);
     tab_wait(t, "helper");
     subscribe(t, "/news", "");
     expect(t, "message two|message three");
@@ -410,6 +415,36 @@ START_TEST(tabs_share_a_connection)
 }
 END_TEST
 
+/* The tab that has the stream asks as well, as the words of another told it to. Its answer comes
+ * late, when the stream has told more: no message comes twice by that. */
+START_TEST(a_late_answer_changes_nothing)
+{
+    static const char tell[] =
+        "new BroadcastChannel(origin + '/news').postMessage(['9-9', {id: '9-9'}]); 0";
+    e2e_start(&s, NULL);
+    struct tab *t = page_open(NULL, s.address[0]);
+    subscribe(t, "/news", "");
+    expect_subscribers(1);
+    e2e_publish(&s, "/news", "one");
+    expect(t, "message one");
+    tab_eval(
+        t,
+        "answered = 0; late = new Promise(f => go = f); real = fetch;"
+        "fetch = async (...a) => {let r = await real(...a); answered++; await late; return r}; 0");
+    tab_eval(t, tell);
+    tab_wait(t, "answered === 1");
+    e2e_publish(&s, "/news", "two");
+    expect(t, "message one|message two");
+    tab_eval(t, "go(); 0");
+    tab_eval(t, tell);
+    tab_wait(t, "answered === 2");
+    e2e_publish(&s, "/news", "three");
+    expect(t, "message one|message two|message three");
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* Where there are no locks each tab has its own. */
 START_TEST(tabs_do_without_locks)
 {
@@ -450,6 +485,7 @@ static TCase *cases(void)
         tcase_add_loop_test(tc, comes_back_when_the_server_does, 0, 2);
     }
     tcase_add_test(tc, tabs_share_a_connection);
+    tcase_add_test(tc, a_late_answer_changes_nothing);
     tcase_add_test(tc, tabs_do_without_locks);
     return tc;
 }

@@ -28,7 +28,7 @@ static void fan(struct unit *u)
 /* What the loop does once eviction has emptied chains. */
 static void reap(struct unit *u)
 {
-    while (serve_release_emptied(u->s)) {
+    while (broker_release_emptied(&u->s->broker)) {
     }
 }
 
@@ -76,7 +76,7 @@ START_TEST(comes_back)
     ck_assert(field(a.head, "Connection").n == 0);
     ck_assert_uint_eq(c->state, CONN_HEAD);
     ck_assert_uint_eq(c->link.topic, 0);
-    ck_assert_uint_eq(c->sent, 0);
+    ck_assert(!conn_inside(c));
     ck_assert_str_eq(unit_log, "4 request method=GET path=/-/ready status=200 bytes=6 ms=0 way=own "
                                "peer=unknown\n");
     ck_assert_uint_eq(u.s->stat.published + u.s->stat.published_bytes + u.s->stat.delivered, 0);
@@ -174,7 +174,8 @@ START_TEST(sees_a_broken_ring)
         if (i == 0)
             rec->n = 7;
         else if (i == 1)
-            ring_chain(&u.s->ring, rec->topic)->last = ring_tail(&u.s->ring);
+            chain_at(&u.s->broker.chains, broker_topic(&u.s->broker, at))->last =
+                ring_tail(&u.s->ring);
         else
             h->n = 3;
         ask(&u, 3, READY);

@@ -762,130 +762,13 @@ START_TEST(test_write_timeout)
 }
 END_TEST
 
-/* ---- README ---- */
-
-/* Replaces `from` everywhere; it must be there. */
-static void replace(char *text, size_t cap, const char *from, const char *to)
-{
-    static char rest[4096];
-    char *at = strstr(text, from);
-    ck_assert_msg(at != NULL, "no %s in README.md's %s", from, text);
-    for (; at != NULL; at = strstr(at + strlen(to), from)) {
-        snprintf(rest, sizeof(rest), "%s", at + strlen(from));
-        ck_assert_uint_lt((size_t)(at - text) + strlen(to) + strlen(rest), cap);
-        sprintf(at, "%s%s", to, rest);
-    }
-}
-
-/* The n-th block of code in README.md's first minute, with this server's port in it. */
-static char *first_minute(char *block, size_t cap, int n)
-{
-    static char text[65536];
-    char here[32];
-    FILE *f = fopen("README.md", "re");
-    ck_assert_msg(f != NULL, "no README.md here: tests run in the root of the source");
-    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
-    fclose(f);
-    const char *p = strstr(text, "\n## The first minute\n"), *end;
-    for (; n >= 0 && p != NULL; n--) {
-        p = strstr(p, "\n```");
-        ck_assert_ptr_nonnull(p);
-        p += 1 + strcspn(p + 1, "\n"); /* the end of that line */
-        end = strstr(p, "\n```\n");
-        ck_assert_ptr_nonnull(end);
-        snprintf(block, cap, "%.*s", (int)(end - p - 1), p + 1);
-        p = end + 4;
-    }
-    snprintf(here, sizeof(here), "localhost:%d", s.port);
-    if (strstr(block, "curl ") != NULL)
-        replace(block, cap, "localhost:8080", here);
-    return block;
-}
-
-/* Runs a script in the background; what it prints comes over c. It ends at the latest with this
- * test: Check kills what is left of the test's process group. */
-static void shell(struct e2e_conn *c, const char *script)
-{
-    int ends[2];
-    *c = (struct e2e_conn){.cap = 16384, .buf = calloc(1, 16384)};
-    ck_assert_ptr_nonnull(c->buf);
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    c->fd = ends[0];
-    pid_t pid = fork();
-    ck_assert_int_ne(pid, -1);
-    if (pid == 0) {
-        dup2(ends[1], STDOUT_FILENO);
-        execl("/bin/sh", "sh", "-c", script, (char *)NULL);
-        _exit(127);
-    }
-    close(ends[1]);
-}
-
-static void shell_end(struct e2e_conn *c)
-{
-    close(c->fd);
-    free(c->buf);
-}
-
-/* All that README.md's first minute tells to type does what it says there. */
-START_TEST(test_first_minute)
-{
-    enum { CAP = 2048 };
-    static char block[CAP], shows[CAP], retry[32], epoch[32], file[] = "/tmp/sse-test-XXXXXX";
-    struct e2e_conn reads, types, resumes;
-    struct e2e_block b;
-    e2e_start(&s, NULL);
-    struct e2e_conn *live = e2e_subscribe(&s, "/log", NULL);
-    int log = mkostemp(file, O_CLOEXEC);
-    ck_assert_int_eq(write(log, "old line\n", 9), 9);
-    shell(&reads, first_minute(block, CAP, 0));
-    e2e_until(&reads, "\n\n");
-    ck_assert_int_eq(sscanf(reads.buf, "retry: %31[0-9] id: %31[0-9]", retry, epoch), 2);
-
-    first_minute(block, CAP, 1);
-    const char *answer = strstr(block, "# {");
-    ck_assert_ptr_nonnull(answer);
-    snprintf(shows, CAP, "%.*s", (int)strcspn(answer + 2, "\n"), answer + 2);
-    replace(shows, CAP, "1795371897329", epoch);
-    replace(block, CAP, "/var/log/syslog", file);
-    shell(&types, block);
-    e2e_expect(&types, "%s", shows);
-
-    first_minute(shows, CAP, 2);
-    replace(shows, CAP, "1809", retry);
-    replace(shows, CAP, "1795371897329", epoch);
-    e2e_expect(&reads, "%s\n\n", shows);
-
-    e2e_expect_message(live, NULL, "old line", NULL);
-    unlink(file);
-    for (int i = 0; i < 3; i++) { /* each as it is written, and not when the feed ends */
-        ck_assert_int_eq(write(log, "a line\nand another: <&\n", 23), 23);
-        e2e_expect_message(live, NULL, "a line", NULL);
-        e2e_expect_message(live, NULL, "and another: <&", NULL);
-    }
-
-    first_minute(block, CAP, 3);
-    replace(block, CAP, "1795371897329", epoch);
-    shell(&resumes, block);
-    e2e_block(&resumes, &b);
-    e2e_expect_message(&resumes, "greeting", "two\nlines", NULL);
-    e2e_publish(&s, "/news", "live");
-    e2e_expect_message(&resumes, NULL, "live", NULL);
-    shell_end(&reads);
-    shell_end(&types);
-    shell_end(&resumes);
-    close(log);
-    e2e_stop(&s);
-}
-END_TEST
-
 /* ---- main ---- */
 
 int main(void)
 {
     Suite *suite = suite_create("serve");
     TCase *flags = tcase_create("flags"), *address = tcase_create("addresses");
-    TCase *limit = tcase_create("limits"), *readme = tcase_create("README");
+    TCase *limit = tcase_create("limits");
     tcase_set_timeout(flags, 60);
     tcase_add_test(flags, test_help);
     tcase_add_test(flags, test_version);
@@ -920,8 +803,5 @@ int main(void)
     tcase_add_test(limit, test_idle_timeout);
     tcase_add_test(limit, test_write_timeout);
     suite_add_tcase(suite, limit);
-    tcase_set_timeout(readme, 60);
-    tcase_add_test(readme, test_first_minute);
-    suite_add_tcase(suite, readme);
     return run(suite);
 }

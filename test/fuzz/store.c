@@ -28,8 +28,9 @@ static struct {
     struct store st;
     struct ring r;
     struct topics t;
+    struct broker b;
     struct store_report rep;
-    void *memory[4];
+    void *memory[6];
 } P;
 
 static bool start(uint64_t ring)
@@ -43,14 +44,20 @@ static bool start(uint64_t ring)
                             .ring = ring != 0 ? ring : RING_MIN,
                             .ring_given = ring != 0,
                             .mode = OPT_FSYNC_NEVER,
-                            .chains = CHAINS,
                             .wall_ms = 1};
     P.st = (struct store){.h = NULL};
     for (int i = 0; i < 4; i++)
         assert((P.memory[i] = calloc(1, sizes[i])) != NULL);
     topics_init(&P.t, CHAINS, P.memory[0], P.memory[1], P.memory[2], P.memory[3], key);
-    bool right = store_open(&P.st, &P.r, &P.t, &ask, &P.rep, &why);
+    bool right = store_open(&P.st, &P.r, &ask, &P.rep, &why);
     assert(right == (why.n == 0));
+    P.memory[4] = P.memory[5] = NULL;
+    if (right) {
+        assert((P.memory[4] = calloc(1, broker_size(P.r.size, CHAINS))) != NULL);
+        assert((P.memory[5] = calloc(1, broker_heap_size(CHAINS))) != NULL);
+        broker_init(&P.b, &P.r, &P.t, P.memory[4], P.memory[5]);
+        store_follow(&P.b, &P.rep);
+    }
     return right;
 }
 
@@ -60,7 +67,7 @@ static void stop(bool opened)
         assert(store_close(&P.st, &P.r) == 0);
         ring_close(&P.r);
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 6; i++)
         free(P.memory[i]);
 }
 
@@ -81,13 +88,11 @@ static void put(void)
     bool made = false;
     uint64_t n = ring_newest(&P.r).n + 1;
     struct span topic = span_of(names[n % 5]);
-    uint32_t id = topic_open(&P.t, topic, &made);
-    if (made)
-        ring_topic_open(&P.r, id, topic_at(&P.t, id)->hash);
+    uint32_t id = broker_open(&P.b, topic, &made);
     struct ring_message m = {.topic = topic,
                              .data = {data, data_of(n, data)},
                              .binary = n % 7 == 0};
-    ring_put(&P.r, id, &m, 1000 + n);
+    broker_put(&P.b, id, &m, 1000 + n);
 }
 
 static void verify(void)
@@ -97,16 +102,17 @@ static void verify(void)
     for (uint64_t at = ring_tail(&P.r); at < ring_head(&P.r); count++) {
         const struct ring_record *rec = ring_at(&P.r, at);
         assert(span_eq(ring_data(rec), (struct span){data, data_of(rec->n, data)}));
-        assert(span_eq(topic_name(&P.t, rec->topic), ring_topic(rec)));
+        uint32_t of = broker_topic(&P.b, at);
+        assert(span_eq(topic_name(&P.t, of), ring_topic(rec)));
         assert(rec->n > n && rec->time_ms == 1000 + rec->n);
         assert(n == 0 || rec->n == n + 1 || P.r.h->hole_n >= rec->n - 1);
-        assert(ring_find(&P.r, rec->n - 1) == at && ring_next(&P.r, rec->topic, at) == at);
+        assert(ring_find(&P.r, rec->n - 1) == at && chain_next(&P.b.chains, of, at) == at);
         n = rec->n;
         at = ring_behind(rec, at);
     }
     assert(count == ring_count(&P.r) && n <= ring_newest(&P.r).n);
     for (uint32_t topic = 1; topic <= CHAINS; topic++)
-        chained += P.r.chain[topic].count;
+        chained += P.b.chains.chain[topic].count;
     assert(chained == count);
 }
 

@@ -37,12 +37,14 @@ enum {
     FRESH_FROM = 199,    /* 127.0.0.200: where new honest connections come from */
     IDLE_MS = 500,       /* the idle server is watched so long, ... */
     RATIONED = 90,       /* percent of its core that the server used */
-    TURN_MS = 50,        /* the longest turn of the server's loop */
-    IDLE_CPU_MS = 15,    /* ... and may use so much: sweeps, and what /proc costs */
     PATIENCE_MS = 60000, /* for anything that must come at all, on a busy machine */
     TOPIC_BYTES = 640,   /* of a topic: its entry, chain, name, edges */
     OWN_BYTES = 2 << 20, /* code, and what the server touches once, whoever comes */
 };
+
+static const double TURN_MS = 50;     /* the longest turn of the server's loop */
+static const double IDLE_CPU_MS = 15; /* what IDLE_MS may use: sweeps, and what /proc costs */
+static const double PATIENCE_S = PATIENCE_MS / 1e3;
 
 /* What a median may be late by besides: a timer and a wakeup that came late, on a core that is not
  * the server's alone. */
@@ -899,7 +901,7 @@ static void descriptors_back(int spare)
 {
     double from = bench_now();
     int n;
-    while ((n = descriptors()) > B.fds + spare && bench_now() - from < PATIENCE_MS / 1e3)
+    while ((n = descriptors()) > B.fds + spare && bench_now() - from < PATIENCE_S)
         bench_run(10);
     bench_require(n <= B.fds + spare, "%d descriptors are left", n - B.fds);
 }
@@ -914,7 +916,7 @@ void bench_closed(void)
 /* What the idle server uses in IDLE_MS, once it has done what it had to do. */
 static double idle_cpu_ms(void)
 {
-    double end = bench_now() + PATIENCE_MS / 1e3, used;
+    double end = bench_now() + PATIENCE_S, used;
     do {
         double before = cpu_ms();
         poll(NULL, 0, IDLE_MS);

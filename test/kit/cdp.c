@@ -317,8 +317,8 @@ void tab_wait(struct tab *t, const char *format, ...)
             return;
         e2e_sleep_ms(20);
     }
-    e2e_fail("not in time: %s\n(%.300s)\nwrong in the page: %s\nit shows: %.3000s", code, text,
-             t->wrong, tab_eval(t, "document.body ? document.body.innerText : ''"));
+    e2e_fail("not in time: %s\nwrong in the page: %s\nit shows: %.3000s", code, t->wrong,
+             tab_eval(t, "document.body ? document.body.innerText : ''"));
 }
 
 /* ---- looks, pictures, keys ---- */

@@ -273,13 +273,15 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t)
 
 WRAP(int, -1, flock, (int fd, int what), (fd, what))
 WRAP(int, -1, msync, (void *p, size_t n, int how), (p, n, how))
-WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(int, -1, fsync, (int fd), (fd))
 WRAP(int, -1, ftruncate, (int fd, off_t n), (fd, n))
+#if __GLIBC_PREREQ(2, 33)
+WRAP(int, -1, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(int, -1, lstat, (const char *path, struct stat *st), (path, st))
 WRAP(int, -1, stat, (const char *path, struct stat *st), (path, st))
-#if !__GLIBC_PREREQ(2, 33)
-/* There stat() and its like are inline, and call these. */
+#else
+/* There stat() and its like are inline, and call these; those that are not inline do so by a jump,
+ * from libc's own code, so that nothing here may use them. */
 #define WRAP_STAT(inner, call, type)                             \
     int __real_##inner(int version, type file, struct stat *st); \
     int __wrap_##inner(int version, type file, struct stat *st); \

@@ -85,18 +85,17 @@ static unsigned iso_piece(void)
     static char what[ISO_REQUEST];
     const char *why;
     bool made;
-    uint32_t topic = topic_open(&S.topics, SPAN("x"), &made);
+    uint32_t topic = broker_open(&S.broker, SPAN("x"), &made);
     size_t n = iso_wide(0, what, sizeof what);
     unsigned records = 0;
-    serve_topic_made(&S, topic);
     for (unsigned i = 0; i < 200; i++)
         put_record(&S, topic, &(struct ring_message){.topic = SPAN("x"), .data = SPAN("x")});
     note_messages();
-    uint32_t set = topic_select(&S.topics, (struct span){what, n}, S.opt.max_subscriptions,
-                                serve_topic_made, &S, &why);
+    uint32_t set =
+        broker_select(&S.broker, (struct span){what, n}, S.opt.max_subscriptions, false, &why);
     uint64_t at = ring_tail(&S.ring), end = at, rec;
     assert(set != 0);
-    ring_collect(&S.ring, &S.topics, set, &end, &rec, 1);
+    broker_collect(&S.broker, set, &end, &rec, 1);
     assert(end < ring_head(&S.ring)); /* else what is wide is not wide enough any more */
     for (; at < end; at = ring_behind(ring_at(&S.ring, at), at))
         records++;

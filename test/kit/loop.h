@@ -218,12 +218,12 @@ static inline void look(void)
         subscribers += c->link.topic != 0;
         if (c->state != CONN_SOCKET) /* which may be subscribed to nothing for a while */
             assert((c->link.topic != 0) == (c->state == CONN_STREAM || c->state == CONN_WAIT));
-        assert(c->link.topic == 0 || c->at <= ring_head(&S.ring));
+        assert(c->link.topic == 0 || c->place.at <= ring_head(&S.ring));
         assert(c->state != CONN_BODY || c->in != 0);
     }
     assert(clients == S.conns.clients && clients == kernel.open_clients);
-    assert(ready == S.conns.ready_count &&
-           (ready == 0) == (S.conns.ready == 0 && S.conns.soon == 0));
+    assert(ready == S.conns.ready_count && (ready == 0) == (S.conns.queue[QUEUE_READY].first == 0 &&
+                                                            S.conns.queue[QUEUE_SOON].first == 0));
     assert((doomed == 0) == (S.conns.doomed == 0));
     assert(buffers == pool_used(&S.conns.buffers));
     assert(S.out.n == 0);
@@ -234,16 +234,16 @@ static inline void look(void)
 /* Has a subscriber had, or been told of, all there is for it? */
 static inline bool up_to_date(const struct conn *c)
 {
-    uint64_t at = c->at, rec;
+    uint64_t at = c->place.at, rec;
     if (c->link.topic == 0)
         return true;
-    if (at < ring_tail(&S.ring) && ring_forgotten(&S.ring) == 0 &&
-        ring_lost(&S.ring, &S.topics, c->link.topic, c->n))
+    if (at < ring_tail(&S.ring) && chains_forgotten(&S.broker.chains) == 0 &&
+        broker_lost(&S.broker, c->link.topic, c->place.n))
         return false;
     while (at < ring_head(&S.ring))
-        if (ring_collect(&S.ring, &S.topics, c->link.topic, &at, &rec, 1) > 0)
+        if (broker_collect(&S.broker, c->link.topic, &at, &rec, 1) > 0)
             return false;
-    return c->sent == 0 || c->state == CONN_WAIT;
+    return !conn_inside(c);
 }
 
 /* What holds of a connection when the loop goes to sleep: all there is to do for it waits for an
@@ -472,7 +472,8 @@ static inline void follow_gap(struct follower *f, struct span block)
     assert(unknown || span_eq(reason, SPAN("expired")) || span_eq(reason, SPAN("lagged")));
     assert(!f->lost || unknown);
     /* no false alarm, where what was lost can be known */
-    assert(unknown || ring_forgotten(&S.ring) > 0 || follower_missed(f, f->last, id + 1));
+    assert(unknown || chains_forgotten(&S.broker.chains) > 0 ||
+           follower_missed(f, f->last, id + 1));
     snprintf(f->reason, sizeof f->reason, "%.*s", (int)reason.n, reason.p);
     f->last = id;
     f->lost = false;

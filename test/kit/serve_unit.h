@@ -8,6 +8,7 @@
 #ifndef SSE_TEST_KIT_SERVE_UNIT_H
 #define SSE_TEST_KIT_SERVE_UNIT_H
 
+#include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
 
 #include "lib/cors.h"
@@ -36,8 +37,8 @@ enum {
 
 struct unit {
     struct server *s;
-    void *memory[10];
-    size_t size[10];
+    void *memory[11];
+    size_t size[11];
     char *kept; /* what of a head has come */
     size_t nkept, seen;
     struct text got; /* all that was to be written */
@@ -118,8 +119,12 @@ static inline struct unit unit_make(const struct opt *o)
     topics_init(&s->topics, UNIT_TOPICS, p, p + a, p + a + b, p + a + b + c, key);
     topics_limit(&s->topics, o->max_topics);
     topics_links(&s->topics, s->conns.conn, sizeof(struct conn));
-    MUST(ring_open(&s->ring, o->ring, UNIT_TOPICS, UNIT_EPOCH) == 0);
-    ring_scratch(&s->ring, unit_map(&u, 5, UNIT_TOPICS * sizeof(uint64_t)));
+    MUST(ring_open(&s->ring, o->ring, UNIT_EPOCH) == 0);
+    broker_init(&s->broker, &s->ring, &s->topics,
+                unit_map(&u, 10, broker_size(s->ring.size, UNIT_TOPICS)),
+                unit_map(&u, 5, broker_heap_size(UNIT_TOPICS)));
+    s->broker.gone = serve_ready_gone;
+    s->broker.arg = s;
     s->limits = (struct http_limits){o->max_line, o->max_head};
     s->wall = UNIT_WALL;
     s->now = 5000;
@@ -145,7 +150,7 @@ static inline void unit_free(struct unit *u)
 /* A new connection, from this host. */
 static inline struct conn *unit_open(struct unit *u, int fd)
 {
-    struct conn *c = conn_open(&u->s->conns, fd, CONN_HEAD, u->s->now);
+    struct conn *c = conn_open(&u->s->conns, fd, u->s->now);
     c->flags |= CONN_LOCAL | CONN_WRITABLE;
     free(u->kept);
     u->kept = NULL;
@@ -329,7 +334,7 @@ static inline void ring_dump(const struct server *s, struct text *t)
 /* Publishes a message on a connection of its own. */
 static inline void publish(struct unit *u, const char *topic, struct span data)
 {
-    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, 0);
     char head[400];
     size_t n = (size_t)snprintf(head, sizeof(head),
                                 "POST /%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",
@@ -344,8 +349,8 @@ static inline void publish(struct unit *u, const char *topic, struct span data)
     ck_assert_msg(span_begins(text_span(&u->s->out), SPAN("HTTP/1.1 201 ")), "%.*s",
                   (int)u->s->out.n, u->s->out.p);
     u->s->out.n = 0;
-    conn_mark_doomed(&u->s->conns, c);
-    conn_free(&u->s->conns, conn_next_doomed(&u->s->conns));
+    queue_doom(&u->s->conns, c);
+    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
     /* the loop's fan-out, that nobody waits for here */
     for (uint32_t id; (id = topic_dirty(&u->s->topics)) != 0;) {
         topic_clean(&u->s->topics);
@@ -371,7 +376,9 @@ enum setup {
 static inline struct unit make(unsigned setup)
 {
     struct opt o = unit_opt();
-    o.anonymous = OPT_ANONYMOUS_SUBSCRIBE | (setup & ANYONE ? OPT_ANONYMOUS_PUBLISH : 0);
+    o.anonymous = OPT_ANONYMOUS_SUBSCRIBE;
+    if (setup & ANYONE)
+        o.anonymous |= OPT_ANONYMOUS_PUBLISH;
     if (setup & ONLY) {
         unit_list(&o.topic, "news");
         unit_list(&o.topic, "orders/*");

@@ -294,7 +294,7 @@ static void all_report(int report, const char *what)
 /* Publishes the numbers first to last - 1 in one write, and reads that many answers. */
 static void publish(int fd, const char *target, int first, int last)
 {
-    char buf[16384];
+    char buf[16384] = "";
     size_t n = 0;
     int answers = 0;
     for (int i = first; i < last; i++)

@@ -410,12 +410,12 @@ START_TEST(ready_list_order)
     while (S.conns.ready_count < COUNT(p))
         ck_assert(!turn());
     for (unsigned i = 0; i < 3; i++) {
-        uint32_t order[COUNT(p)], at = S.conns.ready;
+        uint32_t order[COUNT(p)], at = S.conns.queue[QUEUE_READY].first;
         for (unsigned k = 0; k < COUNT(p); k++, at = S.conns.conn[at].next)
             order[k] = at;
         ck_assert_uint_eq(S.conns.ready_count, COUNT(p));
         turn();
-        at = S.conns.ready;
+        at = S.conns.queue[QUEUE_READY].first;
         unsigned served = 0; /* these are behind the others now */
         while (served < COUNT(p) && order[served] != at)
             served++;
@@ -470,7 +470,7 @@ START_TEST(signals)
     kernel.signal = true;
     struct epoll_event ev = {EPOLLIN, .data.u64 = 0};
     for (uint32_t fd = 1; fd <= S.conns.top; fd++)
-        if (S.conns.conn[fd].state == CONN_SIGNAL)
+        if (conn_is_own(&S.conns.conn[fd], OWN_SIGNALS))
             ev.data.u64 = fd;
     kernel.stale = ev;
     ck_assert(!L.stop);

@@ -190,7 +190,7 @@ START_TEST(long_ones_last)
     for (unsigned i = 0; i < MANY; i++)
         asks(p[i], "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", kinds_of[i % COUNT(kinds_of)]);
     sends(b, GET);
-    kernel.look_us = SOON_US / 4;
+    kernel.look_us = queue_rule[QUEUE_SOON].us / 4;
     kernel.deadline = kernel.mono_ms;
     turn();
     unsigned done = 0;

@@ -400,8 +400,8 @@ START_TEST(overrun_in_a_turn)
     for (unsigned i = 0; i < 2; i++) {
         const struct conn *c = &S.conns.conn[F[i].p->fd];
         ck_assert(strstr(got(F[i].p), "\"reason\":\"lagged\"") != NULL);
-        ck_assert_uint_eq(c->n, ring_newest(&S.ring).n);
-        ck_assert_uint_eq(c->at, ring_head(&S.ring));
+        ck_assert_uint_eq(c->place.n, ring_newest(&S.ring).n);
+        ck_assert_uint_eq(c->place.at, ring_head(&S.ring));
     }
     server_stop();
 }

@@ -437,7 +437,8 @@ static const struct {
 START_TEST(warns_who_can_reach_it)
 {
     struct opt o = options();
-    o.anonymous |= reach[_i].publish ? OPT_ANONYMOUS_PUBLISH : 0;
+    if (reach[_i].publish)
+        o.anonymous |= OPT_ANONYMOUS_PUBLISH;
     o.proxy_protocol = reach[_i].headed;
     if (reach[_i].trusted != NULL)
         o = trusting(o, reach[_i].trusted);

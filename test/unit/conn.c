@@ -1,7 +1,7 @@
 /*
  * conn.c - conn.h: which steps a connection may take, its lists, its buffers, its times.
  */
-#include "lib/serve/conn.h"
+#include "lib/serve/queue.h"
 
 #include "test/kit/kit.h"
 
@@ -55,13 +55,13 @@ static void discard(struct fixture *f)
 static const struct {
     enum conn_state from, to;
 } legal[] = {
-    {CONN_FREE, CONN_LISTEN},   {CONN_FREE, CONN_SIGNAL},   {CONN_FREE, CONN_HEAD},
-    {CONN_HEAD, CONN_BODY},     {CONN_HEAD, CONN_STREAM},   {CONN_HEAD, CONN_WAIT},
-    {CONN_HEAD, CONN_SOCKET},   {CONN_HEAD, CONN_LINGER},   {CONN_HEAD, CONN_DOOMED},
-    {CONN_BODY, CONN_HEAD},     {CONN_BODY, CONN_LINGER},   {CONN_BODY, CONN_DOOMED},
-    {CONN_STREAM, CONN_DOOMED}, {CONN_WAIT, CONN_HEAD},     {CONN_WAIT, CONN_LINGER},
-    {CONN_WAIT, CONN_DOOMED},   {CONN_SOCKET, CONN_LINGER}, {CONN_SOCKET, CONN_DOOMED},
-    {CONN_LINGER, CONN_DOOMED}, {CONN_DOOMED, CONN_FREE},   {CONN_STREAM, CONN_LINGER},
+    {CONN_FREE, CONN_OWN},      {CONN_FREE, CONN_HEAD},     {CONN_HEAD, CONN_BODY},
+    {CONN_HEAD, CONN_STREAM},   {CONN_HEAD, CONN_WAIT},     {CONN_HEAD, CONN_SOCKET},
+    {CONN_HEAD, CONN_LINGER},   {CONN_HEAD, CONN_DOOMED},   {CONN_BODY, CONN_HEAD},
+    {CONN_BODY, CONN_LINGER},   {CONN_BODY, CONN_DOOMED},   {CONN_STREAM, CONN_DOOMED},
+    {CONN_WAIT, CONN_HEAD},     {CONN_WAIT, CONN_LINGER},   {CONN_WAIT, CONN_DOOMED},
+    {CONN_SOCKET, CONN_LINGER}, {CONN_SOCKET, CONN_DOOMED}, {CONN_LINGER, CONN_DOOMED},
+    {CONN_DOOMED, CONN_FREE},   {CONN_STREAM, CONN_LINGER},
 };
 
 enum { STATES = CONN_DOOMED + 1 };
@@ -113,10 +113,10 @@ START_TEST(counts_kinds)
         {CONN_LINGER, WAY_EVENTS, CONN_KIND_HTTP},   {CONN_DOOMED, WAY_LINES, CONN_KIND_HTTP},
     };
     struct fixture *f = make();
-    conn_open(&f->t, 3, CONN_LISTEN, 0);
+    conn_open_own(&f->t, 3, OWN_LISTENER);
     for (size_t i = 0; i < COUNT(steps); i++) {
         uint32_t want[CONN_KINDS] = {0};
-        struct conn *c = conn_open(&f->t, 5, CONN_HEAD, 0);
+        struct conn *c = conn_open(&f->t, 5, 0);
         c->way = (uint8_t)steps[i].way;
         conn_go(&f->t, c, steps[i].state);
         want[steps[i].kind] = 1;
@@ -139,39 +139,39 @@ END_TEST
 START_TEST(breaks_a_contract)
 {
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 5, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 5, 0);
     size_t seen;
     char buf[8];
     switch (_i) {
     case 0:
-        conn_open(&f->t, 0, CONN_HEAD, 0);
+        conn_open(&f->t, 0, 0);
         break;
     case 1:
-        conn_open(&f->t, -1, CONN_HEAD, 0);
+        conn_open(&f->t, -1, 0);
         break;
     case 2:
-        conn_open(&f->t, SLOTS, CONN_HEAD, 0);
+        conn_open(&f->t, SLOTS, 0);
         break;
     case 3:
-        conn_open(&f->t, 5, CONN_HEAD, 0); /* it is in use */
+        conn_open(&f->t, 5, 0); /* it is in use */
         break;
     case 4:
-        conn_next_ready(&f->t);
+        queue_take(&f->t, QUEUE_READY);
         break;
     case 5:
-        conn_ready(&f->t, &f->conn[6]); /* a free one */
+        queue_put(&f->t, &f->conn[6], QUEUE_READY); /* a free one */
         break;
     case 6:
-        conn_mark_doomed(&f->t, c);
-        conn_mark_doomed(&f->t, c);
+        queue_doom(&f->t, c);
+        queue_doom(&f->t, c);
         break;
     case 7:
         conn_free(&f->t, c); /* not doomed */
         break;
     case 8:
-        conn_mark_doomed(&f->t, c);
+        queue_doom(&f->t, c);
         c->link.topic = 1; /* subscribes still */
-        conn_free(&f->t, conn_next_doomed(&f->t));
+        conn_free(&f->t, queue_take_doomed(&f->t));
         break;
     case 9:
         conn_in_keep(&f->t, c, SPAN("a"), 0);
@@ -201,28 +201,29 @@ enum { CONTRACTS = 13 };
 START_TEST(opens_and_frees)
 {
     struct fixture *f = make();
-    struct conn *listener = conn_open(&f->t, 3, CONN_LISTEN, 5);
+    struct conn *listener = conn_open_own(&f->t, 3, OWN_LISTENER);
     ck_assert_ptr_eq(listener, &f->conn[3]);
     ck_assert_int_eq(conn_fd(&f->t, listener), 3);
-    conn_open(&f->t, 4, CONN_SIGNAL, 5);
+    ck_assert(conn_is_own(conn_open_own(&f->t, 4, OWN_SIGNALS), OWN_SIGNALS));
+    ck_assert(!conn_is_own(listener, OWN_SIGNALS) && conn_is_own(listener, OWN_LISTENER));
     ck_assert_uint_eq(f->t.clients, 0);
     ck_assert_uint_eq(f->t.top, 4);
 
-    struct conn *c = conn_open(&f->t, SLOTS - 1, CONN_HEAD, (1ull << 32) + 9);
+    struct conn *c = conn_open(&f->t, SLOTS - 1, (1ull << 32) + 9);
     ck_assert_uint_eq(c->tick, 9); /* it wraps */
     ck_assert_uint_eq(f->t.clients, 1);
     ck_assert_uint_eq(f->t.top, SLOTS - 1);
-    struct conn *d = conn_open(&f->t, 9, CONN_HEAD, 5);
+    struct conn *d = conn_open(&f->t, 9, 5);
     ck_assert_uint_eq(f->t.clients, 2);
 
     c->flags = CONN_USED | CONN_LOCAL;
-    c->n = c->at = c->sent = 77;
+    c->place.n = c->place.at = c->stream.sent = 77;
     ck_assert(conn_in_keep(&f->t, c, SPAN("GET"), 1) && conn_out_keep(&f->t, c, SPAN("HTTP")));
     ck_assert_uint_eq(pool_used(&f->t.buffers), 2u << SHIFT);
-    conn_mark_doomed(&f->t, c);
+    queue_doom(&f->t, c);
     ck_assert_uint_eq(f->t.top, SLOTS - 1); /* until it is freed */
-    ck_assert_ptr_eq(conn_next_doomed(&f->t), c);
-    ck_assert_ptr_null(conn_next_doomed(&f->t));
+    ck_assert_ptr_eq(queue_take_doomed(&f->t), c);
+    ck_assert_ptr_null(queue_take_doomed(&f->t));
     conn_free(&f->t, c);
     struct conn empty = {.gen = 1};
     ck_assert_mem_eq(c, &empty, sizeof(empty));
@@ -230,10 +231,10 @@ START_TEST(opens_and_frees)
     ck_assert_uint_eq(f->t.clients, 1);
     ck_assert_uint_eq(f->t.top, 9);
 
-    conn_mark_doomed(&f->t, d);
-    conn_free(&f->t, conn_next_doomed(&f->t));
+    queue_doom(&f->t, d);
+    conn_free(&f->t, queue_take_doomed(&f->t));
     ck_assert_uint_eq(f->t.top, 4); /* the signalfd */
-    ck_assert_uint_eq(conn_open(&f->t, 9, CONN_HEAD, 0)->gen, 1);
+    ck_assert_uint_eq(conn_open(&f->t, 9, 0)->gen, 1);
     discard(f);
 }
 END_TEST
@@ -242,8 +243,8 @@ START_TEST(counts_generations_around)
 {
     struct fixture *f = make();
     f->conn[7].gen = UINT32_MAX;
-    conn_mark_doomed(&f->t, conn_open(&f->t, 7, CONN_HEAD, 0));
-    conn_free(&f->t, conn_next_doomed(&f->t));
+    queue_doom(&f->t, conn_open(&f->t, 7, 0));
+    conn_free(&f->t, queue_take_doomed(&f->t));
     ck_assert_uint_eq(f->conn[7].gen, 0);
     discard(f);
 }
@@ -254,24 +255,24 @@ END_TEST
 START_TEST(doomed_on_the_ready_list)
 {
     struct fixture *f = make();
-    struct conn *a = conn_open(&f->t, 1, CONN_HEAD, 0), *b = conn_open(&f->t, 2, CONN_HEAD, 0);
-    conn_ready(&f->t, a);
-    conn_ready(&f->t, b);
-    conn_ready(&f->t, a); /* it is there already */
+    struct conn *a = conn_open(&f->t, 1, 0), *b = conn_open(&f->t, 2, 0);
+    queue_put(&f->t, a, QUEUE_READY);
+    queue_put(&f->t, b, QUEUE_READY);
+    queue_put(&f->t, a, QUEUE_READY); /* it is there already */
     ck_assert_uint_eq(f->t.ready_count, 2);
-    conn_mark_doomed(&f->t, a);
-    ck_assert_ptr_null(conn_next_doomed(&f->t)); /* it is on one list only */
-    ck_assert_ptr_null(conn_next_ready(&f->t));
-    ck_assert_ptr_eq(conn_next_ready(&f->t), b);
-    ck_assert_uint_eq(f->t.ready, 0);
+    queue_doom(&f->t, a);
+    ck_assert_ptr_null(queue_take_doomed(&f->t)); /* it is on one list only */
+    ck_assert_ptr_null(queue_take(&f->t, QUEUE_READY));
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), b);
+    ck_assert_uint_eq(f->t.queue[QUEUE_READY].first, 0);
     ck_assert_uint_eq(f->t.ready_count, 0);
-    ck_assert_ptr_eq(conn_next_doomed(&f->t), a);
-    conn_ready(&f->t, a); /* too late */
-    ck_assert_uint_eq(f->t.ready, 0);
+    ck_assert_ptr_eq(queue_take_doomed(&f->t), a);
+    queue_put(&f->t, a, QUEUE_READY); /* too late */
+    ck_assert_uint_eq(f->t.queue[QUEUE_READY].first, 0);
     conn_free(&f->t, a);
     ck_assert_uint_eq(b->flags & CONN_READY, 0);
-    conn_ready(&f->t, b); /* and again */
-    ck_assert_ptr_eq(conn_next_ready(&f->t), b);
+    queue_put(&f->t, b, QUEUE_READY); /* and again */
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), b);
     discard(f);
 }
 END_TEST
@@ -283,22 +284,22 @@ START_TEST(soon)
     struct fixture *f = make();
     struct conn *c[4];
     for (int i = 0; i < 4; i++)
-        c[i] = conn_open(&f->t, 1 + i, CONN_HEAD, 0);
-    conn_ready(&f->t, c[0]);
-    conn_soon(&f->t, c[1]);
-    conn_soon(&f->t, c[2]);
-    conn_ready(&f->t, c[1]); /* it is on one already */
-    conn_ready(&f->t, c[3]);
-    conn_soon(&f->t, c[3]);
+        c[i] = conn_open(&f->t, 1 + i, 0);
+    queue_put(&f->t, c[0], QUEUE_READY);
+    queue_put(&f->t, c[1], QUEUE_SOON);
+    queue_put(&f->t, c[2], QUEUE_SOON);
+    queue_put(&f->t, c[1], QUEUE_READY); /* it is on one already */
+    queue_put(&f->t, c[3], QUEUE_READY);
+    queue_put(&f->t, c[3], QUEUE_SOON);
     ck_assert_uint_eq(f->t.ready_count, 4);
-    ck_assert_ptr_eq(conn_next_soon(&f->t), c[1]);
-    ck_assert_ptr_eq(conn_next_ready(&f->t), c[0]);
-    ck_assert_ptr_eq(conn_next_ready(&f->t), c[3]);
-    conn_mark_doomed(&f->t, c[2]);
-    ck_assert_ptr_null(conn_next_ready(&f->t));
-    ck_assert_ptr_eq(conn_next_doomed(&f->t), c[2]);
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_SOON), c[1]);
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), c[0]);
+    ck_assert_ptr_eq(queue_take(&f->t, QUEUE_READY), c[3]);
+    queue_doom(&f->t, c[2]);
+    ck_assert_ptr_null(queue_take(&f->t, QUEUE_READY));
+    ck_assert_ptr_eq(queue_take_doomed(&f->t), c[2]);
     ck_assert_uint_eq(f->t.ready_count, 0);
-    ck_assert_uint_eq(f->t.soon, 0);
+    ck_assert_uint_eq(f->t.queue[QUEUE_SOON].first, 0);
     discard(f);
 }
 END_TEST
@@ -307,7 +308,7 @@ END_TEST
 START_TEST(kept_in_front)
 {
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 1, 0);
     char buf[16];
     size_t seen;
     conn_go(&f->t, c, CONN_BODY);
@@ -348,12 +349,12 @@ static void step_client(struct fixture *f, struct model *m, struct conn *c, unsi
 {
     uint32_t fd = (uint32_t)conn_fd(&f->t, c);
     if (what < 4) {
-        conn_ready(&f->t, c);
+        queue_put(&f->t, c, QUEUE_READY);
         if (!is_ready(m, fd) && c->state != CONN_DOOMED)
             m->ready[m->nready++] = fd;
     } else if (c->state != CONN_DOOMED) {
         m->doomed[fd] = !is_ready(m, fd);
-        conn_mark_doomed(&f->t, c);
+        queue_doom(&f->t, c);
     }
 }
 
@@ -366,12 +367,13 @@ static void step_ready(struct fixture *f, struct model *m, uint64_t start)
     memmove(m->ready, m->ready + 1, m->nready * sizeof(m->ready[0]));
     bool doomed = f->conn[fd].state == CONN_DOOMED;
     m->doomed[fd] = doomed;
-    ck_assert_msg(conn_next_ready(&f->t) == (doomed ? NULL : &f->conn[fd]), SEED_FMT, start);
+    ck_assert_msg(queue_take(&f->t, QUEUE_READY) == (doomed ? NULL : &f->conn[fd]), SEED_FMT,
+                  start);
 }
 
 static void step_reap(struct fixture *f, struct model *m, uint64_t start)
 {
-    struct conn *c = conn_next_doomed(&f->t);
+    struct conn *c = queue_take_doomed(&f->t);
     if (c == NULL) {
         for (uint32_t fd = 0; fd < SLOTS; fd++)
             ck_assert_msg(!m->doomed[fd], SEED_FMT, start);
@@ -395,7 +397,7 @@ static bool same(const struct fixture *f, const struct model *m)
             return false;
     }
     return f->t.top == top && f->t.ready_count == m->nready &&
-           (f->t.ready == 0) == (m->nready == 0) && f->t.clients == m->clients;
+           (f->t.queue[QUEUE_READY].first == 0) == (m->nready == 0) && f->t.clients == m->clients;
 }
 
 START_TEST(random_lists)
@@ -407,7 +409,7 @@ START_TEST(random_lists)
         unsigned what = (unsigned)(random_next(&state) % 10);
         uint32_t fd = 1 + (uint32_t)(random_next(&state) % (SLOTS - 1));
         if (what < 6 && f->conn[fd].state == CONN_FREE) {
-            conn_open(&f->t, (int)fd, CONN_HEAD, i);
+            conn_open(&f->t, (int)fd, i);
             m.clients++;
         } else if (what < 6) {
             step_client(f, &m, &f->conn[fd], what);
@@ -436,7 +438,7 @@ static void check_out(const struct fixture *f, const struct conn *c, struct span
 START_TEST(keeps_answers)
 {
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 1, 0);
     check_out(f, c, SPAN(""));
     conn_out_took(&f->t, c, 0);
     ck_assert(conn_out_keep(&f->t, c, SPAN("")));
@@ -459,7 +461,7 @@ END_TEST
 START_TEST(does_not_grow_for_ever)
 {
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 1, 0);
     char piece[500] = {0};
     ck_assert(conn_out_keep(&f->t, c, SPAN("x")));
     for (int i = 0; i < 10000; i++) {
@@ -475,7 +477,7 @@ END_TEST
 START_TEST(no_room_keeps_nothing)
 {
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 1, 0);
     size_t n = (size_t)UNITS << SHIFT, seen = 5;
     char *big = calloc(1, n), buf[8];
     ck_assert_ptr_nonnull(big);
@@ -496,7 +498,7 @@ END_TEST
 START_TEST(keeps_heads)
 {
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 1, 0);
     char buf[4];
     size_t seen = 9;
     ck_assert(conn_in_keep(&f->t, c, SPAN("GET "), 3));
@@ -522,7 +524,7 @@ START_TEST(gives_large_ones_back)
     char *big = calloc(1, 300 << 10);
     ck_assert_ptr_nonnull(big);
     for (size_t i = 0; i < COUNT(sizes); i++) {
-        struct conn *c = conn_open(&f->t, 1 + (int)i, CONN_HEAD, 0);
+        struct conn *c = conn_open(&f->t, 1 + (int)i, 0);
         ck_assert(conn_out_keep(&f->t, c, (struct span){big, sizes[i].n}));
         void *p = pool_at(&f->t.buffers, c->out);
         size_t n = pool_size(&f->t.buffers, c->out);
@@ -544,7 +546,7 @@ START_TEST(random_answers)
     struct conn *c[3];
     struct text want[3];
     for (int i = 0; i < 3; i++) {
-        c[i] = conn_open(&f->t, 1 + i, CONN_HEAD, 0);
+        c[i] = conn_open(&f->t, 1 + i, 0);
         want[i] = text_in(malloc(1 << 20), 1 << 20);
         ck_assert_ptr_nonnull(want[i].p);
     }
@@ -602,8 +604,7 @@ static const struct {
     uint32_t after;
 } dues[] = {
     {__LINE__, CONN_FREE, 0, 0, 0, NOTHING, 0},
-    {__LINE__, CONN_LISTEN, 0, 0, 0, NOTHING, 0},
-    {__LINE__, CONN_SIGNAL, 0, 0, 0, NOTHING, 0},
+    {__LINE__, CONN_OWN, 0, 0, 0, NOTHING, 0},
     {__LINE__, CONN_DOOMED, 0, 0, 0, NOTHING, 0},
     {__LINE__, CONN_DOOMED, W | U, 1, 1, NOTHING, 0},
     /* a connection's first request has the time of a request; after it there is time */
@@ -650,8 +651,11 @@ START_TEST(knows_what_is_due)
                          .flags = (uint16_t)dues[_i].flags,
                          .in = dues[_i].in,
                          .out = dues[_i].out,
-                         .tick = (uint32_t)starts[i],
-                         .due = (uint32_t)starts[i] + DUE};
+                         .tick = (uint32_t)starts[i]};
+        if (c.state == CONN_SOCKET)
+            c.stream.pinged = c.tick + DUE;
+        else
+            c.wait.due = c.tick + DUE;
         bool pinged = dues[_i].due == PONG;
         for (uint32_t ms = pinged ? DUE : 0; ms < 70; ms++) {
             bool due = dues[_i].after > 0 && ms >= dues[_i].after;
@@ -681,7 +685,7 @@ START_TEST(buffers_have_shares)
 {
     enum { UNIT = 1 << SHIFT };
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 1, 0);
     f->t.parts = 8;
     c->in = conn_buffer_alloc(&f->t, UNITS / 2 * UNIT); /* as large as there are */
     ck_assert_uint_ne(c->in, 0);
@@ -718,7 +722,7 @@ START_TEST(out_is_late)
 {
     static char bytes[10000];
     struct fixture *f = make();
-    struct conn *c = conn_open(&f->t, 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&f->t, 1, 0);
     ck_assert(!conn_out_late(&f->t, c, 5000, 100, 1000)); /* there is nothing */
     ck_assert(conn_out_keep(&f->t, c, (struct span){bytes, sizeof(bytes)}));
     ck_assert(!conn_out_late(&f->t, c, 5000, 100, 1000));

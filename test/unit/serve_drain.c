@@ -109,8 +109,9 @@ static void drain(struct unit *u, struct conn *c)
 /* It has been answered for the last time and has left nothing behind. */
 static bool is_away(const struct unit *u, const struct conn *c)
 {
-    return c->state == CONN_LINGER && c->flags & CONN_CLOSE && c->link.topic == 0 && c->sent == 0 &&
-           c->in == 0 && topic_count(&u->s->topics) == (ring_count(&u->s->ring) > 0) &&
+    return c->state == CONN_LINGER && c->flags & CONN_CLOSE && c->link.topic == 0 &&
+           !conn_inside(c) && c->in == 0 &&
+           topic_count(&u->s->topics) == (ring_count(&u->s->ring) > 0) &&
            topic_set_count(&u->s->topics) == 0;
 }
 
@@ -150,8 +151,8 @@ START_TEST(jitters)
         unsigned long ms = strtoul(u.got.p + 7, NULL, 10);
         least = ms < least ? ms : least;
         most = ms > most ? ms : most;
-        conn_mark_doomed(&u.s->conns, c);
-        conn_free(&u.s->conns, conn_next_doomed(&u.s->conns));
+        queue_doom(&u.s->conns, c);
+        conn_free(&u.s->conns, queue_take_doomed(&u.s->conns));
     }
     ck_assert(least >= 1500 && least < 1600 && most <= 2500 && most > 2400);
     unit_free(&u);
@@ -172,8 +173,8 @@ START_TEST(inside_a_message)
             struct unit u = make(PLAIN);
             struct conn *c = there(&u, rows[i].request);
             publish(&u, "a", SPAN("hello"));
-            share_build(&u.s->poll, &u.s->ring, &u.s->topics, c->link.topic, c->at, 0,
-                        (enum conn_way)c->way, 1);
+            share_build(&u.s->poll, &u.s->broker, c->link.topic, c->place.at, 0,
+                        serve_form((enum conn_way)c->way), 1);
             char whole[500];
             struct text t = text_in(whole, sizeof(whole));
             for (unsigned k = 0; k < u.s->poll.pieces; k++)

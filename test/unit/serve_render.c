@@ -122,13 +122,13 @@ static size_t data_make(char *p, size_t n, unsigned kind, uint64_t *random)
 
 static void put_message(struct unit *u, struct span data, bool binary)
 {
-    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, CONN_HEAD, 0);
+    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, 0);
     struct put p;
     (void)c;
     struct batch_message m = {.data = data, .binary = binary};
     MUST(serve_put(u->s, SPAN("a"), &m, &p));
-    conn_mark_doomed(&u->s->conns, c);
-    conn_free(&u->s->conns, conn_next_doomed(&u->s->conns));
+    queue_doom(&u->s->conns, c);
+    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
 }
 
 static struct conn *subscriber(struct unit *u, enum conn_way way)
@@ -173,7 +173,7 @@ START_TEST(in_pieces)
     for (; at < ring_head(&u.s->ring); at = ring_behind(ring_at(&u.s->ring, at), at))
         by_hand(&u, ring_at(&u.s->ring, at), way);
     size_t got = 0;
-    while (c->at < ring_head(&u.s->ring)) {
+    while (c->place.at < ring_head(&u.s->ring)) {
         MUST(serve_next(u.s, c, &own));
         size_t most = by == 0   ? own.size
                       : by == 1 ? 1 + random_next(&random) % own.size
@@ -191,7 +191,7 @@ START_TEST(in_pieces)
         MUST(own.scratch.n < 6 * (32u << 10) + (300u << 10));
         serve_took(u.s, c, &own, most);
     }
-    ck_assert_msg(got == want.n && c->sent == 0, SEED_FMT, start);
+    ck_assert_msg(got == want.n && c->stream.sent == 0, SEED_FMT, start);
     ck_assert_uint_eq(u.s->stat.delivered, 4 * COUNT(sizes));
     discard(&u);
 }
@@ -216,7 +216,7 @@ START_TEST(settled)
     serve_took(u.s, c, &own, out);
     ck_assert(conn_out_keep(&u.s->conns, c, SPAN("kept")));
     ck_assert(serve_settle(u.s, c));
-    ck_assert(c->sent == 0 && c->at == ring_head(&u.s->ring));
+    ck_assert(c->stream.sent == 0 && c->place.at == ring_head(&u.s->ring));
     struct span rest = conn_out(&u.s->conns, c);
     ck_assert_msg(rest.n == want.n - out + 4 && memcmp(rest.p, want.p + out, want.n - out) == 0,
                   SEED_FMT, start);

@@ -28,8 +28,8 @@ static void leave(struct unit *u, struct conn *c)
     uint32_t topic = c->link.topic;
     if (topic != 0)
         topic_unsubscribe(&u->s->topics, (uint32_t)conn_fd(&u->s->conns, c));
-    conn_mark_doomed(&u->s->conns, c);
-    conn_free(&u->s->conns, conn_next_doomed(&u->s->conns));
+    queue_doom(&u->s->conns, c);
+    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
     if (topic != 0)
         serve_release(u->s, topic);
 }
@@ -38,13 +38,12 @@ static void leave(struct unit *u, struct conn *c)
 static void follow(struct unit *u, struct conn *c, struct text *t)
 {
     bool several = topic_at(&u->s->topics, c->link.topic)->several != 0;
-    while (c->at < ring_head(&u->s->ring)) {
+    while (c->place.at < ring_head(&u->s->ring)) {
         uint64_t rec[4];
-        unsigned n =
-            ring_collect(&u->s->ring, &u->s->topics, c->link.topic, &c->at, rec, COUNT(rec));
+        unsigned n = broker_collect(&u->s->broker, c->link.topic, &c->place.at, rec, COUNT(rec));
         for (unsigned i = 0; i < n; i++) {
             text_add(t, ring_sse(ring_at(&u->s->ring, rec[i]), several));
-            c->n = ring_at(&u->s->ring, rec[i])->n;
+            c->place.n = ring_at(&u->s->ring, rec[i])->n;
         }
     }
     MUST(!t->full);
@@ -337,7 +336,8 @@ START_TEST(comes_back_later)
         struct unit u = unit_make(&o);
         publish(&u, "full", SPAN("x"));
         struct conn *c = unit_open(&u, 3);
-        c->flags |= shed ? CONN_SHED : 0;
+        if (shed)
+            c->flags |= CONN_SHED;
         feed_str(&u, c, "GET ");
         feed_str(&u, c, rows[i / 2].path);
         feed_str(&u, c, ASK);
@@ -443,8 +443,8 @@ static void publish_many(struct unit *u, const char *topic, unsigned n)
 static void reap(struct unit *u)
 {
     uint32_t topic;
-    while ((topic = ring_emptied(&u->s->ring)) != 0) {
-        if (ring_chain(&u->s->ring, topic)->count > 0)
+    while ((topic = chains_emptied(&u->s->broker.chains)) != 0) {
+        if (chain_at(&u->s->broker.chains, topic)->count > 0)
             continue;
         topic_at(&u->s->topics, topic)->kept = 0;
         serve_release(u->s, topic);
@@ -471,7 +471,7 @@ static void check_expired(struct unit *u, const char *path, const char *after, u
              after, after, old, resume);
     struct answer a = answer_only(u, false);
     ck_assert_msg(span_eq(a.body, span_of(want)), "%s: %.*s", path, (int)a.body.n, a.body.p);
-    ck_assert_uint_eq(c->n, resume);
+    ck_assert_uint_eq(c->place.n, resume);
     leave(u, c);
 }
 
@@ -564,10 +564,10 @@ static void check_behind(struct unit *u, const char *path, const char *which, un
     struct span got = answer_only(u, false).body;
     ck_assert_msg(holds(got, "event: gap\n") == (n < LOST_TO) && holds(got, gap), "%s of %s: %.*s",
                   fields, path, (int)got.n, got.p);
-    ck_assert_uint_eq(c->n, n >= LOST_TO ? n : first > 0 ? first - 1 : LAST);
+    ck_assert_uint_eq(c->place.n, n >= LOST_TO ? n : first > 0 ? first - 1 : LAST);
     unit_clear(u);
-    for (uint64_t rec; c->at < ring_head(&u->s->ring);)
-        if (ring_collect(&u->s->ring, &u->s->topics, c->link.topic, &c->at, &rec, 1) > 0) {
+    for (uint64_t rec; c->place.at < ring_head(&u->s->ring);)
+        if (broker_collect(&u->s->broker, c->link.topic, &c->place.at, &rec, 1) > 0) {
             text_u64(&u->got, ring_at(&u->s->ring, rec)->n);
             text_str(&u->got, ";");
         }
@@ -604,8 +604,8 @@ START_TEST(goes_on_over_a_hole)
     check_no_gap(&u, "/**?since=1000-8", "1000-8");
     ck_assert_uint_eq(u.s->stat.gaps_unknown + u.s->stat.gaps_lagged, 0);
     struct conn *c = subscribe(&u, 3, "/a?since=999-9", ""); /* of another store: from the oldest */
-    ck_assert_uint_eq(c->n, 0);
-    ck_assert_uint_eq(c->at, ring_tail(&u.s->ring));
+    ck_assert_uint_eq(c->place.n, 0);
+    ck_assert_uint_eq(c->place.at, ring_tail(&u.s->ring));
     leave(&u, c);
     unit_free(&u);
 }
@@ -638,7 +638,7 @@ static struct unit busy(struct opt *o, unsigned count)
     id[1] = topic_find(&u.s->topics, SPAN("b"));
     for (unsigned i = 2; i < count; i++) {
         struct ring_message m = {.topic = i % 2 == 0 ? SPAN("a") : SPAN("b"), .data = SPAN("x")};
-        ring_put(&u.s->ring, id[i % 2], &m, UNIT_WALL);
+        broker_put(&u.s->broker, id[i % 2], &m, UNIT_WALL);
     }
     ck_assert_uint_eq(ring_count(&u.s->ring), count);
     return u;
@@ -653,13 +653,13 @@ static void busy_free(struct unit *u)
 
 START_TEST(counts_back_only_so_far)
 {
-    enum { MANY = RING_BACK + 100 };
+    enum { MANY = FIND_BACK + 100 };
     static const struct {
         const char *path;
         unsigned first; /* n of the first it gets; 0: refused */
     } rows[] = {
         {"/a,b?since=-1", MANY},
-        {"/a,b?since=-16384", MANY - RING_BACK + 1},
+        {"/a,b?since=-16384", MANY - FIND_BACK + 1},
         {"/a,b?since=-16385", 0},
         {"/a,b?since=-16483", 0},
         {"/a,b?since=-16484", 1}, /* that is all there is */
@@ -675,7 +675,7 @@ START_TEST(counts_back_only_so_far)
         struct answer a = answer_only(&u, false);
         ck_assert_msg(a.status == (rows[i].first > 0 ? 200 : 400), "%s", rows[i].path);
         if (rows[i].first > 0)
-            ck_assert_msg(ring_at(&u.s->ring, c->at)->n == rows[i].first, "%s", rows[i].path);
+            ck_assert_msg(ring_at(&u.s->ring, c->place.at)->n == rows[i].first, "%s", rows[i].path);
         else
             ck_assert(holds(a.body, " goes back too far to be counted in so many topics: "
                                     "ask for fewer, or by time"));
@@ -704,8 +704,8 @@ START_TEST(tells_a_gap_soon)
     struct span got = answer_only(&u, false).body;
     ck_assert_msg(holds(got, "\"reason\":\"unknown\",\"after\":\"999-1\",\"oldest\":\"1000-"),
                   "%.*s", (int)got.n, got.p);
-    ck_assert(c->n > 500 && c->n < 9000);
-    ck_assert_uint_eq(ring_find(&u.s->ring, c->n), c->at);
+    ck_assert(c->place.n > 500 && c->place.n < 9000);
+    ck_assert_uint_eq(ring_find(&u.s->ring, c->place.n), c->place.at);
     follow(&u, c, &u.got);
     leave(&u, c);
     busy_free(&u);
@@ -722,7 +722,7 @@ START_TEST(tells_who_lags)
     struct conn *half = subscribe(&u, 5, "/b", "");
     unit_clear(&u);
     publish(&u, "b", SPAN("1"));
-    half->sent = 3; /* in the middle of it */
+    half->stream.sent = 3; /* in the middle of it */
     ck_assert(serve_stream_check(u.s, a) && serve_stream_check(u.s, b));
     ck_assert(serve_stream_check(u.s, half));
     ck_assert_uint_eq(u.s->out.n, 0);
@@ -730,7 +730,7 @@ START_TEST(tells_who_lags)
 
     ck_assert(serve_stream_check(u.s, a)); /* nothing was lost of its topic */
     ck_assert_uint_eq(u.s->out.n, 0);
-    ck_assert_uint_eq(a->at, ring_tail(&u.s->ring));
+    ck_assert_uint_eq(a->place.at, ring_tail(&u.s->ring));
 
     ck_assert(serve_stream_check(u.s, b));
     unit_take_out(&u);
@@ -741,8 +741,8 @@ START_TEST(tells_who_lags)
         "\"}\nid: 1000-%" PRIu64 "\n\n",
         oldest(&u), oldest(&u) - 1);
     ck_assert_msg(span_eq(text_span(&u.got), span_of(want)), "%.*s", (int)u.got.n, u.got.p);
-    ck_assert_uint_eq(b->at, ring_tail(&u.s->ring));
-    ck_assert_uint_eq(b->n, oldest(&u) - 1);
+    ck_assert_uint_eq(b->place.at, ring_tail(&u.s->ring));
+    ck_assert_uint_eq(b->place.n, oldest(&u) - 1);
     ck_assert(serve_stream_check(u.s, b)); /* once */
     ck_assert_uint_eq(u.s->out.n, 0);
 

@@ -43,12 +43,14 @@ struct process {
     struct store st;
     struct ring r;
     struct topics t;
+    struct broker b;
     struct store_report rep;
-    void *memory[4];
+    void *memory[6];
     char why[512];
 };
 
 static char dir[64], path[96];
+static uint32_t topics_most; /* 0: as many as the table takes */
 
 static void enter(void)
 {
@@ -71,29 +73,46 @@ static void leave(void)
 
 static struct store_ask asked(void)
 {
-    return (struct store_ask){
-        .path = path, .ring = SIZE, .mode = OPT_FSYNC_NEVER, .chains = CHAINS, .wall_ms = EPOCH};
+    return (
+        struct store_ask){.path = path, .ring = SIZE, .mode = OPT_FSYNC_NEVER, .wall_ms = EPOCH};
+}
+
+static void release(struct process *p)
+{
+    for (size_t i = 0; i < COUNT(p->memory); i++)
+        free(p->memory[i]);
+}
+
+/* Makes the view of the ring by topic. */
+static void view(struct process *p)
+{
+    ck_assert_ptr_nonnull(p->memory[4] = calloc(1, broker_size(p->r.size, CHAINS)));
+    ck_assert_ptr_nonnull(p->memory[5] = calloc(1, broker_heap_size(CHAINS)));
+    broker_init(&p->b, &p->r, &p->t, p->memory[4], p->memory[5]);
 }
 
 /* Opens the store as a process does that starts; p stays where it is. */
 static bool start(struct process *p, struct store_ask ask)
 {
     static const uint64_t key[2] = {1, 2};
-    struct topics_memory m = topics_size(ask.chains);
+    struct topics_memory m = topics_size(CHAINS);
     size_t sizes[4] = {m.table, m.edges, m.pool, m.pool_meta};
     memset(p, 0, sizeof(*p));
     for (int i = 0; i < 4; i++)
         ck_assert_ptr_nonnull(p->memory[i] = calloc(1, sizes[i]));
-    topics_init(&p->t, ask.chains, p->memory[0], p->memory[1], p->memory[2], p->memory[3], key);
+    topics_init(&p->t, CHAINS, p->memory[0], p->memory[1], p->memory[2], p->memory[3], key);
+    topics_limit(&p->t, topics_most);
     struct text why = text_in(p->why, sizeof(p->why) - 1);
-    bool right = store_open(&p->st, &p->r, &p->t, &ask, &p->rep, &why);
+    bool right = store_open(&p->st, &p->r, &ask, &p->rep, &why);
     ck_assert_msg(right == (why.n == 0), "%s", p->why);
-    if (right)
-        store_go_on(&p->st);
-    else
-        for (int i = 0; i < 4; i++)
-            free(p->memory[i]);
-    return right;
+    if (!right) {
+        release(p);
+        return false;
+    }
+    view(p);
+    store_follow(&p->b, &p->rep);
+    store_go_on(&p->st);
+    return true;
 }
 
 static void started(struct process *p, struct store_ask ask)
@@ -107,16 +126,14 @@ static void killed(struct process *p)
     thread_end(&p->st);
     munmap(p->st.h, STORE_HEAD);
     ring_close(&p->r);
-    for (int i = 0; i < 4; i++)
-        free(p->memory[i]);
+    release(p);
 }
 
 static void stopped(struct process *p)
 {
     ck_assert_int_eq(store_close(&p->st, &p->r), 0);
     ring_close(&p->r);
-    for (int i = 0; i < 4; i++)
-        free(p->memory[i]);
+    release(p);
 }
 
 static void refused(const char *what)
@@ -155,12 +172,9 @@ static struct made *made_of(uint64_t seed, uint64_t n, uint64_t most)
 static uint64_t put(struct process *p, const struct ring_message *m, uint64_t ms)
 {
     bool made = false;
-    uint32_t id = topic_open(&p->t, m->topic, &made);
+    uint32_t id = broker_open(&p->b, m->topic, &made);
     ck_assert_uint_ne(id, 0);
-    if (made)
-        ring_topic_open(&p->r, id, topic_at(&p->t, id)->hash);
-    topic_at(&p->t, id)->kept = 1;
-    return ring_put(&p->r, id, m, ms);
+    return broker_put(&p->b, id, m, ms);
 }
 
 static void put_many(struct process *p, uint64_t seed, uint64_t count)
@@ -200,11 +214,12 @@ static uint64_t verify(const struct process *p, uint64_t seed)
         if (n != 0 && rec->n != n + 1)
             hole = rec->n - 1;
         ck_assert_uint_eq(ring_find(r, rec->n - 1), at);
-        ck_assert_uint_eq(ring_next(r, rec->topic, at), at);
-        ck_assert(span_eq(topic_name(&p->t, rec->topic), ring_topic(rec)));
-        ck_assert_uint_eq(topic_at(&p->t, rec->topic)->kept, 1);
+        uint32_t of = broker_topic(&p->b, at);
+        ck_assert_uint_eq(chain_next(&p->b.chains, of, at), at);
+        ck_assert(span_eq(topic_name(&p->t, of), ring_topic(rec)));
+        ck_assert_uint_eq(topic_at(&p->t, of)->kept, 1);
         ck_assert_uint_eq(ring_whole(r, at & r->mask) != NULL, 1);
-        have[rec->topic]++;
+        have[of]++;
         n = rec->n;
         latest = rec->time_max;
         at = ring_behind(rec, at);
@@ -212,13 +227,13 @@ static uint64_t verify(const struct process *p, uint64_t seed)
     ck_assert(count == ring_count(r) && ring_newest(r).n >= n);
     ck_assert_uint_ge(r->h->hole_n, hole);
     for (uint32_t topic = 1; topic <= CHAINS; topic++) {
-        const struct ring_chain *c = &r->chain[topic];
+        const struct chain *c = &p->b.chains.chain[topic];
         uint32_t steps = 0;
         ck_assert_uint_eq(c->count, have[topic]);
-        for (uint64_t at = c->first; at != 0; at = ring_at(r, at)->next, steps++) {
-            ck_assert_uint_eq(ring_at(r, at)->topic, topic);
-            ck_assert(ring_at(r, at)->next != 0 || at == c->last);
-            ck_assert_uint_eq(ring_back(r, topic, c->count - steps), at);
+        for (uint64_t at = c->first; at != 0; at = ring_next(ring_at(r, at)), steps++) {
+            ck_assert_uint_eq(broker_topic(&p->b, at), topic);
+            ck_assert(ring_next(ring_at(r, at)) != 0 || at == c->last);
+            ck_assert_uint_eq(chain_back(&p->b.chains, topic, c->count - steps), at);
         }
         ck_assert_uint_eq(steps, c->count);
         chained += steps;
@@ -230,11 +245,8 @@ static uint64_t verify(const struct process *p, uint64_t seed)
 static bool lost(const struct process *p, const char *topic, uint64_t n)
 {
     bool made = false;
-    struct topics *t = (struct topics *)(uintptr_t)&p->t;
-    uint32_t id = topic_open(t, span_of(topic), &made);
-    if (made)
-        ring_topic_open((struct ring *)(uintptr_t)&p->r, id, topic_at(t, id)->hash);
-    return ring_lost(&p->r, &p->t, id, n);
+    struct broker *b = (struct broker *)(uintptr_t)&p->b;
+    return broker_lost(b, broker_open(b, span_of(topic), &made), n);
 }
 
 /* ---- the file ---- */
@@ -865,15 +877,15 @@ START_TEST(topics_full)
     started(&p, asked());
     put_many(&p, 1, 200);
     stopped(&p);
-    struct store_ask ask = asked();
-    ask.chains = 3;
+    topics_most = 3;
     for (int i = 0; i < 2; i++) {
-        started(&p, ask);
+        started(&p, asked());
         ck_assert(p.rep.messages > 10 && p.rep.messages < 200);
         ck_assert_uint_eq(p.rep.topics_full > 0, i == 0);
         ck_assert_uint_eq(p.r.h->n, 200);
         stopped(&p);
     }
+    topics_most = 0;
 }
 END_TEST
 
@@ -888,7 +900,7 @@ static void hold(struct process *p, uint64_t n)
         put(p, &m, EPOCH);
     id = topic_find(&p->t, m.topic);
     for (; n > 0; n--)
-        ck_assert_uint_ne(ring_hold(&p->r, id, &m, EPOCH), 0);
+        ck_assert_uint_ne(broker_hold(&p->b, id, &m, EPOCH), 0);
 }
 
 START_TEST(holds)
@@ -905,7 +917,7 @@ START_TEST(holds)
     ck_assert_int_eq(store_wait(&p.st), 0);
     ck_assert_int_eq(__atomic_load_n(&synced_times, __ATOMIC_SEQ_CST), 1);
     for (int i = 0; i < 3; i++)
-        ring_show(&p.r);
+        broker_show(&p.b);
     ck_assert(ring_head(&p.r) == p.st.synced && ring_end(&p.r) > p.st.synced);
     ck_assert_int_eq(store_synced(&p.st), 0); /* none is under way */
     __atomic_store_n(&sync_errs, 1, __ATOMIC_SEQ_CST);
@@ -914,8 +926,7 @@ START_TEST(holds)
     ck_assert_int_eq(store_synced(&p.st), -EIO); /* for good */
     ck_assert_int_eq(store_close(&p.st, &p.r), -EIO);
     ring_close(&p.r);
-    for (int i = 0; i < 4; i++)
-        free(p.memory[i]);
+    release(&p);
     started(&p, ask); /* what was held is in the file, and may not be on the disk */
     ck_assert(p.rep.failed && p.rep.messages == 6 && p.rep.jumped == STORE_JUMP);
     stopped(&p);
@@ -953,8 +964,7 @@ START_TEST(intervals)
     ck_assert(!pthread_equal(p.st.id, pthread_self()));
     ck_assert_int_eq(store_close(&p.st, &p.r), -EIO);
     ring_close(&p.r);
-    for (int i = 0; i < 4; i++)
-        free(p.memory[i]);
+    release(&p);
     started(&p, ask);
     ck_assert(p.rep.failed && p.rep.messages == 4 && p.rep.jumped == STORE_JUMP);
     stopped(&p);
@@ -973,7 +983,7 @@ START_TEST(handed_over)
     put_many(&p, 1, 40);
     ck_assert_int_eq(store_leave(&p.st), 0);
     ck_assert_int_eq(ring_attach(&r, dup(p.r.table_fd), dup(p.r.arena_fd), p.r.arena_from, p.r.size,
-                                 p.r.chains, p.r.key ^ 1),
+                                 p.r.key ^ 1),
                      0);
     ck_assert_int_eq(store_attach(&st, &r, ask.mode), -EINVAL);
     r.key ^= 1;
@@ -981,14 +991,14 @@ START_TEST(handed_over)
     store_go_on(&st);
     ring_close(&p.r);
     p.r = r;
+    broker_init(&p.b, &p.r, &p.t, p.memory[4], p.memory[5]);
     ck_assert(!start(&q, asked()));
     ck_assert_uint_eq(verify(&p, 1), 40);
     put_many(&p, 1, 40);
     ck_assert_int_eq(store_tick(&st, &p.r), 0);
     ck_assert_int_eq(store_close(&st, &p.r), 0);
     ring_close(&p.r);
-    for (int i = 0; i < 4; i++)
-        free(p.memory[i]);
+    release(&p);
     started(&q, asked());
     ck_assert(!q.rep.unclean && verify(&q, 1) == 80);
     stopped(&q);

@@ -225,7 +225,8 @@ static struct life {
     struct store st;
     struct ring r;
     struct topics t;
-    void *memory[4];
+    struct broker b;
+    void *memory[6];
     enum opt_fsync mode;
     uint64_t shown; /* up to there all records have been told */
 } L;
@@ -240,7 +241,7 @@ static void forget(void)
         ring_close(&L.r);
     L.st.h = NULL;
     L.r.h = NULL;
-    for (int i = 0; i < 4; i++)
+    for (size_t i = 0; i < COUNT(L.memory); i++)
         free(L.memory[i]);
     memset(L.memory, 0, sizeof L.memory);
 }
@@ -248,11 +249,9 @@ static void forget(void)
 static uint32_t topic(unsigned i)
 {
     bool made = false;
-    uint32_t id = topic_open(&L.t, span_of(names[i]), &made);
+    uint32_t id =
+        broker_open(&L.b, span_of(names[i]), &made); /* it stays as long as it has messages */
     ck_assert_uint_ne(id, 0);
-    if (made)
-        ring_topic_open(&L.r, id, topic_at(&L.t, id)->hash);
-    topic_at(&L.t, id)->kept = 1; /* topics stay: what is looked at is the ring */
     return id;
 }
 
@@ -279,7 +278,7 @@ static void come_back(void)
             continue;
         ck_assert_msg(cursor[i] <= ring_newest(&L.r).n,
                       SEED_FMT ": an id that was heard is unknown", seed());
-        if (ring_lost(&L.r, &L.t, topic(i % TOPICS), cursor[i]))
+        if (broker_lost(&L.b, topic(i % TOPICS), cursor[i]))
             continue; /* it is told of a gap */
         for (uint64_t m = 0; m < tolds; m++)
             ck_assert_msg(!told[m].heard || told[m].topic != i % TOPICS || told[m].n <= cursor[i] ||
@@ -321,17 +320,17 @@ static bool life_begin(uint64_t size)
         ck_assert_ptr_nonnull(L.memory[i] = calloc(1, sizes[i]));
     topics_init(&L.t, CHAINS, L.memory[0], L.memory[1], L.memory[2], L.memory[3], key);
     L.mode = (enum opt_fsync)below(3);
-    struct store_ask ask = {.path = M.path,
-                            .ring = size,
-                            .mode = L.mode,
-                            .chains = CHAINS,
-                            .wall_ms = EPOCH,
-                            .boot_ms = 1};
-    bool opened = store_open(&L.st, &L.r, &L.t, &ask, &rep, &why);
+    struct store_ask ask = {
+        .path = M.path, .ring = size, .mode = L.mode, .wall_ms = EPOCH, .boot_ms = 1};
+    bool opened = store_open(&L.st, &L.r, &ask, &rep, &why);
     if (!opened) {
         ck_assert_msg(M.failed, "%s", why_bytes);
         return false;
     }
+    ck_assert_ptr_nonnull(L.memory[4] = calloc(1, broker_size(L.r.size, CHAINS)));
+    ck_assert_ptr_nonnull(L.memory[5] = calloc(1, broker_heap_size(CHAINS)));
+    broker_init(&L.b, &L.r, &L.t, L.memory[4], L.memory[5]);
+    store_follow(&L.b, &rep);
     if (rep.failed)
         memset(M.lost, 0, sizeof M.lost); /* every page was written to */
     return true;
@@ -350,10 +349,10 @@ static void put(void)
     uint32_t id = topic(i);
     ck_assert_uint_lt(tolds, TOLD_MAX);
     if (L.mode == OPT_FSYNC_ALWAYS) {
-        if (ring_hold(&L.r, id, &m, EPOCH) == 0)
+        if (broker_hold(&L.b, id, &m, EPOCH) == 0)
             return;
     } else {
-        ring_put(&L.r, id, &m, EPOCH);
+        broker_put(&L.b, id, &m, EPOCH);
     }
     ck_assert_msg(ring_given(&L.r) > heard_max, SEED_FMT ": id %" PRIu64 " is given twice", seed(),
                   ring_given(&L.r));
@@ -370,7 +369,7 @@ static void sync_always(void)
     if (store_synced(&L.st) < 0)
         longjmp(M.end, 2);
     while (ring_head(&L.r) < L.st.synced)
-        (void)ring_show(&L.r);
+        (void)broker_show(&L.b);
 }
 
 static void step(void)

@@ -1,33 +1,36 @@
 /*
- * ring_model.c - the message store against a plain list: random messages into random topics,
+ * broker_model.c - ring and broker against a plain list: random messages into random topics,
  * which come and go, in a small ring that they go round hundreds of times, with every question that
  * can be asked of it in between.
  *
- * ring.c is included, so that its bounds are small enough to be met, and that its reads of records
- * are counted.
+ * Their sources are included, so that the bounds are small enough to be met, and that their reads
+ * of records are counted.
  */
-#include "ring.h"
+#include "lib/broker/broker.h"
 
 #include "lib/hash.h"
 #include "test/kit/kit.h"
 
-#undef RING_NEAR
-#undef RING_WALK
-#undef RING_MERGE
-#undef RING_MEMBERS
-#undef RING_BACK
-#undef RING_SCAN
-#define RING_NEAR    4u
-#define RING_WALK    20u
-#define RING_MERGE   125u
-#define RING_MEMBERS 130u
-#define RING_BACK    60u
-#define RING_SCAN    300u
+#undef FIND_NEAR
+#undef FIND_WALK
+#undef FIND_MERGE
+#undef FIND_MEMBERS
+#undef FIND_BACK
+#undef FIND_SCAN
+#define FIND_NEAR    4u
+#define FIND_WALK    20u
+#define FIND_MERGE   125u
+#define FIND_MEMBERS 130u
+#define FIND_BACK    60u
+#define FIND_SCAN    300u
 
-static uint64_t reads; /* records that ring.c looked at */
+static uint64_t reads; /* records that were looked at */
 
 #define ring_at(r, at) (reads++, ring_at(r, at))
-#include "../../ring.c" /* not the test of that name */ /* NOLINT(bugprone-suspicious-include) */
+#include "../../lib/broker/broker.c" /* NOLINT(bugprone-suspicious-include) */
+#include "../../lib/broker/chain.c"  /* NOLINT(bugprone-suspicious-include) */
+#include "../../lib/broker/find.c"   /* NOLINT(bugprone-suspicious-include) */
+#include "../../ring.c"              /* NOLINT(bugprone-suspicious-include) */
 #undef ring_at
 
 #define EPOCH  UINT64_C(1790000000000)
@@ -59,7 +62,8 @@ static struct {
     struct ring r;
     struct topics topics;
     struct topic_link links[SETS + 1];
-    void *memory[4];
+    struct broker b;
+    void *memory[5];
     uint64_t heap[CHAINS + 1];
     struct message list[LIST]; /* by n, a ring too */
     uint64_t first, n;         /* first..n are there */
@@ -67,7 +71,7 @@ static struct {
     struct named topic[TOPICS + 1];
     unsigned by_id[CHAINS + 1]; /* of the topics that are there */
     bool emptied[CHAINS + 1];   /* and not yet asked for */
-    struct ring_forgotten table[RING_FORGOTTEN];
+    struct chain_forgotten table[CHAINS_FORGOTTEN];
     uint32_t set[SETS];
     uint64_t unknown, refused, merged, walked; /* answers of these kinds */
 } P;
@@ -94,7 +98,7 @@ static struct message *message(uint64_t n)
 static uint64_t hash(uint32_t id)
 {
     uint64_t h = topic_at(&P.topics, id)->hash;
-    return h / 8 * RING_FORGOTTEN + h % 8;
+    return h / 8 * CHAINS_FORGOTTEN + h % 8;
 }
 
 /* The table has made a topic. */
@@ -106,27 +110,27 @@ static void made(void *arg, uint32_t id)
     (void)arg;
     MUST(span_eq(topic_name(&P.topics, id), span_of(P.topic[i].name)) && P.topic[i].id == 0 &&
          P.by_id[id] == 0);
-    const struct ring_forgotten *f = &P.table[hash(id) % RING_FORGOTTEN];
+    const struct chain_forgotten *f = &P.table[hash(id) % CHAINS_FORGOTTEN];
     P.topic[i].id = id;
     P.topic[i].lost_n = f->n;
     P.topic[i].lost_at = f->at;
     P.by_id[id] = i;
-    ring_topic_open(&P.r, id, hash(id));
+    chain_open(&P.b.chains, id, hash(id));
 }
 
 /* The table frees one. */
 static void gone(void *arg, uint32_t id)
 {
     struct named *t = &P.topic[P.by_id[id]];
-    struct ring_forgotten *f = &P.table[hash(id) % RING_FORGOTTEN];
+    struct chain_forgotten *f = &P.table[hash(id) % CHAINS_FORGOTTEN];
     (void)arg;
     MUST(t->id == id);
     if (t->lost_n > f->n)
-        *f = (struct ring_forgotten){t->lost_n, t->lost_at};
+        *f = (struct chain_forgotten){t->lost_n, t->lost_at};
     P.forgotten = t->lost_n > P.forgotten ? t->lost_n : P.forgotten;
     P.by_id[id] = 0;
     t->id = 0;
-    ring_topic_close(&P.r, id, hash(id));
+    chain_close(&P.b.chains, id, hash(id));
 }
 
 static unsigned count_of(unsigned topic)
@@ -151,7 +155,7 @@ static void do_open_or_close(unsigned i)
         topic_release(&P.topics, t->id, gone, NULL);
         MUST((t->id != 0) == t->listed);
     }
-    MUST(ring_forgotten(&P.r) == P.forgotten);
+    MUST(chains_forgotten(&P.b.chains) == P.forgotten);
 }
 
 /* ---- messages ---- */
@@ -236,17 +240,16 @@ static void do_put(unsigned topic)
     P.n++;
     MUST(P.n - P.first < LIST);
     struct ring_message in = {name, m->event, m->data, m->binary};
-    topic_at(&P.topics, P.topic[topic].id)->kept = 1;
     if (pick(4) > 0) {
-        MUST(ring_put(&P.r, P.topic[topic].id, &in, P.now) == m->at);
+        MUST(broker_put(&P.b, P.topic[topic].id, &in, P.now) == m->at);
         return;
     }
     struct cursor newest = ring_newest(&P.r);
     uint64_t head = ring_head(&P.r);
-    MUST(ring_hold(&P.r, P.topic[topic].id, &in, P.now) == m->at);
+    MUST(broker_hold(&P.b, P.topic[topic].id, &in, P.now) == m->at);
     MUST(ring_head(&P.r) == head && ring_newest(&P.r).n == newest.n);
     MUST(ring_given(&P.r) == P.n && ring_end(&P.r) == P.head);
-    MUST(ring_show(&P.r) == P.topic[topic].id);
+    MUST(broker_show(&P.b) == P.topic[topic].id);
 }
 
 static void do_expire(void)
@@ -260,7 +263,7 @@ static void do_expire(void)
 
 static void do_emptied(void)
 {
-    for (uint32_t id; (id = ring_emptied(&P.r)) != 0;) {
+    for (uint32_t id; (id = chains_emptied(&P.b.chains)) != 0;) {
         MUST(id <= CHAINS && P.by_id[id] != 0 && P.emptied[id]);
         P.emptied[id] = false;
     }
@@ -332,10 +335,10 @@ static void ask_chain(unsigned topic)
         back = ++seen == depth ? m->at : back;
         oldest = m->at;
     }
-    MUST(ring_next(&P.r, id, at) == next);
-    MUST(ring_count_from(&P.r, id, at) == behind);
-    MUST(ring_back(&P.r, id, depth) == (seen < depth ? oldest : back));
-    MUST(ring_back(&P.r, id, 0) == 0 && ring_back(&P.r, id, UINT32_MAX) == oldest);
+    MUST(chain_next(&P.b.chains, id, at) == next);
+    MUST(chain_count_from(&P.b.chains, id, at) == behind);
+    MUST(chain_back(&P.b.chains, id, depth) == (seen < depth ? oldest : back));
+    MUST(chain_back(&P.b.chains, id, 0) == 0 && chain_back(&P.b.chains, id, UINT32_MAX) == oldest);
 }
 
 /* Does an entry of the table reach a topic, by its name? */
@@ -350,7 +353,7 @@ static bool reaches(struct span entry, unsigned topic)
 /* Does entry `id` have more topics than may be gone through? */
 static bool is_large(uint32_t id, uint64_t bound)
 {
-    return topic_at(&P.topics, id)->set != 0 && ring_members_cost(&P.topics, id) > bound;
+    return topic_at(&P.topics, id)->set != 0 && members_cost(&P.b, id) > bound;
 }
 
 /* All that entry `id` reaches, from any message on, in pieces. */
@@ -365,12 +368,12 @@ static void ask_collect(uint32_t id, struct span name)
     for (int calls = 0; at < P.head; calls++) {
         uint64_t from = at;
         reads = 0;
-        unsigned got = ring_collect(&P.r, &P.topics, id, &at, rec, most);
+        unsigned got = broker_collect(&P.b, id, &at, rec, most);
         MUST(got <= most && at > from && at <= P.head && calls < LIST);
-        if (is_large(id, RING_MERGE)) {
-            MUST(reads <= 2 * (RING_NEAR + RING_WALK + 2 * RING_AHEAD));
+        if (is_large(id, FIND_MERGE)) {
+            MUST(reads <= 2 * (FIND_NEAR + FIND_WALK + 2 * FIND_AHEAD));
             P.walked += got == 0;
-        } else if (!is_large(id, RING_WALK)) {
+        } else if (!is_large(id, FIND_WALK)) {
             MUST(got == most || at == P.head);
             P.merged++;
         }
@@ -388,12 +391,12 @@ static void ask_collect(uint32_t id, struct span name)
 /* Is it known that entry `id` lost one above n, or that it did not? */
 static void ask_lost(uint32_t id, uint64_t n, bool want)
 {
-    bool got = ring_lost(&P.r, &P.topics, id, n);
+    bool got = broker_lost(&P.b, id, n);
     uint64_t asked = 0;
     for (unsigned i = 1; i <= TOPICS; i++)
         asked += P.topic[i].id != 0 && P.topic[i].lost_n > n;
-    bool soon = !is_large(id, RING_MEMBERS) ||
-                asked * ring_ask(&P.topics, id) * RING_SCAN_ASK + CHAINS <= RING_SCAN;
+    bool soon =
+        !is_large(id, FIND_MEMBERS) || asked * ask(&P.b, id) * FIND_SCAN_ASK + CHAINS <= FIND_SCAN;
     MUST(got == want || (got && !soon));
     P.unknown += got != want;
 }
@@ -405,15 +408,15 @@ static void ask_last(uint32_t id, uint64_t count, uint64_t last, bool few)
     for (uint64_t n = P.n; !few && n >= P.first && message(n)->at >= last; n--)
         behind++;
     reads = 0;
-    if (ring_last(&P.r, &P.topics, id, count, &at)) {
+    if (broker_last(&P.b, id, count, &at)) {
         MUST(at == last);
     } else {
-        MUST(topic_at(&P.topics, id)->set != 0 && behind * ring_ask(&P.topics, id) > RING_BACK);
-        MUST(is_large(id, RING_MEMBERS) || (count > RING_BACK && !few));
-        MUST(reads <= UINT64_C(4) * (RING_BACK + RING_BLOCK / sizeof(struct ring_record)));
+        MUST(topic_at(&P.topics, id)->set != 0 && behind * ask(&P.b, id) > FIND_BACK);
+        MUST(is_large(id, FIND_MEMBERS) || (count > FIND_BACK && !few));
+        MUST(reads <= UINT64_C(4) * (FIND_BACK + RING_BLOCK / sizeof(struct ring_record)));
         P.refused++;
     }
-    MUST(ring_last(&P.r, &P.topics, id, 0, &at) && at == P.head);
+    MUST(broker_last(&P.b, id, 0, &at) && at == P.head);
 }
 
 /* What entry `id` lost, and its newest messages. */
@@ -464,8 +467,8 @@ static void verify_record(const struct message *m)
 {
     const struct ring_record *rec = ring_at(&P.r, m->at);
     uint32_t id = P.topic[m->topic].id;
-    const struct ring_chain *c = ring_chain(&P.r, id);
-    MUST(rec->n == m->n && rec->size == m->size && rec->topic == id);
+    const struct chain *c = chain_at(&P.b.chains, id);
+    MUST(rec->n == m->n && rec->size == m->size && broker_topic(&P.b, m->at) == id);
     MUST(rec->time_ms == m->time && ring_behind(rec, m->at) == m->at + m->size);
     MUST(span_eq(ring_data(rec), m->data) && span_eq(ring_event(rec), m->event));
     MUST(span_eq(ring_topic(rec), span_of(P.topic[m->topic].name)));
@@ -473,15 +476,16 @@ static void verify_record(const struct message *m)
         size_t n = render(rendered, m, several != 0);
         MUST(span_eq(ring_sse(rec, several != 0), (struct span){rendered, n}));
     }
-    MUST(rec->prev < m->at && rec->jump <= rec->prev);
-    if (rec->prev >= P.tail)
-        MUST(ring_at(&P.r, rec->prev)->next == m->at);
+    MUST(rec->links.prev < m->at && rec->links.jump <= rec->links.prev);
+    if (rec->links.prev >= P.tail)
+        MUST(ring_next(ring_at(&P.r, rec->links.prev)) == m->at);
     else
-        MUST(c->first == m->at && rec->prev <= c->lost_at);
-    if (rec->jump >= P.tail)
-        MUST(ring_at(&P.r, rec->jump)->topic == id);
-    MUST(rec->next != 0 ? ring_at(&P.r, rec->next)->prev == m->at : c->last == m->at);
-    MUST(c->depth - rec->depth == ring_count_from(&P.r, id, m->at));
+        MUST(c->first == m->at && rec->links.prev <= c->lost_at);
+    if (rec->links.jump >= P.tail)
+        MUST(broker_topic(&P.b, rec->links.jump) == id);
+    MUST(rec->links.next != 0 ? ring_at(&P.r, rec->links.next)->links.prev == m->at
+                              : c->last == m->at);
+    MUST(c->depth - rec->links.depth == chain_count_from(&P.b.chains, id, m->at));
 }
 
 static void verify(void)
@@ -498,16 +502,16 @@ static void verify(void)
     for (unsigned i = 1; i <= TOPICS; i++) {
         if (P.topic[i].id == 0)
             continue;
-        const struct ring_chain *c = ring_chain(&P.r, P.topic[i].id);
+        const struct chain *c = chain_at(&P.b.chains, P.topic[i].id);
         MUST(c->count == count_of(i) && c->last == last[i]);
         MUST(c->lost_n == P.topic[i].lost_n && c->lost_at == P.topic[i].lost_at);
         uint64_t x = c->first;
         for (uint32_t k = 1; k < c->count; k++)
-            x = ring_at(&P.r, x)->next;
+            x = ring_next(ring_at(&P.r, x));
         MUST(x == c->last);
     }
     for (uint32_t id = 1; id <= CHAINS; id++)
-        MUST((P.r.chain[id].open != 0) == (P.by_id[id] != 0));
+        MUST((P.b.chains.chain[id].open != 0) == (P.by_id[id] != 0));
 }
 
 /* ---- a run ---- */
@@ -516,17 +520,18 @@ static void begin(void)
 {
     uint64_t key[2] = {P.seed, 1};
     struct topics_memory size = topics_size(CHAINS);
-    size_t sizes[4] = {size.table, size.edges, size.pool, size.pool_meta};
+    size_t sizes[5] = {size.table, size.edges, size.pool, size.pool_meta,
+                       broker_size(RING_MIN, CHAINS)};
     P.now = EPOCH + 1000000; /* time_max stays 0 until a message has been put */
     P.time_max = 0;
     P.head = P.tail = RING_MIN;
     P.first = 1;
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < COUNT(P.memory); i++)
         MUST((P.memory[i] = calloc(1, sizes[i])) != NULL);
     topics_init(&P.topics, CHAINS, P.memory[0], P.memory[1], P.memory[2], P.memory[3], key);
     topics_links(&P.topics, P.links, sizeof(P.links[0]));
-    MUST(ring_open(&P.r, RING_MIN, CHAINS, EPOCH) == 0);
-    ring_scratch(&P.r, P.heap);
+    MUST(ring_open(&P.r, RING_MIN, EPOCH) == 0);
+    broker_init(&P.b, &P.r, &P.topics, P.memory[4], P.heap);
     for (unsigned i = 1; i <= TOPICS; i++)
         snprintf(P.topic[i].name, sizeof(P.topic[i].name), "%s/%u", i % 2 > 0 ? "x" : "topic", i);
     memcpy(P.topic[2].name, "x/2", sizeof("x/2"));
@@ -568,15 +573,15 @@ START_TEST(random_operations)
     MUST(P.head / P.r.size > 100);
     MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100);
     ring_close(&P.r);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < COUNT(P.memory); i++)
         free(P.memory[i]);
 }
 END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("ring model");
-    TCase *c = tcase_create("ring model");
+    Suite *s = suite_create("broker model");
+    TCase *c = tcase_create("broker model");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, random_operations, 0, 4);
     suite_add_tcase(s, c);

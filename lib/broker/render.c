@@ -1,7 +1,7 @@
 /*
  * render.c - records in the form that a subscriber asked for.
  */
-#include "lib/serve/render.h"
+#include "lib/broker/render.h"
 
 #include "lib/hash.h"
 #include "lib/json.h"
@@ -211,34 +211,34 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
 {
     unsigned first = s->pieces;
     size_t most = place > 0 || rec->data_size > LONG ? CHUNK : SIZE_MAX;
-    switch ((enum conn_way)s->way) {
-    case WAY_EVENTS:
+    switch ((enum form)s->form) {
+    case FORM_EVENTS:
         assert(false); /* seen to already */
         return;
-    case WAY_LINES:
+    case FORM_LINES:
         object(s, r, rec, SPAN(""), SPAN("\n"), false, place, most);
         return;
-    case WAY_POLL_LINES:
+    case FORM_LIST_LINES:
         object(s, r, rec, SPAN(""), SPAN("\n"), false, 0, SIZE_MAX);
         return;
-    case WAY_POLL_JSON:
+    case FORM_LIST:
         object(s, r, rec, s->records > 0 ? SPAN(",") : SPAN(""), SPAN(""), false, 0, SIZE_MAX);
         return;
-    case WAY_POLL_TEXT:
+    case FORM_TEXT:
         piece(s, ring_data(rec));
         piece(s, SPAN("\n"));
         return;
-    case WAY_FRAMES:
+    case FORM_FRAMES:
         piece(s, (struct span){NULL, 0});
         piece(s, ring_data(rec));
         frame(s, first, (rec->flags & RING_BINARY) != 0 ? WS_BINARY : WS_TEXT);
         if (place > 0)
             skip(s, place);
         return;
-    case WAY_OBJECTS:
+    case FORM_OBJECTS:
         object(s, r, rec, SPAN(""), SPAN(""), true, place, most);
         return;
-    case WAY_READY: /* gets no messages; they are counted: not less than rendering would make */
+    case FORM_NONE: /* they are counted: not less than rendering would make */
         s->size += (size_t)PLACE_BYTE * rec->data_size + AROUND;
         return;
     }
@@ -254,10 +254,10 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
 
 /* Is it less work to look through the ring from `at` on than at each topic of a set? All ends would
  * be looked at for each share. */
-static bool walks(const struct ring *r, const struct topics *t, uint32_t id, uint64_t at)
+static bool walks(const struct broker *b, uint32_t id, uint64_t at)
 {
-    uint32_t ends = topic_at(t, id)->set != 0 ? topic_members_most(t, id) : 0;
-    return ends > ENDS_MOST || (ring_head(r) - at) / 1024 < ends;
+    uint32_t ends = topic_at(b->topics, id)->set != 0 ? topic_members_most(b->topics, id) : 0;
+    return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
 /* Moves entry i of a heap of n, largest first, down to its place. */
@@ -288,14 +288,14 @@ static void sort(uint64_t *rec, size_t n)
 }
 
 /* By the ends of the topics' chains, whatever is in between: the first `most` of these. */
-static unsigned newest_ends(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
-                            uint64_t *rec, unsigned most)
+static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                            unsigned most)
 {
-    uint64_t next = ring_head(r);
+    uint64_t next = ring_head(b->ring);
     uint32_t pos = 0, topic;
     unsigned got = 0;
-    while ((topic = topic_member(t, id, &pos)) != 0) {
-        uint64_t last = ring_chain(r, topic)->last;
+    while ((topic = topic_member(b->topics, id, &pos)) != 0) {
+        uint64_t last = chain_at(&b->chains, topic)->last;
         if (last < *at)
             continue; /* also an empty chain */
         if (got < most) {
@@ -316,49 +316,53 @@ static unsigned newest_ends(const struct ring *r, const struct topics *t, uint32
     return got;
 }
 
-/* As ring_collect() gives the records, those alone that no newer one of their topic follows. */
-static unsigned newest(const struct ring *r, const struct topics *t, uint32_t id, uint64_t *at,
-                       uint64_t *rec, unsigned most)
+/* As broker_collect() gives the records, those alone that no newer one of their topic follows. */
+static unsigned newest(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                       unsigned most)
 {
     unsigned got = 0;
-    if (!walks(r, t, id, *at))
-        return newest_ends(r, t, id, at, rec, most);
-    uint32_t weight = topic_weight(t, id);
-    for (unsigned steps = 0; *at < ring_head(r) && got < most && steps < RING_WALK; steps++) {
-        const struct ring_record *record = ring_at(r, *at);
-        steps += record->next == 0 ? weight : 0;
-        if (record->next == 0 && topic_in_set(t, id, record->topic))
-            rec[got++] = *at;
+    if (!walks(b, id, *at))
+        return newest_ends(b, id, at, rec, most);
+    uint32_t weight = topic_weight(b->topics, id);
+    for (unsigned steps = 0; *at < ring_head(b->ring) && got < most && steps < FIND_WALK; steps++) {
+        const struct ring_record *record = ring_at(b->ring, *at);
+        if (ring_next(record) == 0) {
+            uint32_t topic = broker_topic(b, *at);
+            steps += weight;
+            if (topic != 0 && topic_in_set(b->topics, id, topic))
+                rec[got++] = *at;
+        }
         *at = ring_behind(record, *at);
     }
     return got;
 }
 
 /* How many of the records from `from` on and before `to` are of entry `id`. */
-static uint64_t count_of(const struct ring *r, const struct topics *t, uint32_t id, uint64_t from,
-                         uint64_t to)
+static uint64_t count_of(const struct broker *b, uint32_t id, uint64_t from, uint64_t to)
 {
     uint64_t n = 0;
     while (from < to) {
-        const struct ring_record *rec = ring_at(r, from);
-        n += topic_in_set(t, id, rec->topic);
+        const struct ring_record *rec = ring_at(b->ring, from);
+        uint32_t topic = broker_topic(b, from);
+        n += topic != 0 && topic_in_set(b->topics, id, topic);
         from = ring_behind(rec, from);
     }
     return n;
 }
 
-uint64_t share_left_out(const struct share *s, const struct ring *r, const struct topics *t,
-                        uint32_t id, uint64_t from, uint64_t to)
+uint64_t share_left_out(const struct share *s, const struct broker *b, uint32_t id, uint64_t from,
+                        uint64_t to)
 {
-    bool walk = walks(r, t, id, from);
-    uint64_t n = walk ? count_of(r, t, id, from, to) : 0;
+    bool walk = walks(b, id, from);
+    uint64_t n = walk ? count_of(b, id, from, to) : 0;
     for (unsigned i = 0; i < s->records; i++) {
         uint64_t at = s->rec[i] < to ? s->rec[i] : to;
-        uint32_t topic = ring_at(r, s->rec[i])->topic;
+        uint32_t topic = broker_topic(b, s->rec[i]);
         if (walk)
             n -= s->rec[i] < to;
         else
-            n += ring_count_from(r, topic, from) - ring_count_from(r, topic, at);
+            n +=
+                chain_count_from(&b->chains, topic, from) - chain_count_from(&b->chains, topic, at);
     }
     return n;
 }
@@ -381,20 +385,20 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch, 
 }
 
 /* Fills a share with the records that `collect` gives. */
-static void fill(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, size_t place, size_t bytes,
-                 unsigned (*collect)(const struct ring *, const struct topics *, uint32_t,
-                                     uint64_t *, uint64_t *, unsigned))
+static void
+fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t place, size_t bytes,
+     unsigned (*collect)(const struct broker *, uint32_t, uint64_t *, uint64_t *, unsigned))
 {
-    bool several = topic_at(t, id)->several != 0;
-    uint32_t most = s->way == WAY_LINES || s->way == WAY_OBJECTS ? LONG : UINT32_MAX;
+    const struct ring *r = b->ring;
+    bool several = topic_at(b->topics, id)->several != 0;
+    uint32_t most = s->form == FORM_LINES || s->form == FORM_OBJECTS ? LONG : UINT32_MAX;
     const struct ring_record *rec = NULL;
     s->low = s->end = at;
     s->size = 0;
     s->pieces = 0;
     s->scratch.n = 0;
     s->partial = false;
-    unsigned n = collect(r, t, id, &s->end, s->rec, s->most);
+    unsigned n = collect(b, id, &s->end, s->rec, s->most);
     s->first = n > 0 ? s->rec[0] : 0;
     for (s->records = 0; s->records < n; place = 0) {
         const struct ring_record *next = ring_at(r, s->rec[s->records]);
@@ -404,7 +408,7 @@ static void fill(struct share *s, const struct ring *r, const struct topics *t, 
             break;
         }
         rec = next;
-        if (s->way == WAY_EVENTS) /* as most often */
+        if (s->form == FORM_EVENTS) /* as most often */
             piece(s, span_from(ring_sse(rec, several), place));
         else
             record(s, r, rec, place);
@@ -417,25 +421,25 @@ static void fill(struct share *s, const struct ring *r, const struct topics *t, 
         s->whole = s->upto[s->records - 1] = SIZE_MAX;
 }
 
-void share_build(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, uint32_t place, enum conn_way way, size_t bytes)
+void share_build(struct share *s, const struct broker *b, uint32_t id, uint64_t at, uint32_t place,
+                 enum form form, size_t bytes)
 {
-    s->way = (uint8_t)way;
-    fill(s, r, t, id, at, place, bytes, ring_collect);
+    s->form = (uint8_t)form;
+    fill(s, b, id, at, place, bytes, broker_collect);
 }
 
-void share_build_newest(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                        uint64_t at, enum conn_way way, size_t bytes)
+void share_build_newest(struct share *s, const struct broker *b, uint32_t id, uint64_t at,
+                        enum form form, size_t bytes)
 {
-    s->way = (uint8_t)way;
-    fill(s, r, t, id, at, 0, bytes, newest);
+    s->form = (uint8_t)form;
+    fill(s, b, id, at, 0, bytes, newest);
 }
 
-void share_count(struct share *s, const struct ring *r, const struct topics *t, uint32_t id,
-                 uint64_t at, bool conflates, size_t bytes)
+void share_count(struct share *s, const struct broker *b, uint32_t id, uint64_t at, bool conflates,
+                 size_t bytes)
 {
-    s->way = WAY_READY;
-    fill(s, r, t, id, at, 0, bytes, conflates ? newest : ring_collect);
+    s->form = FORM_NONE;
+    fill(s, b, id, at, 0, bytes, conflates ? newest : broker_collect);
     s->size = 0;
 }
 
@@ -469,23 +473,23 @@ void share_end(struct share *s, struct span bytes)
 static size_t place_behind(const struct share *s, const struct ring *r,
                            const struct ring_record *rec, size_t place, size_t w)
 {
-    if (w > 0 && (s->way == WAY_LINES || s->way == WAY_OBJECTS))
-        return object_place(r, rec, s->way == WAY_OBJECTS, place, w);
+    if (w > 0 && (s->form == FORM_LINES || s->form == FORM_OBJECTS))
+        return object_place(r, rec, s->form == FORM_OBJECTS, place, w);
     return place + w;
 }
 
-unsigned share_took(const struct share *s, const struct ring *r, struct conn *c, size_t w)
+unsigned share_took(const struct share *s, const struct ring *r, struct share_place *p, size_t w)
 {
     unsigned i = 0;
     while (i < s->records && w >= s->upto[i])
         i++;
-    c->at = i == s->records ? s->end : s->rec[i];
+    p->at = i == s->records ? s->end : s->rec[i];
     if (i > 0) {
-        c->n = ring_at(r, s->rec[i - 1])->n;
-        c->sent = 0;
+        p->n = ring_at(r, s->rec[i - 1])->n;
+        p->sent = 0;
         w -= s->upto[i - 1];
     }
     if (i < s->records)
-        c->sent = (uint32_t)place_behind(s, r, ring_at(r, c->at), c->sent, w);
+        p->sent = (uint32_t)place_behind(s, r, ring_at(r, p->at), p->sent, w);
     return i;
 }

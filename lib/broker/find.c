@@ -1,0 +1,251 @@
+/*
+ * find.c - the messages of an entry of the table: those that come next, the newest, what was lost.
+ */
+#include "lib/broker/broker.h"
+
+enum {
+    FIND_SEEK = 100,     /* steps to find the topics that a wildcard may match, and their number */
+    FIND_LOOK = 3,       /* to get at a topic and its chain */
+    FIND_SCAN_ASK = 128, /* a step, in chains that are looked through */
+    FIND_AHEAD = 8,      /* records whose topics are fetched before they are asked for */
+};
+
+/* What it costs, in steps, to ask whether a topic is in a set. */
+static uint32_t ask(const struct broker *b, uint32_t id)
+{
+    return 1 + topic_weight(b->topics, id) / 4;
+}
+
+/* What it costs to go through the topics of a set: finding where those of a wildcard are, and
+ * looking at each and its chain. */
+static uint64_t members_cost(const struct broker *b, uint32_t id)
+{
+    struct span list = topic_name(b->topics, id);
+    uint64_t parts = 1, cost = 0;
+    for (size_t i = 0; i < list.n; i++)
+        parts += list.p[i] == ',';
+    if (topic_at(b->topics, id)->wild != 0)
+        cost = (parts - topic_at(b->topics, id)->names) * FIND_SEEK;
+    if (cost > FIND_MEMBERS)
+        return cost; /* that would have to be found for their number, too */
+    return cost + (uint64_t)topic_members_most(b->topics, id) * (FIND_LOOK + ask(b, id));
+}
+
+/* Returns true if the record at `at` is of a set. */
+static inline bool is_of(const struct broker *b, uint32_t id, uint64_t at)
+{
+    uint32_t topic = broker_topic(b, at);
+    return topic != 0 && topic_in_set(b->topics, id, topic);
+}
+
+/* Moves entry i of a heap of n, smallest first, down to its place. */
+static void heap_down(uint64_t *heap, size_t i, size_t n)
+{
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && heap[child + 1] < heap[child])
+            child++;
+        if (heap[i] <= heap[child])
+            return;
+        uint64_t t = heap[i];
+        heap[i] = heap[child];
+        heap[child] = t;
+    }
+}
+
+static void heap_make(uint64_t *heap, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        heap_down(heap, i, n);
+}
+
+/* Puts `value` in place of the smallest, or just drops that where value is `none`; gives the new
+ * size. */
+static size_t heap_replace(uint64_t *heap, size_t n, uint64_t value, uint64_t none)
+{
+    if (value == none)
+        n--;
+    heap[0] = value != none ? value : heap[n];
+    heap_down(heap, 0, n);
+    return n;
+}
+
+/* The records of a set from *at on, by merging its topics' chains: costs what the messages are. */
+static unsigned merge_chains(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                             unsigned most)
+{
+    size_t n = 0;
+    unsigned got = 0;
+    uint32_t pos = 0, topic;
+    while ((topic = topic_member(b->topics, id, &pos)) != 0)
+        if ((b->heap[n] = chain_next(&b->chains, topic, *at)) != 0)
+            n++;
+    heap_make(b->heap, n);
+    while (n > 0 && got < most) {
+        rec[got++] = b->heap[0];
+        n = heap_replace(b->heap, n, ring_next(ring_at(b->ring, b->heap[0])), 0);
+    }
+    *at = n > 0 ? b->heap[0] : ring_head(b->ring);
+    return got;
+}
+
+/* The same by looking through what came since, for so many steps. */
+static unsigned walk_ring(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                          unsigned most, uint64_t steps)
+{
+    uint32_t each = ask(b, id);
+    uint64_t head = ring_head(b->ring), ahead = *at, done = 0;
+    unsigned got = 0, fetched = 0;
+    for (; *at < head && got < most && done < steps; done += each, fetched--) {
+        for (; fetched < FIND_AHEAD && ahead < head; fetched++) {
+            const struct ring_record *record = ring_at(b->ring, ahead);
+            __builtin_prefetch(topic_at(b->topics, broker_topic(b, ahead)));
+            ahead = ring_behind(record, ahead);
+        }
+        const struct ring_record *record = ring_at(b->ring, *at);
+        if (is_of(b, id, *at))
+            rec[got++] = *at;
+        *at = ring_behind(record, *at);
+    }
+    return got;
+}
+
+/* Walks for as long as merging would take, so that neither is chosen wrong by much; then merges, if
+ * the set is small enough and that is likely to give more. One who is nearly up to date does not
+ * pay for the choice. */
+static unsigned collect_set(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                            unsigned most)
+{
+    if (*at < ring_tail(b->ring))
+        *at = ring_tail(b->ring);
+    unsigned got = walk_ring(b, id, at, rec, most, FIND_NEAR);
+    if (got == most || *at == ring_head(b->ring))
+        return got;
+    uint64_t merge = members_cost(b, id), walk = merge < FIND_WALK ? merge : FIND_WALK;
+    got += walk_ring(b, id, at, rec + got, most - got, walk);
+    if (got == most || *at == ring_head(b->ring) || merge > FIND_MERGE || got * merge > most * walk)
+        return got;
+    return got + merge_chains(b, id, at, rec + got, most - got);
+}
+
+unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
+                        unsigned most)
+{
+    const struct ring *r = b->ring;
+    unsigned got = 0;
+    if (topic_at(b->topics, id)->set != 0)
+        return collect_set(b, id, at, rec, most);
+    uint64_t next = chain_next(&b->chains, id, *at);
+    for (; next != 0 && got < most; next = ring_next(ring_at(r, next)))
+        rec[got++] = next;
+    *at = next != 0 ? next : ring_head(r);
+    return got;
+}
+
+/* broker_lost() for a set that has too many topics to look for them: goes through all chains, which
+ * is quick, and asks only of those that lost something. */
+static bool lost_scan(const struct broker *b, uint32_t id, uint64_t n)
+{
+    uint64_t left = FIND_SCAN;
+    uint32_t topics = topic_count(b->topics), each = FIND_SCAN_ASK * ask(b, id);
+    for (uint32_t topic = 1; topics > 0 && topic <= b->chains.max; topic++) {
+        const struct chain *c = &b->chains.chain[topic];
+        topics -= c->open != 0;
+        uint32_t cost = c->open && c->lost_n > n ? each : 1;
+        if (cost > left)
+            return true; /* can't be known in time */
+        left -= cost;
+        if (cost > 1 && topic_in_set(b->topics, id, topic))
+            return true;
+    }
+    return false;
+}
+
+bool broker_lost(const struct broker *b, uint32_t id, uint64_t n)
+{
+    uint32_t pos = 0, topic;
+    if (n < ring_hole(b->ring) || n < b->chains.h->left_n)
+        return true;
+    if (n >= ring_lost(b->ring))
+        return false; /* nothing above n has been evicted */
+    if (topic_at(b->topics, id)->wild != 0 && chains_forgotten(&b->chains) > n)
+        return true;
+    if (topic_at(b->topics, id)->set != 0 && members_cost(b, id) > FIND_MEMBERS)
+        return lost_scan(b, id, n);
+    while ((topic = topic_member(b->topics, id, &pos)) != 0)
+        if (chain_at(&b->chains, topic)->lost_n > n)
+            return true;
+    return false;
+}
+
+/* broker_last() for a set by going back through the ring, block by block, for so many steps. */
+static bool last_walk(const struct broker *b, uint32_t id, uint64_t count, uint64_t steps,
+                      uint64_t *at)
+{
+    uint64_t rec[RING_BLOCK / sizeof(struct ring_record)];
+    uint32_t each = ask(b, id);
+    *at = ring_head(b->ring);
+    for (uint64_t end = *at, done = 0; end > ring_tail(b->ring);) {
+        uint64_t first = ring_block_before(b->ring, end), all = 0, n = 0;
+        if (done >= steps)
+            return false;
+        for (uint64_t x = first; x < end; x = ring_behind(ring_at(b->ring, x), x)) {
+            __builtin_prefetch(topic_at(b->topics, broker_topic(b, x)));
+            rec[all++] = x;
+        }
+        for (uint64_t i = 0; i < all; i++)
+            if (is_of(b, id, rec[i]))
+                rec[n++] = rec[i];
+        done += all * each;
+        if (n > 0)
+            *at = n < count ? rec[0] : rec[n - count];
+        if (n >= count)
+            return true;
+        count -= n;
+        end = first;
+    }
+    return true;
+}
+
+/* The same by merging its topics' chains from their ends, if it has no more than `count` messages
+ * or these are not too many. */
+static bool last_merge(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at)
+{
+    uint32_t pos = 0, topic;
+    uint64_t total = 0;
+    size_t n = 0;
+    *at = ring_head(b->ring);
+    while ((topic = topic_member(b->topics, id, &pos)) != 0) {
+        const struct chain *c = chain_at(&b->chains, topic);
+        if (c->count == 0)
+            continue;
+        total += c->count;
+        *at = c->first < *at ? c->first : *at;
+        b->heap[n++] = UINT64_MAX - c->last; /* the newest first */
+    }
+    if (total <= count || count > FIND_BACK)
+        return total <= count;
+    heap_make(b->heap, n);
+    for (; count > 0; count--) {
+        *at = UINT64_MAX - b->heap[0];
+        uint64_t prev = ring_at(b->ring, *at)->links.prev;
+        n = heap_replace(b->heap, n, UINT64_MAX - (prev >= ring_tail(b->ring) ? prev : 0),
+                         UINT64_MAX);
+    }
+    return true;
+}
+
+bool broker_last(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at)
+{
+    *at = ring_head(b->ring);
+    if (count == 0)
+        return true;
+    if (topic_at(b->topics, id)->set == 0) {
+        uint64_t back =
+            chain_back(&b->chains, id, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
+        *at = back != 0 ? back : *at;
+        return true;
+    }
+    uint64_t merge = members_cost(b, id);
+    return last_walk(b, id, count, merge < FIND_BACK ? merge : FIND_BACK, at) ||
+           (merge <= FIND_MEMBERS && last_merge(b, id, count, at));
+}
