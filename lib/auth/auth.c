@@ -8,6 +8,7 @@
 
 #include <assert.h>
 
+#include "lib/auth/ed25519.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/name.h"
@@ -644,7 +645,9 @@ static void add_scope(struct text *t, const char *name, struct span scope)
 
 static void add_header(struct text *t, const struct auth_key *key)
 {
-    text_str(t, "{\"alg\":\"HS256\"");
+    text_str(t, "{\"alg\":\"");
+    text_str(t, key_algorithm_name(key->algorithm));
+    text_str(t, "\"");
     if (key->kid_n > 0) {
         text_str(t, ",\"kid\":");
         json_string(t, kid_of(key));
@@ -667,7 +670,8 @@ static void add_claims(struct text *t, const struct auth_claims *claims)
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims)
 {
     char json[AUTH_TOKEN_MAX], whole[AUTH_TOKEN_MAX];
-    uint8_t mac[HASH_SHA256_SIZE];
+    uint8_t mac[ED25519_SIGN];
+    bool secret = key->algorithm == KEY_HS256;
     struct text j = text_in(json, sizeof(json)), token = text_in(whole, sizeof(whole));
     add_header(&j, key);
     add_base64url(&token, text_span(&j));
@@ -676,9 +680,14 @@ void auth_mint(struct text *t, const struct auth_key *key, const struct auth_cla
     add_claims(&j, claims);
     add_base64url(&token, text_span(&j));
     const struct span signing = text_span(&token);
-    sign(mac, key, &signing, 1);
+    assert(secret || (key->algorithm == KEY_EDDSA && key->n == ED25519_SECRET));
+    if (secret)
+        sign(mac, key, &signing, 1);
+    else
+        ed25519_sign(mac, (const uint8_t *)key->bytes, signing);
     text_str(&token, ".");
-    add_base64url(&token, (struct span){(const char *)mac, sizeof(mac)});
+    add_base64url(&token,
+                  (struct span){(const char *)mac, secret ? HASH_SHA256_SIZE : ED25519_SIGN});
     if (j.full || token.full)
         t->full = true;
     else

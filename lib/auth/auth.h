@@ -136,9 +136,13 @@ bool auth_covers(struct span scope, struct span pattern);
 #define AUTH_NARROW_STEPS (1u << 17)
 bool auth_narrow(struct text *t, struct span scope, struct span names, struct span *refused);
 
-/* Appends a token made with the key, whose `exp` is expires_s; 0: without end. The scopes have been
- * found right. Its header names the key if it has a name. What would be longer than AUTH_TOKEN_MAX
- * does not fit. */
+/* Reads a PEM block PRIVATE KEY of Ed25519 (RFC 8410) into *key, whose bytes are the secret
+ * then: for auth_mint() alone. Returns what is wrong, as words for a person, or NULL. */
+const char *auth_private_read(struct auth_key *key, struct span file);
+
+/* Appends a token made with the key, a secret or what auth_private_read() has read, whose `exp`
+ * is expires_s; 0: without end. The scopes have been found right. Its header names the key if it
+ * has a name. What would be longer than AUTH_TOKEN_MAX does not fit. */
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims);
 
 /* What a signed URL is for. */

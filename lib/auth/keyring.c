@@ -166,6 +166,23 @@ static const char *add_pem(struct auth_keys *k, struct span file)
     return wrong;
 }
 
+const char *auth_private_read(struct auth_key *key, struct span file)
+{
+    char room[PEM_MAX];
+    struct span label, der, secret;
+    const char *wrong = pem_next(&file, &label, room, &der);
+    if (wrong == NULL && !span_eq(label, SPAN("PRIVATE KEY")))
+        wrong = "it has no PEM block PRIVATE KEY";
+    if (wrong == NULL)
+        wrong = der_secret(der, &secret);
+    if (wrong == NULL) {
+        *key = (struct auth_key){.n = (uint16_t)secret.n, .algorithm = KEY_EDDSA};
+        memcpy(key->bytes, secret.p, secret.n);
+    }
+    hash_wipe(room, sizeof(room));
+    return wrong;
+}
+
 /* ---- files ---- */
 
 static bool is_json(struct span file)

@@ -119,6 +119,36 @@ static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struc
     return code;
 }
 
+int keys_private(const char *path, struct auth_key *key, struct text *why)
+{
+    char buf[4096];
+    struct keys_seen seen;
+    mode_t open_to_all = 0;
+    const char *wrong = NULL;
+    ssize_t n = 0;
+    text_str(why, "the private key ");
+    text_str(why, path);
+    text_str(why, ": ");
+    int fd = keys_open(path, KEEPER_NONE);
+    if (fd == -1) {
+        text_str(why, strerror(errno));
+        return EX_NOINPUT;
+    }
+    int code = kind_wrong(fd, &open_to_all, &seen, why);
+    if (code == 0 && open_to_all != 0)
+        code = mode_wrong(open_to_all, " lets others read it; run chmod o=", why);
+    if (code == 0 && (n = read_all(fd, buf, sizeof buf)) == -1)
+        wrong = strerror(errno);
+    else if (code == 0)
+        wrong = auth_private_read(key, (struct span){buf, (size_t)n});
+    close(fd);
+    hash_wipe(buf, sizeof buf);
+    if (wrong == NULL)
+        return code;
+    text_str(why, wrong);
+    return EX_CONFIG;
+}
+
 int keys_read(const char *path, struct auth_keys *k, struct text *why)
 {
     struct keys_seen seen;

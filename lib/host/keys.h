@@ -16,6 +16,9 @@
  * words, with the path and never with what is in the file; *k holds no key then. */
 int keys_read(const char *path, struct auth_keys *k, struct text *why);
 
+/* Reads a private key of Ed25519 for `sse token`, likewise. */
+int keys_private(const char *path, struct auth_key *key, struct text *why);
+
 /* Reads --key-file, if there is to be one, into s->keys; `keeper` opens it (keeper.h), KEEPER_NONE:
  * this process does. 0; or an exit code, and *why says what is wrong: the keys that there were
  * stay. */

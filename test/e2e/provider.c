@@ -139,8 +139,8 @@ START_TEST(keys_change)
 }
 END_TEST
 
-/* Many clients at once with tokens of their own, which are verified in turns of their own: each gets
- * its answer, at first and from memory. */
+/* Many clients at once, whose tokens are verified in turns of their own: each gets its answers, at
+ * first and from memory. */
 START_TEST(many_at_once)
 {
     enum { TOKENS = 6, CLIENTS = 30 };

@@ -1,9 +1,9 @@
 /*
  * keys.c - key files in each form, and signatures by their keys.
  *
- * The first byte chooses. 'f': a key file. 'd', 'r', 's': DER of a public key, of RSAPublicKey, of a
- * secret key. 'v': a key, an algorithm's digit, a signature and a message, a line each, the first
- * and the third in base64url. 'b': a modulus and two numbers for bignum.h, 64 bytes each.
+ * The first byte chooses. 'f': a key file. 'd', 'r', 's': DER of a public key, of RSAPublicKey,
+ * of a secret key. 'v': a key, an algorithm's digit, a signature and a message, a line each, the
+ * first and the third in base64url. 'b': a modulus and two numbers for bignum.h, 64 bytes each.
  */
 #include "lib/auth/auth.h"
 #include "lib/auth/bignum.h"
