@@ -1056,7 +1056,8 @@ static int sleep_ms(void)
 static void tick(void)
 {
     serve_log_rest(&S, false);
-    keys_tick(&S, L.door.keeper);
+    if (S.opt.key_refresh_ms > 0)
+        keys_tick(&S, L.door.keeper);
     int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, &S) : 0;
     if (err < 0)
         store_failed(err);

@@ -108,13 +108,15 @@ product(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a, const ui
         memcpy(r, t, n * sizeof(*t));
 }
 
-/* The compiler is told of the four words that curves have. */
 void bignum_mul(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a, const uint64_t *b)
 {
-    if (m->n == 4)
+#if !defined(LEAN) /* the compiler is told of the four words that curves have */
+    if (m->n == 4) {
         product(m, r, a, b, 4);
-    else
-        product(m, r, a, b, m->n);
+        return;
+    }
+#endif
+    product(m, r, a, b, m->n);
 }
 
 void bignum_enter(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a)

@@ -211,7 +211,7 @@ static bool has_changed(const struct server *s, int keeper)
 
 void keys_tick(struct server *s, int keeper)
 {
-    if (s->opt.key_refresh_ms == 0 || s->opt.key_file == NULL || s->now < s->keys_seen.next)
+    if (s->opt.key_file == NULL || s->now < s->keys_seen.next)
         return;
     bool first = s->keys_seen.next == 0; /* they have just been read */
     if (!first && has_changed(s, keeper))

@@ -30,7 +30,7 @@ void keys_skipped(struct server *s);
 /* Reads it again, and logs what came of it. */
 void keys_again(struct server *s, int keeper);
 
-/* --key-refresh: reads it again if it has changed. Call every turn. */
+/* Where there is --key-refresh: reads it again if it has changed. Call every turn. */
 void keys_tick(struct server *s, int keeper);
 
 #endif

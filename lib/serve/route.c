@@ -318,7 +318,7 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
         refuse_request(s, c, -used, buf);
         return len;
     }
-    if (s->brief && (takes_long(s) || access_takes_long(s)) && serve_put_off(s))
+    if (s->brief && (takes_long(s) || (s->keys.n > 0 && access_takes_long(s))) && serve_put_off(s))
         return 0;
     s->stat.requests++;
     size_t body = route(s, c, buf + used, len - (size_t)used);

@@ -161,15 +161,13 @@ struct server {
     struct conns conns;
     struct stat_counters stat;
     struct http_limits limits;
-    struct auth_keys keys;      /* none: who may do what depends on where they are */
-    struct keys_seen keys_seen; /* of the key file: host/keys.c */
-    struct remember remember;   /* tokens whose signature has been found good with these */
-    struct grants grants;       /* where there are keys */
-    struct pass *pass;          /* by descriptor; NULL: no flag asks for it */
-    struct throttle failures;   /* bad tokens, by address */
-    struct nets proxies;        /* that are trusted */
-    struct nets bound;          /* addresses of its listeners; who has set them up fills it, ... */
-    bool admin;                 /* ... and notes whether one of them is of --admin */
+    struct auth_keys keys;    /* none: who may do what depends on where they are */
+    struct grants grants;     /* where there are keys */
+    struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
+    struct throttle failures; /* bad tokens, by address */
+    struct nets proxies;      /* that are trusted */
+    struct nets bound;        /* addresses of its listeners; who has set them up fills it, ... */
+    bool admin;               /* ... and notes whether one of them is of --admin */
 
     uint64_t now;         /* ms, monotonic, read once a turn */
     uint64_t wall;        /* ms, wall clock, likewise */
@@ -206,6 +204,9 @@ struct server {
     unsigned quotes;
     char page[SERVE_PAGE]; /* an answer of metrics.c or topics.c */
     struct page files;     /* what files.c has given out */
+
+    struct keys_seen keys_seen; /* of the key file: host/keys.c */
+    struct remember remember;   /* tokens whose signature has been found good with these */
 
     /* Logs a line: pairs of key and value follow, ended by NULL. */
     void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
