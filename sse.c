@@ -27,6 +27,7 @@
  */
 #include "lib/cli/command.h"
 #include "lib/host/announce.h"
+#include "lib/host/clock.h"
 #include "lib/host/commit.h"
 #include "lib/host/door.h"
 #include "lib/host/keys.h"
@@ -37,8 +38,11 @@
 #include "lib/host/say.h"
 #include "lib/host/upgrade.h"
 #include "lib/serve/drain.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/serve.h"
+#include "lib/serve/way.h"
+#include "lib/topic/fanout.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -64,7 +68,6 @@ enum {
     PIECES_MAX = 1000,   /* in one write of an answer to a poll: IOV_MAX, and some for others */
     POLL_RECORDS = 2048, /* in one answer to a poll */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
-    PHASE_BYTES = 1 << 20,    /* read and written in a phase of a turn */
     BUFFER = 64 << 10,        /* the room for answers, for what is read and what waits */
     LINGER_MS = 2000,         /* how long a refused client is read on */
     LINGER_MAX = 16 << 20,    /* and how many bytes of it */
@@ -89,19 +92,14 @@ static struct {
     bool cut;     /* a page of the store could not be read */
     bool journal; /* stderr is journald's */
     struct door door;
-    uint64_t now_us;            /* when this turn began */
+    struct clocks clock;
+    struct phase phase;         /* the current one */
     uint64_t swept;             /* ms: when the last slice was */
     uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
     uint32_t slice_ms;
-    size_t read_most;   /* bytes read of a connection at once */
-    bool waits;         /* what it is to do next waits for a sync */
-    uint64_t suspended; /* ms that the machine has slept, which `now` does not count */
-    struct lag lag;     /* what this sweep has found so far */
-    uint64_t moved;     /* bytes read and written before this phase */
-    unsigned allowed;   /* us: that this phase may take */
-    uint64_t began;     /* us: when this phase did, */
-    unsigned steps;     /* and how often it was asked whether it should end */
-    uint64_t date_s;    /* the second that S.date tells */
+    size_t read_most; /* bytes read of a connection at once */
+    bool waits;       /* what it is to do next waits for a sync */
+    struct lag lag;   /* what this sweep has found so far */
     struct drain drain;
     struct conn_times times;
     struct tables t;
@@ -113,73 +111,25 @@ static struct {
 
 /* ---- small helpers --------------------------------------------------------------------------- */
 
-static uint64_t clock_us(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-/* The one reading of the clocks in a turn. */
-static void clock_read(void)
-{
-    L.now_us = clock_us(CLOCK_MONOTONIC);
-    S.now = L.now_us / 1000;
-    S.wall = clock_us(CLOCK_REALTIME) / 1000;
-    S.topics.clock = (uint32_t)L.now_us;
-    S.ring.clock_ms = S.now + S.clock_ahead;
-    if (S.wall / 1000 != L.date_s) {
-        struct text t = text_in(S.date, sizeof S.date - 1);
-        text_http_date(&t, S.wall);
-        L.date_s = S.wall / 1000;
-    }
-}
-
-/* How long the machine has slept since it was started, at least. */
-static uint64_t suspended_ms(void)
-{
-    uint64_t boot = clock_us(CLOCK_BOOTTIME), now = clock_us(CLOCK_MONOTONIC);
-    return boot > now ? (boot - now) / 1000 : 0;
-}
-
-/* Has the ring's clock go on while the machine sleeps. */
-static void clock_wake(void)
-{
-    uint64_t now = suspended_ms();
-    if (now > L.suspended) {
-        S.clock_ahead += now - L.suspended;
-        L.suspended = now;
-    }
-}
-
 /* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
 static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
 {
     va_list ap;
-    if (level > S.opt.log && level != OPT_LOG_ACCESS)
+    if (level > S.config.opt.log && level != OPT_LOG_ACCESS)
         return;
     va_start(ap, msg);
     say_line(&S, L.journal, level, msg, ap);
     va_end(ap);
 }
 
-/* Has this phase moved so many bytes, or gone on for so long, that the rest should wait for the
- * next turn? Then others' requests are answered soon, whatever there is to do. Each phase has its
- * own measure: one that has more to do than that, turn after turn, does not starve those behind it.
- * Looks at the clock at one of `every` calls: what is asked before each cheap step asks less
- * often. */
 static inline bool phase_spent(unsigned every)
 {
-    return S.stat.sent_bytes + S.stat.received_bytes - L.moved > PHASE_BYTES ||
-           (++L.steps % every == 0 && clock_us(CLOCK_MONOTONIC) - L.began > L.allowed);
+    return phase_over(&L.phase, &S.stat, every);
 }
 
 static void phase_begin(unsigned us)
 {
-    L.allowed = us;
-    L.moved = S.stat.sent_bytes + S.stat.received_bytes;
-    L.began = clock_us(CLOCK_MONOTONIC);
-    L.steps = 0;
+    phase_start(&L.phase, &S.stat, us);
 }
 
 /* ---- ending connections ---------------------------------------------------------------------- */
@@ -188,15 +138,15 @@ static void phase_begin(unsigned us)
  * calls are one. */
 static void conn_doom(struct conn *c, const char *reason)
 {
-    uint32_t fd = (uint32_t)conn_fd(&S.conns, c);
+    uint32_t fd = (uint32_t)conn_fd(&S.clients.conns, c);
     if (c->state == CONN_DOOMED)
         return;
-    say(OPT_LOG_DEBUG, "closed", "fd", serve_num(&S, fd), "reason", reason, NULL);
-    serve_log_end(&S, c, reason);
+    say(OPT_LOG_DEBUG, "closed", "fd", QUOTE_NUM(fd), "reason", reason, NULL);
+    serve_log_end(&S.config, &S.broker, &S.clients, &S.log, c, reason);
     c->doomed.topic = c->link.topic;
     if (c->link.topic != 0)
         topic_unsubscribe(&S.topics, fd);
-    queue_doom(&S.conns, c);
+    queue_doom(&S.clients.conns, c);
 }
 
 /* The one place where a client's socket is closed. */
@@ -204,27 +154,35 @@ static void conn_close(struct conn *c)
 {
     uint32_t topic = c->doomed.topic;
     door_leave(&L.door, c);
-    serve_forget(&S, c);
-    close(conn_fd(&S.conns, c)); /* which takes it out of epoll as well */
-    conn_free(&S.conns, c);
+    serve_forget(&S.clients, c);
+    close(conn_fd(&S.clients.conns, c)); /* which takes it out of epoll as well */
+    conn_free(&S.clients.conns, c);
     if (topic != 0)
-        serve_release(&S, topic);
+        serve_release(&S.broker, topic);
 }
 
 /* Closes what is doomed and frees the topics that eviction has emptied. */
 static void reap(void)
 {
     struct conn *c;
-    if (S.conns.doomed == 0 && !broker_emptying(&S.broker))
+    if (S.clients.conns.doomed == 0 && !broker_emptying(&S.broker))
         return;
     phase_begin(REAP_US);
     for (unsigned n = REAPS_MAX; n > 0 && !phase_spent(CHEAP); n--) {
-        if ((c = queue_take_doomed(&S.conns)) == NULL)
+        if ((c = queue_take_doomed(&S.clients.conns)) == NULL)
             break;
         conn_close(c);
     }
     while (!phase_spent(CHEAP) && broker_release_emptied(&S.broker)) {
     }
+}
+
+/* Ends a connection for an error of its socket. The kernel keeps --write-timeout too (listen.c),
+ * and may be first to see that it is over. */
+static void conn_broken(struct conn *c, int err)
+{
+    S.stat.timeout_write += err == ETIMEDOUT;
+    conn_doom(c, err == ETIMEDOUT ? "--write-timeout" : strerror(err));
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -237,7 +195,7 @@ static void conn_stuck(struct conn *c, int err)
     else if (err == EFAULT && L.t.store.h != NULL)
         L.cut = true; /* where a signal would come if the loop itself had read that */
     else if (err != EAGAIN)
-        conn_doom(c, strerror(err));
+        conn_broken(c, err);
     c->flags &= (uint16_t)~CONN_WRITABLE;
 }
 
@@ -248,15 +206,15 @@ static inline size_t conn_writev(struct conn *c, const struct iovec *iov, unsign
 {
     ssize_t w;
     do
-        w = n == 1 ? send(conn_fd(&S.conns, c), iov->iov_base, iov->iov_len, 0)
-                   : writev(conn_fd(&S.conns, c), iov, (int)n);
+        w = n == 1 ? send(conn_fd(&S.clients.conns, c), iov->iov_base, iov->iov_len, 0)
+                   : writev(conn_fd(&S.clients.conns, c), iov, (int)n);
     while (w == -1 && errno == EINTR);
     if (w < 0) {
         conn_stuck(c, errno);
         return 0;
     }
     S.stat.sent_bytes += (uint64_t)w;
-    c->tick = (uint32_t)S.now;
+    c->tick = (uint32_t)S.clock.now;
     return (size_t)w;
 }
 
@@ -280,12 +238,13 @@ static size_t conn_write(struct conn *c, struct iovec *iov, unsigned n)
 static void conn_drained(struct conn *c)
 {
     if (conn_streams(c) && c->link.topic != 0 && c->place.at < ring_head(&S.ring))
-        queue_put(&S.conns, c, QUEUE_READY); /* has only passed over other topics' records so far */
+        queue_put(&S.clients.conns, c,
+                  QUEUE_READY); /* has only passed over other topics' records so far */
     if (!(c->flags & CONN_CLOSE))
         return;
     c->flags &= (uint16_t)~CONN_CLOSE;
-    c->tick = (uint32_t)S.now;
-    if (c->flags & CONN_EOF || shutdown(conn_fd(&S.conns, c), SHUT_WR) == -1)
+    c->tick = (uint32_t)S.clock.now;
+    if (c->flags & CONN_EOF || shutdown(conn_fd(&S.clients.conns, c), SHUT_WR) == -1)
         conn_doom(c, "answered");
 }
 
@@ -302,7 +261,7 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
     }
     if (!conn_streams(c))
         return L.t.own.iov; /* that was the end of it */
-    if (!serve_next(&S, c, &L.t.own))
+    if (!serve_next(&S.broker, &S.stat, c, &L.t.own))
         return L.t.own.iov;
     *n = L.t.own.pieces;
     return L.t.own.iov;
@@ -311,46 +270,48 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
 /* Keeps what did not fit the socket. */
 static void pending_keep(struct conn *c)
 {
-    if (serve_out_keep(&S, c))
+    if (serve_out_keep(&S.clients, &S.ex, c))
         return;
-    conn_doom(c, serve_count_full(&S));
+    conn_doom(c, serve_count_full(&S.clients, &S.stat));
 }
 
 /* As most often: writes an answer that nothing goes before and nothing follows. False: there is
  * more to do than that. */
 static bool flush_answer(struct conn *c)
 {
-    if (c->state != CONN_HEAD || c->out != 0 || S.tail_pieces > 0 || S.out.n == 0 ||
+    if (c->state != CONN_HEAD || c->out != 0 || S.ex.tail_pieces > 0 || S.ex.out.n == 0 ||
         !(c->flags & CONN_WRITABLE))
         return false;
-    const struct iovec iov = {S.out.p, S.out.n};
+    const struct iovec iov = {S.ex.out.p, S.ex.out.n};
     size_t w = conn_writev(c, &iov, 1);
-    if (w < S.out.n && w > 0)
-        serve_out_took(&S, c, w);
+    if (w < S.ex.out.n && w > 0)
+        serve_out_took(&S.clients, &S.ex, c, w);
     else if (w > 0)
-        S.out.n = 0;
-    return S.out.n == 0;
+        S.ex.out.n = 0;
+    return S.ex.out.n == 0;
 }
 
-/* Writes what a connection has to get: what was kept, the answers in S.out and what follows them,
- * then the records that a subscriber is behind by. What does not fit is kept. S.out is empty
+/* Writes what a connection has to get: what was kept, the answers in S.ex.out and what follows them,
+ * then the records that a subscriber is behind by. What does not fit is kept. S.ex.out is empty
  * afterwards. */
 static void conn_flush(struct conn *c)
 {
-    bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S, c) &&
-                (S.out.n > 0 || c->out != 0 || S.tail_pieces > 0);
+    bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S.broker, &S.hold, c) &&
+                (S.ex.out.n > 0 || c->out != 0 || S.ex.tail_pieces > 0);
     if (hold)
-        queue_put(&S.conns, c, QUEUE_HELD);
+        queue_put(&S.clients.conns, c, QUEUE_HELD);
     if (!hold && flush_answer(c))
         return;
     for (size_t done = 0; !hold && c->flags & CONN_WRITABLE && c->state != CONN_DOOMED;) {
         bool streams = conn_streams(c);
-        unsigned n = S.tail_pieces < PIECES_MAX ? S.tail_pieces : PIECES_MAX, before = 0;
-        struct iovec *iov = streams ? stream_next(c, &n) : S.tail_pieces > 0 ? S.tail : L.t.own.iov;
+        unsigned n = S.ex.tail_pieces < PIECES_MAX ? S.ex.tail_pieces : PIECES_MAX, before = 0;
+        struct iovec *iov = streams                ? stream_next(c, &n)
+                            : S.ex.tail_pieces > 0 ? S.ex.tail
+                                                   : L.t.own.iov;
         if (c->state == CONN_DOOMED)
             break;
         if (!conn_inside(c))
-            before = serve_out_put(&S, c, iov);
+            before = serve_out_put(&S.clients, &S.ex, c, iov);
         if (before + n == 0) {
             conn_drained(c);
             break;
@@ -358,20 +319,20 @@ static void conn_flush(struct conn *c)
         size_t w = conn_write(c, iov - before, before + n);
         if (w == 0)
             continue;
-        size_t rest = before > 0 ? serve_out_took(&S, c, w) : w;
+        size_t rest = before > 0 ? serve_out_took(&S.clients, &S.ex, c, w) : w;
         if (streams && n > 0)
-            serve_took(&S, c, &L.t.own, rest);
+            serve_took(&S.broker, &S.stat, c, &L.t.own, rest);
         else if (!streams)
-            serve_tail_took(&S, rest);
+            serve_tail_took(&S.ex, rest);
         if ((done += w) >= WRITE_BUDGET) {
-            queue_put(&S.conns, c, QUEUE_READY);
+            queue_put(&S.clients.conns, c, QUEUE_READY);
             break;
         }
     }
     if (c->state != CONN_DOOMED)
         pending_keep(c);
-    S.out.n = 0;
-    S.tail_pieces = 0;
+    S.ex.out.n = 0;
+    S.ex.tail_pieces = 0;
 }
 
 /* ---- fan-out --------------------------------------------------------------------------------- */
@@ -384,7 +345,7 @@ static void fan_wake(struct conn *c)
         return;
     conn_flush(c);
     if (c->in != 0 || c->flags & (CONN_READABLE | CONN_EOF))
-        queue_put(&S.conns, c, QUEUE_READY); /* its next request is here */
+        queue_put(&S.clients.conns, c, QUEUE_READY); /* its next request is here */
 }
 
 /* Is this subscriber at a place that the share is good for, between two records? */
@@ -400,7 +361,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
                                        : conn_write(c, s->iov, s->pieces);
     if (w < s->whole) {
         if (w > 0) {
-            S.stat.delivered += serve_moved(&S, c, s, w);
+            S.stat.delivered += serve_moved(&S.ring, c, s, w);
             conn_flush(c);
         }
         return;
@@ -409,7 +370,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
     c->place.n = s->n;
     S.stat.delivered += s->records;
     if (s->end < ring_head(&S.ring))
-        queue_put(&S.conns, c, QUEUE_READY);
+        queue_put(&S.clients.conns, c, QUEUE_READY);
 }
 
 /* Brings one subscriber of entry `id` up to date that no share is there for. */
@@ -441,27 +402,16 @@ static inline void fan_one(uint32_t id, struct conn *c)
         fan_other(id, c, s);
 }
 
-/* Goes on with entry `id` for `left` subscribers at most; gives how many are left of these. */
-static unsigned fan_entry(uint32_t id, unsigned left)
+/* Goes on with a walk for `left` subscribers at most. Returns how many of these are left. */
+static unsigned fan_entry(const struct topic_walk *w, unsigned left)
 {
-    struct topic *t = topic_at(&S.topics, id);
-    uint32_t edge = 0, set;
-    if (t->set == 0 && t->begun == 0)
-        while ((set = topic_set_of(&S.topics, id, &edge)) != 0)
-            topic_mark_set(&S.topics, set, id);
     unsigned had = left;
-    t->begun = 1;
     for (unsigned i = 0; i < TABLES_SAME; i++)
         L.t.same[i].first = 0;
-    for (; left > 0 && t->todo > 0 && !phase_spent(CHEAP); left--) {
-        struct conn *c = &S.conns.conn[t->iter];
-        t->iter = c->link.next;
-        t->todo--;
-        __builtin_prefetch(&S.conns.conn[t->iter], 1);
-        fan_one(id, c);
-    }
-    if (topic_looked(t, had - left))
-        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - t->since);
+    for (; left > 0 && topic_walk_left(w) && !phase_spent(CHEAP); left--)
+        fan_one(w->id, conn_of_link(topic_walk_next(&S.topics, w)));
+    if (topic_walk_timed(w, had - left))
+        stat_observe(&S.stat.delivery, (uint32_t)clock_us(CLOCK_MONOTONIC) - topic_walk_since(w));
     return left;
 }
 
@@ -470,18 +420,14 @@ static unsigned fan_entry(uint32_t id, unsigned left)
 static void fanout(void)
 {
     unsigned left = FANOUT_MAX;
-    uint32_t id;
+    struct topic_walk w;
     if (topic_dirty(&S.topics) == 0)
         return;
     phase_begin(PHASE_US);
-    while (left > 0 && !phase_spent(1) && (id = topic_dirty(&S.topics)) != 0) {
-        left = fan_entry(id, left);
-        if (topic_at(&S.topics, id)->todo > 0) {
-            topic_rotate(&S.topics);
-        } else {
-            topic_clean(&S.topics);
-            serve_release(&S, id);
-        }
+    while (left > 0 && !phase_spent(1) && topic_walk_begin(&S.topics, &w)) {
+        left = fan_entry(&w, left);
+        if (topic_walk_end(&S.topics, &w))
+            serve_release(&S.broker, w.id);
     }
 }
 
@@ -491,19 +437,19 @@ static void fanout(void)
 static void held_release(void)
 {
     bool spent = false; /* those behind are ready, and the first the next time */
-    for (uint32_t n = S.conns.held_count; n > 0; n--) {
-        struct conn *c = queue_take(&S.conns, QUEUE_HELD);
+    for (uint32_t n = S.clients.conns.held_count; n > 0; n--) {
+        struct conn *c = queue_take(&S.clients.conns, QUEUE_HELD);
         if (c == NULL)
             continue;
-        if (serve_waits(&S, c)) {
-            queue_put(&S.conns, c, QUEUE_HELD);
+        if (serve_waits(&S.broker, &S.hold, c)) {
+            queue_put(&S.clients.conns, c, QUEUE_HELD);
             continue;
         }
-        c->tick = (uint32_t)S.now;
+        c->tick = (uint32_t)S.clock.now;
         if (!(spent = spent || phase_spent(1)))
             conn_flush(c);
         if (spent || c->flags & (CONN_READABLE | CONN_EOF) || c->in != 0)
-            queue_put(&S.conns, c, QUEUE_READY);
+            queue_put(&S.clients.conns, c, QUEUE_READY);
     }
 }
 
@@ -541,8 +487,8 @@ static void store_failed(int err)
     L.stop = true;
     S.hold.running = 0;
     S.hold.to = ring_end(&S.ring); /* nobody waits any more */
-    for (uint32_t n = S.conns.held_count; n > 0; n--) {
-        struct conn *c = queue_take(&S.conns, QUEUE_HELD);
+    for (uint32_t n = S.clients.conns.held_count; n > 0; n--) {
+        struct conn *c = queue_take(&S.clients.conns, QUEUE_HELD);
         if (c != NULL)
             held_refuse(c);
     }
@@ -584,7 +530,7 @@ static size_t conn_recv(struct conn *c, char *buf, bool peeks)
     size_t most = c->marks & CONN_HEAVY ? HEAVY_READ : L.read_most;
     ssize_t n;
     do
-        n = recv(conn_fd(&S.conns, c), buf, most, peeks ? MSG_PEEK : 0);
+        n = recv(conn_fd(&S.clients.conns, c), buf, most, peeks ? MSG_PEEK : 0);
     while (n == -1 && errno == EINTR);
     /* a short read has emptied the socket, and what comes after it makes an edge; but the end that
      * epoll told of before is still to be read */
@@ -593,7 +539,7 @@ static size_t conn_recv(struct conn *c, char *buf, bool peeks)
     if (n == 0)
         c->flags |= CONN_EOF;
     else if (n == -1 && errno != EAGAIN)
-        conn_doom(c, strerror(errno));
+        conn_broken(c, errno);
     S.stat.received_bytes += n > 0 && !peeks ? (uint64_t)n : 0;
     c->marks = (uint16_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
@@ -608,7 +554,7 @@ static void conn_took(struct conn *c, size_t n, size_t got)
     if (n == 0)
         return;
     do
-        r = recv(conn_fd(&S.conns, c), L.in_bytes, n, 0);
+        r = recv(conn_fd(&S.clients.conns, c), L.in_bytes, n, 0);
     while (r == -1 && errno == EINTR);
     if (r != (ssize_t)n)
         conn_doom(c, "what had come is gone");
@@ -620,7 +566,7 @@ static void conn_took(struct conn *c, size_t n, size_t got)
 static bool input_peeks(const struct conn *c)
 {
     if (!(c->marks & CONN_HEAVY) &&
-        pool_used(&S.conns.buffers) + 2 * (size_t)READ + BUFFER <= S.opt.max_buffers)
+        pool_used(&S.clients.conns.buffers) + 2 * (size_t)READ + BUFFER <= S.config.opt.max_buffers)
         return false;
     return c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET;
 }
@@ -631,9 +577,9 @@ static bool input_peeks(const struct conn *c)
 static bool request_waits(struct conn *c, char first)
 {
     bool publishes = first == 'P'; /* POST, PUT */
-    if (publishes && S.out.n > 0 && !serve_waits(&S, c))
+    if (publishes && S.ex.out.n > 0 && !serve_waits(&S.broker, &S.hold, c))
         conn_flush(c);
-    return publishes ? serve_hold_full(&S) : serve_waits(&S, c);
+    return publishes ? serve_hold_full(&S.broker) : serve_waits(&S.broker, &S.hold, c);
 }
 
 /* The same for the next step, whatever the connection is in; `first` is its first byte. */
@@ -641,7 +587,8 @@ static bool step_waits(struct conn *c, char first)
 {
     if (c->state == CONN_HEAD)
         return request_waits(c, first);
-    return serve_hold_full(&S) && (c->state == CONN_BODY || serve_waits(&S, c));
+    return serve_hold_full(&S.broker) &&
+           (c->state == CONN_BODY || serve_waits(&S.broker, &S.hold, c));
 }
 
 /* Notes that a connection has published. */
@@ -652,13 +599,13 @@ static void conn_put(struct conn *c)
 }
 
 /* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled.
- * It stops, with S.pause set, where the phase is spent and where a request is put off; with L.waits
+ * It stops, with S.ex.pause set, where the phase is spent and where a request is put off; with L.waits
  * set, where the next step has to wait for a sync; and where a client does not read its answers,
  * until it does. */
 static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
-    S.pause = S.put_off = L.waits = false;
+    S.ex.pause = S.ex.put_off = L.waits = false;
     if (c->marks & CONN_PREFACE && len > 0) {
         int n = door_preface(&L.door, c, (struct span){buf, len});
         if (n < 0) {
@@ -668,9 +615,9 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
         off = used = (size_t)n;
         seen = 0;
     }
-    while (off < len && used > 0 && !S.pause &&
+    while (off < len && used > 0 && !S.ex.pause &&
            (c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET)) {
-        if (S.out.cap - S.out.n < SERVE_ROOM || S.tail_pieces > 0)
+        if (S.ex.out.cap - S.ex.out.n < SERVE_ROOM || S.ex.tail_pieces > 0)
             conn_flush(c);
         L.waits = S.hold.on && step_waits(c, buf[off]);
         if (L.waits || c->state == CONN_DOOMED || (c->state == CONN_HEAD && c->out != 0))
@@ -680,8 +627,8 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
             conn_put(c);
         off += used;
         seen = 0;
-        if (off < len && (S.put_off || (used > 0 && phase_spent(1))))
-            S.pause = true;
+        if (off < len && (S.ex.put_off || (used > 0 && phase_spent(1))))
+            S.ex.pause = true;
     }
     return off;
 }
@@ -690,18 +637,19 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
  * which have been looked at, and what has to wait. */
 static void input_keep(struct conn *c, const char *buf, size_t n, size_t seen)
 {
-    if (c->state == CONN_WAIT && n > S.opt.max_head) {
+    if (c->state == CONN_WAIT && n > S.config.opt.max_head) {
         S.stat.limit_head++;
         conn_doom(c, "sends more than --max-head behind a long poll");
         return;
     }
-    if (conn_in_keep(&S.conns, c, (struct span){buf, n}, seen))
+    if (conn_in_keep(&S.clients.conns, c, (struct span){buf, n}, seen))
         return;
-    if (c->state == CONN_HEAD && S.out.cap - S.out.n >= SERVE_ROOM && !(c->marks & CONN_PREFACE)) {
+    if (c->state == CONN_HEAD && S.ex.out.cap - S.ex.out.n >= SERVE_ROOM &&
+        !(c->marks & CONN_PREFACE)) {
         serve_no_room(&S, c);
         return;
     }
-    conn_doom(c, serve_count_full(&S));
+    conn_doom(c, serve_count_full(&S.clients, &S.stat));
 }
 
 /* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket
@@ -712,7 +660,7 @@ static void input_rest(struct conn *c, size_t kept, size_t got, size_t used, boo
     if (c->state != CONN_HEAD && c->state != CONN_WAIT && c->state != CONN_BODY &&
         c->state != CONN_SOCKET)
         rest = 0; /* nobody wants it */
-    bool part = c->state == CONN_HEAD && c->out == 0 && !S.pause && !L.waits;
+    bool part = c->state == CONN_HEAD && c->out == 0 && !S.ex.pause && !L.waits;
     if (peeks && !part)
         left = rest < got ? rest : got;
     rest -= left;
@@ -728,7 +676,7 @@ static void conn_input(struct conn *c)
     size_t seen = 0, kept = 0, got = 0;
     bool peeks = false;
     if (c->marks & CONN_KEPT)
-        kept = conn_in_take(&S.conns, c, L.in_bytes, &seen);
+        kept = conn_in_take(&S.clients.conns, c, L.in_bytes, &seen);
     if (c->flags & CONN_READABLE && seen == kept) { /* what waits comes first */
         peeks = input_peeks(c);
         got = conn_recv(c, L.in_bytes + kept, peeks);
@@ -737,7 +685,7 @@ static void conn_input(struct conn *c)
         return;
     bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
     if ((got > 0 && begins) || (c->state == CONN_BODY && kept + got > 0))
-        c->tick = (uint32_t)S.now; /* the time of a head runs from its first byte */
+        c->tick = (uint32_t)S.clock.now; /* the time of a head runs from its first byte */
     if (c->state == CONN_LINGER && (c->linger.dropped += got) > LINGER_MAX)
         conn_doom(c, "refused, and sends on");
     size_t used = handle(c, L.in_bytes, kept + got, seen);
@@ -746,14 +694,14 @@ static void conn_input(struct conn *c)
     conn_flush(c);
     if (c->state == CONN_DOOMED)
         return;
-    if (S.pause)
+    if (S.ex.pause)
         c->marks |= CONN_HEAVY;
     if (L.waits)
-        queue_put(&S.conns, c, QUEUE_HELD);
-    else if (S.put_off)
-        queue_put(&S.conns, c, QUEUE_SOON);
-    else if (c->flags & CONN_READABLE || S.pause)
-        queue_put(&S.conns, c, QUEUE_READY);
+        queue_put(&S.clients.conns, c, QUEUE_HELD);
+    else if (S.ex.put_off)
+        queue_put(&S.clients.conns, c, QUEUE_SOON);
+    else if (c->flags & CONN_READABLE || S.ex.pause)
+        queue_put(&S.clients.conns, c, QUEUE_READY);
     else if (c->flags & CONN_EOF && c->out == 0)
         conn_doom(c, "closed by the peer");
 }
@@ -766,14 +714,16 @@ static void conn_turn(struct conn *c)
         conn_flush(c);
     if (c->state == CONN_WAIT && c->flags & CONN_EOF)
         conn_doom(c, "closed by the peer");
-    if (c->state == CONN_WAIT && c->way != WAY_READY && c->place.at < ring_head(&S.ring))
+    if (c->state == CONN_WAIT && way_of(c)->kind == CONN_KIND_WAIT &&
+        c->place.at < ring_head(&S.ring))
         fan_wake(c); /* it has not been through all that there was */
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;
-    if (S.hold.on && serve_hold_full(&S) &&
-        (c->state == CONN_BODY || (c->state == CONN_SOCKET && serve_waits(&S, c)))) {
-        queue_put(&S.conns, c, QUEUE_HELD);
+    if (S.hold.on && serve_hold_full(&S.broker) &&
+        (c->state == CONN_BODY ||
+         (c->state == CONN_SOCKET && serve_waits(&S.broker, &S.hold, c)))) {
+        queue_put(&S.clients.conns, c, QUEUE_HELD);
         return;
     }
     if (c->flags & (CONN_READABLE | CONN_EOF) || c->marks & CONN_KEPT)
@@ -786,7 +736,7 @@ static void conn_turn(struct conn *c)
 static void heartbeat(struct conn *c)
 {
     conn_flush(c); /* it may be behind: there is better to write */
-    if (!conn_streams(c) || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)S.now ||
+    if (!conn_streams(c) || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)S.clock.now ||
         (c->link.topic != 0 && c->place.at < ring_head(&S.ring)))
         return;
     serve_heartbeat(&S, c);
@@ -796,9 +746,10 @@ static void heartbeat(struct conn *c)
 /* Does something end as its time is up that the peer was to send, or to take? */
 static bool is_overdue(const struct conn *c)
 {
-    enum conn_due due = conn_due(c, S.now, &L.times);
+    enum conn_due due = conn_due(c, S.clock.now, &L.times);
     return due == CONN_DUE_REQUEST || due == CONN_DUE_IDLE || due == CONN_DUE_WRITE ||
-           due == CONN_DUE_PONG || (c->state == CONN_BODY && serve_body_late(&S, c));
+           due == CONN_DUE_PONG ||
+           (c->state == CONN_BODY && serve_body_late(&S.config, &S.clients, &S.clock, c));
 }
 
 /* Before that its socket is read and written once more: where the process stood still the peer may
@@ -808,9 +759,9 @@ static bool is_heard(struct conn *c)
 {
     if (!(c->flags & CONN_READY)) {
         c->flags |= CONN_READABLE | CONN_WRITABLE;
-        S.brief = true;
+        S.ex.brief = true;
         conn_turn(c);
-        S.brief = false;
+        S.ex.brief = false;
     }
     return !(c->flags & CONN_READY) && c->state != CONN_DOOMED;
 }
@@ -819,10 +770,10 @@ static void sweep_conn(struct conn *c)
 {
     if (is_overdue(c) && !is_heard(c))
         return;
-    serve_lag(&S, c, &L.lag);
+    serve_lag(&S.broker, c, &L.lag);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
-        queue_put(&S.conns, c, QUEUE_READY);
+        queue_put(&S.clients.conns, c, QUEUE_READY);
     }
     if (c->flags & CONN_HELD)
         return; /* it is the disk that is late */
@@ -830,12 +781,12 @@ static void sweep_conn(struct conn *c)
         conn_flush(c);
         return;
     }
-    const char *reason = serve_holds_long(&S, c);
+    const char *reason = serve_holds_long(&S.config, &S.clients, &S.clock, &S.stat, c);
     if (reason != NULL) {
         conn_doom(c, reason);
         return;
     }
-    enum conn_due due = conn_due(c, S.now, &L.times);
+    enum conn_due due = conn_due(c, S.clock.now, &L.times);
     switch (due) {
     case CONN_DUE_NOTHING:
         return;
@@ -845,7 +796,7 @@ static void sweep_conn(struct conn *c)
     case CONN_DUE_ANSWER:
         serve_wake(&S, c, true);
         conn_flush(c);
-        queue_put(&S.conns, c, QUEUE_READY); /* its next request may be here */
+        queue_put(&S.clients.conns, c, QUEUE_READY); /* its next request may be here */
         return;
     case CONN_DUE_REQUEST:
     case CONN_DUE_IDLE:
@@ -864,25 +815,26 @@ static void sweep_conn(struct conn *c)
  * at once in SLICES ticks; lets old messages go. */
 static void sweep(void)
 {
-    if (S.now - L.swept >= L.slice_ms) {
-        L.swept = S.now;
-        L.sweep_left = S.conns.top / SLICES + 1;
+    if (S.clock.now - L.swept >= L.slice_ms) {
+        L.swept = S.clock.now;
+        L.sweep_left = S.clients.conns.top / SLICES + 1;
         door_tick(&L.door);
-        conn_buffers_rest(&S.conns);
-        clock_wake();
-        if (S.opt.max_age_ms > 0 && S.ring.clock_ms > S.opt.max_age_ms)
-            S.stat.aged += ring_expire(&S.ring, S.ring.clock_ms - S.opt.max_age_ms, EXPIRES_MAX);
+        conn_buffers_rest(&S.clients.conns);
+        clock_wake(&L.clock, &S);
+        if (S.config.opt.max_age_ms > 0 && S.ring.clock_ms > S.config.opt.max_age_ms)
+            S.stat.aged +=
+                ring_expire(&S.ring, S.ring.clock_ms - S.config.opt.max_age_ms, EXPIRES_MAX);
     }
     if (L.sweep_left == 0)
         return;
     phase_begin(PHASE_US);
     for (; L.sweep_left > 0 && !phase_spent(CHEAP); L.sweep_left--) {
-        if (L.sweep == 0 || L.sweep > S.conns.top) {
+        if (L.sweep == 0 || L.sweep > S.clients.conns.top) {
             L.sweep = 1;
             S.lag = L.lag;
             L.lag = (struct lag){0, 0};
         }
-        sweep_conn(&S.conns.conn[L.sweep++]);
+        sweep_conn(&S.clients.conns.conn[L.sweep++]);
     }
 }
 
@@ -893,9 +845,10 @@ static void sweep(void)
 static void drain_begin(const char *why)
 {
     announce_stopping(&S, why);
-    S.draining = true;
+    S.clients.draining = true;
     door_close(&L.door);
-    drain_start(&L.drain, S.now, S.conns.clients, S.conns.top, S.opt.drain_ms);
+    drain_start(&L.drain, S.clock.now, S.clients.conns.clients, S.clients.conns.top,
+                S.config.opt.drain_ms);
 }
 
 /* Ends one connection, as far as it is not in the middle of something. False: it gets more of what
@@ -915,7 +868,7 @@ static bool drain_conn(struct conn *c, bool again)
     if (c->state == CONN_HEAD && c->in == 0 && c->out == 0)
         conn_doom(c, "stopping");
     else if (c->state == CONN_HEAD && c->in == 0)
-        serve_answered_last(&S, c);
+        serve_answered_last(&S.clients, c);
     if (c->state != CONN_DOOMED) {
         serve_drain(&S, c);
         conn_flush(c);
@@ -926,14 +879,14 @@ static bool drain_conn(struct conn *c, bool again)
 /* Goes on with it; the server stops when all are gone or their time is up. */
 static void drain(void)
 {
-    uint32_t to = drain_to(&L.drain, S.now);
+    uint32_t to = drain_to(&L.drain, S.clock.now);
     bool done = true;
     phase_begin(PHASE_US);
     while (done && L.drain.next <= to && !phase_spent(1)) {
-        done = drain_conn(&S.conns.conn[L.drain.next], drain_waits(&L.drain));
+        done = drain_conn(&S.clients.conns.conn[L.drain.next], drain_waits(&L.drain));
         drain_went(&L.drain, done);
     }
-    L.stop |= drain_over(&L.drain, S.now, S.conns.clients);
+    L.stop |= drain_over(&L.drain, S.clock.now, S.clients.conns.clients);
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -948,7 +901,7 @@ static void signalled(int fd)
             upgrade_begin(&L.up);
         else if (info.ssi_signo == SIGCHLD)
             upgrade_child(&L.up);
-        else if (S.draining)
+        else if (S.clients.draining)
             L.stop = true; /* the second time: at once */
         else
             drain_begin(info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
@@ -982,12 +935,12 @@ static bool replays(const struct conn *c)
 
 static void event(const struct epoll_event *ev)
 {
-    struct conn *c = &S.conns.conn[(uint32_t)ev->data.u64];
+    struct conn *c = &S.clients.conns.conn[(uint32_t)ev->data.u64];
     if (c->gen != ev->data.u64 >> 32)
         return; /* of an earlier owner of the descriptor */
     switch ((enum conn_state)c->state) {
     case CONN_OWN:
-        own_event[c->own.kind](conn_fd(&S.conns, c));
+        own_event[c->own.kind](conn_fd(&S.clients.conns, c));
         return;
     case CONN_HEAD:
     case CONN_BODY:
@@ -1003,9 +956,9 @@ static void event(const struct epoll_event *ev)
         if (ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             c->flags |= CONN_EOF;
         if (c->marks & CONN_HEAVY || replays(c))
-            queue_put(&S.conns, c, QUEUE_READY);
+            queue_put(&S.clients.conns, c, QUEUE_READY);
         else if (phase_spent(1))
-            queue_put(&S.conns, c, QUEUE_UNSEEN);
+            queue_put(&S.clients.conns, c, QUEUE_UNSEEN);
         else
             conn_turn(c);
         return;
@@ -1019,17 +972,18 @@ static void event(const struct epoll_event *ev)
 static void ready_lists(void)
 {
     for (enum queue q = QUEUE_UNSEEN; q <= QUEUE_READY; q++) {
-        if (!queue_any(&S.conns, q))
+        if (!queue_any(&S.clients.conns, q))
             continue;
-        uint32_t n = S.conns.ready_count;
+        uint32_t n = S.clients.conns.ready_count;
         phase_begin(queue_rule[q].us);
-        S.brief = queue_rule[q].brief;
+        S.ex.brief = queue_rule[q].brief;
         do {
-            struct conn *c = queue_take(&S.conns, q);
+            struct conn *c = queue_take(&S.clients.conns, q);
             if (c != NULL)
                 conn_turn(c);
-        } while (--n > 0 && (q == QUEUE_READY || queue_any(&S.conns, q)) && !phase_spent(1));
-        S.brief = false;
+        } while (--n > 0 && (q == QUEUE_READY || queue_any(&S.clients.conns, q)) &&
+                 !phase_spent(1));
+        S.ex.brief = false;
     }
 }
 
@@ -1037,16 +991,17 @@ static void ready_lists(void)
  * that time could change. */
 static int sleep_ms(void)
 {
-    if (S.conns.ready_count != 0 || S.conns.doomed != 0 || topic_dirty(&S.topics) != 0 ||
-        L.sweep_left > 0 || broker_emptying(&S.broker) || commit_due(&L.t, &S) ||
-        (L.up.passed && S.hold.running == 0))
+    if (S.clients.conns.ready_count != 0 || S.clients.conns.doomed != 0 ||
+        topic_dirty(&S.topics) != 0 || L.sweep_left > 0 || broker_emptying(&S.broker) ||
+        commit_due(&L.t, &S) || (L.up.passed && S.hold.running == 0))
         return 0;
-    if (S.draining)
+    if (S.clients.draining)
         return DRAIN_TICK_MS;
-    if (S.conns.clients == 0 && !conn_buffers_due(&S.conns) && !L.door.paused &&
-        S.refusals.more == 0 && L.up.trial.child == 0 &&
+    if (S.clients.conns.clients == 0 && !conn_buffers_due(&S.clients.conns) && !L.door.paused &&
+        S.log.refusals.more == 0 && L.up.trial.child == 0 &&
         !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_open(&L.t, &S)) &&
-        (S.opt.max_age_ms == 0 || ring_count(&S.ring) == 0) && S.opt.key_refresh_ms == 0)
+        (S.config.opt.max_age_ms == 0 || ring_count(&S.ring) == 0) &&
+        S.config.opt.key_refresh_ms == 0)
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
     return due > now ? (int)(due - now) : 0;
@@ -1055,15 +1010,15 @@ static int sleep_ms(void)
 /* Looks what time has brought to the process itself. */
 static void tick(void)
 {
-    serve_log_rest(&S, false);
-    if (S.opt.key_refresh_ms > 0)
+    if (S.config.opt.key_refresh_ms > 0)
         keys_tick(&S, L.door.keeper);
+    serve_log_rest(&S.clock, &S.log, false);
     int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, &S) : 0;
     if (err < 0)
         store_failed(err);
     if (L.up.trial.child != 0)
         upgrade_tick(&L.up);
-    if (S.draining)
+    if (S.clients.draining)
         drain();
 }
 
@@ -1071,13 +1026,13 @@ static void loop_turn(void)
 {
     int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX, sleep_ms());
     assert(n >= 0 || errno == EINTR);
-    clock_read();
+    clock_read(&L.clock, &S);
     S.stat.turns++;
     phase_begin(PHASE_US);
-    S.brief = n > 1; /* or nobody waits */
+    S.ex.brief = n > 1; /* or nobody waits */
     for (int i = 0; i < n; i++)
         event(&L.ev[i]);
-    S.brief = false;
+    S.ex.brief = false;
     ready_lists();
     sweep();
     tick();
@@ -1085,7 +1040,7 @@ static void loop_turn(void)
         commit();
     fanout();
     reap();
-    uint64_t took = clock_us(CLOCK_MONOTONIC) - L.now_us;
+    uint64_t took = clock_us(CLOCK_MONOTONIC) - L.clock.now_us;
     S.turn_max_us = took > S.turn_max_us ? took : S.turn_max_us;
     stat_observe(&S.stat.turn, took);
     if (L.up.passed && S.hold.running == 0 && !L.stop)
@@ -1097,21 +1052,22 @@ static void loop_turn(void)
 /* Sets up what is neither in the tables nor handed over. */
 static void server_make(void)
 {
-    clock_read();
-    S.say = say;
-    S.peer = listen_peer;
-    S.out = text_in(L.out_bytes, sizeof L.out_bytes);
-    S.limits = (struct http_limits){S.opt.max_line, S.opt.max_head};
-    serve_trust(&S);
+    clock_read(&L.clock, &S);
+    S.log.say = say;
+    S.log.peer = listen_peer;
+    S.ex.out = text_in(L.out_bytes, sizeof L.out_bytes);
+    S.config.limits = (struct http_limits){S.config.opt.max_line, S.config.opt.max_head};
+    serve_trust(&S.config);
     L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1, .keeper = KEEPER_NONE};
     L.up.door = &L.door;
-    L.times = (struct conn_times){S.opt.heartbeat_ms, S.opt.request_timeout_ms,
-                                  S.opt.idle_timeout_ms, S.opt.write_timeout_ms, LINGER_MS};
+    L.times =
+        (struct conn_times){S.config.opt.heartbeat_ms, S.config.opt.request_timeout_ms,
+                            S.config.opt.idle_timeout_ms, S.config.opt.write_timeout_ms, LINGER_MS};
     L.slice_ms = conn_times_least(&L.times) / 2 / SLICES + 1;
-    L.swept = S.now;
-    L.suspended = suspended_ms();
+    L.swept = S.clock.now;
+    clock_begin(&L.clock);
     L.read_most = READ;
 }
 
@@ -1145,11 +1101,11 @@ static void server_stop(void)
         trial_end(&L.up.trial);
     if (S.hold.on)
         commit_settle();
-    for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
-        struct conn *c = &S.conns.conn[fd];
+    for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++) {
+        struct conn *c = &S.clients.conns.conn[fd];
         if (c->state != CONN_SOCKET)
             continue;
-        serve_socket_away(&S, c);
+        serve_drain(&S, c);
         conn_flush(c);
     }
     if (life_end(&L.door) < 0)
@@ -1164,19 +1120,19 @@ static void page_lost(int sign)
                       end[] = " cannot be read or written any more: its file was cut, or its disk "
                               "failed\n";
     (void)sign;
-    if (S.opt.store == NULL) {
+    if (S.config.opt.store == NULL) {
         (void)signal(SIGBUS, SIG_DFL); /* it comes again */
         return;
     }
     (void)!write(STDERR_FILENO, front, sizeof front - 1);
-    (void)!write(STDERR_FILENO, S.opt.store, strlen(S.opt.store));
+    (void)!write(STDERR_FILENO, S.config.opt.store, strlen(S.config.opt.store));
     (void)!write(STDERR_FILENO, end, sizeof end - 1);
     _exit(EX_IOERR);
 }
 
 int main(int argc, char **argv)
 {
-    int fd = -1, code = command_line(&S.opt, argc, argv);
+    int fd = -1, code = command_line(&S.config.opt, argc, argv);
     if (code >= 0)
         return code;
     L.up.argv = argv;

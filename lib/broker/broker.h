@@ -31,7 +31,9 @@
 #define SSE_LIB_BROKER_BROKER_H
 
 #include "lib/broker/chain.h"
-#include "lib/topic/topic.h"
+#include "lib/topic/members.h"
+#include "lib/topic/names.h"
+#include "lib/topic/sets.h"
 
 struct broker {
     struct ring *ring;

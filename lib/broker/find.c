@@ -24,8 +24,8 @@ static uint64_t members_cost(const struct broker *b, uint32_t id)
     uint64_t parts = 1, cost = 0;
     for (size_t i = 0; i < list.n; i++)
         parts += list.p[i] == ',';
-    if (topic_at(b->topics, id)->wild != 0)
-        cost = (parts - topic_at(b->topics, id)->names) * FIND_SEEK;
+    if (topic_is_wild(b->topics, id))
+        cost = (parts - set_at(b->topics, id)->names) * FIND_SEEK;
     if (cost > FIND_MEMBERS)
         return cost; /* that would have to be found for their number, too */
     return cost + (uint64_t)topic_members_most(b->topics, id) * (FIND_LOOK + ask(b, id));
@@ -132,7 +132,7 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
 {
     const struct ring *r = b->ring;
     unsigned got = 0;
-    if (topic_at(b->topics, id)->set != 0)
+    if (topic_is_set(id))
         return collect_set(b, id, at, rec, most);
     uint64_t next = chain_next(&b->chains, id, *at);
     for (; next != 0 && got < most; next = ring_next(ring_at(r, next)))
@@ -167,9 +167,9 @@ bool broker_lost(const struct broker *b, uint32_t id, uint64_t n)
         return true;
     if (n >= ring_lost(b->ring))
         return false; /* nothing above n has been evicted */
-    if (topic_at(b->topics, id)->wild != 0 && chains_forgotten(&b->chains) > n)
+    if (topic_is_wild(b->topics, id) && chains_forgotten(&b->chains) > n)
         return true;
-    if (topic_at(b->topics, id)->set != 0 && members_cost(b, id) > FIND_MEMBERS)
+    if (topic_is_set(id) && members_cost(b, id) > FIND_MEMBERS)
         return lost_scan(b, id, n);
     while ((topic = topic_member(b->topics, id, &pos)) != 0)
         if (chain_at(&b->chains, topic)->lost_n > n)
@@ -239,7 +239,7 @@ bool broker_last(const struct broker *b, uint32_t id, uint64_t count, uint64_t *
     *at = ring_head(b->ring);
     if (count == 0)
         return true;
-    if (topic_at(b->topics, id)->set == 0) {
+    if (!topic_is_set(id)) {
         uint64_t back =
             chain_back(&b->chains, id, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
         *at = back != 0 ? back : *at;

@@ -256,7 +256,7 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
  * be looked at for each share. */
 static bool walks(const struct broker *b, uint32_t id, uint64_t at)
 {
-    uint32_t ends = topic_at(b->topics, id)->set != 0 ? topic_members_most(b->topics, id) : 0;
+    uint32_t ends = topic_is_set(id) ? topic_members_most(b->topics, id) : 0;
     return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
@@ -390,7 +390,7 @@ fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t p
      unsigned (*collect)(const struct broker *, uint32_t, uint64_t *, uint64_t *, unsigned))
 {
     const struct ring *r = b->ring;
-    bool several = topic_at(b->topics, id)->several != 0;
+    bool several = topic_is_set(id);
     uint32_t most = s->form == FORM_LINES || s->form == FORM_OBJECTS ? LONG : UINT32_MAX;
     const struct ring_record *rec = NULL;
     s->low = s->end = at;

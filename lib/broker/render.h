@@ -10,8 +10,8 @@
  *   frames    | head | ring: data |
  *   objects   | head | {"id":..,"data":" | ring: data | "} |
  *
- * A PLACE inside a record (share_place.sent) is where to go on with it, so that no byte of it is rendered
- * again: the bytes that are out; of an object
+ * A PLACE inside a record (share_place.sent) is where to go on with it, so that no byte of it is
+ * rendered again: the bytes that are out; of an object
  *
  *   | head of the frame: 0.. | front: 16.. | each byte of the data: 6, or of base64: 1 | end |
  *

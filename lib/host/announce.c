@@ -12,37 +12,39 @@
 static void tell_manager(struct server *s, const char *state)
 {
     if (!notify(state))
-        s->say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+        s->log.say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
 }
 
 /* Warns where the server may be open to more than was thought of. */
 static void warn_open(struct server *s, int fd, bool admin, struct span address)
 {
-    bool proxies_only = s->opt.proxy_protocol && s->proxies.n > 0;
+    bool proxies_only = s->config.opt.proxy_protocol && s->config.proxies.n > 0;
     if (admin) {
         if (listen_open(fd))
-            s->say(OPT_LOG_WARN, "anyone who can reach it may read metrics and names of topics",
-                   "address", serve_quote(s, address), "instead", "--admin 127.0.0.1:PORT", NULL);
+            s->log.say(OPT_LOG_WARN, "anyone who can reach it may read metrics and names of topics",
+                       "address", QUOTE(address), "instead", "--admin 127.0.0.1:PORT", NULL);
         return;
     }
-    if (proxies_only || s->opt.anonymous == 0 || !listen_open(fd))
+    if (proxies_only || s->config.opt.anonymous == 0 || !listen_open(fd))
         return;
-    s->say(OPT_LOG_WARN,
-           s->opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE ? "anyone who can reach it may subscribe"
-           : s->opt.anonymous == OPT_ANONYMOUS_PUBLISH
-               ? "anyone who can reach it may publish"
-               : "anyone who can reach it may subscribe and publish",
-           "address", serve_quote(s, address), "instead",
-           s->keys.n > 0 ? "--anonymous none" : "--key-file, or --bind 127.0.0.1 behind a proxy",
-           NULL);
+    s->log.say(OPT_LOG_WARN,
+               s->config.opt.anonymous == OPT_ANONYMOUS_SUBSCRIBE
+                   ? "anyone who can reach it may subscribe"
+               : s->config.opt.anonymous == OPT_ANONYMOUS_PUBLISH
+                   ? "anyone who can reach it may publish"
+                   : "anyone who can reach it may subscribe and publish",
+               "address", QUOTE(address), "instead",
+               s->config.keys.n > 0 ? "--anonymous none"
+                                    : "--key-file, or --bind 127.0.0.1 behind a proxy",
+               NULL);
 }
 
 /* Appends the addresses of the listeners, those of --admin (`admin`) or the others: *all with a
  * space between, *lines with a line end behind each. */
 static void addresses(struct server *s, bool admin, struct text *all, struct text *lines)
 {
-    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
-        const struct conn *c = &s->conns.conn[fd];
+    for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
+        const struct conn *c = &s->clients.conns.conn[fd];
         char address[256];
         struct text t = text_in(address, sizeof address);
         if (!conn_is_own(c, OWN_LISTENER) || ((c->marks & CONN_ADMIN) != 0) != admin ||
@@ -61,9 +63,9 @@ static void addresses(struct server *s, bool admin, struct text *all, struct tex
 static void warn_group(struct server *s, const struct tables *t)
 {
     if (t->worst > t->group_left)
-        s->say(OPT_LOG_WARN, "the control group has less memory than ring and tables may take",
-               "left", serve_num(s, t->group_left), "at_most", serve_num(s, t->worst), "instead",
-               "--max-memory SIZE, below that limit, or a smaller --ring", NULL);
+        s->log.say(OPT_LOG_WARN, "the control group has less memory than ring and tables may take",
+                   "left", QUOTE_NUM(t->group_left), "at_most", QUOTE_NUM(t->worst), "instead",
+                   "--max-memory SIZE, below that limit, or a smaller --ring", NULL);
 }
 
 void announce_started(struct server *s, const struct tables *tables)
@@ -77,32 +79,33 @@ void announce_started(struct server *s, const struct tables *tables)
     admins[admin.n] = '\0';
     list[all.n] = '\0';
     struct span version = span_of(opt_version());
-    s->say(OPT_LOG_INFO, "started", "version", serve_quote(s, span_cut(&version, '\n')), "address",
-           list, "admin", admins, "ring", serve_num(s, s->ring.size), "store",
-           s->opt.store != NULL ? s->opt.store : "none", "room", tables->room, NULL);
+    s->log.say(OPT_LOG_INFO, "started", "version", QUOTE(span_cut(&version, '\n')), "address", list,
+               "admin", admins, "ring", QUOTE_NUM(s->ring.size), "store",
+               s->config.opt.store != NULL ? s->config.opt.store : "none", "room", tables->room,
+               NULL);
     warn_group(s, tables);
     if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
-        s->say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
+        s->log.say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);
     tell_manager(s, "READY=1");
 }
 
 void announce_upgraded(struct server *s)
 {
-    s->say(OPT_LOG_INFO, "upgraded", "connections", serve_num(s, s->conns.clients), NULL);
+    s->log.say(OPT_LOG_INFO, "upgraded", "connections", QUOTE_NUM(s->clients.conns.clients), NULL);
     tell_manager(s, "READY=1");
 }
 
 void announce_stopping(struct server *s, const char *why)
 {
-    s->say(OPT_LOG_INFO, "stopping", "reason", why, "connections", serve_num(s, s->conns.clients),
-           NULL);
+    s->log.say(OPT_LOG_INFO, "stopping", "reason", why, "connections",
+               QUOTE_NUM(s->clients.conns.clients), NULL);
     tell_manager(s, "STOPPING=1");
 }
 
 void announce_stopped(struct server *s)
 {
-    s->say(OPT_LOG_INFO, "stopped", "seconds", serve_num(s, (s->wall - s->started) / 1000),
-           "connections", serve_num(s, s->stat.accepted), "published",
-           serve_num(s, s->stat.published), "delivered", serve_num(s, s->stat.delivered), "refused",
-           serve_num(s, s->stat.refused), NULL);
+    s->log.say(OPT_LOG_INFO, "stopped", "seconds", QUOTE_NUM((s->clock.wall - s->started) / 1000),
+               "connections", QUOTE_NUM(s->stat.accepted), "published",
+               QUOTE_NUM(s->stat.published), "delivered", QUOTE_NUM(s->stat.delivered), "refused",
+               QUOTE_NUM(s->stat.refused), NULL);
 }

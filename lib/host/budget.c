@@ -7,7 +7,7 @@
 #include "lib/host/budget.h"
 
 #include "lib/pool.h"
-#include "lib/topic/topic.h"
+#include "lib/topic/table.h"
 
 #include <assert.h>
 

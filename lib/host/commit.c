@@ -14,8 +14,9 @@ void commit_result(struct server *s, int err)
     if (err >= 0)
         return;
     s->stat.store_errors++;
-    s->say(OPT_LOG_ERROR, "the store could not be synced: the server ends; ids jump when it starts",
-           "error", strerror(-err), NULL);
+    s->log.say(OPT_LOG_ERROR,
+               "the store could not be synced: the server ends; ids jump when it starts", "error",
+               strerror(-err), NULL);
 }
 
 /* Has the store know what time it is. */
@@ -24,7 +25,7 @@ static void time_note(struct tables *t, const struct server *s)
     struct timespec boot;
     clock_gettime(CLOCK_BOOTTIME, &boot);
     t->store.time =
-        (struct store_time){s->ring.clock_ms, s->wall,
+        (struct store_time){s->ring.clock_ms, s->clock.wall,
                             (uint64_t)boot.tv_sec * 1000 + (uint64_t)boot.tv_nsec / 1000000};
 }
 
@@ -42,9 +43,9 @@ void commit_begin(struct tables *t, struct server *s)
 
 int commit_tick(struct tables *t, struct server *s)
 {
-    if (s->now - t->store_ticked < TICK_MS)
+    if (s->clock.now - t->store_ticked < TICK_MS)
         return 0;
-    t->store_ticked = s->now;
+    t->store_ticked = s->clock.now;
     s->stat.store_syncs += t->store.mode == OPT_FSYNC_INTERVAL && commit_behind(t, s);
     time_note(t, s);
     return store_tick(&t->store, &s->ring);
@@ -62,7 +63,7 @@ void commit_go_on(struct door *d)
 int commit_leave(struct door *d)
 {
     struct store *store = &d->t->store;
-    struct conns *conns = &d->s->conns;
+    struct conns *conns = &d->s->clients.conns;
     if (store->threaded && store->thread.told != -1 &&
         conn_is_own(&conns->conn[store->thread.told], OWN_STORE))
         conn_forget(conns, &conns->conn[store->thread.told]);

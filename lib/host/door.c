@@ -27,7 +27,7 @@ enum {
 
 bool door_measure(struct door *d, struct text *why)
 {
-    struct opt *opt = &d->s->opt;
+    struct opt *opt = &d->s->config.opt;
     uint32_t max = tables_descriptors();
     if (max == 0) {
         text_str(why, "cannot get the limit of descriptors: ");
@@ -38,7 +38,7 @@ bool door_measure(struct door *d, struct text *why)
     uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? DOOR_ADMIN + opt->admin.n : 0;
     uint32_t kept = RESERVE + listen_given() + d->shed_max + admin,
              room = max > kept ? max - kept : 1;
-    d->s->conns.max = max;
+    d->s->clients.conns.max = max;
     if (opt->max_connections > room) {
         text_str(why, "--max-connections ");
         text_u64(why, opt->max_connections);
@@ -56,7 +56,7 @@ bool door_measure(struct door *d, struct text *why)
 /* Puts a descriptor into epoll, under its slot's number and generation. */
 static bool watch(const struct door *d, int fd, uint32_t events)
 {
-    const struct conns *conns = &d->s->conns;
+    const struct conns *conns = &d->s->clients.conns;
     struct epoll_event ev = {.events = events,
                              .data.u64 = (uint64_t)conns->conn[fd].gen << 32 | (uint32_t)fd};
     return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
@@ -64,7 +64,7 @@ static bool watch(const struct door *d, int fd, uint32_t events)
 
 struct conn *door_own(struct door *d, int fd, enum own kind)
 {
-    return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->conns, fd, kind) : NULL;
+    return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
 }
 
 /* Puts a listener, or minus an exit code, into the table. Returns 0, or an exit code. */
@@ -85,7 +85,7 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
 
 int door_open(struct door *d, int unsent, const struct user *user, struct text *why)
 {
-    const struct opt *opt = &d->s->opt;
+    const struct opt *opt = &d->s->config.opt;
     unsigned given = listen_given();
     int err = 0;
     for (unsigned i = 0; i < given && err == 0; i++) {
@@ -110,23 +110,24 @@ void door_look(struct door *d)
 {
     struct server *s = d->s;
     bool all = true;
-    s->bound.n = 0;
-    s->admin = false;
+    s->config.bound.n = 0;
+    s->config.admin = false;
     d->admin = 0;
-    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
-        const struct conn *c = &s->conns.conn[fd];
+    for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
+        const struct conn *c = &s->clients.conns.conn[fd];
         bool admin = (c->marks & CONN_ADMIN) != 0;
         if (conn_is_own(c, OWN_LISTENER)) {
-            s->admin |= admin;
-            all &= listen_bound((int)fd, &s->bound);
+            s->config.admin |= admin;
+            all &= listen_bound((int)fd, &s->config.bound);
         } else {
             d->admin += admin;
         }
     }
     if (!all)
-        s->say(OPT_LOG_WARN,
-               "too many addresses: requests that name the last of them in Host need it as --host",
-               NULL);
+        s->log.say(
+            OPT_LOG_WARN,
+            "too many addresses: requests that name the last of them in Host need it as --host",
+            NULL);
 }
 
 /* ---- pausing --------------------------------------------------------------------------------- */
@@ -135,7 +136,7 @@ void door_look(struct door *d)
  * again. */
 static void door_pause(struct door *d, enum door_pause pause)
 {
-    struct conns *conns = &d->s->conns;
+    struct conns *conns = &d->s->clients.conns;
     for (uint32_t fd = 1; d->paused != pause && fd <= conns->top; fd++) {
         const struct conn *c = &conns->conn[fd];
         bool stop = pause == DOOR_CLOSED || (pause == DOOR_FULL && !(c->marks & CONN_ADMIN));
@@ -171,14 +172,14 @@ static void refuse(struct door *d, int fd, const char *why)
     struct proxy p;
     ssize_t n = recv(fd, heard, sizeof heard, MSG_DONTWAIT);
     struct span request = {heard, n > 0 ? (size_t)n : 0};
-    if (s->opt.proxy_protocol) {
+    if (s->config.opt.proxy_protocol) {
         int header = proxy_read(request.p, request.n, &p);
         request = span_from(request, header > 0 ? (size_t)header : request.n);
     }
     serve_stranger(s, request.p, request.n, why);
-    if (send(fd, s->out.p, s->out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
-        s->say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
-    s->out.n = 0;
+    if (send(fd, s->ex.out.p, s->ex.out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+        s->log.say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
+    s->ex.out.n = 0;
     shutdown(fd, SHUT_WR);
     close(fd);
 }
@@ -207,10 +208,10 @@ static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_
 {
     uint32_t count;
     *peer = 0;
-    if (d->t->peer == NULL || nets_have(&d->s->proxies, a, len))
+    if (d->t->peer == NULL || nets_have(&d->s->config.proxies, a, len))
         return true;
     *peer = peer_enter(&d->t->peers, a, len, &count);
-    if (count <= d->s->opt.max_per_address)
+    if (count <= d->s->config.opt.max_per_address)
         return true;
     d->s->stat.limit_per_address++;
     return false;
@@ -224,7 +225,7 @@ static struct conn *seat(struct door *d, int fd, bool crowd)
                "there are as many connections from this address as may be "
                "(--max-per-address)");
     } else if (watch(d, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) {
-        return conn_open(&d->s->conns, fd, d->s->now);
+        return conn_open(&d->s->clients.conns, fd, d->s->clock.now);
     } else {
         d->s->stat.limit_descriptors++;
         refuse(d, fd, "epoll takes no more descriptors (fs.epoll.max_user_watches)");
@@ -236,12 +237,12 @@ static struct conn *seat(struct door *d, int fd, bool crowd)
 static void conn_from(struct server *s, struct conn *c, const struct sockaddr_storage *a,
                       socklen_t len, bool local)
 {
-    bool proxied = nets_have(&s->proxies, a, len);
+    bool proxied = nets_have(&s->config.proxies, a, len);
     local = local && addr_local(a, len);
     c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (local ? CONN_LOCAL : 0));
     c->marks = (uint16_t)((c->marks & ~CONN_PROXIED) | (proxied ? CONN_PROXIED : 0));
-    if (s->pass != NULL)
-        s->pass[conn_fd(&s->conns, c)].from = addr_key(a, len);
+    if (s->clients.pass != NULL)
+        s->clients.pass[conn_fd(&s->clients.conns, c)].from = addr_key(a, len);
 }
 
 /* A trusted proxy that speaks for itself, in its PROXY header, speaks for nobody: a field that
@@ -260,18 +261,18 @@ static void conn_of_nobody(struct server *s, struct conn *c)
 {
     c->flags &= (uint16_t)~CONN_LOCAL;
     c->marks &= (uint16_t)~CONN_PROXIED;
-    if (s->pass != NULL)
-        s->pass[conn_fd(&s->conns, c)].from = 0;
+    if (s->clients.pass != NULL)
+        s->clients.pass[conn_fd(&s->clients.conns, c)].from = 0;
 }
 
 /* Closes a connection from somebody who may not send a PROXY header. */
 static bool turned_away(struct server *s, int fd, const struct sockaddr_storage *a, socklen_t len)
 {
-    if (s->proxies.n == 0 || nets_have(&s->proxies, a, len))
+    if (s->config.proxies.n == 0 || nets_have(&s->config.proxies, a, len))
         return false;
     s->stat.proxy_refused++;
-    s->say(OPT_LOG_DEBUG, "closed", "fd", serve_num(s, (uint64_t)fd), "reason",
-           "not one of --trust-proxy (--proxy-protocol)", NULL);
+    s->log.say(OPT_LOG_DEBUG, "closed", "fd", QUOTE_NUM((uint64_t)fd), "reason",
+               "not one of --trust-proxy (--proxy-protocol)", NULL);
     close(fd);
     return true;
 }
@@ -280,14 +281,14 @@ static bool turned_away(struct server *s, int fd, const struct sockaddr_storage 
 static uint32_t door_taken(const struct door *d)
 {
     uint32_t free = d->admin < DOOR_ADMIN ? d->admin : DOOR_ADMIN;
-    return d->s->conns.clients - d->shed - free;
+    return d->s->clients.conns.clients - d->shed - free;
 }
 
 static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len,
                    bool admin)
 {
     struct server *s = d->s;
-    bool preface = s->opt.proxy_protocol && !admin;
+    bool preface = s->config.opt.proxy_protocol && !admin;
     uint32_t peer = 0;
     if (preface && turned_away(s, fd, a, len))
         return;
@@ -300,8 +301,8 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
     }
     if (d->t->peer != NULL)
         d->t->peer[fd] = peer;
-    if (s->pass != NULL)
-        s->pass[fd] = (struct pass){.from = 0};
+    if (s->clients.pass != NULL)
+        s->clients.pass[fd] = (struct pass){.from = 0};
     c->flags = CONN_WRITABLE;
     c->marks = preface ? CONN_PREFACE : 0;
     conn_from(s, c, a, len, true);
@@ -309,7 +310,7 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
         c->marks = CONN_ADMIN;
         d->admin++;
     }
-    bool full = door_taken(d) > s->opt.max_connections && !(admin && d->admin <= DOOR_ADMIN);
+    bool full = door_taken(d) > s->config.opt.max_connections && !(admin && d->admin <= DOOR_ADMIN);
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
         d->shed++;
@@ -328,7 +329,7 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
     if (n <= 0)
         return n;
     c->marks &= (uint16_t)~CONN_PREFACE;
-    c->tick = (uint32_t)s->now; /* a request has its own time */
+    c->tick = (uint32_t)s->clock.now; /* a request has its own time */
     if (p.says == PROXY_ITSELF) {
         says_nothing(c);
         return n;
@@ -346,16 +347,16 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
         }
     }
     if (known && d->t->peer != NULL)
-        d->t->peer[conn_fd(&s->conns, c)] = peer;
+        d->t->peer[conn_fd(&s->clients.conns, c)] = peer;
     return n;
 }
 
 void door_accept(struct door *d, int listener)
 {
     unsigned most = d->most > 0 ? d->most : 1;
-    bool admin = (d->s->conns.conn[listener].marks & CONN_ADMIN) != 0;
+    bool admin = (d->s->clients.conns.conn[listener].marks & CONN_ADMIN) != 0;
     for (unsigned i = 0; i < most; i++) {
-        if (d->shed >= d->shed_max && door_taken(d) >= d->s->opt.max_connections &&
+        if (d->shed >= d->shed_max && door_taken(d) >= d->s->config.opt.max_connections &&
             !(admin && d->admin < DOOR_ADMIN)) {
             /* the kernel keeps the others until these have been turned away */
             enum door_pause pause = admin ? DOOR_CLOSED : DOOR_FULL;
@@ -390,7 +391,7 @@ void door_accept(struct door *d, int listener)
 
 void door_leave(struct door *d, const struct conn *c)
 {
-    int fd = conn_fd(&d->s->conns, c);
+    int fd = conn_fd(&d->s->clients.conns, c);
     d->shed -= (c->flags & CONN_SHED) != 0;
     d->admin -= (c->marks & CONN_ADMIN) != 0;
     if (d->t->peer == NULL)
@@ -402,7 +403,7 @@ void door_leave(struct door *d, const struct conn *c)
 
 void door_close(struct door *d)
 {
-    struct conns *conns = &d->s->conns;
+    struct conns *conns = &d->s->clients.conns;
     for (uint32_t fd = 1; fd <= conns->top; fd++) {
         struct conn *c = &conns->conn[fd];
         if (!conn_is_own(c, OWN_LISTENER))

@@ -158,12 +158,12 @@ int keys_read(const char *path, struct auth_keys *k, struct text *why)
 int keys_take(struct server *s, int keeper, struct text *why)
 {
     struct auth_keys next;
-    if (s->opt.key_file == NULL)
+    if (s->config.opt.key_file == NULL)
         return 0;
-    int code = keys_read_by(s->opt.key_file, keeper, &next, &s->keys_seen, why);
+    int code = keys_read_by(s->config.opt.key_file, keeper, &next, &s->keys_seen, why);
     if (code == 0) {
-        auth_keys_wipe(&s->keys);
-        s->keys = next;
+        auth_keys_wipe(&s->config.keys);
+        s->config.keys = next;
         remember_clear(&s->remember);
         s->stat.key_loads++;
     }
@@ -173,25 +173,25 @@ int keys_take(struct server *s, int keeper, struct text *why)
 
 void keys_skipped(struct server *s)
 {
-    if (s->keys.skipped > 0)
-        s->say(OPT_LOG_WARN, "keys of the set skipped", "keys", serve_num(s, s->keys.skipped),
-               "reason", s->keys.skip, NULL);
+    if (s->config.keys.skipped > 0)
+        s->log.say(OPT_LOG_WARN, "keys of the set skipped", "keys",
+                   QUOTE_NUM(s->config.keys.skipped), "reason", s->config.keys.skip, NULL);
 }
 
 void keys_again(struct server *s, int keeper)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
-    if (s->opt.key_file == NULL)
+    if (s->config.opt.key_file == NULL)
         return;
     if (keys_take(s, keeper, &why) == 0) {
-        s->say(OPT_LOG_INFO, "keys read", "keys", serve_num(s, s->keys.n), NULL);
+        s->log.say(OPT_LOG_INFO, "keys read", "keys", QUOTE_NUM(s->config.keys.n), NULL);
         keys_skipped(s);
         return;
     }
     s->stat.key_errors++;
     bytes[why.n] = '\0';
-    s->say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
 }
 
 /* Returns true if the file is not what it was when it was read last; a file that cannot be opened
@@ -199,7 +199,7 @@ void keys_again(struct server *s, int keeper)
 static bool has_changed(const struct server *s, int keeper)
 {
     struct stat st;
-    int fd = keys_open(s->opt.key_file, keeper);
+    int fd = keys_open(s->config.opt.key_file, keeper);
     bool there = fd != -1 && fstat(fd, &st) == 0;
     if (fd != -1)
         close(fd);
@@ -211,10 +211,10 @@ static bool has_changed(const struct server *s, int keeper)
 
 void keys_tick(struct server *s, int keeper)
 {
-    if (s->opt.key_file == NULL || s->now < s->keys_seen.next)
+    if (s->config.opt.key_file == NULL || s->clock.now < s->keys_seen.next)
         return;
     bool first = s->keys_seen.next == 0; /* they have just been read */
     if (!first && has_changed(s, keeper))
         keys_again(s, keeper);
-    s->keys_seen.next = s->now + s->opt.key_refresh_ms;
+    s->keys_seen.next = s->clock.now + s->config.opt.key_refresh_ms;
 }

@@ -10,6 +10,7 @@
 #include "lib/host/listen.h"
 #include "lib/host/process.h"
 #include "lib/host/sandbox.h"
+#include "lib/topic/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,7 @@ static bool ring_make(struct door *d, const struct handover *from, const struct 
                       bool trial, struct text *why)
 {
     struct guard g;
-    if (!rights_take(&g, user, from == NULL ? d->s->opt.store : NULL, why))
+    if (!rights_take(&g, user, from == NULL ? d->s->config.opt.store : NULL, why))
         return false;
     bool good = tables_ring(d->t, d->s, from, trial, why);
     guard_end(&g);
@@ -48,7 +49,7 @@ static int keys_make(struct door *d, const struct user *user, struct text *why)
 {
     struct guard g;
     struct server *s = d->s;
-    if (!rights_take(&g, user, s->opt.key_file, why))
+    if (!rights_take(&g, user, s->config.opt.key_file, why))
         return EX_OSERR;
     int code = keys_take(s, d->keeper, why);
     guard_end(&g);
@@ -63,13 +64,13 @@ static void memory_make(struct door *d, const struct handover *from, const struc
     struct text why = text_in(bytes, sizeof bytes - 1);
     struct server *s = d->s;
     uint64_t *seed = s->remember.seed;
-    if (getrandom(&s->random, sizeof s->random, 0) != (ssize_t)sizeof s->random ||
+    if (getrandom(&s->clock.random, sizeof s->clock.random, 0) != (ssize_t)sizeof s->clock.random ||
         getrandom(seed, sizeof s->remember.seed, 0) != (ssize_t)sizeof s->remember.seed)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
-    s->random |= 1;
+    s->clock.random |= 1;
     if (from != NULL) { /* of a store too, whose file may be out of reach by now */
-        s->opt.ring = from->ring_size;
-        s->opt.ring_given = true;
+        s->config.opt.ring = from->ring_size;
+        s->config.opt.ring_given = true;
     }
     int code = keys_make(d, user, &why);
     if (code == 0 && !door_measure(d, &why))
@@ -96,14 +97,14 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     struct server *s = d->s;
     struct user user;
     process_standard();
-    s->started = s->wall;
-    int code = user_find(s->opt.user, &user, &why);
+    s->started = s->clock.wall;
+    int code = user_find(s->config.opt.user, &user, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
     int keeper = KEEPER_NONE; /* first, as it is a copy of all that there is by then */
-    if (s->opt.key_file != NULL && !s->opt.no_sandbox)
-        keeper = keeper_start(s->opt.key_file, &user);
+    if (s->config.opt.key_file != NULL && !s->config.opt.no_sandbox)
+        keeper = keeper_start(s->config.opt.key_file, &user);
     if (keeper < KEEPER_NONE)
         process_fail(EX_OSERR,
                      "the sandbox: the process that opens the key file: ", strerror(-keeper - 1),
@@ -115,7 +116,7 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     d->keeper = keeper; /* the first time it was read with the rights of the start */
     signals_take(d);
-    const struct sandbox_file keys = {s->opt.key_file};
+    const struct sandbox_file keys = {s->config.opt.key_file};
     code = door_open(d, unsent, &user, &why);
     if (code == 0)
         code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
@@ -140,16 +141,16 @@ static void take_over(struct door *d, const struct handover *h)
     d->epoll = h->epoll;
     d->shed = h->shed;
     d->paused = DOOR_CLOSED; /* it may be: the next tick opens it */
-    s->random = h->random;
+    s->clock.random = h->random;
     s->ready = h->ready;
     s->started = h->started;
-    topics_limit(&s->topics, s->opt.max_topics + (s->ready.topic != 0));
+    topics_limit(&s->topics, s->config.opt.max_topics + (s->ready.topic != 0));
     stat_load(&s->stat, (struct span){h->counters, h->counters_size});
     s->stat.upgrades++;
-    handover_keep(h, &s->conns);
-    for (uint32_t i = 1; i <= s->conns.top; i++)
-        if (own_closed(&s->conns.conn[i]))
-            conn_forget(&s->conns, &s->conns.conn[i]);
+    handover_keep(h, &s->clients.conns);
+    for (uint32_t i = 1; i <= s->clients.conns.top; i++)
+        if (own_closed(&s->clients.conns.conn[i]))
+            conn_forget(&s->clients.conns, &s->clients.conns.conn[i]);
     door_look(d);
 }
 
@@ -162,7 +163,7 @@ uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
     const struct user nobody = {.given = false}; /* what it was to become it has become */
     if (trial) {
         process_leash();
-        s->opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
+        s->config.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
     }
     if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
         bytes[why.n] = '\0';
@@ -191,10 +192,10 @@ int life_end(struct door *d)
     int err = 0;
     if (d->t->store.h != NULL)
         (void)commit_leave(d); /* what failed is returned by store_close(), too */
-    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
-        if (conn_is_own(&s->conns.conn[fd], OWN_LISTENER))
+    for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
+        if (conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER))
             listen_unlink((int)fd);
-        if (s->conns.conn[fd].state != CONN_FREE)
+        if (s->clients.conns.conn[fd].state != CONN_FREE)
             close((int)fd);
     }
     close(d->spare);
@@ -206,7 +207,7 @@ int life_end(struct door *d)
         commit_result(s, err);
     ring_close(&s->ring);
     memory_close(&d->t->memory);
-    serve_log_rest(s, true);
+    serve_log_rest(&s->clock, &s->log, true);
     announce_stopped(s);
     return err;
 }

@@ -199,9 +199,9 @@ static void files_allow(struct landlock *l, struct server *s, char *const argv[]
     if (!program_find(argv[0], path) ||
         !landlock_allow_beside(l, path, LANDLOCK_READ | LANDLOCK_EXECUTE))
         missed = argv[0];
-    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+    for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
         const char *name =
-            conn_is_own(&s->conns.conn[fd], OWN_LISTENER) ? socket_path((int)fd, &a) : NULL;
+            conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) ? socket_path((int)fd, &a) : NULL;
         if (name != NULL && !landlock_allow_beside(l, name, LANDLOCK_REMOVE))
             missed = "a unix socket";
     }
@@ -211,8 +211,8 @@ static void files_allow(struct landlock *l, struct server *s, char *const argv[]
         (void)landlock_allow(l, more[i], LANDLOCK_READ | LANDLOCK_EXECUTE | LANDLOCK_LIST);
 #endif
     if (missed != NULL)
-        s->say(OPT_LOG_WARN, "cannot be allowed in the sandbox", "path", missed, "error",
-               strerror(errno), NULL);
+        s->log.say(OPT_LOG_WARN, "cannot be allowed in the sandbox", "path", missed, "error",
+                   strerror(errno), NULL);
 }
 
 /* Puts together which files may be opened later, while the process still may open them: *l. 0, or
@@ -223,7 +223,7 @@ static int files_prepare(struct landlock *l, struct server *s, char *const argv[
     int err = landlock_begin(l, manager != NULL && manager[0] == '@');
     if (err == 0)
         files_allow(l, s, argv);
-    s->say(OPT_LOG_DEBUG, "landlock", "version", serve_num(s, (uint64_t)l->abi), NULL);
+    s->log.say(OPT_LOG_DEBUG, "landlock", "version", QUOTE_NUM((uint64_t)l->abi), NULL);
     return err;
 }
 
@@ -247,14 +247,14 @@ static void files_give(struct server *s, const struct tables *t, const struct us
     errno = EPERM;
     if (t->store.h != NULL &&
         (!guard_may_give(u, t->store.fd) || fchown(t->store.fd, u->uid, u->gid) == -1))
-        s->say(OPT_LOG_WARN, "the store cannot be given to the user", "error", strerror(errno),
-               NULL);
-    for (uint32_t fd = 1; fd <= s->conns.top; fd++) {
+        s->log.say(OPT_LOG_WARN, "the store cannot be given to the user", "error", strerror(errno),
+                   NULL);
+    for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
         const char *path =
-            conn_is_own(&s->conns.conn[fd], OWN_LISTENER) ? socket_path((int)fd, &a) : NULL;
+            conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) ? socket_path((int)fd, &a) : NULL;
         if (path != NULL && !socket_give(path, u))
-            s->say(OPT_LOG_WARN, "a unix socket cannot be given to the user", "path", path, "error",
-                   strerror(errno), NULL);
+            s->log.say(OPT_LOG_WARN, "a unix socket cannot be given to the user", "path", path,
+                       "error", strerror(errno), NULL);
     }
 }
 
@@ -268,8 +268,8 @@ static void files_try(struct server *s, const struct sandbox_file *files, size_t
         if (fd != -1)
             close(fd);
         else
-            s->say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path",
-                   files[i].path, "error", strerror(errno), NULL);
+            s->log.say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path",
+                       files[i].path, "error", strerror(errno), NULL);
     }
 }
 
@@ -290,8 +290,8 @@ static int rights_drop(struct server *s, const struct tables *t, const struct us
                        struct text *why)
 {
     if (user_is_root() && !u->given)
-        s->say(OPT_LOG_WARN, "runs as root; --user NAME drops that", NULL);
-    if (!u->given && s->opt.no_sandbox)
+        s->log.say(OPT_LOG_WARN, "runs as root; --user NAME drops that", NULL);
+    if (!u->given && s->config.opt.no_sandbox)
         return 0;
     if (user_is_root() && u->given)
         files_give(s, t, u);
@@ -309,12 +309,12 @@ int sandbox_enter(struct server *s, const struct tables *t, const struct user *u
     struct landlock l = {.rules = -1};
     int err = 0, code;
     *held = (struct calls_held){.sum = 0};
-    if (!s->opt.no_sandbox && (err = files_prepare(&l, s, argv)) < 0)
+    if (!s->config.opt.no_sandbox && (err = files_prepare(&l, s, argv)) < 0)
         return failed(why, "Landlock", -err);
     code = rights_drop(s, t, u, why);
     if (code == 0)
         files_try(s, files, n);
-    if (code != 0 || s->opt.no_sandbox) {
+    if (code != 0 || s->config.opt.no_sandbox) {
         landlock_drop(&l);
         return code;
     }
@@ -324,7 +324,8 @@ int sandbox_enter(struct server *s, const struct tables *t, const struct user *u
         return failed(why, "Landlock", -err);
     err = filter_add(held);
     if (err == -ENOSYS)
-        s->say(OPT_LOG_WARN, "no system call is refused: this kernel has no seccomp filters", NULL);
+        s->log.say(OPT_LOG_WARN, "no system call is refused: this kernel has no seccomp filters",
+                   NULL);
     else if (err < 0)
         return failed(why, "seccomp", -err);
     return 0;
@@ -343,10 +344,10 @@ bool sandbox_fits(const struct calls_held *held, struct text *why)
 
 void sandbox_go_on(struct server *s, struct calls_held *held)
 {
-    if (s->opt.no_sandbox)
+    if (s->config.opt.no_sandbox)
         return;
     int err = filter_add(held);
     if (err < 0 && held->sum != 0) /* the filter that was inherited stays */
-        s->say(OPT_LOG_WARN, "the sandbox is that of the server before", "error", strerror(-err),
-               NULL);
+        s->log.say(OPT_LOG_WARN, "the sandbox is that of the server before", "error",
+                   strerror(-err), NULL);
 }

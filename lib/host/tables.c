@@ -3,8 +3,12 @@
  */
 #include "lib/host/tables.h"
 
+#include "lib/serve/way.h"
+
 #include "lib/host/budget.h"
 #include "lib/host/machine.h"
+#include "lib/topic/names.h"
+#include "lib/topic/room.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -61,15 +65,15 @@ static bool random_bytes(void *p, size_t n, struct text *why)
 /* Scratch memory of a share: those of events and frames need none but for the heads of frames. */
 static size_t scratch_bytes(const struct server *s, enum conn_way way, size_t bytes)
 {
-    bool heads = way == WAY_EVENTS || way == WAY_FRAMES;
-    return heads ? SHARE_HEADS : share_scratch(s->opt.max_message, bytes);
+    return ways[way].objects ? share_scratch(s->config.opt.max_message, bytes) : SHARE_HEADS;
 }
 
 /* Bytes for all of them. */
 static uint64_t shares_bytes(const struct tables *t, const struct server *s)
 {
-    uint64_t n = share_scratch(s->opt.max_message, s->opt.max_answer) +
-                 share_memory(t->poll_records) + share_scratch(s->opt.max_message, SHARE_BYTES) +
+    uint64_t n = share_scratch(s->config.opt.max_message, s->config.opt.max_answer) +
+                 share_memory(t->poll_records) +
+                 share_scratch(s->config.opt.max_message, SHARE_BYTES) +
                  share_memory(SHARE_RECORDS);
     for (unsigned way = 0; way < TABLES_SAME; way++)
         n += scratch_bytes(s, (enum conn_way)way, SHARE_BYTES) + share_memory(SHARE_RECORDS);
@@ -87,13 +91,14 @@ static bool share_make(struct share *s, unsigned records, size_t scratch_size, s
 
 static bool shares_make(struct tables *t, struct server *s, struct text *why)
 {
-    uint64_t message = s->opt.max_message;
+    uint64_t message = s->config.opt.max_message;
     for (unsigned way = 0; way < TABLES_SAME; way++)
         if (!share_make(&t->same[way], SHARE_RECORDS,
                         scratch_bytes(s, (enum conn_way)way, SHARE_BYTES), why))
             return false;
     return share_make(&t->own, SHARE_RECORDS, share_scratch(message, SHARE_BYTES), why) &&
-           share_make(&s->poll, t->poll_records, share_scratch(message, s->opt.max_answer), why);
+           share_make(&s->ex.poll, t->poll_records,
+                      share_scratch(message, s->config.opt.max_answer), why);
 }
 
 /* ---- how large ------------------------------------------------------------------------------- */
@@ -110,9 +115,9 @@ static bool wants_passes(const struct opt *opt)
 static uint64_t ring_bytes(const struct server *s)
 {
     struct stat st;
-    uint64_t size = s->opt.ring;
-    if (s->opt.store != NULL && !s->opt.ring_given && stat(s->opt.store, &st) == 0 &&
-        (uint64_t)st.st_size > RING_PAGE)
+    uint64_t size = s->config.opt.ring;
+    if (s->config.opt.store != NULL && !s->config.opt.ring_given &&
+        stat(s->config.opt.store, &st) == 0 && (uint64_t)st.st_size > RING_PAGE)
         size = (uint64_t)st.st_size - RING_PAGE;
     return size + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) + RING_PAGE +
            broker_size(size, 0);
@@ -123,7 +128,7 @@ static bool descriptors_lower(struct server *s, uint32_t max, struct text *why)
 {
     struct rlimit r = {0, 0};
     bool got = getrlimit(RLIMIT_NOFILE, &r) == 0;
-    s->conns.max = max;
+    s->clients.conns.max = max;
     r.rlim_cur = max;
     if (got && setrlimit(RLIMIT_NOFILE, &r) == 0)
         return true;
@@ -134,7 +139,7 @@ static bool descriptors_lower(struct server *s, uint32_t max, struct text *why)
 
 bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct text *why)
 {
-    struct opt *opt = &s->opt;
+    struct opt *opt = &s->config.opt;
     struct budget b;
     const struct budget_needs needs = {
         .memory = opt->max_memory,
@@ -145,7 +150,7 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .per_descriptor = (uint32_t)sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0) +
                           (wants_passes(opt) ? (uint32_t)sizeof(struct pass) : 0),
         .per_entry = sizeof(struct chain) + sizeof(uint64_t),
-        .descriptors = s->conns.max,
+        .descriptors = s->clients.conns.max,
         .reserve = reserve,
         .buffer_shift = BUFFER_SHIFT,
         .connections = {opt->max_connections, opt->connections_given},
@@ -173,9 +178,9 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
 static bool conns_make(struct tables *t, struct server *s, const struct handover *from,
                        struct text *why)
 {
-    struct conns *c = &s->conns;
+    struct conns *c = &s->clients.conns;
     struct pool *p = &c->buffers;
-    uint32_t units = budget_units(s->opt.max_buffers, BUFFER_SHIFT), max = c->max;
+    uint32_t units = budget_units(s->config.opt.max_buffers, BUFFER_SHIFT), max = c->max;
     uint64_t bytes = (uint64_t)units << BUFFER_SHIFT, meta_bytes = pool_meta_size(units);
     void *buffers = memory_map(&t->memory, bytes), *meta = NULL;
     if (buffers == NULL || (meta = memory_map(&t->memory, meta_bytes)) == NULL)
@@ -183,7 +188,7 @@ static bool conns_make(struct tables *t, struct server *s, const struct handover
     if (from != NULL)
         *c = from->conns;
     c->max = max;
-    c->parts = s->opt.max_share;
+    c->parts = s->config.opt.max_share;
     c->give_back = memory_give_back;
     c->conn = memory_map(&t->memory, max * sizeof *c->conn);
     if (c->conn == NULL)
@@ -208,9 +213,9 @@ static bool topics_make(struct tables *t, struct server *s, const struct handove
         topics_attach(&s->topics, t->entries, p[0], p[1], p[2], p[3]);
     else
         topics_init(&s->topics, t->entries, p[0], p[1], p[2], p[3], seed);
-    topics_limit(&s->topics, s->opt.max_topics);
-    topics_share(&s->topics, s->opt.max_sets, s->opt.max_share);
-    topics_links(&s->topics, s->conns.conn, sizeof *s->conns.conn);
+    topics_limit(&s->topics, s->config.opt.max_topics);
+    topics_share(&s->topics, s->config.opt.max_sets, s->config.opt.max_share);
+    topics_links(&s->topics, s->clients.conns.conn, sizeof *s->clients.conns.conn);
     return true;
 }
 
@@ -218,8 +223,8 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
                        struct text *why)
 {
     uint64_t seed[2];
-    uint32_t max = s->conns.max;
-    if (s->opt.max_per_address == 0)
+    uint32_t max = s->clients.conns.max;
+    if (s->config.opt.max_per_address == 0)
         return true;
     void *memory = memory_map(&t->memory, peers_size(max));
     if (memory == NULL)
@@ -238,8 +243,8 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
 static bool grants_make(struct tables *t, struct server *s, const struct handover *from,
                         struct text *why)
 {
-    uint64_t seed[2], bytes = s->opt.max_scopes;
-    if (s->opt.key_file == NULL)
+    uint64_t seed[2], bytes = s->config.opt.max_scopes;
+    if (s->config.opt.key_file == NULL)
         return true;
     void *memory = memory_map(&t->memory, grants_size(bytes));
     if (memory == NULL)
@@ -247,17 +252,17 @@ static bool grants_make(struct tables *t, struct server *s, const struct handove
     if (!random_bytes(seed, sizeof seed, why))
         return false;
     if (from != NULL)
-        grants_attach(&s->grants, bytes, memory);
+        grants_attach(&s->clients.grants, bytes, memory);
     else
-        grants_init(&s->grants, bytes, memory, seed);
+        grants_init(&s->clients.grants, bytes, memory, seed);
     return true;
 }
 
 static bool passes_make(struct tables *t, struct server *s, struct text *why)
 {
-    uint64_t size = s->conns.max * sizeof *s->pass;
-    s->pass = wants_passes(&s->opt) ? memory_map(&t->memory, size) : NULL;
-    return s->pass != NULL || !wants_passes(&s->opt) || tables_failed(why, size);
+    uint64_t size = s->clients.conns.max * sizeof *s->clients.pass;
+    s->clients.pass = wants_passes(&s->config.opt) ? memory_map(&t->memory, size) : NULL;
+    return s->clients.pass != NULL || !wants_passes(&s->config.opt) || tables_failed(why, size);
 }
 
 bool tables_make(struct tables *t, struct server *s, const struct handover *from, struct text *why)
@@ -307,25 +312,28 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
     char bytes[512];
     struct text found = text_in(bytes, sizeof bytes - 1);
     struct store_report report;
-    const struct store_ask ask = {.path = s->opt.store,
-                                  .ring = s->opt.ring,
-                                  .ring_given = s->opt.ring_given,
-                                  .mode = s->opt.fsync,
-                                  .wall_ms = s->wall,
+    const struct store_ask ask = {.path = s->config.opt.store,
+                                  .ring = s->config.opt.ring,
+                                  .ring_given = s->config.opt.ring_given,
+                                  .mode = s->config.opt.fsync,
+                                  .wall_ms = s->clock.wall,
                                   .boot_ms = boot_ms()};
-    topics_limit(&s->topics, s->opt.max_topics + 1); /* the inside topic of /-/ready comes on top */
+    topics_limit(&s->topics,
+                 s->config.opt.max_topics + 1); /* the inside topic of /-/ready comes on top */
     if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
         return false;
     store_follow(&s->broker, &report);
-    serve_ready_recover(s);
-    s->clock_ahead = report.clock_ms - s->now;
-    if (s->opt.max_age_ms > 0 && report.clock_ms > s->opt.max_age_ms) /* some may have come back */
-        while (ring_expire(&s->ring, report.clock_ms - s->opt.max_age_ms, UINT32_MAX) > 0) {
+    serve_ready_recover(&s->config, &s->broker, &s->ready);
+    s->clock.clock_ahead = report.clock_ms - s->clock.now;
+    if (s->config.opt.max_age_ms > 0 &&
+        report.clock_ms > s->config.opt.max_age_ms) /* some may have come back */
+        while (ring_expire(&s->ring, report.clock_ms - s->config.opt.max_age_ms, UINT32_MAX) > 0) {
         }
     store_describe(&report, &found);
     bytes[found.n] = '\0';
     bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0 || report.topics_full > 0;
-    s->say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->opt.store, "found", bytes, NULL);
+    s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->config.opt.store, "found",
+               bytes, NULL);
     return true;
 }
 
@@ -333,12 +341,12 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
 static void message_fit(struct server *s)
 {
     uint64_t most = ring_message_max(s->ring.size);
-    s->opt.ring = s->ring.size;
-    if (s->opt.max_message <= most)
+    s->config.opt.ring = s->ring.size;
+    if (s->config.opt.max_message <= most)
         return;
-    s->opt.max_message = most;
-    s->say(OPT_LOG_INFO, "--max-message is a 16th of the store's ring", "bytes", serve_num(s, most),
-           NULL);
+    s->config.opt.max_message = most;
+    s->log.say(OPT_LOG_INFO, "--max-message is a 16th of the store's ring", "bytes",
+               QUOTE_NUM(most), NULL);
 }
 
 bool tables_ring(struct tables *t, struct server *s, const struct handover *from, bool trial,
@@ -349,23 +357,23 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
         err = ring_attach(&s->ring, from->table_fd, from->arena_fd, from->arena_from,
                           from->ring_size, from->ring_key);
         if (err == 0 && from->stored && !trial)
-            err = store_attach(&t->store, &s->ring, s->opt.fsync);
-        s->clock_ahead = from->clock_ahead;
+            err = store_attach(&t->store, &s->ring, s->config.opt.fsync);
+        s->clock.clock_ahead = from->clock_ahead;
         s->hold.group = from->group;
-    } else if (s->opt.store != NULL) {
+    } else if (s->config.opt.store != NULL) {
         if (!stored_ring(t, s, why))
             return false;
     } else {
-        err = ring_open(&s->ring, s->opt.ring, s->wall);
-        s->clock_ahead = s->wall - s->now;
+        err = ring_open(&s->ring, s->config.opt.ring, s->clock.wall);
+        s->clock.clock_ahead = s->clock.wall - s->clock.now;
     }
     if (err < 0) {
         errno = -err;
-        return tables_failed(why, s->opt.ring);
+        return tables_failed(why, s->config.opt.ring);
     }
-    if ((from != NULL || s->opt.store == NULL) && !broker_make(t, s, why))
+    if ((from != NULL || s->config.opt.store == NULL) && !broker_make(t, s, why))
         return false;
-    s->ring.clock_ms = s->now + s->clock_ahead;
+    s->ring.clock_ms = s->clock.now + s->clock.clock_ahead;
     s->hold.on = t->store.h != NULL && t->store.mode == OPT_FSYNC_ALWAYS;
     s->hold.to = ring_head(&s->ring);
     s->hold.group = s->hold.group != 0 ? s->hold.group : 1;
@@ -377,7 +385,7 @@ void tables_hand_over(const struct tables *t, const struct server *s, struct han
 {
     handover_layout(h->layout);
     h->memory = t->memory;
-    h->conns = s->conns;
+    h->conns = s->clients.conns;
     h->entries = t->entries;
     h->table_fd = s->ring.table_fd;
     h->arena_fd = s->ring.arena_fd;
@@ -385,9 +393,9 @@ void tables_hand_over(const struct tables *t, const struct server *s, struct han
     h->ring_size = s->ring.size;
     h->ring_key = s->ring.key;
     h->stored = t->store.h != NULL;
-    h->random = s->random;
+    h->random = s->clock.random;
     h->group = s->hold.group;
-    h->clock_ahead = s->clock_ahead;
+    h->clock_ahead = s->clock.clock_ahead;
     struct text counters = text_in(h->counters, sizeof h->counters);
     stat_save(&s->stat, &counters);
     h->counters_size = (uint32_t)counters.n;

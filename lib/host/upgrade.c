@@ -13,7 +13,7 @@
 static void upgrade_refused(struct server *s, const char *why)
 {
     s->stat.upgrades_refused++;
-    s->say(OPT_LOG_ERROR, "not upgraded", "reason", why, NULL);
+    s->log.say(OPT_LOG_ERROR, "not upgraded", "reason", why, NULL);
 }
 
 /* Notes all that the next program has to know. */
@@ -35,17 +35,17 @@ void upgrade_begin(struct upgrade *u)
 {
     struct server *s = u->door->s;
     struct handover h;
-    if (u->trial.child != 0 || s->draining)
+    if (u->trial.child != 0 || s->clients.draining)
         return;
     hand_over(u, 0, &h); /* a trial does not sweep */
-    if (!trial_begin(&u->trial, &h, u->argv, s->now)) {
+    if (!trial_begin(&u->trial, &h, u->argv, s->clock.now)) {
         upgrade_refused(s, strerror(errno));
         return;
     }
-    s->say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
-           serve_num(s, (uint64_t)u->trial.child), NULL);
+    s->log.say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
+               QUOTE_NUM((uint64_t)u->trial.child), NULL);
     if (door_own(u->door, u->trial.out, OWN_TRIAL) == NULL)
-        u->trial.until = s->now; /* it can't be heard */
+        u->trial.until = s->clock.now; /* it can't be heard */
 }
 
 void upgrade_child(const struct upgrade *u)
@@ -63,14 +63,14 @@ void upgrade_told(struct upgrade *u)
 void upgrade_tick(struct upgrade *u)
 {
     struct server *s = u->door->s;
-    if (!u->trial.over && s->now < u->trial.until)
+    if (!u->trial.over && s->clock.now < u->trial.until)
         return;
-    struct conn *c = &s->conns.conn[u->trial.out];
+    struct conn *c = &s->clients.conns.conn[u->trial.out];
     const char *why = trial_end(&u->trial);
     process_reap(); /* those that ended meanwhile */
     if (conn_is_own(c, OWN_TRIAL))
-        conn_forget(&s->conns, c);
-    u->passed = why == NULL && !s->draining;
+        conn_forget(&s->clients.conns, c);
+    u->passed = why == NULL && !s->clients.draining;
     if (why != NULL)
         upgrade_refused(s, why);
 }
@@ -83,7 +83,7 @@ void upgrade(struct upgrade *u, uint32_t sweep)
     u->passed = false;
     if (!stored || commit_leave(u->door) == 0) { /* else the next sync ends the server */
         hand_over(u, sweep, &h);
-        handover_exec(&h, u->argv, &s->conns);
+        handover_exec(&h, u->argv, &s->clients.conns);
     }
     upgrade_refused(s, strerror(errno));
     if (stored)

@@ -5,16 +5,17 @@
 
 #include "lib/addr.h"
 #include "lib/authority.h"
-#include "lib/serve/start.h"
+#include "lib/serve/query.h"
 
 #define ALL SPAN("**")
 
 /* ---- refusing -------------------------------------------------------------------------------- */
 
-const char *access_challenge(struct server *s, int status, const char *error, struct span detail)
+const char *access_challenge(const struct config *config, struct challenge *ch, int status,
+                             const char *error, struct span detail)
 {
-    struct text t = text_in(s->challenge, sizeof s->challenge - 1);
-    if (status != 400 && status != 401 && (status != 403 || s->keys.n == 0))
+    struct text t = text_in(ch->line, sizeof ch->line - 1);
+    if (status != 400 && status != 401 && (status != 403 || config->keys.n == 0))
         return NULL;
     text_str(&t, "WWW-Authenticate: Bearer realm=\"sse\"");
     if (error != NULL) {
@@ -28,13 +29,14 @@ const char *access_challenge(struct server *s, int status, const char *error, st
         text_str(&t, "\"");
     }
     text_str(&t, "\r\n");
-    s->challenge[t.n] = '\0';
-    return s->challenge;
+    ch->line[t.n] = '\0';
+    return ch->line;
 }
 
 /* Refuses a token that is not good: 401, or 429 where its address has failed too often. */
 static bool refuse_token(struct server *s, struct conn *c, const char *what, struct span why)
 {
+    struct challenge ch;
     char fields[48], detail[512];
     struct text t = text_in(fields, sizeof fields - 1);
     uint32_t wait = 0;
@@ -42,26 +44,30 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     memcpy(detail, why.p, n);
     detail[n] = '\0';
     s->stat.tokens_refused++;
-    if (s->opt.max_failures > 0)
-        wait = throttle_fail(&s->failures, s->ask.from, s->now, s->opt.max_failures);
+    if (s->config.opt.max_failures > 0)
+        wait = throttle_fail(&s->clients.failures, s->ex.ask.from, s->clock.now,
+                             s->config.opt.max_failures);
     if (wait == 0) {
-        serve_refuse(s, c, 401, access_challenge(s, 401, "invalid_token", why), what, detail, NULL);
+        serve_refuse(s, c, 401, access_challenge(&s->config, &ch, 401, "invalid_token", why), what,
+                     detail, NULL);
         return false;
     }
     s->stat.limit_failures++;
-    s->ask.keep_alive = false;
+    s->ex.ask.keep_alive = false;
     text_str(&t, "Retry-After: ");
     text_u64(&t, wait);
     text_str(&t, "\r\n");
     fields[t.n] = '\0';
     serve_refuse(s, c, 429, fields, what, detail, "; an address may fail ",
-                 serve_num(s, s->opt.max_failures), " times a minute (--max-failures)", NULL);
+                 QUOTE_NUM(s->config.opt.max_failures), " times a minute (--max-failures)", NULL);
     return false;
 }
 
 static bool refuse_twice(struct server *s, struct conn *c, const char *where)
 {
-    serve_refuse(s, c, 400, access_challenge(s, 400, "invalid_request", (struct span){NULL, 0}),
+    struct challenge ch;
+    serve_refuse(s, c, 400,
+                 access_challenge(&s->config, &ch, 400, "invalid_request", (struct span){NULL, 0}),
                  "there is more than one token in ", where, NULL);
     return false;
 }
@@ -84,13 +90,13 @@ static bool token_of_header(struct server *s, struct conn *c, struct span *token
 {
     unsigned fields = 0;
     *token = (struct span){NULL, 0};
-    for (unsigned i = 0; i < s->req.nfields; i++)
-        fields += s->req.field[i].id == HTTP_AUTHORIZATION;
+    for (unsigned i = 0; i < s->ex.req.nfields; i++)
+        fields += s->ex.req.field[i].id == HTTP_AUTHORIZATION;
     if (fields > 1)
         return refuse_twice(s, c, "Authorization");
     if (fields == 0)
         return true;
-    struct span value = http_field(&s->req, HTTP_AUTHORIZATION);
+    struct span value = http_field(&s->ex.req, HTTP_AUTHORIZATION);
     if (!span_same(span_cut(&value, ' '), SPAN("Bearer")))
         return refuse_token(s, c, "Authorization: ", SPAN("only Bearer is understood (RFC 6750)"));
     *token = span_trim(value);
@@ -99,11 +105,12 @@ static bool token_of_header(struct server *s, struct conn *c, struct span *token
     return true;
 }
 
-/* The token of ?access_token=, decoded into s->scratch. */
-static bool token_of_query(struct server *s, struct conn *c, struct span *token)
+/* The token of ?access_token=, decoded into out. */
+static bool token_of_query(struct server *s, struct conn *c, struct span *token,
+                           char out[SERVE_ROOM])
 {
-    *token = serve_query(s, SPAN("access_token"));
-    if (params(s->req.query, SPAN("access_token")) > 1)
+    *token = query_value(&s->ex.req, SPAN("access_token"), out, SERVE_ROOM);
+    if (params(s->ex.req.query, SPAN("access_token")) > 1)
         return refuse_twice(s, c, "the query (access_token)");
     return true;
 }
@@ -112,20 +119,20 @@ static bool token_of_query(struct server *s, struct conn *c, struct span *token)
  * Those of this server's own may, and those that --cors names: not all, as "*" would have it
  * (Fetch, CORS and credentials), nor "null", which any page can have. A request without Origin
  * comes from no other page that could read the answer. */
-static bool cookies_count(const struct server *s)
+static bool cookies_count(const struct config *config, const struct exchange *ex)
 {
-    struct span origin = http_field(&s->req, HTTP_ORIGIN);
-    if (origin.n == 0 || cors_same(origin, s->req.host, s->ask.scheme))
+    struct span origin = http_field(&ex->req, HTTP_ORIGIN);
+    if (origin.n == 0 || cors_same(origin, ex->req.host, ex->ask.scheme))
         return true;
-    return s->ask.cors > 0 && cors_is_one(s->opt.cors.item[s->ask.cors - 1]);
+    return ex->ask.cors > 0 && cors_is_one(config->opt.cors.item[ex->ask.cors - 1]);
 }
 
 /* The token of the cookie access_token (RFC 6265 section 4.2.1), the first there is. */
-static struct span token_of_cookie(const struct server *s)
+static struct span token_of_cookie(const struct exchange *ex)
 {
-    for (unsigned i = 0; i < s->req.nfields; i++) {
-        struct span rest = s->req.field[i].value;
-        while (s->req.field[i].id == HTTP_COOKIE && rest.n > 0) {
+    for (unsigned i = 0; i < ex->req.nfields; i++) {
+        struct span rest = ex->req.field[i].value;
+        while (ex->req.field[i].id == HTTP_COOKIE && rest.n > 0) {
             struct span pair = span_trim(span_cut(&rest, ';'));
             if (!span_eq(span_trim(span_cut(&pair, '=')), SPAN("access_token")))
                 continue;
@@ -141,31 +148,32 @@ static struct span token_of_cookie(const struct server *s)
 /* ---- what is asked with it ------------------------------------------------------------------- */
 
 /* What may be done without a token: by place, or by --anonymous alone where there are keys. */
-static void access_without(struct server *s, enum auth_class class)
+static void access_without(const struct config *config, struct exchange *ex, enum auth_class class)
 {
-    struct access *a = &s->access;
-    bool open = class == AUTH_SUBSCRIBE && s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
-    bool here = s->keys.n == 0 && !open && serve_here(s);
-    if (here || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
+    struct access *a = &ex->access;
+    bool open = class == AUTH_SUBSCRIBE && config->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
+    bool here = config->keys.n == 0 && !open && serve_here(config, ex);
+    if (here || config->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
         a->subscribe = ALL;
-    if (here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
+    if (here || config->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
         a->publish = ALL;
-    a->kind = s->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
+    a->kind = config->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
 }
 
 /* Checks a token. The signature of one that is remembered is not looked at again. */
 static enum auth_result check_token(struct server *s, struct span token, struct auth_claims *claims,
                                     struct text *why)
 {
-    const struct opt *o = &s->opt;
+    const struct opt *o = &s->config.opt;
     const struct auth_rules rules = {.audience = o->audience.item,
                                      .audiences = o->audience.n,
                                      .issuer = o->issuer.item,
                                      .issuers = o->issuer.n,
                                      .claims = o->claims};
     if (remember_has(&s->remember, token))
-        return auth_check_again(&rules, token, s->wall / 1000, s->token, claims, why);
-    enum auth_result r = auth_check(&s->keys, &rules, token, s->wall / 1000, s->token, claims, why);
+        return auth_check_again(&rules, token, s->clock.wall / 1000, s->ex.token, claims, why);
+    enum auth_result r =
+        auth_check(&s->config.keys, &rules, token, s->clock.wall / 1000, s->ex.token, claims, why);
     if (r == AUTH_GOOD && claims->algorithm != KEY_HS256)
         remember_add(&s->remember, token);
     return r;
@@ -178,10 +186,10 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
     struct auth_claims claims;
     if (check_token(s, token, &claims, &why) != AUTH_GOOD)
         return refuse_token(s, c, what, text_span(&why));
-    s->access = (struct access){.kind = ACCESS_TOKEN,
-                                .publish = claims.publish,
-                                .subscribe = claims.subscribe,
-                                .expires_s = claims.expires_s};
+    s->ex.access = (struct access){.kind = ACCESS_TOKEN,
+                                   .publish = claims.publish,
+                                   .subscribe = claims.subscribe,
+                                   .expires_s = claims.expires_s};
     return true;
 }
 
@@ -189,84 +197,84 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
 static bool access_by_url(struct server *s, struct conn *c, enum auth_class class,
                           struct span topics, struct span signature)
 {
-    char bytes[512], sign[AUTH_URL_SIGN + 1];
+    char bytes[512], text_bytes[QUERY_MAX];
     struct text why = text_in(bytes, sizeof bytes);
     uint64_t expires = 0;
-    size_t n = signature.n < sizeof sign ? signature.n : sizeof sign;
-    memcpy(sign, signature.p, n);
-    struct span text = serve_query(s, SPAN("expires"));
-    if (auth_url_check(&s->keys, class, topics, text, (struct span){sign, n}, s->wall / 1000,
+    struct span text = query_value(&s->ex.req, SPAN("expires"), text_bytes, sizeof text_bytes);
+    if (auth_url_check(&s->config.keys, class, topics, text, signature, s->clock.wall / 1000,
                        &why) != AUTH_GOOD)
         return refuse_token(s, c, "the signed URL: ", text_span(&why));
     (void)span_u64(text, &expires); /* it has been read already */
-    s->access = (struct access){.kind = ACCESS_URL, .expires_s = expires};
-    *(class == AUTH_PUBLISH ? &s->access.publish : &s->access.subscribe) = topics;
+    s->ex.access = (struct access){.kind = ACCESS_URL, .expires_s = expires};
+    *(class == AUTH_PUBLISH ? &s->ex.access.publish : &s->ex.access.subscribe) = topics;
     return true;
 }
 
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics)
 {
+    char text[SERVE_ROOM];
     struct span token;
-    s->access = (struct access){.kind = ACCESS_PLACE};
-    if (s->keys.n == 0) {
-        access_without(s, class);
+    s->ex.access = (struct access){.kind = ACCESS_PLACE};
+    if (s->config.keys.n == 0) {
+        access_without(&s->config, &s->ex, class);
         return true;
     }
     if (!token_of_header(s, c, &token))
         return false;
     if (token.n > 0)
         return access_by_token(s, c, token, "the token in Authorization: ");
-    if (!token_of_query(s, c, &token))
+    if (!token_of_query(s, c, &token, text))
         return false;
     if (token.p != NULL)
         return access_by_token(s, c, token, "the token in access_token: ");
-    struct span signature = serve_query(s, SPAN("signature"));
+    struct span signature = query_value(&s->ex.req, SPAN("signature"), text, sizeof text);
     if (signature.p != NULL)
         return access_by_url(s, c, class, topics, signature);
-    token = token_of_cookie(s);
-    if (token.p != NULL && cookies_count(s))
+    token = token_of_cookie(&s->ex);
+    if (token.p != NULL && cookies_count(&s->config, &s->ex))
         return access_by_token(s, c, token, "the token in the cookie access_token: ");
-    access_without(s, class);
-    s->access.cookie = token.p != NULL;
+    access_without(&s->config, &s->ex, class);
+    s->ex.access.cookie = token.p != NULL;
     return true;
 }
 
-/* The token that access_find() would check. */
-static struct span token_there(struct server *s)
+/* The token that access_find() would check; one of the query is decoded into `text`. */
+static struct span token_there(const struct exchange *ex, char text[SERVE_ROOM])
 {
-    struct span token = http_field(&s->req, HTTP_AUTHORIZATION);
+    struct span token = http_field(&ex->req, HTTP_AUTHORIZATION);
     if (token.n > 0) {
         span_cut(&token, ' ');
         return span_trim(token);
     }
-    token = serve_query(s, SPAN("access_token"));
-    return token.p != NULL ? token : token_of_cookie(s);
+    token = query_value(&ex->req, SPAN("access_token"), text, SERVE_ROOM);
+    return token.p != NULL ? token : token_of_cookie(ex);
 }
 
 bool access_takes_long(struct server *s)
 {
-    if (!auth_keys_public(&s->keys))
+    if (!auth_keys_public(&s->config.keys))
         return false;
-    struct span token = token_there(s);
-    return token.n > 0 && !remember_has(&s->remember, token) && auth_takes_long(token, s->token);
+    char text[SERVE_ROOM];
+    struct span token = token_there(&s->ex, text);
+    return token.n > 0 && !remember_has(&s->remember, token) && auth_takes_long(token, s->ex.token);
 }
 
 /* ---- subscribing ----------------------------------------------------------------------------- */
 
 /* Appends what one lacks who has no token. */
-static void tokenless(struct server *s, struct text *why, const char *what)
+static void tokenless(const struct exchange *ex, struct text *why, const char *what)
 {
-    const char *origin = serve_quote(s, http_field(&s->req, HTTP_ORIGIN));
+    const char *origin = QUOTE(http_field(&ex->req, HTTP_ORIGIN));
     text_str(why, what);
     text_str(why, " takes a token");
-    if (!s->access.cookie) {
+    if (!ex->access.cookie) {
         text_str(why,
                  ": in Authorization: Bearer, in ?access_token= or in the cookie access_token");
         return;
     }
     text_str(why, ", and the cookie access_token does not count for pages of ");
     text_str(why, origin);
-    if (!cors_is_one(http_field(&s->req, HTTP_ORIGIN))) {
+    if (!cors_is_one(http_field(&ex->req, HTTP_ORIGIN))) {
         text_str(why, ", which any page can be of");
         return;
     }
@@ -285,15 +293,15 @@ static void address(struct text *why, uint64_t key)
 }
 
 /* Appends that a request from this host names another server; a WebSocket's frames have no Host. */
-static void foreign(struct server *s, struct text *why)
+static void foreign(struct stat_counters *stat, const struct exchange *ex, struct text *why)
 {
-    struct span host = authority_host(s->req.host);
-    const char *name = s->ask.conn != NULL ? serve_quote(s, host) : "NAME";
-    s->stat.host_refused++;
-    text_str(why, s->ask.conn != NULL ? "the Host of this request, "
-                                      : "the Host of this WebSocket's handshake");
-    text_str(why, s->ask.conn != NULL ? name : "");
-    text_str(why, s->ask.conn != NULL ? ", is none" : " was none");
+    struct span host = authority_host(ex->req.host);
+    const char *name = ex->ask.conn != NULL ? QUOTE(host) : "NAME";
+    stat->host_refused++;
+    text_str(why, ex->ask.conn != NULL ? "the Host of this request, "
+                                       : "the Host of this WebSocket's handshake");
+    text_str(why, ex->ask.conn != NULL ? name : "");
+    text_str(why, ex->ask.conn != NULL ? ", is none" : " was none");
     text_str(why, " of this server's: --host ");
     text_str(why, name);
     text_str(why, " makes it one");
@@ -301,7 +309,8 @@ static void foreign(struct server *s, struct text *why)
 
 /* Appends why one may not who is not on this host; of one who came through a proxy the reason may
  * be how that is set up. */
-static void elsewhere(struct server *s, struct text *why, const char *what, const char *word)
+static void elsewhere(struct stat_counters *stat, const struct exchange *ex, struct text *why,
+                      const char *what, const char *word)
 {
     static const char *const says[] = {
         [VIA_NOBODY] = "",
@@ -312,18 +321,18 @@ static void elsewhere(struct server *s, struct text *why, const char *what, cons
     };
     text_str(why, what);
     text_str(why, " is for clients on this host; ");
-    if (s->ask.foreign) {
-        foreign(s, why);
+    if (ex->ask.foreign) {
+        foreign(stat, ex, why);
         text_str(why, ", and ");
     }
-    if (s->ask.via != VIA_NOBODY) {
+    if (ex->ask.via != VIA_NOBODY) {
         text_str(why, "this request came through the proxy ");
-        address(why, s->ask.proxy);
+        address(why, ex->ask.proxy);
         text_str(why, " (--trust-proxy)");
-        text_str(why, says[s->ask.via]);
+        text_str(why, says[ex->ask.via]);
     }
-    if (s->ask.via == VIA_CLIENT) {
-        address(why, s->ask.from);
+    if (ex->ask.via == VIA_CLIENT) {
+        address(why, ex->ask.from);
         text_str(why, "; ");
     }
     text_str(why, "--anonymous ");
@@ -335,27 +344,30 @@ static void elsewhere(struct server *s, struct text *why, const char *what, cons
 static bool refuse(struct server *s, struct conn *c, int status, const char *error,
                    struct text *why)
 {
+    struct challenge ch;
     s->stat.access_denied++;
     why->p[why->n] = '\0';
-    serve_refuse(s, c, status, access_challenge(s, status, error, (struct span){NULL, 0}), why->p,
+    serve_refuse(s, c, status,
+                 access_challenge(&s->config, &ch, status, error, (struct span){NULL, 0}), why->p,
                  NULL);
     return false;
 }
 
 bool access_subscribe(struct server *s, struct conn *c, struct span *names)
 {
-    const struct access *a = &s->access;
+    const struct access *a = &s->ex.access;
     char bytes[768];
-    struct text t = text_in(s->names, sizeof s->names), why = text_in(bytes, sizeof bytes - 1);
+    struct text t = text_in(s->ex.names, sizeof s->ex.names),
+                why = text_in(bytes, sizeof bytes - 1);
     struct span refused;
     if (span_eq(a->subscribe, ALL))
         return true;
     if (a->kind == ACCESS_NONE) {
-        tokenless(s, &why, "subscribing");
+        tokenless(&s->ex, &why, "subscribing");
         return refuse(s, c, 401, NULL, &why);
     }
     if (a->kind == ACCESS_PLACE) {
-        elsewhere(s, &why, "subscribing", "subscribe");
+        elsewhere(&s->stat, &s->ex, &why, "subscribing", "subscribe");
         return refuse(s, c, 403, NULL, &why);
     }
     if (auth_narrow(&t, a->subscribe, *names, &refused)) {
@@ -371,23 +383,24 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names)
     }
     text_str(&why, a->kind == ACCESS_URL ? "the URL is not signed for subscribing to "
                                          : "the token does not allow subscribing to ");
-    text_str(&why, serve_quote(s, refused));
+    text_str(&why, QUOTE(refused));
     return refuse(s, c, 403, "insufficient_scope", &why);
 }
 
 /* ---- publishing ------------------------------------------------------------------------------ */
 
-int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why)
+int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                   struct span topic, struct text *why)
 {
     if (span_eq(a->publish, ALL) || (a->publish.n > 0 && auth_covers(a->publish, topic)))
         return 0;
-    s->stat.access_denied++;
+    stat->access_denied++;
     switch (a->kind) {
     case ACCESS_PLACE:
-        elsewhere(s, why, "publishing", "publish");
+        elsewhere(stat, ex, why, "publishing", "publish");
         return 403;
     case ACCESS_NONE:
-        tokenless(s, why, "publishing");
+        tokenless(ex, why, "publishing");
         return 401;
     case ACCESS_URL:
         text_str(why, "the URL is not signed for publishing to ");
@@ -396,80 +409,26 @@ int access_publish(struct server *s, const struct access *a, struct span topic, 
         text_str(why, "the token does not allow publishing to ");
         break;
     }
-    text_str(why, topic.n > 0 ? serve_quote(s, topic) : "any topic");
+    text_str(why, topic.n > 0 ? QUOTE(topic) : "any topic");
     return 403;
 }
 
 /* ---- what is remembered ---------------------------------------------------------------------- */
 
-static struct pass *pass_of(const struct server *s, const struct conn *c)
-{
-    return s->pass != NULL ? &s->pass[conn_fd(&s->conns, c)] : NULL;
-}
-
-struct access access_of_socket(const struct server *s, const struct conn *c)
-{
-    const struct pass *p = pass_of(s, c);
-    if (p != NULL && p->grant != 0)
-        return (struct access){.kind = ACCESS_TOKEN,
-                               .publish = grant_publish(&s->grants, p->grant),
-                               .subscribe = grant_subscribe(&s->grants, p->grant)};
-    bool here = (c->flags & CONN_LOCAL) != 0;
-    return (struct access){.kind = ACCESS_PLACE,
-                           .publish = here || s->opt.anonymous & OPT_ANONYMOUS_PUBLISH
-                                          ? ALL
-                                          : (struct span){NULL, 0},
-                           .subscribe = ALL,
-                           .expires_s = 0};
-}
-
-void access_drop(struct server *s, const struct conn *c)
-{
-    struct pass *p = pass_of(s, c);
-    if (p == NULL || p->grant == 0)
-        return;
-    grant_leave(&s->grants, p->grant);
-    p->grant = 0;
-}
-
-void access_keep(struct server *s, const struct conn *c)
-{
-    uint64_t expires = s->access.expires_s;
-    struct pass *p = pass_of(s, c);
-    if (p != NULL && s->keys.n > 0)
-        p->expires = expires < UINT32_MAX ? (uint32_t)expires : 0;
-}
-
 bool access_keep_scopes(struct server *s, struct conn *c)
 {
-    struct pass *p = pass_of(s, c);
-    if (p == NULL || s->keys.n == 0)
+    struct pass *p = pass_of(&s->clients, c);
+    if (p == NULL || s->config.keys.n == 0)
         return true;
-    access_keep(s, c);
-    access_drop(s, c);
-    p->grant = grant_enter(&s->grants, s->access.publish, s->access.subscribe);
+    access_keep(&s->config, &s->clients, &s->ex, c);
+    access_drop(&s->clients, c);
+    p->grant = grant_enter(&s->clients.grants, s->ex.access.publish, s->ex.access.subscribe);
     if (p->grant != 0)
         return true;
     s->stat.limit_scopes++;
     serve_refuse(s, c, 503, "Retry-After: 10\r\n", "there is no room for what the token allows, ",
-                 serve_num(s, s->opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
+                 QUOTE_NUM(s->config.opt.max_scopes), " bytes of all tokens (--max-scopes)", NULL);
     return false;
-}
-
-void serve_forget(struct server *s, const struct conn *c)
-{
-    struct pass *p = pass_of(s, c);
-    if (p == NULL)
-        return;
-    access_drop(s, c);
-    *p = (struct pass){0};
-}
-
-bool serve_expired(const struct server *s, const struct conn *c)
-{
-    const struct pass *p = pass_of(s, c);
-    return p != NULL && p->expires != 0 && s->wall / 1000 >= p->expires &&
-           (conn_streams(c) || c->state == CONN_WAIT);
 }
 
 /* ---- the server's own ------------------------------------------------------------------------ */
@@ -479,7 +438,7 @@ static bool refuse_foreign(struct server *s, struct conn *c)
 {
     char bytes[768];
     struct text why = text_in(bytes, sizeof bytes - 1);
-    foreign(s, &why);
+    foreign(&s->stat, &s->ex, &why);
     return refuse(s, c, 403, NULL, &why);
 }
 
@@ -488,26 +447,27 @@ bool access_own(struct server *s, struct conn *c)
     char bytes[768];
     struct text why = text_in(bytes, sizeof bytes - 1);
     if (c->marks & CONN_ADMIN)
-        return serve_host_own(s) || refuse_foreign(s, c);
-    if (s->admin) {
+        return serve_host_own(&s->config, &s->ex) || refuse_foreign(s, c);
+    if (s->config.admin) {
         serve_refuse(s, c, 404, NULL, "this is read at the address of --admin alone", NULL);
         return false;
     }
-    if (s->keys.n == 0 && !serve_host_own(s))
+    if (s->config.keys.n == 0 && !serve_host_own(&s->config, &s->ex))
         return refuse_foreign(s, c);
-    if (s->keys.n == 0 && (serve_here(s) || s->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
+    if (s->config.keys.n == 0 &&
+        (serve_here(&s->config, &s->ex) || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
         return true;
-    if (s->keys.n == 0) {
-        elsewhere(s, &why, "this", "subscribe");
+    if (s->config.keys.n == 0) {
+        elsewhere(&s->stat, &s->ex, &why, "this", "subscribe");
         return refuse(s, c, 403, NULL, &why);
     }
     if (!access_find(s, c, AUTH_SUBSCRIBE, (struct span){NULL, 0}))
         return false;
-    if (s->access.kind != ACCESS_TOKEN) {
-        tokenless(s, &why, "this");
+    if (s->ex.access.kind != ACCESS_TOKEN) {
+        tokenless(&s->ex, &why, "this");
         return refuse(s, c, 401, NULL, &why);
     }
-    if (auth_covers(s->access.subscribe, ALL))
+    if (auth_covers(s->ex.access.subscribe, ALL))
         return true;
     text_str(&why, "this tells of all topics, and the token does not allow subscribing to **");
     return refuse(s, c, 403, "insufficient_scope", &why);
@@ -515,14 +475,14 @@ bool access_own(struct server *s, struct conn *c)
 
 bool access_page(struct server *s, struct conn *c, const char *may_not)
 {
-    struct span origin = http_field(&s->req, HTTP_ORIGIN);
-    if (origin.n == 0 || s->ask.cors > 0 || cors_same(origin, s->req.host, s->ask.scheme))
+    struct span origin = http_field(&s->ex.req, HTTP_ORIGIN);
+    if (origin.n == 0 || s->ex.ask.cors > 0 || cors_same(origin, s->ex.req.host, s->ex.ask.scheme))
         return true;
     if (cors_is_one(origin))
-        serve_refuse(s, c, 403, NULL, "pages of ", serve_quote(s, origin), may_not, "; --cors ",
-                     serve_quote(s, origin), " lets them", NULL);
+        serve_refuse(s, c, 403, NULL, "pages of ", QUOTE(origin), may_not, "; --cors ",
+                     QUOTE(origin), " lets them", NULL);
     else
-        serve_refuse(s, c, 403, NULL, "pages of origin ", serve_quote(s, origin), may_not,
+        serve_refuse(s, c, 403, NULL, "pages of origin ", QUOTE(origin), may_not,
                      ", as any page can be of it", NULL);
     return false;
 }

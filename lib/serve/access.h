@@ -24,6 +24,7 @@
 #ifndef SSE_LIB_SERVE_ACCESS_H
 #define SSE_LIB_SERVE_ACCESS_H
 
+#include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 
 /* Finds out what the request at hand may, in s->access; `topics` is its path, as a URL may be
@@ -37,25 +38,23 @@ bool access_takes_long(struct server *s);
 /* Narrows a path's names to those that the request may subscribe to. False: it has been refused. */
 bool access_subscribe(struct server *s, struct conn *c, struct span *names);
 
-/* What a WebSocket or a batch may, by the token that opened it. */
-struct access access_of_socket(const struct server *s, const struct conn *c);
-
 /* May this one publish to a topic of that name? 0; or the status, 401 or 403, and why not in
  * *why. */
-int access_publish(struct server *s, const struct access *a, struct span topic, struct text *why);
+int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                   struct span topic, struct text *why);
 
-/* The field line that goes with a refusal of that status; NULL: none. It stands in s->challenge. */
-const char *access_challenge(struct server *s, int status, const char *error, struct span detail);
+struct challenge {
+    char line[1024];
+};
 
-/* Notes with the connection when the token in s->access ends. */
-void access_keep(struct server *s, const struct conn *c);
+/* Returns the field line that goes with a refusal of that status, which it writes to *ch; NULL:
+ * none. */
+const char *access_challenge(const struct config *config, struct challenge *ch, int status,
+                             const char *error, struct span detail);
 
 /* Notes that and the token's scopes, for a WebSocket or a batch. False: the scopes have no room
  * (--max-scopes), and the request has been refused with 503. */
 bool access_keep_scopes(struct server *s, struct conn *c);
-
-/* Forgets the scopes that access_keep_scopes() noted: the WebSocket or batch is over. */
-void access_drop(struct server *s, const struct conn *c);
 
 /* Returns true if the page that makes the request may publish or open a WebSocket: its origin is
  * this server's own, or one that --cors names. A request without Origin is not a page's. False: it

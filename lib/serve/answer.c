@@ -4,125 +4,81 @@
 #include "lib/cors.h"
 #include "lib/problem.h"
 #include "lib/serve/access.h"
-#include "lib/utf8.h"
 
 #include <assert.h>
 #include <stdarg.h>
 
-/* ---- texts for messages ---------------------------------------------------------------------- */
-
-const char *serve_quote(struct server *s, struct span text)
-{
-    char *p = s->quoted[++s->quotes % 8];
-    size_t most = sizeof s->quoted[0] - 1;
-    size_t n = text.n < most ? text.n : most;
-    while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80)
-        n--; /* not inside a character */
-    if (n > 0)
-        memcpy(p, text.p, n);
-    p[n] = '\0';
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
-            p[i] = '?';
-    for (size_t i = 0; (i += utf8_valid((struct span){p + i, n - i})) < n;)
-        p[i] = '?';
-    return p;
-}
-
-const char *serve_num(struct server *s, uint64_t v)
-{
-    char digits[20];
-    struct text t = text_in(digits, sizeof digits);
-    text_u64(&t, v);
-    return serve_quote(s, text_span(&t));
-}
-
-const char *serve_byte(struct server *s, char byte)
-{
-    const unsigned b = (unsigned char)byte;
-    const char bytes[] = {'b', 'y', 't', 'e', ' ', '0', 'x', text_digit(b >> 4), text_digit(b)};
-    return serve_quote(s, (struct span){bytes, sizeof bytes});
-}
-
-const char *serve_method_name(enum http_method method)
-{
-    static const char *const names[] = {
-#define X(name) #name,
-        HTTP_METHODS(X)
-#undef X
-    };
-    return names[method];
-}
-
 /* ---- topics that come and go
  * ------------------------------------------------------------------ */
 
-void serve_release(struct server *s, uint32_t id)
+void serve_release(struct broker *broker, uint32_t id)
 {
-    broker_release(&s->broker, id);
+    broker_release(broker, id);
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-const char *serve_count_topics_full(struct server *s)
+const char *serve_count_topics_full(const struct config *config, const struct broker *broker,
+                                    struct stat_counters *stat, char out[QUOTE_MAX])
 {
-    switch (s->topics.full) {
+    switch (broker->topics->full) {
     case TOPIC_FULL_EDGES:
-        s->stat.limit_topics++;
+        stat->limit_topics++;
         return "clients list as many names and wildcards as --max-topics has room for";
     case TOPIC_FULL_SETS:
-        s->stat.limit_sets++;
+        stat->limit_sets++;
         return "there is no room for more lists of names and wildcards (--max-sets)";
     case TOPIC_FULL_SHARE:
-        s->stat.limit_share++;
+        stat->limit_share++;
         return "these names and wildcards take more than a client's share of what is free "
                "(--max-share)";
     case TOPIC_FULL_NOT:
     case TOPIC_FULL_TOPICS:
         break;
     }
-    char bytes[96];
-    struct text t = text_in(bytes, sizeof bytes);
-    s->stat.limit_topics++;
+    struct text t = text_in(out, QUOTE_MAX - 1);
+    stat->limit_topics++;
     text_str(&t, "there are as many topics as may be, ");
-    text_u64(&t, s->opt.max_topics);
+    text_u64(&t, config->opt.max_topics);
     text_str(&t, " (--max-topics)");
-    return serve_quote(s, text_span(&t));
+    out[t.n] = '\0';
+    return out;
 }
 
-const char *serve_full(const struct server *s)
+const char *serve_full(const struct clients *clients)
 {
-    return s->conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
-                               : "no room: --max-buffers";
+    return clients->conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
+                                     : "no room: --max-buffers";
 }
 
-const char *serve_count_full(struct server *s)
+const char *serve_count_full(struct clients *clients, struct stat_counters *stat)
 {
-    *(s->conns.over_share ? &s->stat.limit_share : &s->stat.limit_buffers) += 1;
-    return serve_full(s);
+    *(clients->conns.over_share ? &stat->limit_share : &stat->limit_buffers) += 1;
+    return serve_full(clients);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-void serve_answer_head(struct server *s, int status)
+void serve_answer_head(const struct config *config, const struct clock *clock,
+                       struct stat_counters *stat, struct exchange *ex, int status)
 {
-    struct text *t = &s->out;
+    struct text *t = &ex->out;
     http_status(t, status);
     text_str(t, "Date: ");
-    text_add(t, (struct span){s->date, TEXT_HTTP_DATE});
+    text_add(t, (struct span){clock->date, TEXT_HTTP_DATE});
     text_str(t, "\r\n");
-    cors_write(t, s->opt.cors.item, s->opt.cors.n, s->ask.cors);
-    s->stat.refused += status >= 400;
+    cors_write(t, config->opt.cors.item, config->opt.cors.n, ex->ask.cors);
+    stat->refused += status >= 400;
 }
 
-void serve_answered_last(struct server *s, struct conn *c)
+void serve_answered_last(struct clients *clients, struct conn *c)
 {
     if (c->state == CONN_BODY)
-        access_drop(s, c);
-    conn_in_free(&s->conns, c);
+        access_drop(clients, c);
+    conn_in_free(&clients->conns, c);
     c->flags |= CONN_CLOSE;
     c->linger.dropped = 0;
-    conn_go(&s->conns, c, CONN_LINGER);
+    conn_go(&clients->conns, c, CONN_LINGER);
 }
 
 /* Of a body, to a HEAD: it has not been made. */
@@ -133,9 +89,9 @@ void serve_answered_last(struct server *s, struct conn *c)
 static void answer_write(struct server *s, int status, struct span fields, bool cached,
                          const char *type, struct span body, size_t more)
 {
-    struct text *t = &s->out;
-    serve_answer_head(s, status);
-    serve_log_answer(s, status, type != NULL && s->ask.method != HTTP_HEAD ? body.n + more : 0);
+    struct text *t = &s->ex.out;
+    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, status);
+    serve_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
         text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
@@ -148,25 +104,25 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
             text_str(t, "\r\n");
         }
     }
-    if (!s->ask.keep_alive)
+    if (!s->ex.ask.keep_alive)
         text_str(t, "Connection: close\r\n");
-    else if (s->ask.minor == 0)
+    else if (s->ex.ask.minor == 0)
         text_str(t, "Connection: keep-alive\r\n");
     text_str(t, "\r\n");
-    if (type != NULL && s->ask.method != HTTP_HEAD)
+    if (type != NULL && s->ex.ask.method != HTTP_HEAD)
         text_add(t, body);
     assert(!t->full);
 }
 
 /* What an answer makes of the connection. */
-static void answered(struct server *s, struct conn *c)
+static void answered(struct clients *clients, const struct exchange *ex, struct conn *c)
 {
-    if (!s->ask.keep_alive) {
-        serve_answered_last(s, c);
+    if (!ex->ask.keep_alive) {
+        serve_answered_last(clients, c);
     } else if (c->state == CONN_BODY) {
-        access_drop(s, c);
-        conn_buffer_free(&s->conns, &c->in);
-        conn_go(&s->conns, c, CONN_HEAD);
+        access_drop(clients, c);
+        conn_buffer_free(&clients->conns, &c->in);
+        conn_go(&clients->conns, c, CONN_HEAD);
     }
 }
 
@@ -174,47 +130,47 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
                   const char *type, struct span body)
 {
     answer_write(s, status, fields, false, type, body, 0);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
                        struct span front, size_t more)
 {
     answer_write(s, 200, fields, true, type, front, more);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_bare(struct server *s, struct conn *c, struct span fields, const char *type)
 {
-    assert(s->ask.method == HTTP_HEAD);
+    assert(s->ex.ask.method == HTTP_HEAD);
     answer_write(s, 200, fields, true, type, SPAN(""), SIZE_UNKNOWN);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,
                         size_t body)
 {
-    text_add(&s->out, answer);
-    assert(!s->out.full);
+    text_add(&s->ex.out, answer);
+    assert(!s->ex.out.full);
     serve_log_answer(s, status, body);
-    answered(s, c);
+    answered(&s->clients, &s->ex, c);
 }
 
 void serve_answer_page(struct server *s, struct conn *c, const char *type, size_t size)
 {
-    struct share *share = &s->poll;
+    struct share *share = &s->ex.poll;
     share_clear(share);
-    share_end(share, (struct span){s->page, size});
+    share_end(share, (struct span){s->ex.page, size});
     serve_answer_long(s, c, SPAN("Cache-Control: no-store\r\n"), type, SPAN(""), size);
-    if (s->ask.method != HTTP_HEAD) {
-        s->tail = share->iov;
-        s->tail_pieces = share->pieces;
+    if (s->ex.ask.method != HTTP_HEAD) {
+        s->ex.tail = share->iov;
+        s->ex.tail_pieces = share->pieces;
     }
 }
 
 void serve_answer_stranger(struct server *s, const char *type, struct span body)
 {
-    s->ask.keep_alive = false;
+    s->ex.ask.keep_alive = false;
     answer_write(s, 200, (struct span){NULL, 0}, false, type, body, 0);
 }
 
@@ -222,7 +178,7 @@ void serve_refuse_stranger(struct server *s, const char *detail)
 {
     char bytes[512];
     struct text body = text_in(bytes, sizeof bytes);
-    s->ask.keep_alive = false;
+    s->ex.ask.keep_alive = false;
     serve_log_refusal(s, 503, span_of(detail));
     problem_write(&body, 503, http_reason(503), span_of(detail));
     answer_write(s, 503, SPAN("Retry-After: 5\r\n"), false, "application/problem+json",
@@ -241,49 +197,49 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     problem_write(&body, status, http_reason(status), text_span(&detail));
     assert(!detail.full && !body.full); /* it quotes three texts at most */
     serve_log_refusal(s, status, text_span(&detail));
-    if (s->ask.body)
-        s->ask.keep_alive = false;
+    if (s->ex.ask.body)
+        s->ex.ask.keep_alive = false;
     serve_answer(s, c, status, span_of(fields), "application/problem+json", text_span(&body));
 }
 
 void serve_refuse_full(struct server *s, struct conn *c, const char *where)
 {
-    bool over = s->conns.over_share;
-    serve_count_full(s);
+    bool over = s->clients.conns.over_share;
+    serve_count_full(&s->clients, &s->stat);
     serve_refuse(s, c, 503, "Retry-After: 1\r\n", where, "no room for the request: ",
                  over ? "it takes more than a client's share (--max-share) of what is free of "
                       : "",
-                 serve_num(s, s->opt.max_buffers),
+                 QUOTE_NUM(s->config.opt.max_buffers),
                  over ? " bytes for requests and answers (--max-buffers)"
                       : " bytes of requests and answers are in transit (--max-buffers)",
                  NULL);
 }
 
 /* The first of the names that is not among those of --topic; a null pointer: all are. */
-static struct span undeclared(const struct server *s, struct span names)
+static struct span undeclared(const struct config *config, struct span names)
 {
-    while (s->opt.topic.n > 0 && names.n > 0) {
+    while (config->opt.topic.n > 0 && names.n > 0) {
         struct span part = span_cut(&names, ',');
         bool found = false;
-        for (uint32_t i = 0; i < s->opt.topic.n && !found; i++)
-            found = topic_overlap(s->opt.topic.item[i], part);
+        for (uint32_t i = 0; i < config->opt.topic.n && !found; i++)
+            found = topic_overlap(config->opt.topic.item[i], part);
         if (!found)
             return part;
     }
     return (struct span){NULL, 0};
 }
 
-bool serve_names_declared(const struct server *s, struct span names)
+bool serve_names_declared(const struct config *config, struct span names)
 {
-    return undeclared(s, names).p == NULL;
+    return undeclared(config, names).p == NULL;
 }
 
 bool serve_declared(struct server *s, struct conn *c, struct span names)
 {
-    struct span part = undeclared(s, names);
+    struct span part = undeclared(&s->config, names);
     if (part.p == NULL)
         return true;
-    serve_refuse(s, c, 404, NULL, "there is no topic ", serve_quote(s, part),
+    serve_refuse(s, c, 404, NULL, "there is no topic ", QUOTE(part),
                  ": this server has only those that --topic names", NULL);
     return false;
 }

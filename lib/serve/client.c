@@ -3,57 +3,55 @@
  */
 #include "lib/authority.h"
 #include "lib/forward.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 
 #include <assert.h>
 
 _Static_assert(NETS_MAX >= OPT_LIST_MAX, "all of --trust-proxy fits");
 
-void serve_trust(struct server *s)
+void serve_trust(struct config *config)
 {
-    const struct opt_list *given = &s->opt.trust_proxy;
-    for (s->proxies.n = 0; s->proxies.n < given->n; s->proxies.n++) {
-        const char *wrong = net_read(given->item[s->proxies.n], &s->proxies.net[s->proxies.n]);
+    const struct opt_list *given = &config->opt.trust_proxy;
+    for (config->proxies.n = 0; config->proxies.n < given->n; config->proxies.n++) {
+        const char *wrong =
+            net_read(given->item[config->proxies.n], &config->proxies.net[config->proxies.n]);
         assert(wrong == NULL); /* opt_parse() has looked at it */
     }
 }
 
-uint64_t serve_from(const struct server *s, const struct conn *c)
-{
-    return s->pass != NULL ? s->pass[conn_fd(&s->conns, c)].from : 0;
-}
-
 /* Whom one of the two fields tells of; `local`: the proxy is on this host. */
-static struct forward told(const struct server *s, enum http_field_id id, bool local)
+static struct forward told(const struct config *config, const struct exchange *ex,
+                           enum http_field_id id, bool local)
 {
     struct forward f;
     forward_begin(&f, local);
-    for (unsigned i = s->req.nfields; i-- > 0 && !f.done;)
-        if (s->req.field[i].id == id)
-            forward_walk(&f, s->req.field[i].value, id == HTTP_FORWARDED, &s->proxies);
+    for (unsigned i = ex->req.nfields; i-- > 0 && !f.done;)
+        if (ex->req.field[i].id == id)
+            forward_walk(&f, ex->req.field[i].value, id == HTTP_FORWARDED, &config->proxies);
     return f;
 }
 
-bool serve_host_own(struct server *s)
+bool serve_host_own(const struct config *config, struct exchange *ex)
 {
-    struct span host = s->req.host;
-    if (host.n == 0 || span_eq(host, (struct span){s->named, s->named_n}))
+    struct span host = ex->req.host;
+    if (host.n == 0 || span_eq(host, (struct span){ex->named, ex->named_n}))
         return true;
-    if (!authority_own(host, &s->bound, s->opt.host.item, s->opt.host.n))
+    if (!authority_own(host, &config->bound, config->opt.host.item, config->opt.host.n))
         return false;
-    s->named_n = host.n <= sizeof s->named ? (uint8_t)host.n : 0;
-    memcpy(s->named, host.p, s->named_n);
+    ex->named_n = host.n <= sizeof ex->named ? (uint8_t)host.n : 0;
+    memcpy(ex->named, host.p, ex->named_n);
     return true;
 }
 
 /* The scheme that X-Forwarded-Proto tells. */
-static enum cors_scheme told_scheme(const struct server *s)
+static enum cors_scheme told_scheme(const struct exchange *ex)
 {
     enum cors_scheme scheme = CORS_SCHEME_UNKNOWN;
-    for (unsigned i = 0, n = 0; i < s->req.nfields; i++) {
-        if (s->req.field[i].id != HTTP_X_FORWARDED_PROTO)
+    for (unsigned i = 0, n = 0; i < ex->req.nfields; i++) {
+        if (ex->req.field[i].id != HTTP_X_FORWARDED_PROTO)
             continue;
-        enum cors_scheme one = forward_scheme(s->req.field[i].value);
+        enum cors_scheme one = forward_scheme(ex->req.field[i].value);
         if (n++ > 0 && one != scheme)
             return CORS_SCHEME_UNKNOWN;
         scheme = one;
@@ -64,45 +62,47 @@ static enum cors_scheme told_scheme(const struct server *s)
 /* Most proxies set one of the fields, and pass the other on as whoever wrote it: what counts is
  * Forwarded, but it must not tell of another client than X-Forwarded-For does, where both are
  * there. */
-static void proxied(struct server *s, bool local)
+static void proxied(const struct config *config, struct exchange *ex, bool local)
 {
     static const enum via vias[] = {[FORWARD_NOTHING] = VIA_SILENT,
                                     [FORWARD_UNKNOWN] = VIA_UNKNOWN,
                                     [FORWARD_CLIENT] = VIA_CLIENT};
-    struct forward f = told(s, HTTP_FORWARDED, local), x = told(s, HTTP_X_FORWARDED_FOR, local);
+    struct forward f = told(config, ex, HTTP_FORWARDED, local),
+                   x = told(config, ex, HTTP_X_FORWARDED_FOR, local);
     bool both = f.says != FORWARD_NOTHING && x.says != FORWARD_NOTHING;
-    enum cors_scheme scheme = told_scheme(s), other = f.scheme;
+    enum cors_scheme scheme = told_scheme(ex), other = f.scheme;
     if (scheme == CORS_SCHEME_UNKNOWN || scheme == other)
-        s->ask.scheme = other;
+        ex->ask.scheme = other;
     else
-        s->ask.scheme = other == CORS_SCHEME_UNKNOWN ? scheme : CORS_SCHEME_UNKNOWN;
+        ex->ask.scheme = other == CORS_SCHEME_UNKNOWN ? scheme : CORS_SCHEME_UNKNOWN;
     if (f.says == FORWARD_NOTHING)
         f = x;
-    s->ask.proxy = s->ask.from;
-    s->ask.via = vias[f.says];
-    s->ask.from = f.from;
-    s->ask.local = f.says == FORWARD_CLIENT && f.local;
+    ex->ask.proxy = ex->ask.from;
+    ex->ask.via = vias[f.says];
+    ex->ask.from = f.from;
+    ex->ask.local = f.says == FORWARD_CLIENT && f.local;
     if (both && (f.says != x.says || f.from != x.from || f.local != x.local)) {
-        s->ask.via = VIA_TWO;
-        s->ask.from = 0;
-        s->ask.local = false;
+        ex->ask.via = VIA_TWO;
+        ex->ask.from = 0;
+        ex->ask.local = false;
     }
 }
 
-void serve_client(struct server *s, const struct conn *c)
+void serve_client(const struct config *config, const struct clients *clients, struct exchange *ex,
+                  const struct conn *c)
 {
-    s->ask.local = (c->flags & CONN_LOCAL) != 0;
-    s->ask.from = serve_from(s, c);
+    ex->ask.local = (c->flags & CONN_LOCAL) != 0;
+    ex->ask.from = serve_from(clients, c);
     if (c->marks & CONN_PROXIED)
-        proxied(s, s->ask.local);
+        proxied(config, ex, ex->ask.local);
 }
 
-bool serve_here(struct server *s)
+bool serve_here(const struct config *config, struct exchange *ex)
 {
-    if (s->ask.local && !s->ask.named) {
-        s->ask.named = true;
-        s->ask.local = serve_host_own(s);
-        s->ask.foreign = !s->ask.local;
+    if (ex->ask.local && !ex->ask.named) {
+        ex->ask.named = true;
+        ex->ask.local = serve_host_own(config, ex);
+        ex->ask.foreign = !ex->ask.local;
     }
-    return s->ask.local;
+    return ex->ask.local;
 }

@@ -5,6 +5,7 @@
 
 #include "lib/fair.h"
 #include "lib/pace.h"
+#include "lib/serve/way.h"
 
 #include <assert.h>
 
@@ -48,11 +49,8 @@ static const unsigned legal[] = {
 
 static enum conn_kind kind_of(const struct conn *c)
 {
-    if (c->state == CONN_STREAM)
-        return c->way == WAY_EVENTS ? CONN_KIND_EVENTS : CONN_KIND_LINES;
-    if (c->state == CONN_WAIT && c->way != WAY_READY)
-        return CONN_KIND_WAIT;
-    return c->state == CONN_SOCKET ? CONN_KIND_SOCKET : CONN_KIND_HTTP;
+    bool subscribed = conn_streams(c) || c->state == CONN_WAIT;
+    return subscribed ? way_of(c)->kind : CONN_KIND_HTTP;
 }
 
 void conn_go(struct conns *t, struct conn *c, enum conn_state to)

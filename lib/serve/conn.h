@@ -31,7 +31,7 @@
 
 #include "lib/pool.h"
 #include "lib/text.h"
-#include "lib/topic/topic.h"
+#include "lib/topic/members.h"
 
 #include <assert.h>
 
@@ -67,6 +67,8 @@ enum conn_way {
     WAY_POLL_TEXT = 6,  /* the bare data, a line each */
     WAY_READY = 7,      /* in WAIT: asks whether messages go through */
 };
+
+#define WAYS 8u
 
 /* What a client is for those who count clients. */
 enum conn_kind {
@@ -236,6 +238,12 @@ static inline struct conn_wait *conn_wait(struct conn *c)
 static inline bool conn_inside(const struct conn *c)
 {
     return conn_streams(c) && c->stream.sent > 0;
+}
+
+/* Returns the connection whose place among subscribers this is. */
+static inline struct conn *conn_of_link(struct topic_link *link)
+{
+    return (struct conn *)(void *)((char *)link - offsetof(struct conn, link));
 }
 
 static inline int conn_fd(const struct conns *t, const struct conn *c)

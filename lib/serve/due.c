@@ -1,14 +1,15 @@
 /*
  * due.c - what time brings to a connection, when the sweep looks at it.
  */
+#include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
 
-void serve_lag(const struct server *s, const struct conn *c, struct lag *lag)
+void serve_lag(const struct broker *broker, const struct conn *c, struct lag *lag)
 {
     if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
         return;
-    uint64_t behind = ring_head(&s->ring) - c->place.at;
-    behind = behind < s->ring.size ? behind : s->ring.size;
+    uint64_t behind = ring_head(broker->ring) - c->place.at;
+    behind = behind < broker->ring->size ? behind : broker->ring->size;
     lag->subscribers++;
     lag->bytes = behind > lag->bytes ? behind : lag->bytes;
 }
@@ -17,9 +18,9 @@ void serve_lag(const struct server *s, const struct conn *c, struct lag *lag)
 static bool over_share(struct server *s, struct conn *c)
 {
     bool in = c->in != 0 && (c->state == CONN_BODY || c->state == CONN_SOCKET);
-    if (!in || !conn_over_share(&s->conns, c))
+    if (!in || !conn_over_share(&s->clients.conns, c))
         return false;
-    s->conns.over_share = true;
+    s->clients.conns.over_share = true;
     if (c->state == CONN_BODY)
         serve_body_full(s, c);
     else
@@ -31,33 +32,36 @@ bool serve_late(struct server *s, struct conn *c)
 {
     if (over_share(s, c))
         return true;
-    if (c->state == CONN_BODY && serve_body_late(s, c))
+    if (c->state == CONN_BODY && serve_body_late(&s->config, &s->clients, &s->clock, c))
         serve_timeout(s, c);
-    else if (c->state == CONN_SOCKET && serve_socket_late(s, c))
+    else if (c->state == CONN_SOCKET && serve_socket_late(&s->clients, &s->clock, c))
         serve_socket_slow(s, c);
-    else if (serve_expired(s, c))
+    else if (serve_expired(&s->clients, &s->clock, c))
         serve_expire(s, c);
     else
         return false;
     return true;
 }
 
-const char *serve_holds_long(struct server *s, struct conn *c)
+const char *serve_holds_long(const struct config *config, struct clients *clients,
+                             const struct clock *clock, struct stat_counters *stat, struct conn *c)
 {
-    if (conn_over_share(&s->conns, c)) {
-        s->stat.limit_share++;
+    if (conn_over_share(&clients->conns, c)) {
+        stat->limit_share++;
         return "--max-share";
     }
-    if (!conn_out_late(&s->conns, c, s->now, s->opt.min_rate, s->opt.write_timeout_ms))
+    if (!conn_out_late(&clients->conns, c, clock->now, config->opt.min_rate,
+                       config->opt.write_timeout_ms))
         return NULL;
-    s->stat.limit_rate++;
+    stat->limit_rate++;
     return "takes its answers at less than --min-rate";
 }
 
 /* A request has not come in time. */
 static const char *request_overdue(struct server *s, struct conn *c)
 {
-    if (c->state == CONN_BODY && intake_idle(pool_at(&s->conns.buffers, conn_in_own(&s->conns, c))))
+    if (c->state == CONN_BODY &&
+        intake_idle(pool_at(&s->clients.conns.buffers, conn_in_own(&s->clients.conns, c))))
         return NULL; /* between two messages of a feed */
     s->stat.timeout_request++;
     if (c->in == 0 || c->marks & CONN_PREFACE)
@@ -88,4 +92,19 @@ const char *serve_overdue(struct server *s, struct conn *c, enum conn_due due)
         break;
     }
     return NULL;
+}
+
+void serve_unsynced(struct server *s, struct conn *c)
+{
+    conn_buffer_free(&s->clients.conns, &c->out); /* what tells of messages that may be lost */
+    s->ex.out.n = 0;
+    s->ex.tail_pieces = 0;
+    if (c->state == CONN_SOCKET) {
+        serve_socket_unsynced(s, c);
+        return;
+    }
+    s->ex.ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
+    serve_refuse_stranger(s, "the store could not be synced: what was published may be lost");
+    if (c->state != CONN_LINGER)
+        serve_answered_last(&s->clients, c);
 }

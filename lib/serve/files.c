@@ -6,11 +6,11 @@
 #include <assert.h>
 
 /* Does If-None-Match name this tag (RFC 9110 section 13.1.2)? */
-static bool has_tag(const struct server *s, struct span tag)
+static bool has_tag(const struct exchange *ex, struct span tag)
 {
     struct span item;
     size_t pos = 0;
-    while (http_list(&s->req, HTTP_IF_NONE_MATCH, &pos, &item)) {
+    while (http_list(&ex->req, HTTP_IF_NONE_MATCH, &pos, &item)) {
         if (span_begins(item, SPAN("W/")))
             item = span_from(item, 2);
         if (span_eq(item, tag) || span_eq(item, SPAN("*")))
@@ -35,21 +35,21 @@ static void file(struct server *s, struct conn *c, struct span body, const char 
                  "Referrer-Policy: no-referrer\r\n"
                  "Cross-Origin-Resource-Policy: same-origin\r\n");
     assert(!t.full && !tag.full);
-    if (has_tag(s, text_span(&tag))) {
+    if (has_tag(&s->ex, text_span(&tag))) {
         serve_answer(s, c, 304, text_span(&t), NULL, (struct span){NULL, 0});
         return;
     }
     serve_answer_long(s, c, text_span(&t), type, (struct span){NULL, 0}, body.n);
-    if (s->ask.method == HTTP_HEAD)
+    if (s->ex.ask.method == HTTP_HEAD)
         return;
-    s->poll.iov[0] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
-    s->tail = s->poll.iov;
-    s->tail_pieces = 1;
+    s->ex.poll.iov[0] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
+    s->ex.tail = s->ex.poll.iov;
+    s->ex.tail_pieces = 1;
 }
 
 void serve_live_page(struct server *s, struct conn *c)
 {
-    if (s->opt.no_page)
+    if (s->config.opt.no_page)
         serve_refuse(s, c, 404, NULL,
                      "there is no live page here (--no-page): ", "a topic is a path as /news",
                      NULL);

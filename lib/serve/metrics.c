@@ -5,6 +5,7 @@
  * tables keep anyway.
  */
 #include "lib/serve/serve.h"
+#include "lib/topic/room.h"
 
 #include <assert.h>
 
@@ -23,7 +24,7 @@ static struct span version(char *out, size_t cap)
 /* Connections and subscribers. */
 static void write_clients(const struct server *s, struct text *t)
 {
-    const struct conns *conns = &s->conns;
+    const struct conns *conns = &s->clients.conns;
     const struct stat_row ways[] = {{"http", conns->kind[CONN_KIND_HTTP]},
                                     {"longpoll", conns->kind[CONN_KIND_WAIT]},
                                     {"ndjson", conns->kind[CONN_KIND_LINES]},
@@ -34,7 +35,7 @@ static void write_clients(const struct server *s, struct text *t)
     stat_gauge_by(t, "sse_connections", "Connections there are; http: between requests, or in one.",
                   "way", ways, sizeof ways / sizeof ways[0]);
     stat_gauge(t, "sse_connections_limit", "The most there may be: --max-connections.",
-               s->opt.max_connections);
+               s->config.opt.max_connections);
     stat_gauge(t, "sse_subscriptions",
                "Connections subscribed to a topic, or to a set of them as one URL names it.",
                topic_subscriber_count(&s->topics));
@@ -49,7 +50,7 @@ static void write_clients(const struct server *s, struct text *t)
 
 void serve_metrics(struct server *s, struct conn *c)
 {
-    struct text t = text_in(s->page, sizeof s->page);
+    struct text t = text_in(s->ex.page, sizeof s->ex.page);
     char number[32];
     version(number, sizeof number);
     stat_gauge_by(&t, "sse_build_info", "The program.", "version", &(struct stat_row){number, 1},
@@ -70,12 +71,12 @@ void serve_metrics(struct server *s, struct conn *c)
                ring_head(&s->ring) - ring_tail(&s->ring));
     stat_gauge(&t, "sse_ring_size_bytes", "Bytes of the ring: --ring.", s->ring.size);
     stat_gauge(&t, "sse_buffer_bytes", "Bytes of requests and answers in transit.",
-               pool_used(&s->conns.buffers));
+               pool_used(&s->clients.conns.buffers));
     stat_gauge(&t, "sse_buffer_limit_bytes", "The most there may be: --max-buffers.",
-               s->opt.max_buffers);
+               s->config.opt.max_buffers);
     stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.",
                   s->turn_max_us);
     assert(!t.full);
-    s->ask.way = "own";
+    s->ex.ask.way = "own";
     serve_answer_page(s, c, "text/plain; version=0.0.4; charset=utf-8", t.n);
 }

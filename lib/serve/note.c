@@ -5,100 +5,109 @@
  * neither is ever written.
  */
 #include "lib/addr.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/serve.h"
+#include "lib/serve/way.h"
 
 #define REFUSALS_MAX 10u /* lines in a second */
 
-/* Returns the address of a connection's peer, as serve_quote() does. A socket that has timed out no
+const char *serve_method_name(enum http_method method)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        HTTP_METHODS(X)
+#undef X
+    };
+    return names[method];
+}
+
+/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out no
  * longer knows it: then it is the one that was kept, without a port. */
-static const char *peer_of(struct server *s, const struct conn *c)
+static const char *peer_of(const struct clients *clients, const struct log *log,
+                           const struct conn *c, char out[QUOTE_MAX])
 {
     char bytes[128];
     struct text t = text_in(bytes, sizeof bytes);
     if (c == NULL)
         return "unknown";
-    if (s->peer != NULL && s->peer(conn_fd(&s->conns, c), &t))
-        return serve_quote(s, text_span(&t));
-    if (serve_from(s, c) == 0)
+    if (log->peer != NULL && log->peer(conn_fd(&clients->conns, c), &t))
+        return quote_text(out, text_span(&t));
+    if (serve_from(clients, c) == 0)
         return "unknown";
-    addr_key_write(&t, serve_from(s, c));
-    return serve_quote(s, text_span(&t));
+    addr_key_write(&t, serve_from(clients, c));
+    return quote_text(out, text_span(&t));
 }
 
 /* The same of who asks: behind a trusted proxy, whom that names. */
-static const char *client_of(struct server *s)
+static const char *client_of(const struct config *config, const struct clients *clients,
+                             const struct log *log, const struct exchange *ex, char out[QUOTE_MAX])
 {
     char bytes[64];
     struct text t = text_in(bytes, sizeof bytes);
-    if (s->ask.via != VIA_CLIENT && !(s->opt.proxy_protocol && s->ask.from != 0))
-        return peer_of(s, s->ask.conn);
-    addr_key_write(&t, s->ask.from);
-    return serve_quote(s, text_span(&t));
-}
-
-static const char *way_of(const struct conn *c)
-{
-    static const char *const ways[] = {
-        [WAY_EVENTS] = "sse",         [WAY_LINES] = "ndjson",       [WAY_FRAMES] = "websocket",
-        [WAY_OBJECTS] = "websocket",  [WAY_POLL_JSON] = "longpoll", [WAY_POLL_LINES] = "longpoll",
-        [WAY_POLL_TEXT] = "longpoll", [WAY_READY] = "own",
-    };
-    return ways[c->way];
+    if (ex->ask.via != VIA_CLIENT && !(config->opt.proxy_protocol && ex->ask.from != 0))
+        return peer_of(clients, log, ex->ask.conn, out);
+    addr_key_write(&t, ex->ask.from);
+    return quote_text(out, text_span(&t));
 }
 
 void serve_log_answer(struct server *s, int status, uint64_t bytes)
 {
-    const struct context *ask = &s->ask;
-    if (!s->opt.access_log)
+    const struct context *ask = &s->ex.ask;
+    if (!s->config.opt.access_log)
         return;
-    const char *code = serve_num(s, (uint64_t)status), *size = serve_num(s, bytes);
-    const char *ms = serve_num(s, ask->conn != NULL ? (uint32_t)s->now - ask->began : 0);
-    const char *who = client_of(s), *way = ask->way != NULL ? ask->way : "none";
+    const char *code = QUOTE_NUM((uint64_t)status), *size = QUOTE_NUM(bytes);
+    const char *ms = QUOTE_NUM(ask->conn != NULL ? (uint32_t)s->clock.now - ask->began : 0);
+    const char *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0}),
+               *way = ask->way != NULL ? ask->way : "none";
     if (ask->path.p != NULL)
-        s->say(OPT_LOG_ACCESS, "request", "method", serve_method_name(ask->method), "path",
-               serve_quote(s, ask->path), "status", code, "bytes", size, "ms", ms, "way", way,
-               "peer", who, NULL);
+        s->log.say(OPT_LOG_ACCESS, "request", "method", serve_method_name(ask->method), "path",
+                   QUOTE(ask->path), "status", code, "bytes", size, "ms", ms, "way", way, "peer",
+                   who, NULL);
     else
-        s->say(OPT_LOG_ACCESS, "request", "status", code, "bytes", size, "ms", ms, "way", way,
-               "peer", who, NULL);
+        s->log.say(OPT_LOG_ACCESS, "request", "status", code, "bytes", size, "ms", ms, "way", way,
+                   "peer", who, NULL);
 }
 
-void serve_log_end(struct server *s, const struct conn *c, const char *reason)
+void serve_log_end(const struct config *config, const struct broker *broker,
+                   const struct clients *clients, const struct log *log, const struct conn *c,
+                   const char *reason)
 {
-    if (!s->opt.access_log || c->link.topic == 0)
+    if (!config->opt.access_log || c->link.topic == 0)
         return;
-    s->say(OPT_LOG_ACCESS, "end", "topic", serve_quote(s, topic_name(&s->topics, c->link.topic)),
-           "way", way_of(c), "reason", reason, "peer", peer_of(s, c), NULL);
+    log->say(OPT_LOG_ACCESS, "end", "topic", QUOTE(topic_name(broker->topics, c->link.topic)),
+             "way", way_of(c)->name, "reason", reason, "peer",
+             peer_of(clients, log, c, (char[QUOTE_MAX]){0}), NULL);
 }
 
 void serve_log_refusal(struct server *s, int status, struct span detail)
 {
-    const struct context *ask = &s->ask;
+    const struct context *ask = &s->ex.ask;
     char text[1024];
     size_t n = detail.n < sizeof text - 1 ? detail.n : sizeof text - 1;
-    serve_log_rest(s, false);
-    if (s->refusals.said >= REFUSALS_MAX) {
-        s->refusals.more++;
+    serve_log_rest(&s->clock, &s->log, false);
+    if (s->log.refusals.said >= REFUSALS_MAX) {
+        s->log.refusals.more++;
         return;
     }
-    s->refusals.said++;
+    s->log.refusals.said++;
     if (n > 0)
         memcpy(text, detail.p, n);
     text[n] = '\0';
-    const char *code = serve_num(s, (uint64_t)status), *who = client_of(s);
+    const char *code = QUOTE_NUM((uint64_t)status),
+               *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0});
     if (ask->path.p != NULL)
-        s->say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
-               serve_quote(s, ask->path), "status", code, "detail", text, "peer", who, NULL);
+        s->log.say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
+                   QUOTE(ask->path), "status", code, "detail", text, "peer", who, NULL);
     else
-        s->say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
+        s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
 }
 
-void serve_log_rest(struct server *s, bool end)
+void serve_log_rest(const struct clock *clock, struct log *log, bool end)
 {
-    struct refusals *r = &s->refusals;
-    if (!end && r->second == s->now / 1000)
+    struct refusals *r = &log->refusals;
+    if (!end && r->second == clock->now / 1000)
         return;
     if (r->more > 0)
-        s->say(OPT_LOG_INFO, "refused more", "count", serve_num(s, r->more), NULL);
-    *r = (struct refusals){.second = s->now / 1000};
+        log->say(OPT_LOG_INFO, "refused more", "count", QUOTE_NUM(r->more), NULL);
+    *r = (struct refusals){.second = clock->now / 1000};
 }

@@ -4,9 +4,11 @@
 #include "lib/broker/render.h"
 #include "lib/json.h"
 #include "lib/serve/access.h"
+#include "lib/serve/query.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/way.h"
 #include "lib/stream.h"
 
 #include <assert.h>
@@ -15,26 +17,25 @@
 
 static const struct {
     struct span type, subtype;
-    const char *name;
 } forms[] = {
-    [0] = {SPAN_INIT("application"), SPAN_INIT("json"), "application/json"},
-    [1] = {SPAN_INIT("application"), SPAN_INIT("x-ndjson"), "application/x-ndjson"},
-    [2] = {SPAN_INIT("text"), SPAN_INIT("plain"), "text/plain; charset=utf-8"},
+    [0] = {SPAN_INIT("application"), SPAN_INIT("json")},
+    [1] = {SPAN_INIT("application"), SPAN_INIT("x-ndjson")},
+    [2] = {SPAN_INIT("text"), SPAN_INIT("plain")},
 };
 
 /* Returns the quality of form i in Accept, as http_accept() does: lines have other names as
  * well. */
-static unsigned form_quality(const struct server *s, unsigned i, bool *exact)
+static unsigned form_quality(const struct exchange *ex, unsigned i, bool *exact)
 {
     static const struct span names[] = {SPAN_INIT("ndjson"), SPAN_INIT("jsonl"),
                                         SPAN_INIT("x-jsonlines"), SPAN_INIT("jsonlines")};
-    unsigned q = http_accept(&s->req, forms[i].type, forms[i].subtype, exact);
-    struct span accept = http_field(&s->req, HTTP_ACCEPT);
+    unsigned q = http_accept(&ex->req, forms[i].type, forms[i].subtype, exact);
+    struct span accept = http_field(&ex->req, HTTP_ACCEPT);
     if (*exact || forms[i].subtype.n != sizeof "x-ndjson" - 1 ||
         accept.n < sizeof "application/jsonl" - 1)
         return q;
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-        unsigned other = http_accept(&s->req, forms[i].type, names[k], exact);
+        unsigned other = http_accept(&ex->req, forms[i].type, names[k], exact);
         if (*exact)
             return other;
     }
@@ -42,15 +43,15 @@ static unsigned form_quality(const struct server *s, unsigned i, bool *exact)
 }
 
 /* The form that Accept likes best, the first of those it likes alike; -1: none. */
-static int form_choose(const struct server *s)
+static int form_choose(const struct exchange *ex)
 {
     unsigned best = 0;
     int form = -1;
-    if (http_field(&s->req, HTTP_ACCEPT).p == NULL)
+    if (http_field(&ex->req, HTTP_ACCEPT).p == NULL)
         return 0;
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
-        unsigned q = form_quality(s, i, &exact);
+        unsigned q = form_quality(ex, i, &exact);
         /* whoever names a form means it rather than another that a wildcard lets in */
         q = 2 * q + (q > 0 && exact);
         if (q > best) {
@@ -61,12 +62,12 @@ static int form_choose(const struct server *s)
     return form;
 }
 
-unsigned serve_poll_quality(const struct server *s)
+unsigned serve_poll_quality(const struct exchange *ex)
 {
     unsigned best = 0;
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
-        unsigned q = form_quality(s, i, &exact);
+        unsigned q = form_quality(ex, i, &exact);
         best = q > best ? q : best;
     }
     return best;
@@ -74,11 +75,11 @@ unsigned serve_poll_quality(const struct server *s)
 
 /* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). False: it has none, or none that can
  * be read: a preference that cannot be met is not an error. */
-static bool wait_preferred(const struct server *s, uint64_t *seconds)
+static bool wait_preferred(const struct exchange *ex, uint64_t *seconds)
 {
     struct span item;
     size_t pos = 0;
-    while (http_list(&s->req, HTTP_PREFER, &pos, &item)) {
+    while (http_list(&ex->req, HTTP_PREFER, &pos, &item)) {
         item = span_trim(span_cut(&item, ';'));
         struct span name = span_trim(span_cut(&item, '='));
         item = span_trim(item);
@@ -94,36 +95,39 @@ static bool wait_preferred(const struct server *s, uint64_t *seconds)
  * read, and has been refused. */
 static bool wait_read(struct server *s, struct conn *c)
 {
-    uint64_t most = s->opt.max_wait_ms / 1000, seconds = 0;
-    bool waits = wait_preferred(s, &seconds);
-    struct span text = waits ? (struct span){NULL, 0} : serve_query(s, SPAN("wait"));
+    char bytes[QUERY_MAX];
+    uint64_t most = s->config.opt.max_wait_ms / 1000, seconds = 0;
+    bool waits = wait_preferred(&s->ex, &seconds);
+    struct span text =
+        waits ? (struct span){NULL, 0} : query_value(&s->ex.req, SPAN("wait"), bytes, sizeof bytes);
     if (text.n > 0 && !(waits = cursor_wait(text, &seconds))) {
-        serve_refuse(s, c, 400, NULL, "wait=", serve_quote(s, text),
+        serve_refuse(s, c, 400, NULL, "wait=", QUOTE(text),
                      ": must be seconds, or a duration as 30s or 1m", NULL);
         return false;
     }
-    s->ask.waits = waits;
-    s->ask.way = waits ? "longpoll" : "poll";
-    s->ask.wait = seconds < most ? seconds : most;
+    s->ex.ask.waits = waits;
+    s->ex.ask.way = waits ? "longpoll" : "poll";
+    s->ex.ask.wait = seconds < most ? seconds : most;
     return true;
 }
 
 /* ---- answering ------------------------------------------------------------------------------- */
 
 /* Appends the field lines that every answer to a poll has. */
-static void poll_fields(struct server *s, struct text *t, uint64_t id)
+static void poll_fields(const struct broker *broker, const struct exchange *ex, struct text *t,
+                        uint64_t id)
 {
     char bytes[CURSOR_MAX];
     struct text cursor = text_in(bytes, sizeof bytes);
-    ring_id_write(&s->ring, &cursor, id);
+    ring_id_write(broker->ring, &cursor, id);
     text_str(t, "Last-Event-ID: ");
     text_add(t, text_span(&cursor));
     text_str(t, "\r\nETag: W/\"");
     text_add(t, text_span(&cursor));
     text_str(t, "\"\r\nVary: Accept, Prefer\r\nCache-Control: no-store\r\n");
-    if (s->ask.waits) {
+    if (ex->ask.waits) {
         text_str(t, "Preference-Applied: wait=");
-        text_u64(t, s->ask.wait);
+        text_u64(t, ex->ask.wait);
         text_str(t, "\r\n");
     }
 }
@@ -133,31 +137,47 @@ static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64
 {
     char bytes[512];
     struct text t = text_in(bytes, sizeof bytes);
-    poll_fields(s, &t, id);
+    poll_fields(&s->broker, &s->ex, &t, id);
     assert(!t.full);
     serve_answer(s, c, tagged ? 304 : 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* The front of the body: in JSON the cursor and the gap, and lines tell the gap as one. */
-static void body_front(const struct server *s, struct text *t, enum conn_way way, uint64_t id,
-                       const struct gap *gap)
+/* What is particular to the form of an answer. */
+struct body_form {
+    /* Appends the front of the body; NULL: the gap is told in a field. */
+    void (*front)(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap);
+    struct span end;
+};
+
+/* The cursor, the gap, the array of messages. */
+static void json_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
 {
-    if (way == WAY_POLL_JSON) {
-        text_str(t, "{\"id\":\"");
-        ring_id_write(&s->ring, t, id);
-        text_str(t, "\",\"gap\":");
-    } else if (way == WAY_POLL_LINES && gap != NULL) {
-        text_str(t, "{\"gap\":");
-    }
-    if (gap != NULL && way != WAY_POLL_TEXT)
+    text_str(t, "{\"id\":\"");
+    ring_id_write(r, t, id);
+    text_str(t, "\",\"gap\":");
+    if (gap != NULL)
         stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
-    else if (way == WAY_POLL_JSON)
+    else
         text_str(t, "null");
-    if (way == WAY_POLL_JSON)
-        text_str(t, ",\"messages\":[");
-    else if (way == WAY_POLL_LINES && gap != NULL)
-        text_str(t, "}\n");
+    text_str(t, ",\"messages\":[");
 }
+
+/* A line for the gap. */
+static void lines_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
+{
+    (void)r, (void)id;
+    if (gap == NULL)
+        return;
+    text_str(t, "{\"gap\":");
+    stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
+    text_str(t, "}\n");
+}
+
+static const struct body_form bodies[] = {
+    [WAY_POLL_JSON] = {json_front, SPAN_INIT("]}\n")},
+    [WAY_POLL_LINES] = {lines_front, SPAN_INIT("")},
+    [WAY_POLL_TEXT] = {NULL, SPAN_INIT("")},
+};
 
 #define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
 
@@ -166,31 +186,30 @@ static void body_front(const struct server *s, struct text *t, enum conn_way way
 static void answer_messages(struct server *s, struct conn *c, enum conn_way way, uint64_t id,
                             const struct gap *gap)
 {
-    struct share *share = &s->poll;
-    struct span end = way == WAY_POLL_JSON ? SPAN("]}\n") : SPAN("");
+    struct share *share = &s->ex.poll;
     char front_bytes[1024], bytes[2048];
     struct text front = text_in(front_bytes, sizeof front_bytes);
     struct text t = text_in(bytes, sizeof bytes);
-    body_front(s, &front, way, id, gap);
-    poll_fields(s, &t, id);
-    if (gap != NULL && way == WAY_POLL_TEXT) {
+    if (bodies[way].front != NULL)
+        bodies[way].front(&s->ring, &front, id, gap);
+    poll_fields(&s->broker, &s->ex, &t, id);
+    if (gap != NULL && bodies[way].front == NULL) {
         text_str(&t, "Gap: ");
         stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
         text_str(&t, "\r\n");
     }
     assert(!front.full && !t.full);
-    if (s->ask.method == HTTP_HEAD) {
-        serve_answer_bare(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name);
+    if (s->ex.ask.method == HTTP_HEAD) {
+        serve_answer_bare(s, c, text_span(&t), ways[way].type);
         return;
     }
-    share_end(share, end);
-    serve_answer_long(s, c, text_span(&t), forms[way - WAY_POLL_JSON].name, text_span(&front),
-                      share->size);
-    s->tail = share->iov;
-    s->tail_pieces = share->pieces;
-    for (; share->size <= JOINED_MOST && s->tail_pieces > 0; s->tail_pieces--, s->tail++)
-        text_add(&s->out, (struct span){s->tail->iov_base, s->tail->iov_len});
-    assert(!s->out.full);
+    share_end(share, bodies[way].end);
+    serve_answer_long(s, c, text_span(&t), ways[way].type, text_span(&front), share->size);
+    s->ex.tail = share->iov;
+    s->ex.tail_pieces = share->pieces;
+    for (; share->size <= JOINED_MOST && s->ex.tail_pieces > 0; s->ex.tail_pieces--, s->ex.tail++)
+        text_add(&s->ex.out, (struct span){s->ex.tail->iov_base, s->ex.tail->iov_len});
+    assert(!s->ex.out.full);
 }
 
 enum {
@@ -210,15 +229,17 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     do {
         if (head)
-            share_count(&s->poll, &s->broker, id, at, conflates, s->opt.max_answer);
+            share_count(&s->ex.poll, &s->broker, id, at, conflates, s->config.opt.max_answer);
         else if (conflates)
-            share_build_newest(&s->poll, &s->broker, id, at, serve_form(way), s->opt.max_answer);
+            share_build_newest(&s->ex.poll, &s->broker, id, at, serve_form(way),
+                               s->config.opt.max_answer);
         else
-            share_build(&s->poll, &s->broker, id, at, 0, serve_form(way), s->opt.max_answer);
-        at = s->poll.end;
-    } while (s->poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
+            share_build(&s->ex.poll, &s->broker, id, at, 0, serve_form(way),
+                        s->config.opt.max_answer);
+        at = s->ex.poll.end;
+    } while (s->ex.poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
     if (conflates)
-        s->stat.conflated += share_left_out(&s->poll, &s->broker, id, c->place.at, at);
+        s->stat.conflated += share_left_out(&s->ex.poll, &s->broker, id, c->place.at, at);
 }
 
 /* Answers a client with what s->poll holds; where that is nothing, that there is nothing new. The
@@ -227,9 +248,9 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
                         const struct gap *gap)
 {
     uint64_t id = ring_newest(&s->ring).n;
-    if (s->poll.end < ring_head(&s->ring))
-        id = s->poll.records > 0 ? s->poll.n : ring_before(&s->ring, s->poll.end).n;
-    if (s->poll.records == 0 && gap == NULL)
+    if (s->ex.poll.end < ring_head(&s->ring))
+        id = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
+    if (s->ex.poll.records == 0 && gap == NULL)
         answer_nothing(s, c, tagged, id);
     else
         answer_messages(s, c, way, id, gap);
@@ -237,25 +258,25 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-void serve_wait_end(struct server *s, struct conn *c)
+void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
+                    struct conn *c)
 {
-    const struct saved a = saved_kept(s, c);
-    saved_resume(s, c, &a, topic_name(&s->topics, c->link.topic),
-                 c->way == WAY_READY ? "own" : "longpoll");
-    topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
-    conn_go(&s->conns, c, CONN_HEAD);
+    const struct saved a = saved_kept(clients, c);
+    saved_resume(clients, ex, c, &a, topic_name(broker->topics, c->link.topic), way_of(c)->name);
+    topic_unsubscribe(broker->topics, (uint32_t)conn_fd(&clients->conns, c));
+    conn_go(&clients->conns, c, CONN_HEAD);
 }
 
 void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms)
 {
-    saved_keep(s, c, CONN_WAIT);
+    saved_keep(&s->config, &s->clients, &s->ex, c, CONN_WAIT);
     c->way = (uint8_t)way;
-    c->wait.due = (uint32_t)(s->now + ms);
-    access_keep(s, c);
-    conn_go(&s->conns, c, CONN_WAIT);
-    if (way != WAY_READY && c->place.at < ring_head(&s->ring))
-        queue_put(&s->conns, c, QUEUE_READY); /* there is more to look at */
-    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+    c->wait.due = (uint32_t)(s->clock.now + ms);
+    access_keep(&s->config, &s->clients, &s->ex, c);
+    conn_go(&s->clients.conns, c, CONN_WAIT);
+    if (ways[way].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
+        queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to look at */
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
 
 #define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
@@ -263,93 +284,98 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
 /* Returns true if the answer in s->woken is one for this client, too. Its place is not below the
  * tail: the messages of that answer are still there. The entry need not be: a set goes with its
  * last subscriber, and its number may be another's by now, hence the reference. */
-static bool woken_fits(const struct server *s, const struct conn *c)
+static bool woken_fits(const struct broker *broker, const struct clients *clients,
+                       const struct clock *clock, const struct exchange *ex, const struct conn *c)
 {
-    const struct woken *w = &s->woken;
-    return w->size > 0 && w->at == c->place.at && w->head == ring_head(&s->ring) &&
-           topic_is(&s->topics, w->topic, c->link.topic) && w->way == c->way &&
+    const struct woken *w = &ex->woken;
+    return w->size > 0 && w->at == c->place.at && w->head == ring_head(broker->ring) &&
+           topic_is(broker->topics, w->topic, c->link.topic) && w->way == c->way &&
            w->wait == c->wait.seconds && w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) &&
-           w->cors == c->wait.cors && w->second == s->wall / 1000 && w->draining == s->draining;
+           w->cors == c->wait.cors && w->second == clock->wall / 1000 &&
+           w->draining == clients->draining;
 }
 
 /* Notes whom an answer that is about to be put together will fit. */
-static void woken_note(struct server *s, const struct conn *c)
+static void woken_note(const struct broker *broker, const struct clients *clients,
+                       const struct clock *clock, struct exchange *ex, const struct conn *c)
 {
-    s->woken.at = c->place.at;
-    s->woken.head = ring_head(&s->ring);
-    s->woken.topic = topic_ref(&s->topics, c->link.topic);
-    s->woken.way = c->way;
-    s->woken.wait = c->wait.seconds;
-    s->woken.flags = c->flags & WOKEN_FLAGS;
-    s->woken.cors = c->wait.cors;
-    s->woken.second = s->wall / 1000;
-    s->woken.draining = s->draining;
-    s->woken.size = 0;
+    ex->woken.at = c->place.at;
+    ex->woken.head = ring_head(broker->ring);
+    ex->woken.topic = topic_ref(broker->topics, c->link.topic);
+    ex->woken.way = c->way;
+    ex->woken.wait = c->wait.seconds;
+    ex->woken.flags = c->flags & WOKEN_FLAGS;
+    ex->woken.cors = c->wait.cors;
+    ex->woken.second = clock->wall / 1000;
+    ex->woken.draining = clients->draining;
+    ex->woken.size = 0;
 }
 
 /* Keeps it, the bytes of `out` from `from` on, if it is one that fits others, and all there. */
-static void woken_keep(struct server *s, bool fits, size_t from)
+static void woken_keep(struct exchange *ex, bool fits, size_t from)
 {
-    struct woken *w = &s->woken;
-    size_t size = s->out.n - from;
-    if (!fits || s->tail_pieces > 0 || size > sizeof w->bytes)
+    struct woken *w = &ex->woken;
+    size_t size = ex->out.n - from;
+    if (!fits || ex->tail_pieces > 0 || size > sizeof w->bytes)
         return;
-    memcpy(w->bytes, s->out.p + from, size);
+    memcpy(w->bytes, ex->out.p + from, size);
     const char *head = memmem(w->bytes, size, "\r\n\r\n", 4);
     assert(head != NULL);
     w->size = (uint32_t)size;
     w->body = (uint32_t)(w->bytes + size - head) - 4;
 }
 
-void serve_wake(struct server *s, struct conn *c, bool timeout)
+void poll_wake(struct server *s, struct conn *c, bool timeout)
 {
     enum conn_way way = (enum conn_way)c->way;
     bool tagged = (c->flags & CONN_CURSOR) != 0;
     uint32_t id = c->link.topic;
-    if (way == WAY_READY) {
-        serve_ready_wake(s, c, timeout);
-        return;
-    }
     struct gap gap;
-    const struct gap *lost = serve_lagged(s, c, &gap) ? &gap : NULL;
-    if (lost == NULL && woken_fits(s, c)) {
-        serve_wait_end(s, c);
-        serve_answer_again(s, c, 200, (struct span){s->woken.bytes, s->woken.size}, s->woken.body);
-        serve_release(s, id);
+    const struct gap *lost = serve_lagged(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
+    if (lost == NULL && woken_fits(&s->broker, &s->clients, &s->clock, &s->ex, c)) {
+        serve_wait_end(&s->broker, &s->clients, &s->ex, c);
+        serve_answer_again(s, c, 200, (struct span){s->ex.woken.bytes, s->ex.woken.size},
+                           s->ex.woken.body);
+        serve_release(&s->broker, id);
         return;
     }
-    woken_note(s, c);
+    woken_note(&s->broker, &s->clients, &s->clock, &s->ex, c);
     poll_build(s, c, id, way, false);
-    bool all = s->poll.end == ring_head(&s->ring);
-    if (s->poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
-        c->place.at = s->poll.end; /* what came is not for it */
+    bool all = s->ex.poll.end == ring_head(&s->ring);
+    if (s->ex.poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
+        c->place.at = s->ex.poll.end; /* what came is not for it */
         if (!all)
-            queue_put(&s->conns, c, QUEUE_READY);
+            queue_put(&s->clients.conns, c, QUEUE_READY);
         return;
     }
-    bool fits = lost == NULL && s->poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
-    size_t from = s->out.n;
-    serve_wait_end(s, c);
+    bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
+    size_t from = s->ex.out.n;
+    serve_wait_end(&s->broker, &s->clients, &s->ex, c);
     poll_answer(s, c, way, tagged, lost);
-    woken_keep(s, fits, from);
-    serve_release(s, id); /* which fan-out does when it is through */
+    woken_keep(&s->ex, fits, from);
+    serve_release(&s->broker, id); /* which fan-out does when it is through */
+}
+
+void poll_end(struct server *s, struct conn *c)
+{
+    poll_wake(s, c, true);
 }
 
 /* Is what there is for a client of entry `id` at its place a large message, which takes long to
  * render? */
-static bool is_large(const struct server *s, uint32_t id, uint64_t at)
+static bool is_large(const struct broker *broker, uint32_t id, uint64_t at)
 {
-    if (topic_at(&s->topics, id)->set != 0)
+    if (topic_is_set(id))
         return false; /* then it has been put off already */
-    uint64_t next = chain_next(&s->broker.chains, id, at);
-    return next != 0 && ring_at(&s->ring, next)->data_size > LARGE;
+    uint64_t next = chain_next(&broker->chains, id, at);
+    return next != 0 && ring_at(broker->ring, next)->data_size > LARGE;
 }
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
 void serve_poll(struct server *s, struct conn *c, struct span names)
 {
-    int form = form_choose(s);
+    int form = form_choose(&s->ex);
     if (form < 0) {
         serve_refuse(s, c, 406, NULL, "a topic is read as text/event-stream, application/json, ",
                      "application/x-ndjson or text/plain", NULL);
@@ -358,46 +384,46 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     enum conn_way way = (enum conn_way)(WAY_POLL_JSON + form);
     if (!wait_read(s, c))
         return;
-    if (s->ask.waits && way == WAY_POLL_LINES) {
+    if (s->ex.ask.waits && way == WAY_POLL_LINES) {
         serve_subscribe(s, c, names, WAY_LINES);
         return;
     }
     struct start start;
     struct gap gap = {.reason = NULL};
     uint32_t id;
-    if (!serve_options(s, c) || (id = serve_select(s, c, names, false)) == 0)
+    if (!serve_options(s, c) || (id = serve_select(s, c, names, NULL)) == 0)
         return;
-    bool waits = s->ask.waits && s->ask.wait > 0;
+    bool waits = s->ex.ask.waits && s->ex.ask.wait > 0;
     if (!serve_start(s, c, id, !waits, &start)) {
-        serve_release(s, id);
+        serve_release(&s->broker, id);
         return;
     }
     if (start.unreadable) {
-        serve_refuse(s, c, 400, NULL, "the cursor ", serve_quote(s, start.after),
+        serve_refuse(s, c, 400, NULL, "the cursor ", QUOTE(start.after),
                      " is no id of a message (MS-N)", NULL);
-        serve_release(s, id);
+        serve_release(&s->broker, id);
         return;
     }
-    if (s->brief && start.at < ring_head(&s->ring) && is_large(s, id, start.at) &&
-        serve_put_off(s)) {
-        serve_release(s, id);
+    if (s->ex.brief && start.at < ring_head(&s->ring) && is_large(&s->broker, id, start.at) &&
+        serve_put_off(&s->ex)) {
+        serve_release(&s->broker, id);
         return;
     }
     c->place.at = start.at;
     c->place.n = start.id.n;
     if (start.gap != NULL) {
         gap.after = start.after;
-        serve_gap(s, c, id, start.gap, &gap);
+        serve_gap(&s->broker, &s->stat, c, id, start.gap, &gap);
     }
-    poll_build(s, c, id, way, s->ask.method == HTTP_HEAD);
-    bool more = s->poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
-    if ((waits || more) && s->poll.records == 0 && start.gap == NULL && s->ask.method == HTTP_GET &&
-        !s->draining) {
-        c->place.at = s->poll.end;
+    poll_build(s, c, id, way, s->ex.ask.method == HTTP_HEAD);
+    bool more = s->ex.poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
+    if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
+        s->ex.ask.method == HTTP_GET && !s->clients.draining) {
+        c->place.at = s->ex.poll.end;
         c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
-        serve_wait_begin(s, c, id, way, (waits ? s->ask.wait : LOOK_SECONDS) * 1000);
+        serve_wait_begin(s, c, id, way, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
     poll_answer(s, c, way, start.tagged, start.gap != NULL ? &gap : NULL);
-    serve_release(s, id);
+    serve_release(&s->broker, id);
 }

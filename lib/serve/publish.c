@@ -2,7 +2,9 @@
  * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
  */
 #include "lib/pace.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/put.h"
+#include "lib/serve/query.h"
 #include "lib/serve/saved.h"
 
 #include <assert.h>
@@ -21,23 +23,26 @@ _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fi
 
 /* Where in a batch it is that something went wrong, and what of it is published; nothing of a
  * single message, for which `in` may be NULL. */
-static const char *where(struct server *s, const struct intake *in)
+static const char *where_in(char out[QUOTE_MAX], const struct intake *in)
 {
-    char bytes[128];
-    struct text t = text_in(bytes, sizeof bytes);
+    struct text t = text_in(out, QUOTE_MAX - 1);
     if (in != NULL)
         intake_where(in, &t);
     assert(!t.full);
-    return serve_quote(s, text_span(&t));
+    out[t.n] = '\0';
+    return out;
 }
+
+#define WHERE(in) where_in((char[QUOTE_MAX]){0}, in)
 
 /* Refuses the message or the event name that *p holds. */
 static void refuse_put(struct server *s, struct conn *c, const struct intake *in, struct put *p)
 {
+    struct challenge ch;
     const char *fields =
-        access_challenge(s, p->status == 400 ? 0 : p->status,
+        access_challenge(&s->config, &ch, p->status == 400 ? 0 : p->status,
                          p->status == 403 ? "insufficient_scope" : NULL, (struct span){NULL, 0});
-    serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, where(s, in),
+    serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, WHERE(in),
                  put_detail(p), NULL);
 }
 
@@ -47,7 +52,8 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
     struct put p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
-    if (topic.n > 0 ? !put_allowed(s, &s->access, topic, &p) : !put_somewhere(s, &s->access, &p))
+    if (topic.n > 0 ? !put_allowed(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
+                    : !put_somewhere(&s->stat, &s->ex, &s->ex.access, &p))
         refuse_put(s, c, NULL, &p);
     else
         return access_page(s, c, " may not publish here");
@@ -58,14 +64,14 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
 static void refuse_large(struct server *s, struct conn *c, const struct intake *in)
 {
     struct put p;
-    put_too_large(s, &p);
+    put_too_large(&s->config, &s->stat, &p);
     refuse_put(s, c, in, &p);
 }
 
 /* Refuses for want of room in the buffers. */
 static void refuse_full(struct server *s, struct conn *c, const struct intake *in)
 {
-    serve_refuse_full(s, c, where(s, in));
+    serve_refuse_full(s, c, WHERE(in));
 }
 
 /* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers. Gives
@@ -114,39 +120,40 @@ static struct body *body_of(struct intake *in)
 static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
                        uint8_t batch, bool binary)
 {
-    bool all = span_eq(s->access.publish, SPAN("**"));
+    bool all = span_eq(s->ex.access.publish, SPAN("**"));
     if (batch == BATCH_NDJSON && !all && !access_keep_scopes(s, c))
         return;
     /* room for more is made when more comes: a length alone takes nothing from others */
-    uint32_t block = conn_buffer_alloc(&s->conns, intake_size(topic, event, 0));
+    uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, event, 0));
     if (block == 0) {
-        access_drop(s, c);
+        access_drop(&s->clients, c);
         refuse_full(s, c, NULL);
         return;
     }
-    struct intake *in = pool_at(&s->conns.buffers, block);
+    struct intake *in = pool_at(&s->clients.conns.buffers, block);
     intake_init(in, topic, event, batch, binary);
-    *body_of(in) =
-        (struct body){.request = saved_of(s), .expires = s->access.expires_s, .all = all};
-    pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
-    http_body_init(&body_of(in)->http, &s->req);
+    *body_of(in) = (struct body){.request = saved_of(&s->config, &s->ex),
+                                 .expires = s->ex.access.expires_s,
+                                 .all = all};
+    pace_begin(&body_of(in)->pace, s->clock.now, s->config.opt.request_timeout_ms);
+    http_body_init(&body_of(in)->http, &s->ex.req);
     c->in = block;
-    conn_go(&s->conns, c, CONN_BODY);
-    if (s->req.expect_continue)
-        text_str(&s->out, "HTTP/1.1 100 Continue\r\n\r\n");
+    conn_go(&s->clients.conns, c, CONN_BODY);
+    if (s->ex.req.expect_continue)
+        text_str(&s->ex.out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-bool serve_batch_names(const struct server *s)
+bool serve_batch_names(const struct exchange *ex)
 {
-    struct span type = http_field(&s->req, HTTP_CONTENT_TYPE);
+    struct span type = http_field(&ex->req, HTTP_CONTENT_TYPE);
     return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
 }
 
 size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
                      size_t len)
 {
-    struct span type = http_field(&s->req, HTTP_CONTENT_TYPE);
-    struct span coding = http_field(&s->req, HTTP_CONTENT_ENCODING);
+    struct span type = http_field(&s->ex.req, HTTP_CONTENT_TYPE);
+    struct span coding = http_field(&s->ex.req, HTTP_CONTENT_ENCODING);
     uint8_t batch = type.n > 0 ? batch_kind(type) : 0;
     uint32_t reach;
     if (!may_publish(s, c, topic))
@@ -156,8 +163,9 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
                      "no Content-Encoding is understood", NULL);
         return 0;
     }
-    ptrdiff_t n = http_query(s->req.query, SPAN("event"), s->scratch, sizeof s->scratch);
-    struct batch_message m = {.event = {s->scratch, n > 0 ? (size_t)n : 0},
+    char event[QUERY_MAX];
+    ptrdiff_t n = http_query(s->ex.req.query, SPAN("event"), event, sizeof event);
+    struct batch_message m = {.event = {event, n > 0 ? (size_t)n : 0},
                               .binary = http_is_type(type, SPAN("application/octet-stream"))};
     if (n == -1 || n == -2) {
         serve_refuse(s, c, 400, NULL,
@@ -167,24 +175,24 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     struct put p;
-    if (!put_event_right(s, m.event, &p)) {
+    if (!put_event_right(m.event, &p)) {
         refuse_put(s, c, NULL, &p);
         return 0;
     }
-    if (batch == 0 && s->req.length > s->opt.max_message) {
+    if (batch == 0 && s->ex.req.length > s->config.opt.max_message) {
         refuse_large(s, c, NULL);
         return 0;
     }
-    if (batch != 0 && !s->ask.body) {
+    if (batch != 0 && !s->ex.ask.body) {
         answer_published(s, c, 0, true, 0, 0); /* no bytes of it will come */
         return 0;
     }
-    if (batch != 0 || s->req.chunked || s->req.length > len) {
+    if (batch != 0 || s->ex.req.chunked || s->ex.req.length > len) {
         body_begin(s, c, topic, m.event, batch, m.binary);
         return 0;
     }
-    m.data = (struct span){rest, (size_t)s->req.length};
-    s->ask.body = false;
+    m.data = (struct span){rest, (size_t)s->ex.req.length};
+    s->ex.ask.body = false;
     uint64_t last = put(s, c, NULL, topic, &m, &reach);
     if (last > 0)
         answer_published(s, c, last, false, 1, reach);
@@ -203,9 +211,9 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     if (body_of(in)->all)
         a.publish = SPAN("**");
     else
-        a = access_of_socket(s, c);
+        a = access_of_socket(&s->config, &s->clients, c);
     struct put p;
-    struct span topic = put_topic(s, &a, m->topic, own, &p);
+    struct span topic = put_topic(&s->config, &s->stat, &s->ex, &a, m->topic, own, &p);
     if (topic.p == NULL)
         refuse_put(s, c, in, &p);
     return topic;
@@ -219,14 +227,16 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
     enum batch_result got;
     while ((got = intake_next(in, end, &m, &why)) != BATCH_MORE) {
         if (got == BATCH_WRONG) {
-            serve_refuse(s, c, 400, NULL, where(s, in), why, NULL);
+            serve_refuse(s, c, 400, NULL, WHERE(in), why, NULL);
             return false;
         }
-        if (body_of(in)->expires != 0 && s->wall / 1000 >= body_of(in)->expires) {
+        if (body_of(in)->expires != 0 && s->clock.wall / 1000 >= body_of(in)->expires) {
             s->stat.expired++;
+            struct challenge ch;
             serve_refuse(s, c, 401,
-                         access_challenge(s, 401, "invalid_token", SPAN("it has expired")),
-                         where(s, in), "the token has expired", NULL);
+                         access_challenge(&s->config, &ch, 401, "invalid_token",
+                                          SPAN("it has expired")),
+                         WHERE(in), "the token has expired", NULL);
             return false;
         }
         struct span topic = topic_of(s, c, in, &m);
@@ -242,36 +252,37 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
 /* Makes room for `more` bytes of a body; NULL: it has been refused. */
 static struct intake *body_room(struct server *s, struct conn *c, size_t more)
 {
-    struct intake *in = pool_at(&s->conns.buffers, c->in);
+    struct intake *in = pool_at(&s->clients.conns.buffers, c->in);
     size_t used = intake_used(in);
-    if (!intake_fits(in, more, s->opt.max_message)) {
+    if (!intake_fits(in, more, s->config.opt.max_message)) {
         refuse_large(s, c, in);
         return NULL;
     }
-    if (used + more > pool_size(&s->conns.buffers, c->in)) {
-        uint32_t block = conn_buffer_grow(&s->conns, c->in, used + more, used);
+    if (used + more > pool_size(&s->clients.conns.buffers, c->in)) {
+        uint32_t block = conn_buffer_grow(&s->clients.conns, c->in, used + more, used);
         if (block == 0) {
             refuse_full(s, c, in);
             return NULL;
         }
         c->in = block;
     }
-    return pool_at(&s->conns.buffers, c->in);
+    return pool_at(&s->clients.conns.buffers, c->in);
 }
 
 /* Makes the request whose body is coming the one at hand again. A batch that is refused ends the
  * connection even where all of it has come, so that the answer does not depend on how it came. */
-static struct intake *body_resume(struct server *s, struct conn *c)
+static struct intake *body_resume(const struct clients *clients, struct exchange *ex,
+                                  struct conn *c)
 {
-    struct intake *in = pool_at(&s->conns.buffers, conn_in_own(&s->conns, c));
-    saved_resume(s, c, &body_of(in)->request, intake_topic(in), "publish");
-    s->ask.body = true;
+    struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
+    saved_resume(clients, ex, c, &body_of(in)->request, intake_topic(in), "publish");
+    ex->ask.body = true;
     return in;
 }
 
 size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
 {
-    struct intake *in = body_resume(s, c);
+    struct intake *in = body_resume(&s->clients, &s->ex, c);
     bool batch = in->batch.kind != 0;
     size_t took, got;
     if (batch && len > BATCH_BYTES)
@@ -283,48 +294,49 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     bool between = intake_idle(in);
     uint64_t count = in->count;
     intake_add(in, (struct span){buf, got});
-    s->ask.body = batch || done != 1;
+    s->ex.ask.body = batch || done != 1;
     if (!body_publish(s, c, in, done == 1))
         return took;
     bool begins = between || in->count > count; /* another message */
     if (begins)
-        pace_begin(&body_of(in)->pace, s->now, s->opt.request_timeout_ms);
-    pace_moved(&body_of(in)->pace, s->now, begins ? in->have : got, s->opt.min_rate,
-               s->opt.request_timeout_ms);
+        pace_begin(&body_of(in)->pace, s->clock.now, s->config.opt.request_timeout_ms);
+    pace_moved(&body_of(in)->pace, s->clock.now, begins ? in->have : got, s->config.opt.min_rate,
+               s->config.opt.request_timeout_ms);
     if (done == 1)
         answer_published(s, c, in->last, batch, in->count, in->reach);
     else if (done < 0)
-        serve_refuse(s, c, -done, NULL, where(s, in),
+        serve_refuse(s, c, -done, NULL, WHERE(in),
                      "the body's chunks are not well-formed (RFC 9112, section 7.1): ",
-                     done == -431 ? "too many trailers" : serve_byte(s, wrong),
+                     done == -431 ? "too many trailers" : QUOTE_BYTE(wrong),
                      done == -431 ? "" : " is out of place", NULL);
     return took;
 }
 
-bool serve_body_late(const struct server *s, const struct conn *c)
+bool serve_body_late(const struct config *config, const struct clients *clients,
+                     const struct clock *clock, const struct conn *c)
 {
-    const struct intake *in = pool_at(&s->conns.buffers, conn_in_own(&s->conns, c));
+    const struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
     const struct body *b = (const struct body *)(const void *)in->caller;
-    if (s->opt.min_rate == 0 || intake_idle(in))
+    if (config->opt.min_rate == 0 || intake_idle(in))
         return false;
-    return pace_late(&b->pace, s->now);
+    return pace_late(&b->pace, clock->now);
 }
 
 void serve_body_full(struct server *s, struct conn *c)
 {
-    refuse_full(s, c, body_resume(s, c));
+    refuse_full(s, c, body_resume(&s->clients, &s->ex, c));
 }
 
 void serve_body_timeout(struct server *s, struct conn *c)
 {
-    const struct intake *in = body_resume(s, c);
-    bool quiet = (uint32_t)s->now - c->tick > s->opt.request_timeout_ms;
-    bool slow = !quiet && serve_body_late(s, c);
+    const struct intake *in = body_resume(&s->clients, &s->ex, c);
+    bool quiet = (uint32_t)s->clock.now - c->tick > s->config.opt.request_timeout_ms;
+    bool slow = !quiet && serve_body_late(&s->config, &s->clients, &s->clock, c);
     s->stat.limit_rate += slow;
     if (slow)
-        serve_refuse(s, c, 408, NULL, where(s, in), "the body comes at less than ",
-                     serve_num(s, s->opt.min_rate), " bytes a second (--min-rate)", NULL);
+        serve_refuse(s, c, 408, NULL, WHERE(in), "the body comes at less than ",
+                     QUOTE_NUM(s->config.opt.min_rate), " bytes a second (--min-rate)", NULL);
     else
-        serve_refuse(s, c, 408, NULL, where(s, in),
+        serve_refuse(s, c, 408, NULL, WHERE(in),
                      "the body was not complete in time (--request-timeout)", NULL);
 }

@@ -4,6 +4,7 @@
 #include "lib/serve/put.h"
 
 #include "lib/event.h"
+#include "lib/topic/fanout.h"
 #include "lib/utf8.h"
 
 #include <stdarg.h>
@@ -26,14 +27,14 @@ const char *put_detail(struct put *p)
     return p->bytes;
 }
 
-void put_too_large(struct server *s, struct put *p)
+void put_too_large(const struct config *config, struct stat_counters *stat, struct put *p)
 {
-    s->stat.limit_message++;
-    refused(p, 413, "a message has at most ", serve_num(s, s->opt.max_message),
+    stat->limit_message++;
+    refused(p, 413, "a message has at most ", QUOTE_NUM(config->opt.max_message),
             " bytes here (--max-message)", NULL);
 }
 
-bool put_event_right(struct server *s, struct span event, struct put *p)
+bool put_event_right(struct span event, struct put *p)
 {
     if (event.n == 0)
         return true;
@@ -42,44 +43,47 @@ bool put_event_right(struct server *s, struct span event, struct put *p)
                         : !event_name_fits(event)     ? "holds a CR, LF or NUL"
                         : event_name_reserved(event)  ? "is one of the server's own"
                                                       : NULL;
-    return wrong == NULL || refused(p, 400, "event name ", serve_quote(s, event), " ", wrong, NULL);
+    return wrong == NULL || refused(p, 400, "event name ", QUOTE(event), " ", wrong, NULL);
 }
 
 /* Is the topic among those of --topic? */
-static bool declared(const struct server *s, struct span topic)
+static bool declared(const struct config *config, struct span topic)
 {
-    bool found = s->opt.topic.n == 0;
-    for (uint32_t i = 0; i < s->opt.topic.n && !found; i++)
-        found = topic_match(s->opt.topic.item[i], topic);
+    bool found = config->opt.topic.n == 0;
+    for (uint32_t i = 0; i < config->opt.topic.n && !found; i++)
+        found = topic_match(config->opt.topic.item[i], topic);
     return found;
 }
 
-bool put_allowed(struct server *s, const struct access *a, struct span topic, struct put *p)
+bool put_allowed(const struct config *config, struct stat_counters *stat, const struct exchange *ex,
+                 const struct access *a, struct span topic, struct put *p)
 {
     const char *wrong = topic_name_wrong(topic);
     p->detail = text_in(p->bytes, sizeof p->bytes - 1);
-    p->status = access_publish(s, a, topic, &p->detail);
+    p->status = access_publish(stat, ex, a, topic, &p->detail);
     if (p->status != 0)
         return false;
     if (wrong != NULL)
-        return refused(p, 400, "topic ", serve_quote(s, topic), " ", wrong, NULL);
-    if (!declared(s, topic))
-        return refused(p, 404, "there is no topic ", serve_quote(s, topic),
+        return refused(p, 400, "topic ", QUOTE(topic), " ", wrong, NULL);
+    if (!declared(config, topic))
+        return refused(p, 404, "there is no topic ", QUOTE(topic),
                        ": this server has only those that --topic names", NULL);
     return true;
 }
 
-bool put_somewhere(struct server *s, const struct access *a, struct put *p)
+bool put_somewhere(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                   struct put *p)
 {
     if (a->publish.n > 0)
         return true;
     p->detail = text_in(p->bytes, sizeof p->bytes - 1);
-    p->status = access_publish(s, a, (struct span){NULL, 0}, &p->detail);
+    p->status = access_publish(stat, ex, a, (struct span){NULL, 0}, &p->detail);
     return false;
 }
 
-struct span put_topic(struct server *s, const struct access *a, struct span named, struct span own,
-                      struct put *p)
+struct span put_topic(const struct config *config, struct stat_counters *stat,
+                      const struct exchange *ex, const struct access *a, struct span named,
+                      struct span own, struct put *p)
 {
     const struct span none = {NULL, 0};
     struct span topic = named.p != NULL ? named : own;
@@ -87,20 +91,20 @@ struct span put_topic(struct server *s, const struct access *a, struct span name
         refused(p, 400, "\"topic\" is needed: the request or connection is not to one topic", NULL);
         return none;
     }
-    return put_allowed(s, a, topic, p) ? topic : none;
+    return put_allowed(config, stat, ex, a, topic, p) ? topic : none;
 }
 
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
 {
     uint64_t count = ring_count(&s->ring), at;
     if (s->hold.on) {
-        at = broker_hold(&s->broker, id, m, s->wall);
+        at = broker_hold(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count - ring_count(&s->ring);
         s->hold.put = true;
         if (at == 0)
             return 0;
     } else {
-        at = broker_put(&s->broker, id, m, s->wall);
+        at = broker_put(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count + 1 - ring_count(&s->ring);
         topic_mark(&s->topics, id);
     }
@@ -111,29 +115,31 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
 {
     bool made = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
-    if (!put_event_right(s, m->event, p))
+    if (!put_event_right(m->event, p))
         return false;
-    if (m->data.n > s->opt.max_message) {
-        put_too_large(s, p);
+    if (m->data.n > s->config.opt.max_message) {
+        put_too_large(&s->config, &s->stat, p);
         return false;
     }
     if (right < m->data.n)
-        return refused(p, 415, "byte ", serve_num(s, right), " of the data is not UTF-8; ",
+        return refused(p, 415, "byte ", QUOTE_NUM(right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
     uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
-        return refused(p, 503, serve_count_topics_full(s), NULL);
+        return refused(
+            p, 503, serve_count_topics_full(&s->config, &s->broker, &s->stat, (char[QUOTE_MAX]){0}),
+            NULL);
     if (made) {
         const char *hint =
             topic_name_hint(topic); /* of new ones alone: others were let in before */
         if (hint != NULL) {
-            serve_release(s, id);
-            return refused(p, 400, "topic ", serve_quote(s, topic), " ", hint, NULL);
+            serve_release(&s->broker, id);
+            return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);
         }
     }
     if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
         s->stat.limit_unsynced++;
-        serve_release(s, id);
+        serve_release(&s->broker, id);
         return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",
                        "half of --ring (--fsync always)", NULL);
     }
@@ -142,19 +148,4 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     p->reach = topic_reach(&s->topics, id);
     p->n = ring_given(&s->ring);
     return true;
-}
-
-void serve_unsynced(struct server *s, struct conn *c)
-{
-    conn_buffer_free(&s->conns, &c->out); /* what tells of messages that may be lost */
-    s->out.n = 0;
-    s->tail_pieces = 0;
-    if (c->state == CONN_SOCKET) {
-        serve_socket_unsynced(s, c);
-        return;
-    }
-    s->ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
-    serve_refuse_stranger(s, "the store could not be synced: what was published may be lost");
-    if (c->state != CONN_LINGER)
-        serve_answered_last(s, c);
 }

@@ -26,23 +26,26 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m);
 
 /* Is the event name right? False: refused, likewise. */
-bool put_event_right(struct server *s, struct span event, struct put *p);
+bool put_event_right(struct span event, struct put *p);
 
 /* Notes that a message is too large. */
-void put_too_large(struct server *s, struct put *p);
+void put_too_large(const struct config *config, struct stat_counters *stat, struct put *p);
 
 /* May a client publish to a topic of this name, which may come from anywhere? False: refused, with
  * 400, 401, 403 or 404. */
-bool put_allowed(struct server *s, const struct access *a, struct span topic, struct put *p);
+bool put_allowed(const struct config *config, struct stat_counters *stat, const struct exchange *ex,
+                 const struct access *a, struct span topic, struct put *p);
 
 /* May a client publish to any topic at all? False: refused, with 401 or 403. */
-bool put_somewhere(struct server *s, const struct access *a, struct put *p);
+bool put_somewhere(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                   struct put *p);
 
 /* Returns the topic that a message goes to: the one that it names, unless that is a null pointer,
  * else `own`, which may be empty. A null pointer: refused, as by put_allowed(), or with 400 as
  * there is none. */
-struct span put_topic(struct server *s, const struct access *a, struct span named, struct span own,
-                      struct put *p);
+struct span put_topic(const struct config *config, struct stat_counters *stat,
+                      const struct exchange *ex, const struct access *a, struct span named,
+                      struct span own, struct put *p);
 
 /* The detail as a string. */
 const char *put_detail(struct put *p);

@@ -9,6 +9,8 @@
  * wildcard matches it.
  */
 #include "lib/serve/serve.h"
+#include "lib/topic/fanout.h"
+#include "lib/topic/names.h"
 
 #define READY_MS    1000u
 #define READY_TOPIC SPAN("-ready")
@@ -24,23 +26,24 @@ static void refuse(struct server *s, struct conn *c, const char *why)
 }
 
 /* The inside topic, which is one more than clients may have; 0: there is no room for it. */
-static uint32_t ready_topic(struct server *s)
+static uint32_t ready_topic(const struct config *config, struct broker *broker, struct ready *ready)
 {
     bool made;
-    topics_limit(&s->topics, s->opt.max_topics + 1); /* also of one that was handed over */
-    if (s->ready.topic != 0)
-        return s->ready.topic;
-    uint32_t id = broker_open(&s->broker, READY_TOPIC, &made);
+    topics_limit(broker->topics, config->opt.max_topics + 1); /* also of one that was handed over */
+    if (ready->topic != 0)
+        return ready->topic;
+    uint32_t id = broker_open(broker, READY_TOPIC, &made);
     if (id == 0)
-        topics_limit(&s->topics, s->opt.max_topics);
-    s->ready.topic = id;
+        topics_limit(broker->topics, config->opt.max_topics);
+    ready->topic = id;
     return id;
 }
 
-void serve_ready_recover(struct server *s)
+void serve_ready_recover(const struct config *config, const struct broker *broker,
+                         struct ready *ready)
 {
-    s->ready.topic = topic_find(&s->topics, READY_TOPIC);
-    topics_limit(&s->topics, s->opt.max_topics + (s->ready.topic != 0));
+    ready->topic = topic_find(broker->topics, READY_TOPIC);
+    topics_limit(broker->topics, config->opt.max_topics + (ready->topic != 0));
 }
 
 void serve_ready_gone(void *server, uint32_t topic)
@@ -49,13 +52,13 @@ void serve_ready_gone(void *server, uint32_t topic)
     if (topic != s->ready.topic)
         return;
     s->ready.topic = 0;
-    topics_limit(&s->topics, s->opt.max_topics);
+    topics_limit(&s->topics, s->config.opt.max_topics);
 }
 
 /* Is the newest message where it should be? Nothing in the ring is right as well. */
-static bool newest_found(const struct server *s)
+static bool newest_found(const struct broker *broker)
 {
-    const struct ring *r = &s->ring;
+    const struct ring *r = broker->ring;
     uint64_t n = ring_newest(r).n;
     if (ring_count(r) == 0)
         return true;
@@ -63,41 +66,46 @@ static bool newest_found(const struct server *s)
     if (at < ring_tail(r) || at >= ring_head(r))
         return false;
     const struct ring_record *rec = ring_at(r, at);
-    uint32_t topic = broker_topic(&s->broker, at);
+    uint32_t topic = broker_topic(broker, at);
     return rec->n == n && ring_behind(rec, at) == ring_head(r) && topic != 0 &&
-           chain_at(&s->broker.chains, topic)->last == at &&
-           topic_find(&s->topics, ring_topic(rec)) == topic;
+           chain_at(&broker->chains, topic)->last == at &&
+           topic_find(broker->topics, ring_topic(rec)) == topic;
 }
 
 void serve_ready(struct server *s, struct conn *c)
 {
-    if (s->draining) {
+    if (s->clients.draining) {
         refuse(s, c, "draining");
-    } else if (s->ready.ok_ms != 0 && s->now - s->ready.ok_ms < READY_MS) {
+    } else if (s->ready.ok_ms != 0 && s->clock.now - s->ready.ok_ms < READY_MS) {
         answer_ready(s, c);
-    } else if (ready_topic(s) == 0) {
+    } else if (ready_topic(&s->config, &s->broker, &s->ready) == 0) {
         refuse(s, c, "the table of topics is full");
     } else {
         c->place.at = ring_head(&s->ring);
-        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->opt.request_timeout_ms);
+        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->config.opt.request_timeout_ms);
         topic_mark(&s->topics, s->ready.topic);
     }
 }
 
-void serve_ready_wake(struct server *s, struct conn *c, bool timeout)
+void ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
-    serve_wait_end(s, c);
-    s->ask.path = SPAN("/-/ready");
-    if (!timeout && newest_found(s)) {
-        s->ready.ok_ms = s->now;
+    serve_wait_end(&s->broker, &s->clients, &s->ex, c);
+    s->ex.ask.path = SPAN("/-/ready");
+    if (!timeout && newest_found(&s->broker)) {
+        s->ready.ok_ms = s->clock.now;
         answer_ready(s, c);
         return;
     }
     refuse(s, c,
-           s->draining ? "draining"
-           : timeout   ? "the fan-out did not come by in time (--request-timeout)"
-                       : "the newest message is not where the ring should have it");
+           s->clients.draining ? "draining"
+           : timeout           ? "the fan-out did not come by in time (--request-timeout)"
+                               : "the newest message is not where the ring should have it");
     if (timeout)
-        serve_release(s, id);
+        serve_release(&s->broker, id);
+}
+
+void ready_end(struct server *s, struct conn *c)
+{
+    ready_wake(s, c, true);
 }

@@ -23,8 +23,8 @@ static bool is_own(struct span sent)
 /* Answers 404: there is nothing at this path, which is quoted as it was sent. */
 static void route_nothing(struct server *s, struct conn *c)
 {
-    const char *path = serve_quote(s, s->req.path);
-    s->ask.way = "own";
+    const char *path = QUOTE(s->ex.req.path);
+    s->ex.ask.way = "own";
     if (c->marks & CONN_ADMIN)
         serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
                      ": this is the address of --admin, which has /-/healthy, /-/ready, "
@@ -54,14 +54,14 @@ static void route_own(struct server *s, struct conn *c)
     };
     bool admin = (c->marks & CONN_ADMIN) != 0;
     size_t i = 0, n = sizeof own / sizeof own[0];
-    while (i < n && (!span_eq(s->req.path, own[i].path) || (admin && !own[i].admin)))
+    while (i < n && (!span_eq(s->ex.req.path, own[i].path) || (admin && !own[i].admin)))
         i++;
-    s->ask.way = "own";
+    s->ex.ask.way = "own";
     if (i == n)
         route_nothing(s, c);
-    else if (s->ask.method != HTTP_GET && s->ask.method != HTTP_HEAD)
+    else if (s->ex.ask.method != HTTP_GET && s->ex.ask.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is read with GET",
-                     s->req.path.n <= 1
+                     s->ex.req.path.n <= 1
                          ? "; a message is published to a topic, a path as /news, or here in "
                            "a line of NDJSON that names its topic"
                          : "",
@@ -76,8 +76,8 @@ static void route_options(struct server *s, struct conn *c)
     char bytes[4096];
     struct text t = text_in(bytes, sizeof bytes);
     http_add(&t, "Allow", c->marks & CONN_ADMIN ? SPAN("GET, HEAD, OPTIONS") : SPAN(METHODS));
-    cors_preflight(&t, s->ask.cors, METHODS,
-                   http_field(&s->req, HTTP_ACCESS_CONTROL_REQUEST_HEADERS));
+    cors_preflight(&t, s->ex.ask.cors, METHODS,
+                   http_field(&s->ex.req, HTTP_ACCESS_CONTROL_REQUEST_HEADERS));
     if (t.full)
         serve_refuse(s, c, 400, NULL, "Access-Control-Request-Headers is too long", NULL);
     else
@@ -86,43 +86,45 @@ static void route_options(struct server *s, struct conn *c)
 
 /* Notes what the request in s->req asks of its answer, and who asks; c may be NULL: nobody
  * knows. */
-static void context_set(struct server *s, const struct conn *c)
+static void context_set(const struct config *config, const struct clients *clients,
+                        struct exchange *ex, const struct conn *c)
 {
-    bool body = s->req.chunked || s->req.length > 0;
-    bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
-    s->ask = (struct context){
-        .method = s->req.method,
-        .keep_alive = s->req.keep_alive && (publishes || !body) && !s->draining,
-        .body = body,
-        .minor = s->req.minor,
-        .cors = c != NULL && c->marks & CONN_ADMIN
-                    ? 0 /* no page is to read what is at --admin */
-                    : cors_find(s->opt.cors.item, s->opt.cors.n, http_field(&s->req, HTTP_ORIGIN)),
-        .path = s->req.path,
-        .conn = c,
-        .way = publishes ? "publish" : NULL,
-        .began = c != NULL ? c->tick : 0};
+    bool body = ex->req.chunked || ex->req.length > 0;
+    bool publishes = ex->req.method == HTTP_POST || ex->req.method == HTTP_PUT;
+    ex->ask = (struct context){.method = ex->req.method,
+                               .keep_alive =
+                                   ex->req.keep_alive && (publishes || !body) && !clients->draining,
+                               .body = body,
+                               .minor = ex->req.minor,
+                               .cors = c != NULL && c->marks & CONN_ADMIN
+                                           ? 0 /* no page is to read what is at --admin */
+                                           : cors_find(config->opt.cors.item, config->opt.cors.n,
+                                                       http_field(&ex->req, HTTP_ORIGIN)),
+                               .path = ex->req.path,
+                               .conn = c,
+                               .way = publishes ? "publish" : NULL,
+                               .began = c != NULL ? c->tick : 0};
     if (c != NULL)
-        serve_client(s, c);
+        serve_client(config, clients, ex, c);
 }
 
 /* Does the request in s->req want a stream of events: does it name that type, and like none of a
  * poll's better? */
-static bool wants_stream(const struct server *s)
+static bool wants_stream(const struct exchange *ex)
 {
     bool exact = false;
-    unsigned q = http_accept(&s->req, SPAN("text"), SPAN("event-stream"), &exact);
-    return (s->req.method == HTTP_GET || s->req.method == HTTP_HEAD) && exact && q > 0 &&
-           (q == 1000 || q >= serve_poll_quality(s));
+    unsigned q = http_accept(&ex->req, SPAN("text"), SPAN("event-stream"), &exact);
+    return (ex->req.method == HTTP_GET || ex->req.method == HTTP_HEAD) && exact && q > 0 &&
+           (q == 1000 || q >= serve_poll_quality(ex));
 }
 
 /* Does it want to speak WebSocket (RFC 6455 section 4.2.1)? */
-static bool wants_socket(const struct server *s)
+static bool wants_socket(const struct exchange *ex)
 {
     struct span item;
     size_t pos = 0;
-    while (s->req.upgrade && s->req.method == HTTP_GET &&
-           http_list(&s->req, HTTP_UPGRADE, &pos, &item))
+    while (ex->req.upgrade && ex->req.method == HTTP_GET &&
+           http_list(&ex->req, HTTP_UPGRADE, &pos, &item))
         if (span_same(item, SPAN("websocket")))
             return true;
     return false;
@@ -141,12 +143,12 @@ static void refuse_half_handshake(struct server *s, struct conn *c)
 
 /* Is it a page by which others look after the server? A full server answers these: it is not a dead
  * one. */
-static bool is_vital(const struct server *s)
+static bool is_vital(const struct exchange *ex)
 {
     static const struct span vital[] = {SPAN_INIT("/-/healthy"), SPAN_INIT("/-/ready"),
                                         SPAN_INIT("/-/metrics")};
     for (size_t i = 0; i < sizeof vital / sizeof vital[0]; i++)
-        if (span_eq(s->req.path, vital[i]))
+        if (span_eq(ex->req.path, vital[i]))
             return true;
     return false;
 }
@@ -154,58 +156,57 @@ static bool is_vital(const struct server *s)
 /* Turns a client away that is over --max-connections or --max-per-address. */
 static void route_shed(struct server *s, struct conn *c)
 {
-    if (wants_stream(s)) {
+    if (wants_stream(&s->ex)) {
         serve_log_refusal(s, 200,
                           c->flags & CONN_CROWD
                               ? SPAN("a stream is to come back: --max-per-address")
                               : SPAN("a stream is to come back: --max-connections"));
-        serve_stream_away(s);
-        serve_answered_last(s, c);
+        sse_come_back(s, c);
         return;
     }
     if (c->flags & CONN_CROWD)
         serve_refuse(s, c, 503, "Retry-After: 5\r\n",
                      "there are as many connections from one address as may be, ",
-                     serve_num(s, s->opt.max_per_address), " (--max-per-address)", NULL);
+                     QUOTE_NUM(s->config.opt.max_per_address), " (--max-per-address)", NULL);
     else
         serve_refuse(s, c, 503, "Retry-After: 5\r\n", "there are as many connections as may be, ",
-                     serve_num(s, s->opt.max_connections), " (--max-connections)", NULL);
+                     QUOTE_NUM(s->config.opt.max_connections), " (--max-connections)", NULL);
 }
 
 /* Handles the request in s->req; rest[0..len) is what came behind its head. Gives how much of that
  * was its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
-    context_set(s, c);
-    s->access = (struct access){.kind = ACCESS_PLACE};
-    ptrdiff_t n = http_decode(s->req.path, false, s->path, sizeof s->path);
+    context_set(&s->config, &s->clients, &s->ex, c);
+    s->ex.access = (struct access){.kind = ACCESS_PLACE};
+    ptrdiff_t n = http_decode(s->ex.req.path, false, s->ex.path, sizeof s->ex.path);
     assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
-    struct span path = {s->path, (size_t)n};
-    bool publishes = s->req.method == HTTP_POST || s->req.method == HTTP_PUT;
-    s->ask.path = path; /* as a body that comes later has it */
-    bool own = is_own(s->req.path), shed = (c->flags & (CONN_SHED | CONN_CROWD)) != 0;
-    s->ask.keep_alive = s->ask.keep_alive && !shed;
-    if (shed && !is_vital(s))
+    struct span path = {s->ex.path, (size_t)n};
+    bool publishes = s->ex.req.method == HTTP_POST || s->ex.req.method == HTTP_PUT;
+    s->ex.ask.path = path; /* as a body that comes later has it */
+    bool own = is_own(s->ex.req.path), shed = (c->flags & (CONN_SHED | CONN_CROWD)) != 0;
+    s->ex.ask.keep_alive = s->ex.ask.keep_alive && !shed;
+    if (shed && !is_vital(&s->ex))
         route_shed(s, c);
-    else if (!own && (c->marks & CONN_ADMIN || (path.n < s->req.path.n && is_own(path))))
+    else if (!own && (c->marks & CONN_ADMIN || (path.n < s->ex.req.path.n && is_own(path))))
         route_nothing(s, c); /* the latter only decodes to one */
-    else if (s->req.method == HTTP_OPTIONS)
+    else if (s->ex.req.method == HTTP_OPTIONS)
         route_options(s, c);
-    else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->req.path, SPAN("/")) &&
-             serve_batch_names(s))
+    else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->ex.req.path, SPAN("/")) &&
+             serve_batch_names(&s->ex))
         return serve_publish(s, c, SPAN(""), rest, len);
     else if (own)
         route_own(s, c);
     else if (publishes)
         return serve_publish(s, c, span_from(path, 1), rest, len);
-    else if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)
-        serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->req.method),
+    else if (s->ex.req.method != HTTP_GET && s->ex.req.method != HTTP_HEAD)
+        serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->ex.req.method),
                      " is not for topics", NULL);
-    else if (wants_socket(s))
+    else if (wants_socket(&s->ex))
         serve_socket(s, c, span_from(path, 1));
-    else if (s->req.has & 1u << HTTP_SEC_WEBSOCKET_KEY && s->req.method == HTTP_GET)
+    else if (s->ex.req.has & 1u << HTTP_SEC_WEBSOCKET_KEY && s->ex.req.method == HTTP_GET)
         refuse_half_handshake(s, c);
-    else if (wants_stream(s))
+    else if (wants_stream(&s->ex))
         serve_subscribe(s, c, span_from(path, 1), WAY_EVENTS);
     else
         serve_poll(s, c, span_from(path, 1));
@@ -214,9 +215,9 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
 
 /* The context of a request that can't be read. Its origin is not known: a page can read the answer
  * only where all may. */
-static struct context context_unknown(const struct server *s, const struct conn *c)
+static struct context context_unknown(const struct config *config, const struct conn *c)
 {
-    uint16_t cors = cors_find(s->opt.cors.item, s->opt.cors.n, (struct span){NULL, 0});
+    uint16_t cors = cors_find(config->opt.cors.item, config->opt.cors.n, (struct span){NULL, 0});
     return (struct context){.method = HTTP_GET,
                             .body = true,
                             .cors = cors,
@@ -226,15 +227,15 @@ static struct context context_unknown(const struct server *s, const struct conn 
 
 void serve_stranger(struct server *s, const char *buf, size_t len, const char *why)
 {
-    s->ask = context_unknown(s, NULL);
-    if (http_parse(buf, len, 0, &s->limits, &s->req) > 0) {
-        context_set(s, NULL);
-        if (wants_stream(s)) {
+    s->ex.ask = context_unknown(&s->config, NULL);
+    if (http_parse(buf, len, 0, &s->config.limits, &s->ex.req) > 0) {
+        context_set(&s->config, &s->clients, &s->ex, NULL);
+        if (wants_stream(&s->ex)) {
             serve_log_refusal(s, 200, span_of(why));
             serve_stream_away(s);
             return;
         }
-        if (s->req.method == HTTP_GET && span_eq(s->req.path, SPAN("/-/healthy"))) {
+        if (s->ex.req.method == HTTP_GET && span_eq(s->ex.req.path, SPAN("/-/healthy"))) {
             serve_answer_stranger(s, "text/plain", SPAN("ok\n"));
             return;
         }
@@ -244,7 +245,7 @@ void serve_stranger(struct server *s, const char *buf, size_t len, const char *w
 
 void serve_no_room(struct server *s, struct conn *c)
 {
-    s->ask = context_unknown(s, c);
+    s->ex.ask = context_unknown(&s->config, c);
     serve_refuse_full(s, c, "");
 }
 
@@ -252,27 +253,27 @@ void serve_no_room(struct server *s, struct conn *c)
 static void refuse_malformed(struct server *s, struct conn *c, const char *buf)
 {
     static const char what[] = "the request is not well-formed HTTP/1.1 (RFC 9112): ";
-    if (s->req.wrong_at == NULL)
-        serve_refuse(s, c, 400, NULL, what, s->req.wrong, NULL);
+    if (s->ex.req.wrong_at == NULL)
+        serve_refuse(s, c, 400, NULL, what, s->ex.req.wrong, NULL);
     else
-        serve_refuse(s, c, 400, NULL, what, serve_byte(s, *s->req.wrong_at), " at ",
-                     serve_num(s, (uint64_t)(s->req.wrong_at - buf)), " cannot stand ",
-                     s->req.wrong, NULL);
+        serve_refuse(s, c, 400, NULL, what, QUOTE_BYTE(*s->ex.req.wrong_at), " at ",
+                     QUOTE_NUM((uint64_t)(s->ex.req.wrong_at - buf)), " cannot stand ",
+                     s->ex.req.wrong, NULL);
 }
 
 /* Says what is wrong with a request that could not be parsed, or was not complete in time. */
 static void refuse_request(struct server *s, struct conn *c, int status, const char *buf)
 {
-    s->ask = context_unknown(s, c);
+    s->ex.ask = context_unknown(&s->config, c);
     s->stat.limit_line += status == 414;
     s->stat.limit_head += status == 431;
     if (status == 414)
         serve_refuse(s, c, status, NULL, "a request line has at most ",
-                     serve_num(s, s->opt.max_line), " bytes here (--max-line)", NULL);
+                     QUOTE_NUM(s->config.opt.max_line), " bytes here (--max-line)", NULL);
     else if (status == 431)
         serve_refuse(s, c, status, NULL, "a request head has at most ",
-                     serve_num(s, s->opt.max_head), " bytes here (--max-head), and ",
-                     serve_num(s, HTTP_FIELDS_MAX), " fields of use", NULL);
+                     QUOTE_NUM(s->config.opt.max_head), " bytes here (--max-head), and ",
+                     QUOTE_NUM(HTTP_FIELDS_MAX), " fields of use", NULL);
     else if (status == 400)
         refuse_malformed(s, c, buf);
     else
@@ -286,11 +287,11 @@ static void refuse_request(struct server *s, struct conn *c, int status, const c
 }
 
 /* May it take long to answer the request in s->req? It selects several topics, or looks back. */
-static bool takes_long(const struct server *s)
+static bool takes_long(const struct exchange *ex)
 {
     static const bool selects[256] = {['*'] = true, [','] = true, ['%'] = true};
-    struct span path = s->req.path, query = s->req.query;
-    if (s->req.method != HTTP_GET && s->req.method != HTTP_HEAD)
+    struct span path = ex->req.path, query = ex->req.query;
+    if (ex->req.method != HTTP_GET && ex->req.method != HTTP_HEAD)
         return false;
     for (size_t i = 0; i < path.n; i++)
         if (selects[(unsigned char)path.p[i]])
@@ -301,28 +302,23 @@ static bool takes_long(const struct server *s)
     return span_begins(path, SPAN("/-/topics"));
 }
 
-bool serve_put_off(struct server *s)
-{
-    s->put_off = s->brief;
-    return s->put_off;
-}
-
 /* Takes a request head; gives the bytes taken, with what of the body was handled at once, or 0 if
  * it is not complete. */
 static size_t head_input(struct server *s, struct conn *c, const char *buf, size_t len, size_t seen)
 {
-    int used = http_parse(buf, len, seen, &s->limits, &s->req);
+    int used = http_parse(buf, len, seen, &s->config.limits, &s->ex.req);
     if (used == 0)
         return 0;
     if (used < 0) {
         refuse_request(s, c, -used, buf);
         return len;
     }
-    if (s->brief && (takes_long(s) || (s->keys.n > 0 && access_takes_long(s))) && serve_put_off(s))
+    if (s->ex.brief && (takes_long(&s->ex) || (s->config.keys.n > 0 && access_takes_long(s))) &&
+        serve_put_off(&s->ex))
         return 0;
     s->stat.requests++;
     size_t body = route(s, c, buf + used, len - (size_t)used);
-    if (s->put_off) {
+    if (s->ex.put_off) {
         s->stat.requests--;
         return 0;
     }

@@ -2,13 +2,14 @@
  * saved.c - what is kept of a request whose answer comes later.
  */
 #include "lib/serve/saved.h"
+#include "lib/serve/pass.h"
 
 #include <assert.h>
 
-struct saved saved_of(struct server *s)
+struct saved saved_of(const struct config *config, struct exchange *ex)
 {
-    const struct context *ask = &s->ask;
-    return (struct saved){.local = serve_here(s),
+    const struct context *ask = &ex->ask;
+    return (struct saved){.local = serve_here(config, ex),
                           .foreign = ask->foreign,
                           .from = ask->from,
                           .began = ask->began,
@@ -30,29 +31,31 @@ static void keep_wait(const struct context *ask, struct conn *c)
 }
 
 /* The connection is its client's from now on, whoever its peer is. */
-static void keep_socket(struct server *s, struct conn *c)
+static void keep_socket(const struct config *config, const struct clients *clients,
+                        struct exchange *ex, struct conn *c)
 {
-    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(s) ? CONN_LOCAL : 0));
-    if (s->ask.foreign)
+    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(config, ex) ? CONN_LOCAL : 0));
+    if (ex->ask.foreign)
         c->marks |= CONN_FOREIGN;
-    if (s->pass != NULL)
-        s->pass[conn_fd(&s->conns, c)].from = s->ask.from;
+    if (clients->pass != NULL)
+        clients->pass[conn_fd(&clients->conns, c)].from = ex->ask.from;
 }
 
-void saved_keep(struct server *s, struct conn *c, enum conn_state state)
+void saved_keep(const struct config *config, const struct clients *clients, struct exchange *ex,
+                struct conn *c, enum conn_state state)
 {
     assert(c->state == CONN_HEAD && (state == CONN_WAIT || state == CONN_SOCKET));
     if (state == CONN_WAIT)
-        keep_wait(&s->ask, c);
+        keep_wait(&ex->ask, c);
     else
-        keep_socket(s, c);
+        keep_socket(config, clients, ex, c);
 }
 
-struct saved saved_kept(const struct server *s, const struct conn *c)
+struct saved saved_kept(const struct clients *clients, const struct conn *c)
 {
     assert(c->state == CONN_WAIT || c->state == CONN_SOCKET);
     if (c->state == CONN_SOCKET)
-        return (struct saved){.from = serve_from(s, c),
+        return (struct saved){.from = serve_from(clients, c),
                               .began = c->tick,
                               .method = HTTP_GET,
                               .minor = 1,
@@ -66,27 +69,27 @@ struct saved saved_kept(const struct server *s, const struct conn *c)
                           .keep_alive = (c->flags & CONN_KEEP) != 0};
 }
 
-void saved_resume(struct server *s, const struct conn *c, const struct saved *a, struct span topic,
-                  const char *way)
+void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                  const struct saved *a, struct span topic, const char *way)
 {
     struct span none = {NULL, 0};
-    struct text path = text_in(s->path, sizeof s->path);
+    struct text path = text_in(ex->path, sizeof ex->path);
     if (topic.p != NULL) {
         text_str(&path, "/");
         text_add(&path, topic);
     }
-    s->ask = (struct context){.method = (enum http_method)a->method,
-                              .keep_alive = a->keep_alive && !s->draining,
-                              .local = a->local,
-                              .foreign = a->foreign,
-                              .named = true,
-                              .minor = a->minor,
-                              .cors = a->cors,
-                              .waits = a->wait > 0,
-                              .wait = a->wait,
-                              .from = a->from,
-                              .path = topic.p != NULL ? text_span(&path) : none,
-                              .conn = c,
-                              .way = way,
-                              .began = a->began};
+    ex->ask = (struct context){.method = (enum http_method)a->method,
+                               .keep_alive = a->keep_alive && !clients->draining,
+                               .local = a->local,
+                               .foreign = a->foreign,
+                               .named = true,
+                               .minor = a->minor,
+                               .cors = a->cors,
+                               .waits = a->wait > 0,
+                               .wait = a->wait,
+                               .from = a->from,
+                               .path = topic.p != NULL ? text_span(&path) : none,
+                               .conn = c,
+                               .way = way,
+                               .began = a->began};
 }

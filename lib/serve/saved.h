@@ -9,7 +9,7 @@
  *   s->ask ------------> struct saved of a body -------------------> s->ask, s->path
  *      |                                                 ^
  *      `---------------> the connection itself ----------'
- *        saved_keep                            saved_kept
+ *        saved_keep                           saved_kept, saved_resume
  *
  * INVARIANT: the connection's own memory is enough for WAIT and SOCKET, which cost nothing besides
  * their slots; BODY has a struct saved in its buffer.
@@ -31,19 +31,20 @@ struct saved {
 };
 
 /* Returns what is to be kept of the current request, whose Host it looks at. */
-struct saved saved_of(struct server *s);
+struct saved saved_of(const struct config *config, struct exchange *ex);
 
 /* Keeps what is needed of the current request in the connection, which enters WAIT or SOCKET next
  * (`state`). */
-void saved_keep(struct server *s, struct conn *c, enum conn_state state);
+void saved_keep(const struct config *config, const struct clients *clients, struct exchange *ex,
+                struct conn *c, enum conn_state state);
 
 /* Returns what saved_keep() kept of a connection in WAIT or SOCKET. */
-struct saved saved_kept(const struct server *s, const struct conn *c);
+struct saved saved_kept(const struct clients *clients, const struct conn *c);
 
 /* Makes the request the current one again: sets s->ask, and s->path to that topic's, unless its
  * name is empty and has a null pointer; `way` is for the access log. Once the server ends no
  * connection is kept. */
-void saved_resume(struct server *s, const struct conn *c, const struct saved *a, struct span topic,
-                  const char *way);
+void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                  const struct saved *a, struct span topic, const char *way);
 
 #endif

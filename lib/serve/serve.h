@@ -12,213 +12,21 @@
  *                                      |   poll.c, ready.c, socket.c        |
  *                                      `-> metrics.c, topics.c, files.c ----'
  *
- * INVARIANTS
- *   - `out` belongs to the connection at hand; the loop empties it before it turns to another. When
- *     a head or a part of a body is brought, SERVE_ROOM of it is free, which any answer fits into.
- *   - `ask` and `req` are those of the request at hand. A body that comes in parts brings its own
- *     back (struct body, at the front of its intake).
- *   - Between two turns of the loop `ready` and `started` are all that is needed of a struct server
- *     besides its tables, its options and what they are set up from: who hands those over hands
- *     them over.
- *   - A function that gives false or 0 for "refused" has put the refusal into `out` and the
- *     connection's state in order.
+ * A function that returns false or 0 for "refused" has put the refusal into `out` and the
+ * connection's state in order.
  */
 #ifndef SSE_LIB_SERVE_SERVE_H
 #define SSE_LIB_SERVE_SERVE_H
 
-#include "http.h"
-#include "lib/auth/auth.h"
-#include "lib/auth/grant.h"
-#include "lib/auth/remember.h"
-#include "lib/auth/throttle.h"
 #include "lib/broker/render.h"
-#include "lib/cors.h"
-#include "lib/net.h"
-#include "lib/opt.h"
-#include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
-#include "lib/serve/page.h"
-#include "lib/stat.h"
-#include "ring.h"
-
-#define SERVE_ROOM     (16u << 10)
-#define SERVE_PAGE     (128u << 10) /* the most that is told of the server itself at once */
-#define SERVE_HEAD_MAX (1u << 20)   /* the most that --max-head can be */
-#define SERVE_NAMES    (64u << 10)
-
-/* Through which proxy a request came, and what that says of whom it is. */
-enum via {
-    VIA_NOBODY = 0,  /* none that is trusted */
-    VIA_SILENT = 1,  /* nothing */
-    VIA_UNKNOWN = 2, /* no address */
-    VIA_TWO = 3,     /* one in Forwarded, another in X-Forwarded-For */
-    VIA_CLIENT = 4,  /* it is of `from` */
-};
-
-/* What the request at hand asks of its answer, and who asks. */
-struct context {
-    enum http_method method;
-    bool keep_alive; /* the connection goes on after the answer */
-    bool body;       /* it has a body that has not been read */
-    bool local;      /* the client is on this host, and names this server: it has rights by that */
-    bool foreign;    /* it is on this host, and names another server (lib/authority.h) */
-    bool named;      /* serve_here() has looked at that */
-    uint8_t minor;   /* of its HTTP version */
-    uint16_t cors;   /* what cors_find() says of its origin */
-    bool waits;      /* it is a poll that asks to wait, ... */
-    uint64_t wait;   /* ... so many seconds, as far as that is allowed */
-    uint64_t from;   /* the client's addr_key(); 0 also where s->pass is NULL */
-    uint64_t proxy;  /* that of the proxy in between */
-    enum via via;
-    enum cors_scheme scheme; /* by which the client asks, as its proxy says */
-
-    /* for the log */
-    struct span path;        /* decoded; a null pointer: not known */
-    const struct conn *conn; /* whose it is; NULL: of one that has no slot */
-    const char *way;         /* what it turned out to ask for; NULL: nothing yet */
-    uint32_t began;          /* ms: when its first byte came */
-};
-
-/* Subscribers that do not take what there is for them: their sockets were full when the sweep
- * looked. */
-struct lag {
-    uint32_t subscribers;
-    uint64_t bytes; /* of the ring, from the place of the last of them to the head */
-};
-
-/* Refusals that were logged, so that a flood of them is not one of the log. */
-struct refusals {
-    uint64_t second; /* by server.now */
-    uint32_t said;   /* in this second, ... */
-    uint64_t more;   /* ... and how many were not */
-};
-
-/* What is known of whether messages go through: see ready.c. */
-struct ready {
-    uint64_t ok_ms; /* when (monotonic) the fan-out last came by and the ring was right; 0: never */
-    uint32_t topic; /* the inside topic; 0: there is none now */
-};
-
-/* The answer to the last long poll that a message ended: all that wait at one place in one form get
- * the same bytes, which are put together once. It is good for whom all of this is so; see
- * poll.c. */
-struct woken {
-    uint64_t at, head; /* the client's place, the ring's head */
-    uint64_t second;   /* of its Date */
-    struct topic_ref topic;
-    uint32_t wait;
-    uint16_t flags, cors; /* those of struct conn: CONN_KEEP, CONN_OLD */
-    uint8_t way;
-    bool draining;
-    uint32_t size, body; /* bytes; of them, of the body; 0: there is none */
-    char bytes[4096];
-};
-
-/* What is put while the store syncs before anyone is told: host/commit.h. Syncs are numbered, from
- * 1 to CONN_GROUPS in turn. */
-struct hold {
-    bool on;
-    bool put;        /* set by put_record(): whoever is served has published */
-    uint8_t group;   /* the number of the sync that what is put now waits for, ... */
-    uint8_t running; /* ... and of that which runs, or whose messages are being shown; 0: none */
-    uint64_t to;     /* the end of what the last sync that was begun covers */
-};
-
-/* By what a client may do what it may: see access.h. */
-enum access_kind {
-    ACCESS_PLACE = 0, /* there are no keys: by where it is */
-    ACCESS_NONE = 1,  /* there are, and it has no token: by --anonymous */
-    ACCESS_TOKEN = 2,
-    ACCESS_URL = 3, /* a signed one */
-};
-
-struct access {
-    enum access_kind kind;
-    struct span publish, subscribe; /* scopes, as lib/auth/auth.h has them */
-    uint64_t expires_s;             /* unix time; 0: it does not end */
-    bool cookie;                    /* NONE: there is a cookie, which does not count */
-};
-
-/* What is kept of who a connection is from, besides its place in the table. */
-struct pass {
-    uint64_t from; /* addr_key() of the peer; of a WebSocket that of the client */
-    uint32_t
-        grant; /* SOCKET, BODY: what its token allows (lib/auth/grant.h); 0: nobody asked for one */
-    uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token ends; 0: never */
-};
-
-/* What the key file was when it was read last, and when to look again. */
-struct keys_seen {
-    uint64_t inode, size, time_ns;
-    uint64_t next; /* S.now */
-};
-
-struct server {
-    struct opt opt;
-    struct ring ring;
-    struct topics topics;
-    struct broker broker; /* the ring by topic */
-    struct conns conns;
-    struct stat_counters stat;
-    struct http_limits limits;
-    struct auth_keys keys;    /* none: who may do what depends on where they are */
-    struct grants grants;     /* where there are keys */
-    struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
-    struct throttle failures; /* bad tokens, by address */
-    struct nets proxies;      /* that are trusted */
-    struct nets bound;        /* addresses of its listeners; who has set them up fills it, ... */
-    bool admin;               /* ... and notes whether one of them is of --admin */
-
-    uint64_t now;         /* ms, monotonic, read once a turn */
-    uint64_t wall;        /* ms, wall clock, likewise */
-    char date[32];        /* as text, for the Date field */
-    uint64_t random;      /* state of the generator, not 0 */
-    uint64_t clock_ahead; /* ms: what the ring's clock is ahead of `now` by */
-    bool draining; /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */
-    struct ready ready;
-    struct hold hold;
-    uint64_t started;     /* ms, wall clock: when the server did; upgrades in place go on with it */
-    uint64_t turn_max_us; /* the longest turn of the loop so far */
-    struct lag lag;       /* as the last sweep over the whole table found it */
-    struct refusals refusals;
-    bool pause;   /* stop reading this connection until its next turn */
-    bool brief;   /* others wait: what may take long is put off to a turn of its own */
-    bool put_off; /* the current request has been put off: nothing of it is done yet */
-
-    struct context ask;
-    struct http_request req;
-    struct access access;
-    struct text out;    /* the answers of the connection at hand, ... */
-    struct iovec *tail; /* ... and what follows them: pieces in s->poll, or none */
-    unsigned tail_pieces;
-    struct share poll; /* the messages of the poll at hand */
-    struct woken woken;
-    char path[SERVE_HEAD_MAX];  /* of the request at hand, decoded */
-    char scratch[SERVE_ROOM];   /* for a parameter, or a body, of the request at hand */
-    char token[AUTH_TOKEN_MAX]; /* the claims of the request at hand */
-    char names[SERVE_NAMES];    /* what of its path it may subscribe to */
-    char challenge[1024];       /* the field line that access_challenge() gave last */
-    char quoted[8][128];        /* what serve_quote() gave last */
-    char named[64];             /* the Host that serve_host_own() last found to be this server's */
-    uint8_t named_n;
-    unsigned quotes;
-    char page[SERVE_PAGE]; /* an answer of metrics.c or topics.c */
-    struct page files;     /* what files.c has given out */
-
-    struct keys_seen keys_seen; /* of the key file: host/keys.c */
-    struct remember remember;   /* tokens whose signature has been found good with these */
-
-    /* Logs a line: pairs of key and value follow, ended by NULL. */
-    void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
-    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
-     * knows. */
-    bool (*peer)(int fd, struct text *t);
-};
+#include "lib/serve/quote.h"
+#include "lib/serve/server.h"
 
 /* ---- for the loop ---------------------------------------------------------------------------- */
 
 /* Takes --trust-proxy from s->opt. */
-void serve_trust(struct server *s);
+void serve_trust(struct config *config);
 
 /* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its
  * body is handled at once, a part of a body, or a frame; `seen` as http_parse() has it. Each call
@@ -228,17 +36,18 @@ void serve_trust(struct server *s);
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
 /* Does what a connection is to be answered wait for a sync, as it told of what it published? */
-static inline bool serve_waits(const struct server *s, const struct conn *c)
+static inline bool serve_waits(const struct broker *broker, const struct hold *hold,
+                               const struct conn *c)
 {
     uint8_t group = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
-    return group != 0 && (group == s->hold.running ||
-                          (group == s->hold.group && ring_end(&s->ring) > s->hold.to));
+    return group != 0 &&
+           (group == hold->running || (group == hold->group && ring_end(broker->ring) > hold->to));
 }
 
 /* Has so much been published since the last sync that publishers should wait for the next? */
-static inline bool serve_hold_full(const struct server *s)
+static inline bool serve_hold_full(const struct broker *broker)
 {
-    return s->ring.h->held_size > s->ring.size / 4;
+    return broker->ring->h->held_size > broker->ring->size / 4;
 }
 
 /* Refuses what a connection has published and was not answered, as the store could not be synced:
@@ -246,7 +55,7 @@ static inline bool serve_hold_full(const struct server *s)
 void serve_unsynced(struct server *s, struct conn *c);
 
 /* Counts a subscriber in *lag that does not take what there is for it. */
-void serve_lag(const struct server *s, const struct conn *c, struct lag *lag);
+void serve_lag(const struct broker *broker, const struct conn *c, struct lag *lag);
 
 /* Is the time up that a message of a body or of a WebSocket has, or that a subscriber's token gave
  * it; or has such a message more room than its share, as others have come? Then it has been told
@@ -256,7 +65,8 @@ bool serve_late(struct server *s, struct conn *c);
 /* Does a client take what is kept for it at less than --write-timeout and --min-rate ask for, or
  * has it more of the buffers than its share? Then it is counted, and this is the reason to end it;
  * else NULL. */
-const char *serve_holds_long(struct server *s, struct conn *c);
+const char *serve_holds_long(const struct config *config, struct clients *clients,
+                             const struct clock *clock, struct stat_counters *stat, struct conn *c);
 
 /* What is to be done about a connection whose time is up (CONN_DUE_REQUEST, _IDLE, _WRITE, _LINGER,
  * _PONG), which is counted: the reason to end it, or NULL, as its request has been answered or is
@@ -277,25 +87,15 @@ bool serve_stream_check(struct server *s, struct conn *c);
 /* Fills *share with what a subscriber that serve_stream_check() let pass gets next; inside a record
  * that is the rest of it alone. False: there is nothing here for it, and it has been moved on, to
  * the head or to where to look next. */
-bool serve_next(struct server *s, struct conn *c, struct share *share);
-
-/* Returns the form in which a way of getting messages has them. */
-static inline enum form serve_form(enum conn_way way)
-{
-    _Static_assert((int)WAY_EVENTS == FORM_EVENTS && (int)WAY_LINES == FORM_LINES &&
-                       (int)WAY_FRAMES == FORM_FRAMES && (int)WAY_OBJECTS == FORM_OBJECTS &&
-                       (int)WAY_POLL_JSON == FORM_LIST && (int)WAY_POLL_LINES == FORM_LIST_LINES &&
-                       (int)WAY_POLL_TEXT == FORM_TEXT && (int)WAY_READY == FORM_NONE,
-                   "they are numbered alike");
-    return (enum form)way;
-}
+bool serve_next(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                struct share *share);
 
 /* Moves a client on by `w` bytes of a share. Returns how many records that completed. */
-static inline unsigned serve_moved(const struct server *s, struct conn *c,
-                                   const struct share *share, size_t w)
+static inline unsigned serve_moved(const struct ring *r, struct conn *c, const struct share *share,
+                                   size_t w)
 {
     struct share_place p = {c->place.at, c->place.n, c->stream.sent};
-    unsigned records = share_took(share, &s->ring, &p, w);
+    unsigned records = share_took(share, r, &p, w);
     c->place.at = p.at;
     c->place.n = p.n;
     c->stream.sent = p.sent;
@@ -304,7 +104,8 @@ static inline unsigned serve_moved(const struct server *s, struct conn *c,
 
 /* Moves it on by the `w` bytes of that share that were written, the first `sent` of the record not
  * counted; counts. */
-void serve_took(struct server *s, struct conn *c, const struct share *share, size_t w);
+void serve_took(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                const struct share *share, size_t w);
 
 /* Brings up to date a client that waits: answers it, and ends its waiting, if there is something
  * for it, or if it has waited long enough (`timeout`). */
@@ -323,44 +124,38 @@ void serve_drain(struct server *s, struct conn *c);
 
 /* Says how many refusals were not logged, once their second is over; at once, if the server
  * ends. */
-void serve_log_rest(struct server *s, bool end);
+void serve_log_rest(const struct clock *clock, struct log *log, bool end);
 
 /* Writes into the access log that a connection that was subscribed ends, and why. */
-void serve_log_end(struct server *s, const struct conn *c, const char *reason);
-
-/* Nothing is to be remembered any more of a connection that is about to be closed. */
-void serve_forget(struct server *s, const struct conn *c);
+void serve_log_end(const struct config *config, const struct broker *broker,
+                   const struct clients *clients, const struct log *log, const struct conn *c,
+                   const char *reason);
 
 /* Frees an entry of the table of topics if nobody needs it any more. */
-void serve_release(struct server *s, uint32_t id);
-
-/* A byte as a string, "byte 0x22", which is good as long. */
-const char *serve_byte(struct server *s, char byte);
-
-/* A span, or a number, as a string, for messages: at most 127 bytes of it, with "?" for control
- * bytes and for what is not UTF-8; good until the eighth call from here. */
-const char *serve_quote(struct server *s, struct span text);
-const char *serve_num(struct server *s, uint64_t v);
+void serve_release(struct broker *broker, uint32_t id);
 
 /* What a connection is to be written before records and what follows its answers: puts it into the
  * two places before `iov`, and gives how many of them it used. */
-unsigned serve_out_put(const struct server *s, const struct conn *c, struct iovec *iov);
+unsigned serve_out_put(const struct clients *clients, const struct exchange *ex,
+                       const struct conn *c, struct iovec *iov);
 
 /* Strikes off `w` bytes that were written of that; gives those that were of something else. Strikes
  * them off s->tail. */
-size_t serve_out_took(struct server *s, struct conn *c, size_t w);
-void serve_tail_took(struct server *s, size_t w);
+size_t serve_out_took(struct clients *clients, struct exchange *ex, struct conn *c, size_t w);
+void serve_tail_took(struct exchange *ex, size_t w);
 
-/* By which limit a topic or a set was refused just now, for a message; counts that as well. */
-const char *serve_count_topics_full(struct server *s);
+/* By which limit a topic or a set was refused just now, for a message, which may be put together in
+ * out; counts that as well. */
+const char *serve_count_topics_full(const struct config *config, const struct broker *broker,
+                                    struct stat_counters *stat, char out[QUOTE_MAX]);
 
 /* By which limit a buffer was refused just now, for a message: --max-buffers, or the share of it;
  * counts that as well. */
-const char *serve_full(const struct server *s);
-const char *serve_count_full(struct server *s);
+const char *serve_full(const struct clients *clients);
+const char *serve_count_full(struct clients *clients, struct stat_counters *stat);
 
 /* Keeps `out` and the tail with the connection, as its socket is full. False: there is no room. */
-bool serve_out_keep(struct server *s, struct conn *c);
+bool serve_out_keep(struct clients *clients, struct exchange *ex, struct conn *c);
 
 /* ---- between its parts ----------------------------------------------------------------------- */
 
@@ -369,7 +164,8 @@ void serve_timeout(struct server *s, struct conn *c);
 
 /* Has a connection in BODY, inside a message, had more time for it than --request-timeout and
  * --min-rate give? Then serve_timeout() is due. */
-bool serve_body_late(const struct server *s, const struct conn *c);
+bool serve_body_late(const struct config *config, const struct clients *clients,
+                     const struct clock *clock, const struct conn *c);
 
 /* Ends a body, or a WebSocket, whose message has more room than its share. */
 void serve_body_full(struct server *s, struct conn *c);
@@ -377,37 +173,31 @@ void serve_socket_full(struct server *s, struct conn *c);
 
 /* Has a WebSocket, inside a message, had more time for it than these give? Then serve_socket_slow()
  * is due, which closes it. */
-bool serve_socket_late(const struct server *s, const struct conn *c);
+bool serve_socket_late(const struct clients *clients, const struct clock *clock,
+                       const struct conn *c);
 void serve_socket_slow(struct server *s, struct conn *c);
 
-/* Is the time up that a subscriber's token gave it? Then serve_expire() is due, which tells it and
- * ends what it has. */
-bool serve_expired(const struct server *s, const struct conn *c);
+/* Tells a subscriber whose token has expired, and ends what it has. */
 void serve_expire(struct server *s, struct conn *c);
 
-/* Whom s->pass says that a connection is from. */
-uint64_t serve_from(const struct server *s, const struct conn *c);
-
 /* Notes in s->ask who the request in s->req is from, which came over this connection. */
-void serve_client(struct server *s, const struct conn *c);
+void serve_client(const struct config *config, const struct clients *clients, struct exchange *ex,
+                  const struct conn *c);
 
 /* Is the client of the request in s->ask on this host, and does it mean this server, as Host tells?
  * Looks at Host when it is asked first: most requests need no right by their place. */
-bool serve_here(struct server *s);
+bool serve_here(const struct config *config, struct exchange *ex);
 
 /* Returns true if the request in s->req names this server in Host, or names none
  * (lib/authority.h). */
-bool serve_host_own(struct server *s);
-
-/* Returns true if the current request, of which nothing is done yet, may not take long now: it has
- * been put off, and the caller returns. */
-bool serve_put_off(struct server *s);
+bool serve_host_own(const struct config *config, struct exchange *ex);
 
 /* The name of a method. */
 const char *serve_method_name(enum http_method method);
 
 /* Appends the front of every answer. */
-void serve_answer_head(struct server *s, int status);
+void serve_answer_head(const struct config *config, const struct clock *clock,
+                       struct stat_counters *stat, struct exchange *ex, int status);
 
 /* Writes an answer's line in the access log; `bytes` of body, of a stream 0. */
 void serve_log_answer(struct server *s, int status, uint64_t bytes);
@@ -416,7 +206,7 @@ void serve_log_answer(struct server *s, int status, uint64_t bytes);
 void serve_log_refusal(struct server *s, int status, struct span detail);
 
 /* The last answer of a connection is out, or will be: what the peer still sends is dropped. */
-void serve_answered_last(struct server *s, struct conn *c);
+void serve_answered_last(struct clients *clients, struct conn *c);
 
 /* Answers the request at hand. `fields` are further field lines; a type of NULL means no body. The
  * connection goes on, or lingers. */
@@ -433,7 +223,7 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
 bool serve_declared(struct server *s, struct conn *c, struct span names);
 
 /* The same without a request: false, and nothing is said. */
-bool serve_names_declared(const struct server *s, struct span names);
+bool serve_names_declared(const struct config *config, struct span names);
 
 /* How many names and wildcards a path has. */
 size_t serve_name_count(struct span names);
@@ -462,7 +252,7 @@ void serve_topics(struct server *s, struct conn *c);
 void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);
 
 /* The quality, 0 to 1000, that Accept gives the form of a poll's answer it likes best. */
-unsigned serve_poll_quality(const struct server *s);
+unsigned serve_poll_quality(const struct exchange *ex);
 
 /* GET or HEAD of a topic as a poll. */
 void serve_poll(struct server *s, struct conn *c, struct span names);
@@ -472,14 +262,15 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_w
                       uint64_t ms);
 
 /* Ends the waiting: the request that the client waits with is the current one again. */
-void serve_wait_end(struct server *s, struct conn *c);
+void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
+                    struct conn *c);
 
 /* A store has been opened, which may hold the inside topic. */
-void serve_ready_recover(struct server *s);
+void serve_ready_recover(const struct config *config, const struct broker *broker,
+                         struct ready *ready);
 
-/* GET or HEAD of /-/ready; and what serve_wake() is for those who wait for its answer. */
+/* GET or HEAD of /-/ready. */
 void serve_ready(struct server *s, struct conn *c);
-void serve_ready_wake(struct server *s, struct conn *c, bool timeout);
 
 /* GET or HEAD of the live page; of the helper for pages, /-/sse.js. */
 void serve_live_page(struct server *s, struct conn *c);
@@ -497,10 +288,11 @@ void serve_refuse_full(struct server *s, struct conn *c, const char *where);
 /* Moves the rest of a record that is partly out into the connection's buffer, in front of what is
  * kept there, so that what comes next does not depend on it. False: there is no room, or the ring
  * has overtaken it. */
-bool serve_settle(struct server *s, struct conn *c);
+bool serve_settle(const struct broker *broker, struct clients *clients, struct stat_counters *stat,
+                  struct exchange *ex, struct conn *c);
 
 /* Takes a subscriber off what it is subscribed to. */
-void serve_leave(struct server *s, struct conn *c);
+void serve_leave(struct broker *broker, const struct clients *clients, struct conn *c);
 
 /* GET of a topic with Upgrade: websocket. */
 void serve_socket(struct server *s, struct conn *c, struct span names);
@@ -509,21 +301,44 @@ void serve_socket(struct server *s, struct conn *c, struct span names);
  * gives the bytes taken. */
 size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len);
 
-/* Tells a WebSocket of a gap: in json, or by a close. */
-struct gap;
-void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap);
-
-/* Closes a WebSocket whose token has expired. */
-void serve_socket_expired(struct server *s, struct conn *c);
-
-/* Closes one whose messages may be lost, as the store could not be synced. */
+/* Closes a WebSocket whose messages may be lost, as the store could not be synced. */
 void serve_socket_unsynced(struct server *s, struct conn *c);
 
-/* Closes a WebSocket, as the server stops. */
-void serve_socket_away(struct server *s, struct conn *c);
+/* Appends the answer head of a stream, with where it begins unless that is NULL. Its end is the
+ * close: no length, no chunks. */
+void feed_head(struct server *s, enum conn_way way, const struct cursor *id);
 
-/* Appends a ping, behind a checkpoint if the last id it had is `old`. */
-void serve_socket_ping(struct server *s, struct conn *c, bool old);
+/* Returns what --retry says, give or take a quarter, so that those who lost their connections at
+ * once don't come back at once. */
+uint64_t feed_retry_ms(const struct config *config, struct clock *clock);
+
+/* For the table of ways. */
+struct gap;
+void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void sse_gap(struct server *s, struct conn *c, const struct gap *gap);
+void sse_heartbeat(struct server *s, struct conn *c, bool old);
+void sse_expired(struct server *s, struct conn *c);
+void sse_away(struct server *s, struct conn *c);
+void sse_come_back(struct server *s, struct conn *c);
+void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void lines_gap(struct server *s, struct conn *c, const struct gap *gap);
+void lines_heartbeat(struct server *s, struct conn *c, bool old);
+void lines_expired(struct server *s, struct conn *c);
+void lines_away(struct server *s, struct conn *c);
+void frames_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void frames_gap(struct server *s, struct conn *c, const struct gap *gap);
+void frames_heartbeat(struct server *s, struct conn *c, bool old);
+void frames_message(struct server *s, struct conn *c, struct span data, bool binary);
+void objects_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void objects_gap(struct server *s, struct conn *c, const struct gap *gap);
+void objects_heartbeat(struct server *s, struct conn *c, bool old);
+void objects_message(struct server *s, struct conn *c, struct span text, bool binary);
+void socket_expired(struct server *s, struct conn *c);
+void socket_away(struct server *s, struct conn *c);
+void poll_wake(struct server *s, struct conn *c, bool timeout);
+void poll_end(struct server *s, struct conn *c);
+void ready_wake(struct server *s, struct conn *c, bool timeout);
+void ready_end(struct server *s, struct conn *c);
 
 /* Appends an answer that turns an SSE client away so that it comes back: EventSource gives up for
  * good on a 503. It is the connection's last. */
@@ -541,7 +356,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
                      size_t len);
 
 /* Is the body of the request a batch whose lines may name their topics (NDJSON)? */
-bool serve_batch_names(const struct server *s);
+bool serve_batch_names(const struct exchange *ex);
 
 /* Takes bytes of a body; gives how many were of it. */
 size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len);

@@ -9,10 +9,13 @@
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/pace.h"
+#include "lib/serve/pass.h"
 #include "lib/serve/put.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/way.h"
 #include "lib/stream.h"
+#include "lib/topic/sets.h"
 #include "lib/ws.h"
 
 #include <assert.h>
@@ -30,11 +33,11 @@ struct inside {
 
 /* ---- frames out ------------------------------------------------------------------------------ */
 
-static void frame(struct server *s, enum ws_opcode opcode, struct span payload)
+static void frame(struct exchange *ex, enum ws_opcode opcode, struct span payload)
 {
     char head[WS_HEAD_MAX];
-    text_add(&s->out, (struct span){head, ws_head(head, opcode, payload.n)});
-    text_add(&s->out, payload);
+    text_add(&ex->out, (struct span){head, ws_head(head, opcode, payload.n)});
+    text_add(&ex->out, payload);
 }
 
 /* Sends a close frame, the last of this side; where a record can't be brought to its end before it,
@@ -42,65 +45,84 @@ static void frame(struct server *s, enum ws_opcode opcode, struct span payload)
 static void end(struct server *s, struct conn *c, unsigned code, struct span reason)
 {
     char bytes[WS_CLOSE_MAX];
-    if (serve_settle(s, c)) {
-        text_add(&s->out, (struct span){bytes, ws_close(bytes, code, reason)});
+    if (serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
+        text_add(&s->ex.out, (struct span){bytes, ws_close(bytes, code, reason)});
     } else {
-        s->out.n = 0;
-        conn_buffer_free(&s->conns, &c->out);
+        s->ex.out.n = 0;
+        conn_buffer_free(&s->clients.conns, &c->out);
         c->stream.sent = 0;
     }
-    serve_log_end(s, c, reason.n > 0 ? serve_quote(s, reason) : "closed");
-    serve_leave(s, c);
-    serve_answered_last(s, c);
+    serve_log_end(&s->config, &s->broker, &s->clients, &s->log, c,
+                  reason.n > 0 ? QUOTE(reason) : "closed");
+    serve_leave(&s->broker, &s->clients, c);
+    serve_answered_last(&s->clients, c);
 }
 
-/* Sends an id to a client that speaks json, as a checkpoint or as a heartbeat. */
-static void id_frame(struct server *s, const struct conn *c, struct cursor id, bool heartbeat)
+/* Sends an id in json, as a checkpoint or as a heartbeat. */
+static void id_frame(struct exchange *ex, struct cursor id, bool heartbeat)
 {
     char bytes[80];
     struct text t = text_in(bytes, sizeof bytes);
-    if (c->way != WAY_OBJECTS)
-        return;
     stream_id_object(&t, id, heartbeat);
     assert(!t.full);
-    frame(s, WS_TEXT, text_span(&t));
+    frame(ex, WS_TEXT, text_span(&t));
 }
 
-/* Sends a checkpoint to a client that speaks json. */
-static void checkpoint(struct server *s, struct conn *c, struct cursor id)
+void frames_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
 {
-    id_frame(s, c, id, false);
+    (void)s, (void)c, (void)from, (void)hello; /* frames have no ids */
 }
 
-void serve_socket_ping(struct server *s, struct conn *c, bool old)
+void objects_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
+{
+    (void)c, (void)hello;
+    id_frame(&s->ex, *from, false);
+}
+
+static void ping(const struct clock *clock, struct exchange *ex, struct conn *c)
+{
+    frame(ex, WS_PING, SPAN(""));
+    c->flags |= CONN_PINGED;
+    c->stream.pinged = (uint32_t)clock->now;
+}
+
+void frames_heartbeat(struct server *s, struct conn *c, bool old)
+{
+    if (old || c->marks & CONN_BEATS)
+        c->place.n = ring_newest(&s->ring).n;
+    ping(&s->clock, &s->ex, c);
+}
+
+void objects_heartbeat(struct server *s, struct conn *c, bool old)
 {
     bool seen = (c->marks & CONN_BEATS) != 0;
     if (old || seen) {
         c->place.n = ring_newest(&s->ring).n;
-        id_frame(s, c, ring_newest(&s->ring), seen);
+        id_frame(&s->ex, ring_newest(&s->ring), seen);
     }
-    frame(s, WS_PING, SPAN(""));
-    c->flags |= CONN_PINGED;
-    c->stream.pinged = (uint32_t)s->now;
+    ping(&s->clock, &s->ex, c);
 }
 
-void serve_socket_gap(struct server *s, struct conn *c, const struct gap *gap)
+void frames_gap(struct server *s, struct conn *c, const struct gap *gap)
+{
+    bool asked = (c->flags & CONN_CURSOR) != 0;
+    (void)gap;
+    end(s, c, asked ? 4000 : WS_TRY_LATER, asked ? SPAN("gap") : SPAN("lagged"));
+}
+
+void objects_gap(struct server *s, struct conn *c, const struct gap *gap)
 {
     char bytes[1024];
     struct text t = text_in(bytes, sizeof bytes);
-    if (c->way == WAY_FRAMES) {
-        bool asked = (c->flags & CONN_CURSOR) != 0;
-        end(s, c, asked ? 4000 : WS_TRY_LATER, asked ? SPAN("gap") : SPAN("lagged"));
-        return;
-    }
+    (void)c;
     text_str(&t, "{\"gap\":");
     stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
     text_str(&t, "}");
-    frame(s, WS_TEXT, text_span(&t));
-    checkpoint(s, c, gap->resume);
+    frame(&s->ex, WS_TEXT, text_span(&t));
+    id_frame(&s->ex, gap->resume, false);
 }
 
-void serve_socket_expired(struct server *s, struct conn *c)
+void socket_expired(struct server *s, struct conn *c)
 {
     end(s, c, 4001, SPAN("the token has expired"));
 }
@@ -110,7 +132,7 @@ void serve_socket_unsynced(struct server *s, struct conn *c)
     end(s, c, WS_FAILED, SPAN("the store could not be synced"));
 }
 
-void serve_socket_away(struct server *s, struct conn *c)
+void socket_away(struct server *s, struct conn *c)
 {
     end(s, c, WS_AWAY, SPAN("the server stops"));
 }
@@ -118,11 +140,11 @@ void serve_socket_away(struct server *s, struct conn *c)
 /* ---- publishing ------------------------------------------------------------------------------ */
 
 /* The topic of a connection that is subscribed to just one; empty: it is not. */
-static struct span own_topic(const struct server *s, const struct conn *c)
+static struct span own_topic(const struct broker *broker, const struct conn *c)
 {
-    if (c->link.topic == 0 || topic_at(&s->topics, c->link.topic)->set != 0)
+    if (c->link.topic == 0 || topic_is_set(c->link.topic))
         return (struct span){NULL, 0};
-    return topic_name(&s->topics, c->link.topic);
+    return topic_name(broker->topics, c->link.topic);
 }
 
 /* Which code closes a connection whose message was refused with an HTTP status. */
@@ -137,8 +159,8 @@ static bool publish(struct server *s, const struct conn *c, struct span topic,
                     const struct batch_message *m, struct put *p)
 {
     char name[TOPIC_NAME_MAX];
-    struct access a = access_of_socket(s, c);
-    topic = put_topic(s, &a, topic, own_topic(s, c), p);
+    struct access a = access_of_socket(&s->config, &s->clients, c);
+    topic = put_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
     if (topic.p == NULL)
         return false;
     memcpy(name, topic.p, topic.n);
@@ -146,10 +168,10 @@ static bool publish(struct server *s, const struct conn *c, struct span topic,
 }
 
 /* A message in a frame of its own. */
-static void message_raw(struct server *s, struct conn *c, struct span data, bool binary)
+void frames_message(struct server *s, struct conn *c, struct span data, bool binary)
 {
     struct batch_message m = {.data = data, .binary = binary};
-    struct span topic = own_topic(s, c);
+    struct span topic = own_topic(&s->broker, c);
     struct put p;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
@@ -159,18 +181,19 @@ static void message_raw(struct server *s, struct conn *c, struct span data, bool
 
 /* ---- the json subprotocol -------------------------------------------------------------------- */
 
-static void answer_error(struct server *s, struct span detail)
+static void answer_error(struct exchange *ex, struct span detail)
 {
     char bytes[2048];
     struct text t = text_in(bytes, sizeof bytes);
     text_str(&t, "{\"error\":");
     json_string(&t, detail);
     text_str(&t, "}");
-    frame(s, WS_TEXT, text_span(&t));
+    frame(ex, WS_TEXT, text_span(&t));
 }
 
 /* Answers with what the connection is subscribed to now. */
-static void answer_subscribed(struct server *s, const struct conn *c)
+static void answer_subscribed(const struct broker *broker, struct exchange *ex,
+                              const struct conn *c)
 {
     char bytes[4096];
     struct text t = text_in(bytes, sizeof bytes);
@@ -178,7 +201,7 @@ static void answer_subscribed(struct server *s, const struct conn *c)
     const char *comma = "";
     bool more = false;
     if (c->link.topic != 0)
-        names = topic_name(&s->topics, c->link.topic);
+        names = topic_name(broker->topics, c->link.topic);
     text_str(&t, "{\"ok\":{\"subscribed\":[");
     while (names.n > 0 && !more) {
         struct text before = t;
@@ -190,7 +213,7 @@ static void answer_subscribed(struct server *s, const struct conn *c)
         comma = ",";
     }
     text_str(&t, more ? "],\"and\":\"more\"}}" : "]}}");
-    frame(s, WS_TEXT, text_span(&t));
+    frame(ex, WS_TEXT, text_span(&t));
 }
 
 /* Appends the strings of a JSON array to a list with commas between. False: it is no array of
@@ -233,49 +256,51 @@ static void names_without(struct text *t, struct span from, struct span but)
 
 /* Brings its place forward over other topics' messages, so that none of the past is sent once it
  * subscribes to these; but for one that is far behind, so as not to look for long. */
-static void pass_over(struct server *s, struct conn *c)
+static void pass_over(const struct broker *broker, struct conn *c)
 {
     uint64_t rec = 0;
-    for (unsigned looks = PASS_LOOKS; c->place.at < ring_head(&s->ring) && looks > 0; looks--)
-        if (broker_collect(&s->broker, c->link.topic, &c->place.at, &rec, 1) > 0) {
+    for (unsigned looks = PASS_LOOKS; c->place.at < ring_head(broker->ring) && looks > 0; looks--)
+        if (broker_collect(broker, c->link.topic, &c->place.at, &rec, 1) > 0) {
             c->place.at = rec;
             return;
         }
 }
 
 /* Counts that more is asked for than may be; what is wrong with that. */
-static const char *too_many(struct server *s)
+static const char *too_many(struct stat_counters *stat)
 {
-    s->stat.limit_subscriptions++;
+    stat->limit_subscriptions++;
     return "there are more names and wildcards than --max-subscriptions allows";
 }
 
 /* Subscribes to what `names` lists, which may be up to twice as many as may be if there are
- * repeats, instead of what it is on now; NULL, or what is wrong. */
-static const char *resubscribe(struct server *s, struct conn *c, struct span names)
+ * repeats, instead of what it is on now; NULL, or what is wrong, for which `out` is there. */
+static const char *resubscribe(struct server *s, struct conn *c, struct span names,
+                               char out[QUOTE_MAX])
 {
     const char *why = NULL;
-    uint32_t id, most = s->opt.max_subscriptions;
-    if (!serve_names_declared(s, names))
+    uint32_t id, most = s->config.opt.max_subscriptions;
+    if (!serve_names_declared(&s->config, names))
         return "this server has only the topics that --topic names";
     if (names.p[0] == '-')
         return "begins with \"-\""; /* the server's own, which the table may have */
     id = broker_select(&s->broker, names, 2 * most, false, &why);
     if (id == 0)
-        return why != NULL ? why : serve_count_topics_full(s);
+        return why != NULL ? why : serve_count_topics_full(&s->config, &s->broker, &s->stat, out);
     if (id == c->link.topic)
         return NULL;
     if (serve_name_count(topic_name(&s->topics, id)) > most) {
-        serve_release(s, id);
-        return too_many(s);
+        serve_release(&s->broker, id);
+        return too_many(&s->stat);
     }
     bool was = c->link.topic != 0;
-    if (was && !(serve_settle(s, c) && serve_stream_check(s, c))) {
-        serve_release(s, id);
-        return serve_full(s);
+    if (was &&
+        !(serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c) && serve_stream_check(s, c))) {
+        serve_release(&s->broker, id);
+        return serve_full(&s->clients);
     }
     if (was) {
-        pass_over(s, c);
+        pass_over(&s->broker, c);
     } else {
         c->place.at = ring_head(&s->ring);
         c->place.n = ring_newest(&s->ring).n;
@@ -283,19 +308,21 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     /* the old one goes last: what both need stays */
     uint32_t old = c->link.topic;
     if (was)
-        topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->conns, c));
-    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+        topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->clients.conns, c));
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
     if (was)
-        serve_release(s, old);
+        serve_release(&s->broker, old);
     return NULL;
 }
 
 /* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. Returns NULL,
  * or what is wrong, as where it allows nothing of one name: then the list is as it was. */
-static const char *names_narrow(struct server *s, const struct conn *c, struct text *t, size_t from)
+static const char *names_narrow(const struct config *config, const struct clients *clients,
+                                struct exchange *ex, const struct conn *c, struct text *t,
+                                size_t from)
 {
-    struct access a = access_of_socket(s, c);
-    struct text narrow = text_in(s->names, sizeof s->names);
+    struct access a = access_of_socket(config, clients, c);
+    struct text narrow = text_in(ex->narrowed, sizeof ex->narrowed);
     struct span refused;
     if (t->n == from || span_eq(a.subscribe, SPAN("**")))
         return NULL;
@@ -313,7 +340,8 @@ static const char *names_narrow(struct server *s, const struct conn *c, struct t
 /* {"subscribe":[..]} or {"unsubscribe":[..]}. */
 static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
 {
-    struct text t = text_in(s->path, sizeof s->path);
+    char limit[QUOTE_MAX];
+    struct text t = text_in(s->ex.listed, sizeof s->ex.listed);
     struct span now = {NULL, 0};
     const char *wrong = NULL;
     if (c->link.topic != 0)
@@ -322,16 +350,17 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
         text_add(&t, now);
     size_t had = t.n;
     if (!names_add(&t, list) || t.full) {
-        answer_error(s, SPAN("must be an array of names and wildcards"));
+        answer_error(&s->ex, SPAN("must be an array of names and wildcards"));
         return;
     }
     struct span listed = span_from(text_span(&t), had);
-    bool many = serve_name_count(listed) - (had > 0 && listed.n > 0) > s->opt.max_subscriptions;
+    bool many =
+        serve_name_count(listed) - (had > 0 && listed.n > 0) > s->config.opt.max_subscriptions;
     size_t begin = had > 0 && listed.n > 0 ? had + 1 : had; /* behind the comma */
-    const char *denied = many ? NULL : names_narrow(s, c, &t, begin);
+    const char *denied = many ? NULL : names_narrow(&s->config, &s->clients, &s->ex, c, &t, begin);
     if (denied != NULL && on) {
         s->stat.access_denied++;
-        answer_error(s, span_of(denied));
+        answer_error(&s->ex, span_of(denied));
         return;
     }
     listed = span_from(text_span(&t), had);
@@ -341,18 +370,18 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
         t = left;
     }
     if (many) {
-        wrong = too_many(s);
+        wrong = too_many(&s->stat);
     } else if (t.n > 0) {
-        wrong = resubscribe(s, c, text_span(&t));
-    } else if (serve_settle(s, c)) {
-        serve_leave(s, c);
+        wrong = resubscribe(s, c, text_span(&t), limit);
+    } else if (serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
+        serve_leave(&s->broker, &s->clients, c);
     } else {
-        wrong = serve_full(s);
+        wrong = serve_full(&s->clients);
     }
     if (wrong != NULL)
-        answer_error(s, span_of(wrong));
+        answer_error(&s->ex, span_of(wrong));
     else
-        answer_subscribed(s, c);
+        answer_subscribed(&s->broker, &s->ex, c);
 }
 
 /* The members that a frame may have. */
@@ -419,13 +448,13 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         char *place = (char *)(uintptr_t)m.data.p;
         ptrdiff_t n = base64_read(place, m.data);
         if (n < 0) {
-            answer_error(s, SPAN("\"base64\" is not base64"));
+            answer_error(&s->ex, SPAN("\"base64\" is not base64"));
             return;
         }
         m.data.n = (size_t)n;
     }
     if (!publish(s, c, m.topic, &m, &p)) {
-        answer_error(s, span_of(put_detail(&p)));
+        answer_error(&s->ex, span_of(put_detail(&p)));
         return;
     }
     char bytes[160];
@@ -435,15 +464,15 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
     text_str(&t, "\",\"subscribers\":");
     text_u64(&t, p.reach);
     text_str(&t, "}}");
-    frame(s, WS_TEXT, text_span(&t));
+    frame(&s->ex, WS_TEXT, text_span(&t));
 }
 
-static void message_json(struct server *s, struct conn *c, struct span text, bool binary)
+void objects_message(struct server *s, struct conn *c, struct span text, bool binary)
 {
     struct command k;
     const char *wrong = binary ? "a frame must be text" : command_read(text, &k);
     if (wrong != NULL)
-        answer_error(s, span_of(wrong));
+        answer_error(&s->ex, span_of(wrong));
     else if (k.has_subscribe || k.has_unsubscribe)
         subscription(s, c, k.has_subscribe ? &k.subscribe : &k.unsubscribe, k.has_subscribe);
     else
@@ -452,30 +481,23 @@ static void message_json(struct server *s, struct conn *c, struct span text, boo
 
 /* ---- frames in ------------------------------------------------------------------------------- */
 
-static void message(struct server *s, struct conn *c, struct span data, bool binary)
-{
-    if (c->way == WAY_FRAMES)
-        message_raw(s, c, data, binary);
-    else
-        message_json(s, c, data, binary);
-}
-
 /* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL:
  * there is none. */
-static struct inside *inside_room(struct server *s, struct conn *c, size_t more)
+static struct inside *inside_room(const struct config *config, struct clients *clients,
+                                  const struct clock *clock, struct conn *c, size_t more)
 {
-    struct pool *pool = &s->conns.buffers;
+    struct pool *pool = &clients->conns.buffers;
     uint32_t block = c->in;
     if (block == 0) {
-        block = conn_buffer_alloc(&s->conns, sizeof(struct inside) + more);
+        block = conn_buffer_alloc(&clients->conns, sizeof(struct inside) + more);
         if (block != 0) {
             struct inside *in = pool_at(pool, block);
-            *in = (struct inside){.moved = s->now};
-            pace_begin(&in->pace, s->now, s->opt.request_timeout_ms);
+            *in = (struct inside){.moved = clock->now};
+            pace_begin(&in->pace, clock->now, config->opt.request_timeout_ms);
         }
     } else {
         size_t used = sizeof(struct inside) + ((struct inside *)pool_at(pool, block))->have;
-        block = conn_buffer_grow(&s->conns, block, used + more, used);
+        block = conn_buffer_grow(&clients->conns, block, used + more, used);
     }
     if (block == 0)
         return NULL;
@@ -489,40 +511,42 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
 {
     bool binary = p->opcode == WS_BINARY;
     if (p->first && p->last) {
-        message(s, c, p->data, binary);
+        way_of(c)->message(s, c, p->data, binary);
         return;
     }
-    struct inside *in = inside_room(s, c, p->data.n);
+    struct inside *in = inside_room(&s->config, &s->clients, &s->clock, c, p->data.n);
     if (in == NULL) {
-        end(s, c, WS_TRY_LATER, span_of(serve_count_full(s)));
+        end(s, c, WS_TRY_LATER, span_of(serve_count_full(&s->clients, &s->stat)));
         return;
     }
     if (p->data.n > 0) {
         memcpy(in->bytes + in->have, p->data.p, p->data.n);
-        pace_moved(&in->pace, s->now, p->data.n, s->opt.min_rate, s->opt.request_timeout_ms);
-        in->moved = s->now;
+        pace_moved(&in->pace, s->clock.now, p->data.n, s->config.opt.min_rate,
+                   s->config.opt.request_timeout_ms);
+        in->moved = s->clock.now;
     }
     in->have += (uint32_t)p->data.n;
     if (!p->last)
         return;
-    message(s, c, (struct span){in->bytes, in->have}, binary);
+    way_of(c)->message(s, c, (struct span){in->bytes, in->have}, binary);
 }
 
-bool serve_socket_late(const struct server *s, const struct conn *c)
+bool serve_socket_late(const struct clients *clients, const struct clock *clock,
+                       const struct conn *c)
 {
-    const struct inside *in = c->in != 0 ? pool_at(&s->conns.buffers, c->in) : NULL;
-    return in != NULL && pace_late(&in->pace, s->now);
+    const struct inside *in = c->in != 0 ? pool_at(&clients->conns.buffers, c->in) : NULL;
+    return in != NULL && pace_late(&in->pace, clock->now);
 }
 
 void serve_socket_full(struct server *s, struct conn *c)
 {
-    end(s, c, WS_TRY_LATER, span_of(serve_count_full(s)));
+    end(s, c, WS_TRY_LATER, span_of(serve_count_full(&s->clients, &s->stat)));
 }
 
 void serve_socket_slow(struct server *s, struct conn *c)
 {
-    const struct inside *in = pool_at(&s->conns.buffers, c->in);
-    bool quiet = s->now - in->moved >= s->opt.request_timeout_ms;
+    const struct inside *in = pool_at(&s->clients.conns.buffers, c->in);
+    bool quiet = s->clock.now - in->moved >= s->config.opt.request_timeout_ms;
     *(quiet ? &s->stat.timeout_request : &s->stat.limit_rate) += 1;
     end(s, c, WS_POLICY,
         quiet ? SPAN("a message was not complete in time (--request-timeout)")
@@ -534,14 +558,14 @@ void serve_socket_slow(struct server *s, struct conn *c)
  * known, which may be anywhere in it. */
 static bool may_begin(struct server *s, struct conn *c)
 {
-    struct access a = access_of_socket(s, c);
-    struct span topic = own_topic(s, c);
+    struct access a = access_of_socket(&s->config, &s->clients, c);
+    struct span topic = own_topic(&s->broker, c);
     struct put p;
-    if (c->way == WAY_OBJECTS)
+    if (way_of(c)->objects)
         return true;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!put_allowed(s, &a, topic, &p))
+    else if (!put_allowed(&s->config, &s->stat, &s->ex, &a, topic, &p))
         end(s, c, close_code(p.status), span_of(put_detail(&p)));
     else
         return true;
@@ -549,31 +573,35 @@ static bool may_begin(struct server *s, struct conn *c)
 }
 
 /* May this socket publish nothing at all? Then a message of it lists names at most. */
-static bool only_listens(const struct server *s, const struct conn *c)
+static bool only_listens(const struct config *config, const struct clients *clients,
+                         const struct conn *c)
 {
-    return c->way == WAY_OBJECTS && access_of_socket(s, c).publish.n == 0;
+    return way_of(c)->objects && access_of_socket(config, clients, c).publish.n == 0;
 }
 
 /* Bytes of the largest message that is taken from a socket. */
-static uint64_t message_most(const struct server *s, const struct conn *c)
+static uint64_t message_most(const struct config *config, const struct clients *clients,
+                             const struct conn *c)
 {
-    uint64_t most = s->opt.max_message;
-    if (c->way != WAY_OBJECTS)
+    uint64_t most = config->opt.max_message;
+    if (!way_of(c)->objects)
         return most;
     most = 6 * most + (8u << 10); /* as JSON may have it */
-    uint64_t list = (uint64_t)s->opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
-    return only_listens(s, c) && list < most ? list : most;
+    uint64_t list = (uint64_t)config->opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
+    return only_listens(config, clients, c) && list < most ? list : most;
 }
 
 /* The reason that a close frame gives for a code of ws_read(). */
-static struct span read_error(struct server *s, const struct conn *c, int code)
+static struct span read_error(struct config *config, struct clients *clients,
+                              struct stat_counters *stat, const struct conn *c, int code)
 {
     if (code == WS_TOO_BIG)
-        *(only_listens(s, c) ? &s->stat.access_denied : &s->stat.limit_message) += 1;
+        *(only_listens(config, clients, c) ? &stat->access_denied : &stat->limit_message) += 1;
     return code == WS_NOT_UTF8  ? SPAN("not UTF-8")
            : code != WS_TOO_BIG ? SPAN("not as RFC 6455 has it")
-           : only_listens(s, c) ? SPAN("it may not publish, and this is over --max-subscriptions")
-                                : SPAN("a message is over --max-message");
+           : only_listens(config, clients, c)
+               ? SPAN("it may not publish, and this is over --max-subscriptions")
+               : SPAN("a message is over --max-message");
 }
 
 size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
@@ -581,19 +609,19 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
-    const struct saved a = saved_kept(s, c);
-    saved_resume(s, c, &a, (struct span){NULL, 0}, "websocket");
+    const struct saved a = saved_kept(&s->clients, c);
+    saved_resume(&s->clients, &s->ex, c, &a, (struct span){NULL, 0}, "websocket");
     if (c->in != 0)
-        ws = ((struct inside *)pool_at(&s->conns.buffers, c->in))->ws;
+        ws = ((struct inside *)pool_at(&s->clients.conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;
-    if (conn_out(&s->conns, c).n > UNREAD_MAX) {
+    if (conn_out(&s->clients.conns, c).n > UNREAD_MAX) {
         end(s, c, WS_TRY_LATER, SPAN("the answers are not read"));
         return len;
     }
     uint64_t had = ws.size;
-    int got = ws_read(&ws, buf, len, message_most(s, c), &took, &p);
+    int got = ws_read(&ws, buf, len, message_most(&s->config, &s->clients, c), &took, &p);
     if (got < 0) {
-        end(s, c, (unsigned)-got, read_error(s, c, -got));
+        end(s, c, (unsigned)-got, read_error(&s->config, &s->clients, &s->stat, c, -got));
         return len;
     }
     if (had == 0 && ws.size > 0 && !may_begin(s, c))
@@ -601,18 +629,18 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     if (got > 0 && p.opcode == WS_CLOSE)
         end(s, c, p.code, SPAN(""));
     else if (got > 0 && p.opcode == WS_PING)
-        frame(s, WS_PONG, p.data);
+        frame(&s->ex, WS_PONG, p.data);
     else if (got > 0 && p.opcode != WS_PONG)
         data_piece(s, c, &p);
     if (c->state != CONN_SOCKET)
         return len;
     if (ws_idle(&ws)) {
-        conn_buffer_free(&s->conns, &c->in);
+        conn_buffer_free(&s->clients.conns, &c->in);
         return took;
     }
-    struct inside *in = inside_room(s, c, 0);
+    struct inside *in = inside_room(&s->config, &s->clients, &s->clock, c, 0);
     if (in == NULL)
-        end(s, c, WS_TRY_LATER, span_of(serve_count_full(s)));
+        end(s, c, WS_TRY_LATER, span_of(serve_count_full(&s->clients, &s->stat)));
     else
         in->ws = ws;
     return took;
@@ -621,11 +649,11 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
 /* ---- the handshake --------------------------------------------------------------------------- */
 
 /* Does the client offer the json subprotocol? */
-static bool offers_json(const struct server *s)
+static bool offers_json(const struct exchange *ex)
 {
     struct span item;
     size_t pos = 0;
-    while (http_list(&s->req, HTTP_SEC_WEBSOCKET_PROTOCOL, &pos, &item))
+    while (http_list(&ex->req, HTTP_SEC_WEBSOCKET_PROTOCOL, &pos, &item))
         if (span_eq(item, SPAN("json")))
             return true;
     return false;
@@ -634,14 +662,14 @@ static bool offers_json(const struct server *s)
 /* Is the handshake right (RFC 6455 section 4.2.1)? Else it has been refused. */
 static bool handshake_right(struct server *s, struct conn *c)
 {
-    struct span version = http_field(&s->req, HTTP_SEC_WEBSOCKET_VERSION);
-    if (s->ask.body)
+    struct span version = http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_VERSION);
+    if (s->ex.ask.body)
         serve_refuse(s, c, 400, NULL, "a handshake has no body", NULL);
     else if (!span_eq(version, SPAN("13")))
         serve_refuse(s, c, 426,
                      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
                      "only version 13 of WebSocket is spoken here (Sec-WebSocket-Version)", NULL);
-    else if (!ws_key_right(http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY)))
+    else if (!ws_key_right(http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_KEY)))
         serve_refuse(s, c, 400, NULL, "Sec-WebSocket-Key must be 16 bytes in base64", NULL);
     else
         return access_page(s, c, " may not connect here");
@@ -652,36 +680,36 @@ static bool handshake_right(struct server *s, struct conn *c)
 static void handshake_answer(struct server *s, bool json)
 {
     char accept[WS_ACCEPT_SIZE];
-    ws_accept(accept, http_field(&s->req, HTTP_SEC_WEBSOCKET_KEY));
-    serve_answer_head(s, 101);
+    ws_accept(accept, http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_KEY));
+    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, 101);
     serve_log_answer(s, 101, 0);
-    text_str(&s->out, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
-    http_add(&s->out, "Sec-WebSocket-Accept", (struct span){accept, sizeof accept});
+    text_str(&s->ex.out, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    http_add(&s->ex.out, "Sec-WebSocket-Accept", (struct span){accept, sizeof accept});
     if (json)
-        text_str(&s->out, "Sec-WebSocket-Protocol: json\r\n");
-    text_str(&s->out, "\r\n");
+        text_str(&s->ex.out, "Sec-WebSocket-Protocol: json\r\n");
+    text_str(&s->ex.out, "\r\n");
 }
 
 void serve_socket(struct server *s, struct conn *c, struct span names)
 {
     struct start start;
-    bool json = offers_json(s);
+    bool json = offers_json(&s->ex);
     uint32_t id;
-    s->ask.way = "websocket";
+    s->ex.ask.way = "websocket";
     if (!handshake_right(s, c))
         return;
-    if (s->draining) {
+    if (s->clients.draining) {
         serve_refuse_draining(s, c);
         return;
     }
-    if (!serve_options(s, c) || (id = serve_select(s, c, names, false)) == 0)
+    if (!serve_options(s, c) || (id = serve_select(s, c, names, NULL)) == 0)
         return;
     if (!serve_start(s, c, id, false, &start)) {
-        serve_release(s, id);
+        serve_release(&s->broker, id);
         return;
     }
     if (!access_keep_scopes(s, c)) {
-        serve_release(s, id);
+        serve_release(&s->broker, id);
         return;
     }
     handshake_answer(s, json);
@@ -689,18 +717,18 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     c->place.at = start.at;
     c->place.n = start.id.n;
     c->stream.sent = 0;
-    saved_keep(s, c, CONN_SOCKET);
+    saved_keep(&s->config, &s->clients, &s->ex, c, CONN_SOCKET);
     c->flags &= (uint16_t) ~(CONN_CURSOR | CONN_PINGED);
     if (start.cursor)
         c->flags |= CONN_CURSOR;
-    conn_go(&s->conns, c, CONN_SOCKET);
-    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->conns, c));
+    conn_go(&s->clients.conns, c, CONN_SOCKET);
+    topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
     if (start.gap != NULL) {
         struct gap gap = {.after = start.after};
-        serve_gap(s, c, id, start.gap, &gap);
+        serve_gap(&s->broker, &s->stat, c, id, start.gap, &gap);
         c->flags |= CONN_CURSOR;
-        serve_socket_gap(s, c, &gap);
+        way_of(c)->gap(s, c, &gap);
     } else {
-        checkpoint(s, c, start.id);
+        way_of(c)->begin(s, c, &start.id, false);
     }
 }

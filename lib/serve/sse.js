@@ -5,97 +5,75 @@ u.pathname += topics.map(encodeURIComponent)
 try { kv = sessionStorage } catch {}
 // the cursor is kept by what is read, and never with a token
 let key = u.origin + u.pathname + events, wild = /\*|%2a/i.test(u.pathname), several = wild || /,|%2c/i.test(u.pathname), id = /^\d+-\d+$/.test(kv[key]) ? kv[key] : ''
-// an answer that comes late may be older than what a stream has told since
+// a late answer may be older than what a stream has told
 let at = x => x && !had(x) && (id = kv[key] = x),
-    had = (a, [ x, y ] = a.split('-'), [ z, w ] = id.split('-')) => x == z && y - w <= 0,
-    take =
-        m => {
-            if (had(m.id))
-                return lead?.postMessage([ id, m ])
-                at(m.id)
-                if (m.event && m.event != 'message' && !wild &&
-                    !events.includes(m.event)) return onmessage({
-                    id : m.id,
-                    topic : m.topic,
-                    event : m.event || (several ? m.topic : 'message'),
-                    data : m.data ?? 'data:;base64,' + m.base64
-                })
-        },
-    ask =
-        async (accept, more) => {
-        let q = new URL(u), t = await (token?.call ? token() : token), go = new AbortController,
-            p = {since, ...id && {'last-event-id' : id}, ...more} abort = () => go.abort()
-        ended && abort()
-        for (let k in p) q.searchParams.set(k, p[k])
-        let r = await fetch(q, {
-            signal : go.signal,
-            cache : 'no-store',
-            headers : {
-                Accept : accept,
-                ...t &&
-                    {
-                        Authorization: 'Bearer ' + t
-                    }
-            }
-        })
-        if (!r.ok) throw await r.json().catch(() => ({status : r.status, title : r.statusText}))
-        return r
-    },
-    poll =
-        async wait => {
-        let r = await ask('application/json', {wait}), b = r.status == 204 ? {} : await r.json()
-        b.gap && ongap(b.gap)
-        b.messages?.map(take)
-        at(b.id || r.headers.get('Last-Event-ID'))
-        n = 0
-    },
-    pause = () => new Promise(
-        f => timer = setTimeout(f, 2 ** Math.min(6, n++) * (250 + 500 * Math.random()))),
-    // A stream of lines; false: nothing of it comes through, as behind a proxy that buffers. Silence for three heartbeats ends it.
-    stream = async () => {
-        let came, late, rest = '', text = new TextDecoder, beat = ms => {
-            clearTimeout(timer)
-            timer = setTimeout(() => abort(late = 1), ms)
-        } beat(1e3)
-        try {
-            let r = (await ask('application/x-ndjson',
-                               {wait : 25, hello : '', heartbeat : 'event'}))
-                        .body.getReader(),
-                got
-            while (!(got = await r.read()).done)
-            {
-                let lines = (rest + text.decode(got.value, {stream : true})).split('\n')
-                rest = lines.pop()
-                n = 0
-                came = 1
-                beat(dead)
-                for (let l of lines) if (l && (l = JSON.parse(l)))
-                {
-                    l.gap && ongap(l.gap)
-                    l.topic ? take(l) : at(l.id || l.heartbeat?.id)
-                }
-            }
-        } catch (e) {
-            if (!late)
-                throw e
-                dead = came ? Math.min(2 * dead, 6e5) : dead
-        } finally {
-            clearTimeout(timer)
-        }
-        if (!late && !ended)
-            await pause()
-            return came
-    }, run = async () => {
-        for (let held; !ended;)
-            try {
-                held = held || !await stream()
-                while (held && !ended) await poll(25)
-            } catch (e) {
-                if (ended)
-                    return onerror(e)
-                    held = 0 await pause()
-            }
-    }, all = poll(0).catch(e => ended || onerror(e))
+had = (a, [x, y] = a.split('-'), [z, w] = id.split('-')) => x == z && y - w <= 0,
+take = m => {
+if (had(m.id)) return
+lead?.postMessage([id, m])
+at(m.id)
+if (m.event && m.event != 'message' && !wild && !events.includes(m.event)) return
+onmessage({id: m.id, topic: m.topic, event: m.event || (several ? m.topic : 'message'), data: m.data ?? 'data:;base64,' + m.base64})
+},
+ask = async (accept, more) => {
+let q = new URL(u), t = await (token?.call ? token() : token), go = new AbortController, p = {since, ...id && {'last-event-id': id}, ...more}
+abort = () => go.abort()
+ended && abort()
+for (let k in p) q.searchParams.set(k, p[k])
+let r = await fetch(q, {signal: go.signal, cache: 'no-store', headers: {Accept: accept, ...t && {Authorization: 'Bearer ' + t}}})
+if (!r.ok) throw await r.json().catch(() => ({status: r.status, title: r.statusText}))
+return r
+},
+poll = async wait => {
+let r = await ask('application/json', {wait}), b = r.status == 204 ? {} : await r.json()
+b.gap && ongap(b.gap)
+b.messages?.map(take)
+at(b.id || r.headers.get('Last-Event-ID'))
+n = 0
+},
+pause = () => new Promise(f => timer = setTimeout(f, 2 ** Math.min(6, n++) * (250 + 500 * Math.random()))),
+// A stream of lines; false: nothing of it comes through, as behind a proxy that buffers. Silence for three heartbeats ends it.
+stream = async () => {
+let came, late, rest = '', text = new TextDecoder, beat = ms => {
+clearTimeout(timer)
+timer = setTimeout(() => abort(late = 1), ms)
+}
+beat(1e3)
+try {
+let r = (await ask('application/x-ndjson', {wait: 25, hello: '', heartbeat: 'event'})).body.getReader(), got
+while (!(got = await r.read()).done) {
+let lines = (rest + text.decode(got.value, {stream: true})).split('\n')
+rest = lines.pop()
+n = 0
+came = 1
+beat(dead)
+for (let l of lines) if (l && (l = JSON.parse(l))) {
+l.gap && ongap(l.gap)
+l.topic ? take(l) : at(l.id || l.heartbeat?.id)
+}
+}
+} catch (e) {
+if (!late) throw e
+dead = came ? Math.min(2 * dead, 6e5) : dead
+} finally {
+clearTimeout(timer)
+}
+if (!late && !ended) await pause()
+return came
+},
+run = async () => {
+for (let held; !ended;)
+try {
+held = held || !await stream()
+while (held && !ended) await poll(25)
+} catch (e) {
+if (ended) return
+onerror(e)
+held = 0
+await pause()
+}
+},
+all = poll(0).catch(e => ended || onerror(e))
 if (locks) {
 channel = new BroadcastChannel(key)
 channel.onmessage = ({data: [p, m]}) => all = all.then(() => had(m.id) || (had(p) ? take(m) : poll(0))).catch(onerror)

@@ -4,6 +4,7 @@
 #include "lib/serve/start.h"
 
 #include "lib/serve/access.h"
+#include "lib/topic/sets.h"
 
 /* ---- what it selects ------------------------------------------------------------------------- */
 
@@ -15,15 +16,17 @@ size_t serve_name_count(struct span names)
     return n;
 }
 
-uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream)
+uint32_t serve_select(struct server *s, struct conn *c, struct span names,
+                      void (*come_back)(struct server *s, struct conn *c))
 {
     const char *why = NULL;
-    uint32_t most = s->opt.max_subscriptions, id;
+    char limit[QUOTE_MAX];
+    uint32_t most = s->config.opt.max_subscriptions, id;
     if (!access_find(s, c, AUTH_SUBSCRIBE, names))
         return 0;
     if (serve_name_count(names) > most) {
         s->stat.limit_subscriptions++;
-        serve_refuse(s, c, 400, NULL, "a path selects at most ", serve_num(s, most),
+        serve_refuse(s, c, 400, NULL, "a path selects at most ", QUOTE_NUM(most),
                      " names and wildcards here (--max-subscriptions)", NULL);
         return 0;
     }
@@ -36,13 +39,13 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
         return 0;
     id = broker_select(&s->broker, names, most, several, &why);
     if (id == 0 && why != NULL) {
-        serve_refuse(s, c, 400, NULL, serve_quote(s, names), " ", why, NULL);
-    } else if (id == 0 && stream) {
-        serve_count_topics_full(s);
-        serve_stream_away(s);
-        serve_answered_last(s, c);
+        serve_refuse(s, c, 400, NULL, QUOTE(names), " ", why, NULL);
+    } else if (id == 0 && come_back != NULL) {
+        serve_count_topics_full(&s->config, &s->broker, &s->stat, limit);
+        come_back(s, c);
     } else if (id == 0) {
-        serve_refuse(s, c, 503, "Retry-After: 10\r\n", serve_count_topics_full(s), NULL);
+        serve_refuse(s, c, 503, "Retry-After: 10\r\n",
+                     serve_count_topics_full(&s->config, &s->broker, &s->stat, limit), NULL);
     }
     return id;
 }
@@ -50,68 +53,52 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool 
 /* ---- where it begins ------------------------------------------------------------------------- */
 
 /* Starts behind the message `c`, or with a gap where that can't be. */
-static void start_after(struct server *s, struct start *st, uint32_t id, struct cursor c)
+static void start_after(const struct broker *broker, struct start *st, uint32_t id, struct cursor c)
 {
-    struct cursor newest = ring_newest(&s->ring);
+    struct cursor newest = ring_newest(broker->ring);
     st->id = c;
     if (c.ms != newest.ms || c.n > newest.n)
         st->gap = "unknown";
-    else if (broker_lost(&s->broker, id, c.n))
+    else if (broker_lost(broker, id, c.n))
         st->gap = "expired";
     /* what it has had is not for it again, even in front of a gap that is not at the tail */
     bool known = c.ms == newest.ms && c.n <= newest.n;
-    st->at = known ? ring_find(&s->ring, c.n) : ring_tail(&s->ring);
+    st->at = known ? ring_find(broker->ring, c.n) : ring_tail(broker->ring);
 }
 
 /* Starts with a gap, as what the client came with is no cursor. */
-static void start_unreadable(struct server *s, struct start *st)
+static void start_unreadable(const struct broker *broker, struct start *st)
 {
-    st->at = ring_tail(&s->ring);
+    st->at = ring_tail(broker->ring);
     st->gap = "unknown";
     st->unreadable = true;
-}
-
-/* As serve_query(); `loose`: the name may be spelled otherwise, as http_query_loose() has it. */
-static struct span query_value(struct server *s, struct span name, bool loose)
-{
-    if (s->req.query.n == 0)
-        return (struct span){NULL, 0};
-    ptrdiff_t n =
-        (loose ? http_query_loose : http_query)(s->req.query, name, s->scratch, sizeof s->scratch);
-    if (n == -3)
-        return (struct span){NULL, 0};
-    return n < 0 ? SPAN("\xFF") : (struct span){s->scratch, (size_t)n};
-}
-
-struct span serve_query(struct server *s, struct span name)
-{
-    return query_value(s, name, false);
 }
 
 /* Reads ?heartbeat=event into CONN_BEATS. False: it is wrong, and has been refused. */
 static bool heartbeat_asked(struct server *s, struct conn *c)
 {
-    struct span text = serve_query(s, SPAN("heartbeat"));
+    char bytes[QUERY_MAX];
+    struct span text = query_value(&s->ex.req, SPAN("heartbeat"), bytes, sizeof bytes);
     bool event = span_eq(text, SPAN("event"));
     c->marks = (uint16_t)((c->marks & ~CONN_BEATS) | (event ? CONN_BEATS : 0));
     if (text.p == NULL || event)
         return true;
-    serve_refuse(s, c, 400, NULL, "heartbeat=", serve_quote(s, text), ": must be event", NULL);
+    serve_refuse(s, c, 400, NULL, "heartbeat=", QUOTE(text), ": must be event", NULL);
     return false;
 }
 
 /* Reads ?conflate (or conflate=1) into CONN_CONFLATE. False: it is wrong, and has been refused. */
 static bool conflate_asked(struct server *s, struct conn *c)
 {
-    struct span text = serve_query(s, SPAN("conflate"));
+    char bytes[QUERY_MAX];
+    struct span text = query_value(&s->ex.req, SPAN("conflate"), bytes, sizeof bytes);
     c->flags &= (uint16_t)~CONN_CONFLATE;
     if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
         return true;
     c->flags |= CONN_CONFLATE;
     if (text.n == 0 || span_eq(text, SPAN("1")) || span_same(text, SPAN("true")))
         return true;
-    serve_refuse(s, c, 400, NULL, "conflate=", serve_quote(s, text), ": must be 1 or 0, or nothing",
-                 NULL);
+    serve_refuse(s, c, 400, NULL, "conflate=", QUOTE(text), ": must be 1 or 0, or nothing", NULL);
     return false;
 }
 
@@ -120,24 +107,18 @@ bool serve_options_read(struct server *s, struct conn *c)
     return conflate_asked(s, c) && heartbeat_asked(s, c);
 }
 
-/* Returns the cursor that the request brings in a field of its own or in the query, as text; the
- * latter by any spelling, as one that is overlooked would lose messages without a word. */
-static struct span cursor_text(struct server *s)
-{
-    struct span text = http_field(&s->req, HTTP_LAST_EVENT_ID);
-    return text.n > 0 ? text : query_value(s, SPAN("lasteventid"), true);
-}
-
 /* Starts behind the newest message that an entity tag of If-None-Match names; "*" names whatever
  * there is. False: there is no such field. */
-static bool start_tags(struct server *s, struct start *st, uint32_t id)
+static bool start_tags(const struct broker *broker, const struct exchange *ex, struct start *st,
+                       uint32_t id)
 {
     struct span tag;
     struct cursor best = {0, 0}, c;
-    uint64_t here = ring_newest(&s->ring).ms; /* one of another store tells less than one of this */
+    uint64_t here =
+        ring_newest(broker->ring).ms; /* one of another store tells less than one of this */
     size_t pos = 0;
     bool readable = false;
-    while (http_list(&s->req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
+    while (http_list(&ex->req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
         st->tagged = true;
         if (span_eq(tag, SPAN("*")))
             return true; /* it begins at the head already */
@@ -151,26 +132,29 @@ static bool start_tags(struct server *s, struct start *st, uint32_t id)
         readable = true;
     }
     if (readable)
-        start_after(s, st, id, best);
+        start_after(broker, st, id, best);
     else if (st->tagged)
-        start_unreadable(s, st);
+        start_unreadable(broker, st);
     return st->tagged;
 }
 
 /* What the ring's clock told when the wall clock would have told `wall_ms`, had it always gone as
  * it does now. */
-static uint64_t by_ring_clock(const struct server *s, uint64_t wall_ms)
+static uint64_t by_ring_clock(const struct broker *broker, const struct clock *clock,
+                              uint64_t wall_ms)
 {
-    uint64_t clock = s->ring.clock_ms != 0 ? s->ring.clock_ms : s->wall;
-    if (wall_ms >= s->wall)
-        return wall_ms - s->wall < UINT64_MAX - clock ? clock + (wall_ms - s->wall) : UINT64_MAX;
-    return s->wall - wall_ms < clock ? clock - (s->wall - wall_ms) : 0;
+    uint64_t told = broker->ring->clock_ms != 0 ? broker->ring->clock_ms : clock->wall;
+    if (wall_ms >= clock->wall)
+        return wall_ms - clock->wall < UINT64_MAX - told ? told + (wall_ms - clock->wall)
+                                                         : UINT64_MAX;
+    return clock->wall - wall_ms < told ? told - (clock->wall - wall_ms) : 0;
 }
 
 /* Finds the start that ?since= asks for. Gives what is wrong with it, or NULL. */
-static const char *start_since(struct server *s, struct start *st, uint32_t id, struct span text)
+static const char *start_since(const struct broker *broker, const struct clock *clock,
+                               struct start *st, uint32_t id, struct span text)
 {
-    struct since since = since_read(text, s->wall);
+    struct since since = since_read(text, clock->wall);
     switch (since.kind) {
     case SINCE_BAD:
         return ": must be an id, earliest, now, a duration as 10m, a unix time, or -N";
@@ -178,58 +162,54 @@ static const char *start_since(struct server *s, struct start *st, uint32_t id, 
         return NULL;
     case SINCE_ID:
         st->after = text;
-        start_after(s, st, id, since.id);
+        start_after(broker, st, id, since.id);
         return NULL;
     case SINCE_EARLIEST:
-        st->at = ring_tail(&s->ring);
+        st->at = ring_tail(broker->ring);
         break;
     case SINCE_TIME:
-        st->at = ring_find_time(&s->ring, by_ring_clock(s, since.value));
+        st->at = ring_find_time(broker->ring, by_ring_clock(broker, clock, since.value));
         break;
     case SINCE_LAST:
-        if (!broker_last(&s->broker, id, since.value, &st->at))
+        if (!broker_last(broker, id, since.value, &st->at))
             return " goes back too far to be counted in so many topics: ask for fewer, or by time";
         break;
     }
-    st->id = ring_before(&s->ring, st->at);
+    st->id = ring_before(broker->ring, st->at);
     return NULL;
-}
-
-bool serve_starts_now(struct server *s)
-{
-    return cursor_text(s).n == 0 && http_field(&s->req, HTTP_IF_NONE_MATCH).n == 0 &&
-           serve_query(s, SPAN("since")).n == 0;
 }
 
 /* What serve_start() is to one that wants to be told of gaps. */
 static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
 {
     struct cursor cursor;
-    *st = (struct start){.at = ring_head(&s->ring), .id = ring_newest(&s->ring)};
-    struct span text = cursor_text(s);
+    memset(st, 0, offsetof(struct start, bytes));
+    st->at = ring_head(&s->ring);
+    st->id = ring_newest(&s->ring);
+    struct span text = query_cursor(&s->ex.req, st->bytes);
     if (text.n > 0) {
         st->cursor = true;
-        st->tagged = http_field(&s->req, HTTP_IF_NONE_MATCH).n > 0;
+        st->tagged = http_field(&s->ex.req, HTTP_IF_NONE_MATCH).n > 0;
         st->after = text;
         if (cursor_read(text, &cursor))
-            start_after(s, st, id, cursor);
+            start_after(&s->broker, st, id, cursor);
         else
-            start_unreadable(s, st);
+            start_unreadable(&s->broker, st);
         return true;
     }
-    if (start_tags(s, st, id)) {
+    if (start_tags(&s->broker, &s->ex, st, id)) {
         st->cursor = true;
         return true;
     }
-    text = serve_query(s, SPAN("since"));
+    text = query_value(&s->ex.req, SPAN("since"), st->bytes, sizeof st->bytes);
     if (text.n == 0 && oldest) {
         st->at = ring_tail(&s->ring);
         st->id = ring_before(&s->ring, st->at);
         return true;
     }
-    const char *wrong = text.n > 0 ? start_since(s, st, id, text) : NULL;
+    const char *wrong = text.n > 0 ? start_since(&s->broker, &s->clock, st, id, text) : NULL;
     if (wrong != NULL)
-        serve_refuse(s, c, 400, NULL, "since=", serve_quote(s, text), wrong, NULL);
+        serve_refuse(s, c, 400, NULL, "since=", QUOTE(text), wrong, NULL);
     return wrong == NULL;
 }
 
@@ -246,30 +226,32 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 
 /* ---- what it has missed ---------------------------------------------------------------------- */
 
-void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap)
+void serve_gap(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
+               const char *reason, struct gap *gap)
 {
     uint64_t oldest;
-    if (broker_collect(&s->broker, id, &c->place.at, &oldest, 1) > 0)
+    if (broker_collect(broker, id, &c->place.at, &oldest, 1) > 0)
         c->place.at = oldest;
     gap->reason = reason;
-    gap->any = c->place.at < ring_head(&s->ring);
-    gap->resume = ring_before(&s->ring, c->place.at);
+    gap->any = c->place.at < ring_head(broker->ring);
+    gap->resume = ring_before(broker->ring, c->place.at);
     c->place.n = gap->resume.n;
-    s->stat.gaps_expired += reason[0] == 'e';
-    s->stat.gaps_unknown += reason[0] == 'u';
-    s->stat.gaps_lagged += reason[0] == 'l';
+    stat->gaps_expired += reason[0] == 'e';
+    stat->gaps_unknown += reason[0] == 'u';
+    stat->gaps_lagged += reason[0] == 'l';
 }
 
-bool serve_lagged(struct server *s, struct conn *c, struct gap *gap)
+bool serve_lagged(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                  struct gap *gap)
 {
     struct text t = text_in(gap->cursor, sizeof gap->cursor);
-    if (c->place.at >= ring_tail(&s->ring))
+    if (c->place.at >= ring_tail(broker->ring))
         return false;
-    c->place.at = ring_tail(&s->ring);
-    if (c->flags & CONN_CONFLATE || !broker_lost(&s->broker, c->link.topic, c->place.n))
+    c->place.at = ring_tail(broker->ring);
+    if (c->flags & CONN_CONFLATE || !broker_lost(broker, c->link.topic, c->place.n))
         return false;
-    ring_id_write(&s->ring, &t, c->place.n);
+    ring_id_write(broker->ring, &t, c->place.n);
     gap->after = text_span(&t);
-    serve_gap(s, c, c->link.topic, "lagged", gap);
+    serve_gap(broker, stat, c, c->link.topic, "lagged", gap);
     return true;
 }

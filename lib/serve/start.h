@@ -7,6 +7,7 @@
 #ifndef SSE_LIB_SERVE_START_H
 #define SSE_LIB_SERVE_START_H
 
+#include "lib/serve/query.h"
 #include "lib/serve/serve.h"
 
 struct start {
@@ -16,12 +17,14 @@ struct start {
     bool unreadable;   /* ... which is none; `id` is one all the same where there is no gap */
     bool tagged;       /* it came with If-None-Match, whether or not that was the cursor */
     const char *gap;   /* the reason of one, NULL: none */
-    struct span after; /* the cursor as it came; may be in s->scratch */
+    struct span after; /* the cursor as it came; may be in `bytes` */
+    char bytes[QUERY_MAX];
 };
 
-/* The entry that a path selects. 0: the request has been refused, or, where it is for a `stream` of
- * events and there is no room for more topics, told to come back. */
-uint32_t serve_select(struct server *s, struct conn *c, struct span names, bool stream);
+/* The entry that a path selects. 0: the request has been refused, or, where there is no room for more
+ * topics, answered by come_back() unless that is NULL (struct way). */
+uint32_t serve_select(struct server *s, struct conn *c, struct span names,
+                      void (*come_back)(struct server *s, struct conn *c));
 
 /* Finds out where the request in s->req wants to begin, for entry `id`; without a word of it, at
  * the oldest message there is if `oldest`, else with the next to come. False: it has been refused.
@@ -33,15 +36,12 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 bool serve_options_read(struct server *s, struct conn *c);
 static inline bool serve_options(struct server *s, struct conn *c)
 {
-    if (s->req.query.n > 0)
+    if (s->ex.req.query.n > 0)
         return serve_options_read(s, c);
     c->flags &= (uint16_t)~CONN_CONFLATE; /* nothing is asked for, as most often */
     c->marks &= (uint16_t)~CONN_BEATS;
     return true;
 }
-
-/* Does the request say nothing of where to begin? */
-bool serve_starts_now(struct server *s);
 
 /* A gap, as it is told in one way or another. */
 struct gap {
@@ -55,14 +55,12 @@ struct gap {
 /* Moves a client of entry `id` to the oldest message there is for it from its place on, and counts
  * the gap. Fills in *gap but for `after`, which is the caller's. Where that message is not found
  * soon enough it is moved to where it may be, at the earliest. */
-void serve_gap(struct server *s, struct conn *c, uint32_t id, const char *reason, struct gap *gap);
+void serve_gap(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
+               const char *reason, struct gap *gap);
 
 /* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it
  * has lost messages, and *gap says so. Nothing happens to one that is not overtaken. */
-bool serve_lagged(struct server *s, struct conn *c, struct gap *gap);
-
-/* The value of a query parameter, decoded into s->scratch; a null pointer where there is none; a
- * byte that nothing reads, and that is not UTF-8, for one that is wrong or too long. */
-struct span serve_query(struct server *s, struct span name);
+bool serve_lagged(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                  struct gap *gap);
 
 #endif

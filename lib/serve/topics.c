@@ -11,6 +11,7 @@
  */
 #include "lib/json.h"
 #include "lib/serve/serve.h"
+#include "lib/topic/order.h"
 
 #include <assert.h>
 
@@ -32,11 +33,11 @@ struct query {
 static bool parameter(struct server *s, struct conn *c, const char *name, char *out, size_t cap,
                       struct span *value)
 {
-    ptrdiff_t n = http_query(s->req.query, span_of(name), out, cap);
+    ptrdiff_t n = http_query(s->ex.req.query, span_of(name), out, cap);
     if (n == -1)
         serve_refuse(s, c, 400, NULL, name, "= has bad percent-encoding", NULL);
     else if (n == -2)
-        serve_refuse(s, c, 400, NULL, name, "= is longer than ", serve_num(s, cap), " bytes", NULL);
+        serve_refuse(s, c, 400, NULL, name, "= is longer than ", QUOTE_NUM(cap), " bytes", NULL);
     *value = (struct span){out, n > 0 ? (size_t)n : 0};
     return n >= 0 || n == -3;
 }
@@ -50,13 +51,12 @@ static bool query_read(struct server *s, struct conn *c, struct query *q)
         return false;
     q->limit = LIMIT;
     if (limit.n > 0 && (!span_u64(limit, &q->limit) || q->limit < 1 || q->limit > LIMIT_MAX)) {
-        serve_refuse(s, c, 400, NULL, "limit= is a number from 1 to ", serve_num(s, LIMIT_MAX),
-                     NULL);
+        serve_refuse(s, c, 400, NULL, "limit= is a number from 1 to ", QUOTE_NUM(LIMIT_MAX), NULL);
         return false;
     }
     const char *wrong = q->match.n > 0 ? topic_pattern_wrong(q->match) : NULL;
     if (wrong != NULL)
-        serve_refuse(s, c, 400, NULL, "match= ", serve_quote(s, q->match), " ", wrong, NULL);
+        serve_refuse(s, c, 400, NULL, "match= ", QUOTE(q->match), " ", wrong, NULL);
     return wrong == NULL;
 }
 
@@ -68,58 +68,58 @@ static struct span beginning(struct span match)
 }
 
 /* The topic that a page begins with, 0 if there is none. */
-static uint32_t first_topic(const struct server *s, const struct query *q)
+static uint32_t first_topic(const struct broker *broker, const struct query *q)
 {
     struct span begin = beginning(q->match);
-    uint32_t id = topic_from(&s->topics, q->after), from = topic_from(&s->topics, begin);
-    if (id != 0 && q->after.n > 0 && span_eq(topic_name(&s->topics, id), q->after))
-        id = topic_behind(&s->topics, id);
+    uint32_t id = topic_from(broker->topics, q->after), from = topic_from(broker->topics, begin);
+    if (id != 0 && q->after.n > 0 && span_eq(topic_name(broker->topics, id), q->after))
+        id = topic_behind(broker->topics, id);
     if (id == 0 || from == 0)
         return 0;
-    struct span name = topic_name(&s->topics, id), least = topic_name(&s->topics, from);
+    struct span name = topic_name(broker->topics, id), least = topic_name(broker->topics, from);
     int order = memcmp(name.p, least.p, name.n < least.n ? name.n : least.n);
     return order < 0 || (order == 0 && name.n < least.n) ? from : id;
 }
 
-static void write_id(struct text *t, const struct server *s, uint64_t at)
+static void write_id(const struct broker *broker, struct text *t, uint64_t at)
 {
     if (at == 0) {
         text_str(t, "null");
         return;
     }
     text_str(t, "\"");
-    ring_id_write(&s->ring, t, ring_at(&s->ring, at)->n);
+    ring_id_write(broker->ring, t, ring_at(broker->ring, at)->n);
     text_str(t, "\"");
 }
 
 /* Appends one; gives in how many sets it was looked for, at most. */
-static uint32_t write_topic(struct server *s, struct text *t, uint32_t id)
+static uint32_t write_topic(const struct broker *broker, struct text *t, uint32_t id)
 {
-    const struct chain *chain = chain_at(&s->broker.chains, id);
-    uint32_t reach = topic_reach(&s->topics, id);
+    const struct chain *chain = chain_at(&broker->chains, id);
+    uint32_t reach = topic_reach(broker->topics, id);
     text_str(t, "{\"name\":");
-    json_string(t, topic_name(&s->topics, id));
+    json_string(t, topic_name(broker->topics, id));
     text_str(t, ",\"subscribers\":");
     text_u64(t, reach);
     text_str(t, ",\"messages\":");
     text_u64(t, chain->count);
     text_str(t, ",\"oldest\":");
-    write_id(t, s, chain->first);
+    write_id(broker, t, chain->first);
     text_str(t, ",\"newest\":");
-    write_id(t, s, chain->count > 0 ? chain->last : 0);
+    write_id(broker, t, chain->count > 0 ? chain->last : 0);
     text_str(t, "}");
-    return reach - topic_at(&s->topics, id)->subscribers;
+    return reach - topic_group(broker->topics, id)->subscribers;
 }
 
 void serve_topics(struct server *s, struct conn *c)
 {
-    struct text t = text_in(s->page, sizeof s->page);
+    struct text t = text_in(s->ex.page, sizeof s->ex.page);
     struct query q;
-    s->ask.way = "own";
+    s->ex.ask.way = "own";
     if (!query_read(s, c, &q))
         return;
     struct span begin = beginning(q.match);
-    uint32_t id = first_topic(s, &q), last = 0;
+    uint32_t id = first_topic(&s->broker, &q), last = 0;
     uint64_t n = 0, steps = 0;
     text_str(&t, "{\"topics\":[");
     for (; id != 0 && n < q.limit && steps < STEPS && t.cap - t.n > (size_t)2 * ENTRY_MAX;
@@ -132,12 +132,12 @@ void serve_topics(struct server *s, struct conn *c)
         bool shown = name.p[0] != '-';
         if (shown && (q.match.n == 0 || topic_match(q.match, name))) {
             text_str(&t, n++ > 0 ? "," : "");
-            steps += write_topic(s, &t, id);
+            steps += write_topic(&s->broker, &t, id);
         }
         last = shown ? id : last;
         id = topic_behind(&s->topics, id);
     }
-    s->pause = true; /* a page is work enough for a turn */
+    s->ex.pause = true; /* a page is work enough for a turn */
     text_str(&t, "],\"next\":");
     if (id != 0 && last != 0)
         json_string(&t, topic_name(&s->topics, last));

@@ -1,13 +1,13 @@
 /*
- * order.c - the topics in the order of their names, so that those which begin
- * alike are together.
+ * order.c - see order.h.
  *
- * A treap: a search tree by name that is a heap by the names' hashes, whose key
- * nobody outside knows; so its depth is that of a random tree, whatever names
- * come in whatever order. Each topic knows how many are in the tree below it,
- * and which one comes next.
+ * A treap: a search tree by name that is a heap by the names' hashes, whose key nobody outside
+ * knows; so its depth is that of a random tree, whatever names come in whatever order. Each topic
+ * knows how many are in the tree below it, and which one comes next.
  */
-#include "lib/topic/private.h"
+#include "lib/topic/order.h"
+
+#include "lib/topic/sort.h"
 
 static uint32_t rank_of(const struct topic *e)
 {
@@ -37,7 +37,7 @@ static uint32_t count_before(const struct topics *t, uint32_t at, struct span ke
     while (at != 0) {
         const struct topic *e = topic_at(t, at);
         fetch_below(t, e);
-        struct span name = name_of(t, e);
+        struct span name = topic_key_name(t, e);
         if (is_before(name, key) || (begin && span_begins(name, key))) {
             n += size_of(t, e->left) + 1;
             at = e->right;
@@ -55,13 +55,13 @@ uint32_t order_count(const struct topics *t, struct span head)
     return count_before(t, t->h->root, head, true) - count_before(t, t->h->root, head, false);
 }
 
-uint32_t order_seek(const struct topics *t, struct span from)
+uint32_t topic_from(const struct topics *t, struct span name)
 {
     uint32_t found = 0;
     for (uint32_t at = t->h->root; at != 0;) {
         const struct topic *e = topic_at(t, at);
         fetch_below(t, e);
-        if (is_before(name_of(t, e), from)) {
+        if (is_before(topic_key_name(t, e), name)) {
             at = e->right;
         } else {
             found = at;
@@ -71,29 +71,22 @@ uint32_t order_seek(const struct topics *t, struct span from)
     return found;
 }
 
-uint32_t topic_from(const struct topics *t, struct span name)
-{
-    return order_seek(t, name);
-}
-
 uint32_t topic_behind(const struct topics *t, uint32_t topic)
 {
-    const struct topic *e = entry(t, topic);
-    assert(!e->set);
-    return e->next;
+    return topic_used(t, topic)->next;
 }
 
 /* Parts the tree below `at` into what is before the new topic and what is
  * behind it. Gives the last of the former that was met, or `last`. */
 static uint32_t part(struct topics *t, uint32_t at, struct topic *new, uint32_t last)
 {
-    struct span name = name_of(t, new);
+    struct span name = topic_key_name(t, new);
     uint32_t *left = &new->left, *right = &new->right;
     uint32_t less = count_before(t, at, name, false); /* in the tree below `at` */
     new->size = size_of(t, at) + 1;
     while (at != 0) {
         struct topic *e = topic_at(t, at);
-        if (is_before(name_of(t, e), name)) {
+        if (is_before(topic_key_name(t, e), name)) {
             uint32_t below = less - size_of(t, e->left) - 1;
             last = *left = at;
             left = &e->right;
@@ -115,13 +108,13 @@ void order_add(struct topics *t, uint32_t topic)
 {
     struct topics_head *h = t->h;
     struct topic *new = topic_at(t, topic);
-    struct span name = name_of(t, new);
+    struct span name = topic_key_name(t, new);
     uint32_t *link = &h->root, last = 0;
     while (*link != 0 && rank_of(topic_at(t, *link)) >= rank_of(new)) {
         struct topic *e = topic_at(t, *link);
         fetch_below(t, e);
         e->size++;
-        if (is_before(name_of(t, e), name)) {
+        if (is_before(topic_key_name(t, e), name)) {
             last = *link;
             link = &e->right;
         } else {
@@ -162,14 +155,14 @@ void order_drop(struct topics *t, uint32_t topic)
 {
     struct topics_head *h = t->h;
     const struct topic *old = topic_at(t, topic);
-    struct span name = name_of(t, old);
+    struct span name = topic_key_name(t, old);
     uint32_t *link = &h->root, last = 0;
     while (*link != topic) {
         assert(*link != 0);
         struct topic *e = topic_at(t, *link);
         fetch_below(t, e);
         e->size--;
-        if (is_before(name_of(t, e), name)) {
+        if (is_before(topic_key_name(t, e), name)) {
             last = *link;
             link = &e->right;
         } else {

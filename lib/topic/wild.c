@@ -18,7 +18,11 @@
  * So a set costs what it has of wildcards, and a topic what matches it, however
  * many there are of the other.
  */
-#include "lib/topic/private.h"
+#include "lib/topic/wild.h"
+
+#include "lib/topic/order.h"
+#include "lib/topic/room.h"
+#include "lib/topic/sort.h"
 
 #define WILD_FEW      8u /* wildcards that are tried one by one */
 #define WILD_SEGMENTS (TOPIC_NAME_MAX / 2 + 1)
@@ -52,7 +56,7 @@ struct wild_node {
                 own tree: number of the pattern, 1 and up */
 };
 
-static struct wild *wild_of(const struct topics *t, const struct topic *set)
+static struct wild *wild_of(const struct topics *t, const struct topic_set *set)
 {
     return pool_at(&t->sets, set->wildcards);
 }
@@ -67,9 +71,7 @@ static struct span cut_out(struct span name, uint32_t at, uint32_t size)
     return (struct span){name.p + at, size};
 }
 
-/* ---- nodes
- * -----------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static uint64_t key_below(uint64_t key, uint64_t segment)
 {
@@ -83,7 +85,7 @@ static uint64_t root_of_all(const struct topics *t)
     return key_below(t->h->seed[0], t->h->seed[1]);
 }
 
-static uint64_t root_of(const struct topics *t, const struct topic *set)
+static uint64_t root_of(const struct topics *t, const struct topic_set *set)
 {
     return key_below(root_of_all(t), set->hash);
 }
@@ -139,7 +141,7 @@ static struct wild_node *node_open(struct topics *t, uint64_t key)
     struct wild_node *node = node_at(t, key);
     if (node != NULL)
         return node;
-    uint32_t block = topics_set_alloc(t, sizeof(*node));
+    uint32_t block = room_block(t, sizeof(*node));
     if (block == 0)
         return NULL;
     if (h->nodes >= h->node_buckets && h->node_buckets / NODE_BUCKETS_PER_ENTRY < h->max)
@@ -169,8 +171,7 @@ static void node_prune(struct topics *t, uint64_t key)
     t->h->nodes--;
 }
 
-/* ---- the way of a wildcard through a tree
- * ---------------------------------------------------- */
+/* ---- the way of a wildcard through a tree ---------------------------------------------------- */
 
 struct way {
     uint64_t key;     /* of the node it has come to */
@@ -232,8 +233,7 @@ static uint32_t *way_open(struct topics *t, const struct way *from)
     }
 }
 
-/* ---- from a name to what matches it
- * ---------------------------------------------------------- */
+/* ---- from a name to what matches it ---------------------------------------------------------- */
 
 struct search {
     const struct topics *t;
@@ -296,8 +296,8 @@ uint32_t wild_find(const struct topics *t, struct span name, uint32_t first)
     for (uint32_t edge; (edge = search_next(&s)) != 0;)
         for (; edge != 0; edge = t->edge[edge].next) {
             uint32_t id = t->edge[edge].set;
-            struct topic *set = topic_at(t, id);
-            if (set->found || set->subscribers == 0)
+            struct topic_set *set = set_at(t, id);
+            if (set->found)
                 continue;
             set->found = 1;
             set->found_next = first;
@@ -306,15 +306,15 @@ uint32_t wild_find(const struct topics *t, struct span name, uint32_t first)
     return first;
 }
 
-uint32_t wild_weight(const struct topics *t, const struct topic *set)
+uint32_t wild_weight(const struct topics *t, const struct topic_set *set)
 {
     return wild_of(t, set)->weight;
 }
 
-bool wild_has(const struct topics *t, const struct topic *set, const struct topic *topic)
+bool wild_has(const struct topics *t, const struct topic_set *set, const struct topic *topic)
 {
     const struct wild *w = wild_of(t, set);
-    struct span list = name_of(t, set), name = name_of(t, topic);
+    struct span list = set_key_name(t, set), name = topic_key_name(t, topic);
     if (w->own == 0) {
         for (uint32_t i = 0; i < w->patterns; i++)
             if (topic_match(cut_out(list, w->pattern[i].at, w->pattern[i].size), name))
@@ -329,18 +329,17 @@ bool wild_has(const struct topics *t, const struct topic *set, const struct topi
     return false;
 }
 
-/* ---- from a set to topics
- * -------------------------------------------------------------------- */
+/* ---- from a set to topics -------------------------------------------------------------------- */
 
-static struct span range_of(const struct topics *t, const struct topic *set, uint32_t i)
+static struct span range_of(const struct topics *t, const struct topic_set *set, uint32_t i)
 {
     const struct wild_range *r = ranges_of(wild_of(t, set)) + i;
-    return cut_out(name_of(t, set), r->at, r->size);
+    return cut_out(set_key_name(t, set), r->at, r->size);
 }
 
 /* How many of the ranges are not behind the name: the last of them may have it.
  */
-static uint32_t ranges_up_to(const struct topics *t, const struct topic *set, struct span name)
+static uint32_t ranges_up_to(const struct topics *t, const struct topic_set *set, struct span name)
 {
     uint32_t lo = 0, hi = wild_of(t, set)->ranges;
     while (lo < hi) {
@@ -357,29 +356,29 @@ static uint32_t ranges_up_to(const struct topics *t, const struct topic *set, st
 static uint32_t next_number(const struct topics *t, uint32_t topic)
 {
     while (topic < t->h->used) {
-        const struct topic *e = topic_at(t, ++topic);
-        if (e->name != 0 && !e->set)
+        const struct topic_key *e = &t->place[++topic].key;
+        if (e->name != 0 && !e->is_set)
             return topic;
     }
     return 0;
 }
 
-uint32_t wild_candidate(const struct topics *t, const struct topic *set, uint32_t topic)
+uint32_t wild_candidate(const struct topics *t, const struct topic_set *set, uint32_t topic)
 {
     if (range_of(t, set, 0).n == 0)
         return next_number(t, topic);
-    topic = topic != 0 ? topic_at(t, topic)->next : order_seek(t, range_of(t, set, 0));
+    topic = topic != 0 ? topic_at(t, topic)->next : topic_from(t, range_of(t, set, 0));
     while (topic != 0) {
-        struct span name = name_of(t, topic_at(t, topic));
+        struct span name = topic_key_name(t, topic_at(t, topic));
         uint32_t i = ranges_up_to(t, set, name);
         if (i > 0 && span_begins(name, range_of(t, set, i - 1)))
             return topic;
-        topic = i < wild_of(t, set)->ranges ? order_seek(t, range_of(t, set, i)) : 0;
+        topic = i < wild_of(t, set)->ranges ? topic_from(t, range_of(t, set, i)) : 0;
     }
     return 0;
 }
 
-uint32_t wild_candidates(const struct topics *t, const struct topic *set)
+uint32_t wild_candidates(const struct topics *t, const struct topic_set *set)
 {
     struct wild *w = wild_of(t, set);
     if (w->changes != t->h->changes) {
@@ -391,13 +390,12 @@ uint32_t wild_candidates(const struct topics *t, const struct topic *set)
     return w->candidates;
 }
 
-/* ---- a set comes and goes
- * -------------------------------------------------------------------- */
+/* ---- a set comes and goes -------------------------------------------------------------------- */
 
 /* Finds the ranges of a set. */
-static void ranges_make(const struct topics *t, const struct topic *set, struct span *scratch)
+static void ranges_make(const struct topics *t, const struct topic_set *set, struct span *scratch)
 {
-    struct span name = name_of(t, set);
+    struct span name = set_key_name(t, set);
     struct wild *w = wild_of(t, set);
     struct wild_range *range = ranges_of(w);
     for (uint32_t i = 0; i < w->patterns; i++) {
@@ -419,12 +417,12 @@ static void ranges_make(const struct topics *t, const struct topic *set, struct 
 static bool pattern_add(struct topics *t, uint32_t set, struct wild_pattern *p, struct span text)
 {
     struct way way = {root_of_all(t), text};
-    uint32_t edge = topics_edge_new(t);
+    uint32_t edge = room_edge(t);
     if (edge == 0)
         return false;
     uint32_t *end = way_open(t, &way);
     if (end == NULL) {
-        topics_edge_free(t, edge);
+        room_edge_free(t, edge);
         return false;
     }
     t->edge[edge] = (struct topic_edge){.set = set, .next = *end};
@@ -446,7 +444,7 @@ static void pattern_drop(struct topics *t, const struct wild_pattern *p, struct 
         t->edge[was.prev].next = was.next;
     else
         *end = was.next;
-    topics_edge_free(t, p->edge);
+    room_edge_free(t, p->edge);
     way_prune(t, way);
 }
 
@@ -475,10 +473,10 @@ static uint32_t weight_of(const struct wild *w, struct span name)
 
 bool wild_add(struct topics *t, uint32_t set, uint32_t n, struct span *scratch)
 {
-    struct topic *s = topic_at(t, set);
-    struct span name = name_of(t, s), rest = name;
+    struct topic_set *s = set_at(t, set);
+    struct span name = set_key_name(t, s), rest = name;
     size_t each = sizeof(struct wild_pattern) + sizeof(struct wild_range);
-    uint32_t block = topics_set_alloc(t, sizeof(struct wild) + n * each);
+    uint32_t block = room_block(t, sizeof(struct wild) + n * each);
     if (block == 0)
         return false;
     s->wild = 1;
@@ -508,8 +506,8 @@ bool wild_add(struct topics *t, uint32_t set, uint32_t n, struct span *scratch)
 
 void wild_drop(struct topics *t, uint32_t set)
 {
-    struct topic *s = topic_at(t, set);
-    struct span name = name_of(t, s);
+    struct topic_set *s = set_at(t, set);
+    struct span name = set_key_name(t, s);
     struct wild *w = wild_of(t, s);
     for (uint32_t i = 0; i < w->patterns; i++) {
         struct span text = cut_out(name, w->pattern[i].at, w->pattern[i].size);

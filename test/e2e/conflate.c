@@ -45,11 +45,11 @@ static void follow(struct unit *u, struct conn *c)
     while (c->place.at < ring_head(&u->s->ring)) {
         ck_assert(serve_stream_check(u->s, c));
         unit_take_out(u);
-        if (!serve_next(u->s, c, &own))
+        if (!serve_next(&u->s->broker, &u->s->stat, c, &own))
             continue;
         struct span bytes = share_bytes(SIZE_MAX);
         text_add(&u->got, bytes);
-        serve_took(u->s, c, &own, bytes.n);
+        serve_took(&u->s->broker, &u->s->stat, c, &own, bytes.n);
     }
     MUST(!u->got.full);
 }
@@ -159,8 +159,8 @@ START_TEST(evicted)
     ck_assert(holds(text_span(&u.got), want) && !holds(text_span(&u.got), "gap"));
     uint64_t last = c->place.n;
     topic_unsubscribe(&u.s->topics, 3);
-    queue_doom(&u.s->conns, c);
-    conn_free(&u.s->conns, queue_take_doomed(&u.s->conns));
+    queue_doom(&u.s->clients.conns, c);
+    conn_free(&u.s->clients.conns, queue_take_doomed(&u.s->clients.conns));
     c = ask(&u, "/b,a?conflate", "Accept: text/event-stream\r\n" LEI "1000-3\r\n");
     snprintf(want, sizeof(want), "retry: 0\nid: 1000-%u\n\n",
              (unsigned)ring_before(&u.s->ring, ring_tail(&u.s->ring)).n);
@@ -182,9 +182,9 @@ START_TEST(inside_a_record)
         struct unit u = news();
         struct conn *c = ask(&u, "/a?conflate&since=earliest", "Accept: text/event-stream\r\n");
         unit_clear(&u);
-        ck_assert(serve_next(u.s, c, &own));
+        ck_assert(serve_next(&u.s->broker, &u.s->stat, c, &own));
         text_add(&u.got, share_bytes(5));
-        serve_took(u.s, c, &own, 5);
+        serve_took(&u.s->broker, &u.s->stat, c, &own, 5);
         ck_assert_uint_eq(c->stream.sent, 5);
         ck_assert_uint_eq(u.s->stat.conflated, 1);
         publish(&u, "a", SPAN("six"));
@@ -193,10 +193,10 @@ START_TEST(inside_a_record)
             publish(&u, "filler", SPAN(X398));
         ck_assert(serve_stream_check(u.s, c) == (fill == 0));
         if (fill == 0) {
-            ck_assert(serve_next(u.s, c, &own));
+            ck_assert(serve_next(&u.s->broker, &u.s->stat, c, &own));
             struct span rest = share_bytes(SIZE_MAX);
             text_add(&u.got, rest);
-            serve_took(u.s, c, &own, rest.n);
+            serve_took(&u.s->broker, &u.s->stat, c, &own, rest.n);
             follow(&u, c);
             ck_assert(span_eq(text_span(&u.got), SPAN("data: three\nid: 1000-3\n\n"
                                                       "data: seven\nid: 1000-7\n\n")));
@@ -217,7 +217,7 @@ START_TEST(polls)
     ck_assert_uint_eq(times(a.body, "\"id\":\"1000-"), 3);
     ck_assert(holds(a.body, "\"data\":\"three\"}") && holds(a.body, "\"data\":\"five\"}"));
     ck_assert_uint_eq(u.s->stat.conflated, 2);
-    struct conn *c = &u.s->conns.conn[3];
+    struct conn *c = &u.s->clients.conns.conn[3];
     unit_clear(&u);
     feed_str(&u, c, "GET /a?conflate&last-event-id=7-7" H "Accept: text/plain\r\n\r\n");
     a = answer_only(&u, false);
@@ -371,7 +371,7 @@ START_TEST(as_by_hand)
         for (uint64_t n = random_next(&random) % lazy; n > 0 && puts_done < PUTS; n--)
             put_one(&u, &random);
         for (unsigned k = 0; k < SUBSCRIBERS; k++) {
-            struct conn *c = &u.s->conns.conn[1 + k];
+            struct conn *c = &u.s->clients.conns.conn[1 + k];
             bool all = _i % 2 == 0 || puts_done == PUTS || random_next(&random) % 2 == 0;
             for (unsigned i = 0; c->place.at < ring_head(&u.s->ring) && (all || i < 3); i++) {
                 unit_clear(&u);
@@ -379,23 +379,23 @@ START_TEST(as_by_hand)
                     overtaken++;
                     c->stream.sent = 0; /* the loop would close it */
                 }
-                MUST(u.s->out.n == 0);
+                MUST(u.s->ex.out.n == 0);
                 uint64_t at = c->place.at;
                 uint32_t sent = c->stream.sent;
-                bool any = serve_next(u.s, c, &own);
+                bool any = serve_next(&u.s->broker, &u.s->stat, c, &own);
                 if (sent == 0)
                     check_share(k, at, ring_tail(&u.s->ring));
                 if (!any)
                     continue;
                 size_t most =
                     random_next(&random) % 3 == 0 ? 1 + random_next(&random) % own.size : SIZE_MAX;
-                serve_took(u.s, c, &own, share_bytes(most).n);
+                serve_took(&u.s->broker, &u.s->stat, c, &own, share_bytes(most).n);
                 got[k] = c->place.n > got[k] ? c->place.n : got[k];
             }
         }
     }
     for (unsigned k = 0; k < SUBSCRIBERS; k++) {
-        struct conn *c = &u.s->conns.conn[1 + k];
+        struct conn *c = &u.s->clients.conns.conn[1 + k];
         ck_assert_msg(c->place.at == ring_head(&u.s->ring) && c->stream.sent == 0, SEED_FMT, start);
         for (size_t i = 0; i < puts_done; i++)
             wanted += selects[k][put[i].topic];

@@ -175,7 +175,7 @@ START_TEST(numbers_tell_the_ways_apart)
                             requests + 2, requests + 3),
                      WAYS);
     ck_assert_int_ge(requests[0], 5);
-    ck_assert_int_eq(requests[1], 6);
+    ck_assert_int_ge(requests[1], 6); /* more where one has waited in vain, on a slow machine */
     ck_assert_int_eq(requests[2], 1);
     ck_assert_int_eq(requests[3], 1);
     ck_assert_ptr_null(strstr(numbers(t, "p50"), "-"));

@@ -12,16 +12,13 @@
 static void fan(struct unit *u)
 {
     struct topics *t = &u->s->topics;
-    for (uint32_t id; (id = topic_dirty(t)) != 0;) {
-        while (topic_at(t, id)->todo > 0) {
-            struct conn *c = &u->s->conns.conn[topic_at(t, id)->iter];
-            topic_at(t, id)->iter = c->link.next;
-            topic_at(t, id)->todo--;
-            serve_wake(u->s, c, false);
+    for (struct topic_walk w; topic_walk_begin(t, &w);) {
+        while (topic_walk_left(&w)) {
+            serve_wake(u->s, conn_of_link(topic_walk_next(t, &w)), false);
             unit_take_out(u);
         }
-        topic_clean(t);
-        serve_release(u->s, id);
+        ck_assert(topic_walk_end(t, &w));
+        serve_release(&u->s->broker, w.id);
     }
 }
 
@@ -99,9 +96,9 @@ START_TEST(seldom)
     for (int i = 0; i < 3; i++) {
         struct answer a = ask_at_once(&u, i == 1 ? d : c, READY);
         ck_assert(is_ready(&a));
-        u.s->now += 499;
+        u.s->clock.now += 499;
     }
-    u.s->now += 1;
+    u.s->clock.now += 1;
     unit_clear(&u);
     feed_str(&u, c, READY);
     ck_assert_uint_eq(c->state, CONN_WAIT);
@@ -117,17 +114,17 @@ START_TEST(joins)
 {
     struct unit u = make(PLAIN);
     ask(&u, 3, READY);
-    u.s->now += 999;
+    u.s->clock.now += 999;
     uint32_t id = topic_dirty(&u.s->topics);
     ck_assert_uint_ne(id, 0);
     topic_clean(&u.s->topics); /* it did not get that far */
     ask(&u, 4, READY);
-    u.s->now += 1;
+    u.s->clock.now += 1;
     ask(&u, 5, READY); /* the first one is late */
     fan(&u);
     ck_assert_uint_eq(times(text_span(&u.got), "ready\n"), 3);
     for (int fd = 3; fd < 6; fd++)
-        ck_assert_uint_eq(u.s->conns.conn[fd].state, CONN_HEAD);
+        ck_assert_uint_eq(u.s->clients.conns.conn[fd].state, CONN_HEAD);
     unit_free(&u);
 }
 END_TEST
@@ -155,7 +152,7 @@ START_TEST(costs_no_ring)
         ck_assert_uint_eq(ring_tail(&u.s->ring), tail);
         ck_assert_uint_eq(newest(&u), n);
         ck_assert_uint_eq(u.s->ready.topic, 0); /* and no topic is left */
-        u.s->now += 1000;
+        u.s->clock.now += 1000;
     }
     unit_free(&u);
 }
@@ -229,10 +226,10 @@ START_TEST(late)
     static const struct conn_times waits = {.request = 1};
     for (int head = 0; head < 2; head++) {
         struct conn *c = ask(&u, 3 + head, head ? "HEAD /-/ready" END : READY);
-        u.s->now += 699;
-        ck_assert_int_eq(conn_due(c, u.s->now, &waits), CONN_DUE_NOTHING);
-        u.s->now += 1;
-        ck_assert_int_eq(conn_due(c, u.s->now, &waits), CONN_DUE_ANSWER);
+        u.s->clock.now += 699;
+        ck_assert_int_eq(conn_due(c, u.s->clock.now, &waits), CONN_DUE_NOTHING);
+        u.s->clock.now += 1;
+        ck_assert_int_eq(conn_due(c, u.s->clock.now, &waits), CONN_DUE_ANSWER);
         serve_wake(u.s, c, true);
         unit_take_out(&u);
         struct answer a = answer_only(&u, head != 0);
@@ -250,7 +247,7 @@ START_TEST(drains)
 {
     struct unit u = make(PLAIN);
     struct conn *c = ask(&u, 3, READY), *d = ask(&u, 4, READY);
-    u.s->draining = true;
+    u.s->clients.draining = true;
     serve_drain(u.s, c);
     unit_take_out(&u);
     struct answer a = answer_only(&u, false);
@@ -294,7 +291,7 @@ START_TEST(unseen)
     }
     /* there is room for one topic of theirs, and no more, while it is there and after */
     publish(&u, "a", SPAN("1"));
-    u.s->now += 1000;
+    u.s->clock.now += 1000;
     for (int i = 0; i < 2; i++) {
         struct conn *d = i == 0 ? ask(&u, 5, READY) : NULL;
         ck_assert((u.s->ready.topic != 0) == (i == 0));
@@ -304,7 +301,7 @@ START_TEST(unseen)
         ck_assert(holds(a.body, "\nsse_topics 1\n"));
         fan(&u);
         ck_assert(d == NULL || d->state == CONN_HEAD);
-        u.s->now += 1000;
+        u.s->clock.now += 1000;
     }
     unit_clear(&u);
     feed_str(&u, c, READY); /* there is room for it again */

@@ -74,8 +74,8 @@ static int enter(void)
     char *argv[] = {program.sse, NULL};
     const struct sandbox_file key = {in_dir("key")};
     struct user user;
-    inner.say = say_nothing;
-    inner.opt.log = OPT_LOG_ERROR;
+    inner.log.say = say_nothing;
+    inner.config.opt.log = OPT_LOG_ERROR;
     if (user_find(NULL, &user, &why) != 0)
         return 1;
     sandbox_watch();

@@ -158,8 +158,8 @@ START_TEST(many_hold)
 }
 END_TEST
 
-/* What one had before others came is taken back: of a body, or of a message of a socket. These are as
- * many as have room beside it and what is published then, in whatever order all are read. */
+/* What one had before others came is taken back: of a body, or of a message of a socket. These are
+ * as many as have room beside it and what is published then, in whatever order all are read. */
 START_TEST(share_shrinks)
 {
     enum { OTHERS = 12, LARGE = 900000, SMALL = 120000 };
@@ -217,8 +217,8 @@ static bool message_drips(const struct e2e_server *s, unsigned timeout)
     return too_slow;
 }
 
-/* A message of a socket has a deadline and a minimum rate. A busy machine needs a longer deadline, for
- * bytes to come in time and yet at less than that. */
+/* A message of a socket has a deadline and a minimum rate. A busy machine needs a longer deadline,
+ * for bytes to come in time and yet at less than that. */
 START_TEST(message_is_slow)
 {
     bool done = false;

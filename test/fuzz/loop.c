@@ -276,7 +276,7 @@ static void step_frame(struct client *c)
 }
 
 /* Looks at all it has been sent. */
-static void watch(struct client *c)
+static void look_at(struct client *c)
 {
     if (c->wild)
         return;
@@ -312,7 +312,7 @@ static void step_other(struct client *c)
 /* Is it sure that what it sends is dropped, or frames? */
 static bool streaming(struct client *c)
 {
-    watch(c);
+    look_at(c);
     c->t.loose = c->t.loose || c->t.json;
     return c->f.state >= FOLLOW_EVENTS;
 }
@@ -367,12 +367,12 @@ static void step_dial(struct client *c)
     if (c->p != NULL && !c->p->closed && !c->p->answered)
         return;
     if (c->p != NULL) {
-        watch(c);
+        look_at(c);
         kernel_rst(c->p);
     }
     *c = (struct client){.p = kernel_dial(local), .well = true};
     c->f = (struct follower){.p = c->p};
-    if (S.opt.proxy_protocol)
+    if (S.config.opt.proxy_protocol)
         say_header(c);
 }
 
@@ -515,7 +515,7 @@ static void check_client(struct client *c)
     assert(memcmp(got(c->p), http, n) == 0);
     if (c->wild)
         return;
-    watch(c);
+    look_at(c);
     if (c->f.state == FOLLOW_EVENTS && !c->p->closed && !c->p->answered)
         follow_to_the_end(&c->f);
     if (c->f.state == FOLLOW_FRAMES && !c->p->closed && !c->p->answered)

@@ -5,6 +5,8 @@
 #ifndef SSE_TEST_KIT_ISOLATION_LOOP_H
 #define SSE_TEST_KIT_ISOLATION_LOOP_H
 
+#include "lib/topic/names.h"
+#include "lib/topic/sets.h"
 #include "test/kit/isolation.h"
 #include "test/kit/loop.h"
 
@@ -91,15 +93,15 @@ static unsigned iso_piece(void)
     for (unsigned i = 0; i < 200; i++)
         put_record(&S, topic, &(struct ring_message){.topic = SPAN("x"), .data = SPAN("x")});
     note_messages();
-    uint32_t set =
-        broker_select(&S.broker, (struct span){what, n}, S.opt.max_subscriptions, false, &why);
+    uint32_t set = broker_select(&S.broker, (struct span){what, n}, S.config.opt.max_subscriptions,
+                                 false, &why);
     uint64_t at = ring_tail(&S.ring), end = at, rec;
     assert(set != 0);
     broker_collect(&S.broker, set, &end, &rec, 1);
     assert(end < ring_head(&S.ring)); /* else what is wide is not wide enough any more */
     for (; at < end; at = ring_behind(ring_at(&S.ring, at), at))
         records++;
-    serve_release(&S, set);
+    serve_release(&S.broker, set);
     return records;
 }
 

@@ -83,6 +83,7 @@ static inline int fcntl_nothing(int fd, int op, ...)
 int sse_main(int argc, char **argv);
 #define main sse_main
 #include "lib/host/announce.c"
+#include "lib/host/clock.c"
 #include "lib/host/door.c"
 #include "lib/host/life.c"
 #include "lib/host/listen.c"
@@ -185,10 +186,9 @@ static inline void start(const struct opt *opt, unsigned descriptors)
     kernel.fds_max = descriptors;
     kernel.before_read = note_messages;
     told.n = told.bytes_n = 0;
-    memset(&S, 0, offsetof(struct server, path)); /* the rest is large, and scratch memory */
+    memset(&S, 0, offsetof(struct server, ex.path)); /* the rest is large, and scratch memory */
     memset(&L, 0, (size_t)(L.out_bytes - (char *)&L));
-    S.quotes = 0;
-    S.opt = *opt;
+    S.config.opt = *opt;
     server_start();
     kernel.log.n = 0;
 }
@@ -199,8 +199,8 @@ static inline void look(void)
     uint32_t clients = 0, ready = 0, doomed = 0, subscribers = 0, kind[CONN_KINDS] = {0};
     size_t buffers = 0;
     note_messages();
-    for (uint32_t fd = 1; fd <= S.conns.top; fd++) {
-        const struct conn *c = &S.conns.conn[fd];
+    for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++) {
+        const struct conn *c = &S.clients.conns.conn[fd];
         if (c->state < CONN_HEAD)
             continue;
         clients++;
@@ -211,23 +211,24 @@ static inline void look(void)
                                                              : CONN_KIND_HTTP]++;
         ready += (c->flags & CONN_READY) != 0;
         doomed += c->state == CONN_DOOMED && !(c->flags & CONN_READY);
-        buffers += c->in != 0 ? pool_size(&S.conns.buffers, c->in) : 0;
-        if (c->marks & CONN_KEPT && conn_in_own(&S.conns, c) != 0)
-            buffers += pool_size(&S.conns.buffers, conn_in_own(&S.conns, c));
-        buffers += c->out != 0 ? pool_size(&S.conns.buffers, c->out) : 0;
+        buffers += c->in != 0 ? pool_size(&S.clients.conns.buffers, c->in) : 0;
+        if (c->marks & CONN_KEPT && conn_in_own(&S.clients.conns, c) != 0)
+            buffers += pool_size(&S.clients.conns.buffers, conn_in_own(&S.clients.conns, c));
+        buffers += c->out != 0 ? pool_size(&S.clients.conns.buffers, c->out) : 0;
         subscribers += c->link.topic != 0;
         if (c->state != CONN_SOCKET) /* which may be subscribed to nothing for a while */
             assert((c->link.topic != 0) == (c->state == CONN_STREAM || c->state == CONN_WAIT));
         assert(c->link.topic == 0 || c->place.at <= ring_head(&S.ring));
         assert(c->state != CONN_BODY || c->in != 0);
     }
-    assert(clients == S.conns.clients && clients == kernel.open_clients);
-    assert(ready == S.conns.ready_count && (ready == 0) == (S.conns.queue[QUEUE_READY].first == 0 &&
-                                                            S.conns.queue[QUEUE_SOON].first == 0));
-    assert((doomed == 0) == (S.conns.doomed == 0));
-    assert(buffers == pool_used(&S.conns.buffers));
-    assert(S.out.n == 0);
-    assert(memcmp(kind, S.conns.kind, sizeof kind) == 0);
+    assert(clients == S.clients.conns.clients && clients == kernel.open_clients);
+    assert(ready == S.clients.conns.ready_count &&
+           (ready == 0) == (S.clients.conns.queue[QUEUE_READY].first == 0 &&
+                            S.clients.conns.queue[QUEUE_SOON].first == 0));
+    assert((doomed == 0) == (S.clients.conns.doomed == 0));
+    assert(buffers == pool_used(&S.clients.conns.buffers));
+    assert(S.ex.out.n == 0);
+    assert(memcmp(kind, S.clients.conns.kind, sizeof kind) == 0);
     assert(subscribers == topic_subscriber_count(&S.topics));
 }
 
@@ -250,7 +251,7 @@ static inline bool up_to_date(const struct conn *c)
  * edge that is sure to come, or for the sweep. */
 static inline void look_at_rest(const struct kernel_peer *p)
 {
-    const struct conn *c = &S.conns.conn[p->fd];
+    const struct conn *c = &S.clients.conns.conn[p->fd];
     bool out = c->out != 0, starved = (c->flags & CONN_STARVED) != 0;
     assert(c->state >= CONN_HEAD && c->state <= CONN_LINGER);
     assert((c->flags & CONN_READY) == 0);
@@ -267,16 +268,18 @@ static inline void look_at_rest(const struct kernel_peer *p)
         assert((kernel_unread(p) == 0 && !p->fin && !p->reset) || kernel_event_due(p));
     if (c->state == CONN_BODY) {
         assert(!(c->marks & CONN_KEPT));
-        const struct intake *in = pool_at(&S.conns.buffers, c->in);
+        const struct intake *in = pool_at(&S.clients.conns.buffers, c->in);
         assert(!http_body_done((const struct http_body *)in->caller)); /* else it was forgotten */
     }
     if (c->state == CONN_HEAD && c->in != 0 && !out) {
-        size_t seen = 0, n = conn_in_take(&S.conns, (struct conn *)(uintptr_t)c, L.in_bytes, &seen);
+        size_t seen = 0,
+               n = conn_in_take(&S.clients.conns, (struct conn *)(uintptr_t)c, L.in_bytes, &seen);
         struct proxy header; /* or the head: it is not complete */
-        assert((c->marks & CONN_PREFACE ? proxy_read(L.in_bytes, n, &header)
-                                        : http_parse(L.in_bytes, n, 0, &S.limits, &S.req)) == 0);
-        assert(conn_in_keep(&S.conns, (struct conn *)(uintptr_t)c, (struct span){L.in_bytes, n},
-                            seen));
+        assert((c->marks & CONN_PREFACE
+                    ? proxy_read(L.in_bytes, n, &header)
+                    : http_parse(L.in_bytes, n, 0, &S.config.limits, &S.ex.req)) == 0);
+        assert(conn_in_keep(&S.clients.conns, (struct conn *)(uintptr_t)c,
+                            (struct span){L.in_bytes, n}, seen));
     }
 }
 
@@ -321,8 +324,8 @@ static inline void stop(void)
     for (struct kernel_peer *p = kernel.peers; p != NULL; p = p->previous)
         kernel_rst(p);
     pass(2 * L.slice_ms); /* listeners that pause go on */
-    assert(S.conns.clients == 0 && kernel.open_clients == 0);
-    assert(pool_used(&S.conns.buffers) == 0);
+    assert(S.clients.conns.clients == 0 && kernel.open_clients == 0);
+    assert(pool_used(&S.clients.conns.buffers) == 0);
     ring_expire(&S.ring, UINT64_MAX, UINT32_MAX);
     settle();
     assert(ring_count(&S.ring) == 0);

@@ -13,6 +13,9 @@
 
 #include "lib/cors.h"
 #include "lib/problem.h"
+#include "lib/topic/fanout.h"
+#include "lib/topic/names.h"
+#include "lib/topic/sets.h"
 #include "test/kit/kit.h"
 
 #include <stdarg.h>
@@ -106,11 +109,11 @@ static inline struct unit unit_make(const struct opt *o)
     struct topics_memory m = topics_size(UNIT_TOPICS);
     struct server *s = u.s = unit_map(&u, 0, sizeof(*s));
     u.got.p = unit_map(&u, 7, u.got.cap);
-    s->opt = *o;
-    s->conns = (struct conns){.conn = unit_map(&u, 1, UNIT_CONNS * sizeof(struct conn)),
-                              .max = UNIT_CONNS,
-                              .give_back = unit_give_back};
-    pool_init(&s->conns.buffers, unit_map(&u, 2, (size_t)UNIT_BUFFERS << 12),
+    s->config.opt = *o;
+    s->clients.conns = (struct conns){.conn = unit_map(&u, 1, UNIT_CONNS * sizeof(struct conn)),
+                                      .max = UNIT_CONNS,
+                                      .give_back = unit_give_back};
+    pool_init(&s->clients.conns.buffers, unit_map(&u, 2, (size_t)UNIT_BUFFERS << 12),
               unit_map(&u, 3, pool_meta_size(UNIT_BUFFERS)), UNIT_BUFFERS, 12);
     /* one piece for the four parts, each on a page of its own */
     size_t a = (m.table + 4095) & ~4095ul, b = (m.edges + 4095) & ~4095ul;
@@ -118,22 +121,22 @@ static inline struct unit unit_make(const struct opt *o)
     char *p = unit_map(&u, 4, a + b + c + m.pool_meta);
     topics_init(&s->topics, UNIT_TOPICS, p, p + a, p + a + b, p + a + b + c, key);
     topics_limit(&s->topics, o->max_topics);
-    topics_links(&s->topics, s->conns.conn, sizeof(struct conn));
+    topics_links(&s->topics, s->clients.conns.conn, sizeof(struct conn));
     MUST(ring_open(&s->ring, o->ring, UNIT_EPOCH) == 0);
     broker_init(&s->broker, &s->ring, &s->topics,
                 unit_map(&u, 10, broker_size(s->ring.size, UNIT_TOPICS)),
                 unit_map(&u, 5, broker_heap_size(UNIT_TOPICS)));
     s->broker.gone = serve_ready_gone;
     s->broker.arg = s;
-    s->limits = (struct http_limits){o->max_line, o->max_head};
-    s->wall = UNIT_WALL;
-    s->now = 5000;
-    snprintf(s->date, sizeof(s->date), "Sun, 06 Nov 1994 08:49:37 GMT");
-    s->random = 1;
-    s->say = unit_say;
-    s->out = text_in(unit_map(&u, 6, SERVE_ROOM), SERVE_ROOM);
+    s->config.limits = (struct http_limits){o->max_line, o->max_head};
+    s->clock.wall = UNIT_WALL;
+    s->clock.now = 5000;
+    snprintf(s->clock.date, sizeof(s->clock.date), "Sun, 06 Nov 1994 08:49:37 GMT");
+    s->clock.random = 1;
+    s->log.say = unit_say;
+    s->ex.out = text_in(unit_map(&u, 6, SERVE_ROOM), SERVE_ROOM);
     size_t scratch = share_scratch(o->max_message, o->max_answer);
-    share_init(&s->poll, UNIT_RECORDS, unit_map(&u, 8, share_memory(UNIT_RECORDS)),
+    share_init(&s->ex.poll, UNIT_RECORDS, unit_map(&u, 8, share_memory(UNIT_RECORDS)),
                unit_map(&u, 9, scratch), scratch);
     unit_log[0] = '\0';
     return u;
@@ -150,7 +153,7 @@ static inline void unit_free(struct unit *u)
 /* A new connection, from this host. */
 static inline struct conn *unit_open(struct unit *u, int fd)
 {
-    struct conn *c = conn_open(&u->s->conns, fd, u->s->now);
+    struct conn *c = conn_open(&u->s->clients.conns, fd, u->s->clock.now);
     c->flags |= CONN_LOCAL | CONN_WRITABLE;
     free(u->kept);
     u->kept = NULL;
@@ -160,11 +163,11 @@ static inline struct conn *unit_open(struct unit *u, int fd)
 
 static inline void unit_take_out(struct unit *u)
 {
-    struct text *out = &u->s->out;
+    struct text *out = &u->s->ex.out;
     MUST(!out->full);
     text_add(&u->got, text_span(out));
-    for (; u->s->tail_pieces > 0; u->s->tail_pieces--, u->s->tail++)
-        text_add(&u->got, (struct span){u->s->tail->iov_base, u->s->tail->iov_len});
+    for (; u->s->ex.tail_pieces > 0; u->s->ex.tail_pieces--, u->s->ex.tail++)
+        text_add(&u->got, (struct span){u->s->ex.tail->iov_base, u->s->ex.tail->iov_len});
     MUST(!u->got.full);
     out->n = 0;
 }
@@ -272,7 +275,7 @@ static inline struct answer answer_cut(const struct server *s, struct span *got,
         MUST((unsigned char)a.head.p[i] >= ' ' ||
              (a.head.p[i] == '\r' && a.head.p[i + 1] == '\n') ||
              (a.head.p[i] == '\n' && a.head.p[i - 1] == '\r'));
-    MUST(span_eq(field(a.head, "Date"), span_of(s->date)));
+    MUST(span_eq(field(a.head, "Date"), span_of(s->clock.date)));
     bool sized = span_u64(field(a.head, "Content-Length"), &length);
     struct span type = field(a.head, "Content-Type");
     bool stream = span_eq(type, SPAN("text/event-stream; charset=utf-8")) ||
@@ -334,7 +337,7 @@ static inline void ring_dump(const struct server *s, struct text *t)
 /* Publishes a message on a connection of its own. */
 static inline void publish(struct unit *u, const char *topic, struct span data)
 {
-    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, 0);
+    struct conn *c = conn_open(&u->s->clients.conns, UNIT_CONNS - 1, 0);
     char head[400];
     size_t n = (size_t)snprintf(head, sizeof(head),
                                 "POST /%s HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n",
@@ -346,15 +349,15 @@ static inline void publish(struct unit *u, const char *topic, struct span data)
     c->flags |= CONN_LOCAL;
     ck_assert_uint_eq(serve_input(u->s, c, all, n + data.n, 0), n + data.n);
     free(all);
-    ck_assert_msg(span_begins(text_span(&u->s->out), SPAN("HTTP/1.1 201 ")), "%.*s",
-                  (int)u->s->out.n, u->s->out.p);
-    u->s->out.n = 0;
-    queue_doom(&u->s->conns, c);
-    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
+    ck_assert_msg(span_begins(text_span(&u->s->ex.out), SPAN("HTTP/1.1 201 ")), "%.*s",
+                  (int)u->s->ex.out.n, u->s->ex.out.p);
+    u->s->ex.out.n = 0;
+    queue_doom(&u->s->clients.conns, c);
+    conn_free(&u->s->clients.conns, queue_take_doomed(&u->s->clients.conns));
     /* the loop's fan-out, that nobody waits for here */
     for (uint32_t id; (id = topic_dirty(&u->s->topics)) != 0;) {
         topic_clean(&u->s->topics);
-        serve_release(u->s, id);
+        serve_release(&u->s->broker, id);
     }
 }
 
@@ -390,7 +393,7 @@ static inline struct unit make(unsigned setup)
     struct unit u = unit_make(&o);
     if (setup & FULL)
         publish(&u, "full", SPAN("x"));
-    while (setup & POOR && pool_alloc(&u.s->conns.buffers, 1) != 0)
+    while (setup & POOR && pool_alloc(&u.s->clients.conns.buffers, 1) != 0)
         continue;
     unit_log[0] = '\0';
     u.s->stat = (struct stat_counters){0};

@@ -7,7 +7,11 @@
 #ifndef SSE_TEST_KIT_TOPIC_MODEL_H
 #define SSE_TEST_KIT_TOPIC_MODEL_H
 
-#include "lib/topic/private.h"
+#include "lib/topic/fanout.h"
+#include "lib/topic/names.h"
+#include "lib/topic/order.h"
+#include "lib/topic/room.h"
+#include "lib/topic/sets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,13 +221,13 @@ static inline void model_check_topic(struct model *m, struct model_entry *e)
     must(m, walked == want);
     must(m, topic_reach(&m->t, e->id) == reach);
     must(m, r->listed == model_sets(m, e->name, true));
-    must(m, r->kept == e->kept && !r->set && !r->several && !r->fresh && !r->found);
+    must(m, r->kept == e->kept && !topic_is_set(e->id) && !r->is_set && !r->fresh);
 }
 
 static inline void model_check_set(struct model *m, struct model_entry *e)
 {
     uint32_t pos = 0, walked = 0, want = 0, looks = model_listed(e), topic;
-    const struct topic *r = topic_at(&m->t, e->id);
+    const struct topic_set *r = set_at(&m->t, e->id);
     bool seen[MODEL_ENTRIES + 1] = {false};
     for (uint32_t i = 0; i < MODEL_ENTRIES; i++)
         if (m->e[i].id != 0 && !m->e[i].set) {
@@ -241,12 +245,13 @@ static inline void model_check_set(struct model *m, struct model_entry *e)
     must(m, walked == want && topic_member(&m->t, e->id, &pos) == 0);
     must(m, r->member_count == model_listed(e) && r->member_cap >= 2 * r->member_count);
     must(m, topic_members_most(&m->t, e->id) == looks && topic_weight(&m->t, e->id) > 0);
-    must(m, r->set && r->several && r->wild == (strchr(e->name, '*') != NULL) && !r->found);
+    must(m, topic_is_set(e->id) && r->is_set && r->wild == (strchr(e->name, '*') != NULL) &&
+                !r->found);
 }
 
 static inline void model_check_subs(struct model *m, struct model_entry *e)
 {
-    const struct topic *r = topic_at(&m->t, e->id);
+    const struct topic_group *r = topic_group(&m->t, e->id);
     uint32_t s = r->iter;
     must(m, r->subscribers == e->sub_count && r->todo <= r->subscribers);
     must(m, (r->iter == 0) == (e->sub_count == 0));
@@ -268,7 +273,7 @@ static inline void model_check_order(struct model *m)
     for (uint32_t id = m->t.h->first; id != 0; id = topic_at(&m->t, id)->next) {
         const struct model_entry *e = model_by_id(m, id);
         must(m, e != NULL && !e->set && (last == NULL || strcmp(last->name, e->name) < 0));
-        must(m, order_seek(&m->t, span_of(e->name)) == id);
+        must(m, topic_from(&m->t, span_of(e->name)) == id);
         last = e;
         n++;
     }
@@ -288,19 +293,24 @@ static inline void model_check(struct model *m)
         struct model_entry *e = &m->e[i];
         if (e->id == 0)
             continue;
-        const struct topic *r = topic_at(&m->t, e->id);
+        must(m, topic_exists(&m->t, e->id) && !topic_exists(&m->t, e->id ^ TOPIC_SET));
         must(m, span_eq(topic_name(&m->t, e->id), span_of(e->name)));
         must(m, topic_find(&m->t, span_of(e->name)) == (e->set ? 0 : e->id));
-        must(m, r->dirty == model_queued(m, e->id));
+        must(m, topic_group(&m->t, e->id)->dirty == model_queued(m, e->id));
         if (e->set)
             model_check_set(m, e);
         else
             model_check_topic(m, e);
         model_check_subs(m, e);
+        if (!e->set) {
+            bytes += model_block(topic_at(&m->t, e->id)->name_size);
+            continue;
+        }
+        const struct topic_set *r = set_at(&m->t, e->id);
         bytes += model_block(r->name_size);
-        if (e->set && r->member_cap > 0)
+        if (r->member_cap > 0)
             bytes += model_block((size_t)r->member_cap * 2 * sizeof(uint32_t));
-        if (e->set && r->wild)
+        if (r->wild)
             bytes += pool_size(&m->t.sets, r->wildcards);
     }
     bytes += model_block(1) * m->t.h->nodes;
@@ -310,7 +320,7 @@ static inline void model_check(struct model *m)
     uint32_t id = topic_dirty(&m->t);
     for (uint32_t i = 0; i < m->queued; i++) {
         must(m, id == m->queue[i]);
-        id = topic_at(&m->t, id)->dirty_next;
+        id = topic_group(&m->t, id)->dirty_next;
     }
     must(m, id == 0);
 }
@@ -502,46 +512,77 @@ static inline uint32_t model_reach(const struct model *m, const struct model_ent
     return reach;
 }
 
-static inline void model_mark(struct model *m, const struct model_entry *e0)
+static inline void model_enqueue(struct model *m, struct model_entry *e)
 {
-    struct model_entry *e = e0 != NULL ? model_by_id(m, e0->id) : NULL;
-    if (e == NULL)
-        return;
-    topic_mark(&m->t, e->id);
-    if (model_reach(m, e) == 0)
-        return;
     for (uint32_t i = 0; i < e->sub_count; i++)
         e->pending[e->subs[i]] = true;
     if (!model_queued(m, e->id))
         m->queue[m->queued++] = e->id;
 }
 
+static inline void model_mark(struct model *m, struct model_entry *e)
+{
+    if (e == NULL)
+        return;
+    topic_mark(&m->t, e->id);
+    if (model_reach(m, e) > 0)
+        model_enqueue(m, e);
+}
+
+/* Queues the sets of a topic, in the order in which the table has them. */
+static inline void model_mark_sets(struct model *m, const struct model_entry *topic)
+{
+    uint32_t marked = 0;
+    for (uint32_t i = 0, id = topic_dirty(&m->t); id != 0;
+         i++, id = topic_group(&m->t, id)->dirty_next) {
+        if (i < m->queued) {
+            must(m, id == m->queue[i]);
+            continue;
+        }
+        struct model_entry *e = model_by_id(m, id);
+        must(m, e != NULL && e->set && model_in(e, topic->name, false));
+        model_enqueue(m, e);
+    }
+    for (uint32_t i = 0; i < MODEL_ENTRIES; i++) {
+        struct model_entry *e = &m->e[i];
+        if (e->id == 0 || !e->set || e->sub_count == 0 || !model_in(e, topic->name, false))
+            continue;
+        must(m, model_queued(m, e->id));
+        model_enqueue(m, e);
+        marked++;
+    }
+    must(m, marked > 0 || topic->sub_count > 0 || model_reach(m, topic) == 0);
+}
+
 /* Looks at some subscribers of the entry at the front, as fan-out does. */
 static inline void model_fan(struct model *m, uint32_t most)
 {
-    uint32_t id = topic_dirty(&m->t);
-    if (id == 0)
+    struct topic_walk w;
+    uint32_t looked = 0;
+    bool begins = m->queued > 0 && !topic_group(&m->t, m->queue[0])->begun;
+    must(m, topic_walk_begin(&m->t, &w) == (m->queued > 0));
+    if (m->queued == 0)
         return;
-    struct topic *r = topic_at(&m->t, id);
-    struct model_entry *e = model_by_id(m, id);
-    for (; most > 0 && r->todo > 0; most--) {
-        uint32_t s = r->iter;
-        must(m, s == e->subs[0]);
-        r->iter = topic_link_of(&m->t, s)->next;
-        r->todo--;
+    must(m, w.id == m->queue[0]);
+    struct model_entry *e = model_by_id(m, w.id);
+    if (begins && !e->set)
+        model_mark_sets(m, e);
+    for (; most > 0 && topic_walk_left(&w); most--) {
+        uint32_t s = e->subs[0];
+        must(m, topic_walk_next(&m->t, &w) == &m->links[s].link);
+        looked++;
         e->pending[s] = false;
         memmove(&e->subs[0], &e->subs[1], (e->sub_count - 1) * sizeof(e->subs[0]));
         e->subs[e->sub_count - 1] = s;
     }
+    must(m, !topic_walk_timed(&w, looked) || looked > 0);
     memmove(&m->queue[0], &m->queue[1], (m->queued - 1) * sizeof(m->queue[0]));
-    if (r->todo > 0) {
-        topic_rotate(&m->t);
-        m->queue[m->queued - 1] = id;
-        return;
+    if (topic_walk_end(&m->t, &w)) {
+        m->queued--;
+        model_release(m, e);
+    } else {
+        m->queue[m->queued - 1] = w.id;
     }
-    topic_clean(&m->t);
-    m->queued--;
-    model_release(m, e);
 }
 
 /* ---- running ---- */

@@ -32,9 +32,9 @@ static void term(void)
 {
     kernel.signal = true;
     kernel.stale = (struct epoll_event){EPOLLIN, .data.u64 = 0};
-    for (uint32_t fd = 1; fd <= S.conns.top; fd++)
-        if (conn_is_own(&S.conns.conn[fd], OWN_SIGNALS))
-            kernel.stale.data.u64 = (uint64_t)S.conns.conn[fd].gen << 32 | fd;
+    for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++)
+        if (conn_is_own(&S.clients.conns.conn[fd], OWN_SIGNALS))
+            kernel.stale.data.u64 = (uint64_t)S.clients.conns.conn[fd].gen << 32 | fd;
 }
 
 /* The loop goes on for so long, or until it stops, and neither spins nor sleeps for ever. Gives the
@@ -48,11 +48,11 @@ static uint64_t goes_on(uint64_t ms)
         look();
         turns++;
         int sleep = sleep_ms();
-        ck_assert(S.draining && sleep >= 0 && sleep <= DRAIN_TICK_MS);
+        ck_assert(S.clients.draining && sleep >= 0 && sleep <= DRAIN_TICK_MS);
         ck_assert_uint_le(turns, 200 + (kernel.mono_ms - begin) * 2 / DRAIN_TICK_MS);
     } while (!L.stop && kernel.mono_ms < kernel.deadline);
-    for (uint32_t fd = 1; fd <= S.conns.top; fd++)
-        ck_assert(!conn_is_own(&S.conns.conn[fd], OWN_LISTENER));
+    for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++)
+        ck_assert(!conn_is_own(&S.clients.conns.conn[fd], OWN_LISTENER));
     return kernel.mono_ms - begin;
 }
 

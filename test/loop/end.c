@@ -44,7 +44,7 @@ START_TEST(pipeline_cut)
         ck_assert_uint_eq(count(p, "HTTP/1.1 201 "), 2);
         const char *last = strstr(got(p), "text/event-stream");
         ck_assert(last != NULL && strstr(last, "\ndata: xy\n") != NULL);
-        ck_assert_uint_eq(pool_used(&S.conns.buffers), 0);
+        ck_assert_uint_eq(pool_used(&S.clients.conns.buffers), 0);
         stop();
     }
 }
@@ -62,13 +62,13 @@ START_TEST(pipeline_unread)
     settle();
     size_t unread = kernel_unread(p);
     ck_assert_uint_gt(unread, 300000);
-    ck_assert_uint_le(pool_used(&S.conns.buffers), 4 * BUFFER);
+    ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * BUFFER);
     pass(1000);
     ck_assert_uint_eq(kernel_unread(p), unread);
     while (p->nospace) {
         kernel_take(p, 30000);
         settle();
-        ck_assert_uint_le(pool_used(&S.conns.buffers), 4 * BUFFER);
+        ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * BUFFER);
     }
     ck_assert_uint_eq(count(p, "HTTP/1.1 200 "), 20000);
     ck_assert_uint_eq(count(p, "# TYPE sse_connections gauge"), 200);
@@ -90,7 +90,7 @@ START_TEST(pipeline_of_large_answers)
     for (unsigned i = 0; i < 300; i++) {
         settle();
         kernel_take(p, KERNEL_NO_END);
-        ck_assert_uint_le(pool_used(&S.conns.buffers), 4 * BUFFER);
+        ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * BUFFER);
     }
     stop();
 }
@@ -304,7 +304,7 @@ START_TEST(subscriber_ends)
         settle();
         ck_assert_msg(p->closed, "case %u", i);
         follow(&F[0]);
-        ck_assert_uint_eq(topic_at(&S.topics, topic_find(&S.topics, SPAN("t")))->subscribers, 0);
+        ck_assert_uint_eq(topic_group(&S.topics, topic_find(&S.topics, SPAN("t")))->subscribers, 0);
         stop();
     }
 }
@@ -323,12 +323,12 @@ START_TEST(mass_disconnect)
     for (unsigned i = 0; i < COUNT(F); i++)
         kernel_rst(F[i].p);
     publishes(pub, "t", "x");
-    unsigned before = S.conns.clients, turns = 0;
-    while (S.conns.clients > 1) {
-        ck_assert(!turn() || S.conns.clients == 1);
+    unsigned before = S.clients.conns.clients, turns = 0;
+    while (S.clients.conns.clients > 1) {
+        ck_assert(!turn() || S.clients.conns.clients == 1);
         turns++;
-        ck_assert_uint_le(before - S.conns.clients, REAPS_MAX);
-        before = S.conns.clients;
+        ck_assert_uint_le(before - S.clients.conns.clients, REAPS_MAX);
+        before = S.clients.conns.clients;
     }
     ck_assert_uint_ge(turns, COUNT(F) / EVENTS_MAX);
     ck_assert_uint_eq(topic_set_count(&S.topics), 0);
@@ -345,15 +345,15 @@ START_TEST(doomed_wait)
         F[i] = follows(kernel_dial(false), "t", "");
     settle();
     for (unsigned i = 0; i < COUNT(F); i++)
-        conn_doom(&S.conns.conn[F[i].p->fd], "test");
-    conn_doom(&S.conns.conn[F[0].p->fd], "twice");
+        conn_doom(&S.clients.conns.conn[F[i].p->fd], "test");
+    conn_doom(&S.clients.conns.conn[F[0].p->fd], "twice");
     for (unsigned i = 0; i < COUNT(F); i++)
         kernel_rst(F[i].p);
     ck_assert(!turn());
-    ck_assert_uint_eq(S.conns.clients, COUNT(F) - REAPS_MAX);
+    ck_assert_uint_eq(S.clients.conns.clients, COUNT(F) - REAPS_MAX);
     ck_assert_int_eq(sleep_ms(), 0);
     ck_assert_uint_ge(settle() + 1, COUNT(F) / REAPS_MAX);
-    ck_assert_uint_eq(S.conns.clients, 0);
+    ck_assert_uint_eq(S.clients.conns.clients, 0);
     stop();
 }
 END_TEST
@@ -366,13 +366,13 @@ START_TEST(stale_event)
     struct kernel_peer *p = kernel_dial(false);
     settle();
     int fd = p->fd;
-    uint32_t gen = S.conns.conn[fd].gen;
+    uint32_t gen = S.clients.conns.conn[fd].gen;
     kernel_rst(p);
     settle();
     F[0] = follows(p = kernel_dial(false), "t", "");
     settle();
     ck_assert_int_eq(p->fd, fd);
-    ck_assert_uint_eq(S.conns.conn[fd].gen, gen + 1);
+    ck_assert_uint_eq(S.clients.conns.conn[fd].gen, gen + 1);
     unsigned reads = p->reads;
     kernel.stale = (struct epoll_event){EPOLLHUP | EPOLLERR | EPOLLIN | EPOLLOUT,
                                         .data.u64 = (uint64_t)gen << 32 | (uint32_t)fd};
@@ -407,26 +407,26 @@ START_TEST(ready_list_order)
         F[i] = follows(p[i] = kernel_dial(false), "t", "Last-Event-ID: 1790000000000-0\r\n");
         turn();
     }
-    while (S.conns.ready_count < COUNT(p))
+    while (S.clients.conns.ready_count < COUNT(p))
         ck_assert(!turn());
     for (unsigned i = 0; i < 3; i++) {
-        uint32_t order[COUNT(p)], at = S.conns.queue[QUEUE_READY].first;
-        for (unsigned k = 0; k < COUNT(p); k++, at = S.conns.conn[at].next)
+        uint32_t order[COUNT(p)], at = S.clients.conns.queue[QUEUE_READY].first;
+        for (unsigned k = 0; k < COUNT(p); k++, at = S.clients.conns.conn[at].next)
             order[k] = at;
-        ck_assert_uint_eq(S.conns.ready_count, COUNT(p));
+        ck_assert_uint_eq(S.clients.conns.ready_count, COUNT(p));
         turn();
-        at = S.conns.queue[QUEUE_READY].first;
+        at = S.clients.conns.queue[QUEUE_READY].first;
         unsigned served = 0; /* these are behind the others now */
         while (served < COUNT(p) && order[served] != at)
             served++;
-        for (unsigned k = 0; k < COUNT(p); k++, at = S.conns.conn[at].next)
+        for (unsigned k = 0; k < COUNT(p); k++, at = S.clients.conns.conn[at].next)
             ck_assert_uint_eq(order[(served + k) % COUNT(p)], at);
     }
     kernel_rst(p[1]);
     kernel_rst(p[4]);
     ck_assert(!turn());
     ck_assert(p[1]->closed && p[4]->closed);
-    ck_assert_uint_eq(S.conns.ready_count, 3);
+    ck_assert_uint_eq(S.clients.conns.ready_count, 3);
     settle();
     for (unsigned i = 0; i < COUNT(p); i++) {
         follow(&F[i]);
@@ -469,8 +469,8 @@ START_TEST(signals)
     settle();
     kernel.signal = true;
     struct epoll_event ev = {EPOLLIN, .data.u64 = 0};
-    for (uint32_t fd = 1; fd <= S.conns.top; fd++)
-        if (conn_is_own(&S.conns.conn[fd], OWN_SIGNALS))
+    for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++)
+        if (conn_is_own(&S.clients.conns.conn[fd], OWN_SIGNALS))
             ev.data.u64 = fd;
     kernel.stale = ev;
     ck_assert(!L.stop);

@@ -312,7 +312,7 @@ START_TEST(pongs_in_time)
         ck_assert_uint_ge(count(crowd[i], "\x89"), 1);
     crowd_sends(SPAN("\x8a\x80\0\0\0\0"));
     stands_still(40000);
-    ck_assert_uint_eq(S.conns.kind[CONN_KIND_SOCKET], CROWD);
+    ck_assert_uint_eq(S.clients.conns.kind[CONN_KIND_SOCKET], CROWD);
     ck_assert_uint_eq(S.stat.timeout_pong, 0);
     stop();
 }

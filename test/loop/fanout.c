@@ -143,7 +143,7 @@ START_TEST(live_beside_replay)
     for (unsigned i = 0; i < 8; i++)
         turn(); /* until all of them are on the ready list, in which the publisher is at first, too */
     for (unsigned i = 0; i < 10; i++) {
-        ck_assert_uint_gt(S.conns.ready_count, 50);
+        ck_assert_uint_gt(S.clients.conns.ready_count, 50);
         publishes(pub, "live", "x");
         for (unsigned k = 0; k < 4; k++)
             turn();
@@ -170,11 +170,11 @@ START_TEST(leaving)
     for (unsigned round = 0; round < 60; round++) {
         publishes(pub, "t", "x");
         ck_assert(!turn());
-        struct topic *t = topic_at(&S.topics, topic_find(&S.topics, SPAN("t")));
+        struct topic_group *t = topic_group(&S.topics, topic_find(&S.topics, SPAN("t")));
         for (unsigned i = 0; i < 3 && t->iter != 0; i++) {
             uint32_t fd = t->iter;
             for (uint64_t skip = random_next(&r) % 3; skip > 0; skip--)
-                fd = S.conns.conn[fd].link.next;
+                fd = S.clients.conns.conn[fd].link.next;
             for (unsigned k = 0; k < MANY; k++)
                 if (F[k].p->fd == (int)fd)
                     kernel_rst(F[k].p);
@@ -398,7 +398,7 @@ START_TEST(overrun_in_a_turn)
         loop_turn();
     ck_assert_uint_gt(ring_newest(&S.ring).n, 2 * ring_count(&S.ring));
     for (unsigned i = 0; i < 2; i++) {
-        const struct conn *c = &S.conns.conn[F[i].p->fd];
+        const struct conn *c = &S.clients.conns.conn[F[i].p->fd];
         ck_assert(strstr(got(F[i].p), "\"reason\":\"lagged\"") != NULL);
         ck_assert_uint_eq(c->place.n, ring_newest(&S.ring).n);
         ck_assert_uint_eq(c->place.at, ring_head(&S.ring));
@@ -449,7 +449,7 @@ START_TEST(heartbeat_amid_a_message)
     struct kernel_peer *pub = kernel_dial(true);
     publish_many(pub, "t", 150, 4000);
     pass(o.heartbeat_ms + 1000);
-    ck_assert(S.conns.conn[F[0].p->fd].flags & CONN_STARVED);
+    ck_assert(S.clients.conns.conn[F[0].p->fd].flags & CONN_STARVED);
     kernel_fail(KERNEL_WRITEV, (struct kernel_fault){0, 0, 0, NULL});
     pass(2000);
     follow_to_the_end(&F[0]);
@@ -616,7 +616,7 @@ START_TEST(clocks)
     struct opt o = options();
     start(&o, KERNEL_FDS);
     kernel.mono_ms = kernel.deadline = (1ull << 32) - 20000;
-    S.now = L.swept = kernel.mono_ms;
+    S.clock.now = L.swept = kernel.mono_ms;
     follow_many(0, 3, "t");
     struct kernel_peer *p = kernel_dial(true);
     settle();

@@ -143,9 +143,9 @@ START_TEST(nobody_is_named)
                               : "GET /t HTTP/1.1\r\nHost: h\r\nForwarded: for=127.0.0.1\r\n\r\n");
             settle();
             ck_assert_uint_eq(count(p, "HTTP/1.1 204 "), row + 1);
-            ck_assert_uint_eq(S.ask.from, itself ? UINT64_C(0xffff7f000001) : 0);
-            ck_assert_int_eq(S.ask.via, VIA_NOBODY);
-            ck_assert(!S.ask.local);
+            ck_assert_uint_eq(S.ex.ask.from, itself ? UINT64_C(0xffff7f000001) : 0);
+            ck_assert_int_eq(S.ex.ask.via, VIA_NOBODY);
+            ck_assert(!S.ex.ask.local);
         }
         stop();
     }
@@ -164,7 +164,7 @@ START_TEST(by_bytes)
         settle();
     }
     ck_assert_uint_eq(count(p, "HTTP/1.1 200 "), 1);
-    ck_assert_uint_eq(S.pass[p->fd].from, UINT64_C(0xffffcb007107));
+    ck_assert_uint_eq(S.clients.pass[p->fd].from, UINT64_C(0xffffcb007107));
     stop();
 }
 END_TEST
@@ -180,7 +180,7 @@ START_TEST(only_with_the_flag)
     settle();
     ck_assert_uint_eq(count(p, "HTTP/1.1 400 ") + count(p, "HTTP/1.1 501 "), 1);
     ck_assert_uint_eq(count(q, "HTTP/1.1 400 "), 1);
-    ck_assert_ptr_null(S.pass);
+    ck_assert_ptr_null(S.clients.pass);
     stop();
 }
 END_TEST
@@ -206,7 +206,7 @@ START_TEST(closed_without_a_header)
     ck_assert_msg(p->closed && p->out.n == 0, "line %d", wrong[_i].line);
     ck_assert_uint_eq(S.stat.proxy_refused, 1);
     ck_assert_uint_eq(S.stat.requests, 0);
-    ck_assert_uint_eq(pool_used(&S.conns.buffers), 0);
+    ck_assert_uint_eq(pool_used(&S.clients.conns.buffers), 0);
     sends(other, HEALTHY);
     settle();
     ck_assert_uint_eq(count(other, "HTTP/1.1 200 "), 1);
@@ -466,17 +466,17 @@ START_TEST(places_are_clean)
     start(&o, KERNEL_FDS);
     struct kernel_peer *p = dial_as("203.0.113.7");
     int fd = p->fd;
-    S.pass[fd].expires = 8;
+    S.clients.pass[fd].expires = 8;
     kernel_hang_up(p);
     settle();
     p = kernel_dial(false);
     settle();
     ck_assert_int_eq(p->fd, fd);
-    ck_assert_uint_eq(S.pass[fd].expires, 0);
-    ck_assert_uint_eq(S.pass[fd].from, UINT64_C(0xffffc0000201)); /* the socket's own */
+    ck_assert_uint_eq(S.clients.pass[fd].expires, 0);
+    ck_assert_uint_eq(S.clients.pass[fd].from, UINT64_C(0xffffc0000201)); /* the socket's own */
     sends(p, LINE("203.0.113.8"));
     settle();
-    ck_assert_uint_eq(S.pass[fd].from, UINT64_C(0xffffcb007108));
+    ck_assert_uint_eq(S.clients.pass[fd].from, UINT64_C(0xffffcb007108));
     stop();
 }
 END_TEST

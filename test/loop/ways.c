@@ -268,7 +268,7 @@ START_TEST(leaves_while_waiting)
         if (how % 2 == 1)
             sends(p, "GET /-/healthy HTTP/1.1\r\nHost: h\r\n\r\n");
         settle();
-        ck_assert_uint_eq(topic_at(&S.topics, topic_find(&S.topics, SPAN("t")))->subscribers, 1);
+        ck_assert_uint_eq(topic_group(&S.topics, topic_find(&S.topics, SPAN("t")))->subscribers, 1);
         if (how / 2 == 0)
             kernel_fin(p);
         else if (how / 2 == 1)
@@ -594,7 +594,7 @@ START_TEST(socket_without_a_topic)
     frame_send(p, WS_TEXT, "{\"unsubscribe\":[\"t\"]}");
     publishes(pub, "t", "x");
     settle();
-    ck_assert_uint_eq(S.conns.conn[p->fd].link.topic, 0);
+    ck_assert_uint_eq(S.clients.conns.conn[p->fd].link.topic, 0);
     frame_send(p, WS_PING, "");
     publishes(pub, "t", "y");
     pass(o.heartbeat_ms + 1200);
@@ -671,7 +671,7 @@ START_TEST(socket_publishes_much)
     ck_assert_uint_eq(T[1].messages, 1);
     ck_assert_uint_eq(T[0].pongs, 1);
     ck_assert_uint_eq(told.item[0].data_size, 3 * sizeof data - 50);
-    ck_assert_uint_eq(pool_used(&S.conns.buffers), 0);
+    ck_assert_uint_eq(pool_used(&S.clients.conns.buffers), 0);
     stop();
 }
 END_TEST

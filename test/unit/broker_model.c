@@ -353,7 +353,7 @@ static bool reaches(struct span entry, unsigned topic)
 /* Does entry `id` have more topics than may be gone through? */
 static bool is_large(uint32_t id, uint64_t bound)
 {
-    return topic_at(&P.topics, id)->set != 0 && members_cost(&P.b, id) > bound;
+    return topic_is_set(id) && members_cost(&P.b, id) > bound;
 }
 
 /* All that entry `id` reaches, from any message on, in pieces. */
@@ -411,7 +411,7 @@ static void ask_last(uint32_t id, uint64_t count, uint64_t last, bool few)
     if (broker_last(&P.b, id, count, &at)) {
         MUST(at == last);
     } else {
-        MUST(topic_at(&P.topics, id)->set != 0 && behind * ask(&P.b, id) > FIND_BACK);
+        MUST(topic_is_set(id) && behind * ask(&P.b, id) > FIND_BACK);
         MUST(is_large(id, FIND_MEMBERS) || (count > FIND_BACK && !few));
         MUST(reads <= UINT64_C(4) * (FIND_BACK + RING_BLOCK / sizeof(struct ring_record)));
         P.refused++;

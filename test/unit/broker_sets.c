@@ -49,7 +49,7 @@ static uint32_t set(const char *expression, uint32_t subscriber)
 {
     const char *why;
     uint32_t id = broker_select(&B, span_of(expression), 8, false, &why);
-    ck_assert(id != 0 && topic_at(&T, id)->set);
+    ck_assert(id != 0 && topic_is_set(id));
     topic_subscribe(&T, id, subscriber);
     return id;
 }

@@ -4,7 +4,7 @@
 #include "lib/host/budget.h"
 
 #include "lib/pool.h"
-#include "lib/topic/topic.h"
+#include "lib/topic/table.h"
 #include "test/kit/kit.h"
 
 #define K ((uint64_t)1 << 10)

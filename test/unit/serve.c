@@ -333,7 +333,7 @@ START_TEST(too_many_fields)
     struct unit u = make(PLAIN);
     feed_str(&u, client(&u, PLAIN), "GET /n" H);
     for (int i = 0; i <= HTTP_FIELDS_MAX; i++)
-        feed_str(&u, &u.s->conns.conn[3], "Accept: a/b\r\n");
+        feed_str(&u, &u.s->clients.conns.conn[3], "Accept: a/b\r\n");
     ck_assert_int_eq(answer_only(&u, false).status, 431);
     unit_free(&u);
 }
@@ -445,7 +445,7 @@ START_TEST(keeps_alive)
                   (int)connection.n, connection.p);
     ck_assert_uint_eq(c->state, ends[_i].close ? CONN_LINGER : CONN_HEAD);
     ck_assert_uint_eq((c->flags & CONN_CLOSE) != 0, ends[_i].close);
-    ck_assert_uint_eq(pool_used(&u.s->conns.buffers), 0);
+    ck_assert_uint_eq(pool_used(&u.s->clients.conns.buffers), 0);
     unit_free(&u);
 }
 END_TEST
@@ -618,7 +618,7 @@ START_TEST(times_out)
     ck_assert(holds(a.head, "\r\nConnection: close\r\n"));
     ck_assert_msg(strstr(unit_log, lates[_i].log) != NULL, "%s", unit_log);
     ck_assert_uint_eq(c->state, CONN_LINGER);
-    ck_assert_uint_eq(pool_used(&u.s->conns.buffers), 0);
+    ck_assert_uint_eq(pool_used(&u.s->clients.conns.buffers), 0);
     unit_free(&u);
 }
 END_TEST
@@ -683,26 +683,27 @@ START_TEST(bodies_that_drip)
     for (unsigned with = 0; with < 2; with++) {
         struct unit u = drip_server(with ? 100 : 0);
         struct conn *c = client(&u, PLAIN);
-        uint64_t start = u.s->now;
+        uint64_t start = u.s->clock.now;
         unsigned last = 0, late = with ? drips[_i].late : 0;
         feed_str(&u, c, drips[_i].head);
         for (size_t i = 0; i < COUNT(drips[_i].part) && drips[_i].part[i].bytes != NULL; i++) {
-            u.s->now = start + drips[_i].part[i].ms;
-            c->tick = (uint32_t)u.s->now;
+            u.s->clock.now = start + drips[_i].part[i].ms;
+            c->tick = (uint32_t)u.s->clock.now;
             feed_str(&u, c, drips[_i].part[i].bytes);
             last = drips[_i].part[i].ms;
         }
         ck_assert_uint_eq(c->state, CONN_BODY);
         for (unsigned ms = last; ms < 20000; ms++) {
-            u.s->now = start + ms;
-            ck_assert_msg(serve_body_late(u.s, c) == (late > 0 && ms >= late), "line %d: %u ms",
-                          drips[_i].line, ms);
+            u.s->clock.now = start + ms;
+            ck_assert_msg(serve_body_late(&u.s->config, &u.s->clients, &u.s->clock, c) ==
+                              (late > 0 && ms >= late),
+                          "line %d: %u ms", drips[_i].line, ms);
         }
         if (late > 0) {
             char detail[200];
             unit_clear(&u);
-            u.s->now = start + late;
-            c->tick = (uint32_t)u.s->now - 1000;
+            u.s->clock.now = start + late;
+            c->tick = (uint32_t)u.s->clock.now - 1000;
             serve_timeout(u.s, c);
             unit_take_out(&u);
             struct answer a = answer_only(&u, false);
@@ -726,9 +727,9 @@ START_TEST(bodies_that_stop)
     struct unit u = drip_server(100);
     struct conn *c = client(&u, PLAIN);
     feed_str(&u, c, "POST /n" SIZED(300) "abc");
-    c->tick = (uint32_t)u.s->now;
-    u.s->now += 1031;
-    ck_assert(serve_body_late(u.s, c));
+    c->tick = (uint32_t)u.s->clock.now;
+    u.s->clock.now += 1031;
+    ck_assert(serve_body_late(&u.s->config, &u.s->clients, &u.s->clock, c));
     serve_timeout(u.s, c);
     unit_take_out(&u);
     struct answer a = answer_only(&u, false);
@@ -795,18 +796,15 @@ START_TEST(quotes)
         {__LINE__, BYTES("\xFF\xC3\xA9\xC3"), "?\xC3\xA9?"},
         {__LINE__, BYTES("\xED\xA0\x80"), "???"},
     };
-    struct unit u = make(PLAIN);
     for (size_t i = 0; i < COUNT(rows); i++)
-        ck_assert_msg(strcmp(serve_quote(u.s, rows[i].text), rows[i].quoted) == 0, "line %d",
-                      rows[i].line);
+        ck_assert_msg(strcmp(QUOTE(rows[i].text), rows[i].quoted) == 0, "line %d", rows[i].line);
     char tail[300];
     memset(tail, 0x80, sizeof(tail)); /* nothing but the insides of characters */
-    ck_assert_str_eq(serve_quote(u.s, (struct span){tail, sizeof(tail)}), "");
-    const char *first = serve_num(u.s, UINT64_MAX);
-    for (uint64_t i = 0; i < 7; i++)
-        serve_num(u.s, i);
-    ck_assert_str_eq(first, "18446744073709551615"); /* good until the eighth call */
-    unit_free(&u);
+    ck_assert_str_eq(QUOTE((struct span){tail, sizeof(tail)}), "");
+    const char *first = QUOTE_NUM(UINT64_MAX);
+    for (uint64_t i = 0; i < 20; i++)
+        ck_assert_ptr_ne(QUOTE_NUM(i), first);
+    ck_assert_str_eq(first, "18446744073709551615"); /* good until the block ends */
 }
 END_TEST
 

@@ -27,8 +27,8 @@ static void set_up(void)
     unit_list(&o.trust_proxy, "10.0.0.0/8");
     unit_list(&o.trust_proxy, "unix");
     u = unit_make(&o);
-    serve_trust(u.s);
-    u.s->pass = passes;
+    serve_trust(&u.s->config);
+    u.s->clients.pass = passes;
     memset(passes, 0, sizeof passes);
 }
 
@@ -45,7 +45,7 @@ static struct conn *from(const char *peer)
     struct conn *c = unit_open(&u, 3);
     ck_assert(addr_read(span_of(peer), 0, &a, &len));
     c->flags = (uint16_t)(CONN_WRITABLE | (addr_local(&a, len) ? CONN_LOCAL : 0));
-    c->marks = nets_have(&u.s->proxies, &a, len) ? CONN_PROXIED : 0;
+    c->marks = nets_have(&u.s->config.proxies, &a, len) ? CONN_PROXIED : 0;
     passes[3] = (struct pass){.from = addr_key(&a, len)};
     return c;
 }
@@ -149,8 +149,8 @@ START_TEST(knows_the_client)
              rows[_i].fields);
     feed_str(&u, c, text);
     check_answer(rows[_i].line, rows[_i].refusal);
-    ck_assert_msg(u.s->ask.from == client, "line %d", rows[_i].line);
-    ck_assert_uint_eq(u.s->ask.local, rows[_i].refusal == NULL);
+    ck_assert_msg(u.s->ex.ask.from == client, "line %d", rows[_i].line);
+    ck_assert_uint_eq(u.s->ex.ask.local, rows[_i].refusal == NULL);
 }
 END_TEST
 
@@ -165,7 +165,7 @@ START_TEST(each_request_has_its_own)
         snprintf(text, sizeof text, ask, i % 2 == 0 ? "127.0.0.1" : "203.0.113.7");
         feed_str(&u, c, text);
         check_answer(__LINE__, i % 2 == 0 ? NULL : FOR("203.0.113.7"));
-        ck_assert_uint_eq(u.s->ask.from, key(i % 2 == 0 ? "127.0.0.1" : "203.0.113.7"));
+        ck_assert_uint_eq(u.s->ex.ask.from, key(i % 2 == 0 ? "127.0.0.1" : "203.0.113.7"));
         unit_clear(&u);
     }
     ck_assert_int_eq(c->state, CONN_HEAD);
@@ -180,10 +180,10 @@ START_TEST(a_body_remembers)
     feed_str(&u, c,
              "POST /n HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n"
              "X-Forwarded-For: 127.0.0.7\r\n\r\n");
-    u.s->ask = (struct context){.local = false};
+    u.s->ex.ask = (struct context){.local = false};
     feed_str(&u, c, "x");
-    ck_assert(u.s->ask.local);
-    ck_assert_uint_eq(u.s->ask.from, key("127.0.0.7"));
+    ck_assert(u.s->ex.ask.local);
+    ck_assert_uint_eq(u.s->ex.ask.from, key("127.0.0.7"));
     feed_str(&u, c, "y");
     check_answer(__LINE__, NULL);
 }
@@ -223,7 +223,7 @@ START_TEST(a_socket_remembers)
         feed(&u, c, (struct span){"\x81\x81\0\0\0\0x", 7});
         ck_assert_msg((ring_newest(&u.s->ring).n == i) == sockets[_i].local, "line %d",
                       sockets[_i].line);
-        ck_assert_uint_eq(u.s->ask.from, client);
+        ck_assert_uint_eq(u.s->ex.ask.from, client);
         if (!sockets[_i].local)
             break;
     }
@@ -238,10 +238,10 @@ END_TEST
 START_TEST(nothing_is_kept_without_a_flag)
 {
     struct conn *c = from("127.0.0.2");
-    u.s->pass = NULL;
+    u.s->clients.pass = NULL;
     feed_str(&u, c, "POST /n HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
     check_answer(__LINE__, NULL);
-    ck_assert_uint_eq(u.s->ask.from, 0);
+    ck_assert_uint_eq(u.s->ex.ask.from, 0);
     unit_clear(&u);
     feed_str(&u, c, SHAKE "\r\n");
     ck_assert_int_eq(c->state, CONN_SOCKET);

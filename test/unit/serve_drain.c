@@ -2,6 +2,7 @@
  * serve_drain.c - lib/serve without sockets: what is answered, and how those are sent away who
  * are there, when the server ends.
  */
+#include "lib/serve/way.h"
 #include "test/kit/serve_unit.h"
 
 #include "test/kit/socket.h"
@@ -16,7 +17,7 @@ static struct unit draining(void)
 {
     struct unit u = make(PLAIN);
     publish(&u, "news", SPAN("one"));
-    u.s->draining = true;
+    u.s->clients.draining = true;
     return u;
 }
 
@@ -74,10 +75,10 @@ START_TEST(takes_the_rest)
     struct unit u = make(PLAIN);
     struct conn *c = client(&u, PLAIN);
     feed_str(&u, c, "POST /news" SIZED(3) "t");
-    u.s->draining = true;
+    u.s->clients.draining = true;
     serve_drain(u.s, c);
     ck_assert_uint_eq(c->state, CONN_BODY);
-    ck_assert_uint_eq(u.s->out.n, 0);
+    ck_assert_uint_eq(u.s->ex.out.n, 0);
     feed_str(&u, c, "wo");
     struct answer a = answer_only(&u, false);
     ck_assert_int_eq(a.status, 201);
@@ -96,7 +97,7 @@ static struct conn *there(struct unit *u, const char *request)
     feed_str(u, c, request);
     unit_clear(u);
     unit_log[0] = '\0';
-    u->s->draining = true;
+    u->s->clients.draining = true;
     return c;
 }
 
@@ -142,17 +143,17 @@ START_TEST(jitters)
     struct unit u = unit_make(&o);
     for (int i = 0; i < 200; i++) {
         struct conn *c = unit_open(&u, 3);
-        u.s->draining = false;
+        u.s->clients.draining = false;
         feed_str(&u, c, "GET /a" EVENTS_ASK "\r\n");
         unit_clear(&u);
-        u.s->draining = true;
+        u.s->clients.draining = true;
         drain(&u, c);
         ck_assert(span_begins(text_span(&u.got), SPAN("retry: ")));
         unsigned long ms = strtoul(u.got.p + 7, NULL, 10);
         least = ms < least ? ms : least;
         most = ms > most ? ms : most;
-        queue_doom(&u.s->conns, c);
-        conn_free(&u.s->conns, queue_take_doomed(&u.s->conns));
+        queue_doom(&u.s->clients.conns, c);
+        conn_free(&u.s->clients.conns, queue_take_doomed(&u.s->clients.conns));
     }
     ck_assert(least >= 1500 && least < 1600 && most <= 2500 && most > 2400);
     unit_free(&u);
@@ -173,20 +174,21 @@ START_TEST(inside_a_message)
             struct unit u = make(PLAIN);
             struct conn *c = there(&u, rows[i].request);
             publish(&u, "a", SPAN("hello"));
-            share_build(&u.s->poll, &u.s->broker, c->link.topic, c->place.at, 0,
+            share_build(&u.s->ex.poll, &u.s->broker, c->link.topic, c->place.at, 0,
                         serve_form((enum conn_way)c->way), 1);
             char whole[500];
             struct text t = text_in(whole, sizeof(whole));
-            for (unsigned k = 0; k < u.s->poll.pieces; k++)
-                text_add(&t, (struct span){u.s->poll.iov[k].iov_base, u.s->poll.iov[k].iov_len});
-            serve_took(u.s, c, &u.s->poll, 3);
-            ck_assert(conn_out_keep(&u.s->conns, c, SPAN("kept")));
+            for (unsigned k = 0; k < u.s->ex.poll.pieces; k++)
+                text_add(&t,
+                         (struct span){u.s->ex.poll.iov[k].iov_base, u.s->ex.poll.iov[k].iov_len});
+            serve_took(&u.s->broker, &u.s->stat, c, &u.s->ex.poll, 3);
+            ck_assert(conn_out_keep(&u.s->clients.conns, c, SPAN("kept")));
             for (int k = 0; how == 1 && k < 300; k++)
                 publish(&u, "a", SPAN(X398));
-            while (how == 2 && pool_alloc(&u.s->conns.buffers, 1) != 0)
+            while (how == 2 && pool_alloc(&u.s->clients.conns.buffers, 1) != 0)
                 continue;
             drain(&u, c);
-            struct span out = conn_out(&u.s->conns, c);
+            struct span out = conn_out(&u.s->clients.conns, c);
             if (how == 0) {
                 ck_assert(span_eq((struct span){out.p, t.n - 3}, span_from(text_span(&t), 3)));
                 ck_assert(span_eq(span_from(out, t.n - 3), SPAN("kept")));

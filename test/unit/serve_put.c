@@ -245,7 +245,7 @@ START_TEST(long_batches)
         memcpy(piece + i, "123456789", 9);
     for (int i = 0; i < 200; i++) {
         ck_assert_uint_eq(c->state, CONN_BODY);
-        ck_assert_uint_le(pool_used(&u.s->conns.buffers), 8 << 10);
+        ck_assert_uint_le(pool_used(&u.s->clients.conns.buffers), 8 << 10);
         feed(&u, c, (struct span){piece, sizeof(piece)});
     }
     struct answer a = answer_only(&u, false);

@@ -122,13 +122,13 @@ static size_t data_make(char *p, size_t n, unsigned kind, uint64_t *random)
 
 static void put_message(struct unit *u, struct span data, bool binary)
 {
-    struct conn *c = conn_open(&u->s->conns, UNIT_CONNS - 1, 0);
+    struct conn *c = conn_open(&u->s->clients.conns, UNIT_CONNS - 1, 0);
     struct put p;
     (void)c;
     struct batch_message m = {.data = data, .binary = binary};
     MUST(serve_put(u->s, SPAN("a"), &m, &p));
-    queue_doom(&u->s->conns, c);
-    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
+    queue_doom(&u->s->clients.conns, c);
+    conn_free(&u->s->clients.conns, queue_take_doomed(&u->s->clients.conns));
 }
 
 static struct conn *subscriber(struct unit *u, enum conn_way way)
@@ -174,7 +174,7 @@ START_TEST(in_pieces)
         by_hand(&u, ring_at(&u.s->ring, at), way);
     size_t got = 0;
     while (c->place.at < ring_head(&u.s->ring)) {
-        MUST(serve_next(u.s, c, &own));
+        MUST(serve_next(&u.s->broker, &u.s->stat, c, &own));
         size_t most = by == 0   ? own.size
                       : by == 1 ? 1 + random_next(&random) % own.size
                       : by == 2 ? 1 + random_next(&random) % 2000
@@ -189,7 +189,7 @@ START_TEST(in_pieces)
             left -= n;
         }
         MUST(own.scratch.n < 6 * (32u << 10) + (300u << 10));
-        serve_took(u.s, c, &own, most);
+        serve_took(&u.s->broker, &u.s->stat, c, &own, most);
     }
     ck_assert_msg(got == want.n && c->stream.sent == 0, SEED_FMT, start);
     ck_assert_uint_eq(u.s->stat.delivered, 4 * COUNT(sizes));
@@ -210,14 +210,14 @@ START_TEST(settled)
                 (struct span){data, data_make(data, MESSAGE / 2, 1 + (unsigned)_i % 3, &random)},
                 false);
     by_hand(&u, ring_at(&u.s->ring, at), WAY_OBJECTS);
-    MUST(serve_next(u.s, c, &own));
+    MUST(serve_next(&u.s->broker, &u.s->stat, c, &own));
     size_t out = 1 + random_next(&random) % own.size;
     out = out < own.size ? out : own.size - 1;
-    serve_took(u.s, c, &own, out);
-    ck_assert(conn_out_keep(&u.s->conns, c, SPAN("kept")));
-    ck_assert(serve_settle(u.s, c));
+    serve_took(&u.s->broker, &u.s->stat, c, &own, out);
+    ck_assert(conn_out_keep(&u.s->clients.conns, c, SPAN("kept")));
+    ck_assert(serve_settle(&u.s->broker, &u.s->clients, &u.s->stat, &u.s->ex, c));
     ck_assert(c->stream.sent == 0 && c->place.at == ring_head(&u.s->ring));
-    struct span rest = conn_out(&u.s->conns, c);
+    struct span rest = conn_out(&u.s->clients.conns, c);
     ck_assert_msg(rest.n == want.n - out + 4 && memcmp(rest.p, want.p + out, want.n - out) == 0,
                   SEED_FMT, start);
     discard(&u);
@@ -234,11 +234,11 @@ START_TEST(head)
         put_message(&u, SPAN("\"\"\"\"\"\"\"\"\"\""), false);
     struct conn *c = unit_open(&u, 3);
     char request[100];
-    u.s->poll.scratch.n = 0;
+    u.s->ex.poll.scratch.n = 0;
     snprintf(request, sizeof request, "HEAD %s HTTP/1.1\r\nHost: h\r\n\r\n", asks[_i]);
     feed_str(&u, c, request);
-    ck_assert_uint_eq(u.s->poll.scratch.n, 0);
-    ck_assert_uint_eq(u.s->poll.pieces, 0);
+    ck_assert_uint_eq(u.s->ex.poll.scratch.n, 0);
+    ck_assert_uint_eq(u.s->ex.poll.pieces, 0);
     struct answer a = answer_only(&u, true);
     ck_assert_int_eq(a.status, 200);
     struct cursor of_head, of_get;
@@ -278,19 +278,19 @@ START_TEST(put_off)
         size_t n = (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n",
                                     rows[i].path);
         uint32_t topics = topic_count(&u.s->topics);
-        u.s->brief = true;
+        u.s->ex.brief = true;
         size_t took = serve_input(u.s, c, request, n, 0);
         ck_assert_msg(took == (rows[i].off ? 0 : n), "%s", rows[i].path);
-        ck_assert_msg(u.s->put_off == rows[i].off, "%s", rows[i].path);
+        ck_assert_msg(u.s->ex.put_off == rows[i].off, "%s", rows[i].path);
         if (rows[i].off) {
-            ck_assert_uint_eq(u.s->out.n, 0);
+            ck_assert_uint_eq(u.s->ex.out.n, 0);
             ck_assert_uint_eq(u.s->stat.requests, 0);
             ck_assert_uint_eq(topic_count(&u.s->topics), topics);
             ck_assert_uint_eq(topic_set_count(&u.s->topics), 0);
-            u.s->brief = u.s->put_off = false;
+            u.s->ex.brief = u.s->ex.put_off = false;
             ck_assert_uint_eq(serve_input(u.s, c, request, n, 0), n);
         }
-        ck_assert(u.s->out.n > 0 || c->state == CONN_WAIT);
+        ck_assert(u.s->ex.out.n > 0 || c->state == CONN_WAIT);
         ck_assert_uint_eq(u.s->stat.requests, 1);
         discard(&u);
     }

@@ -27,17 +27,17 @@ static void leave(struct unit *u, struct conn *c)
 {
     uint32_t topic = c->link.topic;
     if (topic != 0)
-        topic_unsubscribe(&u->s->topics, (uint32_t)conn_fd(&u->s->conns, c));
-    queue_doom(&u->s->conns, c);
-    conn_free(&u->s->conns, queue_take_doomed(&u->s->conns));
+        topic_unsubscribe(&u->s->topics, (uint32_t)conn_fd(&u->s->clients.conns, c));
+    queue_doom(&u->s->clients.conns, c);
+    conn_free(&u->s->clients.conns, queue_take_doomed(&u->s->clients.conns));
     if (topic != 0)
-        serve_release(u->s, topic);
+        serve_release(&u->s->broker, topic);
 }
 
 /* Appends what a subscriber gets from the ring, and moves it there. */
 static void follow(struct unit *u, struct conn *c, struct text *t)
 {
-    bool several = topic_at(&u->s->topics, c->link.topic)->several != 0;
+    bool several = topic_is_set(c->link.topic);
     while (c->place.at < ring_head(&u->s->ring)) {
         uint64_t rec[4];
         unsigned n = broker_collect(&u->s->broker, c->link.topic, &c->place.at, rec, COUNT(rec));
@@ -64,10 +64,10 @@ static struct unit news(void)
     struct opt o = unit_opt();
     struct unit u = unit_make(&o);
     for (size_t i = 0; i < COUNT(messages); i++) {
-        u.s->wall = UNIT_WALL - messages[i].ago;
+        u.s->clock.wall = UNIT_WALL - messages[i].ago;
         publish(&u, messages[i].topic, span_of(messages[i].data));
     }
-    u.s->wall = UNIT_WALL;
+    u.s->clock.wall = UNIT_WALL;
     return u;
 }
 
@@ -274,7 +274,7 @@ START_TEST(answers_with_a_stream)
                                    "Connection: close\r\n"
                                    "\r\n")));
     ck_assert_uint_eq(c->flags & CONN_CLOSE, 0);
-    ck_assert_uint_eq(topic_at(&u.s->topics, c->link.topic)->subscribers, 1);
+    ck_assert_uint_eq(topic_group(&u.s->topics, c->link.topic)->subscribers, 1);
     leave(&u, c);
     unit_free(&u);
 }
@@ -423,7 +423,7 @@ START_TEST(names_events)
     ck_assert(span_eq(text_span(&u.got), SPAN("event: mine\ndata: 1\nid: 1000-1\n\n"
                                               "event: x\ndata: 2\nid: 1000-2\n\n"
                                               "event: /gap\ndata: 3\nid: 1000-3\n\n")));
-    leave(&u, &u.s->conns.conn[3]);
+    leave(&u, &u.s->clients.conns.conn[3]);
     leave(&u, c);
     unit_free(&u);
 }
@@ -447,7 +447,7 @@ static void reap(struct unit *u)
         if (chain_at(&u->s->broker.chains, topic)->count > 0)
             continue;
         topic_at(&u->s->topics, topic)->kept = 0;
-        serve_release(u->s, topic);
+        serve_release(&u->s->broker, topic);
     }
 }
 
@@ -631,7 +631,7 @@ static struct unit busy(struct opt *o, unsigned count)
     for (size_t i = 0; i < 4; i++)
         MUST((larger[i] = calloc(1, sizes[i])) != NULL);
     topics_init(&u.s->topics, LARGER, larger[0], larger[1], larger[2], larger[3], key);
-    topics_links(&u.s->topics, u.s->conns.conn, sizeof(struct conn));
+    topics_links(&u.s->topics, u.s->clients.conns.conn, sizeof(struct conn));
     publish(&u, "a", SPAN("x"));
     publish(&u, "b", SPAN("x"));
     id[0] = topic_find(&u.s->topics, SPAN("a"));
@@ -725,11 +725,11 @@ START_TEST(tells_who_lags)
     half->stream.sent = 3; /* in the middle of it */
     ck_assert(serve_stream_check(u.s, a) && serve_stream_check(u.s, b));
     ck_assert(serve_stream_check(u.s, half));
-    ck_assert_uint_eq(u.s->out.n, 0);
+    ck_assert_uint_eq(u.s->ex.out.n, 0);
     publish_many(&u, "b", 500);
 
     ck_assert(serve_stream_check(u.s, a)); /* nothing was lost of its topic */
-    ck_assert_uint_eq(u.s->out.n, 0);
+    ck_assert_uint_eq(u.s->ex.out.n, 0);
     ck_assert_uint_eq(a->place.at, ring_tail(&u.s->ring));
 
     ck_assert(serve_stream_check(u.s, b));
@@ -744,10 +744,10 @@ START_TEST(tells_who_lags)
     ck_assert_uint_eq(b->place.at, ring_tail(&u.s->ring));
     ck_assert_uint_eq(b->place.n, oldest(&u) - 1);
     ck_assert(serve_stream_check(u.s, b)); /* once */
-    ck_assert_uint_eq(u.s->out.n, 0);
+    ck_assert_uint_eq(u.s->ex.out.n, 0);
 
     ck_assert(!serve_stream_check(u.s, half)); /* it can't be mended */
-    ck_assert_uint_eq(u.s->out.n, 0);
+    ck_assert_uint_eq(u.s->ex.out.n, 0);
     ck_assert_uint_eq(u.s->stat.overtaken, 1);
     ck_assert_uint_eq(u.s->stat.gaps_lagged, 1);
     leave(&u, a);

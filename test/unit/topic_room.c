@@ -35,8 +35,7 @@ static struct counts count(struct fixture *f)
     c.bytes = pool_used(&f->t.names) + pool_used(&f->t.sets);
     c.nodes = f->t.h->nodes;
     for (uint32_t i = 0; i < COUNT(crowd); i++) {
-        const struct topic *e = topic_at(&f->t, topic_link_of(&f->t, i + 1)->topic);
-        c.members[i] = e->member_count;
+        c.members[i] = set_at(&f->t, topic_link_of(&f->t, i + 1)->topic)->member_count;
     }
     return c;
 }

@@ -1,11 +1,15 @@
 /*
- * set.c - sets: what a URL with several names or with wildcards selects.
+ * sets.c - see sets.h.
  *
- * The topics that a set lists are in an open-addressed table in the pool, at
- * most half full, made when the set is. What its wildcards match stands
- * nowhere: see wild.c.
+ * The topics that a set lists are in an open-addressed table in the pool, at most half full, made
+ * when the set is.
  */
-#include "lib/topic/private.h"
+#include "lib/topic/sets.h"
+
+#include "lib/topic/names.h"
+#include "lib/topic/room.h"
+#include "lib/topic/sort.h"
+#include "lib/topic/wild.h"
 
 #define MEMBER_SLOTS_MIN 4u /* a unit of the pool */
 
@@ -22,8 +26,7 @@ struct parts {
     uint32_t patterns, names;
 };
 
-/* ---- a set's table of topics
- * ----------------------------------------------------------------- */
+/* ---- a set's table of topics ----------------------------------------------------------------- */
 
 /* Where a topic would be in a table of `cap` slots, were it alone. Topics whose
  * numbers follow each other are likely to come and go together, so eight of
@@ -36,7 +39,7 @@ static uint32_t home_of(const struct topics *t, uint32_t topic, uint32_t cap)
     return ((uint32_t)(x >> 32) << 3 | (topic & 7)) & (cap - 1);
 }
 
-static struct topic_slot *slots_of(const struct topics *t, const struct topic *set)
+static struct topic_slot *slots_of(const struct topics *t, const struct topic_set *set)
 {
     return pool_at(&t->sets, set->members);
 }
@@ -52,12 +55,12 @@ static struct topic_slot *slot_for(const struct topics *t, struct topic_slot *sl
 }
 
 /* Makes room for so many topics. */
-static bool members_make(struct topics *t, struct topic *set, uint32_t n)
+static bool members_make(struct topics *t, struct topic_set *set, uint32_t n)
 {
     uint32_t cap = MEMBER_SLOTS_MIN;
     while (cap < n * 2)
         cap *= 2;
-    set->members = topics_set_alloc(t, cap * sizeof(struct topic_slot));
+    set->members = room_block(t, cap * sizeof(struct topic_slot));
     if (set->members == 0)
         return false;
     memset(slots_of(t, set), 0, cap * sizeof(struct topic_slot));
@@ -65,7 +68,8 @@ static bool members_make(struct topics *t, struct topic *set, uint32_t n)
     return true;
 }
 
-static bool lists(const struct topics *t, const struct topic *set, uint32_t topic)
+/* Returns true if the set lists the topic by name. */
+static bool lists(const struct topics *t, const struct topic_set *set, uint32_t topic)
 {
     return set->member_count > 0 &&
            slot_for(t, slots_of(t, set), set->member_cap, topic)->topic == topic;
@@ -73,19 +77,19 @@ static bool lists(const struct topics *t, const struct topic *set, uint32_t topi
 
 bool topic_in_set(const struct topics *t, uint32_t set, uint32_t topic)
 {
-    const struct topic *e = entry(t, set);
-    assert(e->set && topic != 0);
-    return lists(t, e, topic) || (e->wild && wild_has(t, e, entry(t, topic)));
+    const struct topic_set *s = set_used(t, set);
+    assert(topic != 0);
+    return lists(t, s, topic) || (s->wild && wild_has(t, s, topic_used(t, topic)));
 }
 
 /* *pos counts the slots, and then goes on by the number of the last topic that
  * was looked at. */
 uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos)
 {
-    const struct topic *e = entry(t, id);
     uint32_t topic;
-    if (!e->set)
+    if (!topic_is_set(id))
         return (*pos)++ == 0 ? id : 0;
+    const struct topic_set *e = set_used(t, id);
     while (*pos < e->member_cap) {
         topic = slots_of(t, e)[(*pos)++].topic;
         if (topic != 0)
@@ -102,30 +106,31 @@ uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos)
     return 0;
 }
 
-uint32_t topic_weight(const struct topics *t, uint32_t set)
+uint32_t topic_weight(const struct topics *t, uint32_t id)
 {
-    const struct topic *e = entry(t, set);
-    return e->set && e->wild ? wild_weight(t, e) : 1;
+    if (!topic_is_set(id))
+        return 1;
+    const struct topic_set *s = set_used(t, id);
+    return s->wild ? wild_weight(t, s) : 1;
 }
 
 uint32_t topic_members_most(const struct topics *t, uint32_t id)
 {
-    const struct topic *e = entry(t, id);
-    if (!e->set)
+    if (!topic_is_set(id))
         return 1;
+    const struct topic_set *e = set_used(t, id);
     return e->member_count + (e->wild ? wild_candidates(t, e) : 0);
 }
 
-/* ---- edges
- * -----------------------------------------------------------------------------------
- */
+/* ---- edges ----------------------------------------------------------------------------------- */
 
 /* Puts a topic into a set it isn't in. */
 static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
 {
-    struct topic *s = entry(t, set), *e = entry(t, topic);
-    assert(s->set && !e->set && s->member_count * 2 < s->member_cap);
-    uint32_t edge = topics_edge_new(t);
+    struct topic_set *s = set_used(t, set);
+    struct topic *e = topic_used(t, topic);
+    assert(s->member_count * 2 < s->member_cap);
+    uint32_t edge = room_edge(t);
     if (edge == 0)
         return false;
     struct topic_slot *slot = slot_for(t, slots_of(t, s), s->member_cap, topic);
@@ -146,7 +151,7 @@ static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
  * caller's business. */
 static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
 {
-    struct topic *e = entry(t, topic);
+    struct topic *e = topic_used(t, topic);
     struct topic_edge was = t->edge[edge];
     if (was.next != 0)
         t->edge[was.next].prev = was.prev;
@@ -155,37 +160,39 @@ static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
     else
         e->edges = was.next;
     e->listed--;
-    topics_edge_free(t, edge);
+    room_edge_free(t, edge);
     t->h->version++;
     t->h->sets_version++;
 }
 
-/* ---- sets
- * ------------------------------------------------------------------------------------
- */
+/* ---- sets ------------------------------------------------------------------------------------ */
 
-void set_drop(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic), void *arg)
+void set_drop(struct topics *t, uint32_t set, void (*unlisted)(void *arg, uint32_t topic),
+              void *arg)
 {
-    struct topic *s = entry(t, id);
+    struct topic_set *s = set_used(t, set);
     if (s->wild)
-        wild_drop(t, id);
+        wild_drop(t, set);
     for (uint32_t i = 0; i < s->member_cap; i++) {
         struct topic_slot slot = slots_of(t, s)[i];
         if (slot.topic == 0)
             continue;
-        const struct topic *e = topic_at(t, slot.topic);
         edge_drop(t, slot.topic, slot.edge);
-        if (is_needed(e) || (gone == NULL && !e->fresh))
-            continue;
-        if (gone != NULL)
-            gone(arg, slot.topic);
-        topics_drop_topic(t, slot.topic);
+        unlisted(arg, slot.topic);
     }
     if (s->members != 0)
         pool_free(&t->sets, s->members);
     s->members = 0;
     t->h->sets--;
-    topics_drop(t, id);
+    topics_drop(t, set);
+}
+
+/* Frees a topic that was made for a set which could not be finished: nobody else knows it. */
+static void unmake(void *arg, uint32_t topic)
+{
+    struct topics *t = arg;
+    if (topic_at(t, topic)->fresh)
+        topic_drop(t, topic);
 }
 
 /* Puts a topic into a set by its name. */
@@ -202,7 +209,7 @@ static bool set_list(struct topics *t, uint32_t set, struct span name)
     if (edge_add(t, set, topic))
         return true;
     if (made)
-        topics_drop_topic(t, topic);
+        topic_drop(t, topic);
     return false;
 }
 
@@ -211,15 +218,13 @@ static bool set_list(struct topics *t, uint32_t set, struct span name)
 static uint32_t set_make(struct topics *t, const struct parts *parts, uint32_t block, uint32_t size,
                          uint64_t hash)
 {
-    uint32_t id = topics_add(t, block, size, hash);
+    uint32_t id = topics_add(t, TOPIC_SET, block, size, hash);
     if (id == 0) {
         pool_free(&t->sets, block);
         t->full = TOPIC_FULL_TOPICS;
         return 0;
     }
-    struct topic *s = topic_at(t, id);
-    s->set = 1;
-    s->several = 1;
+    struct topic_set *s = set_at(t, id);
     s->names = parts->names;
     t->h->sets++;
     bool done = parts->names == 0 || members_make(t, s, parts->names);
@@ -227,7 +232,7 @@ static uint32_t set_make(struct topics *t, const struct parts *parts, uint32_t b
         done = set_list(t, id, parts->at[parts->patterns + i]);
     done = done && (parts->patterns == 0 || wild_add(t, id, parts->patterns, parts->at));
     if (!done) {
-        set_drop(t, id, NULL, NULL);
+        set_drop(t, id, unmake, t);
         return 0;
     }
     return id;
@@ -241,7 +246,7 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
     for (uint32_t i = 0; i < count; i++)
         size += parts->at[i].n + (i > 0);
     size += count == 1 && parts->names == 1; /* its name is not that of the topic */
-    uint32_t block = topics_set_alloc(t, size);
+    uint32_t block = room_block(t, size);
     if (block == 0)
         return 0;
     char *name = pool_at(&t->sets, block), *to = name;
@@ -261,45 +266,25 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
     return id;
 }
 
-/* ---- what a path selects
- * --------------------------------------------------------------------- */
+/* ---- from a topic to its sets ---------------------------------------------------------------- */
 
-/* Lets s[i] sink in the heap of n spans, whose top is the last in order. */
-static void sink(struct span *s, size_t i, size_t n)
+uint32_t sets_of(const struct topics *t, uint32_t topic)
 {
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= n)
-            return;
-        if (child + 1 < n && is_before(s[child], s[child + 1]))
-            child++;
-        if (!is_before(s[i], s[child]))
-            return;
-        struct span was = s[i];
-        s[i] = s[child];
-        s[child] = was;
-        i = child;
+    const struct topic *e = topic_used(t, topic);
+    uint32_t first = 0;
+    for (uint32_t edge = e->edges; edge != 0; edge = t->edge[edge].next) {
+        struct topic_set *set = set_at(t, t->edge[edge].set);
+        set->found = 1;
+        set->found_next = first;
+        first = t->edge[edge].set;
     }
+    first = wild_find(t, topic_key_name(t, e), first);
+    for (uint32_t set = first; set != 0; set = set_at(t, set)->found_next)
+        set_at(t, set)->found = 0;
+    return first;
 }
 
-/* Puts spans in order (heapsort: no memory, and no order that a peer chooses
- * makes it slow), leaves out repeats; gives how many there are. */
-uint32_t sort_unique(struct span *s, uint32_t n)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        sink(s, i, n);
-    for (size_t end = n; end-- > 1;) {
-        struct span top = s[0];
-        s[0] = s[end];
-        s[end] = top;
-        sink(s, 0, end);
-    }
-    uint32_t out = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (out == 0 || !span_eq(s[out - 1], s[i]))
-            s[out++] = s[i];
-    return out;
-}
+/* ---- what a path selects --------------------------------------------------------------------- */
 
 static size_t parts_count(struct span s)
 {
@@ -343,7 +328,7 @@ static bool parts_split(struct topics *t, struct parts *parts, struct span s, ui
 {
     *parts = (struct parts){.at = &parts->one};
     if (count > 1) {
-        parts->block = topics_set_alloc(t, count * sizeof(struct span));
+        parts->block = room_block(t, count * sizeof(struct span));
         if (parts->block == 0)
             return false;
         parts->at = pool_at(&t->sets, parts->block);
@@ -412,22 +397,24 @@ static uint32_t select_entry(struct topics *t, struct span expression, uint32_t 
     uint32_t id = topics_lookup(t, expression, topics_hash(t, expression));
     bool odd =
         expression.n > 0 && expression.p[expression.n - 1] == ','; /* which none may ask for */
-    if (id != 0 && !odd && (!set || topic_at(t, id)->set))
+    if (id != 0 && !odd && (!set || topic_is_set(id)))
         return id;
     struct parts parts;
-    topics_may(t);
+    room_begin(t);
     if (!parts_split(t, &parts, expression, (uint32_t)count, why))
         return 0;
     id = set ? set_open(t, &parts) : parts_open(t, &parts);
     parts_free(t, &parts);
     if (id == 0)
         return 0;
-    const struct topic *e = topic_at(t, id);
-    if (!e->set)
+    if (!topic_is_set(id)) {
         report_fresh(t, id, made, arg);
-    for (uint32_t i = 0; e->set && i < e->member_cap; i++)
-        if (slots_of(t, e)[i].topic != 0)
-            report_fresh(t, slots_of(t, e)[i].topic, made, arg);
+        return id;
+    }
+    const struct topic_set *s = set_at(t, id);
+    for (uint32_t i = 0; i < s->member_cap; i++)
+        if (slots_of(t, s)[i].topic != 0)
+            report_fresh(t, slots_of(t, s)[i].topic, made, arg);
     return id;
 }
 

@@ -1,0 +1,64 @@
+/*
+ * feed.c - the answer that begins a stream over HTTP, and the one that turns an SSE client away.
+ */
+#include "lib/serve/query.h"
+#include "lib/serve/serve.h"
+#include "lib/serve/way.h"
+#include "lib/stream.h"
+
+void feed_head(struct server *s, enum conn_way way, const struct cursor *id)
+{
+    s->ex.ask.way = ways[way].name;
+    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, 200);
+    serve_log_answer(s, 200, 0);
+    text_str(&s->ex.out, "Content-Type: ");
+    text_str(&s->ex.out, ways[way].type);
+    text_str(&s->ex.out, "\r\n");
+    if (ways[way].objects && id != NULL) { /* an event tells it itself */
+        text_str(&s->ex.out, "Last-Event-ID: ");
+        cursor_write(&s->ex.out, *id);
+        text_str(&s->ex.out, "\r\n");
+    }
+    /* no-transform: a gateway that compresses would hold messages back */
+    text_str(&s->ex.out, "Cache-Control: no-store, no-transform\r\n"
+                         "X-Accel-Buffering: no\r\n"
+                         "Connection: close\r\n"
+                         "\r\n");
+}
+
+/* xorshift64: for jitter, not for secrets. */
+static uint64_t random_below(struct clock *clock, uint64_t n)
+{
+    clock->random ^= clock->random << 13;
+    clock->random ^= clock->random >> 7;
+    clock->random ^= clock->random << 17;
+    return n > 0 ? clock->random % n : 0;
+}
+
+uint64_t feed_retry_ms(const struct config *config, struct clock *clock)
+{
+    return config->opt.retry_ms - config->opt.retry_ms / 4 +
+           random_below(clock, config->opt.retry_ms / 2 + 1);
+}
+
+void serve_stream_away(struct server *s)
+{
+    struct cursor newest = ring_newest(&s->ring);
+    feed_head(s, WAY_EVENTS, &newest);
+    if (s->ex.ask.method !=
+        HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
+        stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock),
+                    query_starts_now(&s->ex.req) ? &newest : NULL);
+}
+
+void sse_come_back(struct server *s, struct conn *c)
+{
+    serve_stream_away(s);
+    serve_answered_last(&s->clients, c);
+}
+
+void serve_refuse_draining(struct server *s, struct conn *c)
+{
+    serve_refuse(s, c, 503, "Retry-After: 5\r\n", "the server is stopping: come back in a moment",
+                 NULL);
+}

@@ -1,0 +1,67 @@
+/*
+ * pass.c - what is kept of who a connection is from, and of what its token allows.
+ */
+#include "lib/serve/pass.h"
+
+#define ALL SPAN("**")
+
+uint64_t serve_from(const struct clients *clients, const struct conn *c)
+{
+    return clients->pass != NULL ? clients->pass[conn_fd(&clients->conns, c)].from : 0;
+}
+
+struct pass *pass_of(const struct clients *clients, const struct conn *c)
+{
+    return clients->pass != NULL ? &clients->pass[conn_fd(&clients->conns, c)] : NULL;
+}
+
+struct access access_of_socket(const struct config *config, const struct clients *clients,
+                               const struct conn *c)
+{
+    const struct pass *p = pass_of(clients, c);
+    if (p != NULL && p->grant != 0)
+        return (struct access){.kind = ACCESS_TOKEN,
+                               .publish = grant_publish(&clients->grants, p->grant),
+                               .subscribe = grant_subscribe(&clients->grants, p->grant)};
+    bool here = (c->flags & CONN_LOCAL) != 0;
+    return (struct access){.kind = ACCESS_PLACE,
+                           .publish = here || config->opt.anonymous & OPT_ANONYMOUS_PUBLISH
+                                          ? ALL
+                                          : (struct span){NULL, 0},
+                           .subscribe = ALL,
+                           .expires_s = 0};
+}
+
+void access_drop(struct clients *clients, const struct conn *c)
+{
+    struct pass *p = pass_of(clients, c);
+    if (p == NULL || p->grant == 0)
+        return;
+    grant_leave(&clients->grants, p->grant);
+    p->grant = 0;
+}
+
+void access_keep(const struct config *config, const struct clients *clients,
+                 const struct exchange *ex, const struct conn *c)
+{
+    uint64_t expires = ex->access.expires_s;
+    struct pass *p = pass_of(clients, c);
+    if (p != NULL && config->keys.n > 0)
+        p->expires = expires < UINT32_MAX ? (uint32_t)expires : 0;
+}
+
+void serve_forget(struct clients *clients, const struct conn *c)
+{
+    struct pass *p = pass_of(clients, c);
+    if (p == NULL)
+        return;
+    access_drop(clients, c);
+    *p = (struct pass){0};
+}
+
+bool serve_expired(const struct clients *clients, const struct clock *clock, const struct conn *c)
+{
+    const struct pass *p = pass_of(clients, c);
+    return p != NULL && p->expires != 0 && clock->wall / 1000 >= p->expires &&
+           (conn_streams(c) || c->state == CONN_WAIT);
+}

@@ -1,0 +1,35 @@
+/*
+ * pass.h - what is kept of who a connection is from, and of what its token allows.
+ *
+ * A slot has a struct pass where some flag asks for it; scopes are kept in s->grants, once for all
+ * connections that have the same.
+ */
+#ifndef SSE_LIB_SERVE_PASS_H
+#define SSE_LIB_SERVE_PASS_H
+
+#include "lib/serve/serve.h"
+
+/* Returns that of a connection; NULL: no flag asks for it. */
+struct pass *pass_of(const struct clients *clients, const struct conn *c);
+
+/* What a WebSocket or a batch may, by the token that opened it. */
+struct access access_of_socket(const struct config *config, const struct clients *clients,
+                               const struct conn *c);
+
+/* Notes with the connection when the token in s->access ends. */
+void access_keep(const struct config *config, const struct clients *clients,
+                 const struct exchange *ex, const struct conn *c);
+
+/* Forgets the scopes that access_keep_scopes() noted: the WebSocket or batch is over. */
+void access_drop(struct clients *clients, const struct conn *c);
+
+/* Whom s->pass says that a connection is from. */
+uint64_t serve_from(const struct clients *clients, const struct conn *c);
+
+/* Nothing is to be remembered any more of a connection that is about to be closed. */
+void serve_forget(struct clients *clients, const struct conn *c);
+
+/* Returns true if the time is up that a subscriber's token gave it. */
+bool serve_expired(const struct clients *clients, const struct clock *clock, const struct conn *c);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * subscriber.c - what subscribers of all ways have in common: what comes next, what they are told
+ * when the ring has overtaken them or they have had nothing for a while, the end.
+ */
+#include "lib/serve/serve.h"
+#include "lib/serve/start.h"
+#include "lib/serve/way.h"
+
+/* ---- what comes next ------------------------------------------------------------------------- */
+
+bool serve_next(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                struct share *share)
+{
+    enum form form = serve_form((enum conn_way)c->way);
+    uint32_t id = c->link.topic;
+    bool conflates = (c->flags & CONN_CONFLATE) != 0;
+    if (c->stream.sent > 0)
+        share_build(share, broker, id, c->place.at, c->stream.sent, form, 1);
+    else if (conflates)
+        share_build_newest(share, broker, id, c->place.at, form, SHARE_BYTES);
+    else
+        share_build(share, broker, id, c->place.at, 0, form, SHARE_BYTES);
+    if (share->records > 0)
+        return true;
+    if (conflates)
+        stat->conflated += share_left_out(share, broker, id, c->place.at, share->end);
+    c->place.at = share->end;
+    return false;
+}
+
+void serve_took(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                const struct share *share, size_t w)
+{
+    uint64_t from = c->place.at;
+    stat->delivered += serve_moved(broker->ring, c, share, w);
+    if (c->flags & CONN_CONFLATE)
+        stat->conflated += share_left_out(share, broker, c->link.topic, from, c->place.at);
+}
+
+/* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
+ * room. */
+static bool settle_record(const struct broker *broker, struct clients *clients,
+                          struct stat_counters *stat, struct exchange *ex, struct conn *c)
+{
+    struct share *share = &ex->poll;
+    bool room = true;
+    while (room && c->stream.sent > 0) {
+        share_build(share, broker, c->link.topic, c->place.at, c->stream.sent,
+                    serve_form((enum conn_way)c->way), 1);
+        for (unsigned i = 0; room && i < share->pieces; i++)
+            room = conn_out_keep(&clients->conns, c,
+                                 (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
+        if (room)
+            serve_took(broker, stat, c, share, share->size);
+    }
+    return room;
+}
+
+bool serve_settle(const struct broker *broker, struct clients *clients, struct stat_counters *stat,
+                  struct exchange *ex, struct conn *c)
+{
+    struct span kept = conn_out(&clients->conns, c);
+    uint32_t old = c->out;
+    const struct conn_stream was = c->stream;
+    if (!conn_inside(c))
+        return true;
+    if (c->place.at < ring_tail(broker->ring))
+        return false;
+    c->out = 0;
+    if (!settle_record(broker, clients, stat, ex, c) || !conn_out_keep(&clients->conns, c, kept)) {
+        conn_buffer_free(&clients->conns, &c->out);
+        c->out = old;
+        c->stream = was;
+        serve_count_full(clients, stat);
+        return false;
+    }
+    conn_buffer_free(&clients->conns, &old);
+    return true;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void serve_leave(struct broker *broker, const struct clients *clients, struct conn *c)
+{
+    uint32_t id = c->link.topic;
+    if (id == 0)
+        return;
+    topic_unsubscribe(broker->topics, (uint32_t)conn_fd(&clients->conns, c));
+    serve_release(broker, id);
+}
+
+void serve_drain(struct server *s, struct conn *c)
+{
+    if (conn_streams(c) || c->state == CONN_WAIT)
+        way_of(c)->away(s, c);
+}
+
+void serve_expire(struct server *s, struct conn *c)
+{
+    s->stat.expired++;
+    way_of(c)->expired(s, c);
+}
+
+/* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
+
+bool serve_stream_check(struct server *s, struct conn *c)
+{
+    struct gap gap;
+    if (conn_inside(c) && c->place.at < ring_tail(&s->ring)) {
+        s->stat.overtaken++;
+        return false;
+    }
+    if (serve_lagged(&s->broker, &s->stat, c, &gap))
+        way_of(c)->gap(s, c, &gap);
+    return true;
+}
+
+void serve_heartbeat(struct server *s, struct conn *c)
+{
+    uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->place.n);
+    bool old = since > s->config.opt.ring / 2 || c->place.n < ring_lost(&s->ring);
+    s->stat.heartbeats++;
+    way_of(c)->heartbeat(s, c, old);
+}
+
+void serve_wake(struct server *s, struct conn *c, bool timeout)
+{
+    way_of(c)->wake(s, c, timeout);
+}
