@@ -1011,7 +1011,8 @@ static int sleep_ms(void)
     if (S.clients.conns.clients == 0 && !conn_buffers_due(&S.clients.conns) && !L.door.paused &&
         S.log.refusals.more == 0 && L.up.trial.child == 0 &&
         !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_open(&L.t, &S)) &&
-        (S.config.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
+        (S.config.opt.max_age_ms == 0 || ring_count(&S.ring) == 0) &&
+        S.config.opt.key_refresh_ms == 0)
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
     return due > now ? (int)(due - now) : 0;
@@ -1020,6 +1021,8 @@ static int sleep_ms(void)
 /* Looks what time has brought to the process itself. */
 static void tick(void)
 {
+    if (S.config.opt.key_refresh_ms > 0)
+        keys_tick(&S, L.door.keeper);
     serve_log_rest(&S.clock, &S.log, false);
     int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, &S) : 0;
     if (err < 0)

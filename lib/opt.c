@@ -38,7 +38,9 @@ enum kind {
     HELP = 17, /* ask for something else than to run */
     VERSION = 18,
     EXPLAIN = 19,
-    USER = 20, /* one, or "none" */
+    USER = 20,  /* one, or "none" */
+    WORDS = 21, /* a list of any words */
+    WORD = 22,  /* any, or "none" */
 };
 
 #define KIB 1024ull
@@ -112,6 +114,14 @@ enum kind {
       "over which clients are closed at the end")                                                  \
     X(PATH, key_file, "    ", "key-file", " FILE         ", "none", 0, 0,                          \
       "keys of the tokens that say who may do what")                                               \
+    X(AGE, key_refresh_ms, "    ", "key-refresh", " TIME      ", "none", SECOND, 24 * HOUR,        \
+      "how often to read it again if it changed")                                                  \
+    X(WORDS, audience, "    ", "audience", " NAME         ", "none", 0, OPT_LIST_MAX,              \
+      "a token's aud has to name one; repeatable")                                                 \
+    X(WORDS, issuer, "    ", "issuer", " NAME           ", "none", 0, OPT_LIST_MAX,                \
+      "a token's iss has to be one; repeatable")                                                   \
+    X(WORD, claims, "    ", "claims", " NAME           ", "none", 0, 0,                            \
+      "the claim that says what a token allows")                                            \
     X(WAYS, anonymous, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,                    \
       "what anyone may: publish, subscribe")                                                       \
     X(COUNT, max_failures, "    ", "max-failures", " N        ", "60", 0, MIB,                     \
@@ -420,7 +430,7 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
 
 static bool is_list(const struct row *row)
 {
-    return row->kind >= ADDRESSES && row->kind <= HOSTS;
+    return (row->kind >= ADDRESSES && row->kind <= HOSTS) || row->kind == WORDS;
 }
 
 /* Returns true if the row has no field. */
@@ -473,6 +483,7 @@ static bool set(const struct parser *x, const struct row *row, struct span value
         break;
     case PATH:
     case USER:
+    case WORD:
         return set_path(x, row, value);
     default:
         good = read_bounded(row, value, &v);
@@ -572,6 +583,9 @@ static void write_right(struct text *t, const struct row *row, struct span value
         break;
     case USER:
         text_str(t, "must be NAME, UID, or one of these with :GROUP behind");
+        break;
+    case WORD:
+        text_str(t, "must be a name, or none");
         break;
     case WAYS:
         text_str(t, "must be publish, subscribe, or both with a comma between, or none");

@@ -66,13 +66,17 @@ struct opt {
     uint32_t max_wait_ms;        /* the longest that a poll may wait */
     uint32_t heartbeat_ms, retry_ms;
     uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
-    uint32_t min_rate;     /* bytes a second that a body has to come at, after request_timeout_ms */
-    uint32_t drain_ms;     /* over which the connections are closed when the server stops */
-    const char *key_file;  /* NULL: none, and who may do what depends on where they are */
-    uint8_t anonymous;     /* what those may who have no token, or are elsewhere */
-    uint32_t max_failures; /* bad tokens from an address in a minute; 0: any number */
-    uint64_t max_scopes;   /* bytes for the scopes of WebSockets' tokens */
-    bool proxy_protocol;   /* each connection begins with its header */
+    uint32_t min_rate;    /* bytes a second that a body has to come at, after request_timeout_ms */
+    uint32_t drain_ms;    /* over which the connections are closed when the server stops */
+    const char *key_file; /* NULL: none, and who may do what depends on where they are */
+    struct opt_list audience; /* of which a token's `aud` has to name one */
+    struct opt_list issuer;   /* of which a token's `iss` has to be one */
+    const char *claims;       /* the member of tokens that says what they allow; NULL: all of it */
+    uint32_t key_refresh_ms;  /* how often to look whether the key file has changed; 0: never */
+    uint8_t anonymous;        /* what those may who have no token, or are elsewhere */
+    uint32_t max_failures;    /* bad tokens from an address in a minute; 0: any number */
+    uint64_t max_scopes;      /* bytes for the scopes of WebSockets' tokens */
+    bool proxy_protocol;      /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
     struct opt_list cors;        /* origins; one may be "*" */
     const char *user;            /* NAME, UID, perhaps with :GROUP: who to become; NULL: nobody */

@@ -34,6 +34,7 @@ static const char help_text[] =
     "  --key-file FILE     keys to sign and check with, a line each, KEY or NAME KEY,\n"
     "                      32 bytes at least (also: variable SSE_KEY_FILE) [none]\n"
     "  --kid NAME          sign with the key of that name [the last in the file]\n"
+    "  --private FILE      sign with this Ed25519 key, in PEM; --kid is its name then\n"
     "  --check TOKEN       tell what it says, and end with 0 if it is good, else 1;\n"
     "                      without --key-file, not its signature; - reads stdin\n"
     "  -h, --help          show this\n"
@@ -52,11 +53,13 @@ enum flag {
     FOR = 5,
     EXPIRES = 6,
     CHECK = 7,
-    FLAGS = 8,
+    PRIVATE = 8,
+    FLAGS = 9,
 };
 
 static const char *const flag_names[FLAGS] = {
-    "--key-file", "--kid", "--publish", "--subscribe", "--url", "--for", "--expires", "--check",
+    "--key-file", "--kid",     "--publish", "--subscribe", "--url",
+    "--for",      "--expires", "--check",   "--private",
 };
 
 struct ask {
@@ -159,7 +162,9 @@ static void flags_agree(const struct ask *a)
         wrong("--url", NULL, "it goes with --for, and not with --publish and --subscribe");
     if (v[FOR] != NULL && v[URL] == NULL)
         wrong("--for", NULL, "it goes with --url");
-    if (v[KEY_FILE] == NULL)
+    if (v[PRIVATE] != NULL && v[URL] != NULL)
+        wrong("--private", NULL, "a URL is signed with --key-file");
+    if (v[KEY_FILE] == NULL && v[PRIVATE] == NULL)
         wrong("--key-file", NULL, "it is needed to sign");
 }
 
@@ -193,14 +198,36 @@ static void load(const struct ask *a, struct auth_keys *k)
         fail(code, line, "");
 }
 
-/* The key to sign with: the last of that name, or the last. */
+/* The key to sign with: the last secret of that name, or the last. */
 static const struct auth_key *key_to_sign(const struct ask *a, const struct auth_keys *k)
 {
     struct span kid = span_of(a->value[KID]);
     for (unsigned i = k->n; i-- > 0;)
-        if (kid.p == NULL || span_eq((struct span){k->key[i].kid, k->key[i].kid_n}, kid))
+        if (k->key[i].algorithm != KEY_HS256)
+            continue;
+        else if (kid.p == NULL || span_eq((struct span){k->key[i].kid, k->key[i].kid_n}, kid))
             return &k->key[i];
+    if (kid.p == NULL)
+        wrong("--key-file", a->value[KEY_FILE], "it holds public keys alone, which sign nothing");
     wrong("--kid", kid.p, "there is no key of that name in the key file");
+}
+
+/* Reads the key of --private; --kid is its name. */
+static void load_private(const struct ask *a, struct auth_key *key)
+{
+    char line[1024];
+    struct text why = text_in(line, sizeof line - 1);
+    struct span kid = span_of(a->value[KID]);
+    const char *kid_wrong = key_kid_wrong(kid);
+    if (kid_wrong != NULL)
+        wrong("--kid", kid.p, kid_wrong);
+    int code = keys_private(a->value[PRIVATE], key, &why);
+    line[why.n] = '\0';
+    if (code != 0)
+        fail(code, line, "");
+    key->kid_n = (uint8_t)kid.n;
+    if (kid.n > 0)
+        memcpy(key->kid, kid.p, kid.n);
 }
 
 static int print(struct span s)
@@ -222,9 +249,14 @@ static int mint(const struct ask *a)
     char bytes[AUTH_TOKEN_MAX + 1];
     struct text out = text_in(bytes, sizeof bytes);
     const struct auth_claims claims = {text_span(&a->scope[0]), text_span(&a->scope[1]),
-                                       a->expires_s};
-    load(a, &keys);
-    auth_mint(&out, key_to_sign(a, &keys), &claims);
+                                       a->expires_s, KEY_HS256};
+    if (a->value[PRIVATE] != NULL) {
+        load_private(a, &keys.key[0]);
+        auth_mint(&out, &keys.key[0], &claims);
+    } else {
+        load(a, &keys);
+        auth_mint(&out, key_to_sign(a, &keys), &claims);
+    }
     auth_keys_wipe(&keys);
     if (out.full)
         fail(EX_USAGE, "it would have more than 8192 bytes: name fewer topics", "");
@@ -415,7 +447,7 @@ static void describe(const struct auth_said *said, const struct auth_keys *k, st
 {
     char words[AUTH_TOKEN_MAX + 1024];
     struct text out = text_in(words, sizeof words);
-    add_line(&out, "algorithm    ", SPAN("HS256"), NULL);
+    add_line(&out, "algorithm    ", span_of(key_algorithm_name(said->algorithm)), NULL);
     add_line(&out, "key          ", said->kid, "the token names none");
     add_line(&out, "publish      ", said->publish, "nothing");
     add_line(&out, "subscribe    ", said->subscribe, "nothing");
@@ -440,10 +472,10 @@ static int check(const struct ask *a)
     bool checked = a->value[KEY_FILE] != NULL;
     if (checked)
         load(a, &keys);
-    enum auth_result r = auth_read(token, room, &said, &why);
+    enum auth_result r = auth_read(NULL, token, room, &said, &why);
     if (r == AUTH_GOOD) {
         describe(&said, checked ? &keys : NULL, token, a->now_s);
-        r = checked ? auth_check(&keys, token, a->now_s, room, &claims, &why)
+        r = checked ? auth_check(&keys, NULL, token, a->now_s, room, &claims, &why)
                     : auth_said_when(&said, a->now_s, &why);
     }
     if (checked)

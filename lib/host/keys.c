@@ -13,25 +13,39 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* What is wrong with the kind of file that it is? */
-static int kind_wrong(int fd, struct text *why)
+static struct keys_seen seen_of(const struct stat *st)
+{
+    return (struct keys_seen){
+        st->st_ino, (uint64_t)st->st_size,
+        (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec, 0};
+}
+
+static int mode_wrong(mode_t mode, const char *what, struct text *why)
+{
+    text_str(why, "mode ");
+    for (unsigned shift = 12; shift > 0; shift -= 3)
+        text_u64(why, mode >> (shift - 3) & 7);
+    text_str(why, what);
+    return EX_CONFIG;
+}
+
+/* Returns an exit code if the file is of a wrong kind; *open_to_all is its mode if others may use
+ * it, which is fine for public keys alone. */
+static int kind_wrong(int fd, mode_t *open_to_all, struct keys_seen *seen, struct text *why)
 {
     struct stat st;
     if (fstat(fd, &st) == -1) {
         text_str(why, strerror(errno));
         return EX_IOERR;
     }
+    *seen = seen_of(&st);
     if (!S_ISREG(st.st_mode)) {
         text_str(why, "it is no regular file");
         return EX_NOINPUT;
     }
-    if ((st.st_mode & 007) != 0) {
-        text_str(why, "others may use it, its mode being ");
-        for (unsigned shift = 12; shift > 0; shift -= 3)
-            text_u64(why, st.st_mode >> (shift - 3) & 7);
-        text_str(why, ": it holds secrets, so take that away (chmod o=)");
-        return EX_CONFIG;
-    }
+    if ((st.st_mode & 002) != 0)
+        return mode_wrong(st.st_mode, " lets others write it; run chmod o-w", why);
+    *open_to_all = (st.st_mode & 007) != 0 ? st.st_mode : 0;
     return 0;
 }
 
@@ -52,7 +66,7 @@ static ssize_t read_all(int fd, char *buf, size_t cap)
     return (ssize_t)n;
 }
 
-static int read_keys(int fd, struct auth_keys *k, struct text *why)
+static int read_keys(int fd, mode_t open_to_all, struct auth_keys *k, struct text *why)
 {
     char buf[AUTH_FILE_MAX + 1];
     ssize_t n = read_all(fd, buf, sizeof(buf));
@@ -65,6 +79,10 @@ static int read_keys(int fd, struct auth_keys *k, struct text *why)
         code = EX_CONFIG;
     } else if (!auth_keys_read(k, (struct span){buf, (size_t)n}, why)) {
         code = EX_CONFIG;
+    } else if (open_to_all != 0 && auth_keys_secret(k)) {
+        auth_keys_wipe(k);
+        code = mode_wrong(open_to_all,
+                          " lets others read it, and it holds a secret; run chmod o=", why);
     }
     hash_wipe(buf, sizeof(buf));
     return code;
@@ -77,7 +95,8 @@ static int keys_open(const char *path, int keeper)
                                  : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
-static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struct text *why)
+static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struct keys_seen *seen,
+                        struct text *why)
 {
     const struct text before = *why;
     auth_keys_wipe(k);
@@ -91,18 +110,50 @@ static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struc
                                                             : strerror(err));
         return err == EACCES || err == EPERM ? EX_NOPERM : EX_NOINPUT;
     }
-    int code = kind_wrong(fd, why);
+    mode_t open_to_all = 0;
+    int code = kind_wrong(fd, &open_to_all, seen, why);
     if (code == 0)
-        code = read_keys(fd, k, why);
+        code = read_keys(fd, open_to_all, k, why);
     close(fd);
     if (code == 0)
         *why = before;
     return code;
 }
 
+int keys_private(const char *path, struct auth_key *key, struct text *why)
+{
+    char buf[4096];
+    struct keys_seen seen;
+    mode_t open_to_all = 0;
+    const char *wrong = NULL;
+    ssize_t n = 0;
+    text_str(why, "the private key ");
+    text_str(why, path);
+    text_str(why, ": ");
+    int fd = keys_open(path, KEEPER_NONE);
+    if (fd == -1) {
+        text_str(why, strerror(errno));
+        return EX_NOINPUT;
+    }
+    int code = kind_wrong(fd, &open_to_all, &seen, why);
+    if (code == 0 && open_to_all != 0)
+        code = mode_wrong(open_to_all, " lets others read it; run chmod o=", why);
+    if (code == 0 && (n = read_all(fd, buf, sizeof buf)) == -1)
+        wrong = strerror(errno);
+    else if (code == 0)
+        wrong = auth_private_read(key, (struct span){buf, (size_t)n});
+    close(fd);
+    hash_wipe(buf, sizeof buf);
+    if (wrong == NULL)
+        return code;
+    text_str(why, wrong);
+    return EX_CONFIG;
+}
+
 int keys_read(const char *path, struct auth_keys *k, struct text *why)
 {
-    return keys_read_by(path, KEEPER_NONE, k, why);
+    struct keys_seen seen;
+    return keys_read_by(path, KEEPER_NONE, k, &seen, why);
 }
 
 int keys_take(struct server *s, int keeper, struct text *why)
@@ -110,14 +161,22 @@ int keys_take(struct server *s, int keeper, struct text *why)
     struct auth_keys next;
     if (s->config.opt.key_file == NULL)
         return 0;
-    int code = keys_read_by(s->config.opt.key_file, keeper, &next, why);
+    int code = keys_read_by(s->config.opt.key_file, keeper, &next, &s->keys_seen, why);
     if (code == 0) {
         auth_keys_wipe(&s->config.keys);
         s->config.keys = next;
+        remember_clear(&s->remember);
         s->stat.key_loads++;
     }
     auth_keys_wipe(&next);
     return code;
+}
+
+void keys_skipped(struct server *s)
+{
+    if (s->config.keys.skipped > 0)
+        s->log.say(OPT_LOG_WARN, "keys of the set skipped", "keys",
+                   QUOTE_NUM(s->config.keys.skipped), "reason", s->config.keys.skip, NULL);
 }
 
 void keys_again(struct server *s, int keeper)
@@ -128,9 +187,35 @@ void keys_again(struct server *s, int keeper)
         return;
     if (keys_take(s, keeper, &why) == 0) {
         s->log.say(OPT_LOG_INFO, "keys read", "keys", QUOTE_NUM(s->config.keys.n), NULL);
+        keys_skipped(s);
         return;
     }
     s->stat.key_errors++;
     bytes[why.n] = '\0';
     s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+}
+
+/* Returns true if the file is not what it was when it was read last; a file that cannot be opened
+ * has not changed: it may be on its way. */
+static bool has_changed(const struct server *s, int keeper)
+{
+    struct stat st;
+    int fd = keys_open(s->config.opt.key_file, keeper);
+    bool there = fd != -1 && fstat(fd, &st) == 0;
+    if (fd != -1)
+        close(fd);
+    if (!there)
+        return false;
+    struct keys_seen now = seen_of(&st), was = s->keys_seen;
+    return now.inode != was.inode || now.size != was.size || now.time_ns != was.time_ns;
+}
+
+void keys_tick(struct server *s, int keeper)
+{
+    if (s->config.opt.key_file == NULL || s->clock.now < s->keys_seen.next)
+        return;
+    bool first = s->keys_seen.next == 0; /* they have just been read */
+    if (!first && has_changed(s, keeper))
+        keys_again(s, keeper);
+    s->keys_seen.next = s->clock.now + s->config.opt.key_refresh_ms;
 }

@@ -65,7 +65,9 @@ static void memory_make(struct door *d, const struct handover *from, const struc
     char bytes[1024];
     struct text why = text_in(bytes, sizeof bytes - 1);
     struct server *s = d->s;
-    if (getrandom(&s->clock.random, sizeof s->clock.random, 0) != (ssize_t)sizeof s->clock.random)
+    uint64_t *seed = s->remember.seed;
+    if (getrandom(&s->clock.random, sizeof s->clock.random, 0) != (ssize_t)sizeof s->clock.random ||
+        getrandom(seed, sizeof s->remember.seed, 0) != (ssize_t)sizeof s->remember.seed)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     s->clock.random |= 1;
     if (from != NULL) { /* of a store too, whose file may be out of reach by now */
@@ -125,6 +127,7 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
         process_fail(code, bytes, NULL);
     commit_go_on(d);
     announce_started(s, d->t);
+    keys_skipped(s);
 }
 
 /* Returns true if it was the old program's own, and is closed: all but listeners are, at exec. */

@@ -164,13 +164,31 @@ static void access_without(const struct config *config, struct exchange *ex, enu
     a->kind = config->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
 }
 
+/* Checks a token. The signature of one that is remembered is not looked at again. */
+static enum auth_result check_token(struct server *s, struct span token, struct auth_claims *claims,
+                                    struct text *why)
+{
+    const struct opt *o = &s->config.opt;
+    const struct auth_rules rules = {.audience = o->audience.item,
+                                     .audiences = o->audience.n,
+                                     .issuer = o->issuer.item,
+                                     .issuers = o->issuer.n,
+                                     .claims = o->claims};
+    if (remember_has(&s->remember, token))
+        return auth_check_again(&rules, token, s->clock.wall / 1000, s->ex.token, claims, why);
+    enum auth_result r =
+        auth_check(&s->config.keys, &rules, token, s->clock.wall / 1000, s->ex.token, claims, why);
+    if (r == AUTH_GOOD && claims->algorithm != KEY_HS256)
+        remember_add(&s->remember, token);
+    return r;
+}
+
 static bool access_by_token(struct server *s, struct conn *c, struct span token, const char *what)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes);
     struct auth_claims claims;
-    if (auth_check(&s->config.keys, token, s->clock.wall / 1000, s->ex.token, &claims, &why) !=
-        AUTH_GOOD)
+    if (check_token(s, token, &claims, &why) != AUTH_GOOD)
         return refuse_token(s, c, what, text_span(&why));
     s->ex.access = (struct access){.kind = ACCESS_TOKEN,
                                    .publish = claims.publish,
@@ -222,6 +240,27 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
     access_without(&s->config, &s->ex, class);
     s->ex.access.cookie = token.p != NULL;
     return true;
+}
+
+/* The token that access_find() would check; one of the query is decoded into `text`. */
+static struct span token_there(const struct exchange *ex, char text[SERVE_ROOM])
+{
+    struct span token = http_field(&ex->req, HTTP_AUTHORIZATION);
+    if (token.n > 0) {
+        span_cut(&token, ' ');
+        return span_trim(token);
+    }
+    token = query_value(&ex->req, SPAN("access_token"), text, SERVE_ROOM);
+    return token.p != NULL ? token : token_of_cookie(ex);
+}
+
+bool access_takes_long(struct server *s)
+{
+    if (!auth_keys_public(&s->config.keys))
+        return false;
+    char text[SERVE_ROOM];
+    struct span token = token_there(&s->ex, text);
+    return token.n > 0 && !remember_has(&s->remember, token) && auth_takes_long(token, s->ex.token);
 }
 
 /* ---- subscribing ----------------------------------------------------------------------------- */

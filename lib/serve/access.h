@@ -34,6 +34,10 @@
  * signed for. False: it has been refused. */
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics);
 
+/* Returns true if access_find() has to verify a signature of a public key for the request at hand,
+ * which is work of up to a few ms. */
+bool access_takes_long(struct server *s);
+
 /* Narrows a path's names to those that the request may subscribe to. False: it has been refused. */
 bool access_subscribe(struct server *s, struct conn *c, struct span *names);
 

@@ -326,7 +326,8 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
         refuse_request(s, c, -used, buf);
         return len;
     }
-    if (s->ex.brief && takes_long(&s->ex) && serve_put_off(&s->ex))
+    if (s->ex.brief && (takes_long(&s->ex) || (s->config.keys.n > 0 && access_takes_long(s))) &&
+        serve_put_off(&s->ex))
         return 0;
     s->stat.requests++;
     size_t body = route(s, c, buf + used, len - (size_t)used);

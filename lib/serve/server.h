@@ -26,6 +26,7 @@
 #ifndef SSE_LIB_SERVE_SERVER_H
 #define SSE_LIB_SERVE_SERVER_H
 
+#include "lib/auth/remember.h"
 #include "lib/broker/broker.h"
 #include "lib/serve/clients.h"
 #include "lib/serve/config.h"
@@ -49,6 +50,12 @@ struct ready {
     uint32_t topic; /* the inside topic; 0: there is none now */
 };
 
+/* What the key file was when it was read last, and when to look again. */
+struct keys_seen {
+    uint64_t inode, size, time_ns;
+    uint64_t next; /* clock.now */
+};
+
 struct server {
     struct config config;
     struct ring ring;
@@ -64,7 +71,9 @@ struct server {
     uint64_t turn_max_us; /* the longest turn of the loop so far */
     struct lag lag;       /* as the last sweep over the whole table found it */
     struct exchange ex;
-    struct page files; /* what files.c has given out */
+    struct page files;          /* what files.c has given out */
+    struct keys_seen keys_seen; /* of the key file: host/keys.c */
+    struct remember remember;   /* tokens whose signature has been found good with the keys */
 };
 
 #endif

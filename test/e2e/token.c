@@ -114,8 +114,8 @@ START_TEST(help)
     for (const char *p = out, *end; (end = strchr(p, '\n')) != NULL; p = end + 1, lines++)
         ck_assert_msg(end - p <= 80, "wider than a screen: %.*s", (int)(end - p), p);
     ck_assert_uint_le(lines, 24);
-    static const char *const flags[] = {"--key-file", "--kid",     "--publish", "--subscribe",
-                                        "--url",      "--expires", "--for",     "--check"};
+    static const char *const flags[] = {"--key-file", "--kid", "--publish", "--subscribe", "--url",
+                                        "--expires",  "--for", "--check",   "--private"};
     for (size_t i = 0; i < COUNT(flags); i++)
         has(out, flags[i]);
 }
@@ -224,7 +224,8 @@ static void good_token(uint64_t now)
     ck_assert_str_eq(err, "");
     size_t n = strlen(out);
     ck_assert(n > 1 && out[n - 1] == '\n' && strchr(out, '\n') == out + n - 1);
-    enum auth_result r = auth_check(&keys, (struct span){out, n - 1}, now, room, &claims, &why);
+    enum auth_result r =
+        auth_check(&keys, NULL, (struct span){out, n - 1}, now, room, &claims, &why);
     ck_assert_msg(r == AUTH_GOOD, "%.*s", (int)why.n, why.p);
 }
 
@@ -273,7 +274,7 @@ START_TEST(key_choice)
     char line[256];
     struct auth_said said;
     struct text why = text_in(line, sizeof(line));
-    ck_assert(auth_read((struct span){out, strlen(out) - 1}, room, &said, &why) == AUTH_GOOD);
+    ck_assert(auth_read(NULL, (struct span){out, strlen(out) - 1}, room, &said, &why) == AUTH_GOOD);
     ck_assert_uint_eq(said.kid.n, 0);
 }
 END_TEST
@@ -349,7 +350,7 @@ static const struct {
     {__LINE__, HEADER, "{\"nbf\":253402300000,\"exp\":253402300001}", "is not valid yet",
      "9999-12-31T23:46:41.000Z (in "},
     {__LINE__, "{\"alg\":\"none\"}", "{}", "made with the algorithm 'none'", NULL},
-    {__LINE__, "{\"alg\":\"RS256\"}", "{}", "made with the algorithm 'RS256'", NULL},
+    {__LINE__, "{\"alg\":\"RS384\"}", "{}", "made with the algorithm 'RS384'", NULL},
     {__LINE__, "{\"alg\":\"HS256\",\"crit\":[]}", "{}", "crit", NULL},
     {__LINE__, HEADER, "{\"aud\":\"x\"}", "is for somebody else (aud)", NULL},
     {__LINE__, HEADER, "{\"publish\":[\"a//b\"]}", "'a//b', has an empty segment", NULL},
@@ -438,6 +439,45 @@ START_TEST(from_elsewhere)
 }
 END_TEST
 
+/* ---- a private key ---- */
+
+/* RFC 8037 appendix A.1 has the pair. */
+#define PRIVATE_PEM                                                      \
+    "-----BEGIN PRIVATE KEY-----\n"                                      \
+    "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n" \
+    "-----END PRIVATE KEY-----\n"
+#define PUBLIC_JWK                                \
+    "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":" \
+    "\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}"
+
+START_TEST(private_key)
+{
+    char file[96], token[1024];
+    snprintf(file, sizeof(file), "%s/private", dir);
+    write_file(file, 0600, PRIVATE_PEM, sizeof(PRIVATE_PEM) - 1);
+    ck_assert_int_eq(chmod(key_file, 0644), 0);
+    write_file(key_file, 0644, PUBLIC_JWK, sizeof(PUBLIC_JWK) - 1);
+    ck_assert_int_eq(RUN("--private", file, "--kid", "new", "--subscribe", "a"), 0);
+    snprintf(token, sizeof(token), "%.*s", (int)strcspn(out, "\n"), out);
+    ck_assert_int_eq(RUN("--check", token), 0);
+    has(out, "algorithm    EdDSA\nkey          new\n");
+    has(out, "signature    good: of key 1 of the key file\n");
+    ck_assert_int_eq(RUN("--subscribe", "a"), EX_USAGE);
+    has(err, "it holds public keys alone, which sign nothing");
+    ck_assert_int_eq(RUN("--private", file, "--url", "/a"), EX_USAGE);
+    has(err, "--private: a URL is signed with --key-file");
+    ck_assert_int_eq(RUN("--private", file, "--kid", "a b", "--subscribe", "a"), EX_USAGE);
+    has(err, "has a byte that is not plain ASCII");
+    ck_assert_int_eq(RUN("--private", key_file, "--subscribe", "a"), EX_CONFIG);
+    has(err, "mode 0644 lets others read it; run chmod o=");
+    ck_assert_int_eq(chmod(key_file, 0600), 0);
+    ck_assert_int_eq(RUN("--private", key_file, "--subscribe", "a"), EX_CONFIG);
+    has(err, "it has no PEM block PRIVATE KEY");
+    ck_assert_int_eq(RUN("--private", "/none/such", "--subscribe", "a"), EX_NOINPUT);
+    ck_assert_int_eq(unlink(file), 0);
+}
+END_TEST
+
 /* ---- the key file ---- */
 
 START_TEST(modes)
@@ -460,7 +500,7 @@ START_TEST(modes)
         has(err, "sse token: the key file ");
         has(err, key_file);
         has(err, row[i].says);
-        has(err, "chmod o=");
+        has(err, "run chmod o");
         ck_assert_int_eq(RUN("--check", made(HEADER, "{}")), EX_CONFIG);
         ck_assert_int_eq(RUN("--url", "/a"), EX_CONFIG);
     }
@@ -695,7 +735,7 @@ START_TEST(from_pyjwt)
                                 "$sse token --key-file keys --check - <token",
                          i < 2 ? "key" : "None", algorithms[i]);
         ck_assert_msg(code == 1, "%s: %d %s", algorithms[i], code, out);
-        has(out, "only HS256 is taken");
+        has(out, "only HS256, RS256, ES256 and EdDSA are taken");
     }
 }
 END_TEST
@@ -750,6 +790,7 @@ int main(void)
     suite_add_tcase(s, c);
     c = tcase_create("the key file");
     tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, private_key);
     tcase_add_test(c, modes);
     tcase_add_test(c, no_files);
     tcase_add_test(c, no_permission);

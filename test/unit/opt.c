@@ -87,6 +87,11 @@ static const char *show(void)
     show_number(&t, "drain=", opt.drain_ms);
     text_str(&t, "key-file=");
     text_str(&t, opt.key_file != NULL ? opt.key_file : "(none)");
+    show_number(&t, " key-refresh=", opt.key_refresh_ms);
+    show_list(&t, "audience=", &opt.audience);
+    show_list(&t, "issuer=", &opt.issuer);
+    text_str(&t, "claims=");
+    text_str(&t, opt.claims != NULL ? opt.claims : "(none)");
     show_number(&t, " anonymous=", opt.anonymous);
     show_number(&t, "max-failures=", opt.max_failures);
     show_number(&t, "max-scopes=", opt.max_scopes);
@@ -110,7 +115,8 @@ static const char defaults[] =
     "max-subscriptions=1000 max-sets=67108864 max-share=8 max-line=8192 max-head=16384 "
     "max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=75000 "
-    "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
+    "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) "
+    "key-refresh=0 audience= issuer= claims=(none) anonymous=1 "
     "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
     "no-sandbox=0 log=2 access-log=0 "
     "no-page=0 ";
@@ -226,8 +232,13 @@ static const struct {
     {__LINE__, "anonymous", "publish,subscribe", "anonymous=3"},
     {__LINE__, "anonymous", "subscribe,publish", "anonymous=3"},
     {__LINE__, "anonymous", "none", "anonymous=0"},
-    {__LINE__, "key-file", "/etc/sse/keys", "key-file=/etc/sse/keys anonymous=0"},
-    {__LINE__, "key-file", "none", "key-file=(none) anonymous=1"},
+    {__LINE__, "key-file", "/etc/sse/keys",
+     "key-file=/etc/sse/keys key-refresh=0 audience= issuer= claims=(none) anonymous=0"},
+    {__LINE__, "key-refresh", "5m", "key-refresh=300000"},
+    {__LINE__, "audience", "https://a", "audience=https://a"},
+    {__LINE__, "issuer", "https://i/", "issuer=https://i/"},
+    {__LINE__, "claims", "https://x/y", "claims=https://x/y"},
+    {__LINE__, "key-file", "none", "key-file=(none) key-refresh=0"},
     {__LINE__, "max-failures", "0", "max-failures=0"},
     {__LINE__, "max-failures", "1M", "max-failures=1048576"},
     {__LINE__, "max-scopes", "64K", "max-scopes=65536"},
@@ -402,6 +413,10 @@ static const struct {
     {__LINE__, "anonymous", "", WAYS_OF},
     {__LINE__, "anonymous", "none,publish", WAYS_OF},
     {__LINE__, "key-file", "", "must be a file, or none"},
+    {__LINE__, "key-refresh", "1ms", "must be none, or a time from 1s to 24h, such as 10m"},
+    {__LINE__, "audience", "", "must not be empty"},
+    {__LINE__, "issuer", "", "must not be empty"},
+    {__LINE__, "claims", "", "must be a name, or none"},
     {__LINE__, "max-failures", "1048577", "must be a number from 0 to 1M"},
     {__LINE__, "max-scopes", "65535", "must be a size from 64K to 1G, such as 16M"},
     {__LINE__, "host", "http://a.example", HOST_OF},
@@ -725,14 +740,15 @@ START_TEST(help_is_true)
         snprintf(arg, sizeof(arg), "--%.*s=%.*s", (int)name.n, name.p, (int)def.n, def.p);
         bool empty = span_eq(name, SPAN("admin")) || span_eq(name, SPAN("host")) ||
                      span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors")) ||
-                     span_eq(name, SPAN("trust-proxy"));
+                     span_eq(name, SPAN("trust-proxy")) || span_eq(name, SPAN("audience")) ||
+                     span_eq(name, SPAN("issuer"));
         bool store = span_eq(name, SPAN("fsync"));
         ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), store ? ARGS("SSE_STORE=/s") : NULL),
                          OPT_RUN);
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 44);
+    ck_assert_uint_eq(flags, 48);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
@@ -751,7 +767,7 @@ START_TEST(help_fits)
         struct span line = span_cut(&help, '\n');
         ck_assert_msg(line.n <= 80, "%.*s", (int)line.n, line.p);
     }
-    ck_assert_uint_le(lines_there, 54);
+    ck_assert_uint_le(lines_there, 56);
     ck_assert_str_eq(opt_version(), "sse 0.1.0\n");
 }
 END_TEST
