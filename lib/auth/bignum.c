@@ -126,7 +126,7 @@ void bignum_enter(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a
 
 void bignum_leave(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a)
 {
-    static const uint64_t one[BIGNUM_WORDS] = {1};
+    uint64_t one[BIGNUM_WORDS] = {1};
     bignum_mul(m, r, a, one);
 }
 
@@ -146,9 +146,8 @@ void bignum_pow(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a, 
 
 void bignum_invert(const struct bignum_modulus *m, uint64_t *r, const uint64_t *a)
 {
-    uint64_t e[BIGNUM_WORDS];
-    const uint64_t two[BIGNUM_WORDS] = {2};
-    subtract(e, m->m, two, m->n);
+    uint64_t e[BIGNUM_WORDS] = {2};
+    subtract(e, m->m, e, m->n);
     bignum_pow(m, r, a, e, m->n);
 }
 

@@ -1,21 +1,22 @@
 /*
  * ed25519.c - -x^2 + y^2 = 1 + d x^2 y^2 modulo p, its points, and EdDSA (RFC 8032 section 5.1).
  *
- * A point is in extended coordinates (X : Y : Z : T), with x = X/Z, y = Y/Z, x y = T/Z, each in
- * Montgomery form. The formula for the sum holds for any two points (section 5.1.4).
+ * A point is in extended coordinates (X : Y : Z : T), with x = X/Z, y = Y/Z, x y = T/Z.
  */
 #include "lib/auth/ed25519.h"
 
-#include <assert.h>
-
-#include "lib/auth/bignum.h"
-#include "lib/auth/sha512.h"
+#include "lib/auth/curve.h"
 #include "lib/hash.h"
+#include "lib/sha2.h"
 
-#define WORDS 4u
-#define BYTES 32u
+#include <endian.h>
 
-/* Section 5.1: p, L, d, the square root of -1, big-endian; the base point as a key is encoded. */
+#define WORDS CURVE_WORDS
+#define BYTES CURVE_BYTES
+
+#include <endian.h>
+
+/* Section 5.1: p and L, big-endian; d, the root of -1 and the base point as keys are encoded. */
 static const uint8_t prime[BYTES] = {
     0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xed,
@@ -25,47 +26,55 @@ static const uint8_t order[BYTES] = {
     0x14, 0xde, 0xf9, 0xde, 0xa2, 0xf7, 0x9c, 0xd6, 0x58, 0x12, 0x63, 0x1a, 0x5c, 0xf5, 0xd3, 0xed,
 };
 static const uint8_t coefficient[BYTES] = {
-    0x52, 0x03, 0x6c, 0xee, 0x2b, 0x6f, 0xfe, 0x73, 0x8c, 0xc7, 0x40, 0x79, 0x77, 0x79, 0xe8, 0x98,
-    0x00, 0x70, 0x0a, 0x4d, 0x41, 0x41, 0xd8, 0xab, 0x75, 0xeb, 0x4d, 0xca, 0x13, 0x59, 0x78, 0xa3,
+    0xa3, 0x78, 0x59, 0x13, 0xca, 0x4d, 0xeb, 0x75, 0xab, 0xd8, 0x41, 0x41, 0x4d, 0x0a, 0x70, 0x00,
+    0x98, 0xe8, 0x79, 0x77, 0x79, 0x40, 0xc7, 0x8c, 0x73, 0xfe, 0x6f, 0x2b, 0xee, 0x6c, 0x03, 0x52,
 };
 static const uint8_t root[BYTES] = {
-    0x2b, 0x83, 0x24, 0x80, 0x4f, 0xc1, 0xdf, 0x0b, 0x2b, 0x4d, 0x00, 0x99, 0x3d, 0xfb, 0xd7, 0xa7,
-    0x2f, 0x43, 0x18, 0x06, 0xad, 0x2f, 0xe4, 0x78, 0xc4, 0xee, 0x1b, 0x27, 0x4a, 0x0e, 0xa0, 0xb0,
+    0xb0, 0xa0, 0x0e, 0x4a, 0x27, 0x1b, 0xee, 0xc4, 0x78, 0xe4, 0x2f, 0xad, 0x06, 0x18, 0x43, 0x2f,
+    0xa7, 0xd7, 0xfb, 0x3d, 0x99, 0x00, 0x4d, 0x2b, 0x0b, 0xdf, 0xc1, 0x4f, 0x80, 0x24, 0x83, 0x2b,
 };
 static const uint8_t base[ED25519_KEY] = {0x58, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
                                           0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
                                           0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
                                           0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66};
 
-struct point {
-    uint64_t x[WORDS], y[WORDS], z[WORDS], t[WORDS];
+/* Registers besides those of two points, whose fourth coordinate is T. */
+enum { A = 8, B = 9, C = 10, E = 11, F = 12, D = 13, ROOT = 14, ONE = 15 };
+
+#define ADD CURVE_ADD
+#define SUB CURVE_SUB
+#define MUL CURVE_MUL
+
+/* Section 5.1.4, whose D, G and H take the places of Z2, Z2 and B. It holds for any two points. */
+static const uint16_t sum[] = {
+    SUB(A, Y1, X1),  SUB(E, Y2, X2), MUL(A, A, E),  ADD(B, Y1, X1), ADD(E, Y2, X2),
+    MUL(B, B, E),    MUL(C, W1, W2), MUL(C, C, D),  ADD(C, C, C),   MUL(Z2, Z1, Z2),
+    ADD(Z2, Z2, Z2), SUB(E, B, A),   SUB(F, Z2, C), ADD(Z2, Z2, C), ADD(B, B, A),
+    MUL(X1, E, F),   MUL(Y1, Z2, B), MUL(W1, E, B), MUL(Z1, F, Z2), CURVE_END,
 };
 
-struct curve {
-    struct bignum_modulus p;
-    uint64_t d[WORDS];
+/* Section 5.1.3 step 2: A = u = y^2 - 1, B = v = d y^2 + 1, C = u v^3, E = u v^7. */
+static const uint16_t square[] = {
+    MUL(A, Y1, Y1), MUL(B, A, D), SUB(A, A, ONE), ADD(B, B, ONE), MUL(E, B, B),
+    MUL(C, E, B),   MUL(C, C, A), MUL(E, E, E),   MUL(E, E, C),   CURVE_END,
 };
 
-static void constant(const struct curve *c, uint64_t r[WORDS], const uint8_t bytes[BYTES])
-{
-    bignum_read(r, WORDS, bytes, BYTES);
-    bignum_enter(&c->p, r, r);
-}
-
-static void curve_init(struct curve *c)
-{
-    bignum_modulus(&c->p, prime, BYTES);
-    constant(c, c->d, coefficient);
-}
+/* Step 3: x = u v^3 E, for E that has been raised to its power; E = v x^2, F = -u. The registers of
+ * Q are zero. */
+static const uint16_t candidate[] = {
+    MUL(X1, C, E), MUL(E, X1, X1), MUL(E, E, B), SUB(F, X2, A), CURVE_END,
+};
+static const uint16_t mend[] = {MUL(X1, X1, ROOT), CURVE_END};
+static const uint16_t negate[] = {SUB(X1, X2, X1), CURVE_END};
+static const uint16_t last[] = {MUL(W1, X1, Y1), CURVE_END};
+static const uint16_t affine[] = {MUL(X1, X1, Z1), MUL(Y1, Y1, Z1), CURVE_END};
 
 /* Numbers are little-endian in keys and signatures. */
-static void read_little(uint64_t r[WORDS], const uint8_t bytes[BYTES])
+static void read_little(uint64_t r[WORDS], const void *bytes)
 {
-    uint8_t big[BYTES];
-    for (size_t i = 0; i < BYTES; i++)
-        big[i] = bytes[BYTES - 1 - i];
-    bignum_read(r, WORDS, big, BYTES);
-    hash_wipe(big, sizeof(big));
+    memcpy(r, bytes, BYTES);
+    for (size_t i = 0; i < WORDS; i++)
+        r[i] = le64toh(r[i]);
 }
 
 static void write_little(uint8_t bytes[BYTES], const uint64_t a[WORDS])
@@ -74,137 +83,89 @@ static void write_little(uint8_t bytes[BYTES], const uint64_t a[WORDS])
         bytes[i] = (uint8_t)(a[i / 8] >> i % 8 * 8);
 }
 
+static void constant(struct curve *c, unsigned to, const uint8_t bytes[BYTES])
+{
+    uint64_t a[WORDS];
+    read_little(a, bytes);
+    curve_set(c, to, a);
+}
+
+static void ed25519_init(struct curve *c)
+{
+    curve_init(c, prime, sum);
+    constant(c, D, coefficient);
+    constant(c, ROOT, root);
+    memcpy(c->r[ONE], c->p.one, sizeof(c->r[ONE]));
+    memcpy(c->zero.c[Y1], c->p.one, sizeof(c->zero.c[Y1])); /* (0 : 1 : 1 : 0) */
+    memcpy(c->zero.c[Z1], c->p.one, sizeof(c->zero.c[Z1]));
+}
+
 /* ---- points ---- */
-
-static void point_zero(const struct curve *c, struct point *r)
-{
-    *r = (struct point){.x = {0}};
-    memcpy(r->y, c->p.one, sizeof(r->y));
-    memcpy(r->z, c->p.one, sizeof(r->z));
-}
-
-/* r = a + b (section 5.1.4); r may be either. */
-static void point_add(const struct curve *c, struct point *r, const struct point *a,
-                      const struct point *b)
-{
-    const struct bignum_modulus *p = &c->p;
-    uint64_t A[WORDS], B[WORDS], C[WORDS], D[WORDS], E[WORDS], F[WORDS];
-    bignum_sub(p, A, a->y, a->x);
-    bignum_sub(p, E, b->y, b->x);
-    bignum_mul(p, A, A, E);
-    bignum_add(p, B, a->y, a->x);
-    bignum_add(p, E, b->y, b->x);
-    bignum_mul(p, B, B, E);
-    bignum_mul(p, C, a->t, b->t);
-    bignum_mul(p, C, C, c->d);
-    bignum_add(p, C, C, C);
-    bignum_mul(p, D, a->z, b->z);
-    bignum_add(p, D, D, D);
-    bignum_sub(p, E, B, A);
-    bignum_sub(p, F, D, C);
-    bignum_add(p, D, D, C); /* G */
-    bignum_add(p, B, B, A); /* H */
-    bignum_mul(p, r->x, E, F);
-    bignum_mul(p, r->y, D, B);
-    bignum_mul(p, r->t, E, B);
-    bignum_mul(p, r->z, F, D);
-}
 
 /* x of y (section 5.1.3, steps 2 to 4): a root of (y^2 - 1) / (d y^2 + 1), the one that has this
  * lowest bit. False: there is none. */
-static bool find_x(const struct curve *c, uint64_t x[WORDS], const uint64_t y[WORDS], unsigned sign)
+static bool find_x(struct curve *c, unsigned sign)
 {
-    const struct bignum_modulus *p = &c->p;
-    uint64_t u[WORDS], v[WORDS], v3[WORDS], s[WORDS], e[WORDS], plain[WORDS];
-    static const uint64_t zero[WORDS] = {0};
-    bignum_mul(p, u, y, y);
-    bignum_mul(p, v, u, c->d);
-    bignum_sub(p, u, u, p->one);
-    bignum_add(p, v, v, p->one);
-    /* u v^3 (u v^7)^((p - 5) / 8) */
-    bignum_mul(p, v3, v, v);
-    bignum_mul(p, v3, v3, v);
-    bignum_mul(p, s, v3, v3);
-    bignum_mul(p, s, s, v);
-    bignum_mul(p, s, s, u);
+    uint64_t e[WORDS], power[WORDS], plain[WORDS];
+    memset(c->r[X2], 0, sizeof(c->r[X2]));
+    curve_run(c, square);
     for (size_t i = 0; i < WORDS; i++) /* p >> 3 is (p - 5) / 8, as p is 5 modulo 8 */
-        e[i] = p->m[i] >> 3 | (i + 1 < WORDS ? p->m[i + 1] << 61 : 0);
-    bignum_pow(p, x, s, e, WORDS);
-    bignum_mul(p, x, x, v3);
-    bignum_mul(p, x, x, u);
+        e[i] = c->p.m[i] >> 3 | (i + 1 < WORDS ? c->p.m[i + 1] << 61 : 0);
+    bignum_pow(&c->p, power, c->r[E], e, WORDS);
+    memcpy(c->r[E], power, sizeof(power));
+    curve_run(c, candidate);
     /* v x^2 is u, or -u, where the root of -1 mends it, or there is no root. */
-    bignum_mul(p, s, x, x);
-    bignum_mul(p, s, s, v);
-    bignum_sub(p, v3, zero, u);
-    if (!bignum_equal(s, u, WORDS)) {
-        if (!bignum_equal(s, v3, WORDS))
+    if (!bignum_equal(c->r[E], c->r[A], WORDS)) {
+        if (!bignum_equal(c->r[E], c->r[F], WORDS))
             return false;
-        constant(c, s, root);
-        bignum_mul(p, x, x, s);
+        curve_run(c, mend);
     }
-    bignum_leave(p, plain, x);
+    bignum_leave(&c->p, plain, c->r[X1]);
     if (bignum_is_zero(plain, WORDS) && sign != 0)
         return false;
     if (bignum_bit(plain, 0) != sign)
-        bignum_sub(p, x, zero, x);
+        curve_run(c, negate);
     return true;
 }
 
-/* Decodes a point (section 5.1.3); false if it is none, or not encoded canonically. */
-static bool point_read(const struct curve *c, struct point *r, const uint8_t bytes[ED25519_KEY])
+/* Decodes a point into P (section 5.1.3); false if it is none, or not encoded canonically. */
+static bool point_read(struct curve *c, const uint8_t bytes[ED25519_KEY])
 {
-    unsigned sign = bytes[BYTES - 1] >> 7;
-    read_little(r->y, bytes);
-    r->y[WORDS - 1] &= UINT64_MAX >> 1;
-    if (!bignum_less(r->y, c->p.m, WORDS))
+    uint64_t y[WORDS];
+    read_little(y, bytes);
+    y[WORDS - 1] &= UINT64_MAX >> 1;
+    if (!bignum_less(y, c->p.m, WORDS))
         return false;
-    bignum_enter(&c->p, r->y, r->y);
-    if (!find_x(c, r->x, r->y, sign))
+    curve_set(c, Y1, y);
+    if (!find_x(c, bytes[BYTES - 1] >> 7))
         return false;
-    memcpy(r->z, c->p.one, sizeof(r->z));
-    bignum_mul(&c->p, r->t, r->x, r->y);
+    memcpy(c->r[Z1], c->p.one, sizeof(c->r[Z1]));
+    curve_run(c, last);
     return true;
 }
 
-/* Encodes it (section 5.1.2). */
-static void point_write(const struct curve *c, uint8_t bytes[ED25519_KEY], const struct point *a)
+/* Encodes P (section 5.1.2). */
+static void point_write(struct curve *c, uint8_t bytes[ED25519_KEY])
 {
-    uint64_t z[WORDS], x[WORDS], y[WORDS];
-    bignum_invert(&c->p, z, a->z);
-    bignum_mul(&c->p, x, a->x, z);
-    bignum_mul(&c->p, y, a->y, z);
-    bignum_leave(&c->p, x, x);
-    bignum_leave(&c->p, y, y);
-    write_little(bytes, y);
+    uint64_t z[WORDS], x[WORDS];
+    bignum_invert(&c->p, z, c->r[Z1]);
+    memcpy(c->r[Z1], z, sizeof(z));
+    curve_run(c, affine);
+    bignum_leave(&c->p, x, c->r[X1]);
+    bignum_leave(&c->p, z, c->r[Y1]);
+    write_little(bytes, z);
     bytes[BYTES - 1] = (uint8_t)(bytes[BYTES - 1] | bignum_bit(x, 0) << 7);
 }
 
-/* r = u B + v Q, both at once: a doubling for each bit, and the sum that the two bits choose. */
-static void point_mul2(const struct curve *c, struct point *r, const uint64_t u[WORDS],
-                       const uint64_t v[WORDS], const struct point *q)
-{
-    struct point add[4];
-    point_read(c, &add[1], base);
-    add[2] = *q;
-    point_add(c, &add[3], &add[1], &add[2]);
-    point_zero(c, r);
-    for (size_t i = 64 * WORDS; i > 0; i--) {
-        unsigned which = bignum_bit(u, i - 1) | bignum_bit(v, i - 1) << 1;
-        point_add(c, r, r, r);
-        if (which != 0)
-            point_add(c, r, r, &add[which]);
-    }
-}
-
-/* r = u B, encoded. */
-static void base_mul(const struct curve *c, uint8_t bytes[ED25519_KEY], const uint64_t u[WORDS])
+/* u B + v A, encoded; A is NULL: u B. */
+static void multiple(struct curve *c, uint8_t bytes[ED25519_KEY], const uint64_t u[WORDS],
+                     const uint64_t v[WORDS], const struct curve_point *a)
 {
     static const uint64_t none[WORDS] = {0};
-    struct point zero, r;
-    point_zero(c, &zero);
-    point_mul2(c, &r, u, none, &zero);
-    point_write(c, bytes, &r);
-    hash_wipe(&r, sizeof(r));
+    point_read(c, base);
+    const struct curve_point b = curve_point(c);
+    curve_mul2(c, &b, a != NULL ? a : &c->zero, u, a != NULL ? v : none);
+    point_write(c, bytes);
 }
 
 /* ---- keys and signatures ---- */
@@ -212,18 +173,28 @@ static void base_mul(const struct curve *c, uint8_t bytes[ED25519_KEY], const ui
 bool ed25519_key_good(const uint8_t key[ED25519_KEY])
 {
     struct curve c;
-    struct point a;
-    curve_init(&c);
-    if (!point_read(&c, &a, key))
+    ed25519_init(&c);
+    if (!point_read(&c, key))
         return false;
-    for (size_t i = 0; i < 3; i++)
-        point_add(&c, &a, &a, &a);
-    return !bignum_is_zero(a.x,
-                           WORDS); /* 8 A is neither (0, 1) nor, as 8 A has odd order, (0, -1) */
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(c.r[X2], c.r[X1], sizeof(struct curve_point));
+        curve_run(&c, sum);
+    }
+    /* 8 A is neither (0, 1) nor, as 8 A has odd order, (0, -1) */
+    return !bignum_is_zero(c.r[X1], WORDS);
 }
 
-/* SHA-512 of the parts modulo L: high 2^256 + low, each half of the digest brought
- * below L. */
+static void sha512(uint8_t out[SHA512_SIZE], const struct span part[], size_t parts)
+{
+    struct sha2 x;
+    sha2_begin(&x, SHA512_BLOCK);
+    for (size_t i = 0; i < parts; i++)
+        sha2_add(&x, part[i]);
+    sha2_end(&x, out);
+    hash_wipe(&x, sizeof(x));
+}
+
+/* SHA-512 of the parts modulo L: high 2^256 + low, each half of the digest brought below L. */
 static void digest_scalar(const struct bignum_modulus *l, uint64_t r[WORDS],
                           const struct span part[], size_t parts)
 {
@@ -249,26 +220,24 @@ bool ed25519_verify(const uint8_t key[ED25519_KEY], struct span message, struct 
 {
     struct curve c;
     struct bignum_modulus l;
-    struct point a, r;
     uint64_t s[WORDS], k[WORDS];
     uint8_t again[ED25519_KEY];
-    static const uint64_t zero[WORDS] = {0};
-    curve_init(&c);
+    static const uint16_t opposite[] = {SUB(X1, X2, X1), SUB(W1, X2, W1), CURVE_END};
+    ed25519_init(&c);
     bignum_modulus(&l, order, BYTES);
     /* 1. A is a point, s below L. R is looked at in the end: what is compared is canonical. */
-    if (signature.n != ED25519_SIGN || !point_read(&c, &a, key))
+    if (signature.n != ED25519_SIGN || !point_read(&c, key))
         return false;
-    read_little(s, (const uint8_t *)signature.p + BYTES);
+    read_little(s, signature.p + BYTES);
     if (!bignum_less(s, l.m, WORDS))
         return false;
+    curve_run(&c, opposite); /* X2 is zero */
+    const struct curve_point a = curve_point(&c);
     /* 2. k = SHA-512(R, A, M) */
-    const struct span part[] = {{signature.p, BYTES}, bytes_of(key, ED25519_KEY), message};
-    digest_scalar(&l, k, part, 3);
+    digest_scalar(&l, k, (const struct span[]){{signature.p, BYTES}, bytes_of(key, BYTES), message},
+                  3);
     /* 3. */
-    bignum_sub(&c.p, a.x, zero, a.x);
-    bignum_sub(&c.p, a.t, zero, a.t);
-    point_mul2(&c, &r, s, k, &a);
-    point_write(&c, again, &r);
+    multiple(&c, again, s, k, &a);
     return memcmp(again, signature.p, ED25519_KEY) == 0;
 }
 
@@ -288,11 +257,12 @@ void ed25519_public(uint8_t key[ED25519_KEY], const uint8_t secret[ED25519_SECRE
     struct curve c;
     uint8_t digest[SHA512_SIZE];
     uint64_t a[WORDS];
-    curve_init(&c);
+    ed25519_init(&c);
     expand(digest, a, secret);
-    base_mul(&c, key, a);
+    multiple(&c, key, a, NULL, NULL);
     hash_wipe(digest, sizeof(digest));
     hash_wipe(a, sizeof(a));
+    hash_wipe(&c, sizeof(c));
 }
 
 void ed25519_sign(uint8_t signature[ED25519_SIGN], const uint8_t secret[ED25519_SECRET],
@@ -302,13 +272,13 @@ void ed25519_sign(uint8_t signature[ED25519_SIGN], const uint8_t secret[ED25519_
     struct bignum_modulus l;
     uint8_t digest[SHA512_SIZE], key[ED25519_KEY];
     uint64_t a[WORDS], r[WORDS], k[WORDS];
-    curve_init(&c);
+    ed25519_init(&c);
     bignum_modulus(&l, order, BYTES);
     expand(digest, a, secret);
-    base_mul(&c, key, a);
+    multiple(&c, key, a, NULL, NULL);
     /* 2. and 3. r = SHA-512(prefix, M), R = r B */
     digest_scalar(&l, r, (const struct span[]){bytes_of(digest + BYTES, BYTES), message}, 2);
-    base_mul(&c, signature, r);
+    multiple(&c, signature, r, NULL, NULL);
     /* 4. and 5. k = SHA-512(R, A, M), s = r + k a */
     digest_scalar(&l, k,
                   (const struct span[]){bytes_of(signature, BYTES), bytes_of(key, BYTES), message},
@@ -320,4 +290,5 @@ void ed25519_sign(uint8_t signature[ED25519_SIGN], const uint8_t secret[ED25519_
     hash_wipe(digest, sizeof(digest));
     hash_wipe(a, sizeof(a));
     hash_wipe(r, sizeof(r));
+    hash_wipe(&c, sizeof(c));
 }
