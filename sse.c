@@ -514,14 +514,14 @@ static void commit(void)
         store_failed(err);
     else if (err == 0)
         held_show(false);
-    if (!L.stop && S.hold.running == 0 && S.ring.h->held > 0 && !L.up.passed)
+    if (!L.stop && S.hold.running == 0 && (S.ring.h->held > 0 || S.hold.more) && !L.up.passed)
         commit_begin(&L.t, &S);
 }
 
 /* Has all synced and answered that was published, before the server ends. */
 static void commit_settle(void)
 {
-    while (L.code == EX_OK && S.ring.h->held > 0) {
+    while (L.code == EX_OK && (S.ring.h->held > 0 || S.hold.more || S.hold.running != 0)) {
         if (S.hold.running == 0)
             commit_begin(&L.t, &S);
         int err = store_wait(&L.t.store);

@@ -41,6 +41,7 @@ enum kind {
     USER = 20,  /* one, or "none" */
     WORDS = 21, /* a list of any words */
     WORD = 22,  /* any, or "none" */
+    PATHS = 23, /* a list of files' paths; "none" adds nothing */
 };
 
 #define KIB 1024ull
@@ -112,10 +113,10 @@ enum kind {
       "for a client to take what it is sent")                                                      \
     X(TIME, drain_ms, "    ", "drain", " TIME            ", "5s", 0, 24 * HOUR,                    \
       "over which clients are closed at the end")                                                  \
-    X(PATH, key_file, "    ", "key-file", " FILE         ", "none", 0, 0,                          \
-      "keys of the tokens that say who may do what")                                               \
+    X(PATHS, key_files, "    ", "key-file", " FILE         ", "none", 0, OPT_LIST_MAX,             \
+      "keys of tokens, which say who may do what; repeatable")                                     \
     X(AGE, key_refresh_ms, "    ", "key-refresh", " TIME      ", "none", SECOND, 24 * HOUR,        \
-      "how often to read it again if it changed")                                                  \
+      "how often to read them again if changed")                                                  \
     X(WORDS, audience, "    ", "audience", " NAME         ", "none", 0, OPT_LIST_MAX,              \
       "a token's aud has to name one; repeatable")                                                 \
     X(WORDS, issuer, "    ", "issuer", " NAME           ", "none", 0, OPT_LIST_MAX,                \
@@ -128,6 +129,10 @@ enum kind {
       "bad tokens a minute from an address; 0: any")                                               \
     X(SIZE, max_scopes, "    ", "max-scopes", " SIZE       ", "16M", 64 * KIB, GIB,                \
       "for what the tokens of WebSockets allow")                                                   \
+    X(COUNT, max_revoked, "    ", "max-revoked", " N         ", "1000", 0, OPT_REVOKED_MAX,        \
+      "tokens, and subjects, revoked before they expire")                                          \
+    X(YES, log_subject, "    ", "log-subject", "           ", "no", 0, 1,                          \
+      "who it was, by the token's sub, in the log")                                                \
     X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
       "whose Forwarded is believed; repeatable")                                                   \
     X(YES, proxy_protocol, "    ", "proxy-protocol", "        ", "no", 0, 1,                       \
@@ -423,6 +428,8 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
                       : row->kind == NETWORKS ? net_read(value, &net)
                       : row->kind == HOSTS    ? authority_name_wrong(value)
                                               : NULL;
+    if (row->kind == PATHS && value.n >= OPT_PATH_MAX)
+        why = "is longer than a path can be";
     if (why == NULL && list->n == OPT_LIST_MAX)
         why = "is one more than there can be";
     return why;
@@ -430,7 +437,8 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
 
 static bool is_list(const struct row *row)
 {
-    return (row->kind >= ADDRESSES && row->kind <= HOSTS) || row->kind == WORDS;
+    return (row->kind >= ADDRESSES && row->kind <= HOSTS) || row->kind == WORDS ||
+           row->kind == PATHS;
 }
 
 /* Returns true if the row has no field. */
@@ -449,6 +457,15 @@ static bool set_path(const struct parser *x, const struct row *row, struct span 
     return value.n > 0;
 }
 
+const char *opt_path(const struct opt_list *list, uint32_t i, char out[OPT_PATH_MAX])
+{
+    struct span path = list->item[i];
+    assert(path.n < OPT_PATH_MAX);
+    memcpy(out, path.p, path.n);
+    out[path.n] = '\0';
+    return out;
+}
+
 /* Takes a value for a row; false if it is wrong. */
 static bool set(const struct parser *x, const struct row *row, struct span value)
 {
@@ -458,7 +475,8 @@ static bool set(const struct parser *x, const struct row *row, struct span value
         struct opt_list *list = field_of(x, row);
         if (item_wrong(x, row, value) != NULL)
             return false;
-        list->item[list->n++] = value;
+        if (row->kind != PATHS || !span_eq(value, SPAN("none")))
+            list->item[list->n++] = value;
         return true;
     }
     switch ((enum kind)row->kind) {
@@ -867,9 +885,9 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
     o->connections_given = is_given(&x, "max-connections") && o->max_connections > 0;
     o->topics_given = is_given(&x, "max-topics");
     o->buffers_given = is_given(&x, "max-buffers");
-    if (o->key_file != NULL && !is_given(&x, "anonymous"))
+    if (o->key_files.n > 0 && !is_given(&x, "anonymous"))
         o->anonymous = 0; /* who has keys lets nobody in without a token */
-    if (o->key_file == NULL && o->anonymous != 0)
+    if (o->key_files.n == 0 && o->anonymous != 0)
         o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing comes on top of what all may */
     return check(&x);
 }

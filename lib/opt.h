@@ -13,6 +13,8 @@
 #include "lib/text.h"
 
 #define OPT_LIST_MAX 64
+#define OPT_REVOKED_MAX 1900
+#define OPT_PATH_MAX 4096
 
 enum opt_log {
     OPT_LOG_ERROR = 0,
@@ -68,7 +70,7 @@ struct opt {
     uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
     uint32_t min_rate;    /* bytes a second that a body has to come at, after request_timeout_ms */
     uint32_t drain_ms;    /* over which the connections are closed when the server stops */
-    const char *key_file; /* NULL: none, and who may do what depends on where they are */
+    struct opt_list key_files; /* none: who may do what depends on where they are */
     struct opt_list audience; /* of which a token's `aud` has to name one */
     struct opt_list issuer;   /* of which a token's `iss` has to be one */
     const char *claims;       /* the member of tokens that says what they allow; NULL: all of it */
@@ -76,6 +78,7 @@ struct opt {
     uint8_t anonymous;        /* what those may who have no token, or are elsewhere */
     uint32_t max_failures;    /* bad tokens from an address in a minute; 0: any number */
     uint64_t max_scopes;      /* bytes for the scopes of WebSockets' tokens */
+    uint32_t max_revoked;     /* revocations of tokens; 0: none can be revoked */
     bool proxy_protocol;      /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
     struct opt_list cors;        /* origins; one may be "*" */
@@ -83,8 +86,12 @@ struct opt {
     bool no_sandbox;
     enum opt_log log;
     bool access_log;
+    bool log_subject; /* and refusals tell the `sub` of the token */
     bool no_page; /* no live page at "/" */
 };
+
+/* Item i of a list of files' paths, as a string in `out`. */
+const char *opt_path(const struct opt_list *list, uint32_t i, char out[OPT_PATH_MAX]);
 
 enum opt_result {
     OPT_RUN = 0,

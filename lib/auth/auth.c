@@ -421,6 +421,7 @@ static bool claims_words(char *json, const struct object *o, struct auth_said *s
         return true;
     if (v->kind != JSON_STRING)
         return claim_wrong(why, SPAN("scope"), " is no string");
+    said->rights = "scope";
     struct span words = string_in(json, v->raw);
     char *to = json + (words.p - json);
     assert(words.n <= sizeof(copy));
@@ -458,11 +459,26 @@ static bool claims_scope(const struct token *x, const struct object *claims,
     if (in == &inner && !claims_object(x, claims, rules, &inner, why))
         return false;
     const struct json_value *publish = object_get(in, SPAN("publish")),
-                            *subscribe = object_get(in, SPAN("subscribe"));
+                            *subscribe = object_get(in, SPAN("subscribe")),
+                            *admin = object_get(in, SPAN("admin"));
+    said->admin = admin != NULL && admin->kind == JSON_TRUE;
+    said->rights = rules->claims;
     if (publish == NULL && subscribe == NULL)
         return claims_words(x->room, claims, said, why);
     return claims_list(x->room, publish, SPAN("publish"), mercure, &said->publish, why) &&
            claims_list(x->room, subscribe, SPAN("subscribe"), mercure, &said->subscribe, why);
+}
+
+/* A claim that is a string; a number counts as its text. */
+static bool claims_text(char *json, const struct object *o, struct span name, struct span *out,
+                        struct text *why)
+{
+    const struct json_value *v = object_get(o, name);
+    if (v == NULL)
+        return true;
+    *out = v->kind == JSON_STRING ? string_in(json, v->raw) : v->raw;
+    return v->kind == JSON_STRING || v->kind == JSON_NUMBER ||
+           claim_wrong(why, name, " is no string");
 }
 
 static bool is_one_of(char *json, const struct json_value *v, const struct span *of, uint32_t n)
@@ -482,7 +498,7 @@ static bool claims_audience(char *json, const struct object *o, const struct aut
     struct json_value item;
     struct span none;
     size_t pos = 0;
-    if (v == NULL && rules->audiences == 0)
+    if (rules->any_audience || (v == NULL && rules->audiences == 0))
         return true;
     if (rules->audiences == 0) {
         text_str(why, "the token is for somebody else (aud): this server has no name of its own");
@@ -522,6 +538,9 @@ static enum auth_result claims_read(const struct token *x, const struct auth_rul
         !claims_audience(x->room, &o, rules, why) || !claims_issuer(x->room, &o, rules, why) ||
         !claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
         !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
+        !claims_date(&o, SPAN("iat"), &said->issued, &said->iat_s, why) ||
+        !claims_text(x->room, &o, SPAN("jti"), &said->jti, why) ||
+        !claims_text(x->room, &o, SPAN("sub"), &said->sub, why) ||
         !claims_scope(x, &o, rules, said, why)) {
         said->publish = said->subscribe = (struct span){NULL, 0};
         return AUTH_CLAIMS;
@@ -599,7 +618,8 @@ static enum auth_result check(const struct auth_keys *k, const struct auth_rules
     if (r == AUTH_GOOD)
         r = auth_said_when(&said, now_s, why);
     if (r == AUTH_GOOD)
-        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said), x.algorithm};
+        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said), x.algorithm,
+                                       said.jti,     said.sub,       said.iat_s,   said.admin};
     return r;
 }
 
@@ -628,14 +648,35 @@ static void add_base64url(struct text *t, struct span s)
         t->n += base64url_write(t->p + t->n, s);
 }
 
+/* Appends a claim's name, with a comma in front where it is not the first. */
+static void add_name(struct text *t, const char *name)
+{
+    text_str(t, t->n > 1 ? "," : "");
+    text_str(t, name);
+}
+
+static void add_number(struct text *t, const char *name, uint64_t v)
+{
+    if (v == 0)
+        return;
+    add_name(t, name);
+    text_u64(t, v);
+}
+
+static void add_string(struct text *t, const char *name, struct span s)
+{
+    if (s.n == 0)
+        return;
+    add_name(t, name);
+    json_string(t, s);
+}
+
 /* Appends a claim that is a list, if there is anything in it. */
 static void add_scope(struct text *t, const char *name, struct span scope)
 {
     if (scope.n == 0)
         return;
-    if (t->n > 1)
-        text_str(t, ",");
-    text_str(t, name);
+    add_name(t, name);
     for (const char *between = "["; scope.p != NULL; between = ",") {
         text_str(t, between);
         json_string(t, span_cut(&scope, ','));
@@ -658,10 +699,12 @@ static void add_header(struct text *t, const struct auth_key *key)
 static void add_claims(struct text *t, const struct auth_claims *claims)
 {
     text_str(t, "{");
-    if (claims->expires_s > 0) {
-        text_str(t, "\"exp\":");
-        text_u64(t, claims->expires_s);
-    }
+    add_number(t, "\"exp\":", claims->expires_s);
+    add_number(t, "\"iat\":", claims->iat_s);
+    add_string(t, "\"jti\":", claims->jti);
+    add_string(t, "\"sub\":", claims->sub);
+    if (claims->admin)
+        add_name(t, "\"admin\":true");
     add_scope(t, "\"publish\":", claims->publish);
     add_scope(t, "\"subscribe\":", claims->subscribe);
     text_str(t, "}");

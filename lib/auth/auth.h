@@ -31,7 +31,7 @@
 #include "lib/auth/key.h"
 #include "lib/text.h"
 
-#define AUTH_KEYS_MAX    16u
+#define AUTH_KEYS_MAX    32u
 #define AUTH_TOKEN_MAX   8192u
 #define AUTH_FILE_MAX    (64u << 10)
 #define AUTH_LEEWAY_S    60u
@@ -53,8 +53,8 @@ bool auth_keys_add(struct auth_keys *k, struct span file, struct text *why);
 /* The same for the only file. */
 bool auth_keys_read(struct auth_keys *k, struct span file, struct text *why);
 
-/* Returns true if one of the keys is a secret; is public. */
-bool auth_keys_secret(const struct auth_keys *k);
+/* Returns true if one of the keys from number `from` on is a secret; if one is public. */
+bool auth_keys_secret(const struct auth_keys *k, unsigned from);
 bool auth_keys_public(const struct auth_keys *k);
 
 /* Overwrites all keys. */
@@ -75,17 +75,22 @@ struct auth_rules {
     const struct span *audience,
         *issuer;                 /* `aud` has to hold one of these, `iss` be one of these */
     uint32_t audiences, issuers; /* 0: no token may have `aud`; `iss` may be anything */
+    bool any_audience;           /* `aud` is not looked at */
     const char *claims;          /* the member that `publish` and `subscribe` are in; NULL: none */
 };
 
 /* WHAT A TOKEN ALLOWS: its members `publish` and `subscribe`, lists of topics; they are members of
  * the token, or of the object in it that rules.claims names. Where there is neither: the words
  * publish:TOPIC and subscribe:TOPIC of the string `scope` (RFC 8693 section 4.2), other words being
- * for others. In an object whose name is `mercure`, "*" is everything, as Mercure has it. */
+ * for others. In an object whose name is `mercure`, "*" is everything, as Mercure has it. `admin`,
+ * which is true where `publish` and `subscribe` are, lets it revoke tokens. */
 struct auth_claims {
     struct span publish, subscribe; /* scopes */
     uint64_t expires_s; /* unix time up to which it is valid, the leeway in it; 0: always */
     enum key_algorithm algorithm;
+    struct span jti, sub; /* what it may be revoked by (revoke.h); empty: none */
+    uint64_t iat_s;       /* when it was issued; 0: it does not say */
+    bool admin;           /* it may revoke others */
 };
 
 /* Checks a token at unix time now_s. `room` is AUTH_TOKEN_MAX bytes, for what the claims point to.
@@ -107,8 +112,11 @@ struct auth_said {
     struct span kid; /* empty: none */
     enum key_algorithm algorithm;
     struct span publish, subscribe;
-    bool ends, begins; /* it has `exp`, `nbf` */
-    uint64_t exp_s, nbf_s;
+    struct span jti, sub;      /* empty: none */
+    const char *rights;        /* the claim that says what it allows; NULL: publish, subscribe */
+    bool ends, begins, issued; /* it has `exp`, `nbf`, `iat` */
+    bool admin;
+    uint64_t exp_s, nbf_s, iat_s;
 };
 
 /* Reads that; all but the signature and the times is checked as auth_check() does. */
@@ -141,7 +149,7 @@ bool auth_narrow(struct text *t, struct span scope, struct span names, struct sp
 const char *auth_private_read(struct auth_key *key, struct span file);
 
 /* Appends a token made with the key, a secret or what auth_private_read() has read, whose `exp`
- * is expires_s; 0: without end. The scopes have been found right. Its header names the key if it
+ * is expires_s; 0: without end; its other claims likewise. The scopes have been found right. Its header names the key if it
  * has a name. What would be longer than AUTH_TOKEN_MAX does not fit. */
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims);
 

@@ -17,7 +17,7 @@ static struct auth_key *next_key(struct auth_keys *k)
     return &k->key[k->n];
 }
 
-static const char too_many[] = "there are more than 16 keys";
+static const char too_many[] = "there are more than 32 keys";
 
 /* ---- lines ---- */
 
@@ -223,9 +223,9 @@ void auth_keys_wipe(struct auth_keys *k)
     hash_wipe(k, sizeof(*k));
 }
 
-bool auth_keys_secret(const struct auth_keys *k)
+bool auth_keys_secret(const struct auth_keys *k, unsigned from)
 {
-    for (unsigned i = 0; i < k->n; i++)
+    for (unsigned i = from; i < k->n; i++)
         if (k->key[i].algorithm == KEY_HS256)
             return true;
     return false;

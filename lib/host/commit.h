@@ -22,10 +22,10 @@
 
 #include "lib/host/door.h"
 
-/* Returns true if some message has not been synced. */
+/* Returns true if some message or revocation has not been synced. */
 static inline bool commit_behind(const struct tables *t, const struct server *s)
 {
-    return t->store.h != NULL && t->store.synced != ring_end(&s->ring);
+    return t->store.h != NULL && (s->hold.more || t->store.synced != ring_end(&s->ring));
 }
 
 /* Returns true if the next tick has something to do, or to hear. */

@@ -33,6 +33,9 @@ bool guard_is_roots(const char *path);
  * (NULL: none) is not root's. False: errno, and nothing has changed. */
 bool guard_begin(struct guard *g, const struct user *u, const char *path);
 
+/* The same for a start. False: *why says what is wrong. */
+bool guard_take(struct guard *g, const struct user *u, const char *path, struct text *why);
+
 /* Takes root's rights back. A failure ends the process. */
 void guard_end(struct guard *g);
 

@@ -1,10 +1,11 @@
 /*
- * keys.c - reads the key file, once and again.
+ * keys.c - reads the key files, once and again.
  */
 #include "lib/host/keys.h"
 #include "lib/serve/quote.h"
 
 #include "lib/hash.h"
+#include "lib/host/guard.h"
 #include "lib/host/keeper.h"
 
 #include <errno.h>
@@ -15,9 +16,9 @@
 
 static struct keys_seen seen_of(const struct stat *st)
 {
-    return (struct keys_seen){
-        st->st_ino, (uint64_t)st->st_size,
-        (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec, 0};
+    return (struct keys_seen){st->st_ino, (uint64_t)st->st_size,
+                              (uint64_t)st->st_mtim.tv_sec * 1000000000 +
+                                  (uint64_t)st->st_mtim.tv_nsec};
 }
 
 static int mode_wrong(mode_t mode, const char *what, struct text *why)
@@ -70,6 +71,7 @@ static int read_keys(int fd, mode_t open_to_all, struct auth_keys *k, struct tex
 {
     char buf[AUTH_FILE_MAX + 1];
     ssize_t n = read_all(fd, buf, sizeof(buf));
+    unsigned before = k->n;
     int code = 0;
     if (n == -1) {
         text_str(why, strerror(errno));
@@ -77,9 +79,9 @@ static int read_keys(int fd, mode_t open_to_all, struct auth_keys *k, struct tex
     } else if ((size_t)n == sizeof(buf)) {
         text_str(why, "it is larger than 64 KiB");
         code = EX_CONFIG;
-    } else if (!auth_keys_read(k, (struct span){buf, (size_t)n}, why)) {
+    } else if (!auth_keys_add(k, (struct span){buf, (size_t)n}, why)) {
         code = EX_CONFIG;
-    } else if (open_to_all != 0 && auth_keys_secret(k)) {
+    } else if (open_to_all != 0 && auth_keys_secret(k, before)) {
         auth_keys_wipe(k);
         code = mode_wrong(open_to_all,
                           " lets others read it, and it holds a secret; run chmod o=", why);
@@ -88,22 +90,24 @@ static int read_keys(int fd, mode_t open_to_all, struct auth_keys *k, struct tex
     return code;
 }
 
-/* Opens it. Without waiting: it may be a pipe that nobody writes to. */
-static int keys_open(const char *path, int keeper)
+/* Opens file i. Without waiting: it may be a pipe that nobody writes to. */
+static int keys_open(const struct opt_list *files, uint32_t i, int keeper)
 {
-    return keeper != KEEPER_NONE ? keeper_ask(keeper)
-                                 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    char path[OPT_PATH_MAX];
+    return keeper != KEEPER_NONE
+               ? keeper_ask(keeper, i)
+               : open(opt_path(files, i, path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
 
-static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struct keys_seen *seen,
-                        struct text *why)
+/* Adds the keys of file i. */
+static int add_file(const struct opt_list *files, uint32_t i, int keeper, struct auth_keys *k,
+                    struct keys_seen *seen, struct text *why)
 {
     const struct text before = *why;
-    auth_keys_wipe(k);
     text_str(why, "the key file ");
-    text_str(why, path);
+    text_add(why, files->item[i]);
     text_str(why, ": ");
-    int fd = keys_open(path, keeper);
+    int fd = keys_open(files, i, keeper);
     if (fd == -1) {
         int err = errno;
         text_str(why, keeper != KEEPER_NONE && err == EPIPE ? "the process that opens it is gone"
@@ -120,6 +124,25 @@ static int keys_read_by(const char *path, int keeper, struct auth_keys *k, struc
     return code;
 }
 
+int keys_read(const struct opt_list *files, int keeper, const struct user *user,
+              struct auth_keys *k, struct keys_seen seen[OPT_LIST_MAX], struct text *why)
+{
+    int code = 0;
+    auth_keys_wipe(k);
+    for (uint32_t i = 0; i < files->n && code == 0; i++) {
+        char path[OPT_PATH_MAX];
+        struct guard g;
+        if (user != NULL && !guard_take(&g, user, opt_path(files, i, path), why))
+            return EX_OSERR;
+        code = add_file(files, i, keeper, k, &seen[i], why);
+        if (user != NULL)
+            guard_end(&g);
+    }
+    if (code != 0)
+        auth_keys_wipe(k);
+    return code;
+}
+
 int keys_private(const char *path, struct auth_key *key, struct text *why)
 {
     char buf[4096];
@@ -130,7 +153,7 @@ int keys_private(const char *path, struct auth_key *key, struct text *why)
     text_str(why, "the private key ");
     text_str(why, path);
     text_str(why, ": ");
-    int fd = keys_open(path, KEEPER_NONE);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd == -1) {
         text_str(why, strerror(errno));
         return EX_NOINPUT;
@@ -150,18 +173,12 @@ int keys_private(const char *path, struct auth_key *key, struct text *why)
     return EX_CONFIG;
 }
 
-int keys_read(const char *path, struct auth_keys *k, struct text *why)
-{
-    struct keys_seen seen;
-    return keys_read_by(path, KEEPER_NONE, k, &seen, why);
-}
-
-int keys_take(struct server *s, int keeper, struct text *why)
+int keys_take(struct server *s, int keeper, const struct user *user, struct text *why)
 {
     struct auth_keys next;
-    if (s->config.opt.key_file == NULL)
+    if (s->config.opt.key_files.n == 0)
         return 0;
-    int code = keys_read_by(s->config.opt.key_file, keeper, &next, &s->keys_seen, why);
+    int code = keys_read(&s->config.opt.key_files, keeper, user, &next, s->keys_seen, why);
     if (code == 0) {
         auth_keys_wipe(&s->config.keys);
         s->config.keys = next;
@@ -183,9 +200,9 @@ void keys_again(struct server *s, int keeper)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
-    if (s->config.opt.key_file == NULL)
+    if (s->config.opt.key_files.n == 0)
         return;
-    if (keys_take(s, keeper, &why) == 0) {
+    if (keys_take(s, keeper, NULL, &why) == 0) {
         s->log.say(OPT_LOG_INFO, "keys read", "keys", QUOTE_NUM(s->config.keys.n), NULL);
         keys_skipped(s);
         return;
@@ -195,27 +212,30 @@ void keys_again(struct server *s, int keeper)
     s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
 }
 
-/* Returns true if the file is not what it was when it was read last; a file that cannot be opened
- * has not changed: it may be on its way. */
-static bool has_changed(const struct server *s, int keeper)
+/* Returns true if file i is not what it was when it was read last; a file that cannot be opened has
+ * not changed: it may be on its way. */
+static bool has_changed(const struct server *s, int keeper, uint32_t i)
 {
     struct stat st;
-    int fd = keys_open(s->config.opt.key_file, keeper);
+    int fd = keys_open(&s->config.opt.key_files, i, keeper);
     bool there = fd != -1 && fstat(fd, &st) == 0;
     if (fd != -1)
         close(fd);
     if (!there)
         return false;
-    struct keys_seen now = seen_of(&st), was = s->keys_seen;
+    struct keys_seen now = seen_of(&st), was = s->keys_seen[i];
     return now.inode != was.inode || now.size != was.size || now.time_ns != was.time_ns;
 }
 
 void keys_tick(struct server *s, int keeper)
 {
-    if (s->config.opt.key_file == NULL || s->clock.now < s->keys_seen.next)
+    bool changed = false;
+    if (s->clock.now < s->keys_next)
         return;
-    bool first = s->keys_seen.next == 0; /* they have just been read */
-    if (!first && has_changed(s, keeper))
+    if (s->keys_next != 0) /* else they have just been read */
+        for (uint32_t i = 0; i < s->config.opt.key_files.n && !changed; i++)
+            changed = has_changed(s, keeper, i);
+    if (changed)
         keys_again(s, keeper);
-    s->keys_seen.next = s->clock.now + s->config.opt.key_refresh_ms;
+    s->keys_next = s->clock.now + s->config.opt.key_refresh_ms;
 }

@@ -22,40 +22,17 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* Begins to open what is at the path. False: *why says what is wrong. */
-static bool rights_take(struct guard *g, const struct user *user, const char *path,
-                        struct text *why)
-{
-    if (guard_begin(g, user, path))
-        return true;
-    text_str(why, "--user: the rights of the user cannot be taken: ");
-    text_str(why, strerror(errno));
-    return false;
-}
-
 /* Makes the ring, or takes it over; a store is opened with the rights of the user that could change
  * its path (guard.h). */
 static bool ring_make(struct door *d, const struct handover *from, const struct user *user,
                       bool trial, struct text *why)
 {
     struct guard g;
-    if (!rights_take(&g, user, from == NULL ? d->s->config.opt.store : NULL, why))
+    if (!guard_take(&g, user, from == NULL ? d->s->config.opt.store : NULL, why))
         return false;
     bool good = tables_ring(d->t, d->s, from, trial, why);
     guard_end(&g);
     return good;
-}
-
-/* Reads the keys, likewise. */
-static int keys_make(struct door *d, const struct user *user, struct text *why)
-{
-    struct guard g;
-    struct server *s = d->s;
-    if (!rights_take(&g, user, s->config.opt.key_file, why))
-        return EX_OSERR;
-    int code = keys_take(s, d->keeper, why);
-    guard_end(&g);
-    return code;
 }
 
 /* Makes the tables and the ring, or takes them over. */
@@ -74,7 +51,7 @@ static void memory_make(struct door *d, const struct handover *from, const struc
         s->config.opt.ring = from->ring_size;
         s->config.opt.ring_given = true;
     }
-    int code = keys_make(d, user, &why);
+    int code = keys_take(s, d->keeper, user, &why); /* likewise */
     if (code == 0 && !door_measure(d, &why))
         code = EX_CONFIG;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
@@ -105,11 +82,11 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     if (code != 0)
         process_fail(code, bytes, NULL);
     int keeper = KEEPER_NONE; /* first, as it is a copy of all that there is by then */
-    if (s->config.opt.key_file != NULL && !s->config.opt.no_sandbox)
-        keeper = keeper_start(s->config.opt.key_file, &user);
+    if (s->config.opt.key_files.n > 0 && !s->config.opt.no_sandbox)
+        keeper = keeper_start(&s->config.opt.key_files, &user);
     if (keeper < KEEPER_NONE)
         process_fail(EX_OSERR,
-                     "the sandbox: the process that opens the key file: ", strerror(-keeper - 1),
+                     "the sandbox: the process that opens the key files: ", strerror(-keeper - 1),
                      " (--no-sandbox goes without)", NULL);
     memory_make(d, NULL, &user, false);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -118,10 +95,9 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     d->keeper = keeper; /* the first time it was read with the rights of the start */
     signals_take(d);
-    const struct sandbox_file keys = {s->config.opt.key_file};
     code = door_open(d, unsent, &user, &why);
     if (code == 0)
-        code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
+        code = sandbox_enter(s, d->t, &user, argv, held, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);

@@ -41,21 +41,14 @@
 #include "lib/host/tables.h"
 #include "lib/host/user.h"
 
-/* A file that is to be read again later: from outside (keeper.h). */
-struct sandbox_file {
-    const char *path; /* NULL: none */
-};
-
 /* From now on a call that an inherited filter refuses is said before it ends the process, and
  * signal masks can be changed inside of one. To be called before any are. */
 void sandbox_watch(void);
 
 /* Gives up what the server does not need any more: the start is done. The store and the unix
- * sockets are given to the user first. `files` are n. What was got is logged, and noted in *held,
- * to be handed over. 0, or an exit code with the reason in *why. */
+ * sockets are given to the user first. What was got is logged, and noted in *held, to be handed over. 0, or an exit code with the reason in *why. */
 int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
-                  char *const argv[], const struct sandbox_file *files, size_t n,
-                  struct calls_held *held, struct text *why);
+                  char *const argv[], struct calls_held *held, struct text *why);
 
 /* Puts a filter into force. 0, or minus an errno: ENOSYS where kernel or machine have none. */
 int sandbox_filter(struct filter_insn *insns, uint32_t n);

@@ -4,6 +4,7 @@
  */
 #include "lib/host/store.h"
 
+#include "lib/auth/revoke.h"
 #include "lib/hash.h"
 #include "lib/name.h"
 
@@ -25,7 +26,6 @@
 
 #define STORE_VERSION 1u
 #define STORE_ORDER   0x01020304u /* as this machine writes it */
-#define STORE_HEAD    4096u       /* bytes of the first page that are used, and mapped */
 #define STORE_STACK   (64u << 10)
 #define STORE_SET_MS  1000     /* a wall clock that is off by more has been set */
 #define LOCK_TIMES    100u     /* the lock is tried so often, */
@@ -66,6 +66,7 @@ struct store_head {
 _Static_assert(sizeof(struct store_state) == 512, "a sector");
 _Static_assert(offsetof(struct store_head, state) == 512, "a sector of its own");
 _Static_assert(sizeof(struct store_head) <= STORE_HEAD, "it fits");
+_Static_assert(STORE_HEAD + REVOKE_BYTES <= RING_PAGE, "revocations fit");
 _Static_assert(sizeof(atomic_int) == sizeof(int), "lock-free");
 
 static const char store_magic[8] = {'s', 's', 'e', '-', 'r', 'i', 'n', 'g'};
@@ -181,7 +182,7 @@ static void state_hint(struct store *st, uint64_t n)
 
 static int head_map(struct store *st, int fd)
 {
-    void *p = mmap(NULL, STORE_HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *p = mmap(NULL, RING_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED)
         return -errno;
     st->h = p;
@@ -642,7 +643,7 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
         (err = ring_open_in(o->r, fd, RING_PAGE, size, o->head.epoch, o->head.key)) == 0)
         return true;
     if (st->h != NULL)
-        munmap(st->h, STORE_HEAD);
+        munmap(st->h, RING_PAGE);
     st->h = NULL;
     return wrong_errno(o, "cannot be mapped", -err);
 }
@@ -720,6 +721,8 @@ static bool move_to(struct opening *o, const struct ring *old, const char *path,
     head.size = o->r->size;
     head.check = head_check(&head);
     *o->st->h = head;
+    if (pread(o->fd, store_revoked(o->st), REVOKE_BYTES, STORE_HEAD) != (ssize_t)REVOKE_BYTES)
+        return wrong_errno(o, "its revocations cannot be read", errno);
     state_write(o->st, o->r->h->n, STORE_IN_USE);
     o->st->synced = ring_head(o->r);
     o->st->noted_n = o->r->h->n;
@@ -819,7 +822,7 @@ bool store_open(struct store *st, struct ring *r, const struct store_ask *ask,
         return true;
     if (st->h != NULL) {
         thread_end(st);
-        munmap(st->h, STORE_HEAD);
+        munmap(st->h, RING_PAGE);
         st->h = NULL;
         if (o.fd == st->fd)
             o.fd = -1;
@@ -850,7 +853,7 @@ int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
     if (err == 0 && (st->h->key != r->key || r->arena_from != RING_PAGE))
         err = -EINVAL;
     if (err < 0 && st->h != NULL) {
-        munmap(st->h, STORE_HEAD);
+        munmap(st->h, RING_PAGE);
         st->h = NULL;
     }
     return err;
@@ -956,7 +959,7 @@ int store_close(struct store *st, const struct ring *r)
     state_write(st, ring_given(r), err == 0 ? STORE_CLEAN : STORE_FAILED);
     if (syncs || err < 0)
         err = sync_result(st, file_sync(st->fd));
-    munmap(st->h, STORE_HEAD);
+    munmap(st->h, RING_PAGE);
     st->h = NULL;
     (void)flock(st->fd, LOCK_UN); /* else the end of the process does that */
     return err;

@@ -2,9 +2,10 @@
  * store.h - the ring in a file, which outlives the process.
  *
  *   0          first page: what never changes; two copies of the state, written in turn
+ *   STORE_HEAD revocations of tokens (lib/auth/revoke.h)
  *   RING_PAGE  the arena, mapped by the ring: a message is in the file when ring_put() returns
  *
- * The file holds messages and nothing else: the index is made anew when it is opened, chains and
+ * The file holds messages and revocations and nothing else: the index is made anew when it is opened, chains and
  * topics by following the ring (lib/broker). Every record that is whole by its check sums is kept,
  * in the order of the ids; what is damaged is left out, and clients are told of a gap (ring.h,
  * "hole"). Ids only grow: where the newest can't be known (the machine went down, a sync failed, or
@@ -43,7 +44,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define STORE_JUMP 1000000000u
+#define STORE_JUMP    1000000000u
+#define STORE_HEAD    4096u
+#define STORE_NOTHING UINT64_MAX /* `synced`: as if nothing were */
 
 struct store_head; /* the first page */
 
@@ -113,6 +116,12 @@ struct store_report {
  * wrong with what; nothing is left open, and a file that is there has not been changed. */
 bool store_open(struct store *st, struct ring *r, const struct store_ask *ask,
                 struct store_report *rep, struct text *why);
+
+/* REVOKE_BYTES of the store, for a table of revocations: synced with the messages. */
+static inline void *store_revoked(const struct store *st)
+{
+    return (char *)st->h + STORE_HEAD;
+}
 
 /* Has the broker follow the ring that was opened, and adds to the report what it leaves out for
  * want of topics: that is no message any more, at this opening and the next. */

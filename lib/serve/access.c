@@ -190,10 +190,16 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
     struct auth_claims claims;
     if (check_token(s, token, &claims, &why) != AUTH_GOOD)
         return refuse_token(s, c, what, text_span(&why));
+    const struct bearer bearer =
+        revoke_bearer(&s->clients.revoked, claims.jti, claims.sub, claims.iat_s);
+    if (revoke_has(&s->clients.revoked, &bearer, s->clock.wall / 1000))
+        return refuse_token(s, c, what, SPAN("the token has been revoked"));
     s->ex.access = (struct access){.kind = ACCESS_TOKEN,
                                    .publish = claims.publish,
                                    .subscribe = claims.subscribe,
-                                   .expires_s = claims.expires_s};
+                                   .expires_s = claims.expires_s,
+                                   .admin = claims.admin,
+                                   .bearer = bearer};
     return true;
 }
 
@@ -479,6 +485,34 @@ bool access_own(struct server *s, struct conn *c)
         return true;
     text_str(&why, "this tells of all topics, and the token does not allow subscribing to **");
     return refuse(s, c, 403, "insufficient_scope", &why);
+}
+
+bool access_admin(struct server *s, struct conn *c)
+{
+    char bytes[768];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    bool here = (c->marks & CONN_ADMIN) != 0;
+    if (here && !serve_host_own(&s->config, &s->ex))
+        return refuse_foreign(s, c);
+    if (s->clients.revoked.t == NULL) {
+        serve_refuse(s, c, 403, NULL,
+                     s->config.opt.key_files.n == 0
+                         ? "there are no tokens to revoke, as there is no --key-file"
+                         : "no tokens can be revoked here: --max-revoked 0",
+                     NULL);
+        return false;
+    }
+    if (!here && !access_find(s, c, AUTH_PUBLISH, (struct span){NULL, 0}))
+        return false;
+    if (!here && s->ex.access.kind != ACCESS_TOKEN) {
+        tokenless(&s->ex, &why, "revoking");
+        return refuse(s, c, 401, NULL, &why);
+    }
+    if (!here && !s->ex.access.admin) {
+        text_str(&why, "the token does not allow revoking: its claim admin is not true");
+        return refuse(s, c, 403, "insufficient_scope", &why);
+    }
+    return access_page(s, c, " may not revoke here");
 }
 
 bool access_page(struct server *s, struct conn *c, const char *may_not)

@@ -59,6 +59,10 @@ const char *access_challenge(const struct config *config, struct challenge *ch, 
  * (--max-scopes), and the request has been refused with 503. */
 bool access_keep_scopes(struct server *s, struct conn *c);
 
+/* May the request revoke tokens? Those at the address of --admin may, and those whose token has the
+ * claim `admin`. False: it has been refused. */
+bool access_admin(struct server *s, struct conn *c);
+
 /* Returns true if the page that makes the request may publish or open a WebSocket: its origin is
  * this server's own, or one that --cors names. A request without Origin is not a page's. False: it
  * has been refused; `may_not` tells of what, with a space in front. */

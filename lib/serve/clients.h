@@ -5,6 +5,7 @@
 #define SSE_LIB_SERVE_CLIENTS_H
 
 #include "lib/auth/grant.h"
+#include "lib/auth/revoke.h"
 #include "lib/auth/throttle.h"
 #include "lib/serve/conn.h"
 
@@ -19,6 +20,9 @@ struct pass {
 struct clients {
     struct conns conns;
     struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
+    struct bearer *bearer;    /* likewise: of STREAM, SOCKET, WAIT, BODY, whose token it was; NULL:
+                               * no token can be revoked */
+    struct revoked revoked;
     struct grants grants;     /* where there are keys */
     struct throttle failures; /* bad tokens, by address */
     bool draining; /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */

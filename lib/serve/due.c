@@ -46,6 +46,8 @@ bool serve_late(struct server *s, struct conn *c)
         serve_socket_slow(s, c);
     else if (serve_expired(&s->clients, &s->clock, c))
         serve_expire(s, c);
+    else if (c->state != CONN_BODY && serve_revoked(&s->clients, &s->clock, c))
+        serve_revoke_end(s, c);
     else
         return false;
     return true;

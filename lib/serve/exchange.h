@@ -13,6 +13,7 @@
 
 #include "http.h"
 #include "lib/auth/auth.h"
+#include "lib/auth/revoke.h"
 #include "lib/broker/render.h"
 #include "lib/cors.h"
 #include "lib/topic/table.h"
@@ -68,6 +69,8 @@ struct access {
     struct span publish, subscribe; /* scopes, as lib/auth/auth.h has them */
     uint64_t expires_s;             /* unix time; 0: it does not end */
     bool cookie;                    /* NONE: there is a cookie, which does not count */
+    bool admin;                     /* TOKEN: it may revoke others */
+    struct bearer bearer;           /* TOKEN: what it may be revoked by */
 };
 
 /* The answer to the last long poll that a message ended: all that wait at one place in one form get

@@ -12,6 +12,8 @@
 struct hold {
     bool on;
     bool put;        /* set by put_record(): whoever is served has published */
+    bool more;       /* the store holds something that is not synced besides messages; with or
+                      * without `on` */
     uint8_t group;   /* the number of the sync that what is put now waits for, ... */
     uint8_t running; /* ... and of that which runs, or whose messages are being shown; 0: none */
     uint64_t to;     /* the end of what the last sync that was begun covers */
@@ -23,7 +25,7 @@ static inline bool serve_waits(const struct broker *broker, const struct hold *h
 {
     uint8_t group = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
     return group != 0 &&
-           (group == hold->running || (group == hold->group && ring_end(broker->ring) > hold->to));
+           (group == hold->running || (group == hold->group && (hold->more || ring_end(broker->ring) > hold->to)));
 }
 
 /* Has so much been published since the last sync that publishers should wait for the next? */

@@ -19,7 +19,7 @@ struct pass *pass_of(const struct clients *clients, const struct conn *c);
 struct access access_of_socket(const struct config *config, const struct clients *clients,
                                const struct conn *c);
 
-/* Notes with the connection when the token in ex.access ends. */
+/* Notes with the connection when the token in ex.access ends, and what it may be revoked by. */
 void access_keep(const struct config *config, const struct clients *clients,
                  const struct exchange *ex, const struct conn *c);
 
@@ -37,5 +37,8 @@ void serve_forget(struct clients *clients, const struct conn *c);
 
 /* Returns true if the time is up that a subscriber's token gave it. */
 bool serve_expired(const struct clients *clients, const struct moment *clock, const struct conn *c);
+
+/* Returns true if the token that a connection came with has been revoked since. */
+bool serve_revoked(struct clients *clients, const struct moment *clock, const struct conn *c);
 
 #endif

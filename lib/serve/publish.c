@@ -11,6 +11,7 @@
 #include "lib/serve/put.h"
 #include "lib/serve/query.h"
 #include "lib/serve/quote.h"
+#include "lib/serve/revoke.h"
 #include "lib/serve/saved.h"
 
 #include <assert.h>
@@ -52,10 +53,18 @@ static void refuse_put(struct server *s, struct conn *c, const struct intake *in
                  put_detail(p), NULL);
 }
 
+/* Returns true if it is not a message that is sent there. */
+static bool is_revocation(struct span topic)
+{
+    return span_eq(topic, REVOKE_PATH);
+}
+
 /* May this client publish to this topic? Else it has been refused. */
 static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
     struct put p;
+    if (is_revocation(topic))
+        return access_admin(s, c);
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
     if (topic.n > 0 ? !put_allowed(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
@@ -80,12 +89,16 @@ static void refuse_full(struct server *s, struct conn *c, const struct intake *i
     serve_refuse_full(s, c, WHERE(in));
 }
 
-/* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers. Gives
- * its n; 0: it has been refused. */
+/* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers.
+ * Returns its n; 0: it has been refused, or was no message and has been answered. */
 static uint64_t put(struct server *s, struct conn *c, const struct intake *in, struct span topic,
                     const struct batch_message *m, uint32_t *reach)
 {
     struct put p;
+    if (is_revocation(topic)) {
+        serve_revoke(s, c, m->data);
+        return 0;
+    }
     if (!serve_put(s, topic, m, &p)) {
         refuse_put(s, c, in, &p);
         return 0;
@@ -138,6 +151,7 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
     }
     struct intake *in = pool_at(&s->clients.conns.buffers, block);
     intake_init(in, topic, event, batch, binary);
+    access_keep(&s->config, &s->clients, &s->ex, c);
     *body_of(in) = (struct body){.request = saved_of(&s->config, &s->ex),
                                  .expires = s->ex.access.expires_s,
                                  .all = all};
@@ -160,7 +174,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
 {
     struct span type = http_field(&s->ex.req, HTTP_CONTENT_TYPE);
     struct span coding = http_field(&s->ex.req, HTTP_CONTENT_ENCODING);
-    uint8_t batch = type.n > 0 ? batch_kind(type) : 0;
+    uint8_t batch = type.n > 0 && !is_revocation(topic) ? batch_kind(type) : 0;
     uint32_t reach;
     if (!may_publish(s, c, topic))
         return 0;
@@ -225,6 +239,22 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     return topic;
 }
 
+/* Is the token of a body valid still? Else it has been refused. */
+static bool body_valid(struct server *s, struct conn *c, struct intake *in)
+{
+    struct challenge ch;
+    bool over = body_of(in)->expires != 0 && s->clock.wall / 1000 >= body_of(in)->expires;
+    if (!over && !serve_revoked(&s->clients, &s->clock, c))
+        return true;
+    s->stat.expired += over;
+    s->stat.revoked += !over;
+    serve_refuse(s, c, 401,
+                 access_challenge(&s->config, &ch, 401, "invalid_token",
+                                  over ? SPAN("it has expired") : SPAN("it has been revoked")),
+                 WHERE(in), over ? "the token has expired" : "the token has been revoked", NULL);
+    return false;
+}
+
 /* Publishes what is whole of a body; `end`: all of it has come. False: it has been refused. */
 static bool body_publish(struct server *s, struct conn *c, struct intake *in, bool end)
 {
@@ -236,15 +266,8 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
             serve_refuse(s, c, 400, NULL, WHERE(in), why, NULL);
             return false;
         }
-        if (body_of(in)->expires != 0 && s->clock.wall / 1000 >= body_of(in)->expires) {
-            s->stat.expired++;
-            struct challenge ch;
-            serve_refuse(s, c, 401,
-                         access_challenge(&s->config, &ch, 401, "invalid_token",
-                                          SPAN("it has expired")),
-                         WHERE(in), "the token has expired", NULL);
+        if (!body_valid(s, c, in))
             return false;
-        }
         struct span topic = topic_of(s, c, in, &m);
         uint64_t n = topic.p != NULL ? put(s, c, in, topic, &m, &in->reach) : 0;
         if (n == 0)

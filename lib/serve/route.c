@@ -14,6 +14,7 @@
 #include "lib/serve/publish.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/ready.h"
+#include "lib/serve/revoke.h"
 #include "lib/serve/socket.h"
 #include "lib/serve/subscribe.h"
 
@@ -41,12 +42,12 @@ static void route_nothing(struct server *s, struct conn *c)
     if (c->marks & CONN_ADMIN)
         serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
                      ": this is the address of --admin, which has /-/healthy, /-/ready, "
-                     "/-/metrics and /-/topics alone",
+                     "/-/metrics, /-/topics and /-/revoke alone",
                      NULL);
     else
         serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
                      ": a topic is a path as /news, and the server's own are /, /-/sse.js, ",
-                     "/-/healthy, /-/ready, /-/metrics and /-/topics", NULL);
+                     "/-/healthy, /-/ready, /-/metrics, /-/topics and /-/revoke", NULL);
 }
 
 /* A path for which is_own() is true. */
@@ -83,12 +84,30 @@ static void route_own(struct server *s, struct conn *c)
         own[i].answer(s, c);
 }
 
+static bool is_revoke(const struct exchange *ex)
+{
+    return span_eq(span_from(ex->req.path, 1), REVOKE_PATH);
+}
+
+/* Revokes. Its body is taken as that of a message. */
+static size_t route_revoke(struct server *s, struct conn *c, const char *rest, size_t len)
+{
+    if (s->ex.ask.method == HTTP_POST)
+        return serve_publish(s, c, REVOKE_PATH, rest, len);
+    s->ex.ask.way = "own";
+    serve_refuse(s, c, 405, "Allow: POST, OPTIONS\r\n", "tokens are revoked with POST", NULL);
+    return 0;
+}
+
 /* OPTIONS: what can be done here, and, of a preflight, who may. */
 static void route_options(struct server *s, struct conn *c)
 {
     char bytes[4096];
     struct text t = text_in(bytes, sizeof bytes);
-    http_add(&t, "Allow", c->marks & CONN_ADMIN ? SPAN("GET, HEAD, OPTIONS") : SPAN(METHODS));
+    http_add(&t, "Allow",
+             is_revoke(&s->ex)       ? SPAN("POST, OPTIONS")
+             : c->marks & CONN_ADMIN ? SPAN("GET, HEAD, OPTIONS")
+                                     : SPAN(METHODS));
     cors_preflight(&t, s->ex.ask.cors, METHODS,
                    http_field(&s->ex.req, HTTP_ACCESS_CONTROL_REQUEST_HEADERS));
     if (t.full)
@@ -208,6 +227,8 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->ex.req.path, SPAN("/")) &&
              serve_batch_names(&s->ex))
         return serve_publish(s, c, SPAN(""), rest, len);
+    else if (own && is_revoke(&s->ex))
+        return route_revoke(s, c, rest, len);
     else if (own)
         route_own(s, c);
     else if (publishes)

@@ -50,10 +50,9 @@ struct ready {
     uint32_t topic; /* the inside topic; 0: there is none now */
 };
 
-/* What the key file was when it was read last, and when to look again. */
+/* What a key file was when it was read last. */
 struct keys_seen {
     uint64_t inode, size, time_ns;
-    uint64_t next; /* clock.now */
 };
 
 struct server {
@@ -72,7 +71,8 @@ struct server {
     struct lag lag;       /* as the last sweep over the whole table found it */
     struct exchange ex;
     struct page files;          /* what files.c has given out */
-    struct keys_seen keys_seen; /* of the key file: host/keys.c */
+    struct keys_seen keys_seen[OPT_LIST_MAX]; /* of each key file: host/keys.c */
+    uint64_t keys_next; /* clock.now: when to look again whether they have changed */
     struct remember remember;   /* tokens whose signature has been found good with the keys */
 };
 

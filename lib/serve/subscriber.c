@@ -104,6 +104,12 @@ void serve_expire(struct server *s, struct conn *c)
     way_of(c)->expired(s, c);
 }
 
+void serve_revoke_end(struct server *s, struct conn *c)
+{
+    s->stat.revoked++;
+    way_of(c)->expired(s, c);
+}
+
 /* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
 
 bool serve_stream_check(struct server *s, struct conn *c)

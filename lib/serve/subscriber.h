@@ -49,8 +49,9 @@ void serve_heartbeat(struct server *s, struct conn *c);
  * Nothing is done to the others. */
 void serve_drain(struct server *s, struct conn *c);
 
-/* Tells a subscriber whose token has expired, and ends what it has. */
+/* Tells a subscriber whose token has expired, or was revoked, and ends what it has. */
 void serve_expire(struct server *s, struct conn *c);
+void serve_revoke_end(struct server *s, struct conn *c);
 
 /* Moves the rest of a record that is partly out into the connection's buffer, in front of what is
  * kept there, so that what comes next does not depend on it. False: there is no room, or the ring
