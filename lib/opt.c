@@ -114,7 +114,7 @@ enum kind {
     X(TIME, drain_ms, "    ", "drain", " TIME            ", "5s", 0, 24 * HOUR,                    \
       "over which clients are closed at the end")                                                  \
     X(PATHS, key_files, "    ", "key-file", " FILE         ", "none", 0, OPT_LIST_MAX,             \
-      "keys of tokens, which say who may do what; repeatable")                                     \
+      "keys of tokens that say who may; repeatable")                                     \
     X(AGE, key_refresh_ms, "    ", "key-refresh", " TIME      ", "none", SECOND, 24 * HOUR,        \
       "how often to read them again if changed")                                                  \
     X(WORDS, audience, "    ", "audience", " NAME         ", "none", 0, OPT_LIST_MAX,              \
@@ -130,9 +130,9 @@ enum kind {
     X(SIZE, max_scopes, "    ", "max-scopes", " SIZE       ", "16M", 64 * KIB, GIB,                \
       "for what the tokens of WebSockets allow")                                                   \
     X(COUNT, max_revoked, "    ", "max-revoked", " N         ", "1000", 0, OPT_REVOKED_MAX,        \
-      "tokens, and subjects, revoked before they expire")                                          \
+      "tokens and subjects revoked at a time")                                          \
     X(YES, log_subject, "    ", "log-subject", "           ", "no", 0, 1,                          \
-      "who it was, by the token's sub, in the log")                                                \
+      "the log tells the sub of tokens")                                                \
     X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
       "whose Forwarded is believed; repeatable")                                                   \
     X(YES, proxy_protocol, "    ", "proxy-protocol", "        ", "no", 0, 1,                       \

@@ -173,7 +173,7 @@ int keys_private(const char *path, struct auth_key *key, struct text *why)
     return EX_CONFIG;
 }
 
-int keys_take(struct server *s, int keeper, const struct user *user, struct text *why)
+int keys_load(struct server *s, int keeper, const struct user *user, struct text *why)
 {
     struct auth_keys next;
     if (s->config.opt.key_files.n == 0)
@@ -196,13 +196,13 @@ void keys_skipped(struct server *s)
                    QUOTE_NUM(s->config.keys.skipped), "reason", s->config.keys.skip, NULL);
 }
 
-void keys_again(struct server *s, int keeper)
+void keys_reload(struct server *s, int keeper)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
     if (s->config.opt.key_files.n == 0)
         return;
-    if (keys_take(s, keeper, NULL, &why) == 0) {
+    if (keys_load(s, keeper, NULL, &why) == 0) {
         s->log.say(OPT_LOG_INFO, "keys read", "keys", QUOTE_NUM(s->config.keys.n), NULL);
         keys_skipped(s);
         return;
@@ -236,6 +236,6 @@ void keys_tick(struct server *s, int keeper)
         for (uint32_t i = 0; i < s->config.opt.key_files.n && !changed; i++)
             changed = has_changed(s, keeper, i);
     if (changed)
-        keys_again(s, keeper);
+        keys_reload(s, keeper);
     s->keys_next = s->clock.now + s->config.opt.key_refresh_ms;
 }

@@ -25,13 +25,13 @@ int keys_private(const char *path, struct auth_key *key, struct text *why);
 
 /* Reads --key-file, if there is any, into s->config.keys, likewise. 0; or an exit code, and *why
  * says what is wrong: the keys that there were stay. */
-int keys_take(struct server *s, int keeper, const struct user *user, struct text *why);
+int keys_load(struct server *s, int keeper, const struct user *user, struct text *why);
 
 /* Logs how many keys of a set are not for here. */
 void keys_skipped(struct server *s);
 
 /* Reads them again, and logs what came of it. */
-void keys_again(struct server *s, int keeper);
+void keys_reload(struct server *s, int keeper);
 
 /* Where there is --key-refresh: reads them again if one has changed. Call every turn. */
 void keys_tick(struct server *s, int keeper);

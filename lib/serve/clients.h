@@ -19,8 +19,8 @@ struct pass {
 
 struct clients {
     struct conns conns;
-    struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
-    struct bearer *bearer;    /* likewise: of STREAM, SOCKET, WAIT, BODY, whose token it was; NULL:
+    struct pass *pass;     /* by descriptor; NULL: no flag asks for it */
+    struct bearer *bearer; /* likewise: of STREAM, SOCKET, WAIT, BODY, whose token it was; NULL:
                                * no token can be revoked */
     struct revoked revoked;
     struct grants grants;     /* where there are keys */

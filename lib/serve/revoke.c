@@ -65,10 +65,10 @@ static bool read(struct server *s, struct conn *c, struct span body, struct revo
         return refuse(s, c, "before goes with sub", "");
     enum member which = v[JTI].raw.n > 0 ? JTI : SUB;
     struct span raw = v[which].raw;
-    if (raw.n > sizeof s->ex.token)
+    if (raw.n > AUTH_TOKEN_MAX)
         return refuse(s, c, names[which].p, " is longer than a token can be");
     if (v[which].kind == JSON_STRING)
-        raw = (struct span){s->ex.token, json_unescape(raw, s->ex.token)};
+        raw = (struct span){s->ex.page, json_unescape(raw, s->ex.page)};
     *(which == JTI ? &x->jti : &x->sub) = raw;
     if (!time_of(s, c, v, BEFORE, now + 1, &x->before) ||
         !time_of(s, c, v, EXP, REVOKE_EVER, &x->until))

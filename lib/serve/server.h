@@ -70,10 +70,10 @@ struct server {
     uint64_t turn_max_us; /* the longest turn of the loop so far */
     struct lag lag;       /* as the last sweep over the whole table found it */
     struct exchange ex;
-    struct page files;          /* what files.c has given out */
+    struct page files;                        /* what files.c has given out */
     struct keys_seen keys_seen[OPT_LIST_MAX]; /* of each key file: host/keys.c */
-    uint64_t keys_next; /* clock.now: when to look again whether they have changed */
-    struct remember remember;   /* tokens whose signature has been found good with the keys */
+    uint64_t keys_next;       /* clock.now: when to look again whether they have changed */
+    struct remember remember; /* tokens whose signature has been found good with the keys */
 };
 
 #endif
