@@ -6,6 +6,7 @@
 #include "test/kit/kit.h"
 #include "test/kit/spare.h"
 
+#include "lib/host/keeper.h"
 #include "lib/host/keys.h"
 
 #include <fcntl.h>
@@ -114,8 +115,10 @@ START_TEST(help)
     for (const char *p = out, *end; (end = strchr(p, '\n')) != NULL; p = end + 1, lines++)
         ck_assert_msg(end - p <= 80, "wider than a screen: %.*s", (int)(end - p), p);
     ck_assert_uint_le(lines, 24);
-    static const char *const flags[] = {"--key-file", "--kid", "--publish", "--subscribe", "--url",
-                                        "--expires",  "--for", "--check",   "--private"};
+    static const char *const flags[] = {"--key-file", "--kid",      "--publish", "--subscribe",
+                                        "--url",      "--expires",  "--for",     "--check",
+                                        "--private",  "--revoke",   "--sub",     "--jti",
+                                        "--admin",    "--audience", "--issuer",  "--claims"};
     for (size_t i = 0; i < COUNT(flags); i++)
         has(out, flags[i]);
 }
@@ -126,12 +129,14 @@ static const struct {
     const char *flag[8];
     const char *says;
 } usages[] = {
-    {__LINE__, {NULL}, "nothing to do: --publish, --subscribe, --url or --check is needed"},
+    {__LINE__,
+     {NULL},
+     "nothing to do: --publish, --subscribe, --admin, --url, --check or --revoke is needed"},
     {__LINE__, {"--key-file", "x"}, "nothing to do"},
     {__LINE__, {"--bogus"}, "--bogus: there is no such flag"},
     {__LINE__, {"-x"}, "-x: there is no such flag"},
     {__LINE__, {"--"}, "--: there is no such flag"},
-    {__LINE__, {"--sub", "a"}, "--sub: there is no such flag"},
+    {__LINE__, {"--subs", "a"}, "--subs: there is no such flag"},
     {__LINE__, {"news"}, "news: it is no flag"},
     {__LINE__, {""}, ": it is no flag"},
     {__LINE__, {"--subscribe"}, "--subscribe: its value is missing"},
@@ -148,8 +153,8 @@ static const struct {
     {__LINE__, {"--publish", "a,"}, "--publish a,: is empty"},
     {__LINE__, {"--publish", "-/x"}, "--publish -/x: begins with \"-\""},
     {__LINE__, {"--subscribe", "\xFF"}, "is not UTF-8"},
-    {__LINE__, {"--subscribe", "a", "--url", "/a"}, "--url: it goes with --for, and not with"},
-    {__LINE__, {"--subscribe", "a", "--for", "publish"}, "--for: it goes with --url"},
+    {__LINE__, {"--subscribe", "a", "--url", "/a"}, "--subscribe: it does not go with --url"},
+    {__LINE__, {"--subscribe", "a", "--for", "publish"}, "--for: it does not go with --publish"},
     {__LINE__, {"--check", "a", "--url", "/a"}, "--url: it does not go with --check"},
     {__LINE__, {"--check", "a", "--kid", "a"}, "--kid: it does not go with --check"},
     {__LINE__, {"--check", "a", "--subscribe", "a"}, "--subscribe: it does not go with --check"},
@@ -465,7 +470,7 @@ START_TEST(private_key)
     ck_assert_int_eq(RUN("--subscribe", "a"), EX_USAGE);
     has(err, "it holds public keys alone, which sign nothing");
     ck_assert_int_eq(RUN("--private", file, "--url", "/a"), EX_USAGE);
-    has(err, "--private: a URL is signed with --key-file");
+    has(err, "--private: it does not go with --url");
     ck_assert_int_eq(RUN("--private", file, "--kid", "a b", "--subscribe", "a"), EX_USAGE);
     has(err, "has a byte that is not plain ASCII");
     ck_assert_int_eq(RUN("--private", key_file, "--subscribe", "a"), EX_CONFIG);
@@ -530,11 +535,13 @@ START_TEST(no_permission)
 {
     char line[256] = "";
     struct text why = text_in(line, sizeof(line) - 1);
+    struct keys_seen seen[OPT_LIST_MAX];
+    const struct opt_list files = {1, {span_of(key_file)}};
     ck_assert_int_eq(chmod(key_file, 0), 0);
     ck_assert_int_eq(chmod(dir, 0755), 0);
     bool root = geteuid() == 0;
     ck_assert(!root || seteuid(65534) == 0);
-    int code = keys_read(key_file, &keys, &why);
+    int code = keys_read(&files, KEEPER_NONE, NULL, &keys, seen, &why);
     ck_assert(!root || seteuid(0) == 0);
     ck_assert_int_eq(code, EX_NOPERM);
     has(line, "Permission denied");
@@ -542,7 +549,7 @@ START_TEST(no_permission)
     /* The same function says nothing when all is well. */
     ck_assert_int_eq(chmod(key_file, 0600), 0);
     why.n = 0;
-    ck_assert_int_eq(keys_read(key_file, &keys, &why), 0);
+    ck_assert_int_eq(keys_read(&files, KEEPER_NONE, NULL, &keys, seen, &why), 0);
     ck_assert(why.n == 0 && keys.n == 2);
 }
 END_TEST

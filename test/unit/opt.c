@@ -85,9 +85,8 @@ static const char *show(void)
     show_number(&t, "min-rate=", opt.min_rate);
     show_number(&t, "write-timeout=", opt.write_timeout_ms);
     show_number(&t, "drain=", opt.drain_ms);
-    text_str(&t, "key-file=");
-    text_str(&t, opt.key_file != NULL ? opt.key_file : "(none)");
-    show_number(&t, " key-refresh=", opt.key_refresh_ms);
+    show_list(&t, "key-file=", &opt.key_files);
+    show_number(&t, "key-refresh=", opt.key_refresh_ms);
     show_list(&t, "audience=", &opt.audience);
     show_list(&t, "issuer=", &opt.issuer);
     text_str(&t, "claims=");
@@ -95,6 +94,8 @@ static const char *show(void)
     show_number(&t, " anonymous=", opt.anonymous);
     show_number(&t, "max-failures=", opt.max_failures);
     show_number(&t, "max-scopes=", opt.max_scopes);
+    show_number(&t, "max-revoked=", opt.max_revoked);
+    show_number(&t, "log-subject=", opt.log_subject);
     show_list(&t, "trust-proxy=", &opt.trust_proxy);
     show_number(&t, "proxy-protocol=", opt.proxy_protocol);
     show_list(&t, "cors=", &opt.cors);
@@ -115,9 +116,10 @@ static const char defaults[] =
     "max-subscriptions=1000 max-sets=67108864 max-share=8 max-line=8192 max-head=16384 "
     "max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=75000 "
-    "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) "
+    "min-rate=500 write-timeout=30000 drain=5000 key-file= "
     "key-refresh=0 audience= issuer= claims=(none) anonymous=1 "
-    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
+    "max-failures=60 max-scopes=16777216 max-revoked=1000 log-subject=0 trust-proxy= "
+    "proxy-protocol=0 cors= user=(none) "
     "no-sandbox=0 log=2 access-log=0 "
     "no-page=0 ";
 
@@ -238,7 +240,10 @@ static const struct {
     {__LINE__, "audience", "https://a", "audience=https://a"},
     {__LINE__, "issuer", "https://i/", "issuer=https://i/"},
     {__LINE__, "claims", "https://x/y", "claims=https://x/y"},
-    {__LINE__, "key-file", "none", "key-file=(none) key-refresh=0"},
+    {__LINE__, "key-file", "none", "key-file= key-refresh=0"},
+    {__LINE__, "max-revoked", "0", "max-revoked=0"},
+    {__LINE__, "max-revoked", "1900", "max-revoked=1900"},
+    {__LINE__, "log-subject", "yes", "log-subject=1"},
     {__LINE__, "max-failures", "0", "max-failures=0"},
     {__LINE__, "max-failures", "1M", "max-failures=1048576"},
     {__LINE__, "max-scopes", "64K", "max-scopes=65536"},
