@@ -5,6 +5,7 @@
 
 #include "lib/addr.h"
 #include "lib/json.h"
+#include "lib/unit.h"
 #include "lib/utf8.h"
 
 #include <errno.h>
@@ -74,19 +75,7 @@ bool client_flag(int argc, char **argv, int *i, const char *name, const char **v
 
 bool client_time(const char *s, uint64_t *ms)
 {
-    static const struct {
-        const char *name;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
-    size_t n = strspn(s, "0123456789");
-    uint64_t v;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (strcmp(s + n, units[i].name) == 0 && span_u64((struct span){s, n}, &v) &&
-            v <= UINT32_MAX) {
-            *ms = v * units[i].ms;
-            return true;
-        }
-    return false;
+    return unit_read(span_of(s), UNIT_TIME, ms) && *ms <= CLIENT_TIME_MAX_MS;
 }
 
 bool client_token_right(const char *token)

@@ -30,7 +30,8 @@ void client_say(const char *command, ...) TEXT_LIST;
  * next argument, and *i is at its last; NULL: there is none. */
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value);
 
-/* Reads a time with a unit (ms, s, m, h) or in seconds, as the server's flags do. */
+/* Reads a time as the server's flags have it (lib/unit.h). */
+#define CLIENT_TIME_MAX_MS (1ull << 50)
 bool client_time(const char *s, uint64_t *ms);
 
 /* Returns true if a token has only bytes that a field may have, and no blank. */

@@ -10,7 +10,7 @@
 #include "lib/cli/client.h"
 #include "lib/host/keys.h"
 #include "lib/name.h"
-#include "lib/opt.h"
+#include "lib/unit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -175,7 +175,8 @@ static void read_values(struct ask *a)
     if (a->never && a->value[URL] != NULL)
         wrong("--expires", expires, "a signed URL ends, so it must be a time");
     if (expires != NULL && !a->never &&
-        (!opt_time(span_of(expires), &ms) || ms < 1000 || ms > 1000000ull * 3600 * 1000))
+        (!unit_read(span_of(expires), UNIT_TIME, &ms) || ms < 1000 ||
+         ms > 1000000ull * 3600 * 1000))
         wrong("--expires", expires,
               "must be a time from 1s to 1000000h, such as 12h, or, of a token, never");
     a->expires_s = a->never ? 0 : a->now_s + ms / 1000;
@@ -324,18 +325,14 @@ static int sign_url(const struct ask *a)
 /* Appends how far away a time is, in the largest unit of which there are two. */
 static void add_distance(struct text *t, uint64_t at_s, uint64_t now_s)
 {
-    static const struct {
-        const char *name;
-        uint64_t size;
-    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
     bool past = at_s <= now_s;
     uint64_t s = past ? now_s - at_s : at_s - now_s;
-    size_t i = 0;
-    while (units[i].size > 1 && s < 2 * units[i].size)
-        i++;
+    size_t i = UNIT_TIMES - 1;
+    while (i > 1 && s < 2 * (unit_times[i].size / 1000))
+        i--;
     text_str(t, past ? " (" : " (in ");
-    text_u64(t, s / units[i].size);
-    text_str(t, units[i].name);
+    text_u64(t, s / (unit_times[i].size / 1000));
+    text_str(t, unit_times[i].name);
     text_str(t, past ? " ago)\n" : ")\n");
 }
 
