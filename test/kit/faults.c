@@ -318,7 +318,6 @@ WRAP(int, -1, pipe2, (int ends[2], int flags), (ends, flags))
 WRAP(int, -1, prctl, (int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d),
      (what, a, b, c, d))
 WRAP(int, -1, nanosleep, (const struct timespec *t, struct timespec *left), (t, left))
-WRAP(int, -1, setenv, (const char *name, const char *value, int replace), (name, value, replace))
 WRAP(int, -1, getrlimit, (int what, struct rlimit *r), (what, r))
 WRAP(int, -1, setrlimit, (int what, const struct rlimit *r), (what, r))
 WRAP(int, -1, sigprocmask, (int how, const sigset_t *set, sigset_t *old), (how, set, old))
