@@ -300,7 +300,6 @@ WRAP_STAT(__fxstat, "fstat", int)
 #endif
 WRAP(int, -1, rename, (const char *from, const char *to), (from, to))
 WRAP(int, -1, unlink, (const char *path), (path))
-WRAP(char *, NULL, realpath, (const char *path, char *out), (path, out))
 WRAP(int, -1, memfd_create, (const char *name, unsigned flags), (name, flags))
 WRAP(int, -1, eventfd, (unsigned n, int flags), (n, flags))
 WRAP(void *, MAP_FAILED, mmap, (void *at, size_t n, int protection, int flags, int fd, off_t from),
