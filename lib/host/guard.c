@@ -13,10 +13,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-bool guard_is_roots(const char *path)
+bool guard_only_root(const char *path)
 {
     struct path p;
-    return path_follow(&p, path) && p.roots;
+    return path_follow(&p, path) && p.only_root;
 }
 
 /* ---- the user's rights ----------------------------------------------------------------------- */
@@ -32,7 +32,7 @@ static bool ids_take(uid_t uid, gid_t gid)
 bool guard_begin(struct guard *g, const struct user *u, const char *path)
 {
     *g = (struct guard){.on = false};
-    if (path == NULL || !u->given || u->uid == 0 || !user_is_root() || guard_is_roots(path))
+    if (path == NULL || !u->given || u->uid == 0 || !user_is_root() || guard_only_root(path))
         return true;
     g->groups = getgroups((int)(sizeof g->group / sizeof g->group[0]), g->group);
     if (g->groups == -1 || setgroups(1, &u->gid) == -1)

@@ -64,7 +64,7 @@ static bool path_step(struct path *p, struct span part, bool last)
     if (t.full)
         return failed(ENAMETOOLONG);
     p->missing = lstat(p->real, &st) == -1;
-    p->roots = p->roots && is_kept(&p->dir, p->missing ? NULL : &st);
+    p->only_root = p->only_root && is_kept(&p->dir, p->missing ? NULL : &st);
     if (p->missing)
         return errno == ENOENT && last;
     if (!S_ISLNK(st.st_mode)) {
@@ -85,7 +85,7 @@ bool path_follow(struct path *p, const char *path)
 {
     size_t n = strlen(path);
     p->missing = false;
-    p->roots = true;
+    p->only_root = true;
     p->links = 0;
     if (n >= sizeof p->todo)
         return failed(ENAMETOOLONG);

@@ -14,7 +14,7 @@
 struct path {
     char real[PATH_MAX]; /* absolute, without symbolic links; "" is the root directory */
     bool missing;        /* its last part does not exist, all before that does */
-    bool roots;          /* nobody but root can change where the path leads */
+    bool only_root;      /* nobody but root can change where the path leads */
 
     /* while it is being followed */
     char todo[PATH_MAX];
