@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "lib/auth/ed25519.h"
+#include "lib/clean.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/name.h"
@@ -23,7 +24,7 @@ static void say_given(struct text *why, struct span s)
 {
     for (size_t i = 0; i < s.n && i < GIVEN_MAX; i++) {
         char c = s.p[i];
-        c = (char)(c == '"' ? '\'' : c == '\\' ? '/' : c >= ' ' && c <= '~' ? c : '?');
+        c = (char)(c == '"' ? '\'' : c == '\\' ? '/' : clean_ascii(c));
         text_add(why, (struct span){&c, 1});
     }
     if (s.n > GIVEN_MAX)

@@ -6,6 +6,7 @@
 #include "lib/auth/ed25519.h"
 #include "lib/auth/p256.h"
 #include "lib/auth/rsa.h"
+#include "lib/clean.h"
 #include "lib/hash.h"
 
 static const char names[][6] = {"HS256", "RS256", "ES256", "EdDSA"};
@@ -28,7 +29,7 @@ const char *key_kid_wrong(struct span kid)
     if (kid.n > KEY_KID_MAX)
         return "the name of the key has more than 64 bytes";
     for (size_t i = 0; i < kid.n; i++)
-        if (kid.p[i] <= ' ' || kid.p[i] > '~' || kid.p[i] == '"' || kid.p[i] == '\\')
+        if (!clean_visible(kid.p[i]) || kid.p[i] == '"' || kid.p[i] == '\\')
             return "the name of the key has a byte that is not plain ASCII";
     return NULL;
 }

@@ -7,13 +7,14 @@
 #include "lib/cli/token.h"
 
 #include "http.h"
+#include "lib/clean.h"
 #include "lib/cli/client.h"
 #include "lib/cli/pub.h"
 #include "lib/host/keeper.h"
 #include "lib/host/keys.h"
 #include "lib/json.h"
 #include "lib/name.h"
-#include "lib/opt.h"
+#include "lib/unit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -99,7 +100,7 @@ _Noreturn static void fail(int code, const char *what, const char *why)
 _Noreturn static void wrong(const char *flag, const char *given, const char *why)
 {
     char line[512];
-    struct text t = text_in(line, sizeof line - 1);
+    struct text t = text_for_string(line, sizeof line);
     struct span value = span_of(given);
     text_str(&t, flag);
     text_str(&t, given != NULL ? " " : "");
@@ -107,8 +108,7 @@ _Noreturn static void wrong(const char *flag, const char *given, const char *why
     text_str(&t, value.n > GIVEN_MAX ? "..." : "");
     text_str(&t, ": ");
     text_str(&t, why);
-    line[t.n] = '\0';
-    fail(EX_USAGE, line, " (sse token --help tells more)");
+    fail(EX_USAGE, text_string(&t), " (sse token --help tells more)");
 }
 
 /* Adds topics to a scope. */
@@ -194,7 +194,7 @@ static void flags_agree(const struct ask *a)
 {
     const char *const *v = a->value;
     char words[64];
-    struct text why = text_in(words, sizeof words - 1);
+    struct text why = text_for_string(words, sizeof words);
     bool mint = v[PUBLISH] != NULL || v[SUBSCRIBE] != NULL || v[ADMIN] != NULL;
     size_t deed = 0;
     while (deed < 3 && v[deeds[deed].flag] == NULL)
@@ -204,10 +204,9 @@ static void flags_agree(const struct ask *a)
               "--publish, --subscribe, --admin, --url, --check or --revoke is needed");
     text_str(&why, "it does not go with ");
     text_str(&why, flag_names[deeds[deed].flag]);
-    words[why.n] = '\0';
     for (unsigned i = 0; i < FLAGS; i++)
         if (v[i] != NULL && (deeds[deed].with & BIT(i)) == 0)
-            wrong(flag_names[i], NULL, words);
+            wrong(flag_names[i], NULL, text_string(&why));
     if (v[REVOKE] != NULL && v[URL] == NULL)
         wrong("--revoke", NULL, "--url is needed, the server's");
     if (deed >= 2 && v[KEY_FILE] == NULL && v[PRIVATE] == NULL)
@@ -226,7 +225,8 @@ static void read_values(struct ask *a)
     if (a->never && a->value[URL] != NULL && a->value[REVOKE] == NULL)
         wrong("--expires", expires, "a signed URL ends, so it must be a time");
     if (expires != NULL && !a->never &&
-        (!opt_time(span_of(expires), &ms) || ms < 1000 || ms > 1000000ull * 3600 * 1000))
+        (!unit_read(span_of(expires), UNIT_TIME, &ms) || ms < 1000 ||
+         ms > 1000000ull * 3600 * 1000))
         wrong("--expires", expires,
               "must be a time from 1s to 1000000h, such as 12h, or, of a token, never");
     a->expires_s = a->never ? 0 : a->now_s + ms / 1000;
@@ -238,11 +238,10 @@ static void load(const struct ask *a, struct auth_keys *k)
 {
     char line[1024];
     struct keys_seen seen[OPT_LIST_MAX];
-    struct text why = text_in(line, sizeof line - 1);
+    struct text why = text_for_string(line, sizeof line);
     int code = keys_read(&a->key_files, KEEPER_NONE, NULL, k, seen, &why);
-    line[why.n] = '\0';
     if (code != 0)
-        fail(code, line, "");
+        fail(code, text_string(&why), "");
 }
 
 /* The key to sign with: the last secret of that name, or the last. */
@@ -263,15 +262,14 @@ static const struct auth_key *key_to_sign(const struct ask *a, const struct auth
 static void load_private(const struct ask *a, struct auth_key *key)
 {
     char line[1024];
-    struct text why = text_in(line, sizeof line - 1);
+    struct text why = text_for_string(line, sizeof line);
     struct span kid = span_of(a->value[KID]);
     const char *kid_wrong = key_kid_wrong(kid);
     if (kid_wrong != NULL)
         wrong("--kid", kid.p, kid_wrong);
     int code = keys_private(a->value[PRIVATE], key, &why);
-    line[why.n] = '\0';
     if (code != 0)
-        fail(code, line, "");
+        fail(code, text_string(&why), "");
     key->kid_n = (uint8_t)kid.n;
     if (kid.n > 0)
         memcpy(key->kid, kid.p, kid.n);
@@ -330,7 +328,7 @@ static int mint(const struct ask *a)
 static void add_revocation(const struct ask *a, struct text *t)
 {
     char room[AUTH_TOKEN_MAX], line[256];
-    struct text why = text_in(line, sizeof line - 1);
+    struct text why = text_for_string(line, sizeof line);
     struct auth_said said;
     const struct auth_rules rules = {.any_audience = true};
     struct span what = span_of(a->value[REVOKE]), jti = {NULL, 0}, sub = {NULL, 0};
@@ -341,9 +339,8 @@ static void add_revocation(const struct ask *a, struct text *t)
         jti = span_from(what, 4);
     } else {
         enum auth_result r = auth_read(&rules, what, room, &said, &why);
-        line[why.n] = '\0';
         if (r != AUTH_GOOD)
-            fail(NOT_GOOD, line, "");
+            fail(NOT_GOOD, text_string(&why), "");
         jti = said.jti;
         until = said.exp_s;
     }
@@ -364,8 +361,8 @@ static int ask_revoke(const struct ask *a)
 {
     char json[AUTH_TOKEN_MAX + 64], url[4096], token[AUTH_TOKEN_MAX + 1];
     char name[] = "pub", plain[] = "--";
-    struct text j = text_in(json, sizeof json - 1), u = text_in(url, sizeof url - 1),
-                t = text_in(token, sizeof token - 1);
+    struct text j = text_for_string(json, sizeof json), u = text_for_string(url, sizeof url),
+                t = text_for_string(token, sizeof token);
     struct span base = span_of(a->value[URL]);
     const struct auth_claims claims = {.expires_s = a->now_s + 60, .admin = true};
     add_revocation(a, &j);
@@ -375,14 +372,12 @@ static int ask_revoke(const struct ask *a)
     text_str(&u, "/-/revoke");
     if (a->value[KEY_FILE] != NULL || a->value[PRIVATE] != NULL) {
         add_token(a, &claims, &t);
-        token[t.n] = '\0';
-        if (setenv("SSE_TOKEN", token, 1) == -1)
+        if (setenv("SSE_TOKEN", text_string(&t), 1) == -1)
             fail(EX_OSERR, "SSE_TOKEN: ", strerror(errno));
     }
     if (u.full || j.full)
         wrong("--url", a->value[URL], "is too long");
-    url[u.n] = json[j.n] = '\0';
-    return pub_run(4, (char *[]){name, plain, url, json, NULL});
+    return pub_run(4, (char *[]){name, plain, text_string(&u), text_string(&j), NULL});
 }
 
 /* ---- signing a URL ---- */
@@ -477,18 +472,14 @@ static int sign_url(const struct ask *a)
 /* Appends how far away a time is, in the largest unit of which there are two. */
 static void add_distance(struct text *t, uint64_t at_s, uint64_t now_s)
 {
-    static const struct {
-        const char *name;
-        uint64_t size;
-    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
     bool past = at_s <= now_s;
     uint64_t s = past ? now_s - at_s : at_s - now_s;
-    size_t i = 0;
-    while (units[i].size > 1 && s < 2 * units[i].size)
-        i++;
+    size_t i = UNIT_TIMES - 1;
+    while (i > 1 && s < 2 * (unit_times[i].size / 1000))
+        i--;
     text_str(t, past ? " (" : " (in ");
-    text_u64(t, s / units[i].size);
-    text_str(t, units[i].name);
+    text_u64(t, s / (unit_times[i].size / 1000));
+    text_str(t, unit_times[i].name);
     text_str(t, past ? " ago)\n" : ")\n");
 }
 
@@ -499,24 +490,10 @@ static void add_time(struct text *t, const char *label, uint64_t at_s, uint64_t 
     add_distance(t, at_s, now_s);
 }
 
-/* Appends UTF-8 without what may command a terminal: the control characters of ASCII, and those
- * that are two bytes, C2 80 to C2 9F. */
-static void add_clean(struct text *t, struct span s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i], next = 0;
-        if (c == 0xC2)
-            next = (unsigned char)s.p[i + 1];
-        bool control = c < ' ' || c == 0x7F || (next >= 0x80 && next <= 0x9F);
-        text_add(t, control ? SPAN("?") : (struct span){s.p + i, 1});
-        i += control && c == 0xC2;
-    }
-}
-
 static void add_line(struct text *t, const char *label, struct span value, const char *none)
 {
     text_str(t, label);
-    add_clean(t, value.n > 0 ? value : span_of(none));
+    clean_text(t, value.n > 0 ? value : span_of(none), false);
     text_str(t, "\n");
 }
 
@@ -598,7 +575,7 @@ static int check(const struct ask *a)
     struct auth_said said;
     struct auth_claims claims;
     char buf[AUTH_TOKEN_MAX + 2], room[AUTH_TOKEN_MAX], line[256];
-    struct text why = text_in(line, sizeof line - 1);
+    struct text why = text_for_string(line, sizeof line);
     struct span token = token_of(a->value[CHECK], buf);
     bool checked = a->value[KEY_FILE] != NULL;
     const struct span audience = span_of(a->value[AUDIENCE]), issuer = span_of(a->value[ISSUER]);
@@ -617,9 +594,8 @@ static int check(const struct ask *a)
     }
     if (checked)
         auth_keys_wipe(&keys);
-    line[why.n] = '\0';
     if (r != AUTH_GOOD)
-        fail(NOT_GOOD, line, "");
+        fail(NOT_GOOD, text_string(&why), "");
     return EX_OK;
 }
 

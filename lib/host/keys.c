@@ -199,7 +199,7 @@ void keys_skipped(struct server *s)
 void keys_reload(struct server *s, int keeper)
 {
     char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     if (s->config.opt.key_files.n == 0)
         return;
     if (keys_load(s, keeper, NULL, &why) == 0) {
@@ -208,8 +208,8 @@ void keys_reload(struct server *s, int keeper)
         return;
     }
     s->stat.key_errors++;
-    bytes[why.n] = '\0';
-    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", text_string(&why),
+               NULL);
 }
 
 /* Returns true if file i is not what it was when it was read last; a file that cannot be opened has

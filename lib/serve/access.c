@@ -492,7 +492,7 @@ bool access_admin(struct server *s, struct conn *c)
 bool access_revoke(struct server *s, struct conn *c)
 {
     char bytes[768];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     bool here = (c->marks & CONN_ADMIN) != 0;
     if (here && !serve_host_is_own(&s->config, &s->ex))
         return refuse_foreign(s, c);

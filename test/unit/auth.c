@@ -722,7 +722,9 @@ static const struct auth_claims mints[] = {
     {.expires_s = NOW + 1},
     {.publish = SPAN_INIT("a/*")},
     {.subscribe = SPAN_INIT("**"), .expires_s = AUTH_TIME_MAX},
-    {SPAN_INIT("a,b/c,d/**"), SPAN_INIT("caf\xC3\xA9/\"\\,\xE2\x80\xA8/*"), NOW + 5, KEY_HS256},
+    {.publish = SPAN_INIT("a,b/c,d/**"),
+     .subscribe = SPAN_INIT("caf\xC3\xA9/\"\\,\xE2\x80\xA8/*"),
+     .expires_s = NOW + 5},
 };
 
 /* What is minted is good, and says what it was made for. */
