@@ -12,7 +12,7 @@ PLACES = README.md:$(PREFIX)/share/doc/sse/README.md \
          sse.1:$(PREFIX)/share/man/man1/sse.1 debian/sse.zsh:$(ZSHDIR)/_sse \
          debian/sse.bash:$(PREFIX)/share/bash-completion/completions/sse \
          debian/sse.fish:$(PREFIX)/share/fish/vendor_completions.d/sse.fish
-UNITS = sse.service sse.socket
+UNITS = sse.service sse.socket sse-keys.service sse-keys.timer
 BINARY = sse
 
 export DESTDIR # the shell has it as it is, with its blanks and quotes

@@ -149,9 +149,9 @@ bool auth_narrow(struct text *t, struct span scope, struct span names, struct sp
  * then: for auth_mint() alone. Returns what is wrong, as words for a person, or NULL. */
 const char *auth_private_read(struct auth_key *key, struct span file);
 
-/* Appends a token made with the key, a secret or what auth_private_read() has read, whose `exp`
- * is expires_s; 0: without end; its other claims likewise. The scopes have been found right. Its header names the key if it
- * has a name. What would be longer than AUTH_TOKEN_MAX does not fit. */
+/* Appends a token made with the key, a secret or what auth_private_read() has read, whose `exp` is
+ * expires_s; 0: without end; its other claims likewise. The scopes have been found right. Its
+ * header names the key if it has a name. What would be longer than AUTH_TOKEN_MAX does not fit. */
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims);
 
 /* What a signed URL is for. */

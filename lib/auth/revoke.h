@@ -52,15 +52,16 @@ struct revocation {
 };
 
 /* Uses the memory, with the entries that are in it; what is all zero becomes a table whose hashes
- * are keyed with `seed`, which is random. Returns how many entries were damaged and are free now. */
+ * are keyed with `seed`, which is random. Returns how many entries were damaged, and are free now.
+ */
 uint32_t revoke_attach(struct revoked *r, void *memory, const uint64_t seed[2]);
 
 /* What of a token revocations are looked up by; empty spans: it has none. */
 struct bearer revoke_bearer(const struct revoked *r, struct span jti, struct span sub,
                             uint64_t iat);
 
-/* Revokes at unix time now; what is revoked already is kept as long as either says. False: there are
- * `most` entries. */
+/* Revokes at unix time now; what is revoked already is kept as long as either says. False: there
+ * are `most` entries. */
 bool revoke_add(struct revoked *r, const struct revocation *x, uint64_t now, uint32_t most);
 
 /* Returns true if the token is revoked at unix time now. */

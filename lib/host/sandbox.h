@@ -46,7 +46,8 @@
 void sandbox_watch(void);
 
 /* Gives up what the server does not need any more: the start is done. The store and the unix
- * sockets are given to the user first. What was got is logged, and noted in *held, to be handed over. 0, or an exit code with the reason in *why. */
+ * sockets are given to the user first. What was got is logged, and noted in *held, to be handed
+ * over. 0, or an exit code with the reason in *why. */
 int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
                   char *const argv[], struct calls_held *held, struct text *why);
 

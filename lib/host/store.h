@@ -5,9 +5,9 @@
  *   STORE_HEAD revocations of tokens (lib/auth/revoke.h)
  *   RING_PAGE  the arena, mapped by the ring: a message is in the file when ring_put() returns
  *
- * The file holds messages and revocations and nothing else: the index is made anew when it is opened, chains and
- * topics by following the ring (lib/broker). Every record that is whole by its check sums is kept,
- * in the order of the ids; what is damaged is left out, and clients are told of a gap (ring.h,
+ * The file holds messages and revocations and nothing else: the index is made anew when it is
+ * opened, chains and topics by following the ring (lib/broker). Every record that is whole by its
+ * check sums is kept, in the order of the ids; what is damaged is left out, and clients are told of a gap (ring.h,
  * "hole"). Ids only grow: where the newest can't be known (the machine went down, a sync failed, or
  * this is a copy), they jump to the multiple of STORE_JUMP that is at least half of it away. So
  * that this is beyond all that were given, the state says in every mode, synced, that the store is

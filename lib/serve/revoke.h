@@ -14,7 +14,8 @@
 
 #include "lib/serve/server.h"
 
-/* The path without its first "/", by which publish.c knows whose body it is: no topic is named so. */
+/* The path without its first "/", by which publish.c knows whose body it is: no topic is named so.
+ */
 #define REVOKE_PATH SPAN("-/revoke")
 
 /* Revokes what the body of a request says, and answers it. */
