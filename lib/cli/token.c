@@ -360,7 +360,7 @@ static void add_revocation(const struct ask *a, struct text *t)
 static int ask_revoke(const struct ask *a)
 {
     char json[AUTH_TOKEN_MAX + 64], url[4096], token[AUTH_TOKEN_MAX + 1];
-    char name[] = "pub", plain[] = "--";
+    char name[] = "pub", flag[] = "--token";
     struct text j = text_for_string(json, sizeof json), u = text_for_string(url, sizeof url),
                 t = text_for_string(token, sizeof token);
     struct span base = span_of(a->value[URL]);
@@ -372,12 +372,11 @@ static int ask_revoke(const struct ask *a)
     text_str(&u, "/-/revoke");
     if (a->value[KEY_FILE] != NULL || a->value[PRIVATE] != NULL) {
         add_token(a, &claims, &t);
-        if (setenv("SSE_TOKEN", text_string(&t), 1) == -1)
-            fail(EX_OSERR, "SSE_TOKEN: ", strerror(errno));
     }
     if (u.full || j.full)
         wrong("--url", a->value[URL], "is too long");
-    return pub_run(4, (char *[]){name, plain, text_string(&u), text_string(&j), NULL});
+    char *argv[] = {name, text_string(&u), text_string(&j), flag, text_string(&t), NULL};
+    return pub_run(t.n > 0 ? 5 : 3, argv);
 }
 
 /* ---- signing a URL ---- */
