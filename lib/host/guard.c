@@ -38,11 +38,11 @@ static bool walk_up(struct walk *w, bool all)
 static bool walk_insert(struct walk *w, const char *text)
 {
     char all[2 * PATH_MAX];
-    struct text t = text_in(all, sizeof all - 1);
+    struct text t = text_for_string(all, sizeof all);
     text_str(&t, text);
     text_str(&t, "/");
     text_str(&t, w->todo);
-    all[t.n] = '\0';
+    text_string(&t);
     if (t.full || t.n >= sizeof w->todo)
         return false;
     memcpy(w->todo, all, t.n + 1);
@@ -64,12 +64,12 @@ static bool walk_step(struct walk *w, struct span part, bool last)
 {
     char target[PATH_MAX];
     struct stat st;
-    struct text t = text_in(w->done, sizeof w->done - 1);
+    struct text t = text_for_string(w->done, sizeof w->done);
     t.n = strlen(w->done);
     size_t had = t.n;
     text_str(&t, "/");
     text_add(&t, part);
-    w->done[t.n] = '\0';
+    text_string(&t);
     if (t.full)
         return false;
     if (lstat(w->done, &st) == -1)

@@ -81,11 +81,10 @@ static int handover_file(const struct handover *h)
 static int env_set(const char *mode, int fd)
 {
     char bytes[32];
-    struct text t = text_in(bytes, sizeof bytes - 1);
+    struct text t = text_for_string(bytes, sizeof bytes);
     text_str(&t, mode);
     text_u64(&t, (uint64_t)fd);
-    bytes[t.n] = '\0';
-    return setenv(HANDOVER_ENV, bytes, 1);
+    return setenv(HANDOVER_ENV, text_string(&t), 1);
 }
 
 enum { TRIAL_READS = 16 }; /* at once */
