@@ -36,13 +36,12 @@ const char *serve_count_topic_limit(const struct config *config, const struct br
     case TOPIC_FULL_TOPICS:
         break;
     }
-    struct text t = text_in(out, QUOTE_MAX - 1);
+    struct text t = text_for_string(out, QUOTE_MAX);
     stat->limit_topics++;
     text_str(&t, "there are as many topics as may be, ");
     text_u64(&t, config->opt.max_topics);
     text_str(&t, " (--max-topics)");
-    out[t.n] = '\0';
-    return out;
+    return text_string(&t);
 }
 
 const char *serve_buffer_limit(const struct clients *clients)
