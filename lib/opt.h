@@ -99,8 +99,7 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
 /* Reads a time as flags have it: "10s", "5m". False: it is none. */
 bool opt_time(struct span s, uint64_t *ms);
 
-/* The text of --help; of --version, both ended by a newline. */
-const char *opt_help(void);
+/* The text of --version, ended by a newline. */
 const char *opt_version(void);
 
 #endif
