@@ -1,9 +1,10 @@
 /*
  * opt.c - the command line and the environment.
  *
- * OPTIONS is all there is to know of a flag, a line each: the defaults, the bounds, the variables and the
- * messages come from it; what --help says is in lib/cli/help.txt. Flags are read first, then the
- * variables of those that were not given, then the defaults of the rest, all by the same functions.
+ * OPTIONS is all there is to know of a flag, a line each: the defaults, the bounds, the variables
+ * and the messages come from it; what --help says is in lib/cli/help.txt. Flags are read first,
+ * then the variables of those that were not given, then the defaults of the rest, all by the same
+ * functions.
  */
 #include "lib/opt.h"
 

@@ -2,8 +2,8 @@
  * opt.c - opt.h: every flag, right and wrong, as a flag and as a variable; and that --help
  * tells the truth.
  */
-#include "lib/cli/help.h"
 #include "lib/opt.h"
+#include "lib/cli/help.h"
 
 #include "test/kit/kit.h"
 
