@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LINKS_MAX 40 /* followed, as Linux has it */
@@ -93,8 +94,8 @@ bool path_follow(struct path *p, const char *path)
     if (!path_up(p, true))
         return false;
     if (path[0] != '/') {
-        char here[PATH_MAX];
-        if (getcwd(here, sizeof here) == NULL || !path_insert(p, here))
+        char here[PATH_MAX]; /* getcwd() of one C library brings malloc() along */
+        if (syscall(SYS_getcwd, here, sizeof here) == -1 || !path_insert(p, here))
             return false;
     }
     for (;;) {
