@@ -16,14 +16,14 @@
  * Times have AUTH_LEEWAY_S of leeway. A token without `exp` does not end; one with `crit` asks for
  * what is not known here and is refused (RFC 7515 section 4.1.11). Signed URLs are of HS256.
  *
- * A SCOPE is a list of topic names and wildcards with a comma between, as a URL has it (name.h);
- * empty: nothing.
+ * A SCOPE is a list of topic names and wildcards separated by commas, as in a URL (name.h); an
+ * empty scope allows nothing.
  *
  * LIMITS: AUTH_KEYS_MAX keys, as key.h has them; a token of AUTH_TOKEN_MAX bytes, whose header and
  * claims have AUTH_MEMBERS_MAX members; the lists of its claims may be as long as that allows.
  *
- * OWNERSHIP: struct auth_keys holds its keys itself and is wiped by auth_keys_wipe(); nothing else
- * keeps a key. What claims point to is the buffer that the caller handed.
+ * OWNERSHIP: struct auth_keys holds the keys themselves, and auth_keys_wipe() overwrites them;
+ * nothing else keeps a key. Claims point into the caller's buffer.
  */
 #ifndef SSE_LIB_AUTH_AUTH_H
 #define SSE_LIB_AUTH_AUTH_H
@@ -67,7 +67,7 @@ enum auth_result {
     AUTH_SIGNATURE = 3, /* no key of its algorithm has signed it */
     AUTH_EXPIRED = 4,
     AUTH_EARLY = 5,  /* it is not valid yet */
-    AUTH_CLAIMS = 6, /* what it claims can't be read, or is not for this server */
+    AUTH_CLAIMS = 6, /* its claims cannot be read, or are not for this server */
 };
 
 /* What a server wants of a token besides a signature, and where it finds what the token allows. */
@@ -107,7 +107,7 @@ enum auth_result auth_check_again(const struct auth_rules *rules, struct span to
 /* Returns true if the token asks for a public key, the work of which is some 100 us and not 1. */
 bool auth_takes_long(struct span token, char *room);
 
-/* What a token says, whoever signed it and whenever: for people to read. */
+/* The contents of a token, whoever signed it and whenever it is valid, to be shown to a person. */
 struct auth_said {
     struct span kid; /* empty: none */
     enum key_algorithm algorithm;
@@ -123,24 +123,24 @@ struct auth_said {
 enum auth_result auth_read(const struct auth_rules *rules, struct span token, char *room,
                            struct auth_said *said, struct text *why);
 
-/* Checks its times. Returns AUTH_GOOD, or why it is not valid at this time, with *why. */
+/* Checks the times of a token. Returns AUTH_GOOD; else AUTH_EXPIRED or AUTH_EARLY, and *why says
+ * so. */
 enum auth_result auth_said_check_times(const struct auth_said *said, uint64_t now_s,
                                        struct text *why);
 
-/* The key that signed it, or NULL. */
+/* Returns the key that signed a token, or NULL. `room` as for auth_check(). */
 const struct auth_key *auth_signer(const struct auth_keys *k, struct span token, char *room);
 
-/* Returns true if a scope holds this name, or, of a wildcard, if one of its parts holds all that it
- * matches. */
+/* Returns true if a part of the scope matches the name, or everything that the wildcard matches. */
 bool auth_covers(struct span scope, struct span pattern);
 
-/* Appends what of a URL's names and wildcards a scope allows, with commas between: a name if the
- * scope holds it, of a wildcard the part that both match; none twice and none that another of them
- * holds, as long as there are fewer than AUTH_NARROW_PARTS. It takes as many steps as there are
- * names times parts of the scope, of some 25 ns. False, and nothing appended: the scope allows
- * nothing of one of them, or it is wrong as a name, and *refused is that one (all of `names`, where
- * it is empty); or *refused is empty, as there was no room or it would take more than
- * AUTH_NARROW_STEPS. */
+/* Appends what a scope allows of a URL's names and wildcards, separated by commas: each name that
+ * the scope matches, and for each wildcard its intersections with the scope; without repeats and,
+ * below AUTH_NARROW_PARTS parts, without parts that another one covers. It takes as many steps as
+ * there are names times parts of the scope, some 25 ns each. Returns false with nothing appended:
+ * *refused is the name or wildcard of which the scope allows nothing or which is malformed (all of
+ * `names`, where that one is empty); or *refused is empty where there is no room, or where it would
+ * take more than AUTH_NARROW_STEPS. */
 #define AUTH_NARROW_PARTS 100u
 #define AUTH_NARROW_STEPS (1u << 17)
 bool auth_narrow(struct text *t, struct span scope, struct span names, struct span *refused);
@@ -154,19 +154,21 @@ const char *auth_private_read(struct auth_key *key, struct span file);
  * header names the key if it has a name. What would be longer than AUTH_TOKEN_MAX does not fit. */
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims);
 
-/* What a signed URL is for. */
+/* The methods that a signed URL is for. */
 enum auth_class {
     AUTH_SUBSCRIBE = 0, /* GET, HEAD */
     AUTH_PUBLISH = 1,   /* POST, PUT */
 };
 
 /* Appends the signature of a URL: base64url of HMAC-SHA-256 over "sse-url-1", the class, the expiry
- * and the topics (the path decoded, without its first "/"), a newline after each but the last. */
+ * and the topics (the decoded path without its first "/"), each but the last followed by a
+ * newline. */
 void auth_url_sign(struct text *t, const struct auth_key *key, enum auth_class class,
                    struct span topics, uint64_t expires_s);
 
-/* Checks it with all keys; a signed URL has no leeway: it ends when it says. `expires` is a unix
- * time in decimal, no more than AUTH_TIME_MAX, without zeros in front. */
+/* Checks the signature of a URL with all keys, at unix time now_s and without leeway. `expires` is
+ * a unix time in decimal, at most AUTH_TIME_MAX, without leading zeros. *why as for
+ * auth_check(). */
 enum auth_result auth_url_check(const struct auth_keys *k, enum auth_class class,
                                 struct span topics, struct span expires, struct span signature,
                                 uint64_t now_s, struct text *why);

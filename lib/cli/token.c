@@ -9,6 +9,7 @@
 #include "http.h"
 #include "lib/clean.h"
 #include "lib/cli/client.h"
+#include "lib/cli/help.h"
 #include "lib/cli/pub.h"
 #include "lib/host/keeper.h"
 #include "lib/host/keys.h"
@@ -24,32 +25,6 @@
 
 #define NOT_GOOD  1 /* the exit code of --check for a token that is not */
 #define GIVEN_MAX 100u
-
-static const char help_text[] =
-    "Usage: sse token [OPTION]...\n"
-    "Makes a token, signs a URL, tells what a token says, or revokes tokens.\n"
-    "\n"
-    "  --publish TOPICS    what the token lets publish to: names and wildcards with a\n"
-    "                      comma between, such as news,orders/*; repeatable\n"
-    "  --subscribe TOPICS  what it lets subscribe to, likewise\n"
-    "  --url URL           print this URL with a signature that makes it work alone\n"
-    "  --for WHAT          what the signed URL is for: subscribe, publish [subscribe]\n"
-    "  --expires TIME      how long it is good: 90s, 30m, 12h; a token: never [1h]\n"
-    "  --sub NAME          whose it is, --jti ID which: it may be revoked by these\n"
-    "  --admin             it lets revoke tokens\n"
-    "  --key-file FILE     keys to sign and check with, as the server's: SSE_KEY_FILE\n"
-    "  --kid NAME          sign with the key of that name [the last in the file]\n"
-    "  --private FILE      sign with this Ed25519 key, in PEM; --kid is its name then\n"
-    "  --check TOKEN       tell what it says, and end with 0 if it is good, else 1;\n"
-    "                      without --key-file, not its signature; - reads stdin\n"
-    "  --audience, --issuer, --claims NAME   for --check: as the server has them\n"
-    "  --revoke WHAT       have the server at --url refuse a token from now on; or\n"
-    "                      jti:ID, sub:NAME, for the time of --expires [for ever]\n"
-    "  -h, --help          show this\n"
-    "\n"
-    "  sse token --key-file keys --publish 'a/*' --subscribe '**' --expires 12h\n"
-    "  sse token --key-file keys --url http://localhost:8080/news\n"
-    "  sse token --key-file keys --url http://localhost:8080 --revoke sub:anna\n";
 
 /* ---- flags ---- */
 
@@ -619,7 +594,7 @@ int token_run(int argc, char **argv)
     for (unsigned i = 0; i < 2; i++)
         a.scope[i] = text_in(a.scope_bytes[i], sizeof a.scope_bytes[i]);
     if (read_flags(&a, argc, argv))
-        return print(span_of(help_text));
+        return help_print("token");
     read_variable(&a);
     if (clock_gettime(CLOCK_REALTIME, &now) == -1)
         fail(EX_OSERR, "the clock: ", strerror(errno));
