@@ -470,16 +470,24 @@ static bool claims_scope(const struct token *x, const struct object *claims,
            claims_list(x->room, subscribe, SPAN("subscribe"), mercure, &said->subscribe, why);
 }
 
-/* A claim that is a string; a number counts as its text. */
-static bool claims_text(char *json, const struct object *o, struct span name, struct span *out,
-                        struct text *why)
+/* A claim that is a string; a number counts as its text. Anything else is none. */
+static struct span claims_text(char *json, const struct object *o, struct span name)
 {
     const struct json_value *v = object_get(o, name);
-    if (v == NULL)
-        return true;
-    *out = v->kind == JSON_STRING ? string_in(json, v->raw) : v->raw;
-    return v->kind == JSON_STRING || v->kind == JSON_NUMBER ||
-           claim_wrong(why, name, " is no string");
+    if (v == NULL || (v->kind != JSON_STRING && v->kind != JSON_NUMBER))
+        return (struct span){NULL, 0};
+    return v->kind == JSON_STRING ? string_in(json, v->raw) : v->raw;
+}
+
+/* What it may be revoked by. Where `iat` is no time, it counts as issued before any. */
+static void claims_bearer(char *json, const struct object *o, struct auth_said *said)
+{
+    const struct json_value *iat = object_get(o, SPAN("iat"));
+    uint64_t at = iat != NULL && iat->kind == JSON_NUMBER ? date_read(iat->raw) : 0;
+    said->issued = at > 0 && at <= AUTH_TIME_MAX;
+    said->iat_s = said->issued ? at : 0;
+    said->jti = claims_text(json, o, SPAN("jti"));
+    said->sub = claims_text(json, o, SPAN("sub"));
 }
 
 static bool is_one_of(char *json, const struct json_value *v, const struct span *of, uint32_t n)
@@ -539,13 +547,11 @@ static enum auth_result claims_read(const struct token *x, const struct auth_rul
         !claims_audience(x->room, &o, rules, why) || !claims_issuer(x->room, &o, rules, why) ||
         !claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
         !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
-        !claims_date(&o, SPAN("iat"), &said->issued, &said->iat_s, why) ||
-        !claims_text(x->room, &o, SPAN("jti"), &said->jti, why) ||
-        !claims_text(x->room, &o, SPAN("sub"), &said->sub, why) ||
         !claims_scope(x, &o, rules, said, why)) {
         said->publish = said->subscribe = (struct span){NULL, 0};
         return AUTH_CLAIMS;
     }
+    claims_bearer(x->room, &o, said);
     return AUTH_GOOD;
 }
 

@@ -305,8 +305,9 @@ START_TEST(takes_values)
     has(word, good[_i].line, "variable");
     ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
-    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0 &&
-        strcmp(name, "no-page") != 0 && strcmp(name, "no-sandbox") != 0) {
+    if (strcmp(name, "access-log") != 0 && strcmp(name, "log-subject") != 0 &&
+        strcmp(name, "proxy-protocol") != 0 && strcmp(name, "no-page") != 0 &&
+        strcmp(name, "no-sandbox") != 0) {
         ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
@@ -420,12 +421,14 @@ static const struct {
     {__LINE__, "anonymous", "publish, subscribe", WAYS_OF},
     {__LINE__, "anonymous", "", WAYS_OF},
     {__LINE__, "anonymous", "none,publish", WAYS_OF},
-    {__LINE__, "key-file", "", "must be a file, or none"},
+    {__LINE__, "key-file", "", "must not be empty"},
     {__LINE__, "key-refresh", "1ms", "must be none, or a time from 1s to 24h, such as 10m"},
     {__LINE__, "audience", "", "must not be empty"},
     {__LINE__, "issuer", "", "must not be empty"},
     {__LINE__, "claims", "", "must be a name, or none"},
     {__LINE__, "max-failures", "1048577", "must be a number from 0 to 1M"},
+    {__LINE__, "max-revoked", "1901", "must be a number from 0 to 1900"},
+    {__LINE__, "log-subject", "maybe", YES_OF},
     {__LINE__, "max-scopes", "65535", "must be a size from 64K to 1G, such as 16M"},
     {__LINE__, "host", "http://a.example", HOST_OF},
     {__LINE__, "host", "a.example:8080", HOST_OF},
@@ -750,14 +753,14 @@ START_TEST(help_is_true)
         bool empty = span_eq(name, SPAN("admin")) || span_eq(name, SPAN("host")) ||
                      span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors")) ||
                      span_eq(name, SPAN("trust-proxy")) || span_eq(name, SPAN("audience")) ||
-                     span_eq(name, SPAN("issuer"));
+                     span_eq(name, SPAN("issuer")) || span_eq(name, SPAN("key-file"));
         bool store = span_eq(name, SPAN("fsync"));
         ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), store ? ARGS("SSE_STORE=/s") : NULL),
                          OPT_RUN);
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 48);
+    ck_assert_uint_eq(flags, 50);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
@@ -777,7 +780,7 @@ START_TEST(help_fits)
         struct span line = span_cut(&help, '\n');
         ck_assert_msg(line.n <= 80, "%.*s", (int)line.n, line.p);
     }
-    ck_assert_uint_le(lines_there, 56);
+    ck_assert_uint_le(lines_there, 58);
     ck_assert_str_eq(opt_version(), "sse 0.1.0\n");
 }
 END_TEST

@@ -11,7 +11,7 @@
 
 #define NOTHING_AT(path)                                                 \
     "there is nothing at " path ": a topic is a path as /news, and the " \
-    "server's own are /, /-/sse.js, /-/healthy, /-/ready, /-/metrics and /-/topics"
+    "server's own are /, /-/sse.js, /-/healthy, /-/ready, /-/metrics, /-/topics and /-/revoke"
 #define NO_HTTP        "the request is not well-formed HTTP/1.1 (RFC 9112): "
 #define NO_MQTT        "has + or # as a segment: the wildcards are *, one segment, and **, all below"
 #define NOT_HERE(name) "there is no topic " name ": this server has only those that --topic names"

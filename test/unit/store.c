@@ -124,7 +124,7 @@ static void started(struct process *p, struct store_ask ask)
 static void killed(struct process *p)
 {
     thread_end(&p->st);
-    munmap(p->st.h, STORE_HEAD);
+    munmap(p->st.h, RING_PAGE);
     ring_close(&p->r);
     release(p);
 }
