@@ -38,7 +38,7 @@ void pass_drop_scopes(struct clients *clients, const struct conn *c)
 }
 
 void pass_keep_token(const struct config *config, const struct clients *clients,
-                      const struct exchange *ex, const struct conn *c)
+                     const struct exchange *ex, const struct conn *c)
 {
     uint64_t expires = ex->access.expires_s;
     struct pass *p = pass_of(clients, c);

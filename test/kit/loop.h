@@ -78,7 +78,7 @@ static inline int fcntl_nothing(int fd, int op, ...)
 
 /* The kernel of this process is a real one, and the test itself goes on. */
 #define sandbox_enter(s, t, user, argv, held, why) ((void)(argv), (void)(held), 0)
-#define sandbox_go_on(s, held) ((void)0)
+#define sandbox_go_on(s, held)                     ((void)0)
 
 int sse_main(int argc, char **argv);
 #define main sse_main
