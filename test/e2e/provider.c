@@ -33,12 +33,11 @@ static const struct {
 };
 
 /* A token of these claims, signed by the file `key`; in one of 8 buffers in turn. */
-static const char *sign(unsigned kind, const char *claims)
+static const char *sign_as(unsigned kind, const char *header, const char *claims)
 {
-    static char tokens[8][2048];
+    static char tokens[8][12288];
     static unsigned turn;
-    char *t = tokens[turn++ % 8], header[64], sig[1024];
-    snprintf(header, sizeof header, "{\"alg\":\"%s\"}", kinds[kind].alg);
+    char *t = tokens[turn++ % 8], sig[1024];
     size_t n = base64url_write(t, span_of(header));
     t[n++] = '.';
     n += base64url_write(t + n, span_of(claims));
@@ -57,6 +56,13 @@ static const char *sign(unsigned kind, const char *claims)
     n += base64url_write(t + n, (struct span){sig, m});
     t[n] = '\0';
     return t;
+}
+
+static const char *sign(unsigned kind, const char *claims)
+{
+    char header[64];
+    snprintf(header, sizeof header, "{\"alg\":\"%s\"}", kinds[kind].alg);
+    return sign_as(kind, header, claims);
 }
 
 static int status_of(const char *method, const char *token)
@@ -99,6 +105,189 @@ START_TEST(signed_by_openssl)
     ck_assert_ptr_nonnull(strstr(r.body, "names no issuer (iss)"));
     ck_assert_int_eq(status_of("GET", token_good(NULL, "[\"a\"]", 0)), 401);
     ck_assert_ptr_nonnull(strstr(r.body, "algorithm HS256, and no key of this server is for that"));
+    e2e_stop(&s);
+    program_remove();
+}
+END_TEST
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+#define CLAIMS "{\"publish\":[\"a\"],\"subscribe\":[\"a\"]}"
+
+/* The P-256 key of the file `key` as a JWK. */
+static const char *jwk_of_key(const char *kid)
+{
+    static char jwk[512];
+    const char *point =
+        sh("openssl pkey -in key -pubout -outform DER | tail -c 64 | openssl base64 "
+           "-A");
+    char raw[128];
+    ptrdiff_t n = base64_read(raw, span_of(point));
+    ck_assert_int_eq(n, 64);
+    char x[64], y[64];
+    x[base64url_write(x, (struct span){raw, 32})] = '\0';
+    y[base64url_write(y, (struct span){raw + 32, 32})] = '\0';
+    snprintf(jwk, sizeof jwk,
+             "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"}", kid, x,
+             y);
+    return jwk;
+}
+
+/* Attacks on tokens, each with its words. The server has a set: a P-256 key named e1, whose private
+ * part is the file `key`, and an Ed25519 key named d1. What is signed is signed by the first. */
+static const struct {
+    const char *header, *claims, *why; /* claims NULL: no signature */
+} attacks[] = {
+    {"{\"alg\":\"none\"}", NULL, "the algorithm 'none': only HS256, RS256, ES256 and EdDSA"},
+    {"{\"alg\":\"nOnE\"}", NULL, "the algorithm 'nOnE': only"},
+    {"{\"alg\":\"\"}", NULL, "the algorithm '': only"},
+    {"{\"alg\":null}", NULL, "the algorithm of the token is no string"},
+    {"{\"typ\":\"JWT\"}", NULL, "the token names no algorithm"},
+    {"{\"alg\":\"ES256\"}", NULL, "the signature of the token is not of a key"},
+    {"{\"alg\":\"ES384\"}", CLAIMS, "the algorithm 'ES384': only"},
+    {"{\"alg\":\"PS256\"}", CLAIMS, "the algorithm 'PS256': only"},
+    {"{\"alg\":\"RS256\"}", CLAIMS, "algorithm RS256, and no key of this server is for that"},
+    {"{\"alg\":\"HS256\"}", CLAIMS, "algorithm HS256, and no key of this server is for that"},
+    {"{\"alg\":\"HS256\",\"kid\":\"e1\"}", CLAIMS, "HS256, and the key of its name is for another"},
+    {"{\"alg\":\"EdDSA\",\"kid\":\"e1\"}", CLAIMS, "EdDSA, and the key of its name is for another"},
+    {"{\"alg\":\"ES256\",\"kid\":\"d1\"}", CLAIMS, "ES256, and the key of its name is for another"},
+    {"{\"alg\":\"EdDSA\",\"kid\":\"d1\"}", CLAIMS, "the signature of the token is not of a key"},
+    {"{\"alg\":\"ES256\",\"kid\":\"../../../dev/null\"}", CLAIMS,
+     "names the key '../../../dev/null', which this server does not have"},
+    {"{\"alg\":\"ES256\",\"kid\":\"e1\\u0000\"}", CLAIMS, "names the key 'e1?', which"},
+    {"{\"alg\":\"ES256\",\"kid\":\"x' OR '1'='1\\n\\u001b[2J\"}", CLAIMS,
+     "names the key 'x' OR '1'='1??[2J', which"},
+    {"{\"alg\":\"ES256\",\"kid\":[\"e1\"]}", CLAIMS, "(kid) in the token is no string"},
+    {"{\"alg\":\"ES256\",\"crit\":[\"exp\"],\"exp\":1}", CLAIMS, "asks for what is not known here"},
+    {"{\"alg\":\"ES256\",\"b64\":false,\"crit\":[\"b64\"]}", CLAIMS, "not known here (crit)"},
+    {"{\"alg\":\"none\",\"alg\":\"ES256\"}", CLAIMS, "header of the token: an object that has a"},
+    {"{\"alg\":\"ES256\",\"\\u0061lg\":\"none\"}", CLAIMS, "that has a member twice"},
+    {"[\"ES256\"]", CLAIMS, "header of the token: not a JSON object"},
+    {"{\"alg\":\"ES256\"}x", CLAIMS, "header of the token: not JSON"},
+    {"{\"alg\":\"ES256\"}", "{\"publish\":[],\"publish\":[\"**\"]}",
+     "claims of the token: an object"},
+    {"{\"alg\":\"ES256\",\"cty\":\"JWT\"}", "eyJhbGciOiJub25lIn0.e30.",
+     "claims of the token: not JSON"},
+    {"{\"alg\":\"ES256\"}", "{\"aud\":\"other\"}", "the token is for somebody else (aud)"},
+    {"{\"alg\":\"ES256\"}", "{\"exp\":1}", "the token has expired"},
+};
+
+START_TEST(attacks_fail)
+{
+    program_make();
+    sh(kinds[1].make);
+    char set[1024], t[12288], good[2048];
+    snprintf(set, sizeof set,
+             "{\"keys\":[%s,{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"d1\",\"x\":"
+             "\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}",
+             jwk_of_key("e1"));
+    e2e_start(&s, "--key-file", keys_write(set, 0644), "--max-failures", "0", NULL);
+    snprintf(good, sizeof good, "%s", sign_as(1, "{\"alg\":\"ES256\",\"kid\":\"e1\"}", CLAIMS));
+    ck_assert_msg(status_of("GET", good) == 204, "%s", r.body);
+    for (size_t i = 0; i < COUNT(attacks); i++) {
+        const char *claims = attacks[i].claims;
+        snprintf(t, sizeof t, "%s", sign_as(1, attacks[i].header, claims ? claims : CLAIMS));
+        if (claims == NULL)
+            strrchr(t, '.')[1] = '\0';
+        ck_assert_msg(status_of("GET", t) == 401, "row %zu", i);
+        ck_assert_msg(strstr(r.body, attacks[i].why) != NULL, "row %zu: %s", i, r.body);
+    }
+    /* the public key as a secret, in each form that it is written in */
+    static const char *const forms[] = {"cat", "openssl pkey -pubin -outform DER",
+                                        "openssl base64 -A"};
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        char command[256], key[1024];
+        snprintf(command, sizeof command, "openssl pkey -in key -pubout | %s >secret", forms[i]);
+        sh(command);
+        FILE *f = fopen(in_dir("secret"), "re");
+        size_t n = fread(key, 1, sizeof key - 1, f);
+        fclose(f);
+        key[n] = '\0';
+        ck_assert_int_eq(status_of("GET", token_of(HS256, CLAIMS, key)), 401);
+        ck_assert_ptr_nonnull(strstr(r.body, "no key of this server is for that"));
+    }
+    /* somebody else's key, which the token brings along */
+    sh("mv key mine");
+    sh(kinds[1].make);
+    char header[1024];
+    snprintf(header, sizeof header, "{\"alg\":\"ES256\",\"kid\":\"e1\",\"jwk\":%s}",
+             jwk_of_key("e1"));
+    ck_assert_int_eq(status_of("GET", sign_as(1, header, CLAIMS)), 401);
+    ck_assert_ptr_nonnull(strstr(r.body, "is not of a key that this server has"));
+    /* forms of a good token that are none */
+    size_t n = strlen(good), cut = (size_t)(strrchr(good, '.') - good);
+    snprintf(t, sizeof t, "%s=", good);
+    ck_assert_int_eq(status_of("GET", t), 401);
+    snprintf(t, sizeof t, "%.*s", (int)n - 1, good);
+    ck_assert_int_eq(status_of("GET", t), 401);
+    snprintf(t, sizeof t, "%.*s..AAAA.BBBB", (int)cut, good);
+    ck_assert_int_eq(status_of("GET", t), 401);
+    ck_assert_ptr_nonnull(strstr(r.body, "three parts with a dot between, and this one 5"));
+    snprintf(t, sizeof t, "%s", good);
+    memset(t + n, 'A', 8193 - n);
+    t[8193] = '\0';
+    ck_assert_int_eq(status_of("GET", t), 401);
+    ck_assert_ptr_nonnull(strstr(r.body, "the token has more than 8192 bytes"));
+    ck_assert_int_eq(status_of("GET", good), 204);
+    e2e_stop(&s);
+    program_remove();
+}
+END_TEST
+
+/* Keys that are too small, too large, or secret where others may read them. */
+START_TEST(keys_refused)
+{
+    static const struct {
+        const char *make, *why;
+    } row[] = {
+        {"openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 2>/dev/null |"
+         "openssl pkey -pubout -out pub",
+         "the RSA key has fewer than 2048 bits"},
+        {"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 2>/dev/null |"
+         "openssl pkey -pubout -out pub",
+         "the key is not of RSA, P-256 or Ed25519"},
+        {"openssl genpkey -algorithm ED25519 -out pub", "neither PUBLIC KEY nor RSA PUBLIC KEY"},
+        {"printf '%064d' 1 >pub && chmod 644 pub", "mode 0644 lets others read it"},
+        {"printf '{\"keys\":[{\"kty\":\"oct\",\"k\":\"%064d\"}]}' 1 >pub && chmod 644 pub",
+         "it holds a secret; run chmod o="},
+    };
+    static char out[E2E_OUTPUT], err[E2E_OUTPUT];
+    program_make();
+    for (size_t i = 0; i < COUNT(row); i++) {
+        sh("rm -f pub");
+        sh(row[i].make);
+        const char *const flags[] = {"--port", "0", "--key-file", in_dir("pub"), NULL};
+        ck_assert_int_ne(e2e_run(flags, out, err), 0);
+        ck_assert_msg(strstr(err, row[i].why) != NULL, "row %zu: %s", i, err);
+    }
+    program_remove();
+}
+END_TEST
+
+/* Several files are one set of keys; one that changes has all read again. */
+START_TEST(several_files)
+{
+    program_make();
+    char secret[512], pub[512];
+    snprintf(secret, sizeof secret, "%s", keys_write(TOKENS_KEYS, 0600));
+    sh(kinds[2].make);
+    sh("openssl pkey -in key -pubout -out pub && chmod 644 pub");
+    snprintf(pub, sizeof pub, "%s", in_dir("pub"));
+    e2e_start(&s, "--key-file", secret, "--key-file", pub, "--admin", "127.0.0.1:0",
+              "--key-refresh", "1s", "--max-failures", "0", NULL);
+    const char *token = sign(2, CLAIMS);
+    ck_assert_int_eq(status_of("GET", token), 204);
+    ck_assert_int_eq(status_of("GET", token_good(NULL, "[\"a\"]", 0)), 204);
+    sh("mv key old");
+    sh(kinds[2].make);
+    sh("openssl pkey -in key -pubout -out pub.new && chmod 644 pub.new && mv pub.new pub");
+    metric_becomes(&s, "key_loads_total", 2);
+    ck_assert_int_eq(status_of("GET", token), 401);
+    ck_assert_int_eq(status_of("GET", sign(2, CLAIMS)), 204);
+    ck_assert_int_eq(status_of("GET", token_good(NULL, "[\"a\"]", 0)), 204);
+    kill(s.pid, SIGHUP);
+    metric_becomes(&s, "key_loads_total", 3);
+    ck_assert_int_eq(status_of("GET", token_good(NULL, "[\"a\"]", 0)), 204);
     e2e_stop(&s);
     program_remove();
 }
@@ -182,6 +371,9 @@ int main(void)
     Suite *suite = suite_create("provider");
     TCase *c = tcase_create("provider");
     tcase_add_loop_test(c, signed_by_openssl, 0, COUNT(kinds));
+    tcase_add_test(c, attacks_fail);
+    tcase_add_test(c, keys_refused);
+    tcase_add_test(c, several_files);
     tcase_add_test(c, keys_change);
     tcase_add_test(c, many_at_once);
     suite_add_tcase(suite, c);

@@ -747,6 +747,34 @@ START_TEST(from_pyjwt)
 }
 END_TEST
 
+/* What PyJWT signs with keys of openssl is taken, with their public parts. */
+START_TEST(from_pyjwt_public)
+{
+    static const char *const row[][2] = {
+        {"RS256", "RSA -pkeyopt rsa_keygen_bits:3072"},
+        {"ES256", "EC -pkeyopt ec_paramgen_curve:P-256"},
+        {"EdDSA", "ED25519"},
+    };
+    if (shell("/usr/bin/python3 -c 'import cryptography' 2>/dev/null") != 0)
+        return; /* PyJWT has only HMAC then */
+    for (size_t i = 0; i < COUNT(row); i++) {
+        int code =
+            shell("openssl genpkey -algorithm %s -out key 2>/dev/null && "
+                  "openssl pkey -in key -pubout -out pub && chmod 644 pub && " PYTHON
+                  "print(jwt.encode(dict(sub=\"x\", aud=[\"me\"], iss=\"i\", mercure=dict(publish="
+                  "[\"*\"])), open(\"key\").read(), algorithm=\"%s\"))' >token && "
+                  "$sse token --key-file pub --audience me --issuer i --claims mercure "
+                  "--check - <token",
+                  row[i][1], row[i][0]);
+        ck_assert_msg(code == 0, "%s: %d %s", row[i][0], code, out);
+        has(out, row[i][0]);
+        has(out, "publish      **\nsubscribe    nothing\nby its claim mercure\nsubject      x\n");
+        has(out, "good: of key 1 of the key file");
+    }
+    ck_assert_int_eq(shell("rm key pub"), 0);
+}
+END_TEST
+
 /* What is made here PyJWT takes, with the key it was made with and no other. */
 START_TEST(to_pyjwt)
 {
@@ -815,6 +843,7 @@ int main(void)
         c = tcase_create("PyJWT");
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_add_test(c, from_pyjwt);
+        tcase_add_test(c, from_pyjwt_public);
         tcase_add_test(c, to_pyjwt);
         tcase_set_timeout(c, 120);
         suite_add_tcase(s, c);
