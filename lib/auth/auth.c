@@ -626,8 +626,17 @@ static enum auth_result check(const struct auth_keys *k, const struct auth_rules
     if (r == AUTH_GOOD)
         r = auth_said_check_times(&said, now_s, why);
     if (r == AUTH_GOOD)
-        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said), x.algorithm,
-                                       said.jti,     said.sub,       said.iat_s,   said.admin};
+        *claims = (struct auth_claims){
+            .publish = said.publish,
+            .subscribe = said.subscribe,
+            .expires_s = until(&said),
+            .begins_s = said.nbf_s > AUTH_LEEWAY_S ? said.nbf_s - AUTH_LEEWAY_S : 0,
+            .algorithm = x.algorithm,
+            .jti = said.jti,
+            .sub = said.sub,
+            .iat_s = said.iat_s,
+            .admin = said.admin,
+        };
     return r;
 }
 

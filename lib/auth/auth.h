@@ -87,6 +87,7 @@ struct auth_rules {
 struct auth_claims {
     struct span publish, subscribe; /* scopes */
     uint64_t expires_s; /* unix time up to which it is valid, the leeway in it; 0: always */
+    uint64_t begins_s;  /* from which on, the leeway in it; 0: always */
     enum key_algorithm algorithm;
     struct span jti, sub; /* what it may be revoked by (revoke.h); empty: none */
     uint64_t iat_s;       /* when it was issued; 0: it does not say */

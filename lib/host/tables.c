@@ -154,7 +154,9 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .memory = opt->max_memory,
         .ring = ring_bytes(s),
         .scratch = shares_bytes(t, s),
-        .fixed = FIXED + (opt->key_files.n > 0 ? grants_size(opt->max_scopes) : 0),
+        .fixed =
+            FIXED +
+            (opt->key_files.n > 0 ? grants_size(opt->max_scopes) + sizeof(struct remember) : 0),
         .message = opt->max_message + 1024,
         .per_descriptor = (uint32_t)sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0) +
                           (wants_passes(opt) ? (uint32_t)sizeof(struct pass) : 0) +

@@ -129,6 +129,18 @@ END_TEST
 
 static struct remember table;
 
+static bool has(struct span token)
+{
+    return remember_find(&table, token) != NULL;
+}
+
+static void add(struct span token)
+{
+    const struct auth_claims claims = {.publish = SPAN("a")};
+    const struct bearer bearer = {.iat = 7};
+    remember_add(&table, token, &claims, &bearer);
+}
+
 static struct span numbered(char out[32], unsigned i)
 {
     return (struct span){out, (size_t)snprintf(out, 32, "token %u", i)};
@@ -139,25 +151,60 @@ START_TEST(remembers)
     char bytes[32];
     const unsigned most = REMEMBER_SETS * REMEMBER_WAYS, few = most / 4;
     table.seed[0] = seed();
-    ck_assert(!remember_has(&table, SPAN("")));
+    ck_assert(!has(SPAN("")));
     for (unsigned i = 0; i < few; i++) {
-        ck_assert(!remember_has(&table, numbered(bytes, i)));
-        remember_add(&table, numbered(bytes, i));
-        ck_assert(remember_has(&table, numbered(bytes, i)));
+        ck_assert(!has(numbered(bytes, i)));
+        add(numbered(bytes, i));
+        ck_assert(has(numbered(bytes, i)));
     }
     /* one that is used stays, whatever comes */
     for (unsigned i = 0; i < 2 * most; i++) {
-        ck_assert(remember_has(&table, SPAN("token 7")));
-        remember_add(&table, numbered(bytes, few + i));
+        ck_assert(has(SPAN("token 7")));
+        add(numbered(bytes, few + i));
     }
     unsigned kept = 0;
     for (unsigned i = 0; i < few; i++)
-        kept += remember_has(&table, numbered(bytes, i));
+        kept += has(numbered(bytes, i));
     ck_assert_uint_lt(kept, few / 2);
     remember_clear(&table);
-    ck_assert(!remember_has(&table, SPAN("token 7")) && table.seed[0] != 0);
+    ck_assert(!has(SPAN("token 7")) && table.seed[0] != 0);
     for (unsigned i = 0; i < 2 * most; i++)
-        ck_assert(!remember_has(&table, numbered(bytes, i)));
+        ck_assert(!has(numbered(bytes, i)));
+}
+END_TEST
+
+/* What a token allows is remembered where it is short, for as long as it is valid. */
+START_TEST(remembers_claims)
+{
+    char room[REMEMBER_SCOPES], scope[REMEMBER_SCOPES + 1];
+    struct auth_claims got, claims = {.publish = SPAN("a/*"),
+                                      .subscribe = SPAN("**"),
+                                      .expires_s = 2000,
+                                      .begins_s = 1000,
+                                      .admin = true};
+    const struct bearer bearer = {.jti = {1}, .sub = {2}, .iat = 3};
+    table.seed[1] = seed();
+    remember_add(&table, SPAN("short"), &claims, &bearer);
+    const struct remember_entry *e = remember_find(&table, SPAN("short"));
+    ck_assert_ptr_nonnull(e);
+    ck_assert_mem_eq(&e->bearer, &bearer, sizeof bearer);
+    ck_assert(!remember_claims(e, 999, room, &got) && !remember_claims(e, 2000, room, &got));
+    ck_assert(remember_claims(e, 1000, room, &got) && remember_claims(e, 1999, room, &got));
+    ck_assert(span_eq(got.publish, SPAN("a/*")) && span_eq(got.subscribe, SPAN("**")));
+    ck_assert(got.expires_s == 2000 && got.begins_s == 1000 && got.admin);
+    memset(scope, 'x', sizeof scope);
+    for (size_t n = REMEMBER_SCOPES - 3; n <= sizeof scope - 3; n++) {
+        claims = (struct auth_claims){.publish = {scope, n}, .subscribe = SPAN("abc")};
+        char name = (char)('0' + n % 10);
+        remember_add(&table, (struct span){&name, 1}, &claims, &bearer);
+        e = remember_find(&table, (struct span){&name, 1});
+        ck_assert(remember_claims(e, 5, room, &got) == (n + 3 <= REMEMBER_SCOPES));
+        ck_assert(n + 3 > REMEMBER_SCOPES ||
+                  (got.publish.n == n && span_eq(got.subscribe, SPAN("abc")) && !got.admin));
+    }
+    claims = (struct auth_claims){.expires_s = (uint64_t)UINT32_MAX + 5};
+    remember_add(&table, SPAN("far"), &claims, &bearer);
+    ck_assert(!remember_claims(remember_find(&table, SPAN("far")), 5, room, &got));
 }
 END_TEST
 
@@ -169,9 +216,9 @@ START_TEST(holds)
     table.seed[0] = seed();
     table.seed[3] = ~table.seed[0];
     for (unsigned i = 0; i < 10000; i++)
-        remember_add(&table, numbered(bytes, i));
+        add(numbered(bytes, i));
     for (unsigned i = 0; i < 10000; i++)
-        kept += remember_has(&table, numbered(bytes, i));
+        kept += has(numbered(bytes, i));
     ck_assert_uint_ge(kept, 9900);
 }
 END_TEST
@@ -182,6 +229,7 @@ int main(void)
     TCase *c = tcase_create("rules");
     tcase_add_loop_test(c, rules, 0, COUNT(rows));
     tcase_add_test(c, remembers);
+    tcase_add_test(c, remembers_claims);
     tcase_add_test(c, holds);
     suite_add_tcase(s, c);
     return run(s);
