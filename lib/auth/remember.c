@@ -5,38 +5,35 @@
 
 #include "lib/hash.h"
 
-_Static_assert(sizeof(struct remember_entry) == 128, "two lines of the cache");
+#define PLACE ((uint64_t)REMEMBER_WAYS - 1) /* the bits of a tag that say which entry */
 
-/* Where a token's entry is, or would be put: *e is set to its hash. */
-static struct remember_entry *set_of(struct remember *r, struct span token,
-                                     struct remember_entry *e)
+_Static_assert((REMEMBER_WAYS & (REMEMBER_WAYS - 1)) == 0, "a power of two");
+
+static struct remember_tag tag_of(const struct remember *r, struct span token)
 {
-    e->a = hash_table(r->seed[0], r->seed[1], token);
-    e->b = hash_table(r->seed[2], r->seed[3], token);
-    e->b |= e->a == 0; /* never none */
-    return r->set[e->a % REMEMBER_SETS];
+    struct remember_tag t = {hash_table(r->seed[0], r->seed[1], token),
+                             hash_table(r->seed[2], r->seed[3], token) & ~PLACE};
+    if (t.a == 0 && t.b == 0)
+        t.a = 1; /* never none */
+    return t;
 }
 
-/* Puts it first; those up to `way` make room. */
-static void put_first(struct remember_entry set[REMEMBER_WAYS], size_t way,
-                      const struct remember_entry *e)
+/* Puts a tag first; those up to `way` make room. */
+static void put_first(struct remember_tag set[REMEMBER_WAYS], size_t way, struct remember_tag t)
 {
-    const struct remember_entry first = *e;
     memmove(&set[1], &set[0], way * sizeof(set[0]));
-    set[0] = first;
+    set[0] = t;
 }
 
 const struct remember_entry *remember_find(struct remember *r, struct span token)
 {
-    struct remember_entry e;
     if (r->n == 0)
         return NULL;
-    struct remember_entry *set = set_of(r, token, &e);
+    struct remember_tag t = tag_of(r, token), *set = r->tag[t.a % REMEMBER_SETS];
     for (size_t way = 0; way < REMEMBER_WAYS; way++)
-        if (set[way].a == e.a && set[way].b == e.b) {
-            if (way > 0)
-                put_first(set, way, &set[way]);
-            return set;
+        if (set[way].a == t.a && (set[way].b & ~PLACE) == t.b) {
+            put_first(set, way, set[way]);
+            return &r->entry[t.a % REMEMBER_SETS][set[0].b & PLACE];
         }
     return NULL;
 }
@@ -45,8 +42,11 @@ void remember_add(struct remember *r, struct span token, const struct auth_claim
                   const struct bearer *bearer)
 {
     struct remember_entry e = {.bearer = *bearer, .admin = claims->admin};
-    size_t publish = claims->publish.n, subscribe = claims->subscribe.n;
-    struct remember_entry *set = set_of(r, token, &e);
+    size_t publish = claims->publish.n, subscribe = claims->subscribe.n, used = 0;
+    struct remember_tag t = tag_of(r, token), *set = r->tag[t.a % REMEMBER_SETS];
+    while (used < REMEMBER_WAYS && (set[used].a != 0 || set[used].b != 0))
+        used++;
+    t.b |= used < REMEMBER_WAYS ? used : set[REMEMBER_WAYS - 1].b & PLACE;
     e.claims = publish + subscribe <= REMEMBER_SCOPES && claims->expires_s < UINT32_MAX &&
                claims->begins_s < UINT32_MAX;
     if (e.claims) {
@@ -59,7 +59,8 @@ void remember_add(struct remember *r, struct span token, const struct auth_claim
         if (subscribe > 0)
             memcpy(e.scopes + publish, claims->subscribe.p, subscribe);
     }
-    put_first(set, REMEMBER_WAYS - 1, &e);
+    r->entry[t.a % REMEMBER_SETS][t.b & PLACE] = e;
+    put_first(set, REMEMBER_WAYS - 1, t);
     r->n++;
 }
 
@@ -79,7 +80,9 @@ bool remember_claims(const struct remember_entry *e, uint64_t now, char *room,
 
 void remember_clear(struct remember *r)
 {
-    if (r->n > 0)
-        memset(r->set, 0, sizeof(r->set));
+    if (r->n > 0) {
+        memset(r->tag, 0, sizeof(r->tag));
+        memset(r->entry, 0, sizeof(r->entry));
+    }
     r->n = 0;
 }

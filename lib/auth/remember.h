@@ -2,7 +2,7 @@
  * remember.h - tokens whose signature has been found good, so that they cost a hash when they come
  * again.
  *
- * A token is remembered by a keyed hash of 128 bits of all its bytes, and with what it allows, as
+ * A token is remembered by a keyed hash of 125 bits of all its bytes, and with what it allows, as
  * long as that is short: REMEMBER_SCOPES bytes of scopes. Of one with longer ones the claims are
  * read anew each time, and only the signature is not looked at again. Sets of REMEMBER_WAYS places;
  * in each, the token used last stands first and the last one makes room for the next. When the keys
@@ -20,8 +20,11 @@
 #define REMEMBER_WAYS   8u
 #define REMEMBER_SCOPES 84u
 
+struct remember_tag {
+    uint64_t a, b; /* the hash, and in the lowest bits of b which entry of the set; both 0: none */
+};
+
 struct remember_entry {
-    uint64_t a, b; /* the hash; both 0: none */
     struct bearer bearer;
     uint32_t begins, ends; /* unix time; `ends` 0: it does not */
     bool claims;           /* what it allows is here */
@@ -33,7 +36,8 @@ struct remember_entry {
 struct remember {
     uint64_t seed[4]; /* of the hashes; random, so that nobody can make two tokens alike */
     uint64_t n;       /* tokens added since all was forgotten; 0: the table is all zeros */
-    struct remember_entry set[REMEMBER_SETS][REMEMBER_WAYS];
+    struct remember_tag tag[REMEMBER_SETS][REMEMBER_WAYS]; /* those used last first */
+    struct remember_entry entry[REMEMBER_SETS][REMEMBER_WAYS];
 };
 
 /* Returns the entry of a token, and notes that it is used; NULL: it is not remembered. It is valid
