@@ -3,9 +3,8 @@
  *
  * Every flag --foo-bar is also the environment variable SSE_FOO_BAR, and a flag wins over it. The
  * variable of a repeatable flag holds several values separated by spaces; an empty variable counts
- * as unset. Sizes take K, M and G (powers of 1024), times ms, s, m and h; a bare time is in
- * seconds. Values are checked here as far as that needs no system call (an address is not); an
- * error names the flag, the value and what would be right.
+ * as unset. Times and sizes take units (lib/unit.h). Values are checked here as far as that needs
+ * no system call (an address is not); an error names the flag, the value and what would be right.
  */
 #ifndef SSE_LIB_OPT_H
 #define SSE_LIB_OPT_H
@@ -95,9 +94,6 @@ enum opt_result {
  * newline. */
 enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
                           struct text *err);
-
-/* Reads a time as flags take it ("10s", "5m") into *ms. Returns false if it is not one. */
-bool opt_time(struct span s, uint64_t *ms);
 
 /* Return the text of --help and of --version, each ended by a newline. */
 const char *opt_help(void);

@@ -93,6 +93,10 @@ static inline struct span span_cut(struct span *s, char c)
     return part;
 }
 
+/* Returns the first place in `s` of the text `what`, which is not empty; NULL if it is not there.
+ * For short texts; one C library's memmem() is large. */
+const char *span_find(struct span s, struct span what);
+
 /* Reads all of `s` as an unsigned decimal number: digits only. Returns false if it is not one, or
  * overflows. */
 bool span_u64(struct span s, uint64_t *out);

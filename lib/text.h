@@ -2,8 +2,8 @@
  * text.h - writes text into a buffer of fixed size.
  *
  * The buffer is the caller's; nothing is allocated. A call whose text does not fit appends nothing
- * and sets `full`, which stays set, so that a caller checks once, at the end. The text is not
- * NUL-ended.
+ * and sets `full`, which stays set, so that a caller checks once, at the end. Only text_string()
+ * ends the text with a NUL.
  */
 #ifndef SSE_LIB_TEXT_H
 #define SSE_LIB_TEXT_H
@@ -26,6 +26,21 @@ static inline struct text text_in(void *buf, size_t cap)
     return (struct text){buf, 0, cap, false};
 }
 
+/* Returns an empty text that text_string() can end, in a buffer of `size` (> 0) bytes, one of which
+ * is for the NUL. */
+static inline struct text text_for_string(void *buf, size_t size)
+{
+    assert(size > 0);
+    return text_in(buf, size - 1);
+}
+
+/* Ends the text with a NUL. Returns it as a string. */
+static inline char *text_string(const struct text *t)
+{
+    t->p[t->n] = '\0';
+    return t->p;
+}
+
 /* Returns what has been written. */
 static inline struct span text_span(const struct text *t)
 {
@@ -43,6 +58,12 @@ static inline void text_add(struct text *t, struct span s)
         memcpy(t->p + t->n, s.p, s.n);
         t->n += s.n;
     }
+}
+
+/* Appends as much of `s` as there is room for. */
+static inline void text_add_cut(struct text *t, struct span s)
+{
+    text_add(t, (struct span){s.p, s.n < t->cap - t->n ? s.n : t->cap - t->n});
 }
 
 /* Append a NUL-ended string; an unsigned number in decimal. */

@@ -1,7 +1,9 @@
 /*
- * url.c - where a server is, and what is asked there.
+ * url.c - reads the URLs that the client commands take.
  */
 #include "lib/url.h"
+
+#include "lib/clean.h"
 
 /* Reads "HOST", "HOST:PORT", "[ADDRESS]" or "[ADDRESS]:PORT". */
 static const char *authority(struct span s, struct url *u)
@@ -33,16 +35,16 @@ static const char *authority(struct span s, struct url *u)
     return NULL;
 }
 
-/* Returns true if a target may have these bytes (RFC 3986), and a query in practice. */
+/* Returns true if a target may have these bytes: those of RFC 3986, and those common in queries. */
 static bool target_right(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~' || strchr("\"#<>\\^`{|}", s.p[i]) != NULL)
+        if (!clean_visible(s.p[i]) || strchr("\"#<>\\^`{|}", s.p[i]) != NULL)
             return false;
     return true;
 }
 
-/* Where ":/" is, or s.n. */
+/* Returns the offset of ":/", or s.n. */
 static size_t colon_slash(struct span s)
 {
     size_t i = 0;

@@ -31,16 +31,10 @@ void client_say(const char *command, ...) TEXT_LIST;
  * argument, and *i the index of its last argument; *value is NULL if the value is missing. */
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value);
 
-/* Reads a time with a unit (ms, s, m, h), or in seconds, into *ms, as the server's flags do.
+/* Reads a time as the server's flags do (lib/unit.h), of at most CLIENT_TIME_MAX_MS, into *ms.
  * Returns false if it is not one. */
+#define CLIENT_TIME_MAX_MS (1ull << 50)
 bool client_time(const char *s, uint64_t *ms);
-
-/* Returns true if a token has only bytes that a header field may hold, and no blank. */
-bool client_token_right(const char *token);
-
-/* Returns how many bytes at the front of a text a terminal may get: up to a control byte other than
- * line end and tab, a C1 control (U+0080 to U+009F), or what is not UTF-8. */
-size_t client_harmless(struct span text);
 
 /* ---- time ---- */
 
