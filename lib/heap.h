@@ -38,7 +38,7 @@ heap_sink(void *heap, size_t size, size_t i, size_t n, bool (*above)(const void 
     }
 }
 
-/* Make a heap of n entries, `size` bytes each, in any order; sort n entries, the top last. sink()
+/* Make a heap of n entries in any order; sort n entries, `size` bytes each, the top last. sink()
  * moves entry i of n down to its place, as heap_sink() does. */
 void heap_make(void *heap, size_t n, void (*sink)(void *heap, size_t i, size_t n));
 void heap_sort(void *heap, size_t size, size_t n, void (*sink)(void *heap, size_t i, size_t n));

@@ -1,8 +1,8 @@
 /*
- * metrics.c - /-/metrics: what is counted, in the text format of Prometheus.
+ * metrics.c - /-/metrics: the counters, in the text format of Prometheus.
  *
- * Nothing is measured for it: counters are written as they stand, and gauges are numbers that the
- * tables keep anyway.
+ * Nothing is measured for a scrape: counters are written as they are, and gauges are numbers that
+ * the tables keep anyway.
  */
 #include "lib/serve/answer.h"
 #include "lib/serve/own.h"
@@ -11,7 +11,7 @@
 
 #include <assert.h>
 
-/* The number in "sse 0.1.0", without a line end. */
+/* Returns the number in "sse 0.1.0", without a line end. */
 static struct span version(char *out, size_t cap)
 {
     struct span rest = span_of(opt_version());

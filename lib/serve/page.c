@@ -1,8 +1,8 @@
 /*
- * page.c - the files that the binary has in itself.
+ * page.c - the files embedded in the binary.
  *
- * The assembler takes them in, as gzip has packed them: no other copy of them is kept that could be
- * another. The Makefile knows that this object is made of them.
+ * The assembler includes them, compressed by gzip, so no other copy can differ. The Makefile lists
+ * them as prerequisites of this object.
  */
 #include "lib/serve/page.h"
 
@@ -10,7 +10,7 @@
 #include "lib/inflate.h"
 
 /* clang-format off */
-/* Puts a file, and how many bytes it has, among the constants. */
+/* Puts a file and its size among the constants. */
 #define FILE_IN(name, path)                                 \
     __asm__(".pushsection .rodata\n"                        \
             ".globl " name ", " name "_size\n"              \
@@ -28,7 +28,7 @@ FILE_IN("page_helper_file", "build/page/sse.js.gz");
 extern const char page_html_file[], page_helper_file[];
 extern const uint64_t page_html_file_size, page_helper_file_size;
 
-/* Unpacks a file, unless it has been. */
+/* Unpacks a file, unless it is unpacked already. */
 static struct span open_in(char *room, size_t cap, size_t *n, struct span packed)
 {
     struct text t = text_in(room, cap);
