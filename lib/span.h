@@ -95,7 +95,18 @@ static inline struct span span_cut(struct span *s, char c)
 
 /* Returns the first place in `s` of the text `what`, which is not empty; NULL if it is not there.
  * For short texts; one C library's memmem() is large. */
-const char *span_find(struct span s, struct span what);
+static inline const char *span_find(struct span s, struct span what)
+{
+    for (; s.n >= what.n; s = span_from(s, 1)) {
+        const char *at = memchr(s.p, what.p[0], s.n - what.n + 1);
+        if (at == NULL)
+            return NULL;
+        s = span_from(s, (size_t)(at - s.p));
+        if (memcmp(at, what.p, what.n) == 0)
+            return at;
+    }
+    return NULL;
+}
 
 /* Reads all of `s` as an unsigned decimal number: digits only. Returns false if it is not one, or
  * overflows. */

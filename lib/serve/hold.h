@@ -11,7 +11,7 @@
  * numbered, from 1 to CONN_GROUPS in turn. */
 struct hold {
     bool on;
-    bool put;        /* set by put_record(): the current connection has published */
+    bool put;        /* set by submit_record(): the current connection has published */
     uint8_t group;   /* the sync for which messages put now wait, ... */
     uint8_t running; /* ... and the sync that runs, or whose messages are being shown; 0: none */
     uint64_t to;     /* where what the last sync covers ends */
