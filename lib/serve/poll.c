@@ -251,7 +251,8 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id,
 }
 
 /* Answers a client with the messages in ex.poll, or that there is nothing new. The cursor is that
- * of the last message carried; the newest if all pending ones are. Returns the bytes of the body. */
+ * of the last message carried, or the newest if all pending ones are. Returns the bytes of the
+ * body. */
 static size_t poll_answer(struct server *s, struct conn *c, enum conn_transport transport,
                           bool tagged, const struct gap *gap)
 {
