@@ -451,7 +451,7 @@ static void write_right(struct text *t, const struct row *row, struct span value
         text_str(t, "must be a file, or none");
         break;
     case USER:
-        text_str(t, "must be NAME, UID, or one of these with :GROUP behind");
+        text_str(t, "must be NAME or UID, perhaps with :GROUP");
         break;
     case WAYS:
         text_str(t, "must be publish, subscribe, or both with a comma between, or none");

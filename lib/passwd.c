@@ -52,7 +52,7 @@ const char *passwd_find(struct span who, struct span users, struct span groups, 
     struct span user = span_cut(&who, ':'), group = who;
     bool grouped = group.p != NULL, entry;
     if (user.n == 0 || (grouped && group.n == 0))
-        return "must be NAME, UID, or one of these with :GROUP behind";
+        return "must be NAME or UID, perhaps with :GROUP";
     entry = find_name(users, user, id, 2);
     if (!entry) {
         if (!read_id(user, &id[0]))

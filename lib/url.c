@@ -30,7 +30,7 @@ static const char *authority(struct span s, struct url *u)
     if (memchr(s.p, '@', s.n) != NULL)
         return "holds a user or a password: give a token with --token";
     if (port.p != NULL && port.n > 0 && (!span_u64(port, &n) || n == 0 || n > UINT16_MAX))
-        return "has a port that is no number from 1 to 65535";
+        return "has a port that is not a number from 1 to 65535";
     u->port = (uint16_t)n;
     return NULL;
 }

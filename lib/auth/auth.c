@@ -408,7 +408,7 @@ static bool claims_date(const struct object *o, struct span name, bool *there, u
     if (v != NULL && v->kind != JSON_NUMBER) {
         text_str(why, "the claim ");
         text_add(why, name);
-        text_str(why, " of the token is no number");
+        text_str(why, " of the token is not a number");
         return false;
     }
     *out = v != NULL ? date_read(v->raw) : 0;

@@ -98,7 +98,7 @@ static void trapped(int sign, siginfo_t *info, void *context)
 #endif
     text_str(&t, "sse: system call ");
     text_u64(&t, (uint64_t)(unsigned)info->si_syscall);
-    text_str(&t, " is not one of those that it needs: the sandbox has ended it\n");
+    text_str(&t, " is not in the table of calls: the sandbox ends the process\n");
     ssize_t said = write(STDERR_FILENO, t.p, t.n);
     _exit(said == -1 ? EX_IOERR : EX_SOFTWARE);
 }

@@ -282,9 +282,9 @@ static void elsewhere(struct stat_counters *stat, const struct exchange *ex, str
 {
     static const char *const says[] = {
         [VIA_NOBODY] = "",
-        [VIA_SILENT] = ", which did not say for whom (Forwarded, X-Forwarded-For); ",
+        [VIA_SILENT] = ", which named no client (Forwarded, X-Forwarded-For); ",
         [VIA_UNKNOWN] = ", for somebody whose address it does not tell; ",
-        [VIA_TWO] = ", whose Forwarded and X-Forwarded-For tell of two clients; ",
+        [VIA_TWO] = ", whose Forwarded and X-Forwarded-For name two clients; ",
         [VIA_CLIENT] = ", for ",
     };
     text_str(why, what);

@@ -45,7 +45,7 @@ static void write_clients(const struct server *s, struct text *t)
                "Streams whose socket was full when the last sweep looked at them.",
                s->lag.subscribers < streams ? s->lag.subscribers : streams);
     stat_gauge(t, "sse_lag_bytes",
-               "Bytes of the ring that the last of these is behind; at sse_ring_size_bytes it is "
+               "Lag of the slowest one, in bytes of the ring; at sse_ring_size_bytes it is "
                "overtaken.",
                streams > 0 ? s->lag.bytes : 0);
 }

@@ -186,7 +186,7 @@ static const struct body_form bodies[] = {
     [TRANSPORT_POLL_TEXT] = {NULL, SPAN_INIT("")},
 };
 
-#define JOINED_MOST 2048u /* bytes of messages that are copied to make the answer one piece */
+#define JOINED_MOST 2048u /* bytes of messages copied, for an answer in one piece */
 
 /* Answers with the messages in ex.poll; many are left in ex.tail, to be written after `out`. Returns
  * the bytes of the body. */
