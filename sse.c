@@ -73,7 +73,7 @@ static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static void signalled(int fd)
+static void handle_signals(int fd)
 {
     struct server *s = &L.server;
     struct signalfd_siginfo info;
@@ -91,12 +91,12 @@ static void signalled(int fd)
     }
 }
 
-static void knocked(int fd)
+static void handle_listener(int fd)
 {
     acceptor_accept(&L.acceptor, fd);
 }
 
-static void trial_spoke(int fd)
+static void handle_trial(int fd)
 {
     assert(fd == L.up.trial.out);
     upgrade_read_result(&L.up);
@@ -104,10 +104,10 @@ static void trial_spoke(int fd)
 
 /* The handlers of the process's own descriptors, by kind. */
 static void (*const own_event[OWN_KINDS])(int fd) = {
-    [OWN_LISTENER] = knocked,
-    [OWN_SIGNALS] = signalled,
+    [OWN_LISTENER] = handle_listener,
+    [OWN_SIGNALS] = handle_signals,
     [OWN_STORE] = commit_read_result,
-    [OWN_TRIAL] = trial_spoke,
+    [OWN_TRIAL] = handle_trial,
 };
 
 /* Returns true if a client has sent nothing but has much to get: requests go first. */

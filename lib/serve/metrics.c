@@ -5,7 +5,7 @@
  * the tables keep anyway.
  */
 #include "lib/serve/answer.h"
-#include "lib/serve/own.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/server.h"
 #include "lib/topic/room.h"
 

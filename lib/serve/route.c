@@ -10,7 +10,7 @@
 #include "lib/serve/exchange.h"
 #include "lib/serve/feed.h"
 #include "lib/serve/http_stream.h"
-#include "lib/serve/own.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/poll.h"
 #include "lib/serve/publish.h"
 #include "lib/serve/quote.h"
@@ -213,7 +213,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (publishes)
         return serve_publish(s, c, span_from(path, 1), rest, len);
     else if (s->ex.req.method != HTTP_GET && s->ex.req.method != HTTP_HEAD)
-        serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->ex.req.method),
+        serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", access_log_method_name(s->ex.req.method),
                      " is not for topics", NULL);
     else if (wants_socket(&s->ex))
         serve_socket(s, c, span_from(path, 1));

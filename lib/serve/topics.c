@@ -11,7 +11,7 @@
  */
 #include "lib/json.h"
 #include "lib/serve/answer.h"
-#include "lib/serve/own.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/server.h"
 #include "lib/topic/order.h"
