@@ -3,8 +3,9 @@
  *
  * Every flag --foo-bar is also the environment variable SSE_FOO_BAR, and a flag wins over it. A
  * repeatable flag's variable holds several values with a space between; an empty one is as good as
- * none. Times and sizes take units (lib/unit.h). A value is checked here as far as it can be without the system (an address is not); the
- * text of an error names the flag, the value and what would be right.
+ * none. Times and sizes take units (lib/unit.h). A value is checked here as far as it can be
+ * without the system (an address is not); the text of an error names the flag, the value and what
+ * would be right.
  */
 #ifndef SSE_LIB_OPT_H
 #define SSE_LIB_OPT_H

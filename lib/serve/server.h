@@ -3,8 +3,8 @@
  *
  * This folder does what a request asks. It puts http.h, ring.h and the folders below together, and
  * does no I/O: it is called with a connection and the bytes that have come for it, changes the
- * state of the server, and leaves what is to be written in `out`, which the loop (sse.c) takes from
- * there.
+ * state of the server, and leaves what is to be written in `out`, which the loop (lib/loop) takes
+ * from there.
  *
  *   bytes -> route -> publish ------> put -> broker_put, topic_mark
  *              |                                    +--> answer -> out

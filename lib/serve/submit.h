@@ -50,8 +50,8 @@ bool submit_check_any(struct stat_counters *stat, const struct exchange *ex, con
                       struct submission *p);
 
 /* Returns the topic that a message goes to: the one that it names, unless that is a null pointer,
- * else `own`, which may be empty. A null pointer: refused, as by submit_check_topic(), or with 400 as
- * there is none. */
+ * else `own`, which may be empty. A null pointer: refused, as by submit_check_topic(), or with 400
+ * as there is none. */
 struct span submit_topic(const struct config *config, struct stat_counters *stat,
                          const struct exchange *ex, const struct access *a, struct span named,
                          struct span own, struct submission *p);
