@@ -99,15 +99,15 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
     access_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
-        text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
+        if (!cached)
+            text_str(t, "Cache-Control: no-store\r\n");
         text_str(t, "Content-Type: ");
         text_str(t, type);
-        text_str(t, "\r\n");
         if (more != SIZE_UNKNOWN) {
-            text_str(t, "Content-Length: ");
+            text_str(t, "\r\nContent-Length: ");
             text_u64(t, body.n + more);
-            text_str(t, "\r\n");
         }
+        text_str(t, "\r\n");
     }
     if (!s->ex.ask.keep_alive)
         text_str(t, "Connection: close\r\n");
