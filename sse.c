@@ -14,10 +14,10 @@
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the
  * same code (lib/loop/write.h).
  *
- * Only here are clients waited for; lib/loop/ reads and writes to them. What the process asks of the
- * system besides is in lib/host/: start and end (life), who is let in (acceptor), memory (tables),
- * the store's syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in
- * L and in its tables.
+ * Only here are clients waited for; lib/loop/ reads and writes to them. What the process asks of
+ * the system besides is in lib/host/: start and end (life), who is let in (acceptor), memory
+ * (tables), the store's syncs (commit), the keys, the upgrade, the log (say, announce). All that
+ * changes is in L and in its tables.
  */
 #include "lib/cli/command.h"
 #include "lib/host/commit.h"

@@ -38,12 +38,13 @@ heap_sink(void *heap, size_t size, size_t i, size_t n, bool (*above)(const void 
     }
 }
 
-/* Makes a heap of n entries, `size` bytes each, that are in no order; puts n entries in order, the top
- * last. sink() moves entry i of n down to its place, as heap_sink() does. */
+/* Makes a heap of n entries, `size` bytes each, that are in no order; puts n entries in order, the
+ * top last. sink() moves entry i of n down to its place, as heap_sink() does. */
 void heap_make(void *heap, size_t n, void (*sink)(void *heap, size_t i, size_t n));
 void heap_sort(void *heap, size_t size, size_t n, void (*sink)(void *heap, size_t i, size_t n));
 
-/* ---- numbers, whose smallest is the top ------------------------------------------------------- */
+/* ---- numbers, whose smallest is the top -------------------------------------------------------
+ * */
 
 /* Moves number i of n (uint64_t) down to its place. */
 void heap_sink_number(void *heap, size_t i, size_t n);

@@ -32,8 +32,8 @@ static inline uint32_t *linear_bucket(const struct linear *l, uint32_t *bucket, 
     return &bucket[i < l->buckets ? i : i & l->mask >> 1];
 }
 
-/* A function of the caller that returns the link of entry `id` of its `table`, to the next one in its
- * bucket; *hash is the hash of its key, of which the low 32 bits count. */
+/* A function of the caller that returns the link of entry `id` of its `table`, to the next one in
+ * its bucket; *hash is the hash of its key, of which the low 32 bits count. */
 #define LINEAR_LINK uint32_t *(*link)(const void *table, uint32_t id, uint64_t *hash)
 
 /* Takes one more bucket into use, and moves there what belongs there. */

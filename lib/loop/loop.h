@@ -1,8 +1,8 @@
 /*
  * loop.h - what the loop works with: the server, what it has of the system, and the turn it is in.
  *
- * One thread, one epoll, and turns of fixed phases (sse.c); what a phase leaves for later is marked,
- * never done at once. Each file of this folder is one of them:
+ * One thread, one epoll, and turns of fixed phases (sse.c); what a phase leaves for later is
+ * marked, never done at once. Each file of this folder is one of them:
  *
  *     read    sockets are read, requests handled, messages put into the ring, their topics marked
  *     sweep   a slice of the table: heartbeats, timeouts; messages grown old

@@ -20,8 +20,8 @@ enum {
     HEAVY_READ = 2 << 10,  /* ... and it is read so much at a time */
 };
 
-/* The one place where a client's socket is read: once, into buf[0..LOOP_READ). Returns the bytes, 0 for
- * none; notes the end of what the peer sends. `peeks`: they stay in the socket. */
+/* The one place where a client's socket is read: once, into buf[0..LOOP_READ). Returns the
+ * bytes, 0 for none; notes the end of what the peer sends. `peeks`: they stay in the socket. */
 static size_t conn_recv(struct loop *l, struct conn *c, char *buf, bool peeks)
 {
     struct server *s = &l->server;

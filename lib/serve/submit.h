@@ -1,8 +1,8 @@
 /*
  * submit.h - takes a message that a client publishes: a request's body, a line of one, a frame.
  *
- * It is put into the ring if the client may publish there, if topic, event name and data are right,
- * and if there is room. Else struct submission has the status and the reason of the refusal. The
+ * It is put into the ring if the client may publish there, topic, event name and data are right,
+ * and there is room. Else struct submission has the status and the reason of the refusal. The
  * caller answers the client.
  */
 #ifndef SSE_LIB_SERVE_SUBMIT_H
@@ -49,8 +49,8 @@ bool submit_check_any(struct stat_counters *stat, const struct exchange *ex, con
                       struct submission *p);
 
 /* Returns the topic of a message: `named`, or if that is a null pointer `own`, which may be empty.
- * Returns a null pointer if it is refused: as by submit_check_topic(), or with 400 if there is
- * none. */
+ * Returns a null pointer if it is refused: as by submit_check_topic(), or with 400 if none is
+ * named. */
 struct span submit_topic(const struct config *config, struct stat_counters *stat,
                          const struct exchange *ex, const struct access *a, struct span named,
                          struct span own, struct submission *p);
