@@ -1,8 +1,8 @@
 /*
- * access_log.c - what the log says of requests: refusals; each answer, with --access-log.
+ * access_log.c - logs requests: refusals, and with --access-log every answer.
  *
- * Of a request only its method and its path are told. A token may be in a field or in the query, so
- * neither is ever written.
+ * Only a request's method and path are logged. Fields and the query may hold a token, so they never
+ * are.
  */
 #include "lib/serve/access_log.h"
 #include "lib/addr.h"
@@ -24,8 +24,8 @@ const char *serve_method_name(enum http_method method)
     return names[method];
 }
 
-/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out
- * no longer knows it: then it is the one that was kept, without a port. */
+/* Returns the address of a connection's peer, written to out. A socket that has timed out no longer
+ * knows it: then the address kept, without a port. */
 static const char *peer_of(const struct clients *clients, const struct log *log,
                            const struct conn *c, char out[QUOTE_MAX])
 {
@@ -41,7 +41,8 @@ static const char *peer_of(const struct clients *clients, const struct log *log,
     return quote_text(out, text_span(&t));
 }
 
-/* The same of who asks: behind a trusted proxy, whom that names. */
+/* Returns the address of a request's client: behind a trusted proxy, the one that the proxy
+ * names. */
 static const char *client_of(const struct config *config, const struct clients *clients,
                              const struct log *log, const struct exchange *ex, char out[QUOTE_MAX])
 {
