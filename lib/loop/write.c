@@ -177,7 +177,7 @@ void loop_flush(struct loop *l, struct conn *c)
 
 /* ---- fan-out --------------------------------------------------------------------------------- */
 
-void loop_wake(struct loop *l, struct conn *c)
+static inline void wake(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
     subscriber_wake(s, c, false);
@@ -186,6 +186,11 @@ void loop_wake(struct loop *l, struct conn *c)
     loop_flush(l, c);
     if (c->in != 0 || c->flags & (CONN_READABLE | CONN_EOF))
         queue_put(&s->clients.conns, c, QUEUE_READY); /* its next request is here */
+}
+
+void loop_wake(struct loop *l, struct conn *c)
+{
+    wake(l, c);
 }
 
 /* Returns true if the share is right for this subscriber: it is at a place that the share covers,
@@ -236,7 +241,7 @@ static inline void fan_one(struct loop *l, uint32_t id, struct conn *c)
 {
     struct share *share = &l->t.same[c->transport % TABLES_SAME];
     if (c->state == CONN_WAIT)
-        loop_wake(l, c);
+        wake(l, c);
     else if ((c->flags & (CONN_WRITABLE | CONN_READY)) != CONN_WRITABLE || c->out != 0)
         return; /* it lags, and goes on by itself */
     else if (fan_shares(c, share))

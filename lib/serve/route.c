@@ -104,19 +104,20 @@ static void context_set(const struct config *config, const struct clients *clien
 {
     bool body = ex->req.chunked || ex->req.length > 0;
     bool publishes = ex->req.method == HTTP_POST || ex->req.method == HTTP_PUT;
-    ex->ask = (struct context){.method = ex->req.method,
-                               .keep_alive =
-                                   ex->req.keep_alive && (publishes || !body) && !clients->draining,
-                               .body = body,
-                               .minor = ex->req.minor,
-                               .cors = c != NULL && c->marks & CONN_ADMIN
-                                           ? 0 /* pages may not read what --admin serves */
-                                           : cors_find(config->opt.cors.item, config->opt.cors.n,
-                                                       http_field(&ex->req, HTTP_ORIGIN)),
-                               .path = ex->req.path,
-                               .conn = c,
-                               .way = publishes ? "publish" : NULL,
-                               .began = c != NULL ? c->tick : 0};
+    ex->ask =
+        (struct context){.method = ex->req.method,
+                         .keep_alive =
+                             ex->req.keep_alive && (publishes || !body) && !clients->draining,
+                         .body = body,
+                         .minor = ex->req.minor,
+                         .cors = config->opt.cors.n == 0 || (c != NULL && c->marks & CONN_ADMIN)
+                                     ? 0 /* pages may not read what --admin serves */
+                                     : cors_find(config->opt.cors.item, config->opt.cors.n,
+                                                 http_field(&ex->req, HTTP_ORIGIN)),
+                         .path = ex->req.path,
+                         .conn = c,
+                         .way = publishes ? "publish" : NULL,
+                         .began = c != NULL ? c->tick : 0};
     if (c != NULL)
         serve_identify_client(config, clients, ex, c);
 }

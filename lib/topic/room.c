@@ -97,3 +97,23 @@ void room_edge_free(struct topics *t, uint32_t edge)
     t->h->edges_free = edge;
     t->h->edges--;
 }
+
+void room_edge_link(struct topics *t, uint32_t *first, uint32_t edge, uint32_t set)
+{
+    t->edge[edge] = (struct topic_edge){.set = set, .next = *first};
+    if (*first != 0)
+        t->edge[*first].prev = edge;
+    *first = edge;
+}
+
+void room_edge_unlink(struct topics *t, uint32_t *first, uint32_t edge)
+{
+    struct topic_edge was = t->edge[edge];
+    if (was.next != 0)
+        t->edge[was.next].prev = was.prev;
+    if (was.prev != 0)
+        t->edge[was.prev].next = was.next;
+    else
+        *first = was.next;
+    room_edge_free(t, edge);
+}

@@ -135,10 +135,7 @@ static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
     assert(slot->topic == 0);
     *slot = (struct topic_slot){topic, edge};
     s->member_count++;
-    t->edge[edge] = (struct topic_edge){.set = set, .next = e->edges};
-    if (e->edges != 0)
-        t->edge[e->edges].prev = edge;
-    e->edges = edge;
+    room_edge_link(t, &e->edges, edge, set);
     e->listed++;
     t->h->version++;
     t->h->sets_version++;
@@ -149,15 +146,8 @@ static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
 static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
 {
     struct topic *e = topic_used(t, topic);
-    struct topic_edge was = t->edge[edge];
-    if (was.next != 0)
-        t->edge[was.next].prev = was.prev;
-    if (was.prev != 0)
-        t->edge[was.prev].next = was.next;
-    else
-        e->edges = was.next;
+    room_edge_unlink(t, &e->edges, edge);
     e->listed--;
-    room_edge_free(t, edge);
     t->h->version++;
     t->h->sets_version++;
 }

@@ -407,10 +407,7 @@ static bool pattern_add(struct topics *t, uint32_t set, struct wild_pattern *p, 
         room_edge_free(t, edge);
         return false;
     }
-    t->edge[edge] = (struct topic_edge){.set = set, .next = *end};
-    if (*end != 0)
-        t->edge[*end].prev = edge;
-    *end = edge;
+    room_edge_link(t, end, edge, set);
     p->edge = edge;
     return true;
 }
@@ -419,14 +416,7 @@ static void pattern_drop(struct topics *t, const struct wild_pattern *p, struct 
 {
     struct path path = {root_of_all(t), text};
     uint32_t *end = path_count(t, path, UINT32_MAX);
-    struct topic_edge was = t->edge[p->edge];
-    if (was.next != 0)
-        t->edge[was.next].prev = was.prev;
-    if (was.prev != 0)
-        t->edge[was.prev].next = was.next;
-    else
-        *end = was.next;
-    room_edge_free(t, p->edge);
+    room_edge_unlink(t, end, p->edge);
     path_prune(t, path);
 }
 
