@@ -5,7 +5,7 @@
  *
  *   events sockets are read, requests handled, messages put into the ring, their topics marked
  *   ready connections without a turn so far get one; then those cut short by a budget go on sweep a
- *   slice of the table: heartbeats, timeouts; messages beyond --max-age commit a sync of the store is
+ *   slice of the table: heartbeats, timeouts; old messages commit a sync of the store is
  *   begun; one that is done shows the messages it covers fan-out each marked topic's subscribers
  *   get what is new, some thousand of them a turn reap doomed connections are closed, topics nobody
  *   needs are freed
