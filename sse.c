@@ -3,12 +3,12 @@
  *
  *   wait -> clock -> events -> ready lists -> sweep -> commit -> fan-out -> reap
  *
- *   events sockets are read, requests handled, messages put into the ring, their topics marked
- *   ready connections without a turn so far get one; then those cut short by a budget go on sweep a
- *   slice of the table: heartbeats, timeouts; old messages commit a sync of the store is
- *   begun; one that is done shows the messages it covers fan-out each marked topic's subscribers
- *   get what is new, some thousand of them a turn reap doomed connections are closed, topics nobody
- *   needs are freed
+ *   events   sockets are read, requests handled, messages put into the ring, their topics marked
+ *   ready    connections without a turn so far get one; then those cut short by a budget go on
+ *   sweep    a slice of the table: heartbeats, timeouts; old messages
+ *   commit   begins a sync of the store; after one, shows the messages that it covers
+ *   fan-out  subscribers of marked topics get new messages, some thousand subscribers a turn
+ *   reap     doomed connections are closed, unneeded topics are freed
  *
  * Sockets are registered once, edge-triggered, and never modified: a write is tried first, and
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the
