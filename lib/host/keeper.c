@@ -19,7 +19,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define ANSWER_MS 2000 /* that the keeper has for an answer */
+#define ANSWER_MS 2000 /* the keeper's time for an answer */
 
 /* ---- a number and a descriptor over a socket ------------------------------------------------- */
 
@@ -30,7 +30,7 @@ struct packet {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 };
 
-/* Prepares one with room for a descriptor. */
+/* Prepares a packet with room for a descriptor. */
 static void packet_make(struct packet *p, int number)
 {
     memset(p, 0, sizeof *p);
@@ -42,7 +42,7 @@ static void packet_make(struct packet *p, int number)
     p->head.msg_controllen = sizeof p->control;
 }
 
-/* Sends them; fd may be -1: none. False: errno. */
+/* Sends a number and a descriptor; fd -1: none. Returns false with errno set on failure. */
 static bool packet_send(int to, int number, int fd)
 {
     struct packet p;
@@ -61,7 +61,8 @@ static bool packet_send(int to, int number, int fd)
     return n == (ssize_t)sizeof number;
 }
 
-/* Receives them; *fd is -1 where none came. 0: the other end is closed; -1: errno. */
+/* Receives a number and a descriptor; *fd is -1 if none came. Returns 0 if the other end is closed,
+ * -1 with errno set on failure. */
 static ssize_t packet_take(int from, int *number, int *fd)
 {
     struct packet p;
@@ -81,7 +82,7 @@ static ssize_t packet_take(int from, int *number, int *fd)
 
 /* ---- the keeper ------------------------------------------------------------------------------ */
 
-/* Leaves it what it needs of the process that it was made from. */
+/* Drops what the keeper inherits and does not need. Returns false with errno set on failure. */
 static bool leave_behind(int sock)
 {
     static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
@@ -131,7 +132,7 @@ static _Noreturn void keeper_run(int sock, const struct opt_list *files)
                        : -1;
         int err = !known ? ENOENT : fd == -1 ? errno : 0;
         if (to != -1) {
-            (void)packet_send(to, err, fd); /* who asked may have gone */
+            (void)packet_send(to, err, fd); /* the asker may have gone */
             close(to);
         }
         if (fd != -1)
@@ -145,7 +146,7 @@ int keeper_start(const struct opt_list *files, const struct user *u)
     struct landlock l;
     int ends[2], number = 0, none;
     if (landlock_begin(&l, false) < 0 || l.abi == 0)
-        return KEEPER_NONE; /* whoever enters the sandbox says what is wrong */
+        return KEEPER_NONE; /* entering the sandbox reports the reason */
     landlock_drop(&l);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
         return -errno - 1;

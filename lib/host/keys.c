@@ -50,7 +50,7 @@ static int kind_wrong(int fd, mode_t *open_to_all, struct keys_seen *seen, struc
     return 0;
 }
 
-/* Reads it all into buf[0..cap); returns how much it is, or -1. */
+/* Reads the whole file into buf[0..cap). Returns its size, or -1. */
 static ssize_t read_all(int fd, char *buf, size_t cap)
 {
     size_t n = 0;
