@@ -34,7 +34,7 @@
 #include "lib/loop/sweep.h"
 #include "lib/loop/write.h"
 #include "lib/serve/access_log.h"
-#include "lib/serve/client.h"
+#include "lib/serve/identity.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/subscriber.h"
 #include "lib/topic/fanout.h"

@@ -2,8 +2,8 @@
  * saved.c - keeps a request whose answer comes later.
  */
 #include "lib/serve/saved.h"
-#include "lib/serve/client.h"
 #include "lib/serve/conn.h"
+#include "lib/serve/identity.h"
 #include "lib/serve/pass.h"
 
 #include <assert.h>
