@@ -53,7 +53,7 @@ struct context {
     struct span path;        /* decoded; a null pointer: not known */
     struct span sub;         /* of its token, which is good: with --log-subject; likewise */
     const struct conn *conn; /* its connection; NULL: it has no slot */
-    const char *way;         /* the transport or kind of request; NULL: not known yet */
+    const char *log_way;     /* the transport or kind of request; NULL: not known yet */
     uint32_t began;          /* ms: when its first byte came */
 };
 
