@@ -11,6 +11,7 @@
 #include "lib/auth/ed25519.h"
 #include "lib/clean.h"
 #include "lib/hash.h"
+#include "lib/auth/object.h"
 #include "lib/json.h"
 #include "lib/name.h"
 
@@ -52,78 +53,20 @@ static void sign(uint8_t mac[HASH_SHA256_SIZE], const struct auth_key *key,
 
 /* ---- objects ---- */
 
-struct member {
-    struct span name; /* decoded */
-    struct json_value v;
-};
-
-struct object {
-    const char *what; /* "header", "claims" */
-    unsigned n;
-    struct member m[AUTH_MEMBERS_MAX];
-};
-
-static bool has_repeats(const struct object *o)
-{
-    for (unsigned i = 1; i < o->n; i++)
-        for (unsigned j = 0; j < i; j++)
-            if (span_eq(o->m[i].name, o->m[j].name))
-                return true;
-    return false;
-}
-
-/* Reads the members of the object in json[0..n); decodes their names in place. Returns what is
- * wrong with it; NULL if nothing is. */
-static const char *object_read(struct object *o, char *json, size_t n)
-{
-    struct json_value v, value;
-    struct span name;
-    size_t at, pos = 0;
-    o->n = 0;
-    if (json_read((struct span){json, n}, &v, &at) != 0)
-        return "not JSON";
-    if (v.kind != JSON_OBJECT)
-        return "not a JSON object";
-    while (json_next(&v, &pos, &name, &value)) {
-        if (o->n == AUTH_MEMBERS_MAX)
-            return "an object of more than 64 members";
-        o->m[o->n++] = (struct member){name, value};
-    }
-    for (unsigned i = 0; i < o->n; i++) {
-        char *to = json + (o->m[i].name.p - json);
-        o->m[i].name = (struct span){to, json_unescape(o->m[i].name, to)};
-    }
-    return has_repeats(o) ? "an object that has a member twice" : NULL;
-}
-
-/* Decodes base64url to `to` and reads the object in it. Returns the bytes decoded, or -1 with
- * *why. */
-static ptrdiff_t object_decode(struct object *o, char *to, struct span s, struct text *why)
+/* Decodes base64url to `to` and reads the object that it is, the `what` of the token. Returns the
+ * bytes decoded, or -1. */
+static ptrdiff_t part_read(struct object *o, const char *what, char *to, struct span s,
+                           struct text *why)
 {
     ptrdiff_t n = base64url_read(to, s);
     const char *wrong = n == -1 ? "not base64url" : object_read(o, to, (size_t)n);
     if (wrong == NULL)
         return n;
     text_str(why, "the ");
-    text_str(why, o->what);
+    text_str(why, what);
     text_str(why, " of the token: ");
     text_str(why, wrong);
     return -1;
-}
-
-static const struct json_value *object_get(const struct object *o, struct span name)
-{
-    for (unsigned i = 0; i < o->n; i++)
-        if (span_eq(o->m[i].name, name))
-            return &o->m[i].v;
-    return NULL;
-}
-
-/* Returns the text of a string in the buffer `json`, decoded in place. */
-static struct span string_in(char *json, struct span raw)
-{
-    char *to = json + (raw.p - json);
-    return (struct span){to, json_unescape(raw, to)};
 }
 
 /* ---- the header ---- */
@@ -169,7 +112,7 @@ static enum auth_result header_check(struct token *x, const struct object *o, st
                                   : "the algorithm of the token is no string: " TAKEN);
         return AUTH_ALGORITHM;
     }
-    struct span name = string_in(x->room, alg->raw);
+    struct span name = alg->raw;
     x->algorithm = key_algorithm(name);
     if (x->algorithm == KEY_NONE) {
         text_str(why, "the token is made with the algorithm '");
@@ -186,19 +129,19 @@ static enum auth_result header_check(struct token *x, const struct object *o, st
         return AUTH_MALFORMED;
     }
     if (kid != NULL)
-        x->kid = string_in(x->room, kid->raw);
+        x->kid = kid->raw;
     return AUTH_GOOD;
 }
 
 /* Reads the token up to its claims. */
 static enum auth_result token_open(struct token *x, struct span token, char *room, struct text *why)
 {
-    struct object o = {.what = "header", .n = 0};
+    struct object o;
     struct span header;
     *x = (struct token){.room = room};
     if (!token_cut(x, token, &header, why))
         return AUTH_MALFORMED;
-    ptrdiff_t n = object_decode(&o, room, header, why);
+    ptrdiff_t n = part_read(&o, "header", room, header, why);
     if (n == -1)
         return AUTH_MALFORMED;
     enum auth_result r = header_check(x, &o, why);
@@ -377,7 +320,7 @@ static bool claims_list(char *json, const struct json_value *v, struct span name
     for (uint64_t count = 1; json_next(v, &pos, &none, &item); count++) {
         if (item.kind != JSON_STRING)
             return topic_wrong(why, name, count, (struct span){NULL, 0}, "is no string");
-        struct span topic = string_in(json, item.raw);
+        struct span topic = object_decode(json, item.raw);
         if (mercure && span_eq(topic, SPAN("*")))
             topic = SPAN("**");
         const char *wrong = topic_pattern_wrong(topic);
@@ -425,7 +368,7 @@ static bool claims_words(char *json, const struct object *o, struct auth_said *s
     if (v->kind != JSON_STRING)
         return claim_wrong(why, SPAN("scope"), " is no string");
     said->rights = "scope";
-    struct span words = string_in(json, v->raw);
+    struct span words = v->raw;
     char *to = json + (words.p - json);
     assert(words.n <= sizeof(copy));
     memcpy(copy, words.p, words.n);
@@ -456,7 +399,7 @@ static bool claims_object(const struct token *x, const struct object *claims,
 static bool claims_scope(const struct token *x, const struct object *claims,
                          const struct auth_rules *rules, struct auth_said *said, struct text *why)
 {
-    struct object inner = {.what = "claims", .n = 0};
+    struct object inner = {.n = 0};
     const struct object *in = rules->claims != NULL ? &inner : claims;
     bool mercure = in == &inner && span_eq(span_of(rules->claims), SPAN("mercure"));
     if (in == &inner && !claims_object(x, claims, rules, &inner, why))
@@ -473,29 +416,27 @@ static bool claims_scope(const struct token *x, const struct object *claims,
 }
 
 /* A claim that is a string; a number counts as its text. Anything else is none. */
-static struct span claims_text(char *json, const struct object *o, struct span name)
+static struct span claims_text(const struct object *o, struct span name)
 {
     const struct json_value *v = object_get(o, name);
-    if (v == NULL || (v->kind != JSON_STRING && v->kind != JSON_NUMBER))
-        return (struct span){NULL, 0};
-    return v->kind == JSON_STRING ? string_in(json, v->raw) : v->raw;
+    bool is = v != NULL && (v->kind == JSON_STRING || v->kind == JSON_NUMBER);
+    return is ? v->raw : (struct span){NULL, 0};
 }
 
 /* What it may be revoked by. Where `iat` is no time, it counts as issued before any. */
-static void claims_bearer(char *json, const struct object *o, struct auth_said *said)
+static void claims_bearer(const struct object *o, struct auth_said *said)
 {
     const struct json_value *iat = object_get(o, SPAN("iat"));
     uint64_t at = iat != NULL && iat->kind == JSON_NUMBER ? date_read(iat->raw) : 0;
     said->issued = at > 0 && at <= AUTH_TIME_MAX;
     said->iat_s = said->issued ? at : 0;
-    said->jti = claims_text(json, o, SPAN("jti"));
-    said->sub = claims_text(json, o, SPAN("sub"));
+    said->jti = claims_text(o, SPAN("jti"));
+    said->sub = claims_text(o, SPAN("sub"));
 }
 
-static bool is_one_of(char *json, const struct json_value *v, const struct span *of, uint32_t n)
+static bool is_one_of(struct span s, const struct span *of, uint32_t n)
 {
     bool found = false;
-    struct span s = v->kind == JSON_STRING ? string_in(json, v->raw) : (struct span){NULL, 0};
     for (uint32_t i = 0; i < n && s.p != NULL && !found; i++)
         found = span_eq(s, of[i]);
     return found;
@@ -519,19 +460,20 @@ static bool claims_audience(char *json, const struct object *o, const struct aut
         text_str(why, "the token names no audience (aud), and this server takes only its own");
         return false;
     }
-    bool found = is_one_of(json, v, rules->audience, rules->audiences);
+    bool found = is_one_of(object_text(o, SPAN("aud")), rules->audience, rules->audiences);
     while (v->kind == JSON_ARRAY && !found && json_next(v, &pos, &none, &item))
-        found = is_one_of(json, &item, rules->audience, rules->audiences);
+        found = item.kind == JSON_STRING && is_one_of(object_decode(json, item.raw),
+                                                      rules->audience, rules->audiences);
     if (!found)
         text_str(why, "the token is for somebody else (aud)");
     return found;
 }
 
-static bool claims_issuer(char *json, const struct object *o, const struct auth_rules *rules,
+static bool claims_issuer(const struct object *o, const struct auth_rules *rules,
                           struct text *why)
 {
     const struct json_value *v = object_get(o, SPAN("iss"));
-    if (rules->issuers == 0 || (v != NULL && is_one_of(json, v, rules->issuer, rules->issuers)))
+    if (rules->issuers == 0 || is_one_of(object_text(o, SPAN("iss")), rules->issuer, rules->issuers))
         return true;
     text_str(why, v == NULL ? "the token names no issuer (iss), and this server wants one"
                             : "the token is of an issuer (iss) that this server does not take");
@@ -542,18 +484,18 @@ static enum auth_result claims_read(const struct token *x, const struct auth_rul
                                     struct auth_said *said, struct text *why)
 {
     static const struct auth_rules no_rules = {.claims = NULL};
-    struct object o = {.what = "claims", .n = 0};
+    struct object o;
     rules = rules != NULL ? rules : &no_rules;
     *said = (struct auth_said){.kid = x->kid, .algorithm = x->algorithm};
-    if (object_decode(&o, x->room, x->payload, why) == -1 ||
-        !claims_audience(x->room, &o, rules, why) || !claims_issuer(x->room, &o, rules, why) ||
+    if (part_read(&o, "claims", x->room, x->payload, why) == -1 ||
+        !claims_audience(x->room, &o, rules, why) || !claims_issuer(&o, rules, why) ||
         !claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
         !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
         !claims_scope(x, &o, rules, said, why)) {
         said->publish = said->subscribe = (struct span){NULL, 0};
         return AUTH_CLAIMS;
     }
-    claims_bearer(x->room, &o, said);
+    claims_bearer(&o, said);
     return AUTH_GOOD;
 }
 

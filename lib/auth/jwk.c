@@ -3,160 +3,119 @@
  */
 #include "lib/auth/jwk.h"
 
+#include "lib/auth/object.h"
 #include "lib/hash.h"
 
-/* Long enough for the base64url of the longest number, and a byte to tell a longer one by. */
-#define TEXT_MAX (KEY_BYTES_MAX / 3 * 4 + 5)
-
-/* The members that are known. */
-enum member { KTY, USE, ALG, KEY_OPS, KID, CRV, N, E, X, Y, K, D, MEMBERS };
-static const char member_name[MEMBERS][8] = {"kty", "use", "alg", "key_ops", "kid", "crv",
-                                             "n",   "e",   "x",   "y",       "k",   "d"};
-
 struct jwk {
-    bool has[MEMBERS];
-    struct json_value v[MEMBERS];
+    struct object o;
+    char *json; /* the buffer that it is in */
 };
 
-static enum member member_of(struct span raw)
+static bool is(const struct jwk *j, struct span name, struct span want)
 {
-    char name[48]; /* seven characters, were they all escaped */
-    unsigned m = 0;
-    if (raw.n > sizeof(name))
-        return MEMBERS;
-    struct span s = {name, json_unescape(raw, name)};
-    while (m < MEMBERS && !span_eq(s, (struct span){member_name[m], strnlen(member_name[m], 8)}))
-        m++;
-    return m;
+    return span_eq(object_text(&j->o, name), want);
 }
 
-/* A string decoded into `out`, TEXT_MAX bytes; false if it is none, or longer. */
-static bool string_of(const struct jwk *j, enum member m, char *out, struct span *s)
+/* The bytes of a member in base64url, decoded in place; empty: there are none. */
+static struct span bytes_of(const struct jwk *j, struct span name)
 {
-    if (!j->has[m] || j->v[m].kind != JSON_STRING || j->v[m].raw.n > TEXT_MAX)
-        return false;
-    *s = (struct span){out, json_unescape(j->v[m].raw, out)};
-    return true;
-}
-
-/* Bytes as base64url, likewise. */
-static bool bytes_of(const struct jwk *j, enum member m, char *out, struct span *s)
-{
-    if (!string_of(j, m, out, s))
-        return false;
-    ptrdiff_t n = base64url_read(out, *s);
-    s->n = n > 0 ? (size_t)n : 0;
-    return n > 0;
-}
-
-static bool is(const struct jwk *j, enum member m, struct span want)
-{
-    char text[TEXT_MAX];
-    struct span s;
-    return string_of(j, m, text, &s) && span_eq(s, want);
+    struct span s = object_text(&j->o, name);
+    char *to = j->json + (s.p != NULL ? s.p - j->json : 0);
+    ptrdiff_t n = s.n <= base64url_size(KEY_BYTES_MAX) + 3 ? base64url_read(to, s) : -1;
+    return (struct span){to, n > 0 ? (size_t)n : 0};
 }
 
 /* The algorithm of its kind (RFC 7518 section 6.1, RFC 8037 section 2). */
 static enum key_algorithm algorithm_of(const struct jwk *j)
 {
-    if (is(j, KTY, SPAN("RSA")))
+    struct span kty = object_text(&j->o, SPAN("kty")), crv = object_text(&j->o, SPAN("crv"));
+    if (span_eq(kty, SPAN("RSA")))
         return KEY_RS256;
-    if (is(j, KTY, SPAN("EC")) && is(j, CRV, SPAN("P-256")))
+    if (span_eq(kty, SPAN("EC")) && span_eq(crv, SPAN("P-256")))
         return KEY_ES256;
-    if (is(j, KTY, SPAN("OKP")) && is(j, CRV, SPAN("Ed25519")))
+    if (span_eq(kty, SPAN("OKP")) && span_eq(crv, SPAN("Ed25519")))
         return KEY_EDDSA;
-    return is(j, KTY, SPAN("oct")) ? KEY_HS256 : KEY_NONE;
+    return span_eq(kty, SPAN("oct")) ? KEY_HS256 : KEY_NONE;
 }
 
-/* Does `key_ops` hold "verify"? */
-static bool verifies(const struct jwk *j)
+/* Returns true if `key_ops` holds "verify". */
+static bool verifies(const struct jwk *j, const struct json_value *ops)
 {
-    struct jwk one = {.has = {false}};
-    struct span name;
+    struct json_value op;
+    struct span none;
     size_t pos = 0;
     bool found = false;
-    one.has[KEY_OPS] = true;
-    while (j->v[KEY_OPS].kind == JSON_ARRAY &&
-           json_next(&j->v[KEY_OPS], &pos, &name, &one.v[KEY_OPS]))
-        found = found || is(&one, KEY_OPS, SPAN("verify"));
+    while (ops->kind == JSON_ARRAY && json_next(ops, &pos, &none, &op))
+        found = found || (op.kind == JSON_STRING &&
+                          span_eq(object_decode(j->json, op.raw), SPAN("verify")));
     return found;
 }
 
 /* Why it is not one to verify with here, or NULL. */
 static const char *skipped(const struct jwk *j, enum key_algorithm a)
 {
+    const struct json_value *ops = object_get(&j->o, SPAN("key_ops"));
     if (a == KEY_NONE)
         return "its kind (kty, crv) is not known here";
-    if (j->has[USE] && !is(j, USE, SPAN("sig")))
+    if (object_get(&j->o, SPAN("use")) != NULL && !is(j, SPAN("use"), SPAN("sig")))
         return "it is not for signatures (use)";
-    if (j->has[KEY_OPS] && !verifies(j))
+    if (ops != NULL && !verifies(j, ops))
         return "it is not for verifying (key_ops)";
-    if (j->has[ALG] && !is(j, ALG, span_of(key_algorithm_name(a))))
+    if (object_get(&j->o, SPAN("alg")) != NULL &&
+        !is(j, SPAN("alg"), span_of(key_algorithm_name(a))))
         return "its algorithm (alg) is not known here";
     return NULL;
 }
 
 static const char *read_kid(const struct jwk *j, struct auth_key *key)
 {
-    char text[TEXT_MAX];
-    struct span kid;
-    if (!j->has[KID])
+    const struct json_value *kid = object_get(&j->o, SPAN("kid"));
+    if (kid == NULL)
         return NULL;
-    if (!string_of(j, KID, text, &kid))
-        return "the name of the key (kid) is no string, or too long";
-    const char *wrong = key_kid_wrong(kid);
+    const char *wrong = kid->kind == JSON_STRING ? key_kid_wrong(kid->raw)
+                                                 : "the name of the key (kid) is no string";
     if (wrong == NULL) {
-        key->kid_n = (uint8_t)kid.n;
-        memcpy(key->kid, kid.p, kid.n);
+        key->kid_n = (uint8_t)kid->raw.n;
+        memcpy(key->kid, kid->raw.p, kid->raw.n);
     }
     return wrong;
 }
 
 static const char *read_bytes(const struct jwk *j, enum key_algorithm a, struct auth_key *key)
 {
-    static const char missing[] = "a number of the key is missing, too long or not base64url";
-    char one[TEXT_MAX], two[TEXT_MAX];
-    struct span x, y;
-    const char *wrong;
+    static const struct {
+        char first[2], second[2];
+    } member[] = {[KEY_HS256] = {"k", ""},
+                  [KEY_RS256] = {"n", "e"},
+                  [KEY_ES256] = {"x", "y"},
+                  [KEY_EDDSA] = {"x", ""}};
+    struct span one = bytes_of(j, span_of(member[a].first)), two = {NULL, 0};
+    if (member[a].second[0] != '\0')
+        two = bytes_of(j, span_of(member[a].second));
+    if (one.n == 0 || (member[a].second[0] != '\0' && two.n == 0))
+        return "a number of the key is missing, too long or not base64url";
     switch (a) {
     case KEY_RS256:
-        return bytes_of(j, N, one, &x) && bytes_of(j, E, two, &y) ? key_set_rsa(key, x, y)
-                                                                  : missing;
+        return key_set_rsa(key, one, two);
     case KEY_ES256:
-        return bytes_of(j, X, one, &x) && bytes_of(j, Y, two, &y) ? key_set_p256(key, x, y)
-                                                                  : missing;
+        return key_set_p256(key, one, two);
     case KEY_EDDSA:
-        return bytes_of(j, X, one, &x) ? key_set_ed25519(key, x) : missing;
+        return key_set_ed25519(key, one);
     default:
-        wrong = bytes_of(j, K, one, &x) ? key_set_secret(key, x) : missing;
-        hash_wipe(one, sizeof(one));
-        return wrong;
+        return key_set_secret(key, one);
     }
 }
 
-enum jwk_result jwk_read(const struct json_value *v, struct auth_key *key, const char **why)
+enum jwk_result jwk_read(char *json, size_t n, struct auth_key *key, const char **why)
 {
-    struct jwk j = {.has = {false}};
-    struct json_value value;
-    struct span name;
-    size_t pos = 0;
+    struct jwk j = {.json = json};
     *key = (struct auth_key){.n = 0};
-    *why = "the key is no JSON object";
-    if (v->kind != JSON_OBJECT)
+    *why = object_read(&j.o, json, n);
+    if (*why != NULL)
         return JWK_WRONG;
-    while (json_next(v, &pos, &name, &value)) {
-        enum member m = member_of(name);
-        if (m == MEMBERS)
-            continue;
-        *why = "the key has a member twice";
-        if (j.has[m])
-            return JWK_WRONG;
-        j.has[m] = true;
-        j.v[m] = value;
-    }
     enum key_algorithm a = algorithm_of(&j);
     *why = "a key is private (d): a server is to have the public part alone";
-    if (j.has[D])
+    if (object_get(&j.o, SPAN("d")) != NULL)
         return JWK_PRIVATE;
     *why = skipped(&j, a);
     if (*why != NULL)

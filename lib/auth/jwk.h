@@ -10,7 +10,6 @@
 #define SSE_LIB_AUTH_JWK_H
 
 #include "lib/auth/key.h"
-#include "lib/json.h"
 
 enum jwk_result {
     JWK_KEY = 0,     /* *key is one */
@@ -19,8 +18,8 @@ enum jwk_result {
     JWK_PRIVATE = 3, /* it is a private key, which no server is to have */
 };
 
-/* Reads an object that json_read() accepted into a key. Other than for a key, *why says why, as
- * words for a person. */
-enum jwk_result jwk_read(const struct json_value *v, struct auth_key *key, const char **why);
+/* Reads the object json[0..n) into a key, and decodes what is in it in place. Other than for a key,
+ * *why says why, as words for a person. */
+enum jwk_result jwk_read(char *json, size_t n, struct auth_key *key, const char **why);
 
 #endif

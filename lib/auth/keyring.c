@@ -5,6 +5,7 @@
 
 #include "lib/auth/der.h"
 #include "lib/auth/jwk.h"
+#include "lib/auth/object.h"
 #include "lib/auth/pem.h"
 #include "lib/hash.h"
 
@@ -99,12 +100,13 @@ static const char *add_lines(struct auth_keys *k, struct span file, uint64_t *li
 
 /* ---- JWK Sets ---- */
 
-/* Skips a key that is wrong, so that it does not stop the others (RFC 7517 section 5). */
-static const char *add_jwk(struct auth_keys *k, const struct json_value *v)
+/* Adds the key json[0..n). Skips one that is wrong, so that it does not stop the others (RFC 7517
+ * section 5). */
+static const char *add_jwk(struct auth_keys *k, char *json, size_t n)
 {
     struct auth_key *key = next_key(k), spare;
     const char *why;
-    enum jwk_result r = jwk_read(v, key != NULL ? key : &spare, &why);
+    enum jwk_result r = jwk_read(json, n, key != NULL ? key : &spare, &why);
     if (r == JWK_PRIVATE || (r == JWK_KEY && key == NULL))
         return r == JWK_KEY ? too_many : why;
     if (r == JWK_KEY) {
@@ -116,28 +118,27 @@ static const char *add_jwk(struct auth_keys *k, const struct json_value *v)
     return NULL;
 }
 
-/* The keys of a set, or the one that the object is. */
-static const char *add_jwks(struct auth_keys *k, struct span file)
+/* The keys of a set, or the one that the object is; `room` is a copy of the file. */
+static const char *add_jwks(struct auth_keys *k, char *room, struct span file)
 {
-    struct json_value set, member, keys = {.kind = JSON_NULL}, v;
-    struct span name, none;
-    size_t at, pos = 0;
+    struct object set;
+    struct json_value v;
+    struct span none;
+    size_t pos = 0;
     unsigned before = k->n;
-    const char *wrong = NULL;
-    if (json_read(file, &set, &at) != 0)
-        return "it is not JSON, as which it begins";
-    while (json_next(&set, &pos, &name, &member))
-        if (span_eq(name, SPAN("keys"))) {
-            if (keys.kind != JSON_NULL || member.kind != JSON_ARRAY)
-                return "the member keys is no list, or is there twice";
-            keys = member;
-        }
-    pos = 0;
-    if (keys.kind == JSON_NULL)
-        wrong = add_jwk(k, &set);
-    else
-        while (wrong == NULL && json_next(&keys, &pos, &none, &v))
-            wrong = add_jwk(k, &v);
+    memcpy(room, file.p, file.n);
+    const char *wrong = object_read(&set, room, file.n);
+    const struct json_value *keys = object_get(&set, SPAN("keys"));
+    if (wrong != NULL)
+        return wrong;
+    if (keys == NULL) {
+        memcpy(room, file.p, file.n); /* as it was before it was decoded */
+        wrong = add_jwk(k, room, file.n);
+    } else if (keys->kind != JSON_ARRAY) {
+        return "the member keys is no list";
+    }
+    while (keys != NULL && wrong == NULL && json_next(keys, &pos, &none, &v))
+        wrong = add_jwk(k, room + (v.raw.p - room), v.raw.n);
     return wrong != NULL || k->n > before ? wrong : k->skipped > 0 ? k->skip : "there is no key";
 }
 
@@ -197,7 +198,8 @@ bool auth_keys_add(struct auth_keys *k, struct span file, struct text *why)
 {
     uint64_t line = 0;
     unsigned before = k->n;
-    const char *wrong = is_json(file)  ? add_jwks(k, file)
+    char room[AUTH_FILE_MAX];
+    const char *wrong = is_json(file)  ? add_jwks(k, room, file)
                         : pem_is(file) ? add_pem(k, file)
                                        : add_lines(k, file, &line);
     if (wrong == NULL && k->n > before)

@@ -504,8 +504,8 @@ START_TEST(limits)
             t.p[t.n] = '\0';
             make(header ? text : HEADER, header ? "{}" : text);
             enum auth_result more = header ? AUTH_MALFORMED : AUTH_CLAIMS;
-            ck_assert_int_eq(check_now(), n <= AUTH_MEMBERS_MAX ? AUTH_GOOD : more);
-            ck_assert(n <= AUTH_MEMBERS_MAX || strstr(said(), "more than 64 members") != NULL);
+            ck_assert_int_eq(check_now(), n <= OBJECT_MEMBERS_MAX ? AUTH_GOOD : more);
+            ck_assert(n <= OBJECT_MEMBERS_MAX || strstr(said(), "more than 64 members") != NULL);
         }
     }
     memset(text, 0, sizeof(text));
