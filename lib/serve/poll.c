@@ -338,7 +338,7 @@ static void woken_keep(struct exchange *ex, bool fits, size_t from, size_t body)
 void poll_wake(struct server *s, struct conn *c, bool timeout)
 {
     enum conn_transport transport = (enum conn_transport)c->transport;
-    bool tagged = (c->flags & CONN_CURSOR) != 0;
+    bool tagged = (c->marks & CONN_TAGGED) != 0;
     uint32_t id = c->link.topic;
     struct gap gap;
     const struct gap *lost = gap_if_overtaken(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
@@ -431,7 +431,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;
-        c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
+        c->marks = (uint16_t)((c->marks & ~CONN_TAGGED) | (start.tagged ? CONN_TAGGED : 0));
         poll_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
