@@ -16,7 +16,7 @@ static struct e2e_response r;
 #define LONG    "10m" /* to drain: more than any wait of the test */
 #define HEALTHY "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n"
 
-/* Does it still listen? */
+/* Returns true if the server still listens. */
 static bool listens(void)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s.port)};

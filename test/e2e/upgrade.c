@@ -419,7 +419,7 @@ START_TEST(paused)
 }
 END_TEST
 
-/* Is the file in the program's place what it runs? */
+/* Returns true if the server runs the file that is in the program's place. */
 static bool runs_program(const struct e2e_server *of)
 {
     char path[64];
@@ -704,7 +704,7 @@ START_TEST(refused)
 }
 END_TEST
 
-/* Does the process that wrote its number to that file live? */
+/* Returns true if the process that wrote its number to that file lives. */
 static bool lives(const char *file)
 {
     FILE *f = fopen(file, "re");

@@ -189,7 +189,7 @@ static const struct {
     {__LINE__, KERNEL_EPOLL_CTL, ENOMEM, true},
 };
 
-/* Was it turned away in a few words, without being heard? */
+/* Returns true if the client was refused in a few words, its request unread. */
 static bool refused(struct kernel_peer *p)
 {
     const char *text = got(p);
