@@ -27,8 +27,8 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "Y1A1+hTj/jPhUuVZayfbEQgtGEAFAhVXMOeLJ0s4t9U="
-#define PAGE_STYLE  "M5dDCsXSFVbYwFybSOC6oVwp15zsUs997CWaoKbNl4I="
+#define PAGE_SCRIPT "UWQv1VBoxhdekgZ/V1/jVGMzKsQgG4Sk93LHlZEC6jE="
+#define PAGE_STYLE  "2rkmEju82ruPL2N70Vtk0LfTtkRPffUHrkND8SOhczE="
 
 /* What the browser is to hold the page to (CSP Level 3): no script but its own and the
  * server's helper, nothing else from anywhere, and nobody spoken to but this server. */
