@@ -28,7 +28,7 @@
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
 #define PAGE_SCRIPT "UWQv1VBoxhdekgZ/V1/jVGMzKsQgG4Sk93LHlZEC6jE="
-#define PAGE_STYLE  "1DXNG8l1iiEHEz9MfjHHxooztb3RGFy/3K7Hw/Yd6X4="
+#define PAGE_STYLE  "8lujmJzLgH/1kISZGtwCGCW8SRKrTONkMRAcHtRfiqk="
 
 /* What the browser is to hold the page to (CSP Level 3): no script but its own and the
  * server's helper, nothing else from anywhere, and nobody spoken to but this server. */

@@ -638,6 +638,7 @@ START_TEST(it_is_legible)
     for (size_t i = 0; i < COUNT(widths); i++) {
         char file[64];
         tab_look(t, widths[i], 800, widths[i] < 700, i % 2 != 0);
+        tab_eval(t, "scrollTo(0, 0)");
         snprintf(file, sizeof(file), "width-%d.png", widths[i]);
         tab_picture(t, file);
         ck_assert_str_eq(tab_eval(t, "document.documentElement.scrollWidth <= innerWidth"), "true");
