@@ -30,12 +30,17 @@
 #define PAGE_SCRIPT "UWQv1VBoxhdekgZ/V1/jVGMzKsQgG4Sk93LHlZEC6jE="
 #define PAGE_STYLE  "8lujmJzLgH/1kISZGtwCGCW8SRKrTONkMRAcHtRfiqk="
 
-/* What the browser is to hold the page to (CSP Level 3): no script but its own and the
- * server's helper, nothing else from anywhere, and nobody spoken to but this server. */
-#define PAGE_POLICY                                                               \
-    "default-src 'none'; script-src 'self' 'sha256-" PAGE_SCRIPT                  \
-    "'; style-src 'sha256-" PAGE_STYLE                                            \
-    "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; " \
+/* The same of all of lib/serve/sse.js, which the page loads, and names with this in `integrity`: so
+ * the helper is there for what is typed into the page's console. */
+#define PAGE_HELPER "QSP/5oWzrjt2r4Lqghi5z9H0ISWG7uSB2h3HgBZVSkY="
+
+/* What a browser must hold the page to (CSP Level 3): no script but the page's own and the helper,
+ * by their bytes (not by 'self': whoever may publish decides what is at this origin's other
+ * addresses), nothing else from anywhere, and no connection but to this server. */
+#define PAGE_POLICY                                                                \
+    "default-src 'none'; script-src 'sha256-" PAGE_SCRIPT "' 'sha256-" PAGE_HELPER \
+    "'; style-src 'sha256-" PAGE_STYLE                                             \
+    "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "  \
     "frame-ancestors 'none'"
 
 /* Bytes: what they may cost whoever loads them. */
