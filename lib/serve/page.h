@@ -1,6 +1,6 @@
 /*
- * page.h - the files that the binary has in itself: lib/serve/page.html and lib/serve/sse.js, as
- * they are.
+ * page.h - the files that the binary has in itself: lib/serve/sse.js as it is, lib/serve/page.html
+ * without its comments and its indentation (build/page/page.html, see the Makefile).
  *
  * They are packed in there, and are unpacked when somebody asks for them first, into memory that is
  * not touched before.
@@ -27,8 +27,8 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "UWQv1VBoxhdekgZ/V1/jVGMzKsQgG4Sk93LHlZEC6jE="
-#define PAGE_STYLE  "8lujmJzLgH/1kISZGtwCGCW8SRKrTONkMRAcHtRfiqk="
+#define PAGE_SCRIPT "1Ej3/p1Z+rD/rVx/SpsRqhfQ+vgwKwY1GVpI8cDEYdM="
+#define PAGE_STYLE  "sD3dixuV3bb7gTYE3A60vk+9/Zgrcmc8HD9+CDatXaw="
 
 /* The same of all of lib/serve/sse.js, which the page loads, and names with this in `integrity`: so
  * the helper is there for what is typed into the page's console. */
@@ -44,7 +44,7 @@
     "frame-ancestors 'none'"
 
 /* Bytes: what they may cost whoever loads them. */
-#define PAGE_HTML_MAX   50000
+#define PAGE_HTML_MAX   48000
 #define PAGE_HELPER_MAX 4095
 
 /* What has been unpacked; begins as zeros. It is long: it is to lie where memory costs nothing
