@@ -94,7 +94,7 @@ $(OUT)/static: $(OUT)/flags Makefile
 # comments and its indentation.
 build/page/%: lib/serve/% | $(OUT)/flags
 	@mkdir -p $(@D)
-	$(Q)sed $(if $(filter %.html,$@),'s/^ *//; /^\/\/ /d') $< >$@
+	$(Q)sed $(if $(filter %.html,$@),'s/^ *//; /^\/\/ /d','') $< >$@
 build/page/%.gz: build/page/%
 	$(Q)gzip -9nc $< >$@
 
