@@ -502,7 +502,8 @@ static uint64_t until(const struct auth_said *said)
                                                        : AUTH_TIME_MAX;
 }
 
-enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, struct text *why)
+enum auth_result auth_said_check_times(const struct auth_said *said, uint64_t now_s,
+                                       struct text *why)
 {
     if (said->ends && now_s >= until(said)) {
         text_str(why, "the token has expired: it was valid until ");
@@ -548,7 +549,7 @@ enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64
     if (r == AUTH_GOOD)
         r = claims_read(&x, &said, why);
     if (r == AUTH_GOOD)
-        r = auth_said_when(&said, now_s, why);
+        r = auth_said_check_times(&said, now_s, why);
     if (r == AUTH_GOOD)
         *claims = (struct auth_claims){said.publish, said.subscribe, until(&said)};
     return r;

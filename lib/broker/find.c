@@ -141,8 +141,8 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
     return got;
 }
 
-/* broker_lost() for a set that has too many topics to look for them: goes through all chains, which
- * is quick, and asks only of those that lost something. */
+/* broker_lost_after() for a set that has too many topics to look for them: goes through all chains,
+ * which is quick, and asks only of those that lost something. */
 static bool lost_scan(const struct broker *b, uint32_t id, uint64_t n)
 {
     uint64_t left = FIND_SCAN;
@@ -160,7 +160,7 @@ static bool lost_scan(const struct broker *b, uint32_t id, uint64_t n)
     return false;
 }
 
-bool broker_lost(const struct broker *b, uint32_t id, uint64_t n)
+bool broker_lost_after(const struct broker *b, uint32_t id, uint64_t n)
 {
     uint32_t pos = 0, topic;
     if (n < ring_hole(b->ring) || n < b->chains.h->left_n)
@@ -177,7 +177,7 @@ bool broker_lost(const struct broker *b, uint32_t id, uint64_t n)
     return false;
 }
 
-/* broker_last() for a set by going back through the ring, block by block, for so many steps. */
+/* broker_from_newest() for a set by going back in the ring, block by block, at most `steps`. */
 static bool last_walk(const struct broker *b, uint32_t id, uint64_t count, uint64_t steps,
                       uint64_t *at)
 {
@@ -234,14 +234,14 @@ static bool last_merge(const struct broker *b, uint32_t id, uint64_t count, uint
     return true;
 }
 
-bool broker_last(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at)
+bool broker_from_newest(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at)
 {
     *at = ring_head(b->ring);
     if (count == 0)
         return true;
     if (!topic_is_set(id)) {
         uint64_t back =
-            chain_back(&b->chains, id, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
+            chain_from_newest(&b->chains, id, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
         *at = back != 0 ? back : *at;
         return true;
     }

@@ -427,7 +427,7 @@ int pub_run(int argc, char **argv)
     struct client_places places;
     char bytes[256];
     struct text why = text_in(bytes, sizeof bytes - 1);
-    process_standard();
+    process_open_standard();
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;

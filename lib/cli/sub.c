@@ -649,7 +649,7 @@ static int read_line(struct sub *s, int argc, char **argv)
 int sub_run(int argc, char **argv)
 {
     struct sub s = {.code = -1, .silence = SILENCE_MS};
-    process_standard();
+    process_open_standard();
     show_begin(&s.show);
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)

@@ -444,7 +444,7 @@ static int check(const struct ask *a)
     if (r == AUTH_GOOD) {
         describe(&said, checked ? &keys : NULL, token, a->now_s);
         r = checked ? auth_check(&keys, token, a->now_s, room, &claims, &why)
-                    : auth_said_when(&said, a->now_s, &why);
+                    : auth_said_check_times(&said, a->now_s, &why);
     }
     if (checked)
         auth_keys_wipe(&keys);

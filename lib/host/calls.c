@@ -215,7 +215,7 @@ struct calls calls_all(void)
     return all;
 }
 
-int calls_beyond(const struct calls *known)
+int calls_missing(const struct calls *known)
 {
     struct calls all = calls_all();
     for (unsigned i = 0; i < CALLS_WORDS; i++) {

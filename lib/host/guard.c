@@ -88,7 +88,7 @@ static bool walk_step(struct walk *w, struct span part, bool last)
     return walk_insert(w, target) && (target[0] != '/' || walk_up(w, true));
 }
 
-bool guard_is_roots(const char *path)
+bool guard_only_root(const char *path)
 {
     struct walk w = {.links = 0};
     if (strlen(path) >= sizeof w.todo || !walk_up(&w, true))
@@ -132,7 +132,7 @@ static bool ids_take(uid_t uid, gid_t gid)
 bool guard_begin(struct guard *g, const struct user *u, const char *path)
 {
     *g = (struct guard){.on = false};
-    if (path == NULL || !u->given || u->uid == 0 || !user_is_root() || guard_is_roots(path))
+    if (path == NULL || !u->given || u->uid == 0 || !user_is_root() || guard_only_root(path))
         return true;
     g->groups = getgroups((int)(sizeof g->group / sizeof g->group[0]), g->group);
     if (g->groups == -1 || setgroups(1, &u->gid) == -1)

@@ -867,7 +867,7 @@ static int sync_result(struct store *st, int err)
     return -atomic_load(&st->thread.error);
 }
 
-void store_sync(struct store *st, const struct ring *r)
+void store_sync_begin(struct store *st, const struct ring *r)
 {
     assert(st->mode == OPT_FSYNC_ALWAYS && !st->syncing);
     /* What is held never takes the place of the newest that is shown, but where that alone is
@@ -882,7 +882,7 @@ void store_sync(struct store *st, const struct ring *r)
         (void)sync_result(st, file_sync(st->fd));
 }
 
-int store_synced(struct store *st)
+int store_sync_result(struct store *st)
 {
     if (store_busy(st))
         return 1;
@@ -890,11 +890,11 @@ int store_synced(struct store *st)
     return sync_result(st, 0);
 }
 
-int store_wait(struct store *st)
+int store_sync_wait(struct store *st)
 {
     struct pollfd told = {.fd = st->thread.told, .events = POLLIN};
     int result;
-    while ((result = store_synced(st)) == 1)
+    while ((result = store_sync_result(st)) == 1)
         (void)poll(&told, 1, 100);
     return result;
 }
@@ -933,13 +933,13 @@ int store_tick(struct store *st, const struct ring *r)
     return sync_result(st, err);
 }
 
-int store_leave(struct store *st)
+int store_stop_thread(struct store *st)
 {
     thread_end(st);
     return sync_result(st, 0);
 }
 
-void store_go_on(struct store *st)
+void store_start_thread(struct store *st)
 {
     atomic_store(&st->thread.stop, false);
     (void)thread_begin(st); /* without it the loop syncs by itself */

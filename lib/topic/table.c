@@ -148,7 +148,7 @@ static uint32_t *bucket_of(const struct topics *t, uint64_t hash)
     return &t->bucket[i < t->h->buckets ? i : i & t->h->mask >> 1];
 }
 
-uint32_t topics_lookup(const struct topics *t, struct span name, uint64_t hash)
+uint32_t topics_entry_find(const struct topics *t, struct span name, uint64_t hash)
 {
     uint32_t id = *bucket_of(t, hash);
     while (id != 0) {
@@ -181,8 +181,8 @@ static void split_bucket(struct topics *t)
     }
 }
 
-uint32_t topics_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
-                    uint64_t hash)
+uint32_t topics_entry_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
+                          uint64_t hash)
 {
     struct topics_head *h = t->h;
     uint32_t place = h->free;
@@ -206,7 +206,7 @@ uint32_t topics_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t nam
     return id;
 }
 
-void topics_drop(struct topics *t, uint32_t id)
+void topics_entry_drop(struct topics *t, uint32_t id)
 {
     const struct topic_group *g = group_used(t, id);
     struct topic_key *e = key_at(t, id);

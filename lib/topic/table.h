@@ -91,10 +91,10 @@ struct topic {
 struct topic_set {
     uint64_t hash;
     uint32_t hash_next, name, name_size : 31, is_set : 1; /* as in struct topic_key */
-    uint32_t found_next;                                  /* the next in a list of sets_of() */
+    uint32_t found_next;                                  /* the next in a list of sets_with() */
     struct topic_group group;
     uint32_t wild : 1;  /* it has a wildcard */
-    uint32_t found : 1; /* in a list of sets_of() */
+    uint32_t found : 1; /* in a list of sets_with() */
     uint32_t names;     /* how many topics its name lists */
     uint32_t members;   /* pool block of the hash table of the topics it lists */
     uint32_t member_count, member_cap;
@@ -309,15 +309,15 @@ static inline uint64_t topics_hash(const struct topics *t, struct span name)
 }
 
 /* Returns the topic or set of that name and hash, 0 if none has it. */
-uint32_t topics_lookup(const struct topics *t, struct span name, uint64_t hash);
+uint32_t topics_entry_find(const struct topics *t, struct span name, uint64_t hash);
 
 /* Makes a topic (kind 0) or a set (kind TOPIC_SET) with the name in block `name`, which becomes its
  * own. Returns its number, 0 if the table is full. */
-uint32_t topics_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
-                    uint64_t hash);
+uint32_t topics_entry_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
+                          uint64_t hash);
 
 /* Frees an entry that nothing refers to, and its name. */
-void topics_drop(struct topics *t, uint32_t id);
+void topics_entry_drop(struct topics *t, uint32_t id);
 
 /* How many buckets of nodes there may be for each entry: see wild.c. */
 #define NODE_BUCKETS_PER_ENTRY 4u
