@@ -190,10 +190,6 @@ ptrdiff_t http_decode(struct span s, bool plus, char *out, size_t cap);
  * where it doesn't fit, -3 where there is none. The name is at most 64 bytes. */
 ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap);
 
-/* The same for a name that may be in any case, with "-" or "_" anywhere in it; `bare` is in lower
- * case and has neither. The first one that is not empty counts. */
-ptrdiff_t http_query_loose(struct span query, struct span bare, char *out, size_t cap);
-
 /* A body on its way in. */
 struct http_body {
     uint64_t left;     /* bytes of the body, or of the chunk, still to come */

@@ -10,6 +10,9 @@
  * block without data fires no event, but sets the reconnection time and the last event id. */
 void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
 
+/* Appends "retry: MS" without the empty line: it counts as soon as its line is read. */
+void stream_retry(struct text *t, uint64_t retry_ms);
+
 /* Appends the event "hello", with "id: CURSOR" unless it is NULL. It tells a page that what is sent
  * comes through, and where its stream begins: a page sees no opening block, and many libraries take
  * an id only from a block that has data. */

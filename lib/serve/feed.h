@@ -17,6 +17,11 @@ void feed_head(struct server *s, enum conn_transport transport, const struct cur
  * once don't come back at once. */
 uint64_t feed_retry_ms(const struct config *config, struct moment *clock);
 
+/* Appends what an SSE stream begins with, and its id unless that is NULL: a block without data,
+ * which fires no event; with ?hello the event "hello" as well; with ?hello=only that event alone,
+ * for libraries that make a message of a block without data. */
+void feed_open(struct server *s, const struct cursor *from);
+
 /* Appends an answer that turns an SSE client away so that it comes back: EventSource gives up for
  * good on a 503. It is the connection's last. */
 void feed_turn_away(struct server *s);

@@ -27,8 +27,8 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "1Ej3/p1Z+rD/rVx/SpsRqhfQ+vgwKwY1GVpI8cDEYdM="
-#define PAGE_STYLE  "sD3dixuV3bb7gTYE3A60vk+9/Zgrcmc8HD9+CDatXaw="
+#define PAGE_SCRIPT "KNZDGl+eZcULhEwVsAMVqjKpIIlEpOhFNmp3DKYsznw="
+#define PAGE_STYLE  "I+Z5M4ZKiuUSD3FHnxrnt4FLISeyEEKAfPmX6JzCV6w="
 
 /* The same of all of lib/serve/sse.js, which the page loads, and names with this in `integrity`: so
  * the helper is there for what is typed into the page's console. */

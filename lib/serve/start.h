@@ -34,8 +34,8 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
  * One that conflates is told of no gap: the newest of each topic is all it asks for. */
 bool start_of_request(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
 
-/* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event into CONN_BEATS. False: one
- * of them is wrong, and has been refused. */
+/* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event and ?hello=only into
+ * CONN_BEATS. False: one of them is wrong, and has been refused. */
 bool serve_options_read(struct server *s, struct conn *c);
 static inline bool serve_options(struct server *s, struct conn *c)
 {

@@ -28,8 +28,8 @@ struct transport {
     bool objects;        /* each message is a JSON object with its id */
 
     /* Appends what the client is told first, from where it begins (NULL: from nowhere that has an
-     * id); `hello`: it asked to be told so. */
-    void (*begin)(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+     * id). */
+    void (*begin)(struct server *s, struct conn *c, const struct cursor *from);
 
     /* Tells a subscriber of a gap. */
     void (*gap)(struct server *s, struct conn *c, const struct gap *gap);
