@@ -90,11 +90,11 @@ $(OUT)/static: $(OUT)/flags Makefile
 	  then echo "$$way" >$@; fi; \
 	 done; rm -f $@.c $@.out
 
-# What a browser loads from here is in the binary packed: the same bytes each time. The page goes without its
-# comments and its indentation.
-build/page/%: lib/serve/% | $(OUT)/flags
+# What a browser loads from here is in the binary packed, without indentation and lines of comment: the same
+# bytes each time.
+build/page/%: lib/serve/% Makefile | $(OUT)/flags
 	@mkdir -p $(@D)
-	$(Q)sed $(if $(filter %.html,$@),'s/^ *//; /^\/\/ /d','') $< >$@
+	$(Q)sed 's/^ *//; /^\/\/ /d' $< >$@
 build/page/%.gz: build/page/%
 	$(Q)gzip -9nc $< >$@
 

@@ -5,11 +5,11 @@
 #include "lib/host/store.h"
 
 #include "lib/hash.h"
+#include "lib/host/path.h"
 #include "lib/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -742,15 +742,16 @@ static void file_grant(int from, int to)
 /* Makes a store of another size beside the one in the file. */
 static bool resize(struct opening *o)
 {
-    char path[PATH_MAX], new[PATH_MAX + 4];
+    char new[PATH_MAX + 4];
+    struct path p;
     struct text t;
     uint64_t had = RING_PAGE + o->head.size, size = RING_PAGE + o->ask->ring;
     struct ring old;
     bool right = false;
-    if (realpath(o->ask->path, path) == NULL)
+    if (!path_follow(&p, o->ask->path))
         return wrong_errno(o, "cannot be resolved", errno);
     t = text_in(new, sizeof(new));
-    text_str(&t, path);
+    text_str(&t, p.real);
     text_add(&t, (struct span){".new", sizeof(".new")});
     if (unlink(new) == -1 && errno != ENOENT)
         return wrong_errno(
@@ -767,7 +768,7 @@ static bool resize(struct opening *o)
         int err = ring_open_in(&old, o->fd, RING_PAGE, o->head.size, 0, o->head.key);
         if (err < 0)
             wrong_errno(o, "cannot be mapped", -err);
-        right = err == 0 && ring_set_up(o, fd, o->ask->ring) && move_to(o, &old, path, new);
+        right = err == 0 && ring_set_up(o, fd, o->ask->ring) && move_to(o, &old, p.real, new);
         if (err == 0) {
             ring_close(&old);
             o->fd = -1;

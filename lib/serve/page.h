@@ -32,7 +32,7 @@
 
 /* The same of all of lib/serve/sse.js, which the page loads, and names with this in `integrity`: so
  * the helper is there for what is typed into the page's console. */
-#define PAGE_HELPER "QSP/5oWzrjt2r4Lqghi5z9H0ISWG7uSB2h3HgBZVSkY="
+#define PAGE_HELPER "1fQiDCAS6ZceUPnLYcOjEjEnQMAlf7lI5b9+8n5kvzg="
 
 /* What a browser must hold the page to (CSP Level 3): no script but the page's own and the helper,
  * by their bytes (not by 'self': whoever may publish decides what is at this origin's other

@@ -328,7 +328,7 @@ static void woken_keep(struct exchange *ex, bool fits, size_t from)
     if (!fits || ex->tail_pieces > 0 || size > sizeof w->bytes)
         return;
     memcpy(w->bytes, ex->out.p + from, size);
-    const char *head = memmem(w->bytes, size, "\r\n\r\n", 4);
+    const char *head = span_find((struct span){w->bytes, size}, SPAN("\r\n\r\n"));
     assert(head != NULL);
     w->size = (uint32_t)size;
     w->body = (uint32_t)(w->bytes + size - head) - 4;

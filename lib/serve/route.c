@@ -317,7 +317,7 @@ static bool takes_long(const struct exchange *ex)
     for (size_t i = 0; i < path.n; i++)
         if (selects[(unsigned char)path.p[i]])
             return true;
-    const char *since = query.n > 0 ? memmem(query.p, query.n, "since", 5) : NULL;
+    const char *since = span_find(query, SPAN("since"));
     if (since != NULL) /* what begins now looks for nothing */
         return !span_begins(span_from(query, (size_t)(since - query.p)), SPAN("since=now"));
     return span_begins(path, SPAN("/-/topics"));

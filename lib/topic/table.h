@@ -42,6 +42,7 @@
 #define SSE_LIB_TOPIC_TABLE_H
 
 #include "lib/hash.h"
+#include "lib/linear.h"
 #include "lib/name.h"
 #include "lib/pool.h"
 
@@ -142,16 +143,16 @@ struct topics_head {
     uint64_t changes;      /* with every topic that comes or goes */
     uint64_t freed;        /* entries that were freed */
     uint32_t max;
-    uint32_t buckets, mask;           /* in use; the least 2^k - 1 that reaches the last of them */
-    uint32_t used, free;              /* entries: places ever used, the first of those freed */
-    uint32_t edges_used, edges_free;  /* edges: the same, ... */
-    uint32_t edges;                   /* ... and how many are in use */
-    uint32_t topics, sets;            /* how many */
-    uint32_t subscribers;             /* of all of them */
-    uint32_t root, first;             /* order.c: the tree, and the first topic */
-    uint32_t nodes;                   /* wild.c: how many */
-    uint32_t node_buckets, node_mask; /* as above */
-    uint32_t dirty, dirty_last;       /* fanout.c: the queue */
+    struct linear by_name;           /* entries by the hash of their name */
+    uint32_t used, free;             /* entries: places ever used, the first of those freed */
+    uint32_t edges_used, edges_free; /* edges: the same, ... */
+    uint32_t edges;                  /* ... and how many are in use */
+    uint32_t topics, sets;           /* how many */
+    uint32_t subscribers;            /* of all of them */
+    uint32_t root, first;            /* order.c: the tree, and the first topic */
+    uint32_t nodes;                  /* wild.c: how many */
+    struct linear by_key;            /* of these */
+    uint32_t dirty, dirty_last;      /* fanout.c: the queue */
 };
 
 struct topics {

@@ -97,41 +97,29 @@ static struct wild_node *node_of(const struct topics *t, uint32_t block)
 
 static uint32_t *node_bucket(const struct topics *t, uint64_t key)
 {
-    uint32_t i = (uint32_t)key & t->h->node_mask;
-    return &t->node_bucket[i < t->h->node_buckets ? i : i & t->h->node_mask >> 1];
+    return linear_bucket(&t->h->by_key, t->node_bucket, key);
+}
+
+static uint32_t *node_link(const void *topics, uint32_t block, uint64_t *key)
+{
+    struct wild_node *node = node_of(topics, block);
+    *key = node->key;
+    return &node->hash_next;
+}
+
+/* Returns the block of the node of that key, 0 if there is none. */
+static uint32_t node_find(const struct topics *t, uint64_t key)
+{
+    uint32_t block = *node_bucket(t, key);
+    while (block != 0 && node_of(t, block)->key != key)
+        block = node_of(t, block)->hash_next;
+    return block;
 }
 
 static struct wild_node *node_at(const struct topics *t, uint64_t key)
 {
-    uint32_t block = *node_bucket(t, key);
-    while (block != 0) {
-        struct wild_node *node = node_of(t, block);
-        if (node->key == key)
-            return node;
-        block = node->hash_next;
-    }
-    return NULL;
-}
-
-/* Takes one more bucket into use, as with entries. */
-static void split_bucket(struct topics *t)
-{
-    struct topics_head *h = t->h;
-    uint32_t to = h->node_buckets++;
-    if (to > h->node_mask)
-        h->node_mask = h->node_mask * 2 + 1;
-    uint32_t *from = &t->node_bucket[to & h->node_mask >> 1];
-    while (*from != 0) {
-        uint32_t block = *from;
-        struct wild_node *node = node_of(t, block);
-        if (((uint32_t)node->key & h->node_mask) != to) {
-            from = &node->hash_next;
-            continue;
-        }
-        *from = node->hash_next;
-        node->hash_next = t->node_bucket[to];
-        t->node_bucket[to] = block;
-    }
+    uint32_t block = node_find(t, key);
+    return block != 0 ? node_of(t, block) : NULL;
 }
 
 /* The node of that key, made if need be; NULL: no room. */
@@ -144,8 +132,8 @@ static struct wild_node *node_open(struct topics *t, uint64_t key)
     uint32_t block = room_block(t, sizeof(*node));
     if (block == 0)
         return NULL;
-    if (h->nodes >= h->node_buckets && h->node_buckets / NODE_BUCKETS_PER_ENTRY < h->max)
-        split_bucket(t);
+    if (h->nodes >= h->by_key.buckets && h->by_key.buckets / NODE_BUCKETS_PER_ENTRY < h->max)
+        linear_split(&h->by_key, t->node_bucket, t, node_link);
     uint32_t *bucket = node_bucket(t, key);
     node = node_of(t, block);
     *node = (struct wild_node){.key = key, .hash_next = *bucket};
@@ -157,16 +145,13 @@ static struct wild_node *node_open(struct topics *t, uint64_t key)
 /* Frees the node of that key if nothing ends there or goes on. */
 static void node_prune(struct topics *t, uint64_t key)
 {
-    uint32_t *at = node_bucket(t, key);
-    while (*at != 0 && node_of(t, *at)->key != key)
-        at = &node_of(t, *at)->hash_next;
-    if (*at == 0)
+    uint32_t block = node_find(t, key);
+    if (block == 0)
         return;
-    const struct wild_node *node = node_of(t, *at);
+    const struct wild_node *node = node_of(t, block);
     if (node->words != 0 || node->stars != 0 || node->ends != 0 || node->rests != 0)
         return;
-    uint32_t block = *at;
-    *at = node->hash_next;
+    linear_remove(&t->h->by_key, t->node_bucket, block, t, node_link);
     pool_free(&t->sets, block);
     t->h->nodes--;
 }

@@ -18,10 +18,10 @@ static const struct {
     bool policy;
 } files[] = {
     {"/", "build/page/page.html", "text/html; charset=utf-8", PAGE_HTML_MAX, true},
-    {"/-/sse.js", "lib/serve/sse.js", "text/javascript; charset=utf-8", PAGE_HELPER_MAX, false},
+    {"/-/sse.js", "build/page/sse.js", "text/javascript; charset=utf-8", PAGE_HELPER_MAX, false},
 };
 
-/* A file of the project, NUL-ended: of the page what the Makefile has packed. */
+/* A file of the project, NUL-ended. */
 static const char *source(const char *name, size_t *n)
 {
     static char text[2 * PAGE_HTML_MAX];
@@ -216,7 +216,7 @@ START_TEST(policy_is_the_pages)
                   hash);
     const char *named = strstr(text, " integrity=\"sha256-" PAGE_HELPER "\"></script>");
     ck_assert_msg(named != NULL, "the page does not name the helper with PAGE_HELPER");
-    text = source("lib/serve/sse.js", &all);
+    text = source("build/page/sse.js", &all);
     hash = digest(text, all);
     ck_assert_msg(strcmp(hash, PAGE_HELPER) == 0, "PAGE_HELPER in lib/serve/page.h is to be %s",
                   hash);
