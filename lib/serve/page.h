@@ -1,15 +1,15 @@
 /*
- * page.h - the files that the binary has in itself: lib/serve/sse.js as it is, lib/serve/page.html
- * without its comments and its indentation (build/page/page.html, see the Makefile).
+ * page.h - the files that the binary has in itself: lib/serve/page.html and lib/serve/sse.js, both
+ * without indentation and lines of comment (build/page/, see the Makefile).
  *
  * They are packed in there, and are unpacked when somebody asks for them first, into memory that is
  * not touched before.
  *
  * The page's script and style stand in it, and nothing else may run in a browser that shows it: its
- * policy names them by what they hash to. Whoever changes them changes PAGE_SCRIPT or PAGE_STYLE;
- * test/e2e/page.c says to what.
+ * policy names them, and the helper, by what they hash to. Whoever changes one changes PAGE_SCRIPT,
+ * PAGE_STYLE or PAGE_HELPER; test/e2e/page.c says to what.
  *
- * sse.js is served as it stands and may have 2 KB, so what there is to say of it is said here:
+ * sse.js may have 2 KB packed, so what there is to say of it is said here:
  *
  *   poll(0)  what was missed  --> lock, if there are any: one tab has it, and opens for all
  *   open     EventSource      --> hold, if no "hello" has come within a second, or of wildcards
@@ -30,7 +30,7 @@
 #define PAGE_SCRIPT "KNZDGl+eZcULhEwVsAMVqjKpIIlEpOhFNmp3DKYsznw="
 #define PAGE_STYLE  "I+Z5M4ZKiuUSD3FHnxrnt4FLISeyEEKAfPmX6JzCV6w="
 
-/* The same of all of lib/serve/sse.js, which the page loads, and names with this in `integrity`: so
+/* The same of all of the helper, which the page loads, and names with this in `integrity`: so
  * the helper is there for what is typed into the page's console. */
 #define PAGE_HELPER "1fQiDCAS6ZceUPnLYcOjEjEnQMAlf7lI5b9+8n5kvzg="
 
