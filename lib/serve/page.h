@@ -27,7 +27,7 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "KNZDGl+eZcULhEwVsAMVqjKpIIlEpOhFNmp3DKYsznw="
+#define PAGE_SCRIPT "RDwZBnChLqjB9m4TaAB1wMOXm7KFt0NVXygrjiIaHWo="
 #define PAGE_STYLE  "I+Z5M4ZKiuUSD3FHnxrnt4FLISeyEEKAfPmX6JzCV6w="
 
 /* The same of all of the helper, which the page loads, and names with this in `integrity`: so
