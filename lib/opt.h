@@ -95,8 +95,7 @@ enum opt_result {
 enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
                           struct text *err);
 
-/* The text of --help; of --version, both ended by a newline. */
-const char *opt_help(void);
+/* The text of --version, ended by a newline. */
 const char *opt_version(void);
 
 #endif

@@ -95,7 +95,18 @@ static inline struct span span_cut(struct span *s, char c)
 
 /* Returns where in `s` the text begins that `what` is, which is not empty; NULL: nowhere. For what
  * is short: memmem() of one C library is large. */
-const char *span_find(struct span s, struct span what);
+static inline const char *span_find(struct span s, struct span what)
+{
+    for (; s.n >= what.n; s = span_from(s, 1)) {
+        const char *at = memchr(s.p, what.p[0], s.n - what.n + 1);
+        if (at == NULL)
+            return NULL;
+        s = span_from(s, (size_t)(at - s.p));
+        if (memcmp(at, what.p, what.n) == 0)
+            return at;
+    }
+    return NULL;
+}
 
 /* Reads an unsigned decimal number: digits only, all of the span, no overflow. False otherwise. */
 bool span_u64(struct span s, uint64_t *out);

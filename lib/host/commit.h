@@ -8,7 +8,7 @@
  *
  * With always, what is put while a sync runs goes into the next one:
  *
- *   put_record(): held, of sync `group`              commit_begin(): `group` becomes `running`
+ *   submit_record(): held, of sync `group`              commit_begin(): `group` becomes `running`
  *   publishers wait (hold_delays(), CONN_HELD)       the thread syncs
  *                                                    store_sync_result(): the loop shows what
  *                                                    was held, marks its topics, and answers

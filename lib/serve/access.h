@@ -9,7 +9,7 @@
  *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access
  *   ?expires=E&signature=S   --+                                        |             |
  *   Cookie: access_token=T   --'  the first of these that is there      v             v
- *   (of this origin's pages, or of one that --cors names)        put_check_topic  access_subscribe
+ *   (of this origin's pages, or of one that --cors names)        submit_check_topic  access_subscribe
  *
  * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name
  * that the scope does not hold is refused. A stream or a WebSocket remembers when its token ends

@@ -16,10 +16,10 @@
 #include "lib/serve/conn.h"
 #include "lib/serve/feed.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/put.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/submit.h"
 #include "lib/serve/subscriber.h"
 #include "lib/serve/transport.h"
 #include "lib/stream.h"
@@ -164,15 +164,15 @@ static unsigned close_code(int status)
 /* Publishes to the topic that the message names, or else to the connection's; it is copied, as
  * putting may free what it stood in. */
 static bool publish(struct server *s, const struct conn *c, struct span topic,
-                    const struct batch_message *m, struct put *p)
+                    const struct batch_message *m, struct submission *p)
 {
     char name[TOPIC_NAME_MAX];
     struct access a = pass_access(&s->config, &s->clients, c);
-    topic = put_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
+    topic = submit_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
     if (topic.p == NULL)
         return false;
     memcpy(name, topic.p, topic.n);
-    return put_checked(s, (struct span){name, topic.n}, m, p);
+    return submit_message(s, (struct span){name, topic.n}, m, p);
 }
 
 /* A message in a frame of its own. */
@@ -180,11 +180,11 @@ void frames_message(struct server *s, struct conn *c, struct span data, bool bin
 {
     struct batch_message m = {.data = data, .binary = binary};
     struct span topic = own_topic(&s->broker, c);
-    struct put p;
+    struct submission p;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
     else if (!publish(s, c, m.topic, &m, &p))
-        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+        end(s, c, close_code(p.status), span_of(submit_detail(&p)));
 }
 
 /* ---- the json subprotocol -------------------------------------------------------------------- */
@@ -446,7 +446,7 @@ static struct span unescape(const struct json_value *v)
 static void command_publish(struct server *s, struct conn *c, struct command *k)
 {
     struct batch_message m = {.binary = k->has_base64};
-    struct put p;
+    struct submission p;
     if (k->has_topic)
         m.topic = unescape(&k->topic);
     if (k->has_event && k->event.kind == JSON_STRING)
@@ -462,7 +462,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         m.data.n = (size_t)n;
     }
     if (!publish(s, c, m.topic, &m, &p)) {
-        answer_error(&s->ex, span_of(put_detail(&p)));
+        answer_error(&s->ex, span_of(submit_detail(&p)));
         return;
     }
     char bytes[160];
@@ -568,13 +568,13 @@ static bool may_begin(struct server *s, struct conn *c)
 {
     struct access a = pass_access(&s->config, &s->clients, c);
     struct span topic = own_topic(&s->broker, c);
-    struct put p;
+    struct submission p;
     if (transport_of(c)->objects)
         return true;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!put_check_topic(&s->config, &s->stat, &s->ex, &a, topic, &p))
-        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+    else if (!submit_check_topic(&s->config, &s->stat, &s->ex, &a, topic, &p))
+        end(s, c, close_code(p.status), span_of(submit_detail(&p)));
     else
         return true;
     return false;
