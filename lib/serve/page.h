@@ -1,25 +1,25 @@
 /*
- * page.h - the files that the binary has in itself: lib/serve/page.html and lib/serve/sse.js, both
- * without indentation and lines of comment (build/page/, see the Makefile).
+ * page.h - the files embedded in the binary: lib/serve/page.html and lib/serve/sse.js, both without
+ * indentation and lines of comment (build/page/, see the Makefile).
  *
- * They are packed in there, and are unpacked when somebody asks for them first, into memory that is
- * not touched before.
+ * They are compressed, and are unpacked at the first request, into memory that is not touched
+ * before.
  *
- * The page's script and style stand in it, and nothing else may run in a browser that shows it: its
- * policy names them, and the helper, by what they hash to. Whoever changes one changes PAGE_SCRIPT,
- * PAGE_STYLE or PAGE_HELPER; test/e2e/page.c says to what.
+ * The page contains its script and style; its policy names them, and the helper, by their hashes, so
+ * a browser runs nothing else. After a change to one of them update PAGE_SCRIPT, PAGE_STYLE or
+ * PAGE_HELPER; test/e2e/page.c prints the right value.
  *
- * sse.js may have 2 KB packed, so what there is to say of it is said here:
+ * sse.js may have 2 KB packed, so its comments are here:
  *
  *   poll(0)  what was missed  --> lock, if there are any: one tab has it, and opens for all
  *   open     EventSource      --> hold, if no "hello" has come within a second, or of wildcards
  *   hold     long polls, one after the other
  *   fail     whatever ends one of these: poll(0) and open again, a moment later
  *
- * id is the cursor, kept in sessionStorage (kv) under k. Who has the lock (lead) sends each message
- * to the other tabs (bc), with the id before it: a tab that has that one takes the message, one
- * that has the message passes it over, and one that is further behind polls. An AbortController is
- * passed where options with a `signal` are wanted, as it has one.
+ * id is the cursor, kept in sessionStorage (kv) under k. The tab with the lock (lead) sends each
+ * message to the other tabs (bc), with the id before it: a tab at that id takes the message, a tab
+ * that has the message ignores it, and a tab that lags further polls. An AbortController is passed
+ * as options with a `signal`, as it has one.
  */
 #ifndef SSE_LIB_SERVE_PAGE_H
 #define SSE_LIB_SERVE_PAGE_H
@@ -30,13 +30,13 @@
 #define PAGE_SCRIPT "RDwZBnChLqjB9m4TaAB1wMOXm7KFt0NVXygrjiIaHWo="
 #define PAGE_STYLE  "I+Z5M4ZKiuUSD3FHnxrnt4FLISeyEEKAfPmX6JzCV6w="
 
-/* The same of all of the helper, which the page loads, and names with this in `integrity`: so
- * the helper is there for what is typed into the page's console. */
+/* The same of the whole helper, which the page loads with this as its `integrity`, so that code in
+ * the page's console can import it. */
 #define PAGE_HELPER "1fQiDCAS6ZceUPnLYcOjEjEnQMAlf7lI5b9+8n5kvzg="
 
-/* What a browser must hold the page to (CSP Level 3): no script but the page's own and the helper,
- * by their bytes (not by 'self': whoever may publish decides what is at this origin's other
- * addresses), nothing else from anywhere, and no connection but to this server. */
+/* The policy that the browser enforces (CSP Level 3): the page runs its own script and the helper,
+ * loads nothing else, and connects to this server alone. Not 'self': topics are at this origin, so
+ * a publisher decides what its other addresses return. */
 #define PAGE_POLICY                                                                \
     "default-src 'none'; script-src 'sha256-" PAGE_SCRIPT "' 'sha256-" PAGE_HELPER \
     "'; style-src 'sha256-" PAGE_STYLE                                             \
@@ -47,14 +47,13 @@
 #define PAGE_HTML_MAX   48000
 #define PAGE_HELPER_MAX 4095
 
-/* What has been unpacked; begins as zeros. It is long: it is to lie where memory costs nothing
- * before it is used. */
+/* The unpacked files; zeroed at first. It is large: place it in memory that is touched as used. */
 struct page {
-    size_t html_n, helper_n; /* 0: not yet */
+    size_t html_n, helper_n; /* 0: not unpacked yet */
     char html[PAGE_HTML_MAX], helper[PAGE_HELPER_MAX];
 };
 
-/* The live page, and the helper for others', in *page. */
+/* Return the live page, and the helper for other pages, unpacked into *page. */
 struct span page_html(struct page *page);
 struct span page_helper(struct page *page);
 

@@ -7,7 +7,7 @@
 #include "test/kit/loop.h"
 
 enum {
-    LOOK_US = 400,              /* a phase of events has five looks, one of the ready list one */
+    LOOK_US = 400, /* a phase of events has five looks, one of the ready list one */
     STEPS = LOOP_PHASE_US / LOOK_US, /* that a turn takes, at most, of one client */
     TURNS_MAX = 20000,
 };
