@@ -10,7 +10,8 @@
  * block without data fires no event, but sets the reconnection time and the last event id. */
 void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
 
-/* Appends "retry: MS" without the empty line: a client applies it as soon as it has read the line. */
+/* Appends "retry: MS" without the empty line: a client applies it as soon as it has read the
+ * line. */
 void stream_retry(struct text *t, uint64_t retry_ms);
 
 /* Appends the event "hello", with "id: CURSOR" unless it is NULL. It shows a page that the stream

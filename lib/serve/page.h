@@ -5,7 +5,7 @@
  * They are compressed, and are unpacked at the first request, into memory that is not touched
  * before.
  *
- * The page contains its script and style; its policy names them, and the helper, by their hashes, so
+ * The page contains its script and style. Its policy names them, and the helper, by their hashes:
  * a browser runs nothing else. After a change to one of them update PAGE_SCRIPT, PAGE_STYLE or
  * PAGE_HELPER; test/e2e/page.c prints the right value.
  *
