@@ -1,6 +1,6 @@
 /*
  * page.h - the files embedded in the binary: lib/serve/page.html and lib/serve/sse.js, both without
- * indentation and lines of comment (build/page/, see the Makefile).
+ * indentation and comments (build/page/, see the Makefile).
  *
  * They are compressed, and are unpacked at the first request, into memory that is not touched
  * before.
@@ -27,8 +27,8 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "RDwZBnChLqjB9m4TaAB1wMOXm7KFt0NVXygrjiIaHWo="
-#define PAGE_STYLE  "I+Z5M4ZKiuUSD3FHnxrnt4FLISeyEEKAfPmX6JzCV6w="
+#define PAGE_SCRIPT "31h/P3aVhqQbVGd8k59p/tCRqrKHpziPj2C4Er4Tz8U="
+#define PAGE_STYLE  "1YHTxnITAwMNWzii62flHWT7EntqeYK6TT1cNEnV0hw="
 
 /* The same of the whole helper, which the page loads with this as its `integrity`, so that code in
  * the page's console can import it. */
