@@ -106,7 +106,7 @@ static bool wait_read(struct server *s, struct conn *c)
     uint64_t most = s->config.opt.max_wait_ms / 1000, seconds = 0;
     bool waits = wait_preferred(&s->ex, &seconds);
     struct span text =
-        waits ? (struct span){NULL, 0} : query_value(&s->ex.req, SPAN("wait"), bytes, sizeof bytes);
+        waits ? (struct span){NULL, 0} : query_value(&s->ex.query, QUERY_WAIT, bytes, sizeof bytes);
     if (text.n > 0 && !(waits = cursor_wait(text, &seconds))) {
         serve_refuse(s, c, 400, NULL, "wait=", QUOTE(text),
                      ": must be seconds, or a duration as 30s or 1m", NULL);

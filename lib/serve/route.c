@@ -118,6 +118,14 @@ static void context_set(const struct config *config, const struct clients *clien
                          .conn = c,
                          .log_way = publishes ? "publish" : NULL,
                          .began = c != NULL ? c->tick : 0};
+    query_clear(&ex->query);
+    if (ex->req.query.n > 0) {
+        query_read(&ex->query, ex->req.query,
+                   publishes              ? QUERY_PUBLISH
+                   : is_own(ex->req.path) ? QUERY_OWN
+                                          : QUERY_READ);
+        ex->ask.strange = query_unknown(&ex->query).n > 0;
+    }
     if (c != NULL)
         serve_identify_client(config, clients, ex, c);
 }

@@ -88,6 +88,7 @@ START_TEST(each_kind)
     e2e_expect_message(set, "u", "x", id);
     e2e_send(lines, "GET /t?wait=1 HTTP/1.1\r\nHost: test\r\nAccept: application/x-ndjson\r\n\r\n");
     e2e_response(lines, &r);
+    e2e_consume(lines, (size_t)(e2e_until(lines, "\"}\n") + 3 - lines->buf));
     e2e_send(poll, "GET /t?wait=50 HTTP/1.1\r\nHost: test\r\n\r\n");
     e2e_printf(tagged, "GET /t?wait=50 HTTP/1.1\r\nHost: test\r\nIf-None-Match: W/\"%s\"\r\n\r\n",
                id);
