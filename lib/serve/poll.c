@@ -34,15 +34,14 @@ static const struct {
  * well. */
 static unsigned form_quality(const struct exchange *ex, unsigned i, bool *exact)
 {
-    static const struct span names[] = {SPAN_INIT("ndjson"), SPAN_INIT("jsonl"),
-                                        SPAN_INIT("x-jsonlines"), SPAN_INIT("jsonlines")};
+    static const char names[][12] = {"ndjson", "jsonl", "x-jsonlines", "jsonlines"};
     unsigned q = http_accept(&ex->req, forms[i].type, forms[i].subtype, exact);
     struct span accept = http_field(&ex->req, HTTP_ACCEPT);
     if (*exact || forms[i].subtype.n != sizeof "x-ndjson" - 1 ||
         accept.n < sizeof "application/jsonl" - 1)
         return q;
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-        unsigned other = http_accept(&ex->req, forms[i].type, names[k], exact);
+        unsigned other = http_accept(&ex->req, forms[i].type, span_of(names[k]), exact);
         if (*exact)
             return other;
     }

@@ -7,10 +7,11 @@
 #define NAME_MAX_TOLD 64u
 
 static const struct {
-    struct span name;
-    unsigned kinds; /* enum query_kind */
+    char name[14];
+    uint8_t size;  /* of the name */
+    uint8_t kinds; /* enum query_kind */
 } parameters[QUERY_IDS] = {
-#define X(id, name, kinds) [QUERY_##id] = {SPAN_INIT(name), kinds},
+#define X(id, name, kinds) [QUERY_##id] = {name, sizeof(name) - 1, kinds},
     QUERY_PARAMETERS(X)
 #undef X
 };
@@ -18,10 +19,15 @@ _Static_assert(QUERY_IDS <= 32, "each has a bit");
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+static struct span name_of(unsigned id)
+{
+    return (struct span){parameters[id].name, parameters[id].size};
+}
+
 static enum query_id find_exact(struct span name)
 {
     unsigned id = 0;
-    while (id < QUERY_IDS && !span_eq(parameters[id].name, name))
+    while (id < QUERY_IDS && !span_eq(name_of(id), name))
         id++;
     return (enum query_id)id;
 }
@@ -116,7 +122,7 @@ struct span query_unknown(const struct query *q)
         return q->unknown;
     for (unsigned id = 0; q->has >> id != 0; id++)
         if (query_has(q, (enum query_id)id) && (parameters[id].kinds & q->kind) == 0)
-            return parameters[id].name;
+            return name_of(id);
     return (struct span){NULL, 0};
 }
 
@@ -128,10 +134,10 @@ static struct span nearest(struct span name, enum query_kind kind)
     if (name.n < 2 || name.n > NEAR_MAX)
         return best;
     for (unsigned id = 0; id < QUERY_IDS; id++) {
-        unsigned d = near_distance(name, parameters[id].name);
+        unsigned d = near_distance(name, name_of(id));
         if ((parameters[id].kinds & kind) != 0 && d < least && d <= name.n / 2) {
             least = d;
-            best = parameters[id].name;
+            best = name_of(id);
         }
     }
     return best;
