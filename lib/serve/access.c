@@ -254,7 +254,7 @@ static struct span token_there(const struct exchange *ex, char text[SERVE_ROOM])
         span_cut(&token, ' ');
         return span_trim(token);
     }
-    token = query_value(&ex->req, SPAN("access_token"), text, SERVE_ROOM);
+    token = query_value(&ex->query, QUERY_ACCESS_TOKEN, text, SERVE_ROOM);
     return token.p != NULL ? token : token_of_cookie(ex);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "test/kit/auth_kit.h"
 
+#include "lib/auth/object.h"
 #include "lib/name.h"
 #include "test/kit/kit.h"
 
