@@ -55,9 +55,9 @@
     X(access_denied, "access_denied", "Requests and frames that their client may not make.")      \
     X(host_refused, "host_refused", "Requests refused whose Host is not one of this server's.")   \
     X(expired, "tokens_expired", "Streams, WebSockets and bodies whose token has expired.")       \
-    X(revocations, "revocations", "Revocations of tokens taken.")                                  \
-    X(revoked, "tokens_revoked", "Streams, WebSockets and bodies whose token was revoked.")        \
-    X(limit_revoked, "limit_max_revoked", "Revocations refused by --max-revoked.")                 \
+    X(revocations, "revocations", "Revocations of tokens taken.")                                 \
+    X(revoked, "tokens_revoked", "Streams, WebSockets and bodies whose token was revoked.")       \
+    X(limit_revoked, "limit_max_revoked", "Revocations refused by --max-revoked.")                \
     X(key_loads, "key_loads", "Times the key file was read.")                                     \
     X(key_errors, "key_errors", "Times the key file could not be read again.")                    \
     X(upgrades, "upgrades", "Upgrades in place.")                                                 \

@@ -9,9 +9,9 @@
 #include <assert.h>
 
 #include "lib/auth/ed25519.h"
+#include "lib/auth/object.h"
 #include "lib/clean.h"
 #include "lib/hash.h"
-#include "lib/auth/object.h"
 #include "lib/json.h"
 #include "lib/name.h"
 
@@ -462,18 +462,18 @@ static bool claims_audience(char *json, const struct object *o, const struct aut
     }
     bool found = is_one_of(object_text(o, SPAN("aud")), rules->audience, rules->audiences);
     while (v->kind == JSON_ARRAY && !found && json_next(v, &pos, &none, &item))
-        found = item.kind == JSON_STRING && is_one_of(object_decode(json, item.raw),
-                                                      rules->audience, rules->audiences);
+        found = item.kind == JSON_STRING &&
+                is_one_of(object_decode(json, item.raw), rules->audience, rules->audiences);
     if (!found)
         text_str(why, "the token is for somebody else (aud)");
     return found;
 }
 
-static bool claims_issuer(const struct object *o, const struct auth_rules *rules,
-                          struct text *why)
+static bool claims_issuer(const struct object *o, const struct auth_rules *rules, struct text *why)
 {
     const struct json_value *v = object_get(o, SPAN("iss"));
-    if (rules->issuers == 0 || is_one_of(object_text(o, SPAN("iss")), rules->issuer, rules->issuers))
+    if (rules->issuers == 0 ||
+        is_one_of(object_text(o, SPAN("iss")), rules->issuer, rules->issuers))
         return true;
     text_str(why, v == NULL ? "the token names no issuer (iss), and this server wants one"
                             : "the token is of an issuer (iss) that this server does not take");

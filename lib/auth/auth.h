@@ -20,7 +20,8 @@
  * empty scope allows nothing.
  *
  * LIMITS: AUTH_KEYS_MAX keys, as key.h has them; a token of AUTH_TOKEN_MAX bytes, whose header and
- * claims have OBJECT_MEMBERS_MAX members (object.h); the lists of its claims may be as long as that allows.
+ * claims have OBJECT_MEMBERS_MAX members (object.h); the lists of its claims may be as long as that
+ * allows.
  *
  * OWNERSHIP: struct auth_keys holds the keys themselves, and auth_keys_wipe() overwrites them;
  * nothing else keeps a key. Claims point into the caller's buffer.
@@ -31,12 +32,12 @@
 #include "lib/auth/key.h"
 #include "lib/text.h"
 
-#define AUTH_KEYS_MAX    32u
-#define AUTH_TOKEN_MAX   8192u
-#define AUTH_FILE_MAX    (64u << 10)
-#define AUTH_LEEWAY_S    60u
-#define AUTH_TIME_MAX    253402300799u /* unix time, the end of 9999: what is later is refused */
-#define AUTH_URL_SIGN    43u           /* bytes of a URL's signature */
+#define AUTH_KEYS_MAX  32u
+#define AUTH_TOKEN_MAX 8192u
+#define AUTH_FILE_MAX  (64u << 10)
+#define AUTH_LEEWAY_S  60u
+#define AUTH_TIME_MAX  253402300799u /* unix time, the end of 9999: what is later is refused */
+#define AUTH_URL_SIGN  43u           /* bytes of a URL's signature */
 
 struct auth_keys {
     unsigned n;       /* 0: there are none */

@@ -46,8 +46,8 @@ static bool verifies(const struct jwk *j, const struct json_value *ops)
     size_t pos = 0;
     bool found = false;
     while (ops->kind == JSON_ARRAY && json_next(ops, &pos, &none, &op))
-        found = found || (op.kind == JSON_STRING &&
-                          span_eq(object_decode(j->json, op.raw), SPAN("verify")));
+        found = found ||
+                (op.kind == JSON_STRING && span_eq(object_decode(j->json, op.raw), SPAN("verify")));
     return found;
 }
 

@@ -11,9 +11,9 @@
  *        `------------------- errno, descriptor -----------------------'
  *
  * The keeper takes no path from anyone: it has its own from the start. It has the user's rights, a
- * Landlock domain in which it can read only in the key files' directories, a filter of the few system
- * calls above, and no descriptor but its socket. It ends when the last server closes the other end
- * or dies. An in-place upgrade hands the socket over, and a trial uses it too.
+ * Landlock domain in which it can read only in the key files' directories, a filter of the few
+ * system calls above, and no descriptor but its socket. It ends when the last server closes the
+ * other end or dies. An in-place upgrade hands the socket over, and a trial uses it too.
  *
  * LIMITS: a kernel without Landlock and --no-sandbox do without a keeper. A killed keeper is not
  * started again: the keys stay as they are until the server is restarted.

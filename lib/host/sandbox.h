@@ -45,7 +45,8 @@
 void sandbox_watch(void);
 
 /* Drops what the server does not need after its start. Before that it gives the store and the unix
- * sockets to the user. The result is logged, and stored in *held, to be handed over. Returns 0, or an exit code with the reason in *why. */
+ * sockets to the user. The result is logged, and stored in *held, to be handed over. Returns 0, or
+ * an exit code with the reason in *why. */
 int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
                   char *const argv[], struct calls_held *held, struct text *why);
 

@@ -5,13 +5,13 @@
  *   STORE_HEAD revocations of tokens (lib/auth/revoke.h)
  *   RING_PAGE  the arena, mapped by the ring: a message is in the file when ring_put() returns
  *
- * The file holds only messages and revocations: opening it rebuilds the index, and following the ring rebuilds
- * chains and topics (lib/broker). Every record with right checksums is kept, in the order of the
- * ids; damage is left out, and clients get a gap (ring.h, "hole"). Ids only grow: where the newest
- * is unknown (the machine went down, a sync failed, or this is a copy), they jump to a multiple of
- * STORE_JUMP at least half a STORE_JUMP away. To keep that beyond every id ever used, in every
- * mode, the state is marked "in use" and synced before the first message is put, and synced again
- * after each quarter of STORE_JUMP messages.
+ * The file holds only messages and revocations: opening it rebuilds the index, and following the
+ * ring rebuilds chains and topics (lib/broker). Every record with right checksums is kept, in the
+ * order of the ids; damage is left out, and clients get a gap (ring.h, "hole"). Ids only grow:
+ * where the newest is unknown (the machine went down, a sync failed, or this is a copy), they jump
+ * to a multiple of STORE_JUMP at least half a STORE_JUMP away. To keep that beyond every id ever
+ * used, in every mode, the state is marked "in use" and synced before the first message is put, and
+ * synced again after each quarter of STORE_JUMP messages.
  *
  * WHAT SURVIVES. The end of the process, however it comes: every message. A power cut: all messages
  * before the last completed fdatasync: with OPT_FSYNC_ALWAYS store_sync_begin() syncs before anyone

@@ -1,6 +1,6 @@
 /*
- * revoke.c - revoke.h against a plain list: names, times, room; memory that is used again, shared or
- * damaged.
+ * revoke.c - revoke.h against a plain list: names, times, room; memory that is used again, shared
+ * or damaged.
  */
 #include "lib/auth/revoke.h"
 
