@@ -59,7 +59,7 @@ void curve_mul2(struct curve *c, const struct curve_point *a, const struct curve
     add(c, a);
     choice[3] = curve_point(c);
     memcpy(c->r[X1], &c->zero, sizeof(c->zero));
-    for (size_t i = 64 * CURVE_WORDS; i > 0; i--) {
+    for (size_t i = (size_t)64 * CURVE_WORDS; i > 0; i--) {
         unsigned which = bignum_bit(u, i - 1) | bignum_bit(v, i - 1) << 1;
         choice[0] = curve_point(c);
         add(c, &choice[0]);

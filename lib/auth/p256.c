@@ -70,7 +70,7 @@ static bool point_read(struct curve *c, const uint8_t key[P256_KEY])
 {
     for (unsigned i = X1; i <= Y1; i++) {
         uint64_t a[WORDS];
-        bignum_read(a, WORDS, key + i * BYTES, BYTES);
+        bignum_read(a, WORDS, key + (size_t)i * BYTES, BYTES);
         if (!bignum_less(a, c->p.m, WORDS))
             return false;
         curve_set(c, i, a);

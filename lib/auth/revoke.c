@@ -54,13 +54,13 @@ static void index_make(struct revoked *r)
 {
     memset(r->bucket, 0, sizeof(r->bucket));
     r->seen = r->t->changes;
-    for (uint16_t i = 1; i <= REVOKE_MAX; i++) {
+    for (uint32_t i = 1; i <= REVOKE_MAX; i++) {
         const struct entry *e = &r->t->entry[i - 1];
         if (e->kind == FREE)
             continue;
         uint16_t *bucket = bucket_of(r, e->id);
         r->next[i] = *bucket;
-        *bucket = i;
+        *bucket = (uint16_t)i;
     }
 }
 

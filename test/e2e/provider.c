@@ -43,7 +43,10 @@ static const char *sign_as(unsigned kind, const char *header, const char *claims
     n += base64url_write(t + n, span_of(claims));
     t[n] = '\0';
     FILE *f = fopen(in_dir("text"), "we");
-    ck_assert(f != NULL && fputs(t, f) >= 0 && fclose(f) == 0);
+    ck_assert_ptr_nonnull(f);
+    bool written = fputs(t, f) >= 0;
+    written = fclose(f) == 0 && written;
+    ck_assert(written);
     sh(kind == 2 ? "openssl pkeyutl -sign -inkey key -rawin -in text -out sig"
                  : "openssl dgst -sha256 -sign key -out sig text");
     f = fopen(in_dir("sig"), "re");
