@@ -173,8 +173,8 @@ static void make_powers(struct bignum_modulus *m)
 
 bool bignum_modulus(struct bignum_modulus *m, const uint8_t *bytes, size_t size)
 {
-    if (size == 0 || size > (size_t)8 * BIGNUM_WORDS || bytes[0] == 0 || (bytes[size - 1] & 1) == 0 ||
-        (size == 1 && bytes[0] == 1))
+    if (size == 0 || size > (size_t)8 * BIGNUM_WORDS || bytes[0] == 0 ||
+        (bytes[size - 1] & 1) == 0 || (size == 1 && bytes[0] == 1))
         return false;
     m->n = (size + 7) / 8;
     bignum_read(m->m, m->n, bytes, size);
