@@ -273,9 +273,13 @@ static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at
 static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 {
     uint64_t size = ring_record_size(rec), line = rec->skip;
+    const unsigned flags = rec->flags;
+    if ((flags & RING_BARE) != 0 && (flags != (RING_BARE | RING_END) || rec->data_size > 0 ||
+                                     rec->skip > 0 || rec->event_size > 0))
+        return false;
     if (line == 0 && rec->event_size > 0)
         line = EVENT_NAME_AT + (uint64_t)rec->event_size + 1;
-    if ((rec->flags & RING_APART) == 0)
+    if ((flags & (RING_APART | RING_BARE)) == 0)
         line += event_data_at(0) + (uint64_t)rec->data_size;
     return rec->topic_size > 0 && (rec->skip == 0 || rec->event_size == 0) && rec->n > 0 &&
            rec->n <= RING_N_MAX && size >= RING_LEAST && size <= r->size && size <= UINT32_MAX &&
@@ -301,7 +305,12 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
 {
     struct span name = m->event.n > 0 ? m->event : event_name_of_topic(m->topic);
     struct span id = {r->h->id, r->h->id_size};
-    return (struct event){.name = name, .data = m->data, .id = id, .binary = m->binary};
+    return (struct event){.name = name,
+                          .data = m->data,
+                          .id = id,
+                          .binary = m->binary,
+                          .bare = m->bare,
+                          .ends = {m->topic.p, m->end ? m->topic.n : 0}};
 }
 
 /* Writes what follows a record's header. */
@@ -356,6 +365,7 @@ static inline struct ring_plan ring_measure(const struct ring *r, const struct r
     assert(m->topic.n >= 1 && m->topic.n <= RING_NAME_MAX && m->event.n <= RING_NAME_MAX);
     assert(m->data.n <= ring_message_max(r->size));
     assert((uintptr_t)m->data.p - (uintptr_t)r->arena >= 2 * r->size);
+    assert(!m->bare || (m->end && m->event.n + m->data.n == 0 && !m->binary));
     p.layout = event_measure(&p.event);
     p.size = sizeof(struct ring_record) + p.layout.size + m->topic.n;
     p.size = ring_round(p.size + (p.layout.whole ? 0 : m->data.n), RING_ALIGN);
@@ -376,13 +386,14 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
     bool named = m->event.n > 0;
     *rec = (struct ring_record){
         .flags = (uint8_t)((m->binary ? RING_BINARY : 0) | (named ? RING_NAMED : 0) |
-                           (p->layout.whole ? 0 : RING_APART)),
+                           (p->layout.whole ? 0 : RING_APART) | (m->end ? RING_END : 0) |
+                           (m->bare ? RING_BARE : 0)),
         .n = n,
         .time_ms = now_ms,
         .time_max = h->time_max,
         .sse_size = (uint32_t)p->layout.size,
         .data_size = (uint32_t)m->data.n,
-        .skip = (uint16_t)(named ? 0 : event_line_size(p->event.name)),
+        .skip = (uint16_t)(named || m->bare ? 0 : event_line_size(p->event.name)),
         .event_size = (uint8_t)m->event.n,
         .topic_size = (uint8_t)m->topic.n,
         .size = (uint32_t)p->size,

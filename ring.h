@@ -27,6 +27,9 @@
  *            `skip`------------^ unnamed messages carry "event: TOPIC\n" here, which a stream of
  *            `sse_size`----------------------^  one topic leaves out by starting at `skip`
  *
+ * A record may END its topic: its rendering has the event "ended" behind the message (lib/event.h),
+ * or, where there is no message, alone. The ring does not look at this: who follows it does.
+ *
  * The payload (what was published) is a slice of the data line where it is text in one line, and
  * stands apart behind the rendering where it has line ends or is binary.
  *
@@ -90,6 +93,8 @@ enum ring_flag {
     RING_BINARY = 1, /* not text: SSE has it as a data: URL */
     RING_NAMED = 2,  /* has an event name of its own */
     RING_APART = 4,  /* the payload stands behind the rendering */
+    RING_END = 8,    /* the last of its topic: its rendering tells of the end */
+    RING_BARE = 16,  /* END: of that alone, there is no message */
 };
 
 /* What those who follow the ring write into a record, each once but `next`: that is 0 until the
@@ -158,6 +163,8 @@ struct ring_message {
     struct span event; /* empty: unnamed; at most RING_NAME_MAX bytes, no CR, LF or NUL */
     struct span data;
     bool binary;
+    bool end;  /* it is the last of its topic, ... */
+    bool bare; /* ... or nothing is: there is no message */
 };
 
 /* Makes an empty ring of `size` bytes (a power of two, RING_MIN to RING_MAX) whose ids begin with

@@ -272,8 +272,10 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
     }
     if (!conn_streams(c))
         return L.t.own.iov; /* that was the end of it */
-    if (!serve_next(&S.broker, &S.stat, c, &L.t.own))
+    if (!serve_next(&S.broker, &S.stat, c, &L.t.own)) {
+        serve_over(&S, c);
         return L.t.own.iov;
+    }
     *n = L.t.own.pieces;
     return L.t.own.iov;
 }

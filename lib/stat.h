@@ -17,6 +17,8 @@
     X(refused, "requests_refused", "Requests answered with a status of 400 or above.")             \
     X(published, "messages_published", "Messages put into the ring.")                              \
     X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                       \
+    X(ended, "topics_ended", "Ends of topics put into the ring.")                                  \
+    X(publish_ended, "publish_ended", "Messages refused as their topic has ended.")                \
     X(delivered, "messages_delivered", "Messages written whole to a subscriber's socket.")         \
     X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                       \
     X(received_bytes, "received_bytes", "Bytes read from sockets.")                                \

@@ -98,7 +98,7 @@ uint64_t broker_hold(struct broker *b, uint32_t topic, const struct ring_message
     if (at == 0)
         return 0;
     topic_at(b->topics, topic)->kept = 1;
-    chain_hold(&b->chains, topic, at);
+    chain_hold(&b->chains, topic, at, m->end ? ring_given(b->ring) : 0);
     return at;
 }
 

@@ -155,4 +155,21 @@ bool broker_lost(const struct broker *b, uint32_t id, uint64_t n);
  * last. */
 bool broker_last(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at);
 
+/* ---- topics that have ended ------------------------------------------------------------------ */
+
+/* Returns the n of the record that ended a topic, also while that is held; 0: it has not ended. */
+static inline uint64_t broker_end(const struct broker *b, uint32_t topic)
+{
+    return chain_at(&b->chains, topic)->end_n;
+}
+
+/* Returns true if a subscriber of entry `id` at `at` gets nothing more, as each of its topics has
+ * ended before that place. A wildcard never ends. At most a step for each of its topics, and mostly
+ * one. */
+bool broker_over(const struct broker *b, uint32_t id, uint64_t at);
+
+/* Returns the n of the record that ended the topic of that name, if that is in front of `at`; else
+ * 0. */
+uint64_t broker_ended_before(const struct broker *b, struct span name, uint64_t at);
+
 #endif

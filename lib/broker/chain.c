@@ -6,7 +6,7 @@
 /* Ends the list of emptied chains, whose links are never 0. */
 #define CHAINS_LIST_END UINT32_MAX
 
-_Static_assert(sizeof(struct chain) == 48, "no padding");
+_Static_assert(sizeof(struct chain) == 56, "no padding");
 _Static_assert(sizeof(struct chains_head) % sizeof(uint64_t) == 0, "what follows is aligned");
 
 /* Entries of the table of chains by record. */
@@ -115,7 +115,9 @@ void chain_link(struct chains *c, uint32_t topic, uint64_t at)
     uint32_t *entry = chain_entry(c, at);
     assert(*entry == 0);
     *entry = topic;
-    followed(c, at);
+    const struct ring_record *rec = followed(c, at);
+    if ((rec->flags & RING_END) != 0)
+        chain_ends(c, chain, rec->n);
     links->depth = chain->depth++;
     links->prev = chain->last != 0 ? chain->last : chain->lost_at;
     links->jump = jump_behind(c->ring, links->prev);
@@ -148,6 +150,10 @@ uint32_t chain_evict(struct chains *c)
     *entry = 0;
     chain->lost_n = rec->n;
     chain->lost_at = at;
+    if (rec->n == chain->end_n) {
+        chain->end_n = 0;
+        h->ended--;
+    }
     chain->first = ring_next(rec);
     chain->count--;
     assert((chain->count == 0) == (chain->first == 0));
@@ -187,10 +193,12 @@ uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at)
 uint64_t chain_back(const struct chains *c, uint32_t topic, uint32_t count)
 {
     const struct chain *chain = chain_at(c, topic);
-    if (count == 0)
+    uint32_t messages = chain_messages(c, topic);
+    if (count == 0 || messages == 0)
         return 0;
-    if (count >= chain->count)
+    if (count >= messages)
         return chain->first;
+    count += chain->count - messages; /* what does not count is on the way */
     uint64_t x = chain->last;
     for (uint32_t left = count - 1; left > 0;) {
         const struct ring_links *links = &ring_at(c->ring, x)->links;

@@ -36,6 +36,7 @@ struct chain {
     uint64_t first, last; /* offsets; 0: no message there */
     uint64_t lost_n;      /* the newest evicted: its n; 0: none */
     uint64_t lost_at;     /*                     its offset */
+    uint64_t end_n;       /* the record that ended the topic, held or there: its n; 0: none */
     uint32_t count;       /* messages there */
     uint32_t depth;       /* messages ever, modulo 2^32 */
     uint32_t empty_next;  /* private: list of the emptied; 0: not in it */
@@ -53,6 +54,7 @@ struct chains_head {
     uint64_t forgotten_max; /* the largest n in the table */
     uint64_t left_n;        /* the newest message that is in no chain though it is there; 0: none */
     uint32_t emptied;       /* list of chains */
+    uint32_t ended;         /* how many have an end */
     struct chain_forgotten forgotten[CHAINS_FORGOTTEN];
 };
 
@@ -125,12 +127,27 @@ static inline uint32_t chain_of(const struct chains *c, uint64_t at)
     return *chain_entry(c, at);
 }
 
+/* Notes the n of a record that ends the topic of a chain. */
+static inline void chain_ends(struct chains *c, struct chain *chain, uint64_t n)
+{
+    c->h->ended += chain->end_n == 0;
+    chain->end_n = n;
+}
+
+/* Returns true if the end of the topic is there, and not only held. */
+static inline bool chain_has_ended(const struct chains *c, const struct chain *chain)
+{
+    return chain->end_n != 0 && chain->end_n <= ring_newest(c->ring).n;
+}
+
 /* Notes that the record at `at`, which is held, is to be of chain `topic`, which stays in use until
- * it is linked. */
-static inline void chain_hold(struct chains *c, uint32_t topic, uint64_t at)
+ * it is linked; `end_n`: its n where it ends the topic, else 0. */
+static inline void chain_hold(struct chains *c, uint32_t topic, uint64_t at, uint64_t end_n)
 {
     chain_at(c, topic)->open++;
     *chain_entry(c, at) = topic;
+    if (end_n != 0)
+        chain_ends(c, chain_at(c, topic), end_n);
 }
 
 /* The record at `at` is held no longer, and is to be linked. Returns its chain. */
@@ -167,10 +184,19 @@ static inline uint64_t chain_next(const struct chains *c, uint32_t topic, uint64
     return at > chain->last ? 0 : chain_seek(c, topic, at);
 }
 
+/* Returns how many messages chain `topic` has: an end without one does not count. */
+static inline uint32_t chain_messages(const struct chains *c, uint32_t topic)
+{
+    const struct chain *chain = chain_at(c, topic);
+    if (chain->end_n == 0 || chain->count == 0)
+        return chain->count;
+    return chain->count - ((ring_at(c->ring, chain->last)->flags & RING_BARE) != 0);
+}
+
 /* How many records chain `topic` has at offset `at` or behind. O(log n). */
 uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at);
 
-/* The `count`th newest record of the chain, 1 being the newest; its oldest where there are fewer; 0
+/* The `count`th newest message of the chain, 1 being the newest; its oldest where there are fewer; 0
  * where there is none. O(log n). */
 uint64_t chain_back(const struct chains *c, uint32_t topic, uint32_t count);
 

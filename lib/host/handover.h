@@ -29,7 +29,7 @@
 
 /* To be counted up by one who changes what the tables mean without changing their sizes. */
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 6
+#define HANDOVER_VERSION 7
 #endif
 
 #define HANDOVER_ENV      "SSE_HANDOVER"

@@ -7,7 +7,8 @@
  *   | struct intake | topic | event | undigested bytes | room |
  *
  * One message is whole when the body ends. Those of a batch (lib/batch) are given as they arrive;
- * one without an event name of its own gets the body's.
+ * one without an event name of its own gets the body's. Where the body ends its topic, the one message
+ * does, or behind the last of a batch comes an end; one message of no bytes is just an end.
  */
 #ifndef SSE_LIB_SERVE_INTAKE_H
 #define SSE_LIB_SERVE_INTAKE_H
@@ -26,7 +27,8 @@ struct intake {
     uint32_t have;      /* the undigested bytes */
     uint16_t topic_size, event_size;
     uint8_t binary;
-    uint8_t given; /* the one message has been */
+    uint8_t end;   /* the topic ends with the body */
+    uint8_t given; /* the one message has been, or of a batch the end */
     char bytes[];
 };
 
@@ -42,9 +44,10 @@ static inline size_t intake_used(const struct intake *in)
     return sizeof *in + in->topic_size + in->event_size + in->have;
 }
 
-/* Begins. The names are copied behind it. */
-void intake_init(struct intake *in, struct span topic, struct span event, uint8_t batch_kind,
-                 bool binary);
+/* Begins. The names are copied behind it. `like` says what the one message is, or what each of a
+ * batch gets: its event, whether it is binary, whether it ends the topic. */
+void intake_init(struct intake *in, struct span topic, const struct batch_message *like,
+                 uint8_t batch_kind);
 
 /* The topic's name. */
 static inline struct span intake_topic(const struct intake *in)

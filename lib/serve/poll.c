@@ -120,18 +120,26 @@ static bool wait_read(struct server *s, struct conn *c)
 
 /* ---- answering ------------------------------------------------------------------------------- */
 
+/* What an answer leads to: an id, and whether all its topics have ended by then. */
+struct reached {
+    uint64_t n;
+    bool over;
+};
+
 /* Appends the field lines that every answer to a poll has. */
 static void poll_fields(const struct broker *broker, const struct exchange *ex, struct text *t,
-                        uint64_t id)
+                        struct reached to)
 {
     char bytes[CURSOR_MAX];
     struct text cursor = text_in(bytes, sizeof bytes);
-    ring_id_write(broker->ring, &cursor, id);
+    ring_id_write(broker->ring, &cursor, to.n);
     text_str(t, "Last-Event-ID: ");
     text_add(t, text_span(&cursor));
     text_str(t, "\r\nETag: W/\"");
     text_add(t, text_span(&cursor));
     text_str(t, "\"\r\nVary: Accept, Prefer\r\nCache-Control: no-store\r\n");
+    if (to.over)
+        text_str(t, SERVE_ENDED);
     if (ex->ask.waits) {
         text_str(t, "Preference-Applied: wait=");
         text_u64(t, ex->ask.wait);
@@ -140,11 +148,11 @@ static void poll_fields(const struct broker *broker, const struct exchange *ex, 
 }
 
 /* Appends the answer that there is nothing new. */
-static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64_t id)
+static void answer_nothing(struct server *s, struct conn *c, bool tagged, struct reached to)
 {
     char bytes[512];
     struct text t = text_in(bytes, sizeof bytes);
-    poll_fields(&s->broker, &s->ex, &t, id);
+    poll_fields(&s->broker, &s->ex, &t, to);
     assert(!t.full);
     serve_answer(s, c, tagged ? 304 : 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
@@ -152,27 +160,29 @@ static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64
 /* What is particular to the form of an answer. */
 struct body_form {
     /* Appends the front of the body; NULL: the gap is told in a field. */
-    void (*front)(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap);
+    void (*front)(const struct ring *r, struct text *t, struct reached to, const struct gap *gap);
     struct span end;
 };
 
 /* The cursor, the gap, the array of messages. */
-static void json_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
+static void json_front(const struct ring *r, struct text *t, struct reached to,
+                       const struct gap *gap)
 {
     text_str(t, "{\"id\":\"");
-    ring_id_write(r, t, id);
+    ring_id_write(r, t, to.n);
     text_str(t, "\",\"gap\":");
     if (gap != NULL)
         stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
     else
         text_str(t, "null");
-    text_str(t, ",\"messages\":[");
+    text_str(t, to.over ? ",\"ended\":true,\"messages\":[" : ",\"messages\":[");
 }
 
 /* A line for the gap. */
-static void lines_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
+static void lines_front(const struct ring *r, struct text *t, struct reached to,
+                        const struct gap *gap)
 {
-    (void)r, (void)id;
+    (void)r, (void)to;
     if (gap == NULL)
         return;
     text_str(t, "{\"gap\":");
@@ -190,7 +200,7 @@ static const struct body_form bodies[] = {
 
 /* Answers with the messages in ex.poll; if they are more than a few they are left in ex.tail, to be
  * written behind `out`. */
-static void answer_messages(struct server *s, struct conn *c, enum conn_way way, uint64_t id,
+static void answer_messages(struct server *s, struct conn *c, enum conn_way way, struct reached to,
                             const struct gap *gap)
 {
     struct share *share = &s->ex.poll;
@@ -198,8 +208,8 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_way way,
     struct text front = text_in(front_bytes, sizeof front_bytes);
     struct text t = text_in(bytes, sizeof bytes);
     if (bodies[way].front != NULL)
-        bodies[way].front(&s->ring, &front, id, gap);
-    poll_fields(&s->broker, &s->ex, &t, id);
+        bodies[way].front(&s->ring, &front, to, gap);
+    poll_fields(&s->broker, &s->ex, &t, to);
     if (gap != NULL && bodies[way].front == NULL) {
         text_str(&t, "Gap: ");
         stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
@@ -249,18 +259,29 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
         s->stat.conflated += share_left_out(&s->ex.poll, &s->broker, id, c->place.at, at);
 }
 
+/* Returns true if ex.poll holds something to tell a client of entry `id`: messages, or that all its
+ * topics have ended. The end of one of several is no answer by itself where its form cannot say which
+ * it is. */
+static bool poll_tells(const struct server *s, uint32_t id)
+{
+    const struct share *share = &s->ex.poll;
+    bool bytes = share->size > 0 || (share->form == FORM_NONE && share->records > 0);
+    return bytes || broker_over(&s->broker, id, share->end);
+}
+
 /* Answers a client with what ex.poll holds; where that is nothing, that there is nothing new. The
  * cursor is that of the last message carried, or, with all there is carried, the newest. */
-static void poll_answer(struct server *s, struct conn *c, enum conn_way way, bool tagged,
+static void poll_answer(struct server *s, struct conn *c, uint32_t id, bool tagged,
                         const struct gap *gap)
 {
-    uint64_t id = ring_newest(&s->ring).n;
+    enum conn_way way = (enum conn_way)c->way;
+    struct reached to = {ring_newest(&s->ring).n, broker_over(&s->broker, id, s->ex.poll.end)};
     if (s->ex.poll.end < ring_head(&s->ring))
-        id = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
-    if (s->ex.poll.records == 0 && gap == NULL)
-        answer_nothing(s, c, tagged, id);
+        to.n = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
+    if (gap == NULL && (s->ex.poll.records == 0 || !poll_tells(s, id)))
+        answer_nothing(s, c, tagged, to);
     else
-        answer_messages(s, c, way, id, gap);
+        answer_messages(s, c, way, to, gap);
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -348,7 +369,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     woken_note(&s->broker, &s->clients, &s->clock, &s->ex, c);
     poll_build(s, c, id, way, false);
     bool all = s->ex.poll.end == ring_head(&s->ring);
-    if (s->ex.poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
+    if (!poll_tells(s, id) && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
         c->place.at = s->ex.poll.end; /* what came is not for it */
         if (!all)
             queue_put(&s->clients.conns, c, QUEUE_READY);
@@ -357,7 +378,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
     serve_wait_end(&s->broker, &s->clients, &s->ex, c);
-    poll_answer(s, c, way, tagged, lost);
+    poll_answer(s, c, id, tagged, lost);
     woken_keep(&s->ex, fits, from);
     serve_release(&s->broker, id); /* which fan-out does when it is through */
 }
@@ -423,13 +444,14 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     }
     poll_build(s, c, id, way, s->ex.ask.method == HTTP_HEAD);
     bool more = s->ex.poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
-    if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
+    if ((waits || more) && !poll_tells(s, id) && start.gap == NULL &&
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;
         c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
         serve_wait_begin(s, c, id, way, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
-    poll_answer(s, c, way, start.tagged, start.gap != NULL ? &gap : NULL);
+    c->way = (uint8_t)way;
+    poll_answer(s, c, id, start.tagged, start.gap != NULL ? &gap : NULL);
     serve_release(&s->broker, id);
 }

@@ -123,21 +123,21 @@ static struct body *body_of(struct intake *in)
 }
 
 /* Begins a body that is not here in one piece, or holds many messages. */
-static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
-                       uint8_t batch, bool binary)
+static void body_begin(struct server *s, struct conn *c, struct span topic,
+                       const struct batch_message *like, uint8_t batch)
 {
     bool all = span_eq(s->ex.access.publish, SPAN("**"));
     if (batch == BATCH_NDJSON && !all && !access_keep_scopes(s, c))
         return;
     /* room for more is made when more comes: a length alone takes nothing from others */
-    uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, event, 0));
+    uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, like->event, 0));
     if (block == 0) {
         access_drop(&s->clients, c);
         refuse_full(s, c, NULL);
         return;
     }
     struct intake *in = pool_at(&s->clients.conns.buffers, block);
-    intake_init(in, topic, event, batch, binary);
+    intake_init(in, topic, like, batch);
     *body_of(in) = (struct body){.request = saved_of(&s->config, &s->ex),
                                  .expires = s->ex.access.expires_s,
                                  .all = all};
@@ -155,6 +155,33 @@ bool serve_batch_names(const struct exchange *ex)
     return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
 }
 
+/* Reads what the query says of the message: its event, into the buffer, and whether it is the last.
+ * False: it has been refused. */
+static bool parameters(struct server *s, struct conn *c, struct batch_message *m,
+                       char event[QUERY_MAX])
+{
+    char bytes[QUERY_MAX];
+    struct span end;
+    ptrdiff_t n = http_query(s->ex.req.query, SPAN("event"), event, QUERY_MAX);
+    m->event = (struct span){event, n > 0 ? (size_t)n : 0};
+    if (n == -1 || n == -2) {
+        serve_refuse(s, c, 400, NULL,
+                     n == -1 ? "event= has bad percent-encoding"
+                             : "event= is longer than 255 bytes",
+                     NULL);
+        return false;
+    }
+    struct put p;
+    if (!put_event_right(m->event, &p)) {
+        refuse_put(s, c, NULL, &p);
+        return false;
+    }
+    if (query_flag(&s->ex.req, SPAN("end"), &m->end, &end, bytes))
+        return true;
+    serve_refuse(s, c, 400, NULL, "end=", QUOTE(end), ": must be 1 or 0, or nothing", NULL);
+    return false;
+}
+
 size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
                      size_t len)
 {
@@ -170,39 +197,31 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     char event[QUERY_MAX];
-    ptrdiff_t n = http_query(s->ex.req.query, SPAN("event"), event, sizeof event);
-    struct batch_message m = {.event = {event, n > 0 ? (size_t)n : 0},
-                              .binary = http_is_type(type, SPAN("application/octet-stream"))};
-    if (n == -1 || n == -2) {
-        serve_refuse(s, c, 400, NULL,
-                     n == -1 ? "event= has bad percent-encoding"
-                             : "event= is longer than 255 bytes",
-                     NULL);
+    struct batch_message m = {.binary = http_is_type(type, SPAN("application/octet-stream"))};
+    if (!parameters(s, c, &m, event))
         return 0;
-    }
-    struct put p;
-    if (!put_event_right(m.event, &p)) {
-        refuse_put(s, c, NULL, &p);
-        return 0;
-    }
     if (batch == 0 && s->ex.req.length > s->config.opt.max_message) {
         refuse_large(s, c, NULL);
         return 0;
     }
-    if (batch != 0 && !s->ex.ask.body) {
-        answer_published(s, c, 0, true, 0, 0); /* no bytes of it will come */
-        return 0;
+    if (batch != 0 && !s->ex.ask.body) { /* no bytes of it will come */
+        if (!m.end || topic.n == 0) {
+            answer_published(s, c, 0, true, 0, 0);
+            return 0;
+        }
+        batch = 0;
     }
     if (batch != 0 || s->ex.req.chunked || s->ex.req.length > len) {
-        body_begin(s, c, topic, m.event, batch, m.binary);
+        body_begin(s, c, topic, &m, batch);
         return 0;
     }
     m.data = (struct span){rest, (size_t)s->ex.req.length};
+    batch_end(&m);
     s->ex.ask.body = false;
     uint64_t last = put(s, c, NULL, topic, &m, &reach);
     if (last > 0)
         answer_published(s, c, last, false, 1, reach);
-    return m.data.n;
+    return (size_t)s->ex.req.length;
 }
 
 /* Returns the topic of a message: the body's, or the one that a line names, if the publisher may. A
@@ -250,7 +269,7 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
         if (n == 0)
             return false;
         in->last = n;
-        in->count++;
+        in->count += !m.bare;
     }
     return true;
 }

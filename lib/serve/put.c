@@ -114,6 +114,17 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
     return at;
 }
 
+/* Refuses a message for a topic that has ended. */
+static bool refused_ended(struct server *s, uint32_t id, struct span topic, struct put *p)
+{
+    char bytes[CURSOR_MAX + 1];
+    struct text t = text_in(bytes, sizeof bytes - 1);
+    ring_id_write(&s->ring, &t, broker_end(&s->broker, id));
+    bytes[t.n] = '\0';
+    s->stat.publish_ended++;
+    return refused(p, 409, "topic ", QUOTE(topic), " has ended: ", bytes, " is its end", NULL);
+}
+
 bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
 {
     bool made = false;
@@ -140,13 +151,22 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
             return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);
         }
     }
-    if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
+    if (broker_end(&s->broker, id) != 0)
+        return refused_ended(s, id, topic, p);
+    const struct ring_message message = {.topic = topic,
+                                         .event = m->event,
+                                         .data = m->data,
+                                         .binary = m->binary,
+                                         .end = m->end,
+                                         .bare = m->bare};
+    if (put_record(s, id, &message) == 0) {
         s->stat.limit_unsynced++;
         serve_release(&s->broker, id);
         return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",
                        "half of --ring (--fsync always)", NULL);
     }
-    s->stat.published++;
+    s->stat.published += !m->bare;
+    s->stat.ended += m->end;
     s->stat.published_bytes += m->data.n;
     p->reach = topic_reach(&s->topics, id);
     p->n = ring_given(&s->ring);

@@ -17,7 +17,7 @@ struct put {
 };
 
 /* Puts a message into the ring, as put_record() does; its topic has been found right. False:
- * refused, with 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic;
+ * refused, with 400 (event name), 409 (the topic has ended), 413 (too large), 415 (not UTF-8) or 503 (no room for the topic;
  * too much waits for a sync). */
 bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p);
 

@@ -31,6 +31,18 @@ bool query_has(const struct http_request *req, struct span name)
     return req->query.n > 0 && http_query(req->query, name, none, 0) != -3;
 }
 
+bool query_flag(const struct http_request *req, struct span name, bool *on, struct span *wrong,
+                char out[QUERY_MAX])
+{
+    struct span text = query_value(req, name, out, QUERY_MAX);
+    *wrong = text;
+    *on = false;
+    if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
+        return true;
+    *on = true;
+    return text.n == 0 || span_eq(text, SPAN("1")) || span_same(text, SPAN("true"));
+}
+
 bool query_starts_now(const struct http_request *req)
 {
     char bytes[QUERY_MAX];

@@ -30,6 +30,11 @@ static inline struct span query_cursor(const struct http_request *req, char out[
 /* Returns true if the request says nothing of where to begin. */
 bool query_starts_now(const struct http_request *req);
 
+/* Reads a parameter that is there or not: `name`, name=1 or name=true, name=0 or name=false, which
+ * is as if it were not there. False: it is something else, which is in out. */
+bool query_flag(const struct http_request *req, struct span name, bool *on, struct span *wrong,
+                char out[QUERY_MAX]);
+
 /* Returns true if the query has a parameter of that name. */
 bool query_has(const struct http_request *req, struct span name);
 

@@ -12,6 +12,7 @@
 #include "lib/serve/start.h"
 #include "lib/serve/subscriber.h"
 #include "lib/serve/way.h"
+#include "lib/event.h"
 #include "lib/stream.h"
 
 /* ---- beginning ------------------------------------------------------------------------------- */
@@ -57,6 +58,11 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         serve_release(&s->broker, id);
         return;
     }
+    if (start_resumes(&start) && broker_over(&s->broker, id, start.at)) {
+        serve_answer(s, c, 204, SPAN(SERVE_ENDED), NULL, (struct span){NULL, 0});
+        serve_release(&s->broker, id);
+        return;
+    }
     const struct cursor *from = start.unreadable && start.gap != NULL ? NULL : &start.id;
     feed_head(s, way, from);
     if (s->ex.ask.method == HTTP_HEAD) {
@@ -73,6 +79,10 @@ void serve_subscribe(struct server *s, struct conn *c, struct span names, enum c
         struct gap gap = {.after = start.after};
         serve_gap(&s->broker, &s->stat, c, id, start.gap, &gap);
         ways[way].gap(s, c, &gap);
+    } else if (!start_resumes(&start) && !serve_tell_ended(s, c, topic_name(&s->topics, id))) {
+        serve_release(&s->broker, id);
+        serve_answered_last(&s->clients, c);
+        return;
     }
     access_keep(&s->config, &s->clients, &s->ex, c);
     conn_go(&s->clients.conns, c, CONN_STREAM);
@@ -93,6 +103,22 @@ void lines_gap(struct server *s, struct conn *c, const struct gap *gap)
     text_str(&s->ex.out, "{\"gap\":");
     stream_gap_object(&s->ex.out, gap->reason, gap->after, gap->resume, gap->any);
     text_str(&s->ex.out, "}\n");
+}
+
+void sse_ended(struct server *s, struct conn *c, struct span topic, uint64_t n)
+{
+    char bytes[CURSOR_MAX];
+    struct text id = text_in(bytes, sizeof bytes);
+    (void)n; /* the id is where it goes on: other topics' messages may have come since */
+    ring_id_write(&s->ring, &id, c->place.n);
+    event_ended(&s->ex.out, topic, text_span(&id));
+}
+
+void lines_ended(struct server *s, struct conn *c, struct span topic, uint64_t n)
+{
+    (void)c;
+    stream_ended_object(&s->ex.out, topic, (struct cursor){ring_newest(&s->ring).ms, n});
+    text_str(&s->ex.out, "\n");
 }
 
 void sse_heartbeat(struct server *s, struct conn *c, bool old)
@@ -125,7 +151,7 @@ void lines_heartbeat(struct server *s, struct conn *c, bool old)
 
 /* Ends a stream, with these words for its last; where a record can't be brought to its end before,
  * without any. */
-static void stream_end(struct server *s, struct conn *c, struct span words)
+static void stream_end(struct server *s, struct conn *c, struct span words, const char *reason)
 {
     if (serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
         text_add(&s->ex.out, words);
@@ -133,19 +159,26 @@ static void stream_end(struct server *s, struct conn *c, struct span words)
         conn_buffer_free(&s->clients.conns, &c->out);
         c->stream.sent = 0;
     }
-    serve_log_end(&s->config, &s->broker, &s->clients, &s->log, c, "stopping");
+    serve_log_end(&s->config, &s->broker, &s->clients, &s->log, c, reason);
     serve_leave(&s->broker, &s->clients, c);
     serve_answered_last(&s->clients, c);
 }
 
 void sse_expired(struct server *s, struct conn *c)
 {
-    stream_end(s, c, SPAN("event: expired\ndata: {\"detail\":\"the token has expired\"}\n\n"));
+    stream_end(s, c, SPAN("event: expired\ndata: {\"detail\":\"the token has expired\"}\n\n"),
+               "the token has expired");
 }
 
 void lines_expired(struct server *s, struct conn *c)
 {
-    stream_end(s, c, SPAN("{\"expired\":{\"detail\":\"the token has expired\"}}\n"));
+    stream_end(s, c, SPAN("{\"expired\":{\"detail\":\"the token has expired\"}}\n"),
+               "the token has expired");
+}
+
+void stream_over(struct server *s, struct conn *c)
+{
+    stream_end(s, c, SPAN(""), "ended");
 }
 
 void sse_away(struct server *s, struct conn *c)
@@ -153,10 +186,10 @@ void sse_away(struct server *s, struct conn *c)
     char bytes[64];
     struct text retry = text_in(bytes, sizeof bytes);
     stream_open(&retry, feed_retry_ms(&s->config, &s->clock), NULL);
-    stream_end(s, c, text_span(&retry));
+    stream_end(s, c, text_span(&retry), "stopping");
 }
 
 void lines_away(struct server *s, struct conn *c)
 {
-    stream_end(s, c, SPAN(""));
+    stream_end(s, c, SPAN(""), "stopping");
 }

@@ -5,6 +5,7 @@
 #include "lib/serve/subscriber.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/conn.h"
+#include "lib/serve/out.h"
 #include "lib/serve/server.h"
 #include "lib/serve/start.h"
 #include "lib/serve/way.h"
@@ -79,6 +80,36 @@ bool serve_settle(const struct broker *broker, struct clients *clients, struct s
     }
     conn_buffer_free(&clients->conns, &old);
     return true;
+}
+
+/* ---- topics that have ended ------------------------------------------------------------------ */
+
+#define ENDED_MOST 2048u /* bytes that tell of one: a byte of its name may be six in JSON */
+
+bool serve_tell_ended(struct server *s, struct conn *c, struct span names)
+{
+    const struct way *way = way_of(c);
+    while (names.n > 0 && way->ended != NULL) {
+        struct span name = span_cut(&names, ',');
+        uint64_t n = broker_ended_before(&s->broker, name, c->place.at);
+        if (n == 0)
+            continue;
+        if (s->ex.out.cap - s->ex.out.n < ENDED_MOST) {
+            if (!serve_out_keep(&s->clients, &s->ex, c)) {
+                serve_count_full(&s->clients, &s->stat);
+                return false;
+            }
+            s->ex.out.n = 0;
+        }
+        way->ended(s, c, name, n);
+    }
+    return true;
+}
+
+void serve_over(struct server *s, struct conn *c)
+{
+    if (broker_over(&s->broker, c->link.topic, c->place.at))
+        way_of(c)->over(s, c);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -43,6 +43,13 @@ void serve_wake(struct server *s, struct conn *c, bool timeout);
  * that it never falls out of a busy ring. */
 void serve_heartbeat(struct server *s, struct conn *c);
 
+/* Tells a subscriber which of the topics in a list of names ended before its place, in the order of
+ * the list; a wildcard names none. False: that takes more room than there is, which is counted. */
+bool serve_tell_ended(struct server *s, struct conn *c, struct span names);
+
+/* Ends what a subscriber has if all its topics have ended, and it has had all there was of them. */
+void serve_over(struct server *s, struct conn *c);
+
 /* Sends a client away, as the server ends: one that is subscribed or waits is told to come back, in
  * the way it speaks, and is answered for the last time. What of the ring it is to have before that
  * has been written, as far as its socket took it; the rest of a record that is partly out is kept.

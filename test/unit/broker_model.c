@@ -42,7 +42,7 @@ static uint64_t reads; /* records that were looked at */
 struct message {
     uint64_t n, at, size, time, time_max;
     unsigned topic;
-    bool binary;
+    bool binary, end, bare;
     struct span event, data;
     char bytes[RING_MIN / 16];
 };
@@ -73,7 +73,7 @@ static struct {
     bool emptied[CHAINS + 1];   /* and not yet asked for */
     struct chain_forgotten table[CHAINS_FORGOTTEN];
     uint32_t set[SETS];
-    uint64_t unknown, refused, merged, walked; /* answers of these kinds */
+    uint64_t unknown, refused, merged, walked, over; /* answers of these kinds */
 } P;
 
 #define MUST(x)                                                                 \
@@ -161,7 +161,7 @@ static void do_open_or_close(unsigned i)
 /* ---- messages ---- */
 
 /* The rendering, byte by byte. */
-static size_t render(char *out, const struct message *m, bool several)
+static size_t render_message(char *out, const struct message *m, bool several)
 {
     const char *topic = P.topic[m->topic].name;
     char *p = out;
@@ -188,6 +188,18 @@ static size_t render(char *out, const struct message *m, bool several)
     return (size_t)(p - out);
 }
 
+/* The same with the end of its topic. */
+static size_t render(char *out, const struct message *m, bool several)
+{
+    size_t n = m->bare ? 0 : render_message(out, m, several);
+    if (!m->end)
+        return n;
+    return n + (size_t)sprintf(out + n,
+                               "event: ended\ndata: {\"topic\":\"%s\"}\nid: %" PRIu64 "-%" PRIu64
+                               "\n\n",
+                               P.topic[m->topic].name, EPOCH, m->n);
+}
+
 static char rendered[RING_MIN];
 
 static void evict(void)
@@ -212,11 +224,22 @@ static void fill(char *p, size_t n)
     }
 }
 
+/* The n of the record that ended a topic, 0: none. */
+static uint64_t end_of(unsigned topic)
+{
+    for (uint64_t n = P.first; n <= P.n; n++)
+        if (message(n)->topic == topic && message(n)->end)
+            return n;
+    return 0;
+}
+
 static void do_put(unsigned topic)
 {
     static const char *const events[] = {"", "", "update", "e", "gapless"};
     struct message *m = message(P.n + 1);
-    size_t size = pick(8) > 0 ? pick(120) : pick(30) > 0 ? pick(1200) : sizeof(m->bytes) - pick(3);
+    m->end = pick(topic <= 3 ? 100 : 12) == 0;
+    m->bare = m->end && pick(2) == 0;
+    size_t size = m->bare ? 0 : pick(8) > 0 ? pick(120) : pick(30) > 0 ? pick(1200) : sizeof(m->bytes) - pick(3);
     fill(m->bytes, size);
     P.now += pick(4);
     if (pick(300) == 0)
@@ -226,8 +249,8 @@ static void do_put(unsigned topic)
     m->time = P.now;
     m->time_max = P.time_max;
     m->topic = topic;
-    m->binary = pick(5) == 0;
-    m->event = span_of(events[pick(COUNT(events))]);
+    m->binary = !m->bare && pick(5) == 0;
+    m->event = span_of(m->bare ? "" : events[pick(COUNT(events))]);
     m->data = (struct span){m->bytes, size};
     struct span name = span_of(P.topic[topic].name);
     size_t sse = render(rendered, m, true);
@@ -239,7 +262,12 @@ static void do_put(unsigned topic)
     P.head += m->size;
     P.n++;
     MUST(P.n - P.first < LIST);
-    struct ring_message in = {name, m->event, m->data, m->binary};
+    struct ring_message in = {.topic = name,
+                              .event = m->event,
+                              .data = m->data,
+                              .binary = m->binary,
+                              .end = m->end,
+                              .bare = m->bare};
     if (pick(4) > 0) {
         MUST(broker_put(&P.b, P.topic[topic].id, &in, P.now) == m->at);
         return;
@@ -249,6 +277,8 @@ static void do_put(unsigned topic)
     MUST(broker_hold(&P.b, P.topic[topic].id, &in, P.now) == m->at);
     MUST(ring_head(&P.r) == head && ring_newest(&P.r).n == newest.n);
     MUST(ring_given(&P.r) == P.n && ring_end(&P.r) == P.head);
+    MUST(broker_end(&P.b, P.topic[topic].id) == (m->end ? m->n : 0));
+    MUST(!broker_over(&P.b, P.topic[topic].id, P.head)); /* nobody has been told yet */
     MUST(broker_show(&P.b) == P.topic[topic].id);
 }
 
@@ -332,9 +362,13 @@ static void ask_chain(unsigned topic)
             continue;
         next = m->at >= at ? m->at : next;
         behind += m->at >= at ? 1 : 0;
-        back = ++seen == depth ? m->at : back;
+        if (!m->bare)
+            back = ++seen == depth ? m->at : back;
         oldest = m->at;
     }
+    oldest = seen > 0 ? oldest : 0;
+    MUST(chain_messages(&P.b.chains, id) == seen);
+    MUST(broker_end(&P.b, id) == end_of(topic));
     MUST(chain_next(&P.b.chains, id, at) == next);
     MUST(chain_count_from(&P.b.chains, id, at) == behind);
     MUST(chain_back(&P.b.chains, id, depth) == (seen < depth ? oldest : back));
@@ -436,7 +470,7 @@ static void ask_entry(uint32_t id, struct span name)
     MUST(ever <= lost);
     ask_lost(id, n, lost > n);
     for (uint64_t i = P.n; i >= P.first && left > 0; i--) {
-        if (reaches(name, message(i)->topic)) {
+        if (reaches(name, message(i)->topic) && !message(i)->bare) {
             last = message(i)->at;
             left--;
         }
@@ -447,17 +481,34 @@ static void ask_entry(uint32_t id, struct span name)
         MUST(ring_find(&P.r, ring_before(&P.r, last).n) == last);
 }
 
+/* Is it known that entry `id` gets nothing more from a place on, and which of its topics ended? */
+static void ask_over(uint32_t id, struct span name)
+{
+    uint64_t at = pick(4) > 0 ? P.head : any_place();
+    bool over = memchr(name.p, '*', name.n) == NULL;
+    for (unsigned i = 1; i <= TOPICS; i++) {
+        uint64_t end = P.topic[i].id != 0 ? end_of(i) : 0;
+        bool past = end != 0 && message(end)->at < at; /* it is the last one */
+        MUST(broker_ended_before(&P.b, span_of(P.topic[i].name), at) == (past ? end : 0));
+        over = over && (past || !reaches(name, i));
+    }
+    MUST(broker_over(&P.b, id, at) == over);
+    P.over += over;
+}
+
 static void do_ask(unsigned topic)
 {
     uint32_t id = P.set[pick(SETS)];
     ask_ring();
     ask_collect(id, topic_name(&P.topics, id));
     ask_entry(id, topic_name(&P.topics, id));
+    ask_over(id, topic_name(&P.topics, id));
     id = P.topic[topic].id;
     if (id != 0) {
         ask_chain(topic);
         ask_collect(id, span_of(P.topic[topic].name));
         ask_entry(id, span_of(P.topic[topic].name));
+        ask_over(id, span_of(P.topic[topic].name));
     }
 }
 
@@ -556,7 +607,7 @@ START_TEST(random_operations)
         /* Some topics are busy, some rare. */
         unsigned topic = 1 + (unsigned)(pick(4) > 0 ? pick(3) : pick(TOPICS));
         uint64_t what = pick(100);
-        if (what < 60 && P.topic[topic].id != 0)
+        if (what < 60 && P.topic[topic].id != 0 && end_of(topic) == 0)
             do_put(topic);
         else if (what < 80)
             do_ask(topic);
@@ -571,7 +622,7 @@ START_TEST(random_operations)
     }
     verify();
     MUST(P.head / P.r.size > 100);
-    MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100);
+    MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100 && P.over > 100);
     ring_close(&P.r);
     for (unsigned i = 0; i < COUNT(P.memory); i++)
         free(P.memory[i]);

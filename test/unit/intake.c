@@ -13,7 +13,7 @@ static struct intake *begin(struct span topic, struct span event, unsigned kind,
 {
     struct intake *in = malloc(intake_size(topic, event, 0));
     ck_assert_ptr_nonnull(in);
-    intake_init(in, topic, event, (uint8_t)kind, binary);
+    intake_init(in, topic, &(struct batch_message){.event = event, .binary = binary}, (uint8_t)kind);
     ck_assert_uint_eq(intake_used(in), intake_size(topic, event, 0));
     return in;
 }
@@ -299,7 +299,7 @@ static void check_widest(int which, size_t most, size_t step)
     enum batch_result result = BATCH_MORE;
     ck_assert(t.p != NULL && in != NULL);
     widest(&t, which, most);
-    intake_init(in, SPAN("t"), SPAN(""), (uint8_t)kinds[which], false);
+    intake_init(in, SPAN("t"), &(struct batch_message){.end = false}, (uint8_t)kinds[which]);
     for (size_t at = 0; at < t.n && result == BATCH_MORE;) {
         size_t n = t.n - at < step ? t.n - at : step;
         if (!intake_fits(in, n, most))
@@ -335,7 +335,7 @@ START_TEST(endless_text_does_not_fit)
         struct batch_message m;
         const char *why = NULL;
         ck_assert_ptr_nonnull(in);
-        intake_init(in, SPAN("t"), SPAN(""), (uint8_t)rows[i].kind, false);
+        intake_init(in, SPAN("t"), &(struct batch_message){.end = false}, (uint8_t)rows[i].kind);
         struct span piece = span_of(rows[i].piece);
         while (intake_fits(in, piece.n, 1000)) {
             ck_assert_uint_lt(in->have, 16 << 10);
@@ -364,7 +364,7 @@ START_TEST(what_is_dropped_takes_no_room)
         struct batch_message m;
         const char *why = NULL;
         ck_assert_ptr_nonnull(in);
-        intake_init(in, SPAN("t"), SPAN(""), (uint8_t)rows[i].kind, false);
+        intake_init(in, SPAN("t"), &(struct batch_message){.end = false}, (uint8_t)rows[i].kind);
         for (int turn = 0; turn < 3; turn++) {
             ck_assert(intake_fits(in, 60 << 10, 10));
             while (in->have < 60 << 10)

@@ -67,9 +67,10 @@ static const struct {
     unsigned skip, flags;
 } rows[] = {
 /* clang-format off */
-#define ROW(topic, event, data, binary, skip, flags, sse)                                          \
-    {__LINE__, {{"" topic, sizeof(topic) - 1}, {"" event, sizeof(event) - 1},                      \
-     {"" data, sizeof(data) - 1}, binary}, {"" sse, sizeof(sse) - 1}, skip, flags}
+#define ROW(name, named, bytes, coded, skip, flags, sse)                                           \
+    {__LINE__, {.topic = {"" name, sizeof(name) - 1}, .event = {"" named, sizeof(named) - 1},      \
+     .data = {"" bytes, sizeof(bytes) - 1}, .binary = coded, .end = ((flags) & RING_END) != 0,     \
+     .bare = ((flags) & RING_BARE) != 0}, {"" sse, sizeof(sse) - 1}, skip, flags}
     /* clang-format on */
     ROW("news", "", "hi", false, 12, 0, "event: news\ndata: hi\nid: 1790000000000-1\n\n"),
     ROW("news", "up", "hi", false, 0, RING_NAMED, "event: up\ndata: hi\nid: 1790000000000-1\n\n"),
@@ -92,6 +93,15 @@ static const struct {
         "event: a\ndata: data:;base64,AAEC\nid: 1790000000000-1\n\n"),
     ROW("a", "b", "", true, 0, RING_NAMED | RING_BINARY | RING_APART,
         "event: b\ndata: data:;base64,\nid: 1790000000000-1\n\n"),
+    ROW("ended", "", "hi", false, 14, 0, "event: /ended\ndata: hi\nid: 1790000000000-1\n\n"),
+    ROW("a\"b", "", "hi", false, 11, RING_END,
+        "event: a\"b\ndata: hi\nid: 1790000000000-1\n\n"
+        "event: ended\ndata: {\"topic\":\"a\\\"b\"}\nid: 1790000000000-1\n\n"),
+    ROW("a", "b", "x\ny", false, 0, RING_NAMED | RING_APART | RING_END,
+        "event: b\ndata: x\ndata: y\nid: 1790000000000-1\n\n"
+        "event: ended\ndata: {\"topic\":\"a\"}\nid: 1790000000000-1\n\n"),
+    ROW("a", "", "", false, 0, RING_END | RING_BARE,
+        "event: ended\ndata: {\"topic\":\"a\"}\nid: 1790000000000-1\n\n"),
 #undef ROW
 };
 
