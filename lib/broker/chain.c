@@ -56,7 +56,7 @@ void chain_close(struct chains *c, uint32_t topic, uint64_t hash)
     struct chains_head *h = c->h;
     struct chain_forgotten *f = &h->forgotten[hash % CHAINS_FORGOTTEN];
     struct chain *chain = chain_at(c, topic);
-    assert(chain->last == 0 && chain_done(chain));
+    assert(chain->last == 0 && chain_is_empty(chain));
     if (chain->lost_n > f->n)
         *f = (struct chain_forgotten){chain->lost_n, chain->lost_at};
     if (chain->lost_n > h->forgotten_max)
@@ -64,7 +64,7 @@ void chain_close(struct chains *c, uint32_t topic, uint64_t hash)
     chain->open = 0;
 }
 
-uint32_t chains_emptied(struct chains *c)
+uint32_t chains_take_emptied(struct chains *c)
 {
     struct chains_head *h = c->h;
     while (h->emptied != 0) {
@@ -130,7 +130,7 @@ void chain_link(struct chains *c, uint32_t topic, uint64_t at)
     chain->count++;
 }
 
-void chain_leave(struct chains *c, uint64_t at)
+void chain_skip(struct chains *c, uint64_t at)
 {
     assert(chain_of(c, at) == 0);
     c->h->left_n = followed(c, at)->n;
@@ -190,7 +190,7 @@ uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at)
     return first == 0 ? 0 : c->chain[topic].depth - ring_at(c->ring, first)->links.depth;
 }
 
-uint64_t chain_back(const struct chains *c, uint32_t topic, uint32_t count)
+uint64_t chain_from_newest(const struct chains *c, uint32_t topic, uint32_t count)
 {
     const struct chain *chain = chain_at(c, topic);
     uint32_t messages = chain_messages(c, topic);

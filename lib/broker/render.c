@@ -4,6 +4,7 @@
 #include "lib/broker/render.h"
 
 #include "lib/hash.h"
+#include "lib/heap.h"
 #include "lib/json.h"
 #include "lib/stream.h"
 #include "lib/ws.h"
@@ -295,33 +296,6 @@ static bool walks(const struct broker *b, uint32_t id, uint64_t at)
     return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
-/* Moves entry i of a heap of n, largest first, down to its place. */
-static void sink(uint64_t *heap, size_t i, size_t n)
-{
-    for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && heap[child + 1] > heap[child])
-            child++;
-        if (heap[i] >= heap[child])
-            return;
-        uint64_t was = heap[i];
-        heap[i] = heap[child];
-        heap[child] = was;
-    }
-}
-
-/* Makes a heap of n offsets and then an order of it. */
-static void sort(uint64_t *rec, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        sink(rec, i, n);
-    for (size_t end = n; end-- > 1;) {
-        uint64_t last = rec[0];
-        rec[0] = rec[end];
-        rec[end] = last;
-        sink(rec, 0, end);
-    }
-}
-
 /* Returns true if the record at `at` is an end without a message: the newest message of its topic is
  * the one before it. */
 static inline bool is_bare(const struct broker *b, uint64_t at)
@@ -329,22 +303,20 @@ static inline bool is_bare(const struct broker *b, uint64_t at)
     return (ring_at(b->ring, at)->flags & RING_BARE) != 0;
 }
 
-/* Adds an offset to a heap of the `most` smallest, of which there are `got`; *next is the least that
- * is left out. Returns how many there are. */
+/* Adds an offset to a heap of the `most` smallest, of which there are `got`; the last of them is its
+ * top, as they are complements. *next is the least that is left out. Returns how many there are. */
 static unsigned ends_add(uint64_t *rec, unsigned got, unsigned most, uint64_t at, uint64_t *next)
 {
     if (got < most) {
-        rec[got++] = at;
-        for (unsigned i = got == most ? most / 2 : 0; i-- > 0;)
-            sink(rec, i, most);
+        rec[got++] = ~at;
+        if (got == most)
+            heap_make(rec, most, heap_sink_number);
         return got;
     }
-    uint64_t out = at < rec[0] ? rec[0] : at; /* the latest of all is left out */
+    uint64_t out = at < ~rec[0] ? ~rec[0] : at; /* the latest of all is left out */
     *next = out < *next ? out : *next;
-    if (out != at) {
-        rec[0] = at;
-        sink(rec, 0, most);
-    }
+    if (out != at)
+        (void)heap_replace(rec, most, ~at, 0);
     return got;
 }
 
@@ -364,7 +336,9 @@ static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, u
             last = ring_links(b->ring, last)->prev;
         }
     }
-    sort(rec, got);
+    heap_sort(rec, sizeof *rec, got, heap_sink_number);
+    for (unsigned i = 0; i < got; i++)
+        rec[i] = ~rec[i];
     *at = next;
     return got;
 }

@@ -5,7 +5,7 @@
 #include "lib/serve/quote.h"
 #include "lib/serve/ready.h"
 
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 
 #include "lib/host/budget.h"
 #include "lib/host/machine.h"
@@ -65,9 +65,10 @@ static bool random_bytes(void *p, size_t n, struct text *why)
 /* ---- what messages are put together in ------------------------------------------------------- */
 
 /* Scratch memory of a share: those of events and frames need none but for the heads of frames. */
-static size_t scratch_bytes(const struct server *s, enum conn_way way, size_t bytes)
+static size_t scratch_bytes(const struct server *s, enum conn_transport transport, size_t bytes)
 {
-    return ways[way].objects ? share_scratch(s->config.opt.max_message, bytes) : SHARE_HEADS;
+    return transports[transport].objects ? share_scratch(s->config.opt.max_message, bytes)
+                                         : SHARE_HEADS;
 }
 
 /* Bytes for all of them. */
@@ -77,8 +78,9 @@ static uint64_t shares_bytes(const struct tables *t, const struct server *s)
                  share_memory(t->poll_records) +
                  share_scratch(s->config.opt.max_message, SHARE_BYTES) +
                  share_memory(SHARE_RECORDS);
-    for (unsigned way = 0; way < TABLES_SAME; way++)
-        n += scratch_bytes(s, (enum conn_way)way, SHARE_BYTES) + share_memory(SHARE_RECORDS);
+    for (unsigned transport = 0; transport < TABLES_SAME; transport++)
+        n += scratch_bytes(s, (enum conn_transport)transport, SHARE_BYTES) +
+             share_memory(SHARE_RECORDS);
     return n;
 }
 
@@ -94,9 +96,9 @@ static bool share_make(struct share *s, unsigned records, size_t scratch_size, s
 static bool shares_make(struct tables *t, struct server *s, struct text *why)
 {
     uint64_t message = s->config.opt.max_message;
-    for (unsigned way = 0; way < TABLES_SAME; way++)
-        if (!share_make(&t->same[way], SHARE_RECORDS,
-                        scratch_bytes(s, (enum conn_way)way, SHARE_BYTES), why))
+    for (unsigned transport = 0; transport < TABLES_SAME; transport++)
+        if (!share_make(&t->same[transport], SHARE_RECORDS,
+                        scratch_bytes(s, (enum conn_transport)transport, SHARE_BYTES), why))
             return false;
     return share_make(&t->own, SHARE_RECORDS, share_scratch(message, SHARE_BYTES), why) &&
            share_make(&s->ex.poll, t->poll_records,
@@ -304,7 +306,7 @@ static bool broker_make(struct tables *t, struct server *s, struct text *why)
     }
     t->memory.given = 0;
     broker_init(&s->broker, &s->ring, &s->topics, memory, heap);
-    s->broker.gone = serve_ready_gone;
+    s->broker.gone = ready_topic_gone;
     s->broker.arg = s;
     return true;
 }
@@ -325,7 +327,7 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
     if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
         return false;
     store_follow(&s->broker, &report);
-    serve_ready_recover(&s->config, &s->broker, &s->ready);
+    ready_recover(&s->config, &s->broker, &s->ready);
     s->clock.ahead = report.clock_ms - s->clock.now;
     if (s->config.opt.max_age_ms > 0 &&
         report.clock_ms > s->config.opt.max_age_ms) /* some may have come back */

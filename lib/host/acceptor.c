@@ -1,7 +1,7 @@
 /*
- * door.c - lets clients in, as far as the limits allow.
+ * acceptor.c - lets clients in, as far as the limits allow.
  */
-#include "lib/host/door.h"
+#include "lib/host/acceptor.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/route.h"
@@ -23,12 +23,12 @@ enum {
     SHED_PART = 8,      /* ... but at most this part of the descriptors */
     HEARD = 16 << 10,   /* bytes of one that is refused at once */
     FULL = 4,           /* times that all who are taken in at once were there, before it is more */
-    LAST_ACCEPTS = 100, /* times DOOR_MAX clients that are still taken in at the end */
+    LAST_ACCEPTS = 100, /* times ACCEPTOR_MAX clients that are still taken in at the end */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-bool door_measure(struct door *d, struct text *why)
+bool acceptor_measure(struct acceptor *d, struct text *why)
 {
     struct opt *opt = &d->s->config.opt;
     uint32_t max = tables_descriptors();
@@ -38,7 +38,7 @@ bool door_measure(struct door *d, struct text *why)
         return false;
     }
     d->shed_max = max / SHED_PART < SHED_MAX ? max / SHED_PART : SHED_MAX;
-    uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? DOOR_ADMIN + opt->admin.n : 0;
+    uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? ACCEPTOR_ADMIN + opt->admin.n : 0;
     uint32_t kept = RESERVE + listen_given() + d->shed_max + admin,
              room = max > kept ? max - kept : 1;
     d->s->clients.conns.max = max;
@@ -57,7 +57,7 @@ bool door_measure(struct door *d, struct text *why)
 }
 
 /* Puts a descriptor into epoll, under its slot's number and generation. */
-static bool watch(const struct door *d, int fd, uint32_t events)
+static bool watch(const struct acceptor *d, int fd, uint32_t events)
 {
     const struct conns *conns = &d->s->clients.conns;
     struct epoll_event ev = {.events = events,
@@ -65,18 +65,18 @@ static bool watch(const struct door *d, int fd, uint32_t events)
     return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-struct conn *door_own(struct door *d, int fd, enum own kind)
+struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind)
 {
     return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
 }
 
 /* Puts a listener, or minus an exit code, into the table. Returns 0, or an exit code. */
-static int listener(struct door *d, int fd, bool admin, struct text *why)
+static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;
     if (fd < 0)
         return -fd;
-    if ((c = door_own(d, fd, OWN_LISTENER)) == NULL) {
+    if ((c = acceptor_add_own(d, fd, OWN_LISTENER)) == NULL) {
         text_str(why, "epoll_ctl: ");
         text_str(why, strerror(errno));
         return EX_OSERR;
@@ -86,7 +86,7 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
     return 0;
 }
 
-int door_open(struct door *d, int unsent, const struct user *user, struct text *why)
+int acceptor_open(struct acceptor *d, int unsent, const struct user *user, struct text *why)
 {
     const struct opt *opt = &d->s->config.opt;
     unsigned given = listen_given();
@@ -105,11 +105,11 @@ int door_open(struct door *d, int unsent, const struct user *user, struct text *
                        listen_at("--admin", opt->admin.item[i], opt->port, opt->write_timeout_ms,
                                  unsent, user, why),
                        true, why);
-    door_look(d);
+    acceptor_note_listeners(d);
     return err;
 }
 
-void door_look(struct door *d)
+void acceptor_note_listeners(struct acceptor *d)
 {
     struct server *s = d->s;
     bool all = true;
@@ -137,12 +137,13 @@ void door_look(struct door *d)
 
 /* Stops listeners, which would wake the loop for nothing, until the next tick; or starts them
  * again. */
-static void door_pause(struct door *d, enum door_pause pause)
+static void acceptor_pause(struct acceptor *d, enum acceptor_pause pause)
 {
     struct conns *conns = &d->s->clients.conns;
     for (uint32_t fd = 1; d->paused != pause && fd <= conns->top; fd++) {
         const struct conn *c = &conns->conn[fd];
-        bool stop = pause == DOOR_CLOSED || (pause == DOOR_FULL && !(c->marks & CONN_ADMIN));
+        bool stop =
+            pause == ACCEPTOR_CLOSED || (pause == ACCEPTOR_FULL && !(c->marks & CONN_ADMIN));
         struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
                                  .data.u64 = (uint64_t)c->gen << 32 | fd};
         if (conn_is_own(c, OWN_LISTENER) &&
@@ -153,22 +154,22 @@ static void door_pause(struct door *d, enum door_pause pause)
 }
 
 /* Takes the spare descriptor back when it can be had again. */
-static void spare_open(struct door *d)
+static void spare_open(struct acceptor *d)
 {
     if (d->spare == -1)
         d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-void door_tick(struct door *d)
+void acceptor_tick(struct acceptor *d)
 {
     spare_open(d);
-    door_pause(d, DOOR_OPEN);
+    acceptor_pause(d, ACCEPTOR_OPEN);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------- */
 
 /* Turns a client away that there is no room for, at once: by what of its request is there. */
-static void refuse(struct door *d, int fd, const char *why)
+static void refuse(struct acceptor *d, int fd, const char *why)
 {
     char heard[HEARD];
     struct server *s = d->s;
@@ -179,7 +180,7 @@ static void refuse(struct door *d, int fd, const char *why)
         int header = proxy_read(request.p, request.n, &p);
         request = span_from(request, header > 0 ? (size_t)header : request.n);
     }
-    serve_stranger(s, request.p, request.n, why);
+    serve_turn_away(s, request.p, request.n, why);
     if (send(fd, s->ex.out.p, s->ex.out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
         s->log.say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
     s->ex.out.n = 0;
@@ -189,7 +190,7 @@ static void refuse(struct door *d, int fd, const char *why)
 
 /* Out of descriptors: gives the spare one up for a moment, so that the client is refused and does
  * not wait in a queue that nobody empties. */
-static void accept_spare(struct door *d, int listener)
+static void accept_spare(struct acceptor *d, int listener)
 {
     if (d->spare != -1)
         close(d->spare);
@@ -201,12 +202,12 @@ static void accept_spare(struct door *d, int listener)
     }
     spare_open(d);
     if (fd == -1 || d->spare == -1)
-        door_pause(d, DOOR_CLOSED);
+        acceptor_pause(d, ACCEPTOR_CLOSED);
 }
 
 /* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all
  * share. False: there are more than may be. */
-static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len,
+static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, socklen_t len,
                       uint32_t *peer)
 {
     uint32_t count;
@@ -221,7 +222,7 @@ static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_
 }
 
 /* Returns a client its slot; NULL: it has been refused. */
-static struct conn *seat(struct door *d, int fd, bool crowd)
+static struct conn *seat(struct acceptor *d, int fd, bool crowd)
 {
     if (crowd && d->shed >= d->shed_max) {
         refuse(d, fd,
@@ -281,13 +282,13 @@ static bool turned_away(struct server *s, int fd, const struct sockaddr_storage 
 }
 
 /* The connections that count for --max-connections. */
-static uint32_t door_taken(const struct door *d)
+static uint32_t acceptor_places_taken(const struct acceptor *d)
 {
-    uint32_t free = d->admin < DOOR_ADMIN ? d->admin : DOOR_ADMIN;
+    uint32_t free = d->admin < ACCEPTOR_ADMIN ? d->admin : ACCEPTOR_ADMIN;
     return d->s->clients.conns.clients - d->shed - free;
 }
 
-static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len,
+static void let_in(struct acceptor *d, int fd, const struct sockaddr_storage *a, socklen_t len,
                    bool admin)
 {
     struct server *s = d->s;
@@ -313,7 +314,8 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
         c->marks = CONN_ADMIN;
         d->admin++;
     }
-    bool full = door_taken(d) > s->config.opt.max_connections && !(admin && d->admin <= DOOR_ADMIN);
+    bool full = acceptor_places_taken(d) > s->config.opt.max_connections &&
+                !(admin && d->admin <= ACCEPTOR_ADMIN);
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
         d->shed++;
@@ -322,7 +324,7 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
     s->stat.accepted++;
 }
 
-int door_preface(struct door *d, struct conn *c, struct span bytes)
+int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes)
 {
     struct server *s = d->s;
     struct proxy p;
@@ -354,17 +356,18 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
     return n;
 }
 
-void door_accept(struct door *d, int listener)
+void acceptor_accept(struct acceptor *d, int listener)
 {
     unsigned most = d->most > 0 ? d->most : 1;
     bool admin = (d->s->clients.conns.conn[listener].marks & CONN_ADMIN) != 0;
     for (unsigned i = 0; i < most; i++) {
-        if (d->shed >= d->shed_max && door_taken(d) >= d->s->config.opt.max_connections &&
-            !(admin && d->admin < DOOR_ADMIN)) {
+        if (d->shed >= d->shed_max &&
+            acceptor_places_taken(d) >= d->s->config.opt.max_connections &&
+            !(admin && d->admin < ACCEPTOR_ADMIN)) {
             /* the kernel keeps the others until these have been turned away */
-            enum door_pause pause = admin ? DOOR_CLOSED : DOOR_FULL;
+            enum acceptor_pause pause = admin ? ACCEPTOR_CLOSED : ACCEPTOR_FULL;
             if (d->paused < pause)
-                door_pause(d, pause);
+                acceptor_pause(d, pause);
             return;
         }
         struct sockaddr_storage a;
@@ -376,7 +379,7 @@ void door_accept(struct door *d, int listener)
             accept_spare(d, listener);
             return;
         } else if (errno == ENOBUFS || errno == ENOMEM) {
-            door_pause(d, DOOR_CLOSED);
+            acceptor_pause(d, ACCEPTOR_CLOSED);
             return;
         } else if (errno == EAGAIN) {
             d->most = i;
@@ -386,13 +389,13 @@ void door_accept(struct door *d, int listener)
     }
     if (++d->full == FULL) {
         d->full = 0;
-        d->most = 4 * most < DOOR_MAX ? 4 * most : DOOR_MAX;
+        d->most = 4 * most < ACCEPTOR_MAX ? 4 * most : ACCEPTOR_MAX;
     }
 }
 
 /* ---- leaving --------------------------------------------------------------------------------- */
 
-void door_leave(struct door *d, const struct conn *c)
+void acceptor_forget(struct acceptor *d, const struct conn *c)
 {
     int fd = conn_fd(&d->s->clients.conns, c);
     d->shed -= (c->flags & CONN_SHED) != 0;
@@ -404,7 +407,7 @@ void door_leave(struct door *d, const struct conn *c)
     d->t->peer[fd] = 0;
 }
 
-void door_close(struct door *d)
+void acceptor_close(struct acceptor *d)
 {
     struct conns *conns = &d->s->clients.conns;
     for (uint32_t fd = 1; fd <= conns->top; fd++) {
@@ -415,11 +418,11 @@ void door_close(struct door *d)
         unsigned times = 0;
         do {
             before = d->s->stat.accepted;
-            d->most = DOOR_MAX;
-            door_accept(d, (int)fd);
-        } while (d->s->stat.accepted - before == DOOR_MAX && ++times < LAST_ACCEPTS);
+            d->most = ACCEPTOR_MAX;
+            acceptor_accept(d, (int)fd);
+        } while (d->s->stat.accepted - before == ACCEPTOR_MAX && ++times < LAST_ACCEPTS);
         listen_unlink((int)fd);
         close((int)fd);
-        conn_forget(conns, c);
+        conn_free_own(conns, c);
     }
 }
