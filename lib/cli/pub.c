@@ -31,6 +31,8 @@ static const char usage[] =
     "\n"
     "  --event NAME          names the event\n"
     "  --binary              all of stdin, or TEXT, is one binary message\n"
+    "  --end                 it is the last of its topic: TEXT, or the last line; with\n"
+    "                        an empty TEXT nothing is published but the end\n"
     "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
     "  --verbose, -v         tells on stderr how many were published, and the last id\n"
     "  --help, -h            shows this\n"
@@ -42,7 +44,7 @@ struct pub {
     const char *text; /* the URL */
     struct url url;
     const char *data, *event, *token;
-    bool binary, verbose;
+    bool binary, last, verbose;
 
     int fd;
     bool connected, lines; /* stdin is read by lines */
@@ -198,6 +200,8 @@ static int write_head(struct pub *p)
         text_str(&query, e == p->event ? "event=" : "");
         url_escape(&query, *e);
     }
+    if (p->last)
+        text_str(&query, query.n > 0 ? "&end" : "end");
     client_request(&p->out, "POST", &p->url, text_span(&query), p->token);
     http_add(&p->out, "Content-Type",
              p->lines    ? SPAN("application/x-ndjson")
@@ -383,6 +387,8 @@ static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
         *plain = true;
     } else if (strcmp(name, "--binary") == 0) {
         p->binary = true;
+    } else if (strcmp(name, "--end") == 0) {
+        p->last = true;
     } else if (strcmp(name, "--verbose") == 0 || strcmp(name, "-v") == 0) {
         p->verbose = true;
     } else if (client_flag(argc, argv, i, "--event", &value)) {

@@ -39,7 +39,7 @@
 
 /* Bytes: what they may cost whoever loads them. */
 #define PAGE_HTML_MAX   40000
-#define PAGE_HELPER_MAX 4095
+#define PAGE_HELPER_MAX 5119
 
 /* What has been unpacked; begins as zeros. It is long: it is to lie where memory costs nothing
  * before it is used. */

@@ -33,9 +33,9 @@ static const struct {
     struct span want;
 } rows[] = {
 /* clang-format off */
-#define ROW(name, data, binary, whole, want)                                                       \
-    {__LINE__, whole, {{"" name, sizeof(name) - 1}, {"" data, sizeof(data) - 1}, {"7-1", 3},       \
-     binary}, {"" want, sizeof(want) - 1}}
+#define ROW(named, bytes, coded, whole, want)                                                      \
+    {__LINE__, whole, {.name = {"" named, sizeof(named) - 1}, .id = {"7-1", 3}, .binary = coded,   \
+     .data = {"" bytes, sizeof(bytes) - 1}}, {"" want, sizeof(want) - 1}}
     /* clang-format on */
     ROW("", "hello", false, true, "data: hello\nid: 7-1\n\n"),
     ROW("update", "hello", false, true, "event: update\ndata: hello\nid: 7-1\n\n"),
