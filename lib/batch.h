@@ -4,16 +4,16 @@
  * text/event-stream (HTML standard, section 9.2.6): fields `event` and `data`; lines end in CRLF,
  * LF or CR; comments, `id`, `retry` and unknown fields are dropped; a byte order mark at the very
  * start is dropped; a block with no data field is no message. Where the body ends without an empty
- * line the last block counts all the same: it was sent whole. The event
- * "ended", as this server tells of the end of a topic, is the end of the topic that is published to.
+ * line the last block counts all the same: it was sent whole. The event "ended", as this server
+ * tells of the end of a topic, is the end of the topic that is published to.
  *
  * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end; empty
  * lines are dropped, and so is an RS (0x1E) that begins a line, as in application/json-seq (RFC
  * 7464). A JSON object with nothing but members of a message as this server writes it ("id",
- * "time", "topic", "event", "data", "base64", "end", each at most once), of which "data" or "base64"
- * is a string, "topic" and "event" a string or null, and "end" true or false, is that message (id and
- * time are dropped). With "end":true there may be no data: then it is the end of the topic alone.
- * Every other JSON value is itself the data, as it stands in the line.
+ * "time", "topic", "event", "data", "base64", "end", each at most once), of which "data" or
+ * "base64" is a string, "topic" and "event" a string or null, and "end" true or false, is that
+ * message (id and time are dropped). With "end":true there may be no data: then it is the end of
+ * the topic alone. Every other JSON value is itself the data, as it stands in the line.
  *
  * The caller keeps the bytes that have arrived and are not taken, in one piece, and calls again
  * with these and what came since. The parser writes into that piece to unescape and join lines,

@@ -11,8 +11,8 @@
  * one line, a URL: "data: data:;base64,...". The id comes last: clients take it at its line, and a
  * connection that is cut inside a message must not lose it.
  *
- * A message that ends its topic has the event "ended" behind it; an end that comes with no message is
- * that event alone:
+ * A message that ends its topic has the event "ended" behind it; an end that comes with no message
+ * is that event alone:
  *
  *   event: ended\n
  *   data: {"topic":"NAME"}\n

@@ -196,8 +196,8 @@ static inline uint32_t chain_messages(const struct chains *c, uint32_t topic)
 /* How many records chain `topic` has at offset `at` or behind. O(log n). */
 uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at);
 
-/* The `count`th newest message of the chain, 1 being the newest; its oldest where there are fewer; 0
- * where there is none. O(log n). */
+/* The `count`th newest message of the chain, 1 being the newest; its oldest where there are fewer;
+ * 0 where there is none. O(log n). */
 uint64_t chain_from_newest(const struct chains *c, uint32_t topic, uint32_t count);
 
 #endif

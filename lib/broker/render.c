@@ -296,15 +296,16 @@ static bool walks(const struct broker *b, uint32_t id, uint64_t at)
     return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
-/* Returns true if the record at `at` is an end without a message: the newest message of its topic is
- * the one before it. */
+/* Returns true if the record at `at` is an end without a message: the newest message of its topic
+ * is the one before it. */
 static inline bool is_bare(const struct broker *b, uint64_t at)
 {
     return (ring_at(b->ring, at)->flags & RING_BARE) != 0;
 }
 
-/* Adds an offset to a heap of the `most` smallest, of which there are `got`; the last of them is its
- * top, as they are complements. *next is the least that is left out. Returns how many there are. */
+/* Adds an offset to a heap of the `most` smallest, of which there are `got`; the last of them is
+ * its top, as they are complements. *next is the least that is left out. Returns how many there
+ * are. */
 static unsigned ends_add(uint64_t *rec, unsigned got, unsigned most, uint64_t at, uint64_t *next)
 {
     if (got < most) {

@@ -185,8 +185,8 @@ static void topic_ended(const struct sub *s, struct source *c, struct span objec
                    " has ended", NULL);
 }
 
-/* Returns true if the event is one that the server tells of its stream, and not a message: those that
- * have these names, but for an "ended" of another server that means something else. */
+/* Returns true if the event is one that the server tells of its stream, and not a message: those
+ * that have these names, but for an "ended" of another server that means something else. */
 static bool is_notice(const struct eventsource *es)
 {
     return span_eq(es->event, SPAN("gap")) || span_eq(es->event, SPAN("expired")) ||
@@ -273,8 +273,8 @@ static void over(struct source *c)
     c->state = OVER;
 }
 
-/* The server has ended a stream. Where that was because all topics have ended, it is over: of several
- * it is asked once more, at once. */
+/* The server has ended a stream. Where that was because all topics have ended, it is over: of
+ * several it is asked once more, at once. */
 static void stream_ended(struct sub *s, struct source *c)
 {
     if (!c->ended) {

@@ -2,6 +2,7 @@
  * http_stream.c - streams over HTTP: Server-Sent Events, and a JSON object a line.
  */
 #include "lib/serve/http_stream.h"
+#include "lib/event.h"
 #include "lib/serve/access.h"
 #include "lib/serve/access_log.h"
 #include "lib/serve/answer.h"
@@ -12,7 +13,6 @@
 #include "lib/serve/start.h"
 #include "lib/serve/subscriber.h"
 #include "lib/serve/transport.h"
-#include "lib/event.h"
 #include "lib/stream.h"
 
 /* ---- beginning ------------------------------------------------------------------------------- */

@@ -7,8 +7,8 @@
  *   | struct intake | topic | event | undigested bytes | room |
  *
  * One message is whole when the body ends. Those of a batch (lib/batch) are given as they arrive;
- * one without an event name of its own gets the body's. Where the body ends its topic, the one message
- * does, or behind the last of a batch comes an end; one message of no bytes is just an end.
+ * one without an event name of its own gets the body's. Where the body ends its topic, the one
+ * message does, or behind the last of a batch comes an end; one message of no bytes is just an end.
  */
 #ifndef SSE_LIB_SERVE_INTAKE_H
 #define SSE_LIB_SERVE_INTAKE_H

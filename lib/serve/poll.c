@@ -200,8 +200,8 @@ static const struct body_form bodies[] = {
 
 /* Answers with the messages in ex.poll; if they are more than a few they are left in ex.tail, to be
  * written behind `out`. */
-static void answer_messages(struct server *s, struct conn *c, enum conn_transport transport, struct reached to,
-                            const struct gap *gap)
+static void answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
+                            struct reached to, const struct gap *gap)
 {
     struct share *share = &s->ex.poll;
     char front_bytes[1024], bytes[2048];
@@ -261,8 +261,8 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id,
 }
 
 /* Returns true if ex.poll holds something to tell a client of entry `id`: messages, or that all its
- * topics have ended. The end of one of several is no answer by itself where its form cannot say which
- * it is. */
+ * topics have ended. The end of one of several is no answer by itself where its form cannot say
+ * which it is. */
 static bool poll_tells(const struct server *s, uint32_t id)
 {
     const struct share *share = &s->ex.poll;

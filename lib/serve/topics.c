@@ -2,7 +2,8 @@
  * topics.c - /-/topics: what topics there are, in the order of their names, a page at a time.
  *
  *     GET /-/topics?after=NAME&limit=N&match=PATTERN
- *   {"topics":[{"name":"a","subscribers":0,"messages":3,"oldest":"MS-1","newest":"MS-9"}],"next":null}
+ *   {"topics":[{"name":"a","subscribers":0,"messages":3,"oldest":"MS-1","newest":"MS-9"}],
+ *    "next":null}
  *
  * One that has ended has "ended" as well, the id of its end.
  *

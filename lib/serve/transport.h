@@ -37,7 +37,8 @@ struct transport {
     /* Appends a sign of life; `old`: it is to have an id as well, as its last one is old. */
     void (*heartbeat)(struct server *s, struct conn *c, bool old);
 
-    /* Appends that a topic ended before it came, by the record of that n; NULL: it can't be told. */
+    /* Appends that a topic ended before it came, by the record of that n; NULL: it can't be told.
+     * */
     void (*ended)(struct server *s, struct conn *c, struct span topic, uint64_t n);
 
     /* Ends what it has: all its topics have ended, of which it has been told. */

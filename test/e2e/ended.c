@@ -2,9 +2,9 @@
  * ended.c - topics that end, end to end: every way of getting messages is told, once, whenever and
  * however it comes.
  *
- * What a client gets is written down as words: "m:DATA" for a message, "e:TOPIC" for an end, "." when
- * the server has ended what it had as there is nothing more to come, "204" when it answered so at
- * once.
+ * What a client gets is written down as words: "m:DATA" for a message, "e:TOPIC" for an end, "."
+ * when the server has ended what it had as there is nothing more to come, "204" when it answered so
+ * at once.
  */
 #include "lib/json.h"
 #include "test/kit/life.h"
@@ -90,7 +90,7 @@ static void take(struct client *k, const char *line)
     if (strstr(line, "\"reason\":") != NULL)
         word(k, "gap", "", 0);
     else if ((text = behind(line, "\"ended\":{\"topic\":\"", '"', &n)) != NULL ||
-        (text = behind(line, "data: {\"topic\":\"", '"', &n)) != NULL)
+             (text = behind(line, "data: {\"topic\":\"", '"', &n)) != NULL)
         word(k, "e:", text, n);
     else if ((text = behind(line, "\"data\":\"", '"', &n)) != NULL ||
              (text = behind(line, "data: ", '\n', &n)) != NULL)
@@ -227,8 +227,8 @@ static void begin_all(struct client k[WAYS], const char *topics, const char *que
 
 static struct client k[WAYS];
 
-/* Each of them has come once the server counts it, so that what is published then is for it; but for
- * the polls that do not wait, which go on from where they are told. */
+/* Each of them has come once the server counts it, so that what is published then is for it; but
+ * for the polls that do not wait, which go on from where they are told. */
 static void all_there(long long n)
 {
     while (metric(&s, "subscriptions") < n)
@@ -411,7 +411,8 @@ START_TEST(kill_9)
 {
     char path[64], from[64], query[96], end[64];
     snprintf(path, sizeof path, "/tmp/sse-ended-%d", (int)getpid());
-    e2e_start(&s, "--store", path, "--ring", "1M", "--fsync", _i == 0 ? "interval" : "always", NULL);
+    e2e_start(&s, "--store", path, "--ring", "1M", "--fsync", _i == 0 ? "interval" : "always",
+              NULL);
     id_of(from, e2e_publish(&s, "/other", "x"));
     e2e_publish(&s, "/t", "one");
     e2e_publish(&s, "/t?end", "two");
@@ -456,7 +457,8 @@ START_TEST(publishers)
     holds("/a", "m:1 m:2 e:a .");
     publish_as("/b", lines, "{\"data\":\"1\"}\n{\"end\":true}", "\"count\":1");
     holds("/b", "m:1 e:b .");
-    publish_as("/", lines, "{\"topic\":\"c\",\"data\":\"1\",\"end\":false}\n{\"topic\":\"c\",\"end\":true}\n",
+    publish_as("/", lines,
+               "{\"topic\":\"c\",\"data\":\"1\",\"end\":false}\n{\"topic\":\"c\",\"end\":true}\n",
                "\"count\":1");
     holds("/c", "m:1 e:c .");
     publish_as("/d?end", lines, "{\"data\":\"1\"}\n{\"data\":\"2\"}\n", "\"count\":2");
@@ -464,9 +466,12 @@ START_TEST(publishers)
     publish_as("/e?end", lines, "", "\"id\":");
     holds("/e", "e:e .");
     publish_as("/?end", lines, "{\"topic\":\"f\",\"data\":\"1\"}\n", "\"topic\\\" is needed");
-    publish_as("/g", lines, "{\"data\":\"1\",\"end\":true}\n{\"data\":\"2\"}\n", "line 2 (1 message before it is published): topic g has ended");
-    publish_as("/h", lines, "{\"data\":\"1\",\"end\":1}\n", "\"count\":1"); /* any other JSON is data */
-    publish_as("/i", events, "data: 1\n\nevent: ended\ndata: {\"topic\":\"x\"}\nid: 7\n\n", "\"count\":1");
+    publish_as("/g", lines, "{\"data\":\"1\",\"end\":true}\n{\"data\":\"2\"}\n",
+               "line 2 (1 message before it is published): topic g has ended");
+    publish_as("/h", lines, "{\"data\":\"1\",\"end\":1}\n",
+               "\"count\":1"); /* any other JSON is data */
+    publish_as("/i", events, "data: 1\n\nevent: ended\ndata: {\"topic\":\"x\"}\nid: 7\n\n",
+               "\"count\":1");
     holds("/i", "m:1 e:i .");
     publish_as("/j?event=ended", "text/plain", "1", "one of the server's own");
     publish_as("/j?end=perhaps", "text/plain", "1", "must be 1 or 0");
@@ -474,9 +479,11 @@ START_TEST(publishers)
     publish_as("/j?end&event=e", "text/plain", "2", "\"id\"");
     holds("/j", "m:1 m:2 e:j .");
     struct e2e_conn *c = e2e_open(&s); /* a body in parts */
-    e2e_send(c, "POST /k?end HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+    e2e_send(c,
+             "POST /k?end HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
     e2e_sleep_ms(20);
-    e2e_send(c, "0\r\n\r\nPOST /l?end HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    e2e_send(c, "0\r\n\r\nPOST /l?end HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: "
+                "chunked\r\n\r\n0\r\n\r\n");
     e2e_response(c, &r);
     e2e_expect_status(&r, 201, NULL);
     e2e_response(c, &r);
@@ -570,8 +577,10 @@ START_TEST(commands)
     ck_assert_str_eq(out, "");
     ck_assert_msg(strstr(err, "topic t has ended") != NULL, "%s", err);
     e2e_publish(&s, "/u?end", "other");
-    const char *const all[] = {"sub", both, "--since", "earliest", NULL},
-                      *const json[] = {"sub", both, "--json", NULL};
+    const char *const all[] = {"sub", both, "--since", "earliest", NULL}, *const json[] = {"sub",
+                                                                                           both,
+                                                                                           "--json",
+                                                                                           NULL};
     ck_assert_int_eq(e2e_run(all, out, err), 0);
     ck_assert_str_eq(out, "first\nlast\nother\n");
     ck_assert_int_eq(e2e_run(json, out, err), 0);

@@ -239,7 +239,10 @@ static void do_put(unsigned topic)
     struct message *m = message(P.n + 1);
     m->end = pick(topic <= 3 ? 100 : 12) == 0;
     m->bare = m->end && pick(2) == 0;
-    size_t size = m->bare ? 0 : pick(8) > 0 ? pick(120) : pick(30) > 0 ? pick(1200) : sizeof(m->bytes) - pick(3);
+    size_t size = m->bare        ? 0
+                  : pick(8) > 0  ? pick(120)
+                  : pick(30) > 0 ? pick(1200)
+                                 : sizeof(m->bytes) - pick(3);
     fill(m->bytes, size);
     P.now += pick(4);
     if (pick(300) == 0)

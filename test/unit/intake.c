@@ -13,7 +13,8 @@ static struct intake *begin(struct span topic, struct span event, unsigned kind,
 {
     struct intake *in = malloc(intake_size(topic, event, 0));
     ck_assert_ptr_nonnull(in);
-    intake_init(in, topic, &(struct batch_message){.event = event, .binary = binary}, (uint8_t)kind);
+    intake_init(in, topic, &(struct batch_message){.event = event, .binary = binary},
+                (uint8_t)kind);
     ck_assert_uint_eq(intake_used(in), intake_size(topic, event, 0));
     return in;
 }
