@@ -247,10 +247,14 @@ static inline struct span ring_header(const struct ring_record *rec)
 }
 
 /* A sum that begins with a secret; the header, with it, is signed. */
-static inline uint32_t ring_check_content(const struct ring *r, const struct ring_record *rec,
+static inline uint32_t ring_check_content(const struct ring *r, struct ring_record *rec,
                                           uint64_t place)
 {
-    return crc32c((uint32_t)(r->key >> 32 ^ place / RING_ALIGN), ring_content(rec));
+    uint32_t sum = crc32c((uint32_t)(r->key >> 32 ^ place / RING_ALIGN), ring_content(rec));
+    if ((rec->flags & RING_KEYED) == 0)
+        return sum;
+    const struct ring_key *key = ring_key(rec);
+    return crc32c(sum, (struct span){(const char *)key->hash, sizeof key->hash});
 }
 
 static inline uint32_t ring_check_header(const struct ring *r, const struct ring_record *rec,
@@ -274,8 +278,8 @@ static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 {
     uint64_t size = ring_record_size(rec), line = rec->skip;
     const unsigned flags = rec->flags;
-    if ((flags & RING_BARE) != 0 && (flags != (RING_BARE | RING_END) || rec->data_size > 0 ||
-                                     rec->skip > 0 || rec->event_size > 0))
+    if ((flags & RING_BARE) != 0 && ((flags & ~(unsigned)RING_KEYED) != (RING_BARE | RING_END) ||
+                                     rec->data_size > 0 || rec->skip > 0 || rec->event_size > 0))
         return false;
     if (line == 0 && rec->event_size > 0)
         line = EVENT_NAME_AT + (uint64_t)rec->event_size + 1;
@@ -339,17 +343,17 @@ static inline void ring_advance(struct ring *r, uint64_t end)
     assert(end - r->h->tail <= r->size);
 }
 
-static inline uint64_t ring_round(uint64_t n, uint64_t to)
-{
-    return (n + to - 1) & ~(to - 1);
-}
-
 /* Evicts the oldest until there is room for a record. */
 static inline void ring_make_room(struct ring *r, uint64_t size)
 {
     assert(size <= r->size);
     while (r->h->head + size - r->h->tail > r->size)
         ring_evict(r);
+}
+
+static inline bool has_key(const struct ring_message *m)
+{
+    return m->key[0] != 0;
 }
 
 /* What a message will be as a record. */
@@ -368,7 +372,7 @@ static inline struct ring_plan ring_measure(const struct ring *r, const struct r
     assert(!m->bare || (m->end && m->event.n + m->data.n == 0 && !m->binary));
     p.layout = event_measure(&p.event);
     p.size = sizeof(struct ring_record) + p.layout.size + m->topic.n;
-    p.size = ring_round(p.size + (p.layout.whole ? 0 : m->data.n), RING_ALIGN);
+    p.size = ring_pad(p.size + (p.layout.whole ? 0 : m->data.n), has_key(m));
     assert(p.size >= RING_LEAST);
     return p;
 }
@@ -387,7 +391,7 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
     *rec = (struct ring_record){
         .flags = (uint8_t)((m->binary ? RING_BINARY : 0) | (named ? RING_NAMED : 0) |
                            (p->layout.whole ? 0 : RING_APART) | (m->end ? RING_END : 0) |
-                           (m->bare ? RING_BARE : 0)),
+                           (m->bare ? RING_BARE : 0) | (has_key(m) ? RING_KEYED : 0)),
         .n = n,
         .time_ms = now_ms,
         .time_max = h->time_max,
@@ -399,6 +403,8 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
         .size = (uint32_t)p->size,
         .links = {.o = (uint32_t)(h->o + h->held + 1)},
     };
+    if (has_key(m))
+        *ring_key(rec) = (struct ring_key){{m->key[0], m->key[1]}, 0};
     if (r->key != 0)
         ring_seal(r, rec, at);
 }

@@ -21,9 +21,9 @@
  *
  * A RECORD, RING_ALIGN-aligned:
  *
- *   +--------+----------------------------------------------+---------------+-------+-----+
- *   | header | event: NAME\n | data: ..\n ... | id: MS-N\n \n| payload apart | topic | pad |
- *   +--------+---------------+----------------+--------------+---------------+-------+-----+
+ *   +--------+----------------------------------------------+---------------+-------+----------+
+ *   | header | event: NAME\n | data: ..\n ... | id: MS-N\n \n| payload apart | topic | pad, key |
+ *   +--------+---------------+----------------+--------------+---------------+-------+----------+
  *            `skip`------------^ unnamed messages carry "event: TOPIC\n" here, which a stream of
  *            `sse_size`----------------------^  one topic leaves out by starting at `skip`
  *
@@ -95,6 +95,7 @@ enum ring_flag {
     RING_APART = 4,  /* the payload stands behind the rendering */
     RING_END = 8,    /* the last of its topic: its rendering tells of the end */
     RING_BARE = 16,  /* END: of that alone, there is no message */
+    RING_KEYED = 32, /* it was published with a key: struct ring_key stands at the end */
 };
 
 /* What those who follow the ring write into a record, each once but `next`: that is 0 until the
@@ -158,13 +159,20 @@ struct ring {
     int arena_fd; /* the arena: one in memory, or a store's */
 };
 
+/* The end of a record that was published with a key, aligned. `older` is a link as those are. */
+struct ring_key {
+    uint64_t hash[2]; /* of the key; the first is never 0 */
+    uint64_t older;   /* private to those who follow the ring */
+};
+
 struct ring_message {
     struct span topic; /* the name, 1 to RING_NAME_MAX bytes */
     struct span event; /* empty: unnamed; at most RING_NAME_MAX bytes, no CR, LF or NUL */
     struct span data;
     bool binary;
-    bool end;  /* it is the last of its topic, ... */
-    bool bare; /* ... or nothing is: there is no message */
+    bool end;        /* it is the last of its topic, ... */
+    bool bare;       /* ... or nothing is: there is no message */
+    uint64_t key[2]; /* what struct ring_key has; the first is 0: it has no key */
 };
 
 /* Makes an empty ring of `size` bytes (a power of two, RING_MIN to RING_MAX) whose ids begin with
@@ -284,6 +292,13 @@ static inline uint64_t ring_number(const struct ring *r, uint64_t at)
     return r->h->o - (uint32_t)((uint32_t)r->h->o - ring_at(r, at)->links.o);
 }
 
+/* The record at an offset, there or held. */
+static inline struct ring_record *ring_place(const struct ring *r, uint64_t at)
+{
+    assert(at >= r->h->tail && at < ring_end(r) && at % RING_ALIGN == 0);
+    return (struct ring_record *)(void *)(r->arena + (at & r->mask));
+}
+
 /* The offset behind a record: where the next one begins, or head. */
 static inline uint64_t ring_behind(const struct ring_record *rec, uint64_t at)
 {
@@ -355,16 +370,32 @@ static inline struct span ring_topic(const struct ring_record *rec)
     return (struct span){(const char *)(rec + 1) + rec->sse_size + apart, rec->topic_size};
 }
 
-/* RESTORING a ring from the arena of a store's file: ring_open_in(), then ring_begin(), then the
- * messages, the oldest first. */
+/* What the parts of a record take, with those that are aligned. */
+static inline uint64_t ring_pad(uint64_t size, bool keyed)
+{
+    size = keyed ? ((size + 7) & ~UINT64_C(7)) + sizeof(struct ring_key) : size;
+    return (size + RING_ALIGN - 1) & ~(uint64_t)(RING_ALIGN - 1);
+}
 
 /* Bytes that a record needs, of which `size` may have more. */
 static inline uint64_t ring_record_size(const struct ring_record *rec)
 {
     uint64_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
     uint64_t size = sizeof(*rec) + (uint64_t)rec->sse_size + apart + rec->topic_size;
-    return (size + RING_ALIGN - 1) & ~(uint64_t)(RING_ALIGN - 1);
+    return ring_pad(size, (rec->flags & RING_KEYED) != 0);
 }
+
+/* The key of a record that has one. Its size is asked of the parts, as `size` may lead over a
+ * hole. */
+static inline struct ring_key *ring_key(struct ring_record *rec)
+{
+    assert((rec->flags & RING_KEYED) != 0);
+    char *end = (char *)rec + ring_record_size(rec);
+    return (struct ring_key *)(void *)(end - sizeof(struct ring_key));
+}
+
+/* RESTORING a ring from the arena of a store's file: ring_open_in(), then ring_begin(), then the
+ * messages, the oldest first. */
 
 /* The record at that place of the arena, a multiple of RING_ALIGN below the ring's size, if there
  * is a whole one with right check sums; else NULL. Needs a key. */

@@ -603,11 +603,14 @@ static bool step_waits(struct conn *c, char first)
     return hold_is_full(&S.broker) && (c->state == CONN_BODY || hold_delays(&S.broker, &S.hold, c));
 }
 
-/* Notes that a connection has published. */
+/* Notes that a connection has published, or has published again what waits for a sync. */
 static void conn_mark_published(struct conn *c)
 {
-    S.hold.put = false;
-    c->marks = (uint16_t)((c->marks & ~CONN_GROUP) | S.hold.group << CONN_GROUP_SHIFT);
+    int group = S.hold.put, had = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
+    if (had == S.hold.group && ring_end(&S.ring) > S.hold.to)
+        group = had; /* it waits for the later one already */
+    S.hold.put = 0;
+    c->marks = (uint16_t)((c->marks & ~CONN_GROUP) | group << CONN_GROUP_SHIFT);
 }
 
 /* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled.

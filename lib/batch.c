@@ -231,13 +231,21 @@ enum member {
     MEMBER_BASE64 = 2,
     MEMBER_TOPIC = 3,
     MEMBER_END = 4,
-    MEMBER_DROPPED = 5, /* and those behind it */
+    MEMBER_KEY = 5,
+    MEMBER_DROPPED = 6, /* and those behind it */
 };
+
+/* Returns true if a member is a string, or null, or not there. */
+static bool is_name(const struct json_value *v)
+{
+    return v->kind == JSON_NULL || v->kind == JSON_STRING;
+}
 
 /* Returns true if the object is a message as this server writes one. */
 static bool read_members(const struct json_value *object, struct json_value value[])
 {
-    static const char *const names[] = {"event", "data", "base64", "topic", "end", "id", "time"};
+    static const char *const names[] = {"event", "data", "base64", "topic",
+                                        "end",   "key",  "id",     "time"};
     const size_t count = sizeof(names) / sizeof(names[0]);
     unsigned seen = 0;
     struct span name;
@@ -256,12 +264,12 @@ static bool read_members(const struct json_value *object, struct json_value valu
     enum json_kind end = value[MEMBER_END].kind;
     if ((seen & 1u << MEMBER_END) != 0 && end != JSON_TRUE && end != JSON_FALSE)
         return false;
+    if (!is_name(&value[MEMBER_TOPIC]) || !is_name(&value[MEMBER_KEY]) ||
+        !is_name(&value[MEMBER_EVENT]))
+        return false;
     if (!data && !base64)
-        return end == JSON_TRUE && (seen & 1u << MEMBER_EVENT) == 0 &&
-               (value[MEMBER_TOPIC].kind == JSON_NULL || value[MEMBER_TOPIC].kind == JSON_STRING);
-    return data != base64 && value[data ? MEMBER_DATA : MEMBER_BASE64].kind == JSON_STRING &&
-           (value[MEMBER_EVENT].kind == JSON_NULL || value[MEMBER_EVENT].kind == JSON_STRING) &&
-           (value[MEMBER_TOPIC].kind == JSON_NULL || value[MEMBER_TOPIC].kind == JSON_STRING);
+        return end == JSON_TRUE && (seen & 1u << MEMBER_EVENT) == 0;
+    return data != base64 && value[data ? MEMBER_DATA : MEMBER_BASE64].kind == JSON_STRING;
 }
 
 /* Decodes a string in its own place; any other value gives nothing. */
@@ -286,6 +294,7 @@ static bool read_line(char *buf, struct span line, struct batch_message *m, cons
     if (v.kind != JSON_OBJECT || !read_members(&v, value))
         return true;
     m->topic = unescape(buf, &value[MEMBER_TOPIC]);
+    m->key = unescape(buf, &value[MEMBER_KEY]);
     m->end = value[MEMBER_END].kind == JSON_TRUE;
     m->bare = value[MEMBER_DATA].kind != JSON_STRING && value[MEMBER_BASE64].kind != JSON_STRING;
     if (m->bare) {

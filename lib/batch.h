@@ -10,10 +10,10 @@
  * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end; empty
  * lines are dropped, and so is an RS (0x1E) that begins a line, as in application/json-seq (RFC
  * 7464). A JSON object with nothing but members of a message as this server writes it ("id",
- * "time", "topic", "event", "data", "base64", "end", each at most once), of which "data" or
- * "base64" is a string, "topic" and "event" a string or null, and "end" true or false, is that
- * message (id and time are dropped). With "end":true there may be no data: then it is the end of
- * the topic alone. Every other JSON value is itself the data, as it stands in the line.
+ * "time", "topic", "event", "data", "base64", "end", "key", each at most once), of which "data" or
+ * "base64" is a string, "topic", "event" and "key" a string or null, and "end" true or false, is
+ * that message (id and time are dropped). With "end":true there may be no data: then it is the end
+ * of the topic alone. Every other JSON value is itself the data, as it stands in the line.
  *
  * The caller keeps the bytes that have arrived and are not taken, in one piece, and calls again
  * with these and what came since. The parser writes into that piece to unescape and join lines,
@@ -41,16 +41,17 @@ struct batch_message {
     struct span topic; /* as the line names it; a null pointer where it names none */
     struct span event; /* empty where unnamed */
     struct span data;
-    bool binary; /* was "base64" */
-    bool end;    /* its topic ends with it, ... */
-    bool bare;   /* ... or before it: there is no message */
+    struct span key; /* the publisher's name for it, by which it is published once; empty: none */
+    bool binary;     /* was "base64" */
+    bool end;        /* its topic ends with it, ... */
+    bool bare;       /* ... or before it: there is no message */
 };
 
 /* A message that ends its topic, and comes without data of its own, is just that end. */
 static inline void batch_end(struct batch_message *m)
 {
     if (m->end && m->data.n == 0)
-        *m = (struct batch_message){.topic = m->topic, .end = true, .bare = true};
+        *m = (struct batch_message){.topic = m->topic, .key = m->key, .end = true, .bare = true};
 }
 
 /* Returns the kind of batch that a Content-Type says, or 0: it is not one. NDJSON has many

@@ -19,6 +19,8 @@
     X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                       \
     X(ended, "topics_ended", "Ends of topics put into the ring.")                                  \
     X(publish_ended, "publish_ended", "Messages refused as their topic has ended.")                \
+    X(duplicates, "messages_duplicate", "Messages whose key had been published before.")           \
+    X(keys_reused, "keys_reused", "Messages refused as their key was another message's.")          \
     X(delivered, "messages_delivered", "Messages written whole to a subscriber's socket.")         \
     X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                       \
     X(received_bytes, "received_bytes", "Bytes read from sockets.")                                \

@@ -56,8 +56,11 @@ uint64_t broker_follow(struct broker *b)
     uint64_t left = 0, at;
     bool made;
     while ((at = b->chains.h->followed) < ring_head(b->ring)) {
-        uint32_t topic = broker_open(b, ring_topic(ring_at(b->ring, at)), &made);
+        const struct ring_record *rec = ring_at(b->ring, at);
+        uint32_t topic = broker_open(b, ring_topic(rec), &made);
         if (topic != 0) {
+            if ((rec->flags & RING_KEYED) != 0)
+                once_add(&b->once, at);
             broker_follow_as(b, topic, at);
         } else {
             chain_skip(&b->chains, at);
@@ -83,7 +86,8 @@ static void let_go(void *broker)
 void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memory, void *heap)
 {
     *b = (struct broker){.ring = r, .topics = t, .heap = heap};
-    chains_init(&b->chains, r, t->max, memory);
+    once_init(&b->once, r, t->h->seed[0], memory);
+    chains_init(&b->chains, r, t->max, (char *)memory + once_size(r->size));
     if (b->chains.h->followed == 0)
         chains_begin(&b->chains);
     ring_tell(r, let_go, b);
@@ -98,6 +102,8 @@ uint64_t broker_hold(struct broker *b, uint32_t topic, const struct ring_message
     if (at == 0)
         return 0;
     topic_at(b->topics, topic)->kept = 1;
+    if (m->key[0] != 0)
+        once_add(&b->once, at);
     chain_hold(&b->chains, topic, at, m->end ? ring_given(b->ring) : 0);
     return at;
 }

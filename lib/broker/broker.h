@@ -31,6 +31,7 @@
 #define SSE_LIB_BROKER_BROKER_H
 
 #include "lib/broker/chain.h"
+#include "lib/broker/once.h"
 #include "lib/topic/members.h"
 #include "lib/topic/names.h"
 #include "lib/topic/sets.h"
@@ -39,6 +40,7 @@ struct broker {
     struct ring *ring;
     struct topics *topics;
     struct chains chains; /* as many as the table has entries */
+    struct once once;     /* the messages that have keys */
     uint64_t *heap;       /* scratch memory for merging chains: a number for each of these */
     void (*gone)(void *arg,
                  uint32_t topic); /* told of each topic before it is freed; NULL: nobody */
@@ -49,7 +51,7 @@ struct broker {
  * of `ring_size` bytes; and of heap. */
 static inline uint64_t broker_size(uint64_t ring_size, uint32_t entries)
 {
-    return chains_size(ring_size, entries);
+    return once_size(ring_size) + chains_size(ring_size, entries);
 }
 
 static inline uint64_t broker_heap_size(uint32_t entries)
@@ -94,6 +96,8 @@ static inline uint64_t broker_put(struct broker *b, uint32_t topic, const struct
                                   uint64_t now_ms)
 {
     uint64_t at = ring_put(b->ring, m, now_ms);
+    if (m->key[0] != 0)
+        once_add(&b->once, at);
     broker_follow_as(b, topic, at);
     return at;
 }

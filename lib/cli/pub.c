@@ -20,6 +20,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define KEY_MAX   230u /* with the number of a line behind it a key has 255 at most */
 #define READ_SIZE 16384u
 #define OUT_SIZE  (6 * READ_SIZE + (64u << 10)) /* what was read, as JSON, and what stands around */
 
@@ -33,6 +34,8 @@ static const char usage[] =
     "  --binary              all of stdin, or TEXT, is one binary message\n"
     "  --end                 it is the last of its topic: TEXT, or the last line; with\n"
     "                        an empty TEXT nothing is published but the end\n"
+    "  --key KEY             publishes it once, however often it is sent with this key; a\n"
+    "                        line has KEY-1, KEY-2, ...\n"
     "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
     "  --verbose, -v         tells on stderr how many were published, and the last id\n"
     "  --help, -h            shows this\n"
@@ -43,7 +46,7 @@ static const char usage[] =
 struct pub {
     const char *text; /* the URL */
     struct url url;
-    const char *data, *event, *token;
+    const char *data, *event, *key, *token;
     bool binary, last, verbose;
 
     int fd;
@@ -104,6 +107,16 @@ static void line_begin(struct pub *p)
     if (p->event != NULL) {
         text_str(&p->out, "\"event\":");
         json_string(&p->out, span_of(p->event));
+        text_str(&p->out, ",");
+    }
+    if (p->key != NULL) {
+        char bytes[300];
+        struct text key = text_in(bytes, sizeof bytes);
+        text_str(&key, p->key);
+        text_str(&key, "-");
+        text_u64(&key, p->number);
+        text_str(&p->out, "\"key\":");
+        json_string(&p->out, text_span(&key));
         text_str(&p->out, ",");
     }
     text_str(&p->out, "\"data\":\"");
@@ -193,7 +206,7 @@ static int read_stdin(struct pub *p)
  * code. */
 static int write_head(struct pub *p)
 {
-    char bytes[1024];
+    char bytes[2048];
     struct text query = text_in(bytes, sizeof bytes);
     size_t n = p->data != NULL ? strlen(p->data) : 0;
     for (const char *e = p->lines ? NULL : p->event; e != NULL && *e != '\0'; e++) {
@@ -202,6 +215,10 @@ static int write_head(struct pub *p)
     }
     if (p->last)
         text_str(&query, query.n > 0 ? "&end" : "end");
+    for (const char *k = p->lines ? NULL : p->key; k != NULL && *k != '\0'; k++) {
+        text_str(&query, k > p->key ? "" : query.n > 0 ? "&key=" : "key=");
+        url_escape(&query, *k);
+    }
     client_request(&p->out, "POST", &p->url, text_span(&query), p->token);
     http_add(&p->out, "Content-Type",
              p->lines    ? SPAN("application/x-ndjson")
@@ -393,6 +410,8 @@ static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
         p->verbose = true;
     } else if (client_flag(argc, argv, i, "--event", &value)) {
         p->event = value;
+    } else if (client_flag(argc, argv, i, "--key", &value)) {
+        p->key = value;
     } else if (client_flag(argc, argv, i, "--token", &value)) {
         p->token = value;
     } else {
@@ -423,6 +442,9 @@ static int read_line(struct pub *p, int argc, char **argv)
     if (p->event != NULL &&
         (strlen(p->event) > 255 || utf8_valid(span_of(p->event)) < strlen(p->event)))
         return wrong("--event", "is longer than 255 bytes, or not UTF-8");
+    if (p->key != NULL && (p->key[0] == '\0' || strlen(p->key) > KEY_MAX ||
+                           utf8_valid(span_of(p->key)) < strlen(p->key)))
+        return wrong("--key", "has 1 to 230 bytes, and is UTF-8");
     return 0;
 }
 

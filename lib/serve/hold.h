@@ -11,7 +11,7 @@
  * 1 to CONN_GROUPS in turn. */
 struct hold {
     bool on;
-    bool put;        /* set by put_record(): whoever is served has published */
+    uint8_t put;     /* set by put.c: whoever is served has published, which waits for this sync */
     uint8_t group;   /* the number of the sync that what is put now waits for, ... */
     uint8_t running; /* ... and of that which runs, or whose messages are being shown; 0: none */
     uint64_t to;     /* the end of what the last sync that was begun covers */

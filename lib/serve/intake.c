@@ -15,17 +15,20 @@
 void intake_init(struct intake *in, struct span topic, const struct batch_message *like,
                  uint8_t batch_kind)
 {
-    const struct span event = like->event;
-    assert(topic.n <= UINT16_MAX && event.n <= UINT16_MAX);
+    const struct span event = like->event, key = like->key;
+    assert(topic.n <= UINT16_MAX && event.n <= UINT16_MAX && key.n <= UINT16_MAX);
     *in = (struct intake){.batch.kind = batch_kind,
                           .line = 1,
                           .topic_size = (uint16_t)topic.n,
                           .event_size = (uint16_t)event.n,
+                          .key_size = (uint16_t)key.n,
                           .binary = like->binary,
                           .end = like->end};
     memcpy(in->bytes, topic.p, topic.n);
     if (event.n > 0)
         memcpy(in->bytes + topic.n, event.p, event.n);
+    if (key.n > 0)
+        memcpy(in->bytes + topic.n + event.n, key.p, key.n);
 }
 
 static struct span event_of(const struct intake *in)
@@ -35,7 +38,7 @@ static struct span event_of(const struct intake *in)
 
 static char *undigested(struct intake *in)
 {
-    return in->bytes + in->topic_size + in->event_size;
+    return in->bytes + in->topic_size + in->event_size + in->key_size;
 }
 
 bool intake_fits(const struct intake *in, size_t more, uint64_t most)
@@ -63,6 +66,7 @@ enum batch_result intake_next(struct intake *in, bool end, struct batch_message 
             return BATCH_MORE;
         in->given = 1;
         *m = (struct batch_message){.event = event_of(in),
+                                    .key = {bytes - in->key_size, in->key_size},
                                     .data = {bytes, in->have},
                                     .binary = in->binary != 0,
                                     .end = in->end != 0};

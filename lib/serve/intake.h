@@ -4,7 +4,7 @@
  * An intake stands at the front of a buffer that the caller allocates and makes larger, and holds,
  * in this order:
  *
- *   | struct intake | topic | event | undigested bytes | room |
+ *   | struct intake | topic | event | key | undigested bytes | room |
  *
  * One message is whole when the body ends. Those of a batch (lib/batch) are given as they arrive;
  * one without an event name of its own gets the body's. Where the body ends its topic, the one
@@ -20,12 +20,13 @@ struct intake {
     uint64_t caller[9]; /* the caller's own */
     struct batch batch; /* kind 0: one message */
     uint64_t line;      /* the one where the message given last ends, or else the next one */
-    uint64_t count;     /* messages published: the caller counts */
+    uint64_t count;     /* messages published: the caller counts, ... */
     uint64_t last;      /* the caller's: n of the last of these, ... */
     uint32_t reach;     /* ... and its subscribers */
     uint32_t from;      /* of the undigested bytes those that have been given */
     uint32_t have;      /* the undigested bytes */
-    uint16_t topic_size, event_size;
+    uint64_t duplicates; /* those that had been published before */
+    uint16_t topic_size, event_size, key_size;
     uint8_t binary;
     uint8_t end;   /* the topic ends with the body */
     uint8_t given; /* the one message has been, or of a batch the end */
@@ -33,19 +34,19 @@ struct intake {
 };
 
 /* Bytes of a buffer for it, with `room` for undigested ones. */
-static inline size_t intake_size(struct span topic, struct span event, size_t room)
+static inline size_t intake_size(struct span topic, const struct batch_message *like, size_t room)
 {
-    return sizeof(struct intake) + topic.n + event.n + room;
+    return sizeof(struct intake) + topic.n + like->event.n + like->key.n + room;
 }
 
 /* Bytes of the buffer in use. */
 static inline size_t intake_used(const struct intake *in)
 {
-    return sizeof *in + in->topic_size + in->event_size + in->have;
+    return sizeof *in + in->topic_size + in->event_size + in->key_size + in->have;
 }
 
 /* Begins. The names are copied behind it. `like` says what the one message is, or what each of a
- * batch gets: its event, whether it is binary, whether it ends the topic. */
+ * batch gets: its event, whether it is binary; its key, whether the body ends the topic. */
 void intake_init(struct intake *in, struct span topic, const struct batch_message *like,
                  uint8_t batch_kind);
 

@@ -104,7 +104,7 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
     if (s->hold.on) {
         at = broker_hold(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count - ring_count(&s->ring);
-        s->hold.put = true;
+        s->hold.put = s->hold.group;
         if (at == 0)
             return 0;
     } else {
@@ -115,20 +115,60 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
     return at;
 }
 
-/* Refuses a message for a topic that has ended. */
-static bool refused_ended(struct server *s, uint32_t id, struct span topic, struct put *p)
+/* Returns the id of message n, as a string. */
+static const char *id_in(const struct ring *r, uint64_t n, char out[CURSOR_MAX + 1])
 {
-    char bytes[CURSOR_MAX + 1];
-    struct text t = text_in(bytes, sizeof bytes - 1);
-    ring_id_write(&s->ring, &t, broker_end(&s->broker, id));
-    bytes[t.n] = '\0';
-    s->stat.publish_ended++;
-    return refused(p, 409, "topic ", QUOTE(topic), " has ended: ", bytes, " is its end", NULL);
+    struct text t = text_in(out, CURSOR_MAX);
+    ring_id_write(r, &t, n);
+    out[t.n] = '\0';
+    return out;
+}
+
+#define ID(r, n) id_in(r, n, (char[CURSOR_MAX + 1]){0})
+
+/* Returns true if a record holds this message. */
+static bool is_same(const struct ring_record *rec, const struct batch_message *m)
+{
+    return span_eq(ring_data(rec), m->data) && span_eq(ring_event(rec), m->event) &&
+           ((rec->flags & RING_BINARY) != 0) == m->binary &&
+           ((rec->flags & RING_END) != 0) == m->end && ((rec->flags & RING_BARE) != 0) == m->bare;
+}
+
+/* Looks for the message that was published with the key. *again: there is one, and *p tells of it;
+ * what tells of it to a client waits for its sync. False: refused. */
+static bool put_once(struct server *s, struct span topic, const struct batch_message *m,
+                     uint64_t key[2], bool *again, struct put *p)
+{
+    *again = false;
+    key[0] = key[1] = 0;
+    if (m->key.n == 0)
+        return true;
+    if (m->key.n > RING_NAME_MAX)
+        return refused(p, 400, "a key has 1 to 255 bytes", NULL);
+    once_hash(&s->broker.once, topic, m->key, key);
+    uint64_t at = once_find(&s->broker.once, key);
+    if (at == 0)
+        return true;
+    const struct ring_record *rec = ring_place(&s->ring, at);
+    if (!is_same(rec, m)) {
+        s->stat.keys_reused++;
+        return refused(p, 422, "key ", QUOTE(m->key), " was given to another message, ",
+                       ID(&s->ring, rec->n), NULL);
+    }
+    if (at >= ring_head(&s->ring) && s->hold.put != s->hold.group)
+        s->hold.put = at < s->hold.to ? s->hold.running : s->hold.group;
+    s->stat.duplicates++;
+    *again = p->duplicate = true;
+    p->n = rec->n;
+    p->reach = topic_reach(&s->topics, topic_find(&s->topics, topic));
+    return true;
 }
 
 bool put_checked(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
 {
-    bool made = false;
+    bool made = false, again;
+    uint64_t key[2];
+    p->duplicate = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
     if (!put_check_event(m->event, p))
         return false;
@@ -139,6 +179,8 @@ bool put_checked(struct server *s, struct span topic, const struct batch_message
     if (right < m->data.n)
         return refused(p, 415, "byte ", QUOTE_NUM(right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
+    if (!put_once(s, topic, m, key, &again, p) || again)
+        return again;
     uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
         return refused(
@@ -152,9 +194,14 @@ bool put_checked(struct server *s, struct span topic, const struct batch_message
             return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);
         }
     }
-    if (broker_end(&s->broker, id) != 0)
-        return refused_ended(s, id, topic, p);
+    if (broker_end(&s->broker, id) != 0) {
+        s->stat.publish_ended++;
+        return refused(p, 409, "topic ", QUOTE(topic),
+                       " has ended: ", ID(&s->ring, broker_end(&s->broker, id)), " is its end",
+                       NULL);
+    }
     const struct ring_message message = {.topic = topic,
+                                         .key = {key[0], key[1]},
                                          .event = m->event,
                                          .data = m->data,
                                          .binary = m->binary,

@@ -9,6 +9,7 @@
 
 /* What came of it. */
 struct put {
+    bool duplicate;     /* it had been published with its key before */
     uint64_t n;         /* the message's, ... */
     uint32_t reach;     /* ... and how many subscribers it has */
     int status;         /* or the status of the refusal, ... */
@@ -17,8 +18,8 @@ struct put {
 };
 
 /* Puts a message into the ring, as put_record() does; its topic has been found right. False:
- * refused, with 400 (event name), 409 (the topic has ended), 413 (too large), 415 (not UTF-8) or
- * 503 (no room for the topic; too much waits for a sync). */
+ * refused, with 400 (event name, key), 409 (the topic has ended), 413 (too large), 415 (not UTF-8)
+ * or 503 (no room for the topic; too much waits for a sync). */
 bool put_checked(struct server *s, struct span topic, const struct batch_message *m, struct put *p);
 
 /* Puts a message into the ring, as one of topic `id`, which is marked for fan-out, or holds it

@@ -3,7 +3,7 @@
  *
  * Without a subprotocol a frame is a message's data, either way. With "json" each frame is an
  * object: out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in,
- * {"topic","event","data","end"} (or "base64"; or just an end), {"subscribe":[..]} or
+ * {"topic","event","data","end","key"} (or "base64"; or just an end), {"subscribe":[..]} or
  * {"unsubscribe":[..]}, answered {"ok":..} or {"error":..}.
  */
 #include "lib/serve/socket.h"
@@ -423,8 +423,9 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
 
 /* The members that a frame may have. */
 struct command {
-    struct json_value topic, event, data, base64, end, subscribe, unsubscribe;
-    bool has_topic, has_event, has_data, has_base64, has_end, has_subscribe, has_unsubscribe;
+    struct json_value topic, event, data, base64, end, key, subscribe, unsubscribe;
+    bool has_topic, has_event, has_data, has_base64, has_end, has_key, has_subscribe,
+        has_unsubscribe;
 };
 
 /* Reads them. NULL, or what is wrong. */
@@ -450,9 +451,11 @@ static const char *command_read(struct span text, struct command *k)
         MEMBER(data)
         MEMBER(base64)
         MEMBER(end)
+        MEMBER(key)
         MEMBER(subscribe)
         MEMBER(unsubscribe)
-        return "has a member that is not topic, event, data, base64, end, subscribe or unsubscribe";
+        return "has a member that is not topic, event, data, base64, end, key, subscribe or "
+               "unsubscribe";
     }
 #undef MEMBER
     bool publishes = k->has_data || k->has_base64 || k->has_end;
@@ -466,8 +469,9 @@ static const char *command_read(struct span text, struct command *k)
     if ((k->has_topic && k->topic.kind != JSON_STRING) ||
         (k->has_data && k->data.kind != JSON_STRING) ||
         (k->has_base64 && k->base64.kind != JSON_STRING) ||
+        (k->has_key && (k->key.kind != JSON_STRING || k->key.raw.n == 0)) ||
         (k->has_event && k->event.kind != JSON_STRING && k->event.kind != JSON_NULL))
-        return "topic, event, data and base64 must be strings";
+        return "topic, event, data, base64 and key must be strings";
     return NULL;
 }
 
@@ -487,6 +491,8 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         m.topic = unescape(&k->topic);
     if (k->has_event && k->event.kind == JSON_STRING)
         m.event = unescape(&k->event);
+    if (k->has_key)
+        m.key = unescape(&k->key);
     if (!bare)
         m.data = unescape(k->has_base64 ? &k->base64 : &k->data);
     if (k->has_base64) {
@@ -506,7 +512,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
     struct text t = text_in(bytes, sizeof bytes);
     text_str(&t, "{\"ok\":{\"id\":\"");
     ring_id_write(&s->ring, &t, p.n);
-    text_str(&t, "\",\"subscribers\":");
+    text_str(&t, p.duplicate ? "\",\"duplicate\":true,\"subscribers\":" : "\",\"subscribers\":");
     text_u64(&t, p.reach);
     text_str(&t, "}}");
     frame(&s->ex, WS_TEXT, text_span(&t));

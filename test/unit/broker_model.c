@@ -30,6 +30,7 @@ static uint64_t reads; /* records that were looked at */
 #include "../../lib/broker/broker.c" /* NOLINT(bugprone-suspicious-include) */
 #include "../../lib/broker/chain.c"  /* NOLINT(bugprone-suspicious-include) */
 #include "../../lib/broker/find.c"   /* NOLINT(bugprone-suspicious-include) */
+#include "../../lib/broker/once.c"   /* NOLINT(bugprone-suspicious-include) */
 #include "../../ring.c"              /* NOLINT(bugprone-suspicious-include) */
 #undef ring_at
 
@@ -43,6 +44,7 @@ struct message {
     uint64_t n, at, size, time, time_max;
     unsigned topic;
     bool binary, end, bare;
+    unsigned key; /* 0: none */
     struct span event, data;
     char bytes[RING_MIN / 16];
 };
@@ -224,6 +226,31 @@ static void fill(char *p, size_t n)
     }
 }
 
+#define KEYS 50u
+
+static void hash_key(unsigned topic, unsigned key, uint64_t out[2])
+{
+    char text[16];
+    int n = snprintf(text, sizeof text, "k%u", key);
+    once_hash(&P.b.once, span_of(P.topic[topic].name), (struct span){text, (size_t)n}, out);
+}
+
+/* Where the message of that key is; 0: there is none. */
+static uint64_t at_key(unsigned topic, unsigned key)
+{
+    for (uint64_t n = P.first; n <= P.n; n++)
+        if (message(n)->topic == topic && message(n)->key == key)
+            return message(n)->at;
+    return 0;
+}
+
+static void ask_key(unsigned topic, unsigned key)
+{
+    uint64_t hash[2];
+    hash_key(topic, key, hash);
+    MUST(once_find(&P.b.once, hash) == at_key(topic, key));
+}
+
 /* The n of the record that ended a topic, 0: none. */
 static uint64_t end_of(unsigned topic)
 {
@@ -255,11 +282,15 @@ static void do_put(unsigned topic)
     m->binary = !m->bare && pick(5) == 0;
     m->event = span_of(m->bare ? "" : events[pick(COUNT(events))]);
     m->data = (struct span){m->bytes, size};
+    m->key = pick(2) > 0 ? 0 : 1 + (unsigned)pick(KEYS);
+    m->key = m->key != 0 && at_key(topic, m->key) != 0 ? 0 : m->key; /* as who puts it sees to */
     struct span name = span_of(P.topic[topic].name);
     size_t sse = render(rendered, m, true);
     bool apart = m->binary || memchr(m->bytes, '\n', size) || memchr(m->bytes, '\r', size);
     m->at = P.head;
-    m->size = (80 + sse + (apart ? size : 0) + name.n + 15) / 16 * 16;
+    m->size = 80 + sse + (apart ? size : 0) + name.n;
+    m->size = m->key == 0 ? m->size : (m->size + 7) / 8 * 8 + 24;
+    m->size = (m->size + 15) / 16 * 16;
     while (P.head + m->size - P.tail > P.r.size)
         evict();
     P.head += m->size;
@@ -271,6 +302,8 @@ static void do_put(unsigned topic)
                               .binary = m->binary,
                               .end = m->end,
                               .bare = m->bare};
+    if (m->key != 0)
+        hash_key(topic, m->key, in.key);
     if (pick(4) > 0) {
         MUST(broker_put(&P.b, P.topic[topic].id, &in, P.now) == m->at);
         return;
@@ -280,6 +313,8 @@ static void do_put(unsigned topic)
     MUST(broker_hold(&P.b, P.topic[topic].id, &in, P.now) == m->at);
     MUST(ring_head(&P.r) == head && ring_newest(&P.r).n == newest.n);
     MUST(ring_given(&P.r) == P.n && ring_end(&P.r) == P.head);
+    if (m->key != 0)
+        ask_key(topic, m->key);
     MUST(broker_end(&P.b, P.topic[topic].id) == (m->end ? m->n : 0));
     MUST(!broker_over(&P.b, P.topic[topic].id, P.head)); /* nobody has been told yet */
     MUST(broker_show(&P.b) == P.topic[topic].id);
@@ -504,6 +539,7 @@ static void do_ask(unsigned topic)
 {
     uint32_t id = P.set[pick(SETS)];
     ask_ring();
+    ask_key(topic, 1 + (unsigned)pick(KEYS));
     ask_collect(id, topic_name(&P.topics, id));
     ask_entry(id, topic_name(&P.topics, id));
     ask_over(id, topic_name(&P.topics, id));

@@ -11,11 +11,12 @@
 
 static struct intake *begin(struct span topic, struct span event, unsigned kind, bool binary)
 {
-    struct intake *in = malloc(intake_size(topic, event, 0));
+    struct intake *in = malloc(intake_size(topic, &(struct batch_message){.event = event}, 0));
     ck_assert_ptr_nonnull(in);
     intake_init(in, topic, &(struct batch_message){.event = event, .binary = binary},
                 (uint8_t)kind);
-    ck_assert_uint_eq(intake_used(in), intake_size(topic, event, 0));
+    ck_assert_uint_eq(intake_used(in),
+                      intake_size(topic, &(struct batch_message){.event = event}, 0));
     return in;
 }
 
@@ -294,7 +295,8 @@ static void check_widest(int which, size_t most, size_t step)
 {
     static const unsigned kinds[] = {STREAM, STREAM, NDJSON};
     struct text t = text_in(malloc(1 << 20), 1 << 20);
-    struct intake *in = malloc(intake_size(SPAN("t"), SPAN(""), 1 << 20));
+    struct intake *in =
+        malloc(intake_size(SPAN("t"), &(struct batch_message){.end = false}, 1 << 20));
     struct batch_message m;
     const char *why = NULL;
     enum batch_result result = BATCH_MORE;
@@ -332,7 +334,8 @@ START_TEST(endless_text_does_not_fit)
     } rows[] = {{STREAM, "data: xxxxxxxx"}, {STREAM, "data\n"}, {STREAM, "event: e\nid: 1\n"},
                 {STREAM, ":comment "},      {NDJSON, "   "},    {NDJSON, "[[["}};
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct intake *in = malloc(intake_size(SPAN("t"), SPAN(""), 1 << 20));
+        struct intake *in =
+            malloc(intake_size(SPAN("t"), &(struct batch_message){.end = false}, 1 << 20));
         struct batch_message m;
         const char *why = NULL;
         ck_assert_ptr_nonnull(in);
@@ -361,7 +364,8 @@ START_TEST(what_is_dropped_takes_no_room)
                 {NDJSON, "\n"},
                 {NDJSON, "12\n"}};
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct intake *in = malloc(intake_size(SPAN("t"), SPAN(""), 64 << 10));
+        struct intake *in =
+            malloc(intake_size(SPAN("t"), &(struct batch_message){.end = false}, 64 << 10));
         struct batch_message m;
         const char *why = NULL;
         ck_assert_ptr_nonnull(in);
