@@ -15,10 +15,10 @@
  * that message (id and time are dropped). With "end":true there may be no data: then it is the end
  * of the topic alone. Every other JSON value is itself the data, as it stands in the line.
  *
- * The caller keeps the bytes that have arrived and are not taken, in one piece, and calls again
- * with these and what came since. The parser writes into that piece to unescape and join lines,
- * and what it gives points there, valid until the next call. Nothing is scanned twice: `scanned`
- * remembers, so that a byte at a time costs no more than all at once.
+ * The caller keeps the bytes that were not taken, contiguous, and passes them again with what has
+ * arrived since. The parser writes into that buffer to unescape and join lines; what it returns
+ * points there and is valid until the next call. No byte is scanned twice, so input a byte at a
+ * time costs no more than all at once.
  */
 #ifndef SSE_LIB_BATCH_H
 #define SSE_LIB_BATCH_H
@@ -54,24 +54,24 @@ static inline void batch_end(struct batch_message *m)
         *m = (struct batch_message){.topic = m->topic, .key = m->key, .end = true, .bare = true};
 }
 
-/* Returns the kind of batch that a Content-Type says, or 0: it is not one. NDJSON has many
+/* Returns the kind of batch that a Content-Type names; 0 if it names none. NDJSON has several
  * names. */
 uint8_t batch_kind(struct span content_type);
 
-/* What batch_next() gives. */
+/* What batch_next() returns. */
 enum batch_result {
-    BATCH_MORE = 0,    /* nothing whole is left: bring more bytes */
+    BATCH_MORE = 0,    /* no complete message is left: bring more bytes */
     BATCH_MESSAGE = 1, /* *m is one */
     BATCH_WRONG =
         -1, /* *why says what is wrong with line lines + 1, a static text: "is not JSON"; the
                           body is not to be read on */
 };
 
-/* Takes the next message out of buf[0..len). `end` says that no more bytes will come. *took is
- * set to the bytes to drop from the front before the next call, also with BATCH_MORE (comments and
- * empty lines are dropped early) and BATCH_MESSAGE (drop them after using *m, which points into
- * them). Data is not checked to be UTF-8 in an event stream; in NDJSON it is, by the JSON
- * reader. */
+/* Takes the next message out of buf[0..len). `end` says that no more bytes will come. *took is set
+ * to the number of bytes to drop from the front before the next call, also with BATCH_MORE
+ * (comments and empty lines are dropped early); after BATCH_MESSAGE drop them once *m, which points
+ * into them, has been used. Data of NDJSON is UTF-8, which the JSON reader checks; data of an event
+ * stream is not checked. */
 enum batch_result batch_next(struct batch *b, char *buf, size_t len, bool end, size_t *took,
                              struct batch_message *m, const char **why);
 

@@ -1,9 +1,10 @@
 /*
  * opt.c - the command line and the environment.
  *
- * OPTIONS is all there is to know of a flag, a line each: --help, the defaults, the bounds, the
- * variables and the messages come from it. Flags are read first, then the variables of those that
- * were not given, then the defaults of the rest, all by the same functions.
+ * OPTIONS is all there is to know of a flag, a line each: the defaults, the bounds, the variables
+ * and the messages come from it; what --help says is in lib/cli/help.txt. Flags are read first,
+ * then the variables of those that were not given, then the defaults of the rest, all by the same
+ * functions.
  */
 #include "lib/opt.h"
 
@@ -49,108 +50,55 @@ enum kind {
 #define SECOND 1000ull
 #define HOUR   (3600 * SECOND)
 
-/* X(kind, field, letter, name, value's name and blanks, default, least, most, text of --help)
- * A(kind, letter, name and blanks, text of --help) */
+/* X(kind, field, letter or ' ', name, default, least, most)
+ * A(kind, letter or ' ', name) */
 /* clang-format off */
 #define OPTIONS(X, A)                                                                              \
-    X(NUMBER, port, "-p, ", "port", " N                ", "8080", 0, 65535,                        \
-      "port; 0 takes a free one")                                                                  \
-    X(ADDRESSES, bind, "-b, ", "bind", " ADDR             ", "127.0.0.1", 1, OPT_LIST_MAX,         \
-      "IPv4, IPv6 or unix:PATH; repeatable")                                                       \
-    X(ADDRESSES, admin, "    ", "admin", " ADDR            ", "none", 0, OPT_LIST_MAX,             \
-      "where metrics are read, and only there")                                                    \
-    X(HOSTS, host, "    ", "host", " NAME             ", "none", 0, OPT_LIST_MAX,                  \
-      "a name of this server; repeatable")                                                         \
-    X(TOPICS, topic, "-t, ", "topic", " NAME            ", "any", 0, OPT_LIST_MAX,                 \
-      "the only topics there are; repeatable")                                                     \
-    X(POWER, ring, "-r, ", "ring", " SIZE             ", "64M", 64 * KIB, 256 * GIB,              \
-      "memory for messages, a power of two")                                                       \
-    X(PATH, store, "    ", "store", " FILE            ", "none", 0, 0,                             \
-      "keeps the messages in a file")                                                              \
-    X(SYNC, fsync, "    ", "fsync", " WHEN            ", "interval", 0, 0,                         \
-      "never, interval or always, with --store")                                                   \
-    X(AGE, max_age_ms, "    ", "max-age", " TIME          ", "none", 10, 1000000 * HOUR,           \
-      "messages older than this are gone")                                                         \
-    X(SIZE, max_message, "    ", "max-message", " SIZE      ", "1M", 1, 256 * MIB,                 \
-      "largest data, at most a 16th of --ring")                                                    \
-    X(COUNT, max_connections, "    ", "max-connections", " N     ", "0", 0, 1024 * MIB,            \
-      "0: as many as descriptors allow")                                                           \
-    X(COUNT, max_per_address, "    ", "max-per-address", " N     ", "0", 0, 1024 * MIB,            \
-      "connections from one; 0: any number")                                                       \
-    X(COUNT, max_topics, "    ", "max-topics", " N          ", "1M", 1, 16 * MIB,                  \
-      "topics at a time")                                                                          \
-    X(MOST, max_memory, "    ", "max-memory", " SIZE       ", "none", MIB, 1024 * GIB,             \
-      "in all; limits not given shrink to fit")                                                    \
-    X(COUNT, max_subscriptions, "    ", "max-subscriptions", " N   ", "1000", 1, 64 * KIB,         \
-      "topics and wildcards in one URL")                                                           \
-    X(SIZE, max_sets, "    ", "max-sets", " SIZE         ", "64M", 64 * KIB, 16 * GIB,             \
-      "for URLs of several topics or wildcards")                                                   \
-    X(COUNT, max_share, "    ", "max-share", " N           ", "8", 1, 64 * KIB,                    \
-      "a client has 1/N of what is free, or less")                                                 \
-    X(SIZE, max_line, "    ", "max-line", " SIZE         ", "8K", 64, MIB,                         \
-      "longest request line")                                                                      \
-    X(SIZE, max_head, "    ", "max-head", " SIZE         ", "16K", 256, MIB,                       \
-      "largest request head")                                                                      \
-    X(SIZE, max_buffers, "    ", "max-buffers", " SIZE      ", "256M", MIB, 1024 * GIB,            \
-      "for requests and answers in transit")                                                       \
-    X(SIZE, max_answer, "    ", "max-answer", " SIZE       ", "256K", 1024, 64 * MIB,              \
-      "messages in an answer to a poll, about")                                                    \
-    X(TIME, max_wait_ms, "    ", "max-wait", " TIME         ", "60s", 1000, 24 * HOUR,             \
-      "longest that a poll may wait")                                                              \
-    X(TIME, heartbeat_ms, "    ", "heartbeat", " TIME        ", "15s", 10, 24 * HOUR,              \
-      "how often quiet streams get a sign of life")                                                \
-    X(TIME, retry_ms, "    ", "retry", " TIME            ", "2s", 10, 24 * HOUR,                   \
-      "when streams are to reconnect, about")                                                      \
-    X(TIME, request_timeout_ms, "    ", "request-timeout", " TIME  ", "10s", 10, 24 * HOUR,        \
-      "for a request to arrive")                                                                   \
-    X(SIZE, min_rate, "    ", "min-rate", " SIZE         ", "500", 0, GIB,                         \
-      "bytes a second of longer messages; 0: any")                                                   \
-    X(TIME, idle_timeout_ms, "    ", "idle-timeout", " TIME     ", "75s", 10, 24 * HOUR,           \
-      "between two requests")                                                                      \
-    X(TIME, write_timeout_ms, "    ", "write-timeout", " TIME    ", "30s", 10, 24 * HOUR,          \
-      "for a client to take what it is sent")                                                      \
-    X(TIME, drain_ms, "    ", "drain", " TIME            ", "5s", 0, 24 * HOUR,                    \
-      "over which clients are closed at the end")                                                  \
-    X(PATH, key_file, "    ", "key-file", " FILE         ", "none", 0, 0,                          \
-      "keys of the tokens that say who may do what")                                               \
-    X(WAYS, anonymous, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,                    \
-      "what anyone may: publish, subscribe")                                                       \
-    X(COUNT, max_failures, "    ", "max-failures", " N        ", "60", 0, MIB,                     \
-      "bad tokens a minute from an address; 0: any")                                               \
-    X(SIZE, max_scopes, "    ", "max-scopes", " SIZE       ", "16M", 64 * KIB, GIB,                \
-      "for what the tokens of WebSockets allow")                                                   \
-    X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
-      "whose Forwarded is believed; repeatable")                                                   \
-    X(YES, proxy_protocol, "    ", "proxy-protocol", "        ", "no", 0, 1,                       \
-      "each connection begins with its header")                                                    \
-    X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
-      "whose pages may use it, or *; repeatable")                                                  \
-    X(USER, user, "    ", "user", " NAME             ", "none", 0, 0,                             \
-      "or UID, :GROUP behind: to run as, from root")                                               \
-    X(YES, no_sandbox, "    ", "no-sandbox", "            ", "no", 0, 1,                           \
-      "may open any file, make any call")                                                          \
-    X(LEVEL, log, "    ", "log", " LEVEL             ", "info", 0, 0,                              \
-      "error, warn, info or debug, on stderr")                                                     \
-    X(YES, access_log, "    ", "access-log", "            ", "no", 0, 1,                           \
-      "a line for each request")                                                                   \
-    X(YES, no_page, "    ", "no-page", "               ", "no", 0, 1,                              \
-      "no live page at /")                                                                         \
-    A(EXPLAIN, "    ", "explain-limits", "        ", "show what of this machine limits it")              \
-    A(VERSION, "-V, ", "version", "               ", "show the version")                           \
-    A(HELP, "-h, ", "help", "                  ", "show this")
+    X(NUMBER, port, 'p', "port", "8080", 0, 65535)                                                 \
+    X(ADDRESSES, bind, 'b', "bind", "127.0.0.1", 1, OPT_LIST_MAX)                                  \
+    X(ADDRESSES, admin, ' ', "admin", "none", 0, OPT_LIST_MAX)                                     \
+    X(HOSTS, host, ' ', "host", "none", 0, OPT_LIST_MAX)                                           \
+    X(TOPICS, topic, 't', "topic", "any", 0, OPT_LIST_MAX)                                         \
+    X(POWER, ring, 'r', "ring", "64M", 64 * KIB, 256 * GIB)                                        \
+    X(PATH, store, ' ', "store", "none", 0, 0)                                                     \
+    X(SYNC, fsync, ' ', "fsync", "interval", 0, 0)                                                 \
+    X(AGE, max_age_ms, ' ', "max-age", "none", 10, 1000000 * HOUR)                                 \
+    X(SIZE, max_message, ' ', "max-message", "1M", 1, 256 * MIB)                                   \
+    X(COUNT, max_connections, ' ', "max-connections", "0", 0, 1024 * MIB)                          \
+    X(COUNT, max_per_address, ' ', "max-per-address", "0", 0, 1024 * MIB)                          \
+    X(COUNT, max_topics, ' ', "max-topics", "1M", 1, 16 * MIB)                                     \
+    X(MOST, max_memory, ' ', "max-memory", "none", MIB, 1024 * GIB)                                \
+    X(COUNT, max_subscriptions, ' ', "max-subscriptions", "1000", 1, 64 * KIB)                     \
+    X(SIZE, max_sets, ' ', "max-sets", "64M", 64 * KIB, 16 * GIB)                                  \
+    X(COUNT, max_share, ' ', "max-share", "8", 1, 64 * KIB)                                        \
+    X(SIZE, max_line, ' ', "max-line", "8K", 64, MIB)                                              \
+    X(SIZE, max_head, ' ', "max-head", "16K", 256, MIB)                                            \
+    X(SIZE, max_buffers, ' ', "max-buffers", "256M", MIB, 1024 * GIB)                              \
+    X(SIZE, max_answer, ' ', "max-answer", "256K", 1024, 64 * MIB)                                 \
+    X(TIME, max_wait_ms, ' ', "max-wait", "60s", 1000, 24 * HOUR)                                  \
+    X(TIME, heartbeat_ms, ' ', "heartbeat", "15s", 10, 24 * HOUR)                                  \
+    X(TIME, retry_ms, ' ', "retry", "2s", 10, 24 * HOUR)                                           \
+    X(TIME, request_timeout_ms, ' ', "request-timeout", "10s", 10, 24 * HOUR)                      \
+    X(SIZE, min_rate, ' ', "min-rate", "500", 0, GIB)                                              \
+    X(TIME, idle_timeout_ms, ' ', "idle-timeout", "75s", 10, 24 * HOUR)                            \
+    X(TIME, write_timeout_ms, ' ', "write-timeout", "30s", 10, 24 * HOUR)                          \
+    X(TIME, drain_ms, ' ', "drain", "5s", 0, 24 * HOUR)                                            \
+    X(PATH, key_file, ' ', "key-file", "none", 0, 0)                                               \
+    X(WAYS, anonymous, ' ', "anonymous", "subscribe", 0, 0)                                        \
+    X(COUNT, max_failures, ' ', "max-failures", "60", 0, MIB)                                      \
+    X(SIZE, max_scopes, ' ', "max-scopes", "16M", 64 * KIB, GIB)                                   \
+    X(NETWORKS, trust_proxy, ' ', "trust-proxy", "none", 0, NETS_MAX)                              \
+    X(YES, proxy_protocol, ' ', "proxy-protocol", "no", 0, 1)                                      \
+    X(ORIGINS, cors, ' ', "cors", "none", 0, OPT_LIST_MAX)                                         \
+    X(USER, user, ' ', "user", "none", 0, 0)                                                       \
+    X(YES, no_sandbox, ' ', "no-sandbox", "no", 0, 1)                                              \
+    X(LEVEL, log, ' ', "log", "info", 0, 0)                                                        \
+    X(YES, access_log, ' ', "access-log", "no", 0, 1)                                              \
+    X(YES, no_page, ' ', "no-page", "no", 0, 1)                                                    \
+    A(EXPLAIN, ' ', "explain-limits")                                                              \
+    A(VERSION, 'V', "version")                                                                     \
+    A(HELP, 'h', "help")
 /* clang-format on */
-
-#define HELP_COLUMN 22 /* of a flag's name and value */
-#define HELP_WIDTH  80
-
-#define X(kind, field, letter, name, value, def, least, most, text)                    \
-    _Static_assert(sizeof(name value) - 1 == HELP_COLUMN, "--help is a table: " name); \
-    _Static_assert(sizeof("  " letter "--" name value text " [" def "]") - 1 <= HELP_WIDTH, name);
-#define A(kind, letter, name, blanks, text) \
-    _Static_assert(sizeof(name blanks) - 1 == HELP_COLUMN, "--help is a table: " name);
-OPTIONS(X, A)
-#undef X
-#undef A
 
 struct row {
     char name[20], def[12]; /* here, as pointers would be larger: each is relocated at the start */
@@ -162,43 +110,16 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define X(kind, field, letter, name, value, def, least, most, text) \
-    {name,                                                          \
-     def,                                                           \
-     least,                                                         \
-     most,                                                          \
-     offsetof(struct opt, field),                                   \
-     sizeof(((struct opt *)0)->field),                              \
-     kind,                                                          \
-     (letter)[0] == '-' ? (letter)[1] : ' '},
-#define A(kind, letter, name, blanks, text) {name, "", 0, 0, 0, 0, kind, (letter)[1]},
+#define X(kind, field, letter, name, def, least, most)                                        \
+    {name, def,   least, most, offsetof(struct opt, field), sizeof(((struct opt *)0)->field), \
+     kind, letter},
+#define A(kind, letter, name) {name, "", 0, 0, 0, 0, kind, letter},
     OPTIONS(X, A)
 #undef X
 #undef A
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
-
-static const char help_text[] =
-    "Usage: sse [OPTION]...\n"
-    "       sse COMMAND [OPTION]...: sub, pub, token, health; each has --help\n"
-    "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
-    "\n"
-#define X(kind, field, letter, name, value, def, least, most, text) \
-    "  " letter "--" name value text " [" def "]\n"
-#define A(kind, letter, name, blanks, text) "  " letter "--" name blanks text "\n"
-    OPTIONS(X, A)
-#undef X
-#undef A
-        "\n"
-        "Each flag --foo-bar is also the variable SSE_FOO_BAR, a repeatable one's values\n"
-        "with a space between; a flag wins. SIZE, and N where it may be large, takes K, M\n"
-        "and G. TIME takes ms, s, m, h and d; without, it is seconds.\n";
-
-const char *opt_help(void)
-{
-    return help_text;
-}
 
 const char *opt_version(void)
 {

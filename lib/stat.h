@@ -1,9 +1,9 @@
 /*
  * stat.h - counters, and their text for Prometheus.
  *
- * One line of STAT_COUNTERS makes the field, the metric's name and its help. Every limit has one.
- * One of STAT_HISTOGRAMS makes a histogram of times, whose buckets are counters as well: they only
- * grow, and are handed over like these.
+ * One line of STAT_COUNTERS defines the field, the metric's name and its help. Every limit has a
+ * counter. One line of STAT_HISTOGRAMS defines a histogram of times. Its buckets only grow and are
+ * handed over in an upgrade, as counters are.
  */
 #ifndef SSE_LIB_STAT_H
 #define SSE_LIB_STAT_H
@@ -72,7 +72,7 @@
     X(delivery, "delivery_seconds",                                    \
       "From the turn that read a message to the last socket write of its fan-out.")
 
-/* X(the most a bucket counts, in microseconds, and in seconds as its label) */
+/* X(upper bound of a bucket in microseconds, the same in seconds as its label) */
 #define STAT_BOUNDS(X) \
     X(50, "0.00005")   \
     X(100, "0.0001")   \
@@ -92,12 +92,12 @@ enum {
 #define X(us, label) STAT_LE_##us,
     STAT_BOUNDS(X)
 #undef X
-        STAT_LE_INF, /* for what is above all bounds */
+        STAT_LE_INF, /* above all bounds */
     STAT_BUCKETS,
 };
 
 struct stat_histogram {
-    uint64_t bucket[STAT_BUCKETS]; /* what is in this one and in none before it */
+    uint64_t bucket[STAT_BUCKETS]; /* times above the bound before this one, up to its own */
     uint64_t sum_us;
 };
 
@@ -116,28 +116,28 @@ struct stat_counters {
             STAT_COUNTERS(X)
 #undef X
         };
-        uint64_t counter[STAT_COUNT]; /* the same, by number */
+        uint64_t counter[STAT_COUNT]; /* the same counters, by number */
     };
 #define X(field, name, help) struct stat_histogram field;
     STAT_HISTOGRAMS(X)
 #undef X
 };
 
-/* Counts a time. */
+/* Counts a time in microseconds. */
 void stat_observe(struct stat_histogram *h, uint64_t us);
 
 /* Appends all of them in the Prometheus text format: "# HELP", "# TYPE", "sse_NAME_total V"; of a
  * histogram its buckets, sum and count. */
 void stat_write(struct text *t, const struct stat_counters *s);
 
-/* Appends one gauge in the same way; `name` with "sse_" and its unit, as it will stand. */
+/* Appends one gauge in the same format; `name` includes "sse_" and its unit. */
 void stat_gauge(struct text *t, const char *name, const char *help, uint64_t value);
 
-/* The same of a time in microseconds, which is written in seconds, with six decimals. */
+/* Appends a gauge of a time in microseconds, written in seconds with six decimals. */
 void stat_gauge_us(struct text *t, const char *name, const char *help, uint64_t us);
 
-/* A gauge of several values, told apart by a label: "NAME{LABEL="ROW.NAME"} ROW.VALUE" for each
- * row. A row's name has no quote, backslash or line end. */
+/* Appends a gauge of several values, distinguished by a label: NAME{LABEL="ROW.NAME"} ROW.VALUE for
+ * each row. A row's name holds no quote, backslash or line end. */
 struct stat_row {
     const char *name;
     uint64_t value;
@@ -145,9 +145,9 @@ struct stat_row {
 void stat_gauge_by(struct text *t, const char *name, const char *help, const char *label,
                    const struct stat_row *row, unsigned rows);
 
-/* To hand the counters over to another version of the program. Saving appends a line "name value"
- * for each, and for each bucket and sum of a histogram. Loading adds to those that are known and
- * passes over others; false: some line was none. */
+/* Hand the counters over to another version of the program. stat_save() appends a line "name value"
+ * for each counter, and for each bucket and sum of a histogram. stat_load() adds the values of
+ * known names and skips others; returns false if some line could not be read. */
 void stat_save(const struct stat_counters *s, struct text *t);
 bool stat_load(struct stat_counters *s, struct span saved);
 

@@ -20,7 +20,7 @@ enum unit_kind { UNIT_TIME = 0, UNIT_SIZE = 1 };
 #define UNIT_SIZES 4u
 extern const struct unit unit_times[UNIT_TIMES], unit_sizes[UNIT_SIZES]; /* the smallest first */
 
-/* Reads all of `s`. What is more than 64 bits hold is UINT64_MAX. False: it is no time, or no size. */
+/* Reads all of `s`. What 64 bits do not hold becomes UINT64_MAX. False: it is no time or size. */
 bool unit_read(struct span s, enum unit_kind kind, uint64_t *v);
 
 /* Appends it in the largest unit that leaves no rest, but no time in days. */

@@ -4,6 +4,7 @@
 #include "lib/cli/command.h"
 
 #include "lib/cli/health.h"
+#include "lib/cli/help.h"
 #include "lib/cli/pub.h"
 #include "lib/cli/sub.h"
 #include "lib/cli/token.h"
@@ -51,7 +52,7 @@ static int help_run(int argc, char **argv)
 {
     char flag[] = "--help";
     if (argc < 2)
-        return print(opt_help());
+        return help_print(HELP_SERVER);
     char *words[] = {argv[0], argv[1], flag, NULL};
     int code = run(3, words);
     if (code < 0)
@@ -63,7 +64,7 @@ int command_line(struct opt *opt, int argc, char **argv)
 {
     char err_bytes[1024];
     struct text err = text_for_string(err_bytes, sizeof err_bytes);
-    const char *text = NULL, *word = argc > 1 ? argv[1] : "";
+    const char *word = argc > 1 ? argv[1] : "";
     int code = strcmp(word, "help") == 0      ? help_run(argc - 1, argv + 1)
                : strcmp(word, "version") == 0 ? version_run(argc - 1, argv + 1)
                                               : run(argc, argv);
@@ -71,17 +72,15 @@ int command_line(struct opt *opt, int argc, char **argv)
         return code;
     switch (opt_parse(opt, argc, argv, environ, &err)) {
     case OPT_HELP:
-        text = opt_help();
-        break;
+        return help_print(HELP_SERVER);
     case OPT_VERSION:
-        text = opt_version();
-        break;
+        return print(opt_version());
     case OPT_EXPLAIN:
         return machine_explain();
     case OPT_WRONG:
         process_fail(EX_USAGE, text_string(&err), " (sse --help lists all flags)", NULL);
     case OPT_RUN:
-        return -1;
+        break;
     }
-    return print(text);
+    return -1;
 }

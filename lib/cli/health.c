@@ -7,6 +7,7 @@
 
 #include "lib/addr.h"
 #include "lib/clean.h"
+#include "lib/cli/help.h"
 #include "lib/json.h"
 #include "lib/opt.h"
 
@@ -19,14 +20,6 @@
 
 #define TIMEOUT_S     3u
 #define TIMEOUT_MAX_S 3600u
-
-static const char usage[] =
-    "Usage: sse health [--timeout SECONDS] [URL | OPTION...]\n"
-    "Asks a server for /-/ready: exit code 0 if it answers 200 in time, else 69.\n"
-    "\n"
-    "URL is http://ADDR[:PORT][/PATH] or unix:PATH. Without one it is the address that\n"
-    "the OPTIONs of a server (--bind, the first of them, and --port) and the variables\n"
-    "SSE_BIND and SSE_PORT tell. SECONDS are 1 to 3600 [3].\n";
 
 struct health {
     struct sockaddr_storage address;
@@ -115,7 +108,7 @@ static int read_options(struct health *h, int argc, char **argv)
     struct text err = text_in(bytes, sizeof bytes);
     switch (opt_parse(&opt, argc, argv, environ, &err)) {
     case OPT_HELP:
-        return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
+        return help_print("health");
     case OPT_VERSION:
         return write(STDOUT_FILENO, opt_version(), strlen(opt_version())) == -1 ? EX_IOERR : EX_OK;
     case OPT_WRONG:

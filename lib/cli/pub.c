@@ -9,6 +9,7 @@
 
 #include "lib/clean.h"
 #include "lib/cli/client.h"
+#include "lib/cli/help.h"
 #include "lib/host/process.h"
 #include "lib/json.h"
 #include "lib/url.h"
@@ -23,25 +24,6 @@
 #define KEY_MAX   230u /* with the number of a line behind it a key has 255 at most */
 #define READ_SIZE 16384u
 #define OUT_SIZE  (6 * READ_SIZE + (64u << 10)) /* what was read, as JSON, and what stands around */
-
-static const char usage[] =
-    "Usage: sse pub URL [TEXT] [OPTION]...\n"
-    "Publishes TEXT, or each line of stdin as it comes.\n"
-    "\n"
-    "URL is as http://127.0.0.1:8080/news, or unix:/run/sse.sock:/news.\n"
-    "\n"
-    "  --event NAME          names the event\n"
-    "  --binary              all of stdin, or TEXT, is one binary message\n"
-    "  --end                 it is the last of its topic: TEXT, or the last line; with\n"
-    "                        an empty TEXT nothing is published but the end\n"
-    "  --key KEY             publishes it once, however often it is sent with this key; a\n"
-    "                        line has KEY-1, KEY-2, ...\n"
-    "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
-    "  --verbose, -v         tells on stderr how many were published, and the last id\n"
-    "  --help, -h            shows this\n"
-    "\n"
-    "Ends with 69 if the server can't be had or goes, 77 if it may not publish, 65\n"
-    "if it is refused for another reason, as a line that is not UTF-8.\n";
 
 struct pub {
     const char *text; /* the URL */
@@ -457,7 +439,7 @@ int pub_run(int argc, char **argv)
     process_open_standard();
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
+            return help_print("pub");
     int code = read_line(&p, argc, argv);
     if (code != 0)
         return code;

@@ -16,6 +16,7 @@
 
 #include "lib/clean.h"
 #include "lib/cli/client.h"
+#include "lib/cli/help.h"
 #include "lib/cli/show.h"
 #include "lib/eventsource.h"
 #include "lib/host/memory.h"
@@ -40,29 +41,6 @@
 /* A server of this kind answers with NDJSON, which tells most of a message; another one with
  * events. */
 #define LINES_ACCEPT "Accept: application/x-ndjson, text/event-stream;q=0.5\r\nPrefer: wait=60\r\n"
-
-static const char usage[] =
-    "Usage: sse sub URL... [OPTION]...\n"
-    "Subscribes to topics and prints each message's data, a line end behind it. Comes\n"
-    "back by itself where it was, and tells on stderr of messages that were lost. Ends\n"
-    "with 0 when all topics have ended.\n"
-    "\n"
-    "URL is as http://127.0.0.1:8080/news, or unix:/run/sse.sock:/news.\n"
-    "\n"
-    "  --json                a JSON object a line: id, time, topic, event, data\n"
-    "  --since WHERE         where to begin: earliest, now, an id, -5, 10m, a time\n"
-    "  --last-event-id ID    goes on behind this message\n"
-    "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
-    "  --count N             ends after so many messages\n"
-    "  --strict              ends with 1 when messages were lost\n"
-    "  --timeout TIME        ends after so long, with 75 if --count is not reached\n"
-    "  --silence TIME        connects anew when nothing has come for so long, three\n"
-    "                        heartbeats of the server's (45s); 0: never\n"
-    "  --verbose, -v         tells on stderr of connections that end\n"
-    "  --help, -h            shows this\n"
-    "\n"
-    "Ends with 69 if no server can be had at first, 77 if it may not, 65 if it is\n"
-    "refused for another reason. Once it was connected it never gives up.\n";
 
 enum source_state { WAITING = 0, CONNECTING = 1, HEAD = 2, STREAM = 3, REASON = 4, OVER = 5 };
 
@@ -720,7 +698,7 @@ int sub_run(int argc, char **argv)
     show_begin(&s.show);
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
+            return help_print("sub");
     s.source = memory_scratch(URLS_MAX * sizeof *s.source);
     if (s.source == NULL) {
         client_say("sub", "no memory: ", strerror(errno), NULL);

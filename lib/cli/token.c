@@ -9,6 +9,7 @@
 #include "http.h"
 #include "lib/clean.h"
 #include "lib/cli/client.h"
+#include "lib/cli/help.h"
 #include "lib/host/keys.h"
 #include "lib/name.h"
 #include "lib/unit.h"
@@ -21,26 +22,6 @@
 
 #define NOT_GOOD  1 /* the exit code of --check for a token that is not */
 #define GIVEN_MAX 100u
-
-static const char help_text[] =
-    "Usage: sse token [OPTION]...\n"
-    "Makes a token, signs a URL, or tells what a token says.\n"
-    "\n"
-    "  --publish TOPICS    what the token lets publish to: names and wildcards with a\n"
-    "                      comma between, such as news,orders/*; repeatable\n"
-    "  --subscribe TOPICS  what it lets subscribe to, likewise\n"
-    "  --url URL           print this URL with a signature that makes it work alone\n"
-    "  --for WHAT          what the signed URL is for: subscribe, publish [subscribe]\n"
-    "  --expires TIME      how long it is good: 90s, 30m, 12h; a token: never [1h]\n"
-    "  --key-file FILE     keys to sign and check with, a line each, KEY or NAME KEY,\n"
-    "                      32 bytes at least (also: variable SSE_KEY_FILE) [none]\n"
-    "  --kid NAME          sign with the key of that name [the last in the file]\n"
-    "  --check TOKEN       tell what it says, and end with 0 if it is good, else 1;\n"
-    "                      without --key-file, not its signature; - reads stdin\n"
-    "  -h, --help          show this\n"
-    "\n"
-    "  sse token --key-file keys --publish 'a/*' --subscribe '**' --expires 12h\n"
-    "  sse token --key-file keys --url http://localhost:8080/news\n";
 
 /* ---- flags ---- */
 
@@ -444,7 +425,7 @@ int token_run(int argc, char **argv)
     for (unsigned i = 0; i < 2; i++)
         a.scope[i] = text_in(a.scope_bytes[i], sizeof a.scope_bytes[i]);
     if (read_flags(&a, argc, argv))
-        return print(span_of(help_text));
+        return help_print("token");
     const char *file = getenv("SSE_KEY_FILE");
     if (a.value[KEY_FILE] == NULL && file != NULL && *file != '\0')
         a.value[KEY_FILE] = file;

@@ -73,18 +73,16 @@ static void warn_group(struct server *s, const struct tables *t)
 void announce_started(struct server *s, const struct tables *tables)
 {
     char bytes[2 * OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256], admins[OPT_LIST_MAX * 256];
-    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
-    struct text admin = text_in(admins, sizeof admins - 1);
+    struct text lines = text_in(bytes, sizeof bytes), all = text_for_string(list, sizeof list);
+    struct text admin = text_for_string(admins, sizeof admins);
     addresses(s, false, &all, &lines);
     addresses(s, true, &admin, &lines);
     text_str(&admin, admin.n == 0 ? "none" : "");
-    admins[admin.n] = '\0';
-    list[all.n] = '\0';
     struct span version = span_of(opt_version());
-    s->log.say(OPT_LOG_INFO, "started", "version", QUOTE(span_cut(&version, '\n')), "address", list,
-               "admin", admins, "ring", QUOTE_NUM(s->ring.size), "store",
-               s->config.opt.store != NULL ? s->config.opt.store : "none", "room", tables->room,
-               NULL);
+    s->log.say(OPT_LOG_INFO, "started", "version", QUOTE(span_cut(&version, '\n')), "address",
+               text_string(&all), "admin", text_string(&admin), "ring", QUOTE_NUM(s->ring.size),
+               "store", s->config.opt.store != NULL ? s->config.opt.store : "none", "room",
+               tables->room, NULL);
     warn_group(s, tables);
     if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
         s->log.say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);

@@ -40,12 +40,11 @@ static void env_clean(void)
 /* Sets the variable, until env_restore(). Returns false, with errno, where there is no memory. */
 static bool env_set(struct env *e, const char *mode, int fd)
 {
-    struct text t = text_in(e->variable, sizeof(e->variable) - 1);
+    struct text t = text_for_string(e->variable, sizeof(e->variable));
     size_t n = 1;
     text_str(&t, HANDOVER_ENV "=");
     text_str(&t, mode);
     text_u64(&t, (uint64_t)fd);
-    e->variable[t.n] = '\0';
     for (char **v = environ; *v != NULL; v++)
         n++;
     e->size = (n + 1) * sizeof(*environ);
@@ -54,7 +53,7 @@ static bool env_set(struct env *e, const char *mode, int fd)
         return false;
     e->had = environ;
     environ = p;
-    environ[0] = e->variable;
+    environ[0] = text_string(&t);
     memcpy(environ + 1, e->had, n * sizeof(*environ));
     return true;
 }

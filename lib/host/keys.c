@@ -123,7 +123,7 @@ int keys_load(struct server *s, int keeper, struct text *why)
 void keys_reload(struct server *s, int keeper)
 {
     char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     if (s->config.opt.key_file == NULL)
         return;
     if (keys_load(s, keeper, &why) == 0) {
@@ -131,6 +131,6 @@ void keys_reload(struct server *s, int keeper)
         return;
     }
     s->stat.key_errors++;
-    bytes[why.n] = '\0';
-    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", text_string(&why),
+               NULL);
 }

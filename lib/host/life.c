@@ -63,7 +63,7 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
                         bool trial)
 {
     char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     struct server *s = d->s;
     if (getrandom(&s->clock.random, sizeof s->clock.random, 0) != (ssize_t)sizeof s->clock.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
@@ -77,9 +77,8 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
         code = EX_CONFIG;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
         code = EX_OSERR;
-    bytes[why.n] = '\0';
     if (code != 0)
-        process_fail(code, bytes, NULL);
+        process_fail(code, text_string(&why), NULL);
 }
 
 static void signals_take(struct acceptor *d)
@@ -93,15 +92,14 @@ static void signals_take(struct acceptor *d)
 void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls_held *held)
 {
     char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     struct server *s = d->s;
     struct user user;
     process_open_standard();
     s->started = s->clock.wall;
     int code = user_find(s->config.opt.user, &user, &why);
-    bytes[why.n] = '\0';
     if (code != 0)
-        process_fail(code, bytes, NULL);
+        process_fail(code, text_string(&why), NULL);
     int keeper = KEEPER_NONE; /* first, as it is a copy of all that there is by then */
     if (s->config.opt.key_file != NULL && !s->config.opt.no_sandbox)
         keeper = keeper_start(s->config.opt.key_file, &user);
@@ -120,9 +118,8 @@ void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls
     code = acceptor_open(d, unsent, &user, &why);
     if (code == 0)
         code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
-    bytes[why.n] = '\0';
     if (code != 0)
-        process_fail(code, bytes, NULL);
+        process_fail(code, text_string(&why), NULL);
     commit_start_thread(d);
     announce_started(s, d->t);
 }
@@ -156,7 +153,7 @@ static void take_over(struct acceptor *d, const struct handover *h)
 uint32_t life_go_on(struct acceptor *d, int fd, bool trial, struct calls_held *held)
 {
     char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     struct server *s = d->s;
     struct handover h;
     const struct user nobody = {.given = false}; /* what it was to become it has become */
@@ -165,8 +162,7 @@ uint32_t life_go_on(struct acceptor *d, int fd, bool trial, struct calls_held *h
         s->config.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
     }
     if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
-        bytes[why.n] = '\0';
-        process_fail(EX_CONFIG, bytes, NULL);
+        process_fail(EX_CONFIG, text_string(&why), NULL);
     }
     close(fd);
     d->keeper = h.keeper;

@@ -16,11 +16,11 @@ enum { FILE_MAX = 8 << 10, PATH_SIZE = 512 };
 /* Reads a file's first bytes into buf; empty: it can't be read. */
 static struct span file(const char *root, const char *path, char buf[FILE_MAX])
 {
-    char name[PATH_SIZE] = "";
-    struct text t = text_in(name, sizeof name - 1);
+    char name[PATH_SIZE];
+    struct text t = text_for_string(name, sizeof name);
     text_str(&t, root);
     text_str(&t, path);
-    int fd = !t.full ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = !t.full ? open(text_string(&t), O_RDONLY | O_CLOEXEC) : -1;
     if (fd == -1)
         return (struct span){buf, 0};
     ssize_t got = read(fd, buf, FILE_MAX);
@@ -75,12 +75,12 @@ static uint64_t left(uint64_t most, uint64_t used)
 /* The number in a control group's file. */
 static uint64_t group_number(const char *root, struct span dir, const char *name)
 {
-    char path[PATH_SIZE] = "";
-    struct text t = text_in(path, sizeof path - 1);
+    char path[PATH_SIZE];
+    struct text t = text_for_string(path, sizeof path);
     text_add(&t, dir);
     text_str(&t, "/");
     text_str(&t, name);
-    return t.full ? LIMIT_NONE : file_number(root, path, 0);
+    return t.full ? LIMIT_NONE : file_number(root, text_string(&t), 0);
 }
 
 /* The least that this control group and those it is in leave: of the file `most`, with `now`

@@ -163,20 +163,20 @@ static bool program_find(const char *name, char *out)
 {
     struct span dirs = span_of(getenv("PATH"));
     struct stat st;
-    struct text t = text_in(out, PATH_MAX - 1);
+    struct text t = text_for_string(out, PATH_MAX);
     if (strchr(name, '/') != NULL)
         text_str(&t, name);
     while (t.n == 0 && dirs.p != NULL) {
         struct span dir = span_cut(&dirs, ':');
-        t = text_in(out, PATH_MAX - 1);
+        t = text_for_string(out, PATH_MAX);
         text_add(&t, dir.n > 0 ? dir : SPAN("."));
         text_str(&t, "/");
         text_str(&t, name);
-        out[t.n] = '\0';
-        if (t.full || stat(out, &st) == -1 || !S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
+        if (t.full || stat(text_string(&t), &st) == -1 || !S_ISREG(st.st_mode) ||
+            (st.st_mode & 0111) == 0)
             t.n = 0;
     }
-    out[t.n] = '\0';
+    text_string(&t);
     return t.n > 0 && !t.full;
 }
 

@@ -198,16 +198,16 @@ static bool size_right(uint64_t size)
 static bool head_right(struct opening *o)
 {
     const struct store_head *h = &o->head;
-    char number[24] = "";
-    struct text t = text_in(number, sizeof(number) - 1);
+    char number[24];
+    struct text t = text_for_string(number, sizeof(number));
     if (memcmp(h->magic, store_magic, sizeof(h->magic)) != 0)
         return wrong(o, " is not a store: it begins with something else", NULL);
     if (h->order == __builtin_bswap32(STORE_ORDER))
         return wrong(o, " was made on a machine of the other byte order", NULL);
     text_u64(&t, h->version);
     if (h->order == STORE_ORDER && (h->version < 1 || h->version > STORE_VERSION))
-        return wrong(o, " was made by another version of this program: its format is ", number,
-                     ", this one reads formats 1 and 2", NULL);
+        return wrong(o, " was made by another version of this program: its format is ",
+                     text_string(&t), ", this one reads formats 1 and 2", NULL);
     if (h->check != head_check(h) || !size_right(h->size) || h->key == 0)
         return wrong(o, " is a store whose header is damaged", NULL);
     return true;
@@ -288,8 +288,8 @@ static int file_fill(int fd, uint64_t from, uint64_t to)
  * mapping can fail for want of room. */
 static bool file_room(struct opening *o, int fd, uint64_t had, uint64_t size)
 {
-    char number[24] = "";
-    struct text t = text_in(number, sizeof(number) - 1);
+    char number[24];
+    struct text t = text_for_string(number, sizeof(number));
     int err = 0;
     while (fallocate(fd, 0, 0, (off_t)size) == -1 && (err = errno) == EINTR)
         err = 0;
@@ -301,7 +301,8 @@ static bool file_room(struct opening *o, int fd, uint64_t had, uint64_t size)
         return true;
     text_u64(&t, size);
     const char *and = ftruncate(fd, (off_t)had) == -1 ? ", and what was made of it stays" : NULL;
-    return wrong(o, ": there is no room for ", number, " bytes: ", strerror(err), and, NULL);
+    return wrong(o, ": there is no room for ", text_string(&t), " bytes: ", strerror(err), and,
+                 NULL);
 }
 
 /* Syncs the entry in the directory. */

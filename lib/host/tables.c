@@ -167,7 +167,7 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
     opt->max_topics = b.topics;
     opt->max_buffers = b.buffers;
     t->entries = b.entries;
-    struct text room = text_in(t->room, sizeof t->room - 1);
+    struct text room = text_for_string(t->room, sizeof t->room);
     budget_describe(&room, &b);
     t->worst = b.total;
     t->group_left = machine_group_left("");
@@ -175,7 +175,7 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         text_str(&room, ", and the control group leaves ");
         budget_write_size(&room, t->group_left);
     }
-    t->room[room.n] = '\0';
+    text_string(&room);
     return opt->max_memory == 0 || descriptors_lower(s, b.descriptors, why);
 }
 
@@ -314,7 +314,7 @@ static bool broker_make(struct tables *t, struct server *s, struct text *why)
 static bool stored_ring(struct tables *t, struct server *s, struct text *why)
 {
     char bytes[512];
-    struct text found = text_in(bytes, sizeof bytes - 1);
+    struct text found = text_for_string(bytes, sizeof bytes);
     struct store_report report;
     const struct store_ask ask = {.path = s->config.opt.store,
                                   .ring = s->config.opt.ring,
@@ -334,10 +334,9 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
         while (ring_expire(&s->ring, report.clock_ms - s->config.opt.max_age_ms, UINT32_MAX) > 0) {
         }
     store_describe(&report, &found);
-    bytes[found.n] = '\0';
     bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0 || report.topics_full > 0;
     s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->config.opt.store, "found",
-               bytes, NULL);
+               text_string(&found), NULL);
     return true;
 }
 

@@ -18,7 +18,7 @@
 const char *access_challenge(const struct config *config, struct challenge *ch, int status,
                              const char *error, struct span detail)
 {
-    struct text t = text_in(ch->line, sizeof ch->line - 1);
+    struct text t = text_for_string(ch->line, sizeof ch->line);
     if (status != 400 && status != 401 && (status != 403 || config->keys.n == 0))
         return NULL;
     text_str(&t, "WWW-Authenticate: Bearer realm=\"sse\"");
@@ -33,8 +33,7 @@ const char *access_challenge(const struct config *config, struct challenge *ch, 
         text_str(&t, "\"");
     }
     text_str(&t, "\r\n");
-    ch->line[t.n] = '\0';
-    return ch->line;
+    return text_string(&t);
 }
 
 /* Refuses a token that is not good: 401, or 429 where its address has failed too often. */
@@ -42,11 +41,11 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
 {
     struct challenge ch;
     char fields[48], detail[512];
-    struct text t = text_in(fields, sizeof fields - 1);
+    struct text t = text_for_string(fields, sizeof fields);
     uint32_t wait = 0;
-    size_t n = why.n < sizeof detail ? why.n : sizeof detail - 1;
-    memcpy(detail, why.p, n);
-    detail[n] = '\0';
+    struct text reason = text_for_string(detail, sizeof detail);
+    text_add_cut(&reason, why);
+    text_string(&reason);
     s->stat.tokens_refused++;
     if (s->config.opt.max_failures > 0)
         wait = throttle_fail(&s->clients.failures, s->ex.ask.from, s->clock.now,
@@ -61,8 +60,7 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     text_str(&t, "Retry-After: ");
     text_u64(&t, wait);
     text_str(&t, "\r\n");
-    fields[t.n] = '\0';
-    serve_refuse(s, c, 429, fields, what, detail, "; an address may fail ",
+    serve_refuse(s, c, 429, text_string(&t), what, detail, "; an address may fail ",
                  QUOTE_NUM(s->config.opt.max_failures), " times a minute (--max-failures)", NULL);
     return false;
 }
@@ -315,10 +313,9 @@ static bool refuse(struct server *s, struct conn *c, int status, const char *err
 {
     struct challenge ch;
     s->stat.access_denied++;
-    why->p[why->n] = '\0';
     serve_refuse(s, c, status,
-                 access_challenge(&s->config, &ch, status, error, (struct span){NULL, 0}), why->p,
-                 NULL);
+                 access_challenge(&s->config, &ch, status, error, (struct span){NULL, 0}),
+                 text_string(why), NULL);
     return false;
 }
 
@@ -327,7 +324,7 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names)
     const struct access *a = &s->ex.access;
     char bytes[768];
     struct text t = text_in(s->ex.names, sizeof s->ex.names),
-                why = text_in(bytes, sizeof bytes - 1);
+                why = text_for_string(bytes, sizeof bytes);
     struct span refused;
     if (span_eq(a->subscribe, ALL))
         return true;
@@ -406,7 +403,7 @@ bool access_keep_expiry_and_scopes(struct server *s, struct conn *c)
 static bool refuse_foreign(struct server *s, struct conn *c)
 {
     char bytes[768];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     foreign(&s->stat, &s->ex, &why);
     return refuse(s, c, 403, NULL, &why);
 }
@@ -414,7 +411,7 @@ static bool refuse_foreign(struct server *s, struct conn *c)
 bool access_admin(struct server *s, struct conn *c)
 {
     char bytes[768];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     if (c->marks & CONN_ADMIN)
         return serve_host_is_own(&s->config, &s->ex) || refuse_foreign(s, c);
     if (s->config.admin) {

@@ -80,24 +80,24 @@ void access_log_write_end(const struct broker *broker, const struct clients *cli
 void access_log_refusal(struct server *s, int status, struct span detail)
 {
     const struct context *ask = &s->ex.ask;
-    char text[1024];
-    size_t n = detail.n < sizeof text - 1 ? detail.n : sizeof text - 1;
+    char bytes[1024];
+    struct text text = text_for_string(bytes, sizeof bytes);
     access_log_suppressed(&s->clock, &s->log, false);
     if (s->log.refusals.said >= REFUSALS_MAX) {
         s->log.refusals.more++;
         return;
     }
     s->log.refusals.said++;
-    if (n > 0)
-        memcpy(text, detail.p, n);
-    text[n] = '\0';
+    text_add_cut(&text, detail);
     const char *code = QUOTE_NUM((uint64_t)status),
                *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0});
     if (ask->path.p != NULL)
         s->log.say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
-                   QUOTE(ask->path), "status", code, "detail", text, "peer", who, NULL);
+                   QUOTE(ask->path), "status", code, "detail", text_string(&text), "peer", who,
+                   NULL);
     else
-        s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
+        s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text_string(&text), "peer",
+                   who, NULL);
 }
 
 void access_log_write_suppressed(const struct moment *clock, struct log *log)

@@ -36,13 +36,12 @@ const char *serve_count_topic_limit(const struct config *config, const struct br
     case TOPIC_FULL_TOPICS:
         break;
     }
-    struct text t = text_in(out, QUOTE_MAX - 1);
+    struct text t = text_for_string(out, QUOTE_MAX);
     stat->limit_topics++;
     text_str(&t, "there are as many topics as may be, ");
     text_u64(&t, config->opt.max_topics);
     text_str(&t, " (--max-topics)");
-    out[t.n] = '\0';
-    return out;
+    return text_string(&t);
 }
 
 const char *serve_buffer_limit(const struct clients *clients)
@@ -100,15 +99,15 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
     access_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
-        text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
+        if (!cached)
+            text_str(t, "Cache-Control: no-store\r\n");
         text_str(t, "Content-Type: ");
         text_str(t, type);
-        text_str(t, "\r\n");
         if (more != SIZE_UNKNOWN) {
-            text_str(t, "Content-Length: ");
+            text_str(t, "\r\nContent-Length: ");
             text_u64(t, body.n + more);
-            text_str(t, "\r\n");
         }
+        text_str(t, "\r\n");
     }
     if (!s->ex.ask.keep_alive)
         text_str(t, "Connection: close\r\n");

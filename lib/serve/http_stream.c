@@ -82,7 +82,7 @@ void serve_stream(struct server *s, struct conn *c, struct span names,
         struct gap gap = {.after = start.after};
         gap_skip(&s->broker, &s->stat, c, id, start.gap, &gap);
         transports[transport].gap(s, c, &gap);
-    } else if (!start_resumes(&start) && !serve_tell_ended(s, c, topic_name(&s->topics, id))) {
+    } else if (!start_resumes(&start) && !subscriber_tell_ended(s, c, topic_name(&s->topics, id))) {
         serve_release(&s->broker, id);
         serve_linger(&s->clients, c);
         return;

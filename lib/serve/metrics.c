@@ -17,9 +17,9 @@ static struct span version(char *out, size_t cap)
     struct span rest = span_of(opt_version());
     span_cut(&rest, ' ');
     struct span number = span_cut(&rest, '\n');
-    struct text t = text_in(out, cap - 1);
+    struct text t = text_for_string(out, cap);
     text_add(&t, number);
-    out[t.n] = '\0';
+    text_string(&t);
     return number;
 }
 

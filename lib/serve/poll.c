@@ -199,8 +199,8 @@ static const struct body_form bodies[] = {
 #define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
 
 /* Answers with the messages in ex.poll; if they are more than a few they are left in ex.tail, to be
- * written behind `out`. */
-static void answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
+ * written behind `out`. Returns how many bytes the body has. */
+static size_t answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
                             struct reached to, const struct gap *gap)
 {
     struct share *share = &s->ex.poll;
@@ -218,7 +218,7 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_transpor
     assert(!front.full && !t.full);
     if (s->ex.ask.method == HTTP_HEAD) {
         serve_answer_without_body(s, c, text_span(&t), transports[transport].type);
-        return;
+        return 0;
     }
     share_end(share, bodies[transport].end);
     serve_answer_front(s, c, text_span(&t), transports[transport].type, text_span(&front),
@@ -228,6 +228,7 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_transpor
     for (; share->size <= JOINED_MOST && s->ex.tail_pieces > 0; s->ex.tail_pieces--, s->ex.tail++)
         text_add(&s->ex.out, (struct span){s->ex.tail->iov_base, s->ex.tail->iov_len});
     assert(!s->ex.out.full);
+    return front.n + share->size;
 }
 
 enum {
@@ -271,18 +272,19 @@ static bool poll_tells(const struct server *s, uint32_t id)
 }
 
 /* Answers a client with what ex.poll holds; where that is nothing, that there is nothing new. The
- * cursor is that of the last message carried, or, with all there is carried, the newest. */
-static void poll_answer(struct server *s, struct conn *c, uint32_t id, bool tagged,
+ * cursor is that of the last message carried, or, with all there is carried, the newest.
+ * Returns how many bytes the body has. */
+static size_t poll_answer(struct server *s, struct conn *c, uint32_t id, bool tagged,
                         const struct gap *gap)
 {
     enum conn_transport transport = (enum conn_transport)c->transport;
     struct reached to = {ring_newest(&s->ring).n, broker_over(&s->broker, id, s->ex.poll.end)};
     if (s->ex.poll.end < ring_head(&s->ring))
         to.n = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
-    if (gap == NULL && (s->ex.poll.records == 0 || !poll_tells(s, id)))
-        answer_nothing(s, c, tagged, to);
-    else
-        answer_messages(s, c, transport, to, gap);
+    if (gap != NULL || (s->ex.poll.records > 0 && poll_tells(s, id)))
+        return answer_messages(s, c, transport, to, gap);
+    answer_nothing(s, c, tagged, to);
+    return 0;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -341,18 +343,18 @@ static void woken_note(const struct broker *broker, const struct clients *client
     ex->woken.size = 0;
 }
 
-/* Keeps it, the bytes of `out` from `from` on, if it is one that fits others, and all there. */
-static void woken_keep(struct exchange *ex, bool fits, size_t from)
+/* Keeps it, the bytes of `out` from `from` on, if it is one that fits others, and all there; `body`
+ * bytes of it are of the body. */
+static void woken_keep(struct exchange *ex, bool fits, size_t from, size_t body)
 {
     struct woken *w = &ex->woken;
     size_t size = ex->out.n - from;
     if (!fits || ex->tail_pieces > 0 || size > sizeof w->bytes)
         return;
     memcpy(w->bytes, ex->out.p + from, size);
-    const char *head = span_find((struct span){w->bytes, size}, SPAN("\r\n\r\n"));
-    assert(head != NULL);
+    assert(body > 0 && body < size);
     w->size = (uint32_t)size;
-    w->body = (uint32_t)(w->bytes + size - head) - 4;
+    w->body = (uint32_t)body;
 }
 
 void poll_wake(struct server *s, struct conn *c, bool timeout)
@@ -381,8 +383,8 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
     serve_wait_end(&s->broker, &s->clients, &s->ex, c);
-    poll_answer(s, c, id, tagged, lost);
-    woken_keep(&s->ex, fits, from);
+    size_t body = poll_answer(s, c, id, tagged, lost);
+    woken_keep(&s->ex, fits, from, body);
     serve_release(&s->broker, id); /* which fan-out does when it is through */
 }
 

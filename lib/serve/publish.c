@@ -8,10 +8,10 @@
 #include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/put.h"
 #include "lib/serve/query.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
+#include "lib/serve/submit.h"
 #include "lib/utf8.h"
 
 #include <assert.h>
@@ -32,35 +32,35 @@ _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fi
  * single message, for which `in` may be NULL. */
 static const char *where_in(char out[QUOTE_MAX], const struct intake *in)
 {
-    struct text t = text_in(out, QUOTE_MAX - 1);
+    struct text t = text_for_string(out, QUOTE_MAX);
     if (in != NULL)
         intake_where(in, &t);
     assert(!t.full);
-    out[t.n] = '\0';
-    return out;
+    return text_string(&t);
 }
 
 #define WHERE(in) where_in((char[QUOTE_MAX]){0}, in)
 
 /* Refuses the message or the event name that *p holds. */
-static void refuse_put(struct server *s, struct conn *c, const struct intake *in, struct put *p)
+static void refuse_put(struct server *s, struct conn *c, const struct intake *in,
+                       struct submission *p)
 {
     struct challenge ch;
     const char *fields =
         access_challenge(&s->config, &ch, p->status == 400 ? 0 : p->status,
                          p->status == 403 ? "insufficient_scope" : NULL, (struct span){NULL, 0});
     serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, WHERE(in),
-                 put_detail(p), NULL);
+                 submit_detail(p), NULL);
 }
 
 /* May this client publish to this topic? Else it has been refused. */
 static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
-    struct put p;
+    struct submission p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
-    if (topic.n > 0 ? !put_check_topic(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
-                    : !put_check_any(&s->stat, &s->ex, &s->ex.access, &p))
+    if (topic.n > 0 ? !submit_check_topic(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
+                    : !submit_check_any(&s->stat, &s->ex, &s->ex.access, &p))
         refuse_put(s, c, NULL, &p);
     else
         return access_check_origin(s, c, " may not publish here");
@@ -70,8 +70,8 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
 /* Refuses a message that is too large. */
 static void refuse_large(struct server *s, struct conn *c, const struct intake *in)
 {
-    struct put p;
-    put_refuse_too_large(&s->config, &s->stat, &p);
+    struct submission p;
+    submit_refuse_too_large(&s->config, &s->stat, &p);
     refuse_put(s, c, in, &p);
 }
 
@@ -198,8 +198,8 @@ static bool parameters(struct server *s, struct conn *c, struct batch_message *m
                      NULL);
         return false;
     }
-    struct put p;
-    if (!put_check_event(m->event, &p)) {
+    struct submission p;
+    if (!submit_check_event(m->event, &p)) {
         refuse_put(s, c, NULL, &p);
         return false;
     }
@@ -215,7 +215,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
     struct span type = http_field(&s->ex.req, HTTP_CONTENT_TYPE);
     struct span coding = http_field(&s->ex.req, HTTP_CONTENT_ENCODING);
     uint8_t batch = type.n > 0 ? batch_kind(type) : 0;
-    struct put p;
+    struct submission p;
     if (!may_publish(s, c, topic))
         return 0;
     if (coding.n > 0 && !span_same(coding, SPAN("identity"))) {
@@ -250,7 +250,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
     m.data = (struct span){rest, (size_t)s->ex.req.length};
     batch_end(&m);
     s->ex.ask.body = false;
-    if (put_checked(s, topic, &m, &p))
+    if (submit_message(s, topic, &m, &p))
         answer_published(s, c,
                          &(struct published){.last = p.n,
                                              .count = !p.duplicate,
@@ -274,8 +274,8 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
         a.publish = SPAN("**");
     else
         a = pass_access(&s->config, &s->clients, c);
-    struct put p;
-    struct span topic = put_topic(&s->config, &s->stat, &s->ex, &a, m->topic, own, &p);
+    struct submission p;
+    struct span topic = submit_topic(&s->config, &s->stat, &s->ex, &a, m->topic, own, &p);
     if (topic.p == NULL)
         refuse_put(s, c, in, &p);
     return topic;
@@ -302,10 +302,10 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
             return false;
         }
         struct span topic = topic_of(s, c, in, &m);
-        struct put p;
+        struct submission p;
         if (topic.p == NULL)
             return false;
-        if (!put_checked(s, topic, &m, &p)) {
+        if (!submit_message(s, topic, &m, &p)) {
             refuse_put(s, c, in, &p);
             return false;
         }

@@ -16,10 +16,10 @@
 #include "lib/serve/conn.h"
 #include "lib/serve/feed.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/put.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/submit.h"
 #include "lib/serve/subscriber.h"
 #include "lib/serve/transport.h"
 #include "lib/stream.h"
@@ -179,15 +179,15 @@ static unsigned close_code(int status)
 /* Publishes to the topic that the message names, or else to the connection's; it is copied, as
  * putting may free what it stood in. */
 static bool publish(struct server *s, const struct conn *c, struct span topic,
-                    const struct batch_message *m, struct put *p)
+                    const struct batch_message *m, struct submission *p)
 {
     char name[TOPIC_NAME_MAX];
     struct access a = pass_access(&s->config, &s->clients, c);
-    topic = put_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
+    topic = submit_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
     if (topic.p == NULL)
         return false;
     memcpy(name, topic.p, topic.n);
-    return put_checked(s, (struct span){name, topic.n}, m, p);
+    return submit_message(s, (struct span){name, topic.n}, m, p);
 }
 
 /* A message in a frame of its own. */
@@ -195,11 +195,11 @@ void frames_message(struct server *s, struct conn *c, struct span data, bool bin
 {
     struct batch_message m = {.data = data, .binary = binary};
     struct span topic = own_topic(&s->broker, c);
-    struct put p;
+    struct submission p;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
     else if (!publish(s, c, m.topic, &m, &p))
-        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+        end(s, c, close_code(p.status), span_of(submit_detail(&p)));
 }
 
 /* ---- the json subprotocol -------------------------------------------------------------------- */
@@ -363,7 +363,7 @@ static const char *names_narrow(const struct config *config, const struct client
 /* Tells which of these topics have ended; closes a socket for which there is no room for that. */
 static void tell_ended(struct server *s, struct conn *c, struct span names)
 {
-    if (!serve_tell_ended(s, c, names))
+    if (!subscriber_tell_ended(s, c, names))
         end(s, c, WS_TRY_LATER, span_of(serve_buffer_limit(&s->clients)));
 }
 
@@ -486,7 +486,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
 {
     bool bare = !k->has_data && !k->has_base64;
     struct batch_message m = {.binary = k->has_base64, .end = k->has_end, .bare = bare};
-    struct put p;
+    struct submission p;
     if (k->has_topic)
         m.topic = unescape(&k->topic);
     if (k->has_event && k->event.kind == JSON_STRING)
@@ -505,7 +505,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         m.data.n = (size_t)n;
     }
     if (!publish(s, c, m.topic, &m, &p)) {
-        answer_error(&s->ex, span_of(put_detail(&p)));
+        answer_error(&s->ex, span_of(submit_detail(&p)));
         return;
     }
     char bytes[160];
@@ -611,13 +611,13 @@ static bool may_begin(struct server *s, struct conn *c)
 {
     struct access a = pass_access(&s->config, &s->clients, c);
     struct span topic = own_topic(&s->broker, c);
-    struct put p;
+    struct submission p;
     if (transport_of(c)->objects)
         return true;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!put_check_topic(&s->config, &s->stat, &s->ex, &a, topic, &p))
-        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+    else if (!submit_check_topic(&s->config, &s->stat, &s->ex, &a, topic, &p))
+        end(s, c, close_code(p.status), span_of(submit_detail(&p)));
     else
         return true;
     return false;

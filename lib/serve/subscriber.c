@@ -86,7 +86,7 @@ bool subscriber_finish_record(const struct broker *broker, struct clients *clien
 
 #define ENDED_MOST 2048u /* bytes that tell of one: a byte of its name may be six in JSON */
 
-bool serve_tell_ended(struct server *s, struct conn *c, struct span names)
+bool subscriber_tell_ended(struct server *s, struct conn *c, struct span names)
 {
     const struct transport *transport = transport_of(c);
     while (names.n > 0 && transport->ended != NULL) {
@@ -106,7 +106,7 @@ bool serve_tell_ended(struct server *s, struct conn *c, struct span names)
     return true;
 }
 
-void serve_over(struct server *s, struct conn *c)
+void subscriber_over(struct server *s, struct conn *c)
 {
     if (broker_over(&s->broker, c->link.topic, c->place.at))
         transport_of(c)->over(s, c);

@@ -1,9 +1,9 @@
 /*
- * room.h - what a set may take of the room that all sets share: bytes for its name, members and
- * wildcards, edges, and topics that are made for it.
+ * room.h - how much of the room that all sets share one set may take: bytes for its name, members
+ * and wildcards, edges, and topics made for it.
  *
- * topics_share() limits the sets in all, and each to a part of what is free (lib/fair.h). So no set
- * takes all, and each gets a little.
+ * topics_share() limits all sets together, and each to a part of what is free (lib/fair.h). So no
+ * set takes all the room, and each gets a little.
  */
 #ifndef SSE_LIB_TOPIC_ROOM_H
 #define SSE_LIB_TOPIC_ROOM_H

@@ -1,7 +1,7 @@
 /*
- * put.c - puts a message into the ring, whichever way it came.
+ * submit.c - a message that a client publishes: checked, then refused or put into the ring.
  */
-#include "lib/serve/put.h"
+#include "lib/serve/submit.h"
 #include "lib/serve/access.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/quote.h"
@@ -13,31 +13,31 @@
 #include <stdarg.h>
 
 /* Refuses: the detail is put together from the texts up to a NULL. Returns false. */
-static TEXT_LIST bool refused(struct put *p, int status, ...)
+static TEXT_LIST bool refused(struct submission *p, int status, ...)
 {
     va_list ap;
     p->status = status;
-    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->detail = text_for_string(p->bytes, sizeof p->bytes);
     va_start(ap, status);
     text_list(&p->detail, ap);
     va_end(ap);
     return false;
 }
 
-const char *put_detail(struct put *p)
+const char *submit_detail(struct submission *p)
 {
-    p->bytes[p->detail.n] = '\0';
-    return p->bytes;
+    return text_string(&p->detail);
 }
 
-void put_refuse_too_large(const struct config *config, struct stat_counters *stat, struct put *p)
+void submit_refuse_too_large(const struct config *config, struct stat_counters *stat,
+                             struct submission *p)
 {
     stat->limit_message++;
     refused(p, 413, "a message has at most ", QUOTE_NUM(config->opt.max_message),
             " bytes here (--max-message)", NULL);
 }
 
-bool put_check_event(struct span event, struct put *p)
+bool submit_check_event(struct span event, struct submission *p)
 {
     if (event.n == 0)
         return true;
@@ -58,12 +58,12 @@ static bool declared(const struct config *config, struct span topic)
     return found;
 }
 
-bool put_check_topic(const struct config *config, struct stat_counters *stat,
-                     const struct exchange *ex, const struct access *a, struct span topic,
-                     struct put *p)
+bool submit_check_topic(const struct config *config, struct stat_counters *stat,
+                        const struct exchange *ex, const struct access *a, struct span topic,
+                        struct submission *p)
 {
     const char *wrong = topic_name_wrong(topic);
-    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->detail = text_for_string(p->bytes, sizeof p->bytes);
     p->status = access_publish(stat, ex, a, topic, &p->detail);
     if (p->status != 0)
         return false;
@@ -75,19 +75,19 @@ bool put_check_topic(const struct config *config, struct stat_counters *stat,
     return true;
 }
 
-bool put_check_any(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
-                   struct put *p)
+bool submit_check_any(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                      struct submission *p)
 {
     if (a->publish.n > 0)
         return true;
-    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->detail = text_for_string(p->bytes, sizeof p->bytes);
     p->status = access_publish(stat, ex, a, (struct span){NULL, 0}, &p->detail);
     return false;
 }
 
-struct span put_topic(const struct config *config, struct stat_counters *stat,
-                      const struct exchange *ex, const struct access *a, struct span named,
-                      struct span own, struct put *p)
+struct span submit_topic(const struct config *config, struct stat_counters *stat,
+                         const struct exchange *ex, const struct access *a, struct span named,
+                         struct span own, struct submission *p)
 {
     const struct span none = {NULL, 0};
     struct span topic = named.p != NULL ? named : own;
@@ -95,10 +95,10 @@ struct span put_topic(const struct config *config, struct stat_counters *stat,
         refused(p, 400, "\"topic\" is needed: the request or connection is not to one topic", NULL);
         return none;
     }
-    return put_check_topic(config, stat, ex, a, topic, p) ? topic : none;
+    return submit_check_topic(config, stat, ex, a, topic, p) ? topic : none;
 }
 
-uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
+uint64_t submit_record(struct server *s, uint32_t id, const struct ring_message *m)
 {
     uint64_t count = ring_count(&s->ring), at;
     if (s->hold.on) {
@@ -136,8 +136,8 @@ static bool is_same(const struct ring_record *rec, const struct batch_message *m
 
 /* Looks for the message that was published with the key. *again: there is one, and *p tells of it;
  * what tells of it to a client waits for its sync. False: refused. */
-static bool put_once(struct server *s, struct span topic, const struct batch_message *m,
-                     uint64_t key[2], bool *again, struct put *p)
+static bool submit_once(struct server *s, struct span topic, const struct batch_message *m,
+                     uint64_t key[2], bool *again, struct submission *p)
 {
     *again = false;
     key[0] = key[1] = 0;
@@ -164,22 +164,22 @@ static bool put_once(struct server *s, struct span topic, const struct batch_mes
     return true;
 }
 
-bool put_checked(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
+bool submit_message(struct server *s, struct span topic, const struct batch_message *m, struct submission *p)
 {
     bool made = false, again;
     uint64_t key[2];
     p->duplicate = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
-    if (!put_check_event(m->event, p))
+    if (m->event.n > 0 && !submit_check_event(m->event, p))
         return false;
     if (m->data.n > s->config.opt.max_message) {
-        put_refuse_too_large(&s->config, &s->stat, p);
+        submit_refuse_too_large(&s->config, &s->stat, p);
         return false;
     }
     if (right < m->data.n)
         return refused(p, 415, "byte ", QUOTE_NUM(right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
-    if (!put_once(s, topic, m, key, &again, p) || again)
+    if (!submit_once(s, topic, m, key, &again, p) || again)
         return again;
     uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
@@ -207,7 +207,7 @@ bool put_checked(struct server *s, struct span topic, const struct batch_message
                                          .binary = m->binary,
                                          .end = m->end,
                                          .bare = m->bare};
-    if (put_record(s, id, &message) == 0) {
+    if (submit_record(s, id, &message) == 0) {
         s->stat.limit_unsynced++;
         serve_release(&s->broker, id);
         return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",
