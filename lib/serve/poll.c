@@ -384,7 +384,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     size_t from = s->ex.out.n;
     serve_wait_end(&s->broker, &s->clients, &s->ex, c);
     size_t body = poll_answer(s, c, id, tagged, lost);
-    woken_keep(&s->ex, fits, from, body);
+    woken_keep(&s->ex, fits && body > 0, from, body);
     serve_release(&s->broker, id); /* which fan-out does when it is through */
 }
 
