@@ -263,23 +263,32 @@ static inline uint32_t ring_check_header(const struct ring *r, const struct ring
     return (uint32_t)hash_table(r->key, ~place, ring_header(rec)) & 0xffffff;
 }
 
+/* The first word of a record: its header's check and its flags. */
+typedef uint32_t __attribute__((may_alias)) ring_word;
+_Static_assert(offsetof(struct ring_record, flags) == 3, "in the first word");
+
+static inline void ring_put_check(struct ring_record *rec, uint32_t check)
+{
+    rec->check[0] = (uint8_t)check;
+    rec->check[1] = (uint8_t)(check >> 8);
+    rec->check[2] = (uint8_t)(check >> 16);
+}
+
 /* Ends a record for a store: it is whole from here on. */
 static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at)
 {
     rec->content_check = ring_check_content(r, rec, at & r->mask);
-    uint32_t check = ring_check_header(r, rec, at & r->mask);
-    rec->check[0] = (uint8_t)check;
-    rec->check[1] = (uint8_t)(check >> 8);
-    rec->check[2] = (uint8_t)(check >> 16);
+    ring_put_check(rec, ring_check_header(r, rec, at & r->mask));
 }
 
 /* Do the numbers in a record's header agree? */
 static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 {
     uint64_t size = ring_record_size(rec), line = rec->skip;
-    const unsigned flags = rec->flags;
-    if ((flags & RING_BARE) != 0 && ((flags & ~(unsigned)RING_KEYED) != (RING_BARE | RING_END) ||
-                                     rec->data_size > 0 || rec->skip > 0 || rec->event_size > 0))
+    const unsigned flags = rec->flags, kind = flags & (RING_BARE | RING_END | RING_PURGE);
+    if ((flags & RING_BARE) != 0 &&
+        ((kind != (RING_BARE | RING_END) && kind != (RING_BARE | RING_PURGE)) ||
+         rec->data_size > 0 || rec->skip > 0 || rec->event_size > 0))
         return false;
     if (line == 0 && rec->event_size > 0)
         line = EVENT_NAME_AT + (uint64_t)rec->event_size + 1;
@@ -297,8 +306,9 @@ struct ring_record *ring_whole(const struct ring *r, uint64_t place)
     if (!ring_sound(r, rec))
         return NULL;
     uint32_t check = rec->check[0] | (uint32_t)rec->check[1] << 8 | (uint32_t)rec->check[2] << 16;
-    bool whole = check == ring_check_header(r, rec, place) &&
-                 rec->content_check == ring_check_content(r, rec, place);
+    bool whole =
+        check == ring_check_header(r, rec, place) &&
+        ((rec->flags & RING_WIPED) != 0 || rec->content_check == ring_check_content(r, rec, place));
     return whole ? rec : NULL;
 }
 
@@ -313,8 +323,8 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
                           .data = m->data,
                           .id = id,
                           .binary = m->binary,
-                          .bare = m->bare,
-                          .ends = {m->topic.p, m->end ? m->topic.n : 0}};
+                          .bare = m->bare || m->purge,
+                          .ends = {m->topic.p, m->end || m->purge ? m->topic.n : 0}};
 }
 
 /* Writes what follows a record's header. */
@@ -370,6 +380,7 @@ static inline struct ring_plan ring_measure(const struct ring *r, const struct r
     assert(m->data.n <= ring_message_max(r->size));
     assert((uintptr_t)m->data.p - (uintptr_t)r->arena >= 2 * r->size);
     assert(!m->bare || (m->end && m->event.n + m->data.n == 0 && !m->binary));
+    assert(!m->purge || (!m->end && m->event.n + m->data.n == 0 && !m->binary));
     p.layout = event_measure(&p.event);
     p.size = sizeof(struct ring_record) + p.layout.size + m->topic.n;
     p.size = ring_pad(p.size + (p.layout.whole ? 0 : m->data.n), has_key(m));
@@ -391,13 +402,14 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
     *rec = (struct ring_record){
         .flags = (uint8_t)((m->binary ? RING_BINARY : 0) | (named ? RING_NAMED : 0) |
                            (p->layout.whole ? 0 : RING_APART) | (m->end ? RING_END : 0) |
-                           (m->bare ? RING_BARE : 0) | (has_key(m) ? RING_KEYED : 0)),
+                           (m->bare ? RING_BARE : 0) | (m->purge ? RING_BARE | RING_PURGE : 0) |
+                           (has_key(m) ? RING_KEYED : 0)),
         .n = n,
         .time_ms = now_ms,
         .time_max = h->time_max,
         .sse_size = (uint32_t)p->layout.size,
         .data_size = (uint32_t)m->data.n,
-        .skip = (uint16_t)(named || m->bare ? 0 : event_line_size(p->event.name)),
+        .skip = (uint16_t)(named || p->event.bare ? 0 : event_line_size(p->event.name)),
         .event_size = (uint8_t)m->event.n,
         .topic_size = (uint8_t)m->topic.n,
         .size = (uint32_t)p->size,
@@ -520,10 +532,36 @@ void ring_miss(struct ring *r, uint64_t n)
     ring_write_id(r->h);
 }
 
-void ring_wipe(struct ring *r, uint64_t at)
+void ring_drop(struct ring *r, uint64_t at)
 {
     assert(ring_at(r, at)->topic_size > 0);
     ring_record(r, at)->topic_size = 0;
+}
+
+/* ---- wiping ---- */
+
+/* Wipes bytes, unless they are. */
+static void ring_zero(char *p, size_t n)
+{
+    if (n > 0 && (p[0] != '\0' || memcmp(p, p + 1, n - 1) != 0))
+        hash_wipe(p, n);
+}
+
+void ring_wipe(struct ring *r, uint64_t at)
+{
+    struct ring_record *rec = ring_place(r, at), front = *rec;
+    size_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
+    if ((rec->flags & RING_WIPED) == 0) {
+        uint32_t word;
+        front.flags |= RING_WIPED;
+        ring_put_check(&front, ring_check_header(r, &front, at & r->mask));
+        memcpy(&word, &front,
+               sizeof word); /* flags and check in one store: either state is whole */
+        __atomic_store_n((ring_word *)(void *)rec, word, __ATOMIC_RELEASE);
+    }
+    ring_zero((char *)(rec + 1), rec->sse_size + apart);
+    if ((rec->flags & RING_KEYED) != 0)
+        ring_zero((char *)ring_key(rec)->hash, sizeof ring_key(rec)->hash);
 }
 
 /* ---- finding ---- */

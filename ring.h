@@ -30,6 +30,9 @@
  * A record may END its topic: its rendering has the event "ended" behind the message (lib/event.h),
  * or, where there is no message, alone. The ring does not look at this: who follows it does.
  *
+ * A record may PURGE its topic: who follows it takes the older ones of the topic away, and wipes
+ * them (ring_wipe()). It is no message, and its rendering, which nobody is sent, is that of an end.
+ *
  * The payload (the published data) is a slice of the data line if it is text in one line; it
  * follows the rendering, apart, if it has line ends or is binary.
  *
@@ -89,12 +92,14 @@
 #define RING_PAGE RING_MIN
 
 enum ring_flag {
-    RING_BINARY = 1, /* not text: SSE carries it as a data: URL */
-    RING_NAMED = 2,  /* has an event name of its own */
-    RING_APART = 4,  /* the payload follows the rendering */
-    RING_END = 8,    /* the last of its topic: its rendering tells of the end */
-    RING_BARE = 16,  /* END: of that alone, there is no message */
-    RING_KEYED = 32, /* it was published with a key: struct ring_key stands at the end */
+    RING_BINARY = 1,  /* not text: SSE carries it as a data: URL */
+    RING_NAMED = 2,   /* has an event name of its own */
+    RING_APART = 4,   /* the payload follows the rendering */
+    RING_END = 8,     /* the last of its topic: its rendering tells of the end */
+    RING_BARE = 16,   /* END: of that alone, there is no message */
+    RING_KEYED = 32,  /* it was published with a key: struct ring_key stands at the end */
+    RING_PURGE = 64,  /* not a message: the records of its topic before it are purged */
+    RING_WIPED = 128, /* its bytes are wiped, but for its topic's name */
 };
 
 /* The links, written by the code that follows the ring, each once but `next`: that is 0 until the
@@ -173,6 +178,7 @@ struct ring_message {
     bool binary;
     bool end;        /* it is the last of its topic, ... */
     bool bare;       /* ... or nothing is: there is no message */
+    bool purge;      /* it is no message, and purges those before it of its topic */
     uint64_t key[2]; /* what struct ring_key has; the first is 0: it has no key */
 };
 
@@ -395,6 +401,11 @@ static inline struct ring_key *ring_key(struct ring_record *rec)
     return (struct ring_key *)(void *)(end - sizeof(struct ring_key));
 }
 
+/* Wipes what a record held: its bytes but for its topic's name, its key. It stays where it is, and
+ * is whole at any moment, so that a process that is killed meanwhile leaves one that is wiped, or
+ * that is to be wiped once more. */
+void ring_wipe(struct ring *r, uint64_t at);
+
 /* RESTORING a ring from the arena of a store's file: ring_open_in(), then ring_begin(), then the
  * messages, the oldest first. */
 
@@ -421,6 +432,6 @@ void ring_miss(struct ring *r, uint64_t n);
 
 /* Invalidates the record at `at`, so that ring_whole() does not find it and the next start does
  * without it. Until it is evicted it is there, and its topic has no name. */
-void ring_wipe(struct ring *r, uint64_t at);
+void ring_drop(struct ring *r, uint64_t at);
 
 #endif

@@ -21,6 +21,8 @@
     X(publish_ended, "publish_ended", "Messages refused as their topic has ended.")                \
     X(duplicates, "messages_duplicate", "Messages whose key had been published before.")           \
     X(keys_reused, "keys_reused", "Messages refused as their key was another message's.")          \
+    X(purges, "purges", "Topics purged.")                                                          \
+    X(purged, "messages_purged", "Messages that purging took away.")                               \
     X(delivered, "messages_delivered", "Messages written whole to a subscriber's socket.")         \
     X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                       \
     X(received_bytes, "received_bytes", "Bytes read from sockets.")                                \

@@ -487,7 +487,8 @@ static enum auth_result claims_read(const struct token *x, struct auth_said *sai
     if (!claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
         !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
         !claims_scope(x->room, &o, SPAN("publish"), &said->publish, why) ||
-        !claims_scope(x->room, &o, SPAN("subscribe"), &said->subscribe, why))
+        !claims_scope(x->room, &o, SPAN("subscribe"), &said->subscribe, why) ||
+        !claims_scope(x->room, &o, SPAN("purge"), &said->purge, why))
         return AUTH_CLAIMS;
     return AUTH_GOOD;
 }
@@ -552,7 +553,7 @@ enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64
     if (r == AUTH_GOOD)
         r = auth_said_check_times(&said, now_s, why);
     if (r == AUTH_GOOD)
-        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said)};
+        *claims = (struct auth_claims){said.publish, said.subscribe, said.purge, until(&said)};
     return r;
 }
 
@@ -601,6 +602,7 @@ static void add_claims(struct text *t, const struct auth_claims *claims)
     }
     add_scope(t, "\"publish\":", claims->publish);
     add_scope(t, "\"subscribe\":", claims->subscribe);
+    add_scope(t, "\"purge\":", claims->purge);
     text_str(t, "}");
 }
 

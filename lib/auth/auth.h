@@ -69,7 +69,7 @@ enum auth_result {
 };
 
 struct auth_claims {
-    struct span publish, subscribe; /* scopes */
+    struct span publish, subscribe, purge; /* scopes */
     uint64_t expires_s; /* unix time at which it expires, including the leeway; 0: never */
 };
 
@@ -83,7 +83,7 @@ enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64
 /* The contents of a token, whoever signed it and whenever it is valid, to be shown to a person. */
 struct auth_said {
     struct span kid; /* empty: none */
-    struct span publish, subscribe;
+    struct span publish, subscribe, purge;
     bool ends, begins; /* it has `exp`, `nbf` */
     uint64_t exp_s, nbf_s;
 };

@@ -75,6 +75,9 @@ static inline void broker_follow_as(struct broker *b, uint32_t topic, uint64_t a
     chain_link(&b->chains, topic, at);
 }
 
+/* Private: does so with one that purges it. Returns how many messages that takes away. */
+uint32_t broker_follow_purge(struct broker *b, uint32_t topic, uint64_t at);
+
 /* Returns the topic of a valid name with its chain, both made if need be (*made says so); 0 if the
  * limit of topics is reached (topic_open()). */
 static inline uint32_t broker_open(struct broker *b, struct span name, bool *made)
@@ -107,8 +110,24 @@ static inline uint64_t broker_put(struct broker *b, uint32_t topic, const struct
 uint64_t broker_hold(struct broker *b, uint32_t topic, const struct ring_message *m,
                      uint64_t now_ms);
 
+/* Returns the offset of the message that was published with a key (once_hash()), there or held; 0:
+ * there is none. */
+static inline uint64_t broker_once(const struct broker *b, const uint64_t key[2])
+{
+    uint64_t at = once_find(&b->once, key);
+    return at != 0 && chain_of(&b->chains, at) != 0 ? at : 0; /* else it is purged */
+}
+
 /* Shows the oldest held message, of which there must be one, and links it. Returns its topic. */
 uint32_t broker_show(struct broker *b);
+
+/* Purges topic `topic`: puts a record that does, or holds it. Returns its offset; 0 if the ring can
+ * hold no more, and nothing was done. What is purged is gone for readers once the record is shown,
+ * and wiped by and by: broker_wipe(). A topic that has ended has no end then. */
+uint64_t broker_purge(struct broker *b, uint32_t topic, bool hold, uint64_t now_ms);
+
+/* Wipes purged records of a topic, about `most` bytes. Returns false if there are no more. */
+bool broker_wipe(struct broker *b, uint32_t topic, uint64_t most);
 
 /* Frees an entry if nobody needs it (topic_release()), and closes the chains of the topics freed
  * with it. */

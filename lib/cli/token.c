@@ -30,24 +30,26 @@ enum flag {
     KID = 1,
     PUBLISH = 2,
     SUBSCRIBE = 3,
-    URL = 4,
-    FOR = 5,
-    EXPIRES = 6,
-    CHECK = 7,
-    FLAGS = 8,
+    PURGE = 4,
+    URL = 5,
+    FOR = 6,
+    EXPIRES = 7,
+    CHECK = 8,
+    FLAGS = 9,
 };
 
 static const char *const flag_names[FLAGS] = {
-    "--key-file", "--kid", "--publish", "--subscribe", "--url", "--for", "--expires", "--check",
+    "--key-file", "--kid", "--publish", "--subscribe", "--purge",
+    "--url",      "--for", "--expires", "--check",
 };
 
 struct ask {
     const char *value[FLAGS]; /* NULL: not given */
-    struct text scope[2];     /* of PUBLISH and SUBSCRIBE */
+    struct text scope[3];     /* of PUBLISH, SUBSCRIBE and PURGE */
     enum auth_class class;
     bool never;
     uint64_t now_s, expires_s;
-    char scope_bytes[2][AUTH_TOKEN_MAX];
+    char scope_bytes[3][AUTH_TOKEN_MAX];
 };
 
 /* Ends the process with what is wrong, in two parts. */
@@ -91,7 +93,7 @@ static void add_topics(struct ask *a, enum flag flag, const char *value)
 
 static void set_flag(struct ask *a, enum flag flag, const char *value)
 {
-    bool topics = flag == PUBLISH || flag == SUBSCRIBE;
+    bool topics = flag == PUBLISH || flag == SUBSCRIBE || flag == PURGE;
     if (a->value[flag] != NULL && !topics)
         wrong(flag_names[flag], value, "it is given twice");
     if (*value == '\0')
@@ -127,7 +129,7 @@ static bool read_flags(struct ask *a, int argc, char **argv)
 static void flags_agree(const struct ask *a)
 {
     const char *const *v = a->value;
-    bool mint = v[PUBLISH] != NULL || v[SUBSCRIBE] != NULL;
+    bool mint = v[PUBLISH] != NULL || v[SUBSCRIBE] != NULL || v[PURGE] != NULL;
     if (v[CHECK] != NULL) {
         for (unsigned i = 0; i < FLAGS; i++)
             if (v[i] != NULL && i != CHECK && i != KEY_FILE)
@@ -135,7 +137,7 @@ static void flags_agree(const struct ask *a)
         return;
     }
     if (!mint && v[URL] == NULL)
-        wrong("nothing to do", NULL, "--publish, --subscribe, --url or --check is needed");
+        wrong("nothing to do", NULL, "--publish, --subscribe, --purge, --url or --check is needed");
     if (mint && v[URL] != NULL)
         wrong("--url", NULL, "it goes with --for, and not with --publish and --subscribe");
     if (v[FOR] != NULL && v[URL] == NULL)
@@ -202,8 +204,10 @@ static int mint(const struct ask *a)
     struct auth_keys keys;
     char bytes[AUTH_TOKEN_MAX + 1];
     struct text out = text_in(bytes, sizeof bytes);
-    const struct auth_claims claims = {text_span(&a->scope[0]), text_span(&a->scope[1]),
-                                       a->expires_s};
+    const struct auth_claims claims = {.publish = text_span(&a->scope[0]),
+                                       .subscribe = text_span(&a->scope[1]),
+                                       .purge = text_span(&a->scope[2]),
+                                       .expires_s = a->expires_s};
     load(a, &keys);
     auth_mint(&out, key_to_sign(a, &keys), &claims);
     auth_keys_wipe(&keys);
@@ -382,6 +386,8 @@ static void describe(const struct auth_said *said, const struct auth_keys *k, st
     add_line(&out, "key          ", said->kid, "the token names none");
     add_line(&out, "publish      ", said->publish, "nothing");
     add_line(&out, "subscribe    ", said->subscribe, "nothing");
+    if (said->purge.n > 0)
+        add_line(&out, "purge        ", said->purge, NULL);
     if (said->begins)
         add_time(&out, "valid from   ", said->nbf_s, now_s);
     if (said->ends)
@@ -422,7 +428,7 @@ int token_run(int argc, char **argv)
 {
     struct timespec now;
     struct ask a = {.class = AUTH_SUBSCRIBE};
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < sizeof a.scope / sizeof a.scope[0]; i++)
         a.scope[i] = text_in(a.scope_bytes[i], sizeof a.scope_bytes[i]);
     if (read_flags(&a, argc, argv))
         return help_print("token");

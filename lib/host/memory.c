@@ -57,6 +57,11 @@ void memory_give_back(void *p, size_t n)
     madvise(p, n, MADV_REMOVE);
 }
 
+void memory_drop(void *p, size_t n)
+{
+    madvise(p, n, MADV_DONTNEED);
+}
+
 void memory_close(struct memory *m)
 {
     for (uint32_t i = 0; i < m->n; i++)

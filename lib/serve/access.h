@@ -9,7 +9,7 @@
  *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access
  *   ?expires=E&signature=S   --+                                        |             |
  *   Cookie: access_token=T   --'  the first of these that is there      v             v
- *   (of this origin's pages, or of one that --cors names)        submit_check_topic  access_subscribe
+ * (of this origin's pages, or of one that --cors names) submit_check_topic access_subscribe
  *
  * A subscription gets what both its URL and its scope match: a wildcard is narrowed, and a name
  * outside the scope is refused. A stream or a WebSocket keeps the time when its token expires
@@ -41,6 +41,11 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names);
  * 403, with the reason in *why. */
 int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
                    struct span topic, struct text *why);
+
+/* May this one purge the topic of that name, to which it may publish? Without keys clients on this
+ * host may; a token says so by itself. Returns as access_publish() does. */
+int access_purge(struct stat_counters *stat, const struct access *a, struct span topic,
+                 struct text *why);
 
 struct challenge {
     char line[1024];

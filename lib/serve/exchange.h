@@ -65,7 +65,7 @@ enum access_kind {
 
 struct access {
     enum access_kind kind;
-    struct span publish, subscribe; /* scopes, as lib/auth/auth.h has them */
+    struct span publish, subscribe, purge; /* scopes, as lib/auth/auth.h has them */
     uint64_t expires_s;             /* unix time; 0: does not expire */
     bool cookie;                    /* NONE: it has a cookie, which does not count */
 };

@@ -26,7 +26,7 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "S2R/9JCkgixVciJLPe0CvoIMsRdJNqDSbG8ZCpPGIQA="
+#define PAGE_SCRIPT "lq5zAvxQHyXWXmKN68KT7mf/wKi5lcGhssXDo8QNWgw="
 #define PAGE_STYLE  "5Sh68KLABTdQ2D+9FMQZPABPyuazvXepwqedbl9EaOs="
 
 /* The policy that the browser enforces (CSP Level 3): the page loads nothing but itself, and

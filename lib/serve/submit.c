@@ -146,7 +146,7 @@ static bool submit_once(struct server *s, struct span topic, const struct batch_
     if (m->key.n > RING_NAME_MAX)
         return refused(p, 400, "a key has 1 to 255 bytes", NULL);
     once_hash(&s->broker.once, topic, m->key, key);
-    uint64_t at = once_find(&s->broker.once, key);
+    uint64_t at = broker_once(&s->broker, key);
     if (at == 0)
         return true;
     const struct ring_record *rec = ring_place(&s->ring, at);

@@ -60,6 +60,12 @@ static bool settle_record(const struct broker *broker, struct clients *clients,
     return room;
 }
 
+/* Returns true if the record at `at` that a subscriber is inside was evicted or purged. */
+static bool is_gone(const struct broker *broker, uint64_t at)
+{
+    return at < ring_tail(broker->ring) || broker_topic(broker, at) == 0;
+}
+
 bool subscriber_finish_record(const struct broker *broker, struct clients *clients,
                               struct stat_counters *stat, struct exchange *ex, struct conn *c)
 {
@@ -68,7 +74,7 @@ bool subscriber_finish_record(const struct broker *broker, struct clients *clien
     const struct conn_stream was = c->stream;
     if (!conn_inside(c))
         return true;
-    if (c->place.at < ring_tail(broker->ring))
+    if (is_gone(broker, c->place.at))
         return false;
     c->out = 0;
     if (!settle_record(broker, clients, stat, ex, c) || !conn_out_keep(&clients->conns, c, kept)) {
@@ -140,7 +146,7 @@ void subscriber_expire(struct server *s, struct conn *c)
 bool subscriber_check(struct server *s, struct conn *c)
 {
     struct gap gap;
-    if (conn_inside(c) && c->place.at < ring_tail(&s->ring)) {
+    if (conn_inside(c) && is_gone(&s->broker, c->place.at)) {
         s->stat.overtaken++;
         return false;
     }

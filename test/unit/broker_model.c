@@ -44,6 +44,7 @@ struct message {
     uint64_t n, at, size, time, time_max;
     unsigned topic;
     bool binary, end, bare;
+    bool none;    /* purged, or no message */
     unsigned key; /* 0: none */
     struct span event, data;
     char bytes[RING_MIN / 16];
@@ -73,6 +74,8 @@ static struct {
     struct named topic[TOPICS + 1];
     unsigned by_id[CHAINS + 1]; /* of the topics that are there */
     bool emptied[CHAINS + 1];   /* and not yet asked for */
+    bool purged[CHAINS + 1];    /* some may have to be wiped */
+    uint64_t purges;
     struct chain_forgotten table[CHAINS_FORGOTTEN];
     uint32_t set[SETS];
     uint64_t unknown, refused, merged, walked, over; /* answers of these kinds */
@@ -153,6 +156,7 @@ static void do_open_or_close(unsigned i)
         made(NULL, id);
         topic_at(&P.topics, id)->kept = 1;
     } else if (count_of(i) == 0) {
+        (void)broker_wipe(&P.b, t->id, UINT64_MAX);
         topic_at(&P.topics, t->id)->kept = 0;
         topic_release(&P.topics, t->id, gone, NULL);
         MUST((t->id != 0) == t->listed);
@@ -208,6 +212,10 @@ static void evict(void)
 {
     const struct message *m = message(P.first++);
     struct named *t = &P.topic[m->topic];
+    if (m->none) {
+        P.tail += m->size;
+        return;
+    }
     t->lost_n = t->ever = m->n;
     t->lost_at = m->at;
     P.tail += m->size;
@@ -248,7 +256,7 @@ static void ask_key(unsigned topic, unsigned key)
 {
     uint64_t hash[2];
     hash_key(topic, key, hash);
-    MUST(once_find(&P.b.once, hash) == at_key(topic, key));
+    MUST(broker_once(&P.b, hash) == at_key(topic, key));
 }
 
 /* The n of the record that ended a topic, 0: none. */
@@ -276,6 +284,7 @@ static void do_put(unsigned topic)
         P.now -= pick(1000);
     P.time_max = P.now > P.time_max ? P.now : P.time_max;
     m->n = P.n + 1;
+    m->none = false;
     m->time = P.now;
     m->time_max = P.time_max;
     m->topic = topic;
@@ -320,6 +329,40 @@ static void do_put(unsigned topic)
     MUST(broker_show(&P.b) == P.topic[topic].id);
 }
 
+/* Of no topic from now on: the messages of this one; and the record that does that. */
+static void do_purge(unsigned topic)
+{
+    uint32_t id = P.topic[topic].id;
+    struct message *m = message(P.n + 1);
+    uint32_t had = count_of(topic);
+    *m = (struct message){.n = P.n + 1, .at = P.head, .time = P.now, .none = true};
+    P.time_max = P.now > P.time_max ? P.now : P.time_max;
+    m->time_max = P.time_max;
+    int n = snprintf(rendered, sizeof rendered,
+                     "event: ended\ndata: {\"topic\":\"%s\"}\nid: %" PRIu64 "-%" PRIu64 "\n\n",
+                     P.topic[topic].name, EPOCH, m->n);
+    m->size = (80 + (uint64_t)n + strlen(P.topic[topic].name) + 15) / 16 * 16;
+    while (P.head + m->size - P.tail > P.r.size)
+        evict();
+    P.head += m->size;
+    P.n++;
+    bool hold = pick(2) == 0;
+    MUST(broker_purge(&P.b, id, hold, P.now) == m->at);
+    if (hold)
+        MUST(broker_show(&P.b) == id);
+    for (uint64_t i = P.first; i < P.n; i++)
+        if (message(i)->topic == topic) {
+            message(i)->topic = 0;
+            message(i)->key = 0;
+            message(i)->end = message(i)->bare = false;
+            message(i)->none = true;
+        }
+    P.purged[id] = true;
+    P.purges += had > 0;
+    if (pick(2) == 0)
+        (void)broker_wipe(&P.b, id, pick(2000));
+}
+
 static void do_expire(void)
 {
     uint64_t before = P.now - pick(400), got = 0;
@@ -332,7 +375,10 @@ static void do_expire(void)
 static void do_emptied(void)
 {
     for (uint32_t id; (id = chains_take_emptied(&P.b.chains)) != 0;) {
-        MUST(id <= CHAINS && P.by_id[id] != 0 && P.emptied[id]);
+        MUST(id <= CHAINS && P.by_id[id] != 0 && (P.emptied[id] || P.purged[id]));
+        while (broker_wipe(&P.b, id, pick(4000))) {
+        }
+        P.purged[id] = P.b.chains.chain[id].empty_next != 0; /* it may be listed once more */
         P.emptied[id] = false;
     }
     for (uint32_t id = 1; id <= CHAINS; id++) {
@@ -451,12 +497,12 @@ static void ask_collect(uint32_t id, struct span name)
             P.merged++;
         }
         for (unsigned i = 0; i < got; i++, n++) {
-            while (n <= P.n && !reaches(name, message(n)->topic))
+            while (n <= P.n && (message(n)->none || !reaches(name, message(n)->topic)))
                 n++;
             MUST(n <= P.n && rec[i] == message(n)->at && rec[i] < at);
         }
     }
-    while (n <= P.n && !reaches(name, message(n)->topic))
+    while (n <= P.n && (message(n)->none || !reaches(name, message(n)->topic)))
         n++;
     MUST(n == P.n + 1);
 }
@@ -509,7 +555,7 @@ static void ask_entry(uint32_t id, struct span name)
     MUST(ever <= lost);
     ask_lost(id, n, lost > n);
     for (uint64_t i = P.n; i >= P.first && left > 0; i--) {
-        if (reaches(name, message(i)->topic) && !message(i)->bare) {
+        if (!message(i)->none && reaches(name, message(i)->topic) && !message(i)->bare) {
             last = message(i)->at;
             left--;
         }
@@ -557,6 +603,10 @@ static void do_ask(unsigned topic)
 static void verify_record(const struct message *m)
 {
     const struct ring_record *rec = ring_at(&P.r, m->at);
+    if (m->none) {
+        MUST(rec->n == m->n && rec->size == m->size && broker_topic(&P.b, m->at) == 0);
+        return;
+    }
     uint32_t id = P.topic[m->topic].id;
     const struct chain *c = chain_at(&P.b.chains, id);
     MUST(rec->n == m->n && rec->size == m->size && broker_topic(&P.b, m->at) == id);
@@ -649,6 +699,8 @@ START_TEST(random_operations)
         uint64_t what = pick(100);
         if (what < 60 && P.topic[topic].id != 0 && end_of(topic) == 0)
             do_put(topic);
+        else if (what < 61 && P.topic[topic].id != 0)
+            do_purge(topic);
         else if (what < 80)
             do_ask(topic);
         else if (what < 96)
@@ -662,7 +714,8 @@ START_TEST(random_operations)
     }
     verify();
     MUST(P.head / P.r.size > 100);
-    MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100 && P.over > 100);
+    MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100 && P.over > 100 &&
+         P.purges > 100);
     ring_close(&P.r);
     for (unsigned i = 0; i < COUNT(P.memory); i++)
         free(P.memory[i]);

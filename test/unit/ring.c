@@ -557,7 +557,7 @@ START_TEST(whole)
     r.key++;
     ck_assert_ptr_null(ring_whole(&r, place));
     r.key--;
-    ring_wipe(&r, at); /* nor one that was wiped */
+    ring_drop(&r, at); /* nor one that was wiped */
     ck_assert_ptr_null(ring_whole(&r, place));
     ring_close(&r);
     r = opened(RING_MIN); /* a ring in memory has no sums */
@@ -726,8 +726,8 @@ static void copy_older(void)
 static void wipe_twice(void)
 {
     uint64_t at = ring_put(&R, &some, 0);
-    ring_wipe(&R, at);
-    ring_wipe(&R, at);
+    ring_drop(&R, at);
+    ring_drop(&R, at);
 }
 
 static void (*const breaches[])(void) = {
