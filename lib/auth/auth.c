@@ -553,7 +553,7 @@ enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64
     if (r == AUTH_GOOD)
         r = auth_said_check_times(&said, now_s, why);
     if (r == AUTH_GOOD)
-        *claims = (struct auth_claims){said.publish, said.subscribe, said.purge, until(&said)};
+        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said), said.purge};
     return r;
 }
 

@@ -69,8 +69,9 @@ enum auth_result {
 };
 
 struct auth_claims {
-    struct span publish, subscribe, purge; /* scopes */
+    struct span publish, subscribe; /* scopes */
     uint64_t expires_s; /* unix time at which it expires, including the leeway; 0: never */
+    struct span purge;  /* the scope in which it may purge what it may publish to */
 };
 
 /* Checks a token at unix time now_s. `room` has AUTH_TOKEN_MAX bytes, into which the claims point.

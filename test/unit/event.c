@@ -60,6 +60,18 @@ static const struct {
     ROW("", "\0\n\xff", true, false, "data: data:;base64,AAr/\nid: 7-1\n\n"),
     ROW("png", "a", true, false, "event: png\ndata: data:;base64,YQ==\nid: 7-1\n\n"),
 #undef ROW
+    {__LINE__,
+     true,
+     {.name = SPAN_INIT("n"),
+      .id = SPAN_INIT("7-1"),
+      .data = SPAN_INIT("x"),
+      .ends = SPAN_INIT("a\"\n\xc3\xbc")},
+     SPAN_INIT("event: n\ndata: x\nid: 7-1\n\n"
+               "event: ended\ndata: {\"topic\":\"a\\\"\\n\xc3\xbc\"}\nid: 7-1\n\n")},
+    {__LINE__,
+     true,
+     {.id = SPAN_INIT("7-1"), .bare = true, .ends = SPAN_INIT("t")},
+     SPAN_INIT("event: ended\ndata: {\"topic\":\"t\"}\nid: 7-1\n\n")},
 };
 
 START_TEST(exact)
@@ -236,6 +248,7 @@ static const struct {
     {__LINE__, true, false, {"an event: with more", 19}},
     {__LINE__, true, true, {"gap", 3}},
     {__LINE__, true, true, {"expired", 7}},
+    {__LINE__, true, true, {"ended", 5}},
     {__LINE__, true, false, {"gaps", 4}},
     {__LINE__, true, false, {"Gap", 3}},
     {__LINE__, true, false, {"ga", 2}},

@@ -533,6 +533,39 @@ static struct ring sealed(uint64_t size, uint64_t key)
     return r;
 }
 
+/* The bytes of a record that is wiped are zero, but for its topic's name; one that a process was killed
+ * over is whole at any moment, and is wiped again. */
+START_TEST(wiped)
+{
+    const struct ring_message rows[] = {
+        {.topic = SPAN("news"), .data = SPAN("secret")},
+        {.topic = SPAN("news"), .event = SPAN("secret"), .data = SPAN("se\ncret"), .end = true},
+        {.topic = SPAN("news"), .data = SPAN("secret"), .binary = true, .key = {7, 8}},
+        {.topic = SPAN("news"), .end = true, .bare = true},
+        {.topic = SPAN("news"), .purge = true},
+    };
+    struct ring r = sealed(RING_MIN, KEY);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint64_t at = ring_put(&r, &rows[i], 1), place = at & r.mask;
+        const struct ring_record *rec = ring_whole(&r, place);
+        ck_assert_msg(rec != NULL && ring_record_size(rec) == rec->size, "row %zu", i);
+        char was[512];
+        memcpy(was, rec, rec->size);
+        ring_wipe(&r, at);
+        ck_assert_ptr_eq(ring_whole(&r, place), rec);
+        ck_assert_ptr_null(memmem(r.arena + place, rec->size, "secret", 6));
+        ck_assert(span_eq(ring_topic(rec), SPAN("news")) && ring_record_size(rec) == rec->size);
+        for (size_t cut = sizeof *rec; cut < rec->size; cut++) { /* of its bytes some are not yet */
+            memcpy(r.arena + place + sizeof *rec, was + sizeof *rec, cut - sizeof *rec);
+            ck_assert_ptr_eq(ring_whole(&r, place), rec);
+            ring_wipe(&r, at);
+            ck_assert_ptr_null(memmem(r.arena + place, rec->size, "secret", 6));
+        }
+    }
+    ring_close(&r);
+}
+END_TEST
+
 /* Any byte of a record that matters, another key, another place: it is whole no longer. */
 START_TEST(whole)
 {
@@ -764,6 +797,7 @@ int main(void)
     tcase_add_test(c, holds_largest);
     tcase_add_test(c, ages);
     tcase_add_test(c, finds_in_blocks);
+    tcase_add_test(c, wiped);
     tcase_add_test(c, whole);
     tcase_add_test(c, restored);
     suite_add_tcase(s, c);
