@@ -7,7 +7,7 @@
  *
  *     buf  |GET /news?since=-5 HTTP/1.1\r\nHost: h\r\n ... \r\n\r\n|body ...|GET ...
  *           ^method ^path ^query                                  ^
- *           `------------- http_parse() gives this length --------'
+ *           `----------- http_parse() returns this length ---------'
  *                                        http_body_decode() takes it from there
  *
  * It is strict, because requests are smuggled where two parsers read bytes differently: lines end

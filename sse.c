@@ -4,8 +4,8 @@
  *   wait -> clock -> events -> ready lists -> sweep -> commit -> fan-out -> reap
  *
  *   events   sockets are read, requests handled, messages put into the ring, their topics marked
- *   ready    who has had no turn yet gets one; then who was cut short by a budget goes on
- *   sweep    a slice of the table: heartbeats, timeouts; messages grown old
+ *   ready    connections without a turn so far get one; then those cut short by a budget go on
+ *   sweep    a slice of the table: heartbeats, timeouts; old messages
  *   commit   a sync of the store is begun; one that is done shows the messages it covers
  *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
  *   reap     doomed connections are closed, topics nobody needs are freed
@@ -14,10 +14,10 @@
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the
  * same code (lib/loop/write.h).
  *
- * Only here are clients waited for; lib/loop/ reads and writes to them. What the process asks of the
- * system besides is in lib/host/: start and end (life), who is let in (acceptor), memory (tables),
- * the store's syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in
- * L and in its tables.
+ * Only this file waits for events; lib/loop/ reads from clients and writes to them. All other use
+ * of the system is in lib/host/: start and end (life), accepting clients (acceptor), memory
+ * (tables), the store's syncs (commit), the keys, the upgrade, the log (say, announce). All state
+ * that changes is in L and its tables.
  */
 #include "lib/cli/command.h"
 #include "lib/host/commit.h"
@@ -53,14 +53,14 @@
 
 enum {
     POLL_RECORDS = 2048, /* in one answer to a poll */
-    LINGER_MS = 2000,    /* how long a refused client is read on */
-    HOLD_READS = 64,   /* with --fsync always: reads that as records would be the ring, and less */
-    DRAIN_TICK_MS = 5, /* sleep, while the server stops */
+    LINGER_MS = 2000,    /* how long a refused client is still read */
+    HOLD_READS = 64,     /* with --fsync always: bounds what is read at once, see reads_fit() */
+    DRAIN_TICK_MS = 5,   /* sleep, while the server stops */
 };
 
 static struct loop L;
 
-/* Logs a line, if --log asks for such: pairs of key and value follow, ended by NULL. */
+/* Logs a line, if --log includes its level: pairs of key and value follow, ended by NULL. */
 static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
 {
     va_list ap;
@@ -73,7 +73,7 @@ static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static void signalled(int fd)
+static void handle_signals(int fd)
 {
     struct server *s = &L.server;
     struct signalfd_siginfo info;
@@ -91,26 +91,26 @@ static void signalled(int fd)
     }
 }
 
-static void knocked(int fd)
+static void handle_listener(int fd)
 {
     acceptor_accept(&L.acceptor, fd);
 }
 
-static void trial_spoke(int fd)
+static void handle_trial(int fd)
 {
     assert(fd == L.up.trial.out);
     upgrade_read_result(&L.up);
 }
 
-/* What an event of a descriptor of the process's own brings. */
+/* The handlers of the process's own descriptors, by kind. */
 static void (*const own_event[OWN_KINDS])(int fd) = {
-    [OWN_LISTENER] = knocked,
-    [OWN_SIGNALS] = signalled,
+    [OWN_LISTENER] = handle_listener,
+    [OWN_SIGNALS] = handle_signals,
     [OWN_STORE] = commit_read_result,
-    [OWN_TRIAL] = trial_spoke,
+    [OWN_TRIAL] = handle_trial,
 };
 
-/* Has this one nothing to say, but much to get? Requests go before it. */
+/* Returns true if a client has sent nothing but has much to get: requests go first. */
 static bool replays(const struct conn *c)
 {
     return conn_streams(c) && c->place.at < ring_head(&L.server.ring) &&
@@ -153,7 +153,7 @@ static void event(const struct epoll_event *ev)
     }
 }
 
-/* Serves those who wait for a turn, as queue.h has it. */
+/* Serves the lists of queue.h. */
 static void ready_lists(void)
 {
     struct server *s = &L.server;
@@ -173,8 +173,8 @@ static void ready_lists(void)
     }
 }
 
-/* How long the loop may sleep, in ms: not at all with work left over, for ever (-1) with nothing
- * that time could change. */
+/* Returns how long the loop may sleep, in ms: 0 with work left over, -1 (for ever) if time could
+ * change nothing. */
 static int sleep_ms(void)
 {
     struct server *s = &L.server;
@@ -193,7 +193,7 @@ static int sleep_ms(void)
     return due > now ? (int)(due - now) : 0;
 }
 
-/* Looks what time has brought to the process itself. */
+/* Handles what is due in the process itself. */
 static void tick(void)
 {
     struct server *s = &L.server;
@@ -215,7 +215,7 @@ static void loop_turn(void)
     clock_read(&L.clock, s);
     s->stat.turns++;
     loop_phase(&L, LOOP_PHASE_US);
-    s->ex.brief = n > 1; /* or nobody waits */
+    s->ex.brief = n > 1; /* a lone client delays nobody */
     for (int i = 0; i < n; i++)
         event(&L.ev[i]);
     s->ex.brief = false;
@@ -235,7 +235,7 @@ static void loop_turn(void)
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
-/* Sets up what is neither in the tables nor handed over. */
+/* Sets up the state that is neither in the tables nor handed over. */
 static void server_make(void)
 {
     struct server *s = &L.server;
@@ -259,8 +259,8 @@ static void server_make(void)
     L.read_most = LOOP_READ;
 }
 
-/* With --fsync always, what is read at once leaves room in what the ring can hold, however much
- * more it is as records. */
+/* With --fsync always, bounds the bytes read at once, so that as records, however much larger, they
+ * fit into what the ring can hold. */
 static void reads_fit(void)
 {
     struct server *s = &L.server;
@@ -275,7 +275,7 @@ static void server_start(void)
     reads_fit();
 }
 
-/* Goes on where the program before this one stopped; on trial, only sees whether it could. */
+/* Goes on where the program before this one stopped; on trial, only checks whether it could. */
 static void server_take(int fd, bool trial)
 {
     server_make();
@@ -283,7 +283,7 @@ static void server_take(int fd, bool trial)
     reads_fit();
 }
 
-/* Ends at once: WebSockets are closed as they should be, if there is room for that. */
+/* Ends at once; WebSockets get a close frame, if there is room for it. */
 static void server_stop(void)
 {
     struct server *s = &L.server;
@@ -302,8 +302,8 @@ static void server_stop(void)
         L.code = EX_IOERR;
 }
 
-/* A page of a mapping cannot be read or written: the store's file was cut, there is no block for
- * it, or the disk failed. In whatever the process was doing. */
+/* Handles SIGBUS: a page of a mapping cannot be read or written, as the store's file was cut, has
+ * no block there, or the disk failed. It may come at any point. */
 static void page_lost(int sign)
 {
     struct server *s = &L.server;
@@ -312,7 +312,7 @@ static void page_lost(int sign)
                               "failed\n";
     (void)sign;
     if (s->config.opt.store == NULL) {
-        (void)signal(SIGBUS, SIG_DFL); /* it comes again */
+        (void)signal(SIGBUS, SIG_DFL); /* the access is repeated */
         return;
     }
     (void)!write(STDERR_FILENO, front, sizeof front - 1);

@@ -10,9 +10,9 @@
 #include "lib/text.h"
 
 /* clang-format off */
-/* Puts a file, and how many bytes it has, among the constants: `const char NAME[]`, `const uint64_t
- * NAME_size`. The assembler takes it in, as gzip has packed it: no other copy of it is kept that
- * could be another. The Makefile knows which objects are made of files. */
+/* Embeds a file, compressed by gzip, as constants: `const char NAME[]`, `const uint64_t NAME_size`.
+ * The assembler includes it, so no other copy can differ. The Makefile knows which objects embed
+ * files. */
 #define FILE_IN(name, path)                                 \
     __asm__(".pushsection .rodata\n"                        \
             ".globl " name ", " name "_size\n"              \

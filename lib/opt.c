@@ -1,10 +1,9 @@
 /*
  * opt.c - the command line and the environment.
  *
- * OPTIONS is all there is to know of a flag, a line each: the defaults, the bounds, the variables
- * and the messages come from it; what --help says is in lib/cli/help.txt. Flags are read first,
- * then the variables of those that were not given, then the defaults of the rest, all by the same
- * functions.
+ * OPTIONS defines each flag in one line: the defaults, the bounds, the variables and the messages
+ * come from it; lib/cli/help.txt is the text of --help. Flags are read first, then the variables of
+ * flags that were not given, then the defaults of the rest, all by the same functions.
  */
 #include "lib/opt.h"
 
@@ -128,7 +127,7 @@ const char *opt_version(void)
 
 /* ---- units ---- */
 
-/* Returns true with the kind of unit that a row's value has; false: it is plain digits. */
+/* Returns true and sets *kind if the row's value has a unit; false if it is plain digits. */
 static bool has_unit(const struct row *row, enum unit_kind *kind)
 {
     switch ((enum kind)row->kind) {
@@ -171,7 +170,7 @@ static bool is_power(uint64_t v)
     return v != 0 && (v & (v - 1)) == 0;
 }
 
-/* Which of the words is `s`? UINT64_MAX: none. */
+/* Returns the index of `s` in the words; UINT64_MAX if it is not among them. */
 static uint64_t word_of(struct span s, const char *const words[], size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -212,7 +211,8 @@ static bool read_sync(struct span s, uint64_t *v)
     return *v != UINT64_MAX;
 }
 
-/* Reads a list of what everyone may do, into bits of enum opt_anonymous. */
+/* Reads a list of what anyone may do into bits of enum opt_anonymous. Returns false if it is
+ * wrong. */
 static bool read_ways(struct span s, uint64_t *v)
 {
     static const char *const words[] = {"subscribe", "publish"};
@@ -228,7 +228,7 @@ static bool read_ways(struct span s, uint64_t *v)
     return true;
 }
 
-/* Reads a number within the row's bounds, or that there is to be none: 0. */
+/* Reads a number within the row's bounds, or "none": 0. */
 static bool read_or_none(const struct row *row, struct span s, uint64_t *v)
 {
     enum unit_kind kind;
@@ -280,7 +280,7 @@ static void store(const struct parser *x, const struct row *row, uint64_t v)
     }
 }
 
-/* What is wrong with one more item for a list; NULL: nothing. */
+/* Returns what is wrong with a further item of a list; NULL if nothing is. */
 static const char *item_wrong(const struct parser *x, const struct row *row, struct span value)
 {
     const struct opt_list *list = field_of(x, row);
@@ -309,7 +309,7 @@ static bool is_action(const struct row *row)
     return row->kind == HELP || row->kind == VERSION || row->kind == EXPLAIN;
 }
 
-/* Takes a file's path, or a user. It is ended by a NUL, being the end of an argument or a
+/* Sets a file's path or a user. The value is NUL-ended, as it is the end of an argument or a
  * variable. */
 static bool set_path(const struct parser *x, const struct row *row, struct span value)
 {
@@ -319,7 +319,7 @@ static bool set_path(const struct parser *x, const struct row *row, struct span 
     return value.n > 0;
 }
 
-/* Takes a value for a row; false if it is wrong. */
+/* Sets the value of a row. Returns false if it is wrong. */
 static bool set(const struct parser *x, const struct row *row, struct span value)
 {
     uint64_t v = 0;
@@ -377,7 +377,7 @@ static void write_name(struct text *t, const struct row *row, enum source by)
     }
 }
 
-/* Appends what the user gave, as far as it helps to find it. */
+/* Appends the value given, as far as it helps to find the error. */
 static void write_given(struct text *t, struct span value)
 {
     const size_t most = 100;
@@ -386,7 +386,7 @@ static void write_given(struct text *t, struct span value)
         text_str(t, "...");
 }
 
-/* Appends the name with what comes before a value of it. */
+/* Appends the flag's or variable's name, as it stands before a value. */
 static void write_subject(struct text *t, const struct row *row, enum source by)
 {
     write_name(t, row, by);
@@ -401,7 +401,7 @@ static void write_range(struct text *t, const struct row *row, const char *what)
     write_bounded(t, row, row->most);
 }
 
-/* Appends what a size that is to be a power of two must be. */
+/* Appends the powers of two next to a size that must be one. */
 static void write_powers(struct text *t, const struct row *row, struct span value)
 {
     uint64_t v, below = row->least;
@@ -417,7 +417,7 @@ static void write_powers(struct text *t, const struct row *row, struct span valu
     unit_write(t, below * 2, UNIT_SIZE);
 }
 
-/* Appends what a value for the row must be. */
+/* Appends what a value of the row must be. */
 static void write_right(struct text *t, const struct row *row, struct span value)
 {
     switch ((enum kind)row->kind) {
@@ -451,7 +451,7 @@ static void write_right(struct text *t, const struct row *row, struct span value
         text_str(t, "must be a file, or none");
         break;
     case USER:
-        text_str(t, "must be NAME, UID, or one of these with :GROUP behind");
+        text_str(t, "must be NAME or UID, perhaps with :GROUP");
         break;
     case WAYS:
         text_str(t, "must be publish, subscribe, or both with a comma between, or none");
@@ -462,7 +462,7 @@ static void write_right(struct text *t, const struct row *row, struct span value
     }
 }
 
-/* Fails for a value that set() did not take. */
+/* Reports a value that set() refused. */
 static enum opt_result wrong(const struct parser *x, const struct row *row, enum source by,
                              struct span value)
 {
@@ -476,7 +476,7 @@ static enum opt_result wrong(const struct parser *x, const struct row *row, enum
     return OPT_WRONG;
 }
 
-/* Words that other programs have, and what they are here. */
+/* Flags of other programs, and their names here. */
 static const struct {
     const char *word, *hint;
 } hints[] = {
@@ -503,7 +503,8 @@ static enum opt_result unexpected(const struct parser *x, struct span argument)
 
 /* ---- unknown flags ---- */
 
-/* The flag that was probably meant: the nearest, or the only one that begins so; NULL: none. */
+/* Returns the flag that was probably meant: the nearest, or the only one that begins with the text;
+ * NULL if none. */
 static const struct row *nearest(struct span name)
 {
     const struct row *near = NULL, *longer = NULL;
@@ -557,8 +558,8 @@ static const struct row *find_letter(char letter)
     return NULL;
 }
 
-/* Carries out a flag, with the value that stands in the same argument (null if there is none) or
- * with `next`, the argument behind it; *used says whether it was that. */
+/* Handles a flag, with the value in the same argument (null if none) or with `next`, the argument
+ * after it; *used says whether `next` was used. */
 static enum opt_result do_flag(struct parser *x, const struct row *row, struct span value,
                                const char *next, bool *used)
 {
@@ -611,7 +612,7 @@ static enum opt_result do_flags(struct parser *x, int argc, char *const argv[])
 
 /* ---- the environment ---- */
 
-/* The value of a row's variable; empty if there is none. */
+/* Returns the value of a row's variable; empty if there is none. */
 static struct span variable(const struct row *row, char *const envp[])
 {
     char buf[64];
@@ -651,7 +652,7 @@ static enum opt_result do_variables(struct parser *x, char *const envp[])
 
 /* ---- all together ---- */
 
-/* Sets what was neither a flag nor a variable. */
+/* Sets the options that were neither a flag nor a variable. */
 static void do_defaults(const struct parser *x)
 {
     for (size_t i = 0; i < ROWS; i++) {
@@ -663,7 +664,7 @@ static void do_defaults(const struct parser *x)
     }
 }
 
-/* Fails for a number that does not go with that of another flag. */
+/* Reports a number that conflicts with another flag's. */
 static enum opt_result clash(const struct parser *x, const struct row *row, uint64_t v,
                              const char *right, uint64_t bound, const char *other)
 {
@@ -675,7 +676,7 @@ static enum opt_result clash(const struct parser *x, const struct row *row, uint
     return OPT_WRONG;
 }
 
-/* Returns true if the flag was given at all. */
+/* Returns true if the option was given, as a flag or a variable. */
 static bool is_given(const struct parser *x, const char *name)
 {
     const struct row *row = find_name(span_of(name));
@@ -683,7 +684,7 @@ static bool is_given(const struct parser *x, const char *name)
     return x->by[row - rows] != BY_NONE;
 }
 
-/* Fails for a way to sync a store that there is none of. */
+/* Reports --fsync without --store. */
 static enum opt_result no_store(const struct parser *x)
 {
     const struct row *row = find_name(SPAN("fsync"));
@@ -694,7 +695,7 @@ static enum opt_result no_store(const struct parser *x)
     return OPT_WRONG;
 }
 
-/* Checks the values that depend on each other. */
+/* Checks options that depend on each other. */
 static enum opt_result check(const struct parser *x)
 {
     const struct row *message = find_name(SPAN("max-message"));
@@ -734,8 +735,8 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
     o->topics_given = is_given(&x, "max-topics");
     o->buffers_given = is_given(&x, "max-buffers");
     if (o->key_file != NULL && !is_given(&x, "anonymous"))
-        o->anonymous = 0; /* who has keys lets nobody in without a token */
+        o->anonymous = 0; /* with keys, nobody comes in without a token */
     if (o->key_file == NULL && o->anonymous != 0)
-        o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing comes on top of what all may */
+        o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing includes subscribing */
     return check(&x);
 }

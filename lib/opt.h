@@ -27,7 +27,7 @@ enum opt_fsync {
     OPT_FSYNC_ALWAYS = 2,   /* before anyone gets the message */
 };
 
-/* What clients may do without a token: bits. */
+/* What clients may do without a token, as bits. */
 enum opt_anonymous {
     OPT_ANONYMOUS_SUBSCRIBE = 1,
     OPT_ANONYMOUS_PUBLISH = 2,

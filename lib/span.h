@@ -93,8 +93,8 @@ static inline struct span span_cut(struct span *s, char c)
     return part;
 }
 
-/* Returns where `what`, which is not empty, begins in `s`; NULL: nowhere. For short texts: one C
- * library's memmem() is large. */
+/* Returns the first place in `s` of the text `what`, which is not empty; NULL if it is not there.
+ * For short texts; one C library's memmem() is large. */
 static inline const char *span_find(struct span s, struct span what)
 {
     for (; s.n >= what.n; s = span_from(s, 1)) {

@@ -11,61 +11,61 @@
 #include "lib/text.h"
 
 /* X(field, name without "sse_" and "_total", help) */
-#define STAT_COUNTERS(X)                                                                           \
-    X(accepted, "connections_accepted", "Connections accepted.")                                   \
-    X(requests, "requests", "Requests whose head was read.")                                       \
-    X(refused, "requests_refused", "Requests answered with a status of 400 or above.")             \
-    X(published, "messages_published", "Messages put into the ring.")                              \
-    X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                       \
-    X(ended, "topics_ended", "Ends of topics put into the ring.")                                  \
-    X(publish_ended, "publish_ended", "Messages refused as their topic has ended.")                \
-    X(duplicates, "messages_duplicate", "Messages whose key had been published before.")           \
-    X(keys_reused, "keys_reused", "Messages refused as their key was another message's.")          \
-    X(purges, "purges", "Topics purged.")                                                          \
-    X(purged, "messages_purged", "Messages that purging took away.")                               \
-    X(delivered, "messages_delivered", "Messages written whole to a subscriber's socket.")         \
-    X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                       \
-    X(received_bytes, "received_bytes", "Bytes read from sockets.")                                \
-    X(evicted, "messages_evicted", "Messages that left the ring to make room.")                    \
-    X(aged, "messages_aged", "Messages that left the ring by --max-age.")                          \
-    X(conflated, "messages_conflated", "Messages left out for subscribers that conflate.")         \
-    X(heartbeats, "heartbeats", "Heartbeats sent.")                                                \
-    X(gaps_expired, "gaps_expired", "Subscribers told of a gap: the message had left the ring.")   \
-    X(gaps_unknown, "gaps_unknown", "Subscribers told of a gap: the cursor is not of this store.") \
-    X(gaps_lagged, "gaps_lagged", "Subscribers told of a gap: overtaken while slow.")              \
-    X(overtaken, "subscribers_overtaken", "Subscribers closed, overtaken inside a message.")       \
-    X(limit_connections, "limit_max_connections", "Connections shed by --max-connections.")        \
-    X(limit_per_address, "limit_max_per_address", "Connections refused by --max-per-address.")     \
-    X(limit_descriptors, "limit_descriptors", "Connections shed for want of a descriptor.")        \
-    X(limit_topics, "limit_max_topics", "Requests refused by --max-topics.")                       \
-    X(limit_subscriptions, "limit_max_subscriptions", "Requests refused by --max-subscriptions.")  \
-    X(limit_message, "limit_max_message", "Messages refused by --max-message.")                    \
-    X(limit_line, "limit_max_line", "Requests refused by --max-line.")                             \
-    X(limit_head, "limit_max_head", "Requests refused by --max-head.")                             \
-    X(proxy_refused, "proxy_refused", "Connections closed that brought no PROXY header.")          \
-    X(limit_buffers, "limit_max_buffers", "Requests refused by --max-buffers.")                    \
-    X(limit_sets, "limit_max_sets", "Requests refused by --max-sets.")                             \
-    X(limit_share, "limit_max_share", "Requests refused by --max-share.")                          \
-    X(limit_failures, "limit_max_failures", "Requests refused by --max-failures.")                 \
-    X(limit_scopes, "limit_max_scopes", "WebSockets refused by --max-scopes.")                     \
-    X(limit_rate, "limit_min_rate", "Connections ended by --min-rate.")                            \
-    X(limit_unsynced, "limit_unsynced", "Messages refused as too much waits to be synced.")        \
-    X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")               \
-    X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                        \
-    X(timeout_write, "timeout_write", "Connections ended by --write-timeout.")                     \
-    X(timeout_pong, "timeout_pong", "WebSockets closed that did not answer a ping.")               \
-    X(store_syncs, "store_syncs", "Times the store was synced.")                                   \
-    X(store_errors, "store_errors", "Times the store could not be synced.")                        \
-    X(tokens_refused, "tokens_refused", "Requests with a token that is not good.")                 \
-    X(access_denied, "access_denied", "Requests and frames that their client may not make.")       \
-    X(host_refused, "host_refused", "Requests refused whose Host is not one of this server's.")    \
-    X(expired, "tokens_expired", "Streams, WebSockets and bodies whose token has expired.")        \
-    X(key_loads, "key_loads", "Times the key file was read.")                                      \
-    X(key_errors, "key_errors", "Times the key file could not be read again.")                     \
-    X(upgrades, "upgrades", "Upgrades in place.")                                                  \
-    X(upgrades_refused, "upgrades_refused", "Upgrades in place that could not be done.")           \
-    X(drained, "connections_drained", "Connections closed by --drain.")                            \
-    X(log_dropped, "log_lines_dropped", "Lines of the log that nobody was ready to take.")         \
+#define STAT_COUNTERS(X)                                                                          \
+    X(accepted, "connections_accepted", "Connections accepted.")                                  \
+    X(requests, "requests", "Requests whose head was read.")                                      \
+    X(refused, "requests_refused", "Requests answered with a status of 400 or above.")            \
+    X(published, "messages_published", "Messages put into the ring.")                             \
+    X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                      \
+    X(ended, "topics_ended", "Ends of topics put into the ring.")                                 \
+    X(publish_ended, "publish_ended", "Messages refused as their topic has ended.")               \
+    X(duplicates, "messages_duplicate", "Messages whose key had been published before.")          \
+    X(keys_reused, "keys_reused", "Messages refused as their key was another message's.")         \
+    X(purges, "purges", "Topics purged.")                                                         \
+    X(purged, "messages_purged", "Messages that purging took away.")                              \
+    X(delivered, "messages_delivered", "Messages written whole to a subscriber's socket.")        \
+    X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                      \
+    X(received_bytes, "received_bytes", "Bytes read from sockets.")                               \
+    X(evicted, "messages_evicted", "Messages that left the ring to make room.")                   \
+    X(aged, "messages_aged", "Messages that left the ring by --max-age.")                         \
+    X(conflated, "messages_conflated", "Messages left out for subscribers that conflate.")        \
+    X(heartbeats, "heartbeats", "Heartbeats sent.")                                               \
+    X(gaps_expired, "gaps_expired", "Gaps sent to subscribers: the message had left the ring.")   \
+    X(gaps_unknown, "gaps_unknown", "Gaps sent to subscribers: the cursor is not of this store.") \
+    X(gaps_lagged, "gaps_lagged", "Gaps sent to subscribers: overtaken while slow.")              \
+    X(overtaken, "subscribers_overtaken", "Subscribers closed, overtaken inside a message.")      \
+    X(limit_connections, "limit_max_connections", "Connections shed by --max-connections.")       \
+    X(limit_per_address, "limit_max_per_address", "Connections refused by --max-per-address.")    \
+    X(limit_descriptors, "limit_descriptors", "Connections shed for want of a descriptor.")       \
+    X(limit_topics, "limit_max_topics", "Requests refused by --max-topics.")                      \
+    X(limit_subscriptions, "limit_max_subscriptions", "Requests refused by --max-subscriptions.") \
+    X(limit_message, "limit_max_message", "Messages refused by --max-message.")                   \
+    X(limit_line, "limit_max_line", "Requests refused by --max-line.")                            \
+    X(limit_head, "limit_max_head", "Requests refused by --max-head.")                            \
+    X(proxy_refused, "proxy_refused", "Connections closed that brought no PROXY header.")         \
+    X(limit_buffers, "limit_max_buffers", "Requests refused by --max-buffers.")                   \
+    X(limit_sets, "limit_max_sets", "Requests refused by --max-sets.")                            \
+    X(limit_share, "limit_max_share", "Requests refused by --max-share.")                         \
+    X(limit_failures, "limit_max_failures", "Requests refused by --max-failures.")                \
+    X(limit_scopes, "limit_max_scopes", "WebSockets refused by --max-scopes.")                    \
+    X(limit_rate, "limit_min_rate", "Connections ended by --min-rate.")                           \
+    X(limit_unsynced, "limit_unsynced", "Messages refused as too much waits to be synced.")       \
+    X(timeout_request, "timeout_request", "Connections ended by --request-timeout.")              \
+    X(timeout_idle, "timeout_idle", "Connections ended by --idle-timeout.")                       \
+    X(timeout_write, "timeout_write", "Connections ended by --write-timeout.")                    \
+    X(timeout_pong, "timeout_pong", "WebSockets closed that did not answer a ping.")              \
+    X(store_syncs, "store_syncs", "Times the store was synced.")                                  \
+    X(store_errors, "store_errors", "Times the store could not be synced.")                       \
+    X(tokens_refused, "tokens_refused", "Requests with a token that is not good.")                \
+    X(access_denied, "access_denied", "Requests and frames that their client may not make.")      \
+    X(host_refused, "host_refused", "Requests refused whose Host is not one of this server's.")   \
+    X(expired, "tokens_expired", "Streams, WebSockets and bodies whose token has expired.")       \
+    X(key_loads, "key_loads", "Times the key file was read.")                                     \
+    X(key_errors, "key_errors", "Times the key file could not be read again.")                    \
+    X(upgrades, "upgrades", "Upgrades in place.")                                                 \
+    X(upgrades_refused, "upgrades_refused", "Upgrades in place that could not be done.")          \
+    X(drained, "connections_drained", "Connections closed by --drain.")                           \
+    X(log_dropped, "log_lines_dropped", "Lines of the log dropped, as its reader lagged.")        \
     X(turns, "turns", "Turns of the loop.")
 
 /* X(field, name without "sse_", help) */

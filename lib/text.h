@@ -2,8 +2,8 @@
  * text.h - writes text into a buffer of fixed size.
  *
  * The buffer is the caller's; nothing is allocated. A call whose text does not fit appends nothing
- * and sets `full`, which stays set, so that a caller checks once, at the end. The text is
- * NUL-ended by text_string() alone.
+ * and sets `full`, which stays set, so that a caller checks once, at the end. Only text_string()
+ * ends the text with a NUL.
  */
 #ifndef SSE_LIB_TEXT_H
 #define SSE_LIB_TEXT_H
@@ -26,15 +26,15 @@ static inline struct text text_in(void *buf, size_t cap)
     return (struct text){buf, 0, cap, false};
 }
 
-/* A text that text_string() can end: of a buffer of `size` (> 0) bytes, one of which is for the
- * NUL. */
+/* Returns an empty text that text_string() can end, in a buffer of `size` (> 0) bytes, one of which
+ * is for the NUL. */
 static inline struct text text_for_string(void *buf, size_t size)
 {
     assert(size > 0);
     return text_in(buf, size - 1);
 }
 
-/* Returns it as a string: ended with a NUL. */
+/* Ends the text with a NUL. Returns it as a string. */
 static inline char *text_string(const struct text *t)
 {
     t->p[t->n] = '\0';
@@ -60,7 +60,7 @@ static inline void text_add(struct text *t, struct span s)
     }
 }
 
-/* Appends as much of it as there is room for. */
+/* Appends as much of `s` as there is room for. */
 static inline void text_add_cut(struct text *t, struct span s)
 {
     text_add(t, (struct span){s.p, s.n < t->cap - t->n ? s.n : t->cap - t->n});

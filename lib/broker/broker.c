@@ -113,7 +113,7 @@ uint64_t broker_follow(struct broker *b)
     return left;
 }
 
-/* The ring is about to evict its oldest record. */
+/* The ring's callback: it is about to evict its oldest record. */
 static void let_go(void *broker)
 {
     struct broker *b = broker;

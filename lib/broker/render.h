@@ -101,7 +101,7 @@ void share_clear(struct share *s);
 /* Appends bytes that belong to no record. They must stay valid as long as the share. */
 void share_end(struct share *s, struct span bytes);
 
-/* Where a subscriber is. */
+/* A subscriber's place. */
 struct share_place {
     uint64_t at;   /* offset of the record it gets next, or where that will be */
     uint64_t n;    /* n of the last id it got */

@@ -31,7 +31,8 @@ void client_say(const char *command, ...) TEXT_LIST;
  * argument, and *i the index of its last argument; *value is NULL if the value is missing. */
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value);
 
-/* Reads a time as the server's flags have it (lib/unit.h) into *ms. Returns false if it is not one. */
+/* Reads a time as the server's flags do (lib/unit.h), of at most CLIENT_TIME_MAX_MS, into *ms.
+ * Returns false if it is not one. */
 #define CLIENT_TIME_MAX_MS (1ull << 50)
 bool client_time(const char *s, uint64_t *ms);
 

@@ -1,5 +1,5 @@
 /*
- * command.c - which command is which function; and what is said by a flag.
+ * command.c - the table of commands.
  */
 #include "lib/cli/command.h"
 
@@ -26,19 +26,19 @@ static int version_run(int argc, char **argv)
     return print(opt_version());
 }
 
-/* Each gets its own arguments: argv[0] is its name. */
+/* The commands. Each gets its own arguments; argv[0] is its name. */
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"sub", sub_run},       /* subscribes */
     {"pub", pub_run},       /* publishes */
-    {"token", token_run},   /* who may do what */
-    {"health", health_run}, /* is a server ready? */
+    {"token", token_run},   /* tokens and signed URLs */
+    {"health", health_run}, /* checks whether a server is ready */
     {NULL, NULL},           /* the end */
 };
 
-/* Runs the command that argv[1] names; -1: it names none. */
+/* Runs the command that argv[1] names. Returns -1 if it names none. */
 static int run(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && commands[i].name != NULL; i++)

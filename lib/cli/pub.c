@@ -1,9 +1,9 @@
 /*
  * pub.c - `sse pub`: publishes a text, all of stdin, or each of its lines as it comes.
  *
- * Lines become objects of NDJSON in one chunked request, which is kept open as long as there may be
- * more; the server publishes each as soon as it is whole. An answer before that is a refusal, and
- * ends it.
+ * Lines become NDJSON objects in one chunked request, which stays open until stdin ends; the server
+ * publishes each complete line at once. An answer before the end is a refusal, and ends the
+ * command.
  */
 #include "lib/cli/pub.h"
 
@@ -33,13 +33,13 @@ struct pub {
 
     int fd;
     bool connected, lines; /* stdin is read by lines */
-    bool broken;           /* the server takes no more: its answer is awaited */
-    uint64_t since;        /* ms: when it last got on */
+    bool broken;           /* the server reads no more: wait for its answer */
+    uint64_t since;        /* ms: when bytes last moved */
     bool end;              /* all is in `out` */
     bool bad;              /* line `number` is not UTF-8: nothing is sent from there on */
     bool inside;           /* a line has begun */
     uint64_t number;       /* of the line that comes, from 1 on */
-    size_t carry_n;        /* of a character whose rest is still to come */
+    size_t carry_n;        /* bytes of an incomplete character */
     char carry[4];
     struct client_answer answer;
     struct text out;
@@ -74,7 +74,7 @@ static void chunk_end(struct pub *p, size_t from)
 {
     size_t n = p->out.n - from;
     if (n == 0) {
-        p->out.n -= CHUNK_HEAD; /* an empty one would be the last */
+        p->out.n -= CHUNK_HEAD; /* an empty chunk would end the body */
         return;
     }
     for (unsigned i = 0; i < 6; i++)
@@ -104,8 +104,8 @@ static void line_begin(struct pub *p)
     text_str(&p->out, "\"data\":\"");
 }
 
-/* Appends a part of a line; what is left of a character at its end is carried over. False: it is
- * not UTF-8. */
+/* Appends a part of a line; an incomplete character at its end is carried over. Returns false if it
+ * is not UTF-8. */
 static bool line_part(struct pub *p, struct span s)
 {
     while (p->carry_n > 0 && s.n > 0) {
@@ -131,8 +131,8 @@ static bool line_part(struct pub *p, struct span s)
     return true;
 }
 
-/* Makes messages of what has come of stdin, or of its end. A line that is not UTF-8 ends it all: it
- * is taken back; one whose front is out, the server refuses. */
+/* Makes messages of the bytes of stdin, or of its end. At a line that is not UTF-8 it stops and
+ * removes that line; if its front was sent, the server refuses it. */
 static void take_lines(struct pub *p, struct span s, bool end)
 {
     size_t from = p->out.n;
@@ -158,8 +158,7 @@ static void take_lines(struct pub *p, struct span s, bool end)
     }
 }
 
-/* Reads stdin once and puts what comes of it into `out`, which is empty. Returns 0, or an exit
- * code. */
+/* Reads stdin once into messages in `out`, which is empty. Returns 0, or an exit code. */
 static int read_stdin(struct pub *p)
 {
     char bytes[READ_SIZE];
@@ -184,8 +183,7 @@ static int read_stdin(struct pub *p)
     return p->out.full ? EX_SOFTWARE : 0;
 }
 
-/* Puts the head of the request into `out`, with TEXT, if it fits behind it. Returns 0, or an exit
- * code. */
+/* Puts the head of the request into `out`, with TEXT if it fits. Returns 0, or an exit code. */
 static int write_head(struct pub *p)
 {
     char bytes[2048];
@@ -234,7 +232,7 @@ static int bad_line(const struct pub *p)
     return EX_DATAERR;
 }
 
-/* The answer is complete: says what is in it. Returns the exit code. */
+/* Reports the complete answer. Returns the exit code. */
 static int finish(const struct pub *p)
 {
     const struct client_answer *a = &p->answer;
@@ -274,7 +272,7 @@ static int receive(struct pub *p)
     if (n == -1 && (errno == EINTR || errno == EAGAIN))
         return -1;
     if (a->n == 0)
-        p->since = client_now(); /* an answer that has begun is to come to its end */
+        p->since = client_now(); /* an answer that has begun must end in time */
     a->n += n > 0 ? (size_t)n : 0;
     bool end = n <= 0;
     int head = client_answer_head(a);
@@ -288,7 +286,7 @@ static int receive(struct pub *p)
                : -1;
 }
 
-/* Sends what there is. False: errno. */
+/* Sends pending bytes. Returns false with errno set on failure. */
 static bool send_some(struct pub *p)
 {
     ssize_t w = send(p->fd, p->out.p + p->sent, p->out.n - p->sent, MSG_NOSIGNAL);
@@ -304,7 +302,7 @@ static bool send_some(struct pub *p)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-/* Returns how long nothing may happen, in ms; -1: for ever, as stdin takes its time. */
+/* Returns how long to wait, in ms; -1: for ever, for stdin. */
 static int patience(const struct pub *p, bool pending)
 {
     bool begun = p->answer.n > 0;
@@ -317,8 +315,7 @@ static int patience(const struct pub *p, bool pending)
     return gone_by < most ? (int)(most - gone_by) : 0;
 }
 
-/* Waits for something to happen, and does what comes of it. Returns -1 to go on, or the exit
- * code. */
+/* Waits for an event and handles it. Returns -1 to go on, or the exit code. */
 static int turn(struct pub *p)
 {
     bool pending = p->sent < p->out.n && !p->broken;
@@ -347,7 +344,7 @@ static int turn(struct pub *p)
             return code;
     }
     if (f[0].revents & POLLOUT && pending && !send_some(p)) {
-        p->broken = true; /* a refusal may be there to be read */
+        p->broken = true; /* there may be a refusal to read */
         p->since = client_now();
     }
     if (f[1].revents != 0) {
@@ -358,7 +355,8 @@ static int turn(struct pub *p)
     return -1;
 }
 
-/* Publishes at one of the server's addresses. -2 - errno: it can't be had there. */
+/* Publishes at one of the server's addresses. Returns the exit code; -2 - errno if the server is
+ * unreachable there. */
 static int publish(struct pub *p, const struct client_places *places, unsigned which)
 {
     int code = -1;
@@ -374,7 +372,7 @@ static int publish(struct pub *p, const struct client_places *places, unsigned w
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-/* Takes one argument. Returns 0, or an exit code. */
+/* Handles one argument. Returns 0, or an exit code. */
 static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
 {
     const char *name = argv[*i], *value = "";

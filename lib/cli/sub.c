@@ -1,6 +1,6 @@
 /*
  * sub.c - `sse sub`: several streams at once, of Server-Sent Events or of NDJSON, each of which
- * comes back by itself.
+ * reconnects by itself.
  *
  *              .----------- the connection ends: after `retry` ----------.
  *              v                                                         |
@@ -32,14 +32,13 @@
 #define URLS_MAX     64u
 #define EVENT_MAX    ((size_t)384 << 20) /* the largest message there can be, as base64 */
 #define READ_SIZE    65536u
-#define RETRY_MS     2000u /* until a server has said something else */
+#define RETRY_MS     2000u /* until a server sends another */
 #define RETRY_MAX_MS 30000u
 #define FAILURES_MAX 5u      /* doublings of that */
 #define SILENCE_MS   45000u  /* three heartbeats, as they are by default */
 #define SILENCE_MOST 600000u /* what that grows to for a server that says less */
 
-/* A server of this kind answers with NDJSON, which tells most of a message; another one with
- * events. */
+/* This server answers with NDJSON, which has most of a message; others answer with events. */
 #define LINES_ACCEPT "Accept: application/x-ndjson, text/event-stream;q=0.5\r\nPrefer: wait=60\r\n"
 
 enum source_state { WAITING = 0, CONNECTING = 1, HEAD = 2, STREAM = 3, REASON = 4, OVER = 5 };
@@ -48,17 +47,17 @@ struct source {
     const char *text; /* its URL */
     struct url url;
     struct client_places places;
-    unsigned place; /* which of them is tried */
+    unsigned place; /* the address in use */
     enum source_state state;
     int fd;            /* -1: none */
-    uint64_t at;       /* ms: when to connect, or until when it has time to answer */
+    uint64_t at;       /* ms: when to connect, or by when it must answer */
     bool had;          /* it has been connected */
     unsigned failures; /* since it brought a message */
     bool ended;        /* a topic ended since then, */
     bool asked;        /* and whether all have was asked already */
     uint64_t since;    /* ms: STREAM: when that began */
     uint64_t silence;  /* ms: how long its stream may be quiet */
-    bool lines;        /* that is NDJSON, else it is of events */
+    bool lines;        /* NDJSON; else events */
     char *line;        /* a line that is not whole, line_n bytes so far */
     size_t line_n;
     struct eventsource es;
@@ -81,7 +80,7 @@ struct sub {
 
 /* ---- what is printed ------------------------------------------------------------------------- */
 
-/* Writes what has been put together. */
+/* Writes the output. */
 static void flush(struct sub *s)
 {
     show_flush(&s->show);
@@ -92,7 +91,7 @@ static void flush(struct sub *s)
     s->code = EX_IOERR;
 }
 
-/* Prints a message of a stream of events, which tells less of it than a line of NDJSON. */
+/* Prints a message of an event stream, which has fewer members than NDJSON. */
 static void print_event(struct sub *s, const struct source *c)
 {
     const struct eventsource *es = &c->es;
@@ -114,7 +113,7 @@ static void print_event(struct sub *s, const struct source *c)
     flush(s);
 }
 
-/* Prints a line of NDJSON as it came; of several sources with which of them it is of. */
+/* Prints a line of NDJSON unchanged; with several sources, with its URL. */
 static void print_line(struct sub *s, const struct source *c, struct span line)
 {
     if (s->sources > 1) {
@@ -127,7 +126,7 @@ static void print_line(struct sub *s, const struct source *c, struct span line)
     flush(s);
 }
 
-/* A member of a JSON object that is a short string; else "unknown". */
+/* Returns a short string member of a JSON object; else "unknown". */
 static const char *member_of(struct span object, struct span wanted, char out[128])
 {
     struct json_value v, member;
@@ -142,7 +141,7 @@ static const char *member_of(struct span object, struct span wanted, char out[12
     return "unknown";
 }
 
-/* Messages were lost: tells of it. */
+/* Reports lost messages. */
 static void gap(struct sub *s, const struct source *c, struct span object)
 {
     char reason[128], after[128], oldest[128];
@@ -199,19 +198,19 @@ static void notice(struct sub *s, struct source *c)
 
 /* ---- a source -------------------------------------------------------------------------------- */
 
-/* It has lost its connection, or got none: it tries again after `ms`, or the command ends. */
+/* Handles a lost or failed connection: tries again after `ms`, or ends the command. */
 static void failed(struct sub *s, struct source *c, uint64_t ms, const char *why)
 {
     uint64_t now = client_now();
     if (c->fd != -1)
         close(c->fd);
     if (c->state == STREAM && now - c->since >= RETRY_MAX_MS)
-        c->failures = 0; /* it was good for long, quiet as it may have been */
+        c->failures = 0; /* it was connected for long */
     c->fd = -1;
     c->state = WAITING;
     c->at = now;
     if (c->place + 1 < c->places.n && !c->had) {
-        c->place++; /* the same server may be had elsewhere, at once */
+        c->place++; /* try the server's next address at once */
         return;
     }
     c->place = c->had ? c->place : 0;
@@ -334,7 +333,7 @@ static void counted(struct sub *s, struct source *c)
         s->code = EX_OK;
 }
 
-/* Takes bytes of the stream itself. */
+/* Handles bytes of an event stream. */
 static void stream(struct sub *s, struct source *c, struct span bytes)
 {
     while (bytes.n > 0 && s->code < 0) {
@@ -355,7 +354,7 @@ static void stream(struct sub *s, struct source *c, struct span bytes)
     }
 }
 
-/* Takes a line of NDJSON: a message, a checkpoint, a gap, what else the server has to say. */
+/* Handles a line of NDJSON: a message, a checkpoint, a gap, or another object of the server. */
 static void take_line(struct sub *s, struct source *c, struct span line)
 {
     struct json_value v, member, lost = {JSON_NULL, {NULL, 0}}, ended = lost;
@@ -392,7 +391,7 @@ static void take_line(struct sub *s, struct source *c, struct span line)
         topic_ended(s, c, ended.raw);
 }
 
-/* Takes bytes of NDJSON. A line that is here whole is used where it is. */
+/* Handles bytes of NDJSON. A complete line is used in place. */
 static void lines(struct sub *s, struct source *c, struct span bytes)
 {
     while (bytes.n > 0 && s->code < 0) {
@@ -418,7 +417,7 @@ static void lines(struct sub *s, struct source *c, struct span bytes)
     }
 }
 
-/* Takes raw bytes of a body that is a stream, in place. */
+/* Decodes raw bytes of a streamed body in place, and handles them. */
 static void stream_raw(struct sub *s, struct source *c, char *bytes, size_t n)
 {
     size_t took, got = n;
@@ -433,7 +432,7 @@ static void stream_raw(struct sub *s, struct source *c, char *bytes, size_t n)
         failed(s, c, 0, "its chunks are not well-formed");
 }
 
-/* The refusal has come, as far as it will. */
+/* Handles a refusal, as far as it has come. */
 static void refused(struct sub *s, struct source *c)
 {
     char bytes[2400];
@@ -450,7 +449,7 @@ static void refused(struct sub *s, struct source *c)
     s->code = r->status == 429 || r->status == 408 ? EX_UNAVAILABLE : client_code(r->status);
 }
 
-/* The head of the answer is there. */
+/* Handles the complete head of an answer. */
 static void answered(struct sub *s, struct source *c)
 {
     struct client_answer *a = &c->answer;
@@ -473,7 +472,7 @@ static void answered(struct sub *s, struct source *c)
     }
 }
 
-/* Takes what has come of a head, or of a refusal. */
+/* Handles bytes of a head or of a refusal. */
 static void take_answer(struct sub *s, struct source *c, bool end)
 {
     struct client_answer *a = &c->answer;
@@ -492,7 +491,7 @@ static void take_answer(struct sub *s, struct source *c, bool end)
         refused(s, c);
 }
 
-/* Reads once. */
+/* Reads from a source once. */
 static void receive(struct sub *s, struct source *c)
 {
     char bytes[READ_SIZE];
@@ -514,7 +513,7 @@ static void receive(struct sub *s, struct source *c)
     }
 }
 
-/* Its time has come: to connect, or to stop waiting for an answer. */
+/* Handles a timeout: connects, or stops waiting for an answer. */
 static void timed(struct sub *s, struct source *c)
 {
     if (c->state == WAITING)
@@ -531,7 +530,7 @@ static void timed(struct sub *s, struct source *c)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-/* How long nothing may happen, in ms; -1: for ever. */
+/* Returns how long to wait, in ms; -1: for ever. */
 static int patience(const struct sub *s, uint64_t now)
 {
     uint64_t until = s->timeout > 0 ? s->began + s->timeout : UINT64_MAX;
@@ -543,7 +542,7 @@ static int patience(const struct sub *s, uint64_t now)
     return until <= now ? 0 : until - now < 60000 ? (int)(until - now) : 60000;
 }
 
-/* Waits for something to happen, and does what comes of it. */
+/* Waits for an event and handles it. */
 static void turn(struct sub *s)
 {
     struct pollfd p[URLS_MAX + 1];
@@ -553,7 +552,7 @@ static void turn(struct sub *s)
         p[i] = (struct pollfd){c->fd, c->state == CONNECTING ? POLLOUT : POLLIN, 0};
         left = left || c->state != OVER;
     }
-    p[s->sources] = (struct pollfd){STDOUT_FILENO, 0, 0}; /* tells when nobody reads it any more */
+    p[s->sources] = (struct pollfd){STDOUT_FILENO, 0, 0}; /* reports when its reader is gone */
     if (!left) {
         s->code = EX_OK;
         return;
@@ -583,7 +582,7 @@ static void turn(struct sub *s)
             had = had || s->source[i].had;
         s->code = !had ? EX_UNAVAILABLE : s->count > 0 ? EX_TEMPFAIL : EX_OK;
         if (!had)
-            client_say("sub", "no server could be had in time", NULL);
+            client_say("sub", "no server was reachable in time", NULL);
     }
 }
 
@@ -616,7 +615,7 @@ static int add_source(struct sub *s, const char *text)
     return 0;
 }
 
-/* Finds where all of them are. Returns 0, or an exit code. */
+/* Finds the addresses of all sources. Returns 0, or an exit code. */
 static int resolve(struct sub *s)
 {
     char bytes[256];
@@ -630,7 +629,7 @@ static int resolve(struct sub *s)
     return 0;
 }
 
-/* Takes one flag. Returns 0, or an exit code. */
+/* Handles one flag. Returns 0, or an exit code. */
 static int flag(struct sub *s, int argc, char **argv, int *i, const char **id)
 {
     const char *name = argv[*i], *value = "";

@@ -125,7 +125,7 @@ static bool read_flags(struct ask *a, int argc, char **argv)
     return false;
 }
 
-/* Which flags go with which. */
+/* Ends the process if the flags do not go together. */
 static void flags_agree(const struct ask *a)
 {
     const char *const *v = a->value;
@@ -176,7 +176,7 @@ static void load(const struct ask *a, struct auth_keys *k)
         fail(code, text_string(&why), "");
 }
 
-/* The key to sign with: the last of that name, or the last. */
+/* Returns the key to sign with: the last of that name, or the last. */
 static const struct auth_key *key_to_sign(const struct ask *a, const struct auth_keys *k)
 {
     struct span kid = span_of(a->value[KID]);
@@ -221,7 +221,7 @@ static int mint(const struct ask *a)
 
 #define URL_MAX 8192u
 
-/* The part of a URL that a client sends: from its path on. */
+/* Returns the part of a URL that a client sends: from its path on. */
 static struct span target_of(struct span url)
 {
     static const char *const schemes[] = {"http://", "https://", "ws://", "wss://"};
@@ -237,7 +237,7 @@ static struct span target_of(struct span url)
     return url;
 }
 
-/* What is wrong with these topics, for what the URL is to be? */
+/* Returns what is wrong with the topics for a URL of this class; NULL if nothing is. */
 static const char *topics_wrong(struct span topics, enum auth_class class)
 {
     const char *why = NULL;
@@ -306,7 +306,7 @@ static int sign_url(const struct ask *a)
 
 /* ---- telling what a token says ---- */
 
-/* Appends how far away a time is, in the largest unit of which there are two. */
+/* Appends the distance of a time, in the largest unit of which there are at least two. */
 static void add_distance(struct text *t, uint64_t at_s, uint64_t now_s)
 {
     bool past = at_s <= now_s;
@@ -334,7 +334,7 @@ static void add_line(struct text *t, const char *label, struct span value, const
     text_str(t, "\n");
 }
 
-/* Appends what there is to say of the signature. */
+/* Appends the result of checking the signature. */
 static void add_signature(struct text *t, const struct auth_keys *k, struct span token)
 {
     char room[AUTH_TOKEN_MAX];
@@ -376,7 +376,7 @@ static struct span token_of(const char *value, char buf[AUTH_TOKEN_MAX + 2])
     return (struct span){buf, n};
 }
 
-/* Prints what it says; k NULL: there are no keys to check its signature with. */
+/* Prints what a token says; k NULL: there are no keys to check its signature. */
 static void describe(const struct auth_said *said, const struct auth_keys *k, struct span token,
                      uint64_t now_s)
 {

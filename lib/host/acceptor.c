@@ -1,5 +1,5 @@
 /*
- * acceptor.c - lets clients in, as far as the limits allow.
+ * acceptor.c - accepts clients, as far as the limits allow.
  */
 #include "lib/host/acceptor.h"
 #include "lib/serve/conn.h"
@@ -19,11 +19,11 @@
 
 enum {
     RESERVE = 48,       /* descriptors kept for the process itself */
-    SHED_MAX = 256,     /* connections over a limit that are heard out and refused, ... */
+    SHED_MAX = 256,     /* connections over a limit whose requests are read and refused, ... */
     SHED_PART = 8,      /* ... but at most this part of the descriptors */
-    HEARD = 16 << 10,   /* bytes of one that is refused at once */
-    FULL = 4,           /* times that all who are taken in at once were there, before it is more */
-    LAST_ACCEPTS = 100, /* times ACCEPTOR_MAX clients that are still taken in at the end */
+    HEARD = 16 << 10,   /* bytes read from a client that is refused at once */
+    FULL = 4,           /* full batches of accepts in a row before the batch grows */
+    LAST_ACCEPTS = 100, /* batches of ACCEPTOR_MAX clients still accepted at the end */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -56,7 +56,8 @@ bool acceptor_measure(struct acceptor *d, struct text *why)
     return tables_fit(d->t, d->s, kept, why);
 }
 
-/* Puts a descriptor into epoll, under its slot's number and generation. */
+/* Adds a descriptor to epoll, with its slot's number and generation. Returns false with errno set
+ * on failure. */
 static bool watch(const struct acceptor *d, int fd, uint32_t events)
 {
     const struct conns *conns = &d->s->clients.conns;
@@ -70,7 +71,7 @@ struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind)
     return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
 }
 
-/* Puts a listener, or minus an exit code, into the table. Returns 0, or an exit code. */
+/* Adds a listener to the table; `fd` may be minus an exit code. Returns 0, or an exit code. */
 static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;
@@ -135,8 +136,7 @@ void acceptor_note_listeners(struct acceptor *d)
 
 /* ---- pausing --------------------------------------------------------------------------------- */
 
-/* Stops listeners, which would wake the loop for nothing, until the next tick; or starts them
- * again. */
+/* Pauses listeners, which would wake the loop in vain, until the next tick; or resumes them. */
 static void acceptor_pause(struct acceptor *d, enum acceptor_pause pause)
 {
     struct conns *conns = &d->s->clients.conns;
@@ -153,7 +153,7 @@ static void acceptor_pause(struct acceptor *d, enum acceptor_pause pause)
     d->paused = (uint8_t)pause;
 }
 
-/* Takes the spare descriptor back when it can be had again. */
+/* Reopens the spare descriptor when one is available. */
 static void spare_open(struct acceptor *d)
 {
     if (d->spare == -1)
@@ -168,7 +168,8 @@ void acceptor_tick(struct acceptor *d)
 
 /* ---- accepting ------------------------------------------------------------------------------- */
 
-/* Turns a client away that there is no room for, at once: by what of its request is there. */
+/* Refuses a client for which there is no room, at once: from the bytes of its request that are
+ * there. */
 static void refuse(struct acceptor *d, int fd, const char *why)
 {
     char heard[HEARD];
@@ -188,8 +189,8 @@ static void refuse(struct acceptor *d, int fd, const char *why)
     close(fd);
 }
 
-/* Out of descriptors: gives the spare one up for a moment, so that the client is refused and does
- * not wait in a queue that nobody empties. */
+/* Out of descriptors: closes the spare one for a moment, so that the client is refused and does not
+ * wait in a queue that nobody empties. */
 static void accept_spare(struct acceptor *d, int listener)
 {
     if (d->spare != -1)
@@ -205,8 +206,8 @@ static void accept_spare(struct acceptor *d, int listener)
         acceptor_pause(d, ACCEPTOR_CLOSED);
 }
 
-/* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all
- * share. False: there are more than may be. */
+/* Counts a client for its address, in entry *peer, unless it is a proxy, which many clients share.
+ * Returns false if the address has too many. */
 static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, socklen_t len,
                       uint32_t *peer)
 {
@@ -221,7 +222,7 @@ static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, sock
     return false;
 }
 
-/* Returns a client its slot; NULL: it has been refused. */
+/* Returns a slot for a client; NULL if it was refused. */
 static struct conn *seat(struct acceptor *d, int fd, bool crowd)
 {
     if (crowd && d->shed >= d->shed_max) {
@@ -237,7 +238,7 @@ static struct conn *seat(struct acceptor *d, int fd, bool crowd)
     return NULL;
 }
 
-/* Notes whom a connection is from; `local`: whoever says so is on this host. */
+/* Records the client of a connection; `local`: the source of that address is on this host. */
 static void conn_from(struct server *s, struct conn *c, const struct sockaddr_storage *a,
                       socklen_t len, bool local)
 {
@@ -249,9 +250,9 @@ static void conn_from(struct server *s, struct conn *c, const struct sockaddr_st
         s->clients.pass[conn_fd(&s->clients.conns, c)].from = addr_key(a, len);
 }
 
-/* A trusted proxy that speaks for itself, in its PROXY header, speaks for nobody: a field that
- * names a client was not written by it, or should not have been. It is not of this host by that
- * either. */
+/* Marks the connection of a trusted proxy that sent LOCAL in its PROXY header: it speaks for no
+ * client, so a field that names one does not count, and neither does the proxy's own place on this
+ * host. */
 static void says_nothing(struct conn *c)
 {
     if (c->marks & CONN_PROXIED)
@@ -259,8 +260,7 @@ static void says_nothing(struct conn *c)
     c->marks &= (uint16_t)~CONN_PROXIED;
 }
 
-/* Notes that a connection is from somebody whose address was not told: from no proxy, whose word
- * would count, and not from this host. */
+/* Records that the client's address is unknown: it is neither a trusted proxy nor on this host. */
 static void conn_of_nobody(struct server *s, struct conn *c)
 {
     c->flags &= (uint16_t)~CONN_LOCAL;
@@ -269,7 +269,7 @@ static void conn_of_nobody(struct server *s, struct conn *c)
         s->clients.pass[conn_fd(&s->clients.conns, c)].from = 0;
 }
 
-/* Closes a connection from somebody who may not send a PROXY header. */
+/* Closes a connection whose peer may not send a PROXY header. Returns true if it did. */
 static bool turned_away(struct server *s, int fd, const struct sockaddr_storage *a, socklen_t len)
 {
     if (s->config.proxies.n == 0 || nets_have(&s->config.proxies, a, len))
@@ -281,7 +281,7 @@ static bool turned_away(struct server *s, int fd, const struct sockaddr_storage 
     return true;
 }
 
-/* The connections that count for --max-connections. */
+/* Returns the connections that count for --max-connections. */
 static uint32_t acceptor_places_taken(const struct acceptor *d)
 {
     uint32_t free = d->admin < ACCEPTOR_ADMIN ? d->admin : ACCEPTOR_ADMIN;
@@ -310,7 +310,7 @@ static void let_in(struct acceptor *d, int fd, const struct sockaddr_storage *a,
     c->flags = CONN_WRITABLE;
     c->marks = preface ? CONN_PREFACE : 0;
     conn_from(s, c, a, len, true);
-    if (admin) { /* a proxy's word is not asked there */
+    if (admin) { /* no proxy is trusted there */
         c->marks = CONN_ADMIN;
         d->admin++;
     }
@@ -334,7 +334,7 @@ int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes)
     if (n <= 0)
         return n;
     c->marks &= (uint16_t)~CONN_PREFACE;
-    c->tick = (uint32_t)s->clock.now; /* a request has its own time */
+    c->tick = (uint32_t)s->clock.now; /* a request's time begins now */
     if (p.says == PROXY_ITSELF) {
         says_nothing(c);
         return n;
@@ -347,7 +347,8 @@ int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes)
     if (known && !peer_fits(d, &p.from, p.len, &peer)) {
         c->flags |= CONN_CROWD;
         if (!(c->flags & CONN_SHED) && d->shed < d->shed_max) {
-            c->flags |= CONN_SHED; /* it makes room for others, as long as there is some for it */
+            c->flags |= CONN_SHED; /* refused after its request is read, while there is a slot for
+                                    * it */
             d->shed++;
         }
     }
@@ -364,7 +365,7 @@ void acceptor_accept(struct acceptor *d, int listener)
         if (d->shed >= d->shed_max &&
             acceptor_places_taken(d) >= d->s->config.opt.max_connections &&
             !(admin && d->admin < ACCEPTOR_ADMIN)) {
-            /* the kernel keeps the others until these have been turned away */
+            /* the kernel queues further clients until these are refused */
             enum acceptor_pause pause = admin ? ACCEPTOR_CLOSED : ACCEPTOR_FULL;
             if (d->paused < pause)
                 acceptor_pause(d, pause);
@@ -385,7 +386,7 @@ void acceptor_accept(struct acceptor *d, int listener)
             d->most = i;
             d->full = 0;
             return;
-        } /* else that client has gone (ECONNABORTED), or its network has: the next one */
+        } /* else that client or its network has gone (ECONNABORTED): try the next */
     }
     if (++d->full == FULL) {
         d->full = 0;

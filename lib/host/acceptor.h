@@ -2,9 +2,9 @@
  * acceptor.h - the listeners, and which clients are accepted.
  *
  *   kernel's queue --> accepted --> a slot in the table: served
- *        | | `--> a slot marked CONN_SHED: refused once its request is read | `-------> refused at
- *        once, from the bytes that are there `--> left there while too many are being refused (the
- *        acceptor is paused)
+ *        |                |    `--> a slot marked CONN_SHED: refused once its request is read
+ *        |                `-------> refused at once, from the bytes that are there
+ *        `--> left there while too many are being refused (the acceptor is paused)
  *
  * INVARIANTS
  *   - Out of descriptors or memory, the listeners neither spin nor stall: a spare descriptor is

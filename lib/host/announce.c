@@ -1,5 +1,5 @@
 /*
- * announce.c - tells that the server starts and ends.
+ * announce.c - reports that the server starts and ends.
  */
 #include "lib/host/announce.h"
 #include "lib/serve/conn.h"
@@ -17,7 +17,7 @@ static void tell_manager(struct server *s, const char *state)
         s->log.say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
 }
 
-/* Warns where the server may be open to more than was thought of. */
+/* Warns of a listener that may be open to more than was meant. */
 static void warn_open(struct server *s, int fd, bool admin, struct span address)
 {
     bool proxies_only = s->config.opt.proxy_protocol && s->config.proxies.n > 0;
@@ -41,8 +41,8 @@ static void warn_open(struct server *s, int fd, bool admin, struct span address)
                NULL);
 }
 
-/* Appends the addresses of the listeners, those of --admin (`admin`) or the others: *all with a
- * space between, *lines with a line end behind each. */
+/* Appends the addresses of the listeners, those of --admin (`admin`) or the others: to *all
+ * separated by spaces, to *lines one per line. */
 static void addresses(struct server *s, bool admin, struct text *all, struct text *lines)
 {
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
@@ -61,7 +61,7 @@ static void addresses(struct server *s, bool admin, struct text *all, struct tex
     }
 }
 
-/* Warns where the kernel would end the server before its tables are full. */
+/* Warns if the kernel would end the server before its tables are full. */
 static void warn_group(struct server *s, const struct tables *t)
 {
     if (t->worst > t->group_left)

@@ -3,7 +3,7 @@
  */
 #include "lib/host/clock.h"
 
-/* Returns how long the machine has slept since it was started, at least. */
+/* Returns how long the machine was suspended since its start, at least. */
 static uint64_t suspended_ms(void)
 {
     uint64_t boot = clock_us(CLOCK_BOOTTIME), now = clock_us(CLOCK_MONOTONIC);

@@ -1,5 +1,5 @@
 /*
- * path.c - follows a path part by part.
+ * path.c - resolves a path part by part.
  */
 #include "lib/host/path.h"
 
@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LINKS_MAX 40 /* followed, as Linux has it */
+#define LINKS_MAX 40 /* followed, as in Linux */
 
 static bool failed(int err)
 {
@@ -18,7 +18,7 @@ static bool failed(int err)
     return false;
 }
 
-/* Goes to the root directory, or up. */
+/* Moves to the parent directory; to the root directory if `all`. */
 static bool path_up(struct path *p, bool all)
 {
     char *slash = all ? NULL : strrchr(p->real, '/');
@@ -26,7 +26,7 @@ static bool path_up(struct path *p, bool all)
     return lstat(p->real[0] != '\0' ? p->real : "/", &p->dir) == 0;
 }
 
-/* Puts the text in front of what is still to be followed. */
+/* Inserts text before what is still to be resolved. */
 static bool path_insert(struct path *p, const char *text)
 {
     char all[2 * PATH_MAX];
@@ -40,7 +40,8 @@ static bool path_insert(struct path *p, const char *text)
     return true;
 }
 
-/* Returns true if nobody but root can replace this entry of the directory; NULL: there is none. */
+/* Returns true if nobody but root can replace this entry of the directory; NULL: it has no such
+ * entry. */
 static bool is_kept(const struct stat *dir, const struct stat *entry)
 {
     if (dir->st_uid != 0)
@@ -50,7 +51,7 @@ static bool is_kept(const struct stat *dir, const struct stat *entry)
     return entry != NULL && (dir->st_mode & S_ISVTX) != 0 && entry->st_uid == 0;
 }
 
-/* Follows one part, which is a name. */
+/* Resolves one part, which is a name. */
 static bool path_step(struct path *p, struct span part, bool last)
 {
     char target[PATH_MAX];

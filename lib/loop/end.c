@@ -43,7 +43,7 @@ static void conn_close(struct loop *l, struct conn *c)
     uint32_t topic = c->doomed.topic;
     acceptor_forget(&l->acceptor, c);
     pass_forget(&s->clients, c);
-    close(conn_fd(&s->clients.conns, c)); /* which takes it out of epoll as well */
+    close(conn_fd(&s->clients.conns, c)); /* which removes it from epoll as well */
     conn_free(&s->clients.conns, c);
     if (topic != 0)
         serve_release(&s->broker, topic);

@@ -18,7 +18,7 @@
 static void held_release(struct loop *l)
 {
     struct server *s = &l->server;
-    bool spent = false; /* those behind are ready, and the first the next time */
+    bool spent = false; /* the rest are ready, and are first the next time */
     for (uint32_t n = s->clients.conns.held_count; n > 0; n--) {
         struct conn *c = queue_take(&s->clients.conns, QUEUE_HELD);
         if (c == NULL)
@@ -35,8 +35,8 @@ static void held_release(struct loop *l)
     }
 }
 
-/* Shows what a sync has covered, as far as `all` or the phase allows; then answers the clients that
- * waited. */
+/* Shows the messages that a sync has covered, as far as `all` or the phase allows; then answers the
+ * clients that waited for it. */
 static void held_show(struct loop *l, bool all)
 {
     struct server *s = &l->server;
@@ -49,8 +49,8 @@ static void held_show(struct loop *l, bool all)
     held_release(l);
 }
 
-/* Refuses what one has published that waits for a sync which has failed. What it sends besides is
- * dropped, as a socket that is closed with something unread takes back what was written. */
+/* Refuses what a client has published, as its sync failed. Further input is dropped, as closing a
+ * socket with unread bytes would discard what was written. */
 static void held_refuse(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;

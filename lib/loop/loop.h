@@ -1,18 +1,18 @@
 /*
- * loop.h - what the loop works with: the server, what it has of the system, and the turn it is in.
+ * loop.h - the state of the loop: the server, its system resources, and the current turn.
  *
- * One thread, one epoll, and turns of fixed phases (sse.c); what a phase leaves for later is marked,
- * never done at once. Each file of this folder is one of them:
+ * One thread, one epoll, and turns of fixed phases (sse.c); what a phase leaves for later is
+ * marked, never done at once. Each file of this folder is one of them:
  *
  *     read    sockets are read, requests handled, messages put into the ring, their topics marked
- *     sweep   a slice of the table: heartbeats, timeouts; messages grown old
- *     held    a sync of the store is begun; one that is done shows the messages it covers
- *     write   what a client has to get; fan-out: subscribers of marked topics get what is new
+ *     sweep   a slice of the table: heartbeats, timeouts; old messages
+ *     held    begins a sync of the store; after one, shows the messages that it covers
+ *     write   pending bytes of a client; fan-out: subscribers of marked topics get new messages
  *     stop    the server ends: connections are closed one after the other
- *     end     connections that are doomed are closed, topics nobody needs are freed
+ *     end     connections that are doomed are closed, unneeded topics are freed
  *
- * Only in this folder are clients' sockets read and written to. Work is done in steps of a few
- * milliseconds at most, and the phase's budget is asked after each.
+ * Only this folder reads and writes clients' sockets. Work is done in steps of at most a few
+ * milliseconds, and the phase's budget is checked after each.
  */
 #ifndef SSE_LIB_LOOP_LOOP_H
 #define SSE_LIB_LOOP_LOOP_H
@@ -37,18 +37,18 @@ enum {
 
 struct loop {
     bool stop;
-    int code;     /* that the process ends with */
+    int code;     /* exit code of the process */
     bool cut;     /* a page of the store could not be read */
     bool journal; /* stderr is journald's */
     struct acceptor acceptor;
     struct clocks clock;
     struct phase phase;         /* the current one */
-    uint64_t swept;             /* ms: when the last slice was */
-    uint32_t sweep, sweep_left; /* the next descriptor, and how many are left of this slice */
+    uint64_t swept;             /* ms: when the last slice was swept */
+    uint32_t sweep, sweep_left; /* the next descriptor, and how many are left in this slice */
     uint32_t slice_ms;
-    size_t read_most; /* bytes read of a connection at once */
-    bool waits;       /* what it is to do next waits for a sync */
-    struct lag lag;   /* what this sweep has found so far */
+    size_t read_most; /* most bytes read from a connection at once */
+    bool waits;       /* the current connection's next step waits for a sync */
+    struct lag lag;   /* the lag found by this sweep so far */
     struct drain drain;
     struct conn_times times;
     struct tables t;
@@ -60,13 +60,13 @@ struct loop {
     struct server server;
 };
 
-/* Begins a phase that may take so long. */
+/* Begins a phase of at most `us` microseconds. */
 static inline void loop_phase(struct loop *l, unsigned us)
 {
     phase_start(&l->phase, &l->server.stat, us);
 }
 
-/* Returns true if the rest of the phase should wait for the next turn; looks at the clock at one of
+/* Returns true if the phase is over, and its rest waits for the next turn; reads the clock once in
  * `every` calls. */
 static inline bool loop_spent(struct loop *l, unsigned every)
 {

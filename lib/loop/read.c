@@ -15,13 +15,13 @@
 #include <sys/socket.h>
 
 enum {
-    LINGER_MAX = 16 << 20, /* bytes that are read of a refused client */
-    HEAVY = 2 << 10,       /* of one who has sent more, or takes long: others go before it, ... */
-    HEAVY_READ = 2 << 10,  /* ... and it is read so much at a time */
+    LINGER_MAX = 16 << 20, /* most bytes read from a refused client */
+    HEAVY = 2 << 10,       /* a client that has sent more, or takes long, comes after others, ... */
+    HEAVY_READ = 2 << 10,  /* ... and so much is read from it at a time */
 };
 
-/* The one place where a client's socket is read: once, into buf[0..LOOP_READ). Returns the bytes, 0 for
- * none; notes the end of what the peer sends. `peeks`: they stay in the socket. */
+/* The one place where a client's socket is read: once, into buf[0..LOOP_READ). Returns the number
+ * of bytes; records the end of input. `peeks`: they stay in the socket. */
 static size_t conn_recv(struct loop *l, struct conn *c, char *buf, bool peeks)
 {
     struct server *s = &l->server;
@@ -30,8 +30,8 @@ static size_t conn_recv(struct loop *l, struct conn *c, char *buf, bool peeks)
     do
         n = recv(conn_fd(&s->clients.conns, c), buf, most, peeks ? MSG_PEEK : 0);
     while (n == -1 && errno == EINTR);
-    /* a short read has emptied the socket, and what comes after it makes an edge; but the end that
-     * epoll told of before is still to be read */
+    /* a short read has emptied the socket, and more input makes an edge; but an end that epoll has
+     * reported must still be read */
     if (n < (ssize_t)most && (n <= 0 || !(c->flags & CONN_EOF)))
         c->flags &= (uint16_t)~CONN_READABLE;
     if (n == 0)
@@ -43,7 +43,7 @@ static size_t conn_recv(struct loop *l, struct conn *c, char *buf, bool peeks)
     return n > 0 ? (size_t)n : 0;
 }
 
-/* Takes n bytes that were peeked at out of the socket; of `got` the rest is still there. */
+/* Removes n of `got` peeked bytes from the socket; the rest stays there. */
 static void conn_drop_peeked(struct loop *l, struct conn *c, size_t n, size_t got)
 {
     struct server *s = &l->server;
@@ -60,8 +60,9 @@ static void conn_drop_peeked(struct loop *l, struct conn *c, size_t n, size_t go
     s->stat.received_bytes += n;
 }
 
-/* Should what comes be left in the socket until it is handled? What can't be handled in this turn
- * takes no buffer then: of one who sends much, and of anyone while they are short. */
+/* Returns true if input is left in the socket until it is handled, so that what cannot be handled
+ * in this turn takes no buffer: from clients that send much, and from all while buffers are
+ * short. */
 static bool input_peeks(struct loop *l, const struct conn *c)
 {
     struct server *s = &l->server;
@@ -72,9 +73,9 @@ static bool input_peeks(struct loop *l, const struct conn *c)
     return c->state == CONN_HEAD || c->state == CONN_BODY || c->state == CONN_SOCKET;
 }
 
-/* With --fsync always, has this request to wait for a sync? One that publishes, where enough is
- * held; any other, where its client has published: what it reads has that in it. Answers that do
- * not wait are written before one that does. */
+/* Returns true if, with --fsync always, a request has to wait for a sync: one that publishes, if
+ * enough is held; any other, if its client has published, as its answer may include that. Earlier
+ * answers are written first. */
 static bool request_waits(struct loop *l, struct conn *c, char first)
 {
     struct server *s = &l->server;
@@ -84,7 +85,8 @@ static bool request_waits(struct loop *l, struct conn *c, char first)
     return publishes ? hold_is_full(&s->broker) : hold_delays(&s->broker, &s->hold, c);
 }
 
-/* The same for the next step, whatever the connection is in; `first` is its first byte. */
+/* Returns true if the next step of a connection in any state has to wait for a sync; `first` is its
+ * first byte. */
 static bool step_waits(struct loop *l, struct conn *c, char first)
 {
     struct server *s = &l->server;
@@ -106,9 +108,8 @@ static void conn_mark_published(struct loop *l, struct conn *c)
 }
 
 /* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled.
- * It stops, with S.ex.pause set, where the phase is spent and where a request is put off; with
- * L.waits set, where the next step has to wait for a sync; and where a client does not read its
- * answers, until it does. */
+ * Stops with s->ex.pause set when the phase is over or a request is postponed; with l->waits set
+ * when the next step has to wait for a sync; and while a client does not read its answers. */
 static size_t handle(struct loop *l, struct conn *c, char *buf, size_t len, size_t seen)
 {
     struct server *s = &l->server;
@@ -141,8 +142,8 @@ static size_t handle(struct loop *l, struct conn *c, char *buf, size_t len, size
     return off;
 }
 
-/* Keeps what of the input is not handled, buf[0..n): of a head until more comes, `seen` bytes of
- * which have been looked at, and what has to wait. */
+/* Keeps buf[0..n), input that is not handled: of a head, `seen` bytes of which were parsed, until
+ * more comes; or input that has to wait. */
 static void input_keep(struct loop *l, struct conn *c, const char *buf, size_t n, size_t seen)
 {
     struct server *s = &l->server;
@@ -161,8 +162,8 @@ static void input_keep(struct loop *l, struct conn *c, const char *buf, size_t n
     loop_doom(l, c, serve_count_buffer_limit(&s->clients, &s->stat));
 }
 
-/* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket
- * but for a head that is not complete, which is kept as what was read is. */
+/* Keeps the unhandled rest of kept + got bytes of input. Peeked bytes stay in the socket, but those
+ * of an incomplete head are kept as if read. */
 static void input_rest(struct loop *l, struct conn *c, size_t kept, size_t got, size_t used,
                        bool peeks)
 {
@@ -170,7 +171,7 @@ static void input_rest(struct loop *l, struct conn *c, size_t kept, size_t got, 
     size_t rest = kept + got - used, left = 0;
     if (c->state != CONN_HEAD && c->state != CONN_WAIT && c->state != CONN_BODY &&
         c->state != CONN_SOCKET)
-        rest = 0; /* nobody wants it */
+        rest = 0; /* it is dropped */
     bool part = c->state == CONN_HEAD && c->out == 0 && !s->ex.pause && !l->waits;
     if (peeks && !part)
         left = rest < got ? rest : got;
@@ -181,7 +182,7 @@ static void input_rest(struct loop *l, struct conn *c, size_t kept, size_t got, 
         conn_drop_peeked(l, c, got - left, got);
 }
 
-/* Reads a connection once and handles what has come. */
+/* Reads from a connection once, and handles the input. */
 static void conn_input(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
@@ -189,7 +190,7 @@ static void conn_input(struct loop *l, struct conn *c)
     bool peeks = false;
     if (c->marks & CONN_KEPT)
         kept = conn_in_take(&s->clients.conns, c, l->in_bytes, &seen);
-    if (c->flags & CONN_READABLE && seen == kept) { /* what waits comes first */
+    if (c->flags & CONN_READABLE && seen == kept) { /* kept input comes first */
         peeks = input_peeks(l, c);
         got = conn_recv(l, c, l->in_bytes + kept, peeks);
     }
@@ -197,7 +198,7 @@ static void conn_input(struct loop *l, struct conn *c)
         return;
     bool begins = c->state == CONN_HEAD && kept == 0 && !(c->marks & CONN_PREFACE);
     if ((got > 0 && begins) || (c->state == CONN_BODY && kept + got > 0))
-        c->tick = (uint32_t)s->clock.now; /* the time of a head runs from its first byte */
+        c->tick = (uint32_t)s->clock.now; /* a head's time begins with its first byte */
     if (c->state == CONN_LINGER && (c->linger.dropped += got) > LINGER_MAX)
         loop_doom(l, c, "refused, and sends on");
     size_t used = handle(l, c, l->in_bytes, kept + got, seen);
@@ -227,7 +228,7 @@ void loop_serve(struct loop *l, struct conn *c)
         loop_doom(l, c, "closed by the peer");
     if (c->state == CONN_WAIT && transport_of(c)->kind == CONN_KIND_WAIT &&
         c->place.at < ring_head(&s->ring))
-        loop_wake(l, c); /* it has not been through all that there was */
+        loop_wake(l, c); /* it has not searched the whole ring yet */
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;

@@ -20,16 +20,16 @@ void loop_drain_begin(struct loop *l, const char *why)
                 s->config.opt.drain_ms);
 }
 
-/* Ends one connection, as far as it is not in the middle of something. False: it gets more of what
- * it is to have before, and its turn is to come again, unless it has had turns enough. */
+/* Ends one connection, unless it is inside a message. Returns false if it first gets pending
+ * messages, and another turn, unless it has had enough. */
 static bool drain_conn(struct loop *l, struct conn *c, bool again)
 {
     struct server *s = &l->server;
     if (c->state < CONN_HEAD || c->state == CONN_DOOMED || c->state == CONN_LINGER)
         return true;
     if (c->state == CONN_HEAD)
-        c->flags |= CONN_READABLE; /* a request may have come that no event has told of yet */
-    loop_serve(l, c);              /* that, and what it is behind by, goes first */
+        c->flags |= CONN_READABLE; /* a request may have come without an event so far */
+    loop_serve(l, c);              /* that and pending messages go first */
     bool behind = conn_streams(c) && c->flags & CONN_WRITABLE && c->link.topic != 0 &&
                   c->place.at < ring_head(&s->ring);
     if (again && (behind || c->flags & (CONN_HELD | CONN_READY)))

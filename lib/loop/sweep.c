@@ -12,14 +12,14 @@
 #include "lib/serve/timeouts.h"
 
 enum {
-    EXPIRES_MAX = 4096, /* messages that --max-age lets go in a tick */
+    EXPIRES_MAX = 4096, /* messages that --max-age evicts in a tick */
 };
 
-/* A sign of life for a subscriber that has had nothing for a while. */
+/* Sends a heartbeat to a subscriber that was sent nothing for a while. */
 static void heartbeat(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
-    loop_flush(l, c); /* it may be behind: there is better to write */
+    loop_flush(l, c); /* pending messages serve as well */
     if (!conn_streams(c) || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)s->clock.now ||
         (c->link.topic != 0 && c->place.at < ring_head(&s->ring)))
         return;
@@ -27,7 +27,7 @@ static void heartbeat(struct loop *l, struct conn *c)
     loop_flush(l, c);
 }
 
-/* Does something end as its time is up that the peer was to send, or to take? */
+/* Returns true if the peer's time to send or take something is up. */
 static bool is_over_timeout(struct loop *l, const struct conn *c)
 {
     struct server *s = &l->server;
@@ -37,9 +37,9 @@ static bool is_over_timeout(struct loop *l, const struct conn *c)
            (c->state == CONN_BODY && body_message_late(&s->config, &s->clients, &s->clock, c));
 }
 
-/* Before that its socket is read and written once more: where the process stood still the peer may
- * have been in time, and no event has told of it yet. False: there is more of it, and its time is
- * not up. */
+/* Reads and writes the socket once more before a timeout: if the process was stopped, the peer may
+ * have been in time without an event so far. Returns false if there is more to do, so that its time
+ * is not up, or if the connection has ended. */
 static bool is_heard(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
@@ -63,7 +63,7 @@ static void sweep_conn(struct loop *l, struct conn *c)
         queue_put(&s->clients.conns, c, QUEUE_READY);
     }
     if (c->flags & CONN_HELD)
-        return; /* it is the disk that is late */
+        return; /* the disk is late, not the client */
     if (timeouts_end_stalled(s, c)) {
         loop_flush(l, c);
         return;

@@ -1,16 +1,16 @@
 /*
- * sweep.h - looks at every connection in turn: heartbeats, timeouts; lets messages grow old.
+ * sweep.h - checks every connection in turn for heartbeats and timeouts; evicts old messages.
  */
 #ifndef SSE_LIB_LOOP_SWEEP_H
 #define SSE_LIB_LOOP_SWEEP_H
 
 #include "lib/loop/loop.h"
 
-/* Private: does so where there is something to do. */
+/* Private: does loop_sweep()'s work. */
 void loop_sweep_some(struct loop *l);
 
-/* Looks through a slice of the table whenever its time has come, so that each connection is looked
- * at once in LOOP_SLICES ticks; evicts what is older than --max-age. */
+/* Checks a slice of the table whenever one is due, so that each connection is checked once in
+ * LOOP_SLICES ticks; evicts messages older than --max-age. */
 static inline void loop_sweep(struct loop *l)
 {
     if (l->sweep_left != 0 || l->server.clock.now - l->swept >= l->slice_ms)

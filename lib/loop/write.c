@@ -16,28 +16,28 @@
 #include <sys/uio.h>
 
 enum {
-    FANOUT_MAX = 1000, /* subscribers looked at in a turn */
-    PIECES_MAX = 1000, /* in one write of an answer to a poll: IOV_MAX, and some for others */
+    FANOUT_MAX = 1000,        /* subscribers served in a turn */
+    PIECES_MAX = 1000,        /* in one write of an answer to a poll: IOV_MAX, less some */
     WRITE_BUDGET = 256 << 10, /* bytes to one connection in a turn */
 };
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* A write was not taken: the socket is full, or the connection is over. */
+/* Handles a write that failed: the socket is full, or the connection is over. */
 static void conn_write_error(struct loop *l, struct conn *c, int err)
 {
     if (err == ENOBUFS || err == ENOMEM)
         c->flags |= CONN_STARVED;
     else if (err == EFAULT && l->t.store.h != NULL)
-        l->cut = true; /* where a signal would come if the loop itself had read that */
+        l->cut = true; /* the loop itself would get SIGBUS for reading that */
     else if (err != EAGAIN)
         loop_socket_error(l, c, err);
     c->flags &= (uint16_t)~CONN_WRITABLE;
 }
 
-/* The one place where a client's socket is written: WRITE_BUDGET bytes at most, which its callers
- * see to. One piece, as most writes are, goes out by send(), which takes Linux some 250 ns less.
- * Returns the bytes taken; 0 where the socket is full or the connection was ended. */
+/* The one place where a client's socket is written; callers pass at most WRITE_BUDGET bytes. A
+ * single piece, the common case, goes out by send(), some 250 ns cheaper on Linux. Returns the
+ * bytes written; 0 if the socket is full or the connection was ended. */
 static inline size_t conn_writev(struct loop *l, struct conn *c, const struct iovec *iov,
                                  unsigned n)
 {
@@ -56,7 +56,7 @@ static inline size_t conn_writev(struct loop *l, struct conn *c, const struct io
     return (size_t)w;
 }
 
-/* The same for what may be more than WRITE_BUDGET: only the front of that is written. */
+/* Writes pieces that may be more than WRITE_BUDGET: only their front. */
 static size_t conn_write(struct loop *l, struct conn *c, struct iovec *iov, unsigned n)
 {
     size_t left = WRITE_BUDGET, whole;
@@ -72,13 +72,13 @@ static size_t conn_write(struct loop *l, struct conn *c, struct iovec *iov, unsi
     return w;
 }
 
-/* All is written: a connection that was answered for the last time says so. */
+/* Handles the end of pending bytes: a connection that got its last answer is shut down. */
 static void conn_drained(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
     if (conn_streams(c) && c->link.topic != 0 && c->place.at < ring_head(&s->ring))
         queue_put(&s->clients.conns, c,
-                  QUEUE_READY); /* has only passed over other topics' records so far */
+                  QUEUE_READY); /* it has only skipped other topics' records so far */
     if (!(c->flags & CONN_CLOSE))
         return;
     c->flags &= (uint16_t)~CONN_CLOSE;
@@ -87,14 +87,14 @@ static void conn_drained(struct loop *l, struct conn *c)
         loop_doom(l, c, "answered");
 }
 
-/* Builds what a subscriber is behind by; returns its first piece, *n pieces in all. Inside a
- * record, that is the rest of it alone, so that nothing else gets in between. */
+/* Builds a subscriber's pending messages; inside a record, only its rest, so that nothing gets in
+ * between. Returns the first piece, of *n. */
 static struct iovec *stream_next(struct loop *l, struct conn *c, unsigned *n)
 {
     struct server *s = &l->server;
     *n = 0;
     if (c->link.topic == 0)
-        return l->t.own.iov; /* a socket that is subscribed to nothing */
+        return l->t.own.iov; /* a WebSocket without a subscription */
     if (!subscriber_check(s, c)) {
         loop_doom(l, c, "overtaken inside a message");
         return l->t.own.iov;
@@ -118,8 +118,8 @@ static void pending_keep(struct loop *l, struct conn *c)
     loop_doom(l, c, serve_count_buffer_limit(&s->clients, &s->stat));
 }
 
-/* As most often: writes an answer that nothing goes before and nothing follows. False: there is
- * more to do than that. */
+/* The common case: writes an answer that nothing precedes or follows. Returns false if there is
+ * more to do. */
 static bool flush_answer(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
@@ -179,7 +179,7 @@ void loop_flush(struct loop *l, struct conn *c)
 
 /* ---- fan-out --------------------------------------------------------------------------------- */
 
-void loop_wake(struct loop *l, struct conn *c)
+static inline void wake(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
     subscriber_wake(s, c, false);
@@ -190,13 +190,19 @@ void loop_wake(struct loop *l, struct conn *c)
         queue_put(&s->clients.conns, c, QUEUE_READY); /* its next request is here */
 }
 
-/* Is this subscriber at a place that the share is good for, between two records? */
+void loop_wake(struct loop *l, struct conn *c)
+{
+    wake(l, c);
+}
+
+/* Returns true if the share is right for this subscriber: it is at a place that the share covers,
+ * between two records. */
 static inline bool fan_shares(const struct conn *c, const struct share *share)
 {
     return c->stream.sent == 0 && c->place.at >= share->low && c->place.at <= share->first;
 }
 
-/* Writes what a subscriber shares with others. */
+/* Writes a share to a subscriber. */
 static inline void fan_write(struct loop *l, struct conn *c, const struct share *share)
 {
     struct server *s = &l->server;
@@ -216,7 +222,7 @@ static inline void fan_write(struct loop *l, struct conn *c, const struct share 
         queue_put(&s->clients.conns, c, QUEUE_READY);
 }
 
-/* Brings one subscriber of entry `id` up to date that no share is there for. */
+/* Serves a subscriber of entry `id` for which no share is built. */
 static void fan_other(struct loop *l, uint32_t id, struct conn *c, struct share *share)
 {
     struct server *s = &l->server;
@@ -228,25 +234,25 @@ static void fan_other(struct loop *l, uint32_t id, struct conn *c, struct share 
     if (fan_shares(c, share))
         fan_write(l, c, share);
     else
-        loop_flush(l, c); /* overtaken, or up to date */
+        loop_flush(l, c); /* overtaken, or without pending messages */
 }
 
-/* Brings one subscriber of entry `id` up to date, with the records it shares with all who are at
- * the same place and get them the same way. */
+/* Serves a subscriber of entry `id`, with the share of all that are at the same place and have the
+ * same transport. */
 static inline void fan_one(struct loop *l, uint32_t id, struct conn *c)
 {
     struct share *share = &l->t.same[c->transport % TABLES_SAME];
     if (c->state == CONN_WAIT)
-        loop_wake(l, c);
+        wake(l, c);
     else if ((c->flags & (CONN_WRITABLE | CONN_READY)) != CONN_WRITABLE || c->out != 0)
-        return; /* it is behind, and goes on by itself */
+        return; /* it lags, and goes on by itself */
     else if (fan_shares(c, share))
         fan_write(l, c, share);
     else
         fan_other(l, id, c, share);
 }
 
-/* Goes on with a walk for `left` subscribers at most. Returns how many of these are left. */
+/* Goes on with a walk for at most `left` subscribers. Returns how many of `left` remain. */
 static unsigned fan_entry(struct loop *l, const struct topic_walk *w, unsigned left)
 {
     struct server *s = &l->server;

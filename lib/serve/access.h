@@ -7,9 +7,9 @@
  *
  *   Authorization: Bearer T  --.
  *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access
- *   ?expires=E&signature=S   --+                                        |             |
- *   Cookie: access_token=T   --'  the first of these that is there      v             v
- * (of this origin's pages, or of one that --cors names) submit_check_topic access_subscribe
+ *   ?expires=E&signature=S   --+                                     |             |
+ *   Cookie: access_token=T   --'  the first of these that is there   v             v
+ *   (of this origin's pages, or of one that --cors names)     submit_check_topic  access_subscribe
  *
  * A subscription gets what both its URL and its scope match: a wildcard is narrowed, and a name
  * outside the scope is refused. A stream or a WebSocket keeps the time when its token expires

@@ -1,5 +1,5 @@
 /*
- * answer.c - answers: their heads, refusals, and what those say.
+ * answer.c - writes answers: heads, bodies, refusals.
  */
 #include "lib/serve/answer.h"
 #include "lib/cors.h"
@@ -86,11 +86,11 @@ void serve_linger(struct clients *clients, struct conn *c)
     conn_go(&clients->conns, c, CONN_LINGER);
 }
 
-/* Of a body, to a HEAD: it has not been made. */
+/* The size of a body that was not rendered, to a HEAD. */
 #define SIZE_UNKNOWN SIZE_MAX
 
-/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. A
- * body is not to be kept by caches, unless `fields` say what of it is (`cached`). */
+/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow.
+ * Caches must not keep a body, unless `fields` say how (`cached`). */
 static void answer_write(struct server *s, int status, struct span fields, bool cached,
                          const char *type, struct span body, size_t more)
 {
@@ -119,7 +119,7 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
     assert(!t->full);
 }
 
-/* What an answer makes of the connection. */
+/* Moves the connection to its state after an answer. */
 static void answered(struct clients *clients, const struct exchange *ex, struct conn *c)
 {
     if (!ex->ask.keep_alive) {
@@ -221,7 +221,7 @@ void serve_refuse_buffer_limit(struct server *s, struct conn *c, const char *whe
                  NULL);
 }
 
-/* The first of the names that is not among those of --topic; a null pointer: all are. */
+/* Returns the first name that is not among those of --topic; a null pointer if all are. */
 static struct span undeclared(const struct config *config, struct span names)
 {
     while (config->opt.topic.n > 0 && names.n > 0) {

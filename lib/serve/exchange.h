@@ -31,7 +31,7 @@ enum via {
     VIA_CLIENT = 4,  /* it is of `from` */
 };
 
-/* What the current request asks of its answer, and who asks. */
+/* How the current request is to be answered, and its client. */
 struct context {
     enum http_method method;
     bool keep_alive; /* the connection goes on after the answer */

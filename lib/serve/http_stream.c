@@ -34,7 +34,7 @@ void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bo
     text_str(&s->ex.out, "\n");
 }
 
-/* Turns a new subscriber away, as the server ends. */
+/* Has a new subscriber come back later, as the server ends. */
 static void refuse_while_draining(struct server *s, struct conn *c,
                                   const struct transport *transport)
 {

@@ -1,17 +1,17 @@
 /*
- * metrics.c - /-/metrics: what is counted, in the text format of Prometheus.
+ * metrics.c - /-/metrics: the counters, in the text format of Prometheus.
  *
- * Nothing is measured for it: counters are written as they stand, and gauges are numbers that the
- * tables keep anyway.
+ * Nothing is measured for a scrape: counters are written as they are, and gauges are numbers that
+ * the tables keep anyway.
  */
 #include "lib/serve/answer.h"
-#include "lib/serve/own.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/server.h"
 #include "lib/topic/room.h"
 
 #include <assert.h>
 
-/* The number in "sse 0.1.0", without a line end. */
+/* Returns the number in "sse 0.1.0", without a line end. */
 static struct span version(char *out, size_t cap)
 {
     struct span rest = span_of(opt_version());
@@ -45,7 +45,7 @@ static void write_clients(const struct server *s, struct text *t)
                "Streams whose socket was full when the last sweep looked at them.",
                s->lag.subscribers < streams ? s->lag.subscribers : streams);
     stat_gauge(t, "sse_lag_bytes",
-               "Bytes of the ring that the last of these is behind; at sse_ring_size_bytes it is "
+               "Lag of the slowest one, in bytes of the ring; at sse_ring_size_bytes it is "
                "overtaken.",
                streams > 0 ? s->lag.bytes : 0);
 }

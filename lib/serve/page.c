@@ -1,5 +1,5 @@
 /*
- * page.c - the files that a browser loads.
+ * page.c - the embedded files that a browser loads.
  */
 #include "lib/serve/page.h"
 
@@ -12,7 +12,7 @@ FILE_IN("page_helper_file", "build/page/sse.js.gz");
 extern const char page_html_file[], page_helper_file[];
 extern const uint64_t page_html_file_size, page_helper_file_size;
 
-/* Unpacks a file, unless it has been. */
+/* Unpacks a file, unless it is unpacked already. */
 static struct span open_in(char *room, size_t cap, size_t *n, struct span packed)
 {
     struct text t = text_in(room, cap);

@@ -1,5 +1,5 @@
 /*
- * poll.c - short and long polling: what there is, at once or as soon as there is something.
+ * poll.c - short and long polling: answers with the pending messages, at once or when one comes.
  */
 #include "lib/serve/poll.h"
 #include "lib/broker/render.h"
@@ -49,7 +49,7 @@ static unsigned form_quality(const struct exchange *ex, unsigned i, bool *exact)
     return q;
 }
 
-/* The form that Accept likes best, the first of those it likes alike; -1: none. */
+/* Returns the form that Accept prefers, the first one of several alike; -1 if it accepts none. */
 static int form_choose(const struct exchange *ex)
 {
     unsigned best = 0;
@@ -59,7 +59,7 @@ static int form_choose(const struct exchange *ex)
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
         unsigned q = form_quality(ex, i, &exact);
-        /* whoever names a form means it rather than another that a wildcard lets in */
+        /* a form that is named goes before one that a wildcard matches */
         q = 2 * q + (q > 0 && exact);
         if (q > best) {
             best = q;
@@ -80,8 +80,8 @@ unsigned poll_quality(const struct exchange *ex)
     return best;
 }
 
-/* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). False: it has none, or none that can
- * be read: a preference that cannot be met is not an error. */
+/* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). Returns false if there is none that
+ * can be read: a preference that cannot be met is not an error. */
 static bool wait_preferred(const struct exchange *ex, uint64_t *seconds)
 {
     struct span item;
@@ -98,8 +98,8 @@ static bool wait_preferred(const struct exchange *ex, uint64_t *seconds)
     return false;
 }
 
-/* Reads how long a poll asks to wait, from Prefer or ?wait=, into ex.ask. False: ?wait= cannot be
- * read, and has been refused. */
+/* Reads how long a poll asks to wait, from Prefer or ?wait=, into ex.ask. Returns false if ?wait=
+ * is wrong; it has refused the request then. */
 static bool wait_read(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
@@ -157,7 +157,7 @@ static void answer_nothing(struct server *s, struct conn *c, bool tagged, struct
     serve_answer(s, c, tagged ? 304 : 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* What is particular to the form of an answer. */
+/* How the body of an answer is written in a form. */
 struct body_form {
     /* Appends the front of the body; NULL: the gap is told in a field. */
     void (*front)(const struct ring *r, struct text *t, struct reached to, const struct gap *gap);
@@ -196,10 +196,10 @@ static const struct body_form bodies[] = {
     [TRANSPORT_POLL_TEXT] = {NULL, SPAN_INIT("")},
 };
 
-#define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
+#define JOINED_MOST 2048u /* bytes of messages copied, for an answer in one piece */
 
-/* Answers with the messages in ex.poll; if they are more than a few they are left in ex.tail, to be
- * written behind `out`. Returns how many bytes the body has. */
+/* Answers with the messages in ex.poll; many are left in ex.tail, to be written after `out`.
+ * Returns the bytes of the body. */
 static size_t answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
                             struct reached to, const struct gap *gap)
 {
@@ -233,13 +233,12 @@ static size_t answer_messages(struct server *s, struct conn *c, enum conn_transp
 
 enum {
     LARGE = 32 << 10,  /* bytes of a message */
-    LOOKS = 4,         /* pieces of the ring that are looked through for a poll at once */
-    LOOK_SECONDS = 10, /* and how long it goes on with that at most, if it does not wait */
+    LOOKS = 4,         /* parts of the ring searched for a poll at once */
+    LOOK_SECONDS = 10, /* the longest search for a poll that does not wait */
 };
 
-/* Fills ex.poll with what there is for a client of entry `id` at its place; to answer a HEAD
- * nothing of it is rendered. Where it is nothing, there may be more to look at, from ex.poll.end
- * on. */
+/* Fills ex.poll with the messages for a client of entry `id` at its place; to answer a HEAD they
+ * are not rendered. If it finds none, there may be more to search from ex.poll.end on. */
 static void poll_build(struct server *s, const struct conn *c, uint32_t id,
                        enum conn_transport transport, bool head)
 {
@@ -289,8 +288,8 @@ static size_t poll_answer(struct server *s, struct conn *c, uint32_t id, bool ta
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
-                    struct conn *c)
+void poll_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
+                   struct conn *c)
 {
     saved_resume_conn(clients, ex, c, topic_name(broker->topics, c->link.topic),
                       transport_of(c)->name);
@@ -298,8 +297,8 @@ void serve_wait_end(const struct broker *broker, struct clients *clients, struct
     conn_go(&clients->conns, c, CONN_HEAD);
 }
 
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
-                      uint64_t ms)
+void poll_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
+                     uint64_t ms)
 {
     saved_keep_wait(&s->ex.ask, c);
     c->transport = (uint8_t)transport;
@@ -307,15 +306,15 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_t
     pass_keep_expiry(&s->config, &s->clients, &s->ex, c);
     conn_go(&s->clients.conns, c, CONN_WAIT);
     if (transports[transport].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
-        queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to look at */
+        queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to search */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
 
 #define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
 
-/* Returns true if the answer in ex.woken is one for this client, too. Its place is not below the
- * tail: the messages of that answer are still there. The entry need not be: a set goes with its
- * last subscriber, and its number may be another's by now, hence the reference. */
+/* Returns true if the answer in ex.woken is right for this client too. Its place is not below the
+ * tail, so the messages of that answer are still there. The entry may not be: a set is freed with
+ * its last subscriber, and its number may be reused, hence the reference. */
 static bool woken_fits(const struct broker *broker, const struct clients *clients,
                        const struct moment *clock, const struct exchange *ex, const struct conn *c)
 {
@@ -327,7 +326,7 @@ static bool woken_fits(const struct broker *broker, const struct clients *client
            w->draining == clients->draining;
 }
 
-/* Notes whom an answer that is about to be put together will fit. */
+/* Records for which clients the answer that is built next is right. */
 static void woken_note(const struct broker *broker, const struct clients *clients,
                        const struct moment *clock, struct exchange *ex, const struct conn *c)
 {
@@ -343,8 +342,8 @@ static void woken_note(const struct broker *broker, const struct clients *client
     ex->woken.size = 0;
 }
 
-/* Keeps it, the bytes of `out` from `from` on, if it is one that fits others, and all there; `body`
- * bytes of it are of the body. */
+/* Keeps the answer, the bytes of `out` from `from` on, `body` of which are its body, if it is
+ * complete there and right for others. */
 static void woken_keep(struct exchange *ex, bool fits, size_t from, size_t body)
 {
     struct woken *w = &ex->woken;
@@ -365,7 +364,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     struct gap gap;
     const struct gap *lost = gap_if_overtaken(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
     if (lost == NULL && woken_fits(&s->broker, &s->clients, &s->clock, &s->ex, c)) {
-        serve_wait_end(&s->broker, &s->clients, &s->ex, c);
+        poll_wait_end(&s->broker, &s->clients, &s->ex, c);
         serve_answer_copy(s, c, 200, (struct span){s->ex.woken.bytes, s->ex.woken.size},
                           s->ex.woken.body);
         serve_release(&s->broker, id);
@@ -382,7 +381,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     }
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
-    serve_wait_end(&s->broker, &s->clients, &s->ex, c);
+    poll_wait_end(&s->broker, &s->clients, &s->ex, c);
     size_t body = poll_answer(s, c, id, tagged, lost);
     woken_keep(&s->ex, fits && body > 0, from, body);
     serve_release(&s->broker, id); /* which fan-out does when it is through */
@@ -393,12 +392,12 @@ void poll_end(struct server *s, struct conn *c)
     poll_wake(s, c, true);
 }
 
-/* Is what there is for a client of entry `id` at its place a large message, which takes long to
- * render? */
+/* Returns true if the next message for a client of entry `id` at its place is large, and so takes
+ * long to render. */
 static bool is_large(const struct broker *broker, uint32_t id, uint64_t at)
 {
     if (topic_is_set(id))
-        return false; /* then it has been put off already */
+        return false; /* it was postponed before */
     uint64_t next = chain_next(&broker->chains, id, at);
     return next != 0 && ring_at(broker->ring, next)->data_size > LARGE;
 }
@@ -453,7 +452,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;
         c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
-        serve_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
+        poll_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
     c->transport = (uint8_t)transport;

@@ -1,5 +1,5 @@
 /*
- * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
+ * publish.c - publishing by POST and PUT: rights, names, bodies at once or in parts, the put.
  */
 #include "lib/serve/publish.h"
 #include "lib/pace.h"
@@ -16,19 +16,19 @@
 
 #include <assert.h>
 
-#define BATCH_BYTES 512u /* of a batch at once: there may be a message in two of them */
+#define BATCH_BYTES 512u /* of a batch at once: each two of them may be a message */
 
-/* An intake's own: how its body is delimited, and what its answer needs. */
+/* The caller's part of an intake: how its body is delimited, and what its answer needs. */
 struct body {
     struct http_body http;
     struct saved request;
-    struct pace pace; /* of it; in a batch, of the message that is not whole yet */
-    uint64_t expires; /* unix time: when its token ends; 0: never */
-    bool all;         /* it may publish to any topic; else the connection's grant says to which */
+    struct pace pace; /* of the body; in a batch, of its incomplete message */
+    uint64_t expires; /* unix time: when its token expires; 0: never */
+    bool all;         /* it may publish to any topic; else to those of the connection's grant */
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
 
-/* Where in a batch it is that something went wrong, and what of it is published; nothing of a
+/* Returns the place of an error in a batch, and how many messages before it are published; "" for a
  * single message, for which `in` may be NULL. */
 static const char *where_in(char out[QUOTE_MAX], const struct intake *in)
 {
@@ -53,7 +53,7 @@ static void refuse_put(struct server *s, struct conn *c, const struct intake *in
                  submit_detail(p), NULL);
 }
 
-/* May this client publish to this topic? Else it has been refused. */
+/* Returns true if this client may publish to this topic; else it has refused the request. */
 static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
     struct submission p;
@@ -261,14 +261,14 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
     return (size_t)s->ex.req.length;
 }
 
-/* Returns the topic of a message: the body's, or the one that a line names, if the publisher may. A
- * null pointer: it has been refused. */
+/* Returns the topic of a message: the body's, or the one that a line names, if the client may
+ * publish to it. A null pointer: it has refused the request. */
 static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
                             const struct batch_message *m)
 {
     struct span own = intake_topic(in);
     if (own.n > 0 && (m->topic.p == NULL || span_eq(m->topic, own)))
-        return own; /* as was asked when the body began */
+        return own; /* checked when the body began */
     struct access a = {.kind = ACCESS_PLACE};
     if (body_of(in)->all)
         a.publish = SPAN("**");
@@ -281,7 +281,8 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     return topic;
 }
 
-/* Publishes what is whole of a body; `end`: all of it has come. False: it has been refused. */
+/* Publishes the complete messages of a body; `end`: the body is complete. Returns false if it has
+ * refused the request. */
 static bool body_publish(struct server *s, struct conn *c, struct intake *in, bool end)
 {
     struct batch_message m;
@@ -317,7 +318,7 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
     return true;
 }
 
-/* Makes room for `more` bytes of a body; NULL: it has been refused. */
+/* Makes room for `more` bytes of a body. Returns NULL if it has refused the request. */
 static struct intake *body_room(struct server *s, struct conn *c, size_t more)
 {
     struct intake *in = pool_at(&s->clients.conns.buffers, c->in);
@@ -337,8 +338,8 @@ static struct intake *body_room(struct server *s, struct conn *c, size_t more)
     return pool_at(&s->clients.conns.buffers, c->in);
 }
 
-/* Makes the request whose body is coming the one at hand again. A batch that is refused ends the
- * connection even where all of it has come, so that the answer does not depend on how it came. */
+/* Makes the request of a body the current one again. A refused batch ends the connection even if
+ * all of it has come, so that the answer does not depend on how the bytes were cut. */
 static struct intake *body_resume(const struct clients *clients, struct exchange *ex,
                                   struct conn *c)
 {
@@ -356,7 +357,7 @@ size_t body_input(struct server *s, struct conn *c, char *buf, size_t len)
     if (batch && len > BATCH_BYTES)
         len = BATCH_BYTES;
     int done = http_body_decode(&body_of(in)->http, buf, len, &took, &got);
-    char wrong = took < len ? buf[took] : '\0'; /* where it is not well-formed */
+    char wrong = took < len ? buf[took] : '\0'; /* the byte that is malformed */
     if ((in = body_room(s, c, got)) == NULL)
         return took;
     bool between = intake_idle(in);

@@ -2,14 +2,14 @@
  * server.h - struct server in its parts, and a map of lib/serve.
  *
  * This folder handles requests. It combines http.h, ring.h and the folders below, and does no I/O:
- * the loop (sse.c) calls it with a connection and the bytes received on it; it changes the state of
- * the server, and leaves what is to be written in `out`.
+ * the loop (lib/loop) calls it with a connection and the bytes received on it; it changes the state
+ * of the server, and leaves what is to be written in `out`.
  *
- *   bytes -> route -> publish ------> put -> broker_put, topic_mark
+ *   bytes -> route -> publish ---> submit -> broker_put, topic_mark
  *              |                                    +--> answer -> out
  *              +----> http_stream, poll, socket ----|
  *              |        start, access, subscriber   |
- *              `----> own, ready -------------------'
+ *              `----> own_pages, ready -------------'
  *
  * A function that returns false or 0 for "refused" has put the refusal into `out` and set the
  * connection's state.

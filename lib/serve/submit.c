@@ -12,7 +12,7 @@
 
 #include <stdarg.h>
 
-/* Refuses: the detail is put together from the texts up to a NULL. Returns false. */
+/* Sets *p to a refusal, whose detail is the strings up to a NULL. Returns false. */
 static TEXT_LIST bool refused(struct submission *p, int status, ...)
 {
     va_list ap;
@@ -49,7 +49,7 @@ bool submit_check_event(struct span event, struct submission *p)
     return wrong == NULL || refused(p, 400, "event name ", QUOTE(event), " ", wrong, NULL);
 }
 
-/* Is the topic among those of --topic? */
+/* Returns true if the topic is among those of --topic. */
 static bool declared(const struct config *config, struct span topic)
 {
     bool found = config->opt.topic.n == 0;
@@ -188,7 +188,7 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
             NULL);
     if (made) {
         const char *hint =
-            topic_name_hint(topic); /* of new ones alone: others were let in before */
+            topic_name_hint(topic); /* only for new topics: others were accepted before */
         if (hint != NULL) {
             serve_release(&s->broker, id);
             return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);

@@ -1,9 +1,9 @@
 /*
- * submit.h - takes a message that a client publishes: a request's body, a line of one, a frame.
+ * submit.h - publishes a client's message: from the body of a request, a line of one, or a frame.
  *
- * It is put into the ring if the client may publish there, topic, event name and data are right,
- * and there is room. Else struct submission has the status and the reason of the refusal. The
- * caller answers the client.
+ * A message is put into the ring if the client may publish it, if topic, event name and data are
+ * right, and if there is room; else struct submission has the status and the reason of the refusal.
+ * The caller answers the client.
  */
 #ifndef SSE_LIB_SERVE_SUBMIT_H
 #define SSE_LIB_SERVE_SUBMIT_H
@@ -40,25 +40,25 @@ bool submit_check_event(struct span event, struct submission *p);
 void submit_refuse_too_large(const struct config *config, struct stat_counters *stat,
                              struct submission *p);
 
-/* Returns true if a client may publish to a topic of this name, which is foreign text; else *p is
- * a refusal with 400, 401, 403 or 404. */
+/* Returns true if a client may publish to a topic of this name, which is foreign text; else sets
+ * p->status, 400, 401, 403 or 404, and p->detail. */
 bool submit_check_topic(const struct config *config, struct stat_counters *stat,
                         const struct exchange *ex, const struct access *a, struct span topic,
                         struct submission *p);
 
-/* Returns true if a client may publish to any topic at all; else *p is a refusal, 401 or 403. */
+/* Returns true if a client may publish to any topic at all; else sets p->status, 401 or 403, and
+ * p->detail. */
 bool submit_check_any(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
                       struct submission *p);
 
-/* Returns the topic of a message: `named`, or if that is a null pointer `own`, which may be empty.
- * Returns a null pointer if it is refused: as by submit_check_topic(), or with 400 if none is
- * named.
- */
+/* Returns the topic of a message: `named`, unless that is a null pointer, else `own`, which may be
+ * empty. Returns a null pointer if it is refused: as submit_check_topic() does, or with 400 as
+ * there is no name. */
 struct span submit_topic(const struct config *config, struct stat_counters *stat,
                          const struct exchange *ex, const struct access *a, struct span named,
                          struct span own, struct submission *p);
 
-/* Returns the detail as a string. */
+/* Returns the detail as a NUL-ended string. */
 const char *submit_detail(struct submission *p);
 
 #endif

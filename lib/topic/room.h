@@ -33,4 +33,9 @@ uint32_t room_edge(struct topics *t);
 /* Takes an edge back. */
 void room_edge_free(struct topics *t, uint32_t edge);
 
+/* Puts an edge to `set` at the front of the list that begins at *first; takes it out of the list
+ * and frees it. */
+void room_edge_link(struct topics *t, uint32_t *first, uint32_t edge, uint32_t set);
+void room_edge_unlink(struct topics *t, uint32_t *first, uint32_t edge);
+
 #endif

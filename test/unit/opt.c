@@ -442,7 +442,7 @@ static const struct {
     {__LINE__, "cors", "http://[]", ORIGIN_OF},
     {__LINE__, "cors", "http://[::1]x", ORIGIN_OF},
     {__LINE__, "cors", "http://[::1]:x", ORIGIN_OF},
-    {__LINE__, "user", "", "must be NAME, UID, or one of these with :GROUP behind"},
+    {__LINE__, "user", "", "must be NAME or UID, perhaps with :GROUP"},
     {__LINE__, "no-sandbox", "maybe", YES_OF},
     {__LINE__, "log", "verbose", "must be error, warn, info or debug"},
     {__LINE__, "log", "INFO", "must be error, warn, info or debug"},
