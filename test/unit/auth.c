@@ -721,7 +721,10 @@ static const struct auth_claims mints[] = {
     {.expires_s = NOW + 1},
     {.publish = SPAN_INIT("a/*")},
     {.subscribe = SPAN_INIT("**"), .expires_s = AUTH_TIME_MAX},
-    {SPAN_INIT("a,b/c,d/**"), SPAN_INIT("caf\xC3\xA9/\"\\,\xE2\x80\xA8/*"), NOW + 5},
+    {.publish = SPAN_INIT("a,b/c,d/**"),
+     .subscribe = SPAN_INIT("caf\xC3\xA9/\"\\,\xE2\x80\xA8/*"),
+     .purge = SPAN_INIT("a"),
+     .expires_s = NOW + 5},
 };
 
 /* What is minted is good, and says what it was made for. */

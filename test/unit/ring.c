@@ -537,7 +537,7 @@ static struct ring sealed(uint64_t size, uint64_t key)
  * over is whole at any moment, and is wiped again. */
 START_TEST(wiped)
 {
-    const struct ring_message rows[] = {
+    const struct ring_message made[] = {
         {.topic = SPAN("news"), .data = SPAN("secret")},
         {.topic = SPAN("news"), .event = SPAN("secret"), .data = SPAN("se\ncret"), .end = true},
         {.topic = SPAN("news"), .data = SPAN("secret"), .binary = true, .key = {7, 8}},
@@ -545,8 +545,8 @@ START_TEST(wiped)
         {.topic = SPAN("news"), .purge = true},
     };
     struct ring r = sealed(RING_MIN, KEY);
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        uint64_t at = ring_put(&r, &rows[i], 1), place = at & r.mask;
+    for (size_t i = 0; i < COUNT(made); i++) {
+        uint64_t at = ring_put(&r, &made[i], 1), place = at & r.mask;
         const struct ring_record *rec = ring_whole(&r, place);
         ck_assert_msg(rec != NULL && ring_record_size(rec) == rec->size, "row %zu", i);
         char was[512];
