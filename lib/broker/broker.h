@@ -185,6 +185,12 @@ static inline uint64_t broker_end(const struct broker *b, uint32_t topic)
     return chain_at(&b->chains, topic)->end_n;
 }
 
+/* Returns true if any topic has ended. */
+static inline bool broker_any_ended(const struct broker *b)
+{
+    return b->chains.h->ended > 0;
+}
+
 /* Returns true if a subscriber of entry `id` at `at` gets nothing more, as each of its topics has
  * ended before that place. A wildcard never ends. At most a step for each of its topics, and mostly
  * one. */

@@ -102,7 +102,8 @@ static struct iovec *stream_next(struct loop *l, struct conn *c, unsigned *n)
     if (!conn_streams(c))
         return l->t.own.iov; /* that was the end of it */
     if (!subscriber_next(&s->broker, &s->stat, c, &l->t.own)) {
-        subscriber_over(s, c);
+        if (broker_any_ended(&s->broker))
+            subscriber_over(s, c);
         return l->t.own.iov;
     }
     *n = l->t.own.pieces;

@@ -61,7 +61,8 @@ void serve_stream(struct server *s, struct conn *c, struct span names,
         serve_release(&s->broker, id);
         return;
     }
-    if (start_resumes(&start) && broker_over(&s->broker, id, start.at)) {
+    if (broker_any_ended(&s->broker) && start_resumes(&start) &&
+        broker_over(&s->broker, id, start.at)) {
         serve_answer(s, c, 204, SPAN(SERVE_ENDED), NULL, (struct span){NULL, 0});
         serve_release(&s->broker, id);
         return;
@@ -82,7 +83,8 @@ void serve_stream(struct server *s, struct conn *c, struct span names,
         struct gap gap = {.after = start.after};
         gap_skip(&s->broker, &s->stat, c, id, start.gap, &gap);
         transports[transport].gap(s, c, &gap);
-    } else if (!start_resumes(&start) && !subscriber_tell_ended(s, c, topic_name(&s->topics, id))) {
+    } else if (broker_any_ended(&s->broker) && !start_resumes(&start) &&
+               !subscriber_tell_ended(s, c, topic_name(&s->topics, id))) {
         serve_release(&s->broker, id);
         serve_linger(&s->clients, c);
         return;

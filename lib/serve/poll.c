@@ -201,7 +201,7 @@ static const struct body_form bodies[] = {
 /* Answers with the messages in ex.poll; many are left in ex.tail, to be written after `out`.
  * Returns the bytes of the body. */
 static size_t answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
-                            struct reached to, const struct gap *gap)
+                              struct reached to, const struct gap *gap)
 {
     struct share *share = &s->ex.poll;
     char front_bytes[1024], bytes[2048];
@@ -267,17 +267,18 @@ static bool poll_tells(const struct server *s, uint32_t id)
 {
     const struct share *share = &s->ex.poll;
     bool bytes = share->size > 0 || (share->form == FORM_NONE && share->records > 0);
-    return bytes || broker_over(&s->broker, id, share->end);
+    return bytes || (broker_any_ended(&s->broker) && broker_over(&s->broker, id, share->end));
 }
 
 /* Answers a client with what ex.poll holds; where that is nothing, that there is nothing new. The
  * cursor is that of the last message carried, or, with all there is carried, the newest.
  * Returns how many bytes the body has. */
 static size_t poll_answer(struct server *s, struct conn *c, uint32_t id, bool tagged,
-                        const struct gap *gap)
+                          const struct gap *gap)
 {
     enum conn_transport transport = (enum conn_transport)c->transport;
-    struct reached to = {ring_newest(&s->ring).n, broker_over(&s->broker, id, s->ex.poll.end)};
+    bool over = broker_any_ended(&s->broker) && broker_over(&s->broker, id, s->ex.poll.end);
+    struct reached to = {ring_newest(&s->ring).n, over};
     if (s->ex.poll.end < ring_head(&s->ring))
         to.n = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
     if (gap != NULL || (s->ex.poll.records > 0 && poll_tells(s, id)))

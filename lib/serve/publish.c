@@ -225,7 +225,8 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
     }
     char event[QUERY_MAX], key[QUERY_MAX];
     struct batch_message m = {.binary = http_is_type(type, SPAN("application/octet-stream"))};
-    if (!parameters(s, c, &m, event, key))
+    bool plain = s->ex.req.query.n == 0 && (s->ex.req.has & 1u << HTTP_IDEMPOTENCY_KEY) == 0;
+    if (!plain && !parameters(s, c, &m, event, key)) /* nothing is asked for, as most often */
         return 0;
     if (batch != 0 && m.key.n > 0) {
         serve_refuse(s, c, 400, NULL, "a batch has no key: each of its lines may have one, as ",

@@ -137,12 +137,8 @@ static bool is_same(const struct ring_record *rec, const struct batch_message *m
 /* Looks for the message that was published with the key. *again: there is one, and *p tells of it;
  * what tells of it to a client waits for its sync. False: refused. */
 static bool submit_once(struct server *s, struct span topic, const struct batch_message *m,
-                     uint64_t key[2], bool *again, struct submission *p)
+                        uint64_t key[2], bool *again, struct submission *p)
 {
-    *again = false;
-    key[0] = key[1] = 0;
-    if (m->key.n == 0)
-        return true;
     if (m->key.n > RING_NAME_MAX)
         return refused(p, 400, "a key has 1 to 255 bytes", NULL);
     once_hash(&s->broker.once, topic, m->key, key);
@@ -164,10 +160,11 @@ static bool submit_once(struct server *s, struct span topic, const struct batch_
     return true;
 }
 
-bool submit_message(struct server *s, struct span topic, const struct batch_message *m, struct submission *p)
+bool submit_message(struct server *s, struct span topic, const struct batch_message *m,
+                    struct submission *p)
 {
-    bool made = false, again;
-    uint64_t key[2];
+    bool made = false, again = false;
+    uint64_t key[2] = {0, 0};
     p->duplicate = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
     if (m->event.n > 0 && !submit_check_event(m->event, p))
@@ -179,7 +176,7 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
     if (right < m->data.n)
         return refused(p, 415, "byte ", QUOTE_NUM(right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
-    if (!submit_once(s, topic, m, key, &again, p) || again)
+    if (m->key.n > 0 && (!submit_once(s, topic, m, key, &again, p) || again))
         return again;
     uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
