@@ -28,7 +28,7 @@ struct once {
 /* Returns how many bytes of memory the index over a ring of `ring_size` bytes wants. */
 static inline uint64_t once_size(uint64_t ring_size)
 {
-    return ring_size / 512 * sizeof(uint64_t);
+    return ring_size / 128 * sizeof(uint64_t);
 }
 
 /* Sets up the index in that memory. `seed` is random, and the same as long as the memory is; a ring

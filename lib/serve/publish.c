@@ -161,7 +161,12 @@ static bool key_read(struct server *s, struct conn *c, struct span *key, char ou
     struct span field = http_field(&s->ex.req, HTTP_IDEMPOTENCY_KEY);
     *key = query_value(&s->ex.req, SPAN("key"), out, QUERY_MAX);
     bool both = field.p != NULL && key->p != NULL, right = true;
-    if (field.p != NULL && field.n > 1 && field.p[0] == '"') {
+    bool quoted = field.n > 1 && field.p[0] == '"';
+    struct span inner = {quoted ? field.p + 1 : NULL, quoted ? field.n - 2 : 0};
+    if (quoted && field.p[field.n - 1] == '"' && memchr(inner.p, '\\', inner.n) == NULL &&
+        memchr(inner.p, '"', inner.n) == NULL) {
+        *key = inner; /* as most are */
+    } else if (quoted) {
         size_t n = 0, i = 1;
         for (; i + 1 < field.n && n < QUERY_MAX && field.p[i] != '"'; i++) {
             i += field.p[i] == '\\';
@@ -189,6 +194,8 @@ static bool parameters(struct server *s, struct conn *c, struct batch_message *m
 {
     char bytes[QUERY_MAX];
     struct span end;
+    if (s->ex.req.query.n == 0)
+        return key_read(s, c, &m->key, key);
     ptrdiff_t n = http_query(s->ex.req.query, SPAN("event"), event, QUERY_MAX);
     m->event = (struct span){event, n > 0 ? (size_t)n : 0};
     if (n == -1 || n == -2) {
