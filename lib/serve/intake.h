@@ -45,8 +45,8 @@ static inline size_t intake_used(const struct intake *in)
     return sizeof *in + in->topic_size + in->event_size + in->key_size + in->have;
 }
 
-/* Begins, and copies the names behind the struct. `like` says what the one message is, or what each of a
- * batch gets: its event, whether it is binary; its key, whether the body ends the topic. */
+/* Begins, and copies the names behind the struct. `like` says what the one message is, or what each
+ * of a batch gets: its event, whether it is binary; its key, whether the body ends the topic. */
 void intake_init(struct intake *in, struct span topic, const struct batch_message *like,
                  uint8_t batch_kind);
 

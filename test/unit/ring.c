@@ -533,8 +533,8 @@ static struct ring sealed(uint64_t size, uint64_t key)
     return r;
 }
 
-/* The bytes of a record that is wiped are zero, but for its topic's name; one that a process was killed
- * over is whole at any moment, and is wiped again. */
+/* The bytes of a record that is wiped are zero, but for its topic's name; one that a process was
+ * killed over is whole at any moment, and is wiped again. */
 START_TEST(wiped)
 {
     const struct ring_message made[] = {
