@@ -34,7 +34,7 @@
 #include "lib/loop/sweep.h"
 #include "lib/loop/write.h"
 #include "lib/serve/access_log.h"
-#include "lib/serve/client.h"
+#include "lib/serve/identity.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/subscriber.h"
 #include "lib/topic/fanout.h"
@@ -103,11 +103,11 @@ static void handle_trial(int fd)
 }
 
 /* The handlers of the process's own descriptors, by kind. */
-static void (*const own_event[OWN_KINDS])(int fd) = {
-    [OWN_LISTENER] = handle_listener,
-    [OWN_SIGNALS] = handle_signals,
-    [OWN_STORE] = commit_read_result,
-    [OWN_TRIAL] = handle_trial,
+static void (*const own_event[DESCRIPTORS])(int fd) = {
+    [DESCRIPTOR_LISTENER] = handle_listener,
+    [DESCRIPTOR_SIGNALS] = handle_signals,
+    [DESCRIPTOR_STORE] = commit_read_result,
+    [DESCRIPTOR_TRIAL] = handle_trial,
 };
 
 /* Returns true if a client has sent nothing but has much to get: requests go first. */

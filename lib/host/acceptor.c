@@ -66,7 +66,7 @@ static bool watch(const struct acceptor *d, int fd, uint32_t events)
     return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind)
+struct conn *acceptor_add_own(struct acceptor *d, int fd, enum descriptor kind)
 {
     return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
 }
@@ -77,7 +77,7 @@ static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
     struct conn *c;
     if (fd < 0)
         return -fd;
-    if ((c = acceptor_add_own(d, fd, OWN_LISTENER)) == NULL) {
+    if ((c = acceptor_add_own(d, fd, DESCRIPTOR_LISTENER)) == NULL) {
         text_str(why, "epoll_ctl: ");
         text_str(why, strerror(errno));
         return EX_OSERR;
@@ -120,7 +120,7 @@ void acceptor_note_listeners(struct acceptor *d)
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
         const struct conn *c = &s->clients.conns.conn[fd];
         bool admin = (c->marks & CONN_ADMIN) != 0;
-        if (conn_is_own(c, OWN_LISTENER)) {
+        if (conn_is_own(c, DESCRIPTOR_LISTENER)) {
             s->config.admin |= admin;
             all &= listen_bound((int)fd, &s->config.bound);
         } else {
@@ -146,7 +146,7 @@ static void acceptor_pause(struct acceptor *d, enum acceptor_pause pause)
             pause == ACCEPTOR_CLOSED || (pause == ACCEPTOR_FULL && !(c->marks & CONN_ADMIN));
         struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
                                  .data.u64 = (uint64_t)c->gen << 32 | fd};
-        if (conn_is_own(c, OWN_LISTENER) &&
+        if (conn_is_own(c, DESCRIPTOR_LISTENER) &&
             epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 && !stop)
             return; /* the next tick tries again */
     }
@@ -413,7 +413,7 @@ void acceptor_close(struct acceptor *d)
     struct conns *conns = &d->s->clients.conns;
     for (uint32_t fd = 1; fd <= conns->top; fd++) {
         struct conn *c = &conns->conn[fd];
-        if (!conn_is_own(c, OWN_LISTENER))
+        if (!conn_is_own(c, DESCRIPTOR_LISTENER))
             continue;
         uint64_t before;
         unsigned times = 0;

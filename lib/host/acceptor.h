@@ -52,7 +52,7 @@ bool acceptor_measure(struct acceptor *d, struct text *why);
 
 /* Adds one of the process's own descriptors to epoll, level-triggered, and to the table. Returns
  * NULL with errno set if epoll refuses it. */
-struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind);
+struct conn *acceptor_add_own(struct acceptor *d, int fd, enum descriptor kind);
 
 /* Opens the listeners: those of --admin, and those that systemd passes or else those of --bind.
  * `unsent` and `user` as in listen.h. Returns 0, or an exit code with the reason in *why. */

@@ -60,7 +60,7 @@ void access_log_write_answer(struct server *s, int status, uint64_t bytes)
     const char *code = QUOTE_NUM((uint64_t)status), *size = QUOTE_NUM(bytes);
     const char *ms = QUOTE_NUM(ask->conn != NULL ? (uint32_t)s->clock.now - ask->began : 0);
     const char *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0}),
-               *way = ask->way != NULL ? ask->way : "none";
+               *way = ask->log_way != NULL ? ask->log_way : "none";
     if (ask->path.p != NULL)
         s->log.say(OPT_LOG_ACCESS, "request", "method", access_log_method_name(ask->method), "path",
                    QUOTE(ask->path), "status", code, "bytes", size, "ms", ms, "way", way, "peer",

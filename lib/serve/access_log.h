@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_SERVE_ACCESS_LOG_H
 #define SSE_LIB_SERVE_ACCESS_LOG_H
 
-#include "lib/serve/log.h"
+#include "lib/serve/logger.h"
 #include "lib/serve/server.h"
 
 /* Logs how many refusals were suppressed, once their second is over; at once if the server ends. */

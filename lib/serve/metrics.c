@@ -79,6 +79,6 @@ void serve_metrics(struct server *s, struct conn *c)
     stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.",
                   s->turn_max_us);
     assert(!t.full);
-    s->ex.ask.way = "own";
+    s->ex.ask.log_way = "own";
     serve_answer_page(s, c, "text/plain; version=0.0.4; charset=utf-8", t.n);
 }

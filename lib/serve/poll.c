@@ -113,7 +113,7 @@ static bool wait_read(struct server *s, struct conn *c)
         return false;
     }
     s->ex.ask.waits = waits;
-    s->ex.ask.way = waits ? "longpoll" : "poll";
+    s->ex.ask.log_way = waits ? "longpoll" : "poll";
     s->ex.ask.wait = seconds < most ? seconds : most;
     return true;
 }

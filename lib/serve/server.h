@@ -29,7 +29,7 @@
 #include "lib/serve/config.h"
 #include "lib/serve/exchange.h"
 #include "lib/serve/hold.h"
-#include "lib/serve/log.h"
+#include "lib/serve/logger.h"
 #include "lib/serve/moment.h"
 #include "lib/serve/page.h"
 #include "lib/stat.h"

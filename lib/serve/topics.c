@@ -127,7 +127,7 @@ void serve_topics(struct server *s, struct conn *c)
 {
     struct text t = text_in(s->ex.page, sizeof s->ex.page);
     struct query q;
-    s->ex.ask.way = "own";
+    s->ex.ask.log_way = "own";
     if (!query_read(s, c, &q))
         return;
     struct span begin = beginning(q.match);
