@@ -856,8 +856,7 @@ void store_follow(struct broker *b, struct store_report *rep)
     rep->messages -= rep->topics_full;
     for (uint64_t at = ring_tail(r); rep->topics_full > 0 && at < ring_head(r);
          at = ring_behind(ring_at(r, at), at))
-        if (broker_topic(b, at) == 0 &&
-            (ring_at(r, at)->flags & (RING_WIPED | RING_PURGE)) == 0)
+        if (broker_topic(b, at) == 0 && (ring_at(r, at)->flags & (RING_WIPED | RING_PURGE)) == 0)
             ring_drop(r, at);
 }
 

@@ -66,8 +66,8 @@ enum access_kind {
 struct access {
     enum access_kind kind;
     struct span publish, subscribe, purge; /* scopes, as lib/auth/auth.h has them */
-    uint64_t expires_s;             /* unix time; 0: does not expire */
-    bool cookie;                    /* NONE: it has a cookie, which does not count */
+    uint64_t expires_s;                    /* unix time; 0: does not expire */
+    bool cookie;                           /* NONE: it has a cookie, which does not count */
 };
 
 /* The last answer to a long poll that a message ended, built once for all clients that wait at the

@@ -17,14 +17,14 @@
 #include "lib/text.h"
 
 struct intake {
-    uint64_t caller[9]; /* the caller's own */
-    struct batch batch; /* kind 0: one message */
-    uint64_t line;      /* of the message returned last, or else the next one */
-    uint64_t count;     /* messages published: the caller counts, ... */
-    uint64_t last;      /* the caller's: n of the last one, ... */
-    uint32_t reach;     /* ... and its subscribers */
-    uint32_t from;      /* how many of the undigested bytes were returned */
-    uint32_t have;      /* the undigested bytes */
+    uint64_t caller[9];  /* the caller's own */
+    struct batch batch;  /* kind 0: one message */
+    uint64_t line;       /* of the message returned last, or else the next one */
+    uint64_t count;      /* messages published: the caller counts, ... */
+    uint64_t last;       /* the caller's: n of the last one, ... */
+    uint32_t reach;      /* ... and its subscribers */
+    uint32_t from;       /* how many of the undigested bytes were returned */
+    uint32_t have;       /* the undigested bytes */
     uint64_t duplicates; /* those that had been published before */
     uint16_t topic_size, event_size, key_size;
     uint8_t binary;
