@@ -126,7 +126,7 @@ static const struct {
     const char *flag[8];
     const char *says;
 } usages[] = {
-    {__LINE__, {NULL}, "nothing to do: --publish, --subscribe, --url or --check is needed"},
+    {__LINE__, {NULL}, "nothing to do: --publish, --subscribe, --purge, --url or --check is needed"},
     {__LINE__, {"--key-file", "x"}, "nothing to do"},
     {__LINE__, {"--bogus"}, "--bogus: there is no such flag"},
     {__LINE__, {"-x"}, "-x: there is no such flag"},
