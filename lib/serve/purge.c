@@ -94,7 +94,7 @@ static bool begin(struct server *s, struct conn *c, uint32_t id, struct span top
 
 void serve_purge(struct server *s, struct conn *c, struct span topic)
 {
-    s->ex.ask.transport = "purge";
+    s->ex.ask.log_way = "purge";
     if (!(c->marks & CONN_PURGES) && !may_purge(s, c, topic))
         return;
     uint32_t id = topic_find(&s->topics, topic);
