@@ -400,6 +400,10 @@ static void scene_store_filled(void)
 {
     START("--store", in_dir("store"), "--ring", "64K", "--fsync", "never");
     store_serves(0, false);
+    struct client *c = dial(false);
+    tell(c, "DELETE /t HTTP/1.1\r\nHost: test\r\n\r\n");
+    (void)answered(c, "200");
+    drop(c);
     check_and_stop();
 }
 
