@@ -245,11 +245,15 @@ static inline struct span ring_header(const struct ring_record *rec)
     return (struct span){(const char *)rec + from, offsetof(struct ring_record, size) - from};
 }
 
-/* Returns the checksum of the content, seeded with the key; the header's checksum includes it. */
-static inline uint32_t ring_check_content(const struct ring *r, const struct ring_record *rec,
+/* A sum that begins with a secret; the header, with it, is signed. */
+static inline uint32_t ring_check_content(const struct ring *r, struct ring_record *rec,
                                           uint64_t place)
 {
-    return crc32c((uint32_t)(r->key >> 32 ^ place / RING_ALIGN), ring_content(rec));
+    uint32_t sum = crc32c((uint32_t)(r->key >> 32 ^ place / RING_ALIGN), ring_content(rec));
+    if ((rec->flags & RING_KEYED) == 0)
+        return sum;
+    const struct ring_key *key = ring_key(rec);
+    return crc32c(sum, (struct span){(const char *)key->hash, sizeof key->hash});
 }
 
 static inline uint32_t ring_check_header(const struct ring *r, const struct ring_record *rec,
@@ -258,23 +262,36 @@ static inline uint32_t ring_check_header(const struct ring *r, const struct ring
     return (uint32_t)hash_table(r->key, ~place, ring_header(rec)) & 0xffffff;
 }
 
-/* Writes a record's checksums, for a store: it is complete from here on. */
-static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at)
+/* The first word of a record: its header's check and its flags. */
+typedef uint32_t __attribute__((may_alias)) ring_word;
+_Static_assert(offsetof(struct ring_record, flags) == 3, "in the first word");
+
+static inline void ring_put_check(struct ring_record *rec, uint32_t check)
 {
-    rec->content_check = ring_check_content(r, rec, at & r->mask);
-    uint32_t check = ring_check_header(r, rec, at & r->mask);
     rec->check[0] = (uint8_t)check;
     rec->check[1] = (uint8_t)(check >> 8);
     rec->check[2] = (uint8_t)(check >> 16);
+}
+
+/* Ends a record for a store: it is whole from here on. */
+static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at)
+{
+    rec->content_check = ring_check_content(r, rec, at & r->mask);
+    ring_put_check(rec, ring_check_header(r, rec, at & r->mask));
 }
 
 /* Returns true if the numbers in a record's header agree. */
 static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 {
     uint64_t size = ring_record_size(rec), line = rec->skip;
+    const unsigned flags = rec->flags, kind = flags & (RING_BARE | RING_END | RING_PURGE);
+    if ((flags & RING_BARE) != 0 &&
+        ((kind != (RING_BARE | RING_END) && kind != (RING_BARE | RING_PURGE)) ||
+         rec->data_size > 0 || rec->skip > 0 || rec->event_size > 0))
+        return false;
     if (line == 0 && rec->event_size > 0)
         line = EVENT_NAME_AT + (uint64_t)rec->event_size + 1;
-    if ((rec->flags & RING_APART) == 0)
+    if ((flags & (RING_APART | RING_BARE)) == 0)
         line += event_data_at(0) + (uint64_t)rec->data_size;
     return rec->topic_size > 0 && (rec->skip == 0 || rec->event_size == 0) && rec->n > 0 &&
            rec->n <= RING_N_MAX && size >= RING_LEAST && size <= r->size && size <= UINT32_MAX &&
@@ -288,8 +305,9 @@ struct ring_record *ring_whole(const struct ring *r, uint64_t place)
     if (!ring_sound(r, rec))
         return NULL;
     uint32_t check = rec->check[0] | (uint32_t)rec->check[1] << 8 | (uint32_t)rec->check[2] << 16;
-    bool whole = check == ring_check_header(r, rec, place) &&
-                 rec->content_check == ring_check_content(r, rec, place);
+    bool whole =
+        check == ring_check_header(r, rec, place) &&
+        ((rec->flags & RING_WIPED) != 0 || rec->content_check == ring_check_content(r, rec, place));
     return whole ? rec : NULL;
 }
 
@@ -300,7 +318,12 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
 {
     struct span name = m->event.n > 0 ? m->event : event_name_of_topic(m->topic);
     struct span id = {r->h->id, r->h->id_size};
-    return (struct event){.name = name, .data = m->data, .id = id, .binary = m->binary};
+    return (struct event){.name = name,
+                          .data = m->data,
+                          .id = id,
+                          .binary = m->binary,
+                          .bare = m->bare || m->purge,
+                          .ends = {m->topic.p, m->end || m->purge ? m->topic.n : 0}};
 }
 
 /* Writes the part of a record after its header. */
@@ -329,12 +352,7 @@ static inline void ring_advance(struct ring *r, uint64_t end)
     assert(end - r->h->tail <= r->size);
 }
 
-static inline uint64_t ring_round(uint64_t n, uint64_t to)
-{
-    return (n + to - 1) & ~(to - 1);
-}
-
-/* Evicts the oldest records until there is room for one of `size`. */
+/* Evicts the oldest until there is room for a record. */
 static inline void ring_make_room(struct ring *r, uint64_t size)
 {
     assert(size <= r->size);
@@ -342,7 +360,12 @@ static inline void ring_make_room(struct ring *r, uint64_t size)
         ring_evict(r);
 }
 
-/* The layout of a message as a record. */
+static inline bool has_key(const struct ring_message *m)
+{
+    return m->key[0] != 0;
+}
+
+/* What a message will be as a record. */
 struct ring_plan {
     struct event event;
     struct event_layout layout;
@@ -355,9 +378,11 @@ static inline struct ring_plan ring_measure(const struct ring *r, const struct r
     assert(m->topic.n >= 1 && m->topic.n <= RING_NAME_MAX && m->event.n <= RING_NAME_MAX);
     assert(m->data.n <= ring_message_max(r->size));
     assert((uintptr_t)m->data.p - (uintptr_t)r->arena >= 2 * r->size);
+    assert(!m->bare || (m->end && m->event.n + m->data.n == 0 && !m->binary));
+    assert(!m->purge || (!m->end && m->event.n + m->data.n == 0 && !m->binary));
     p.layout = event_measure(&p.event);
     p.size = sizeof(struct ring_record) + p.layout.size + m->topic.n;
-    p.size = ring_round(p.size + (p.layout.whole ? 0 : m->data.n), RING_ALIGN);
+    p.size = ring_pad(p.size + (p.layout.whole ? 0 : m->data.n), has_key(m));
     assert(p.size >= RING_LEAST);
     return p;
 }
@@ -375,18 +400,22 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
     bool named = m->event.n > 0;
     *rec = (struct ring_record){
         .flags = (uint8_t)((m->binary ? RING_BINARY : 0) | (named ? RING_NAMED : 0) |
-                           (p->layout.whole ? 0 : RING_APART)),
+                           (p->layout.whole ? 0 : RING_APART) | (m->end ? RING_END : 0) |
+                           (m->bare ? RING_BARE : 0) | (m->purge ? RING_BARE | RING_PURGE : 0) |
+                           (has_key(m) ? RING_KEYED : 0)),
         .n = n,
         .time_ms = now_ms,
         .time_max = h->time_max,
         .sse_size = (uint32_t)p->layout.size,
         .data_size = (uint32_t)m->data.n,
-        .skip = (uint16_t)(named ? 0 : event_line_size(p->event.name)),
+        .skip = (uint16_t)(named || p->event.bare ? 0 : event_line_size(p->event.name)),
         .event_size = (uint8_t)m->event.n,
         .topic_size = (uint8_t)m->topic.n,
         .size = (uint32_t)p->size,
         .links = {.o = (uint32_t)(h->o + h->held + 1)},
     };
+    if (has_key(m))
+        *ring_key(rec) = (struct ring_key){{m->key[0], m->key[1]}, 0};
     if (r->key != 0)
         ring_seal(r, rec, at);
 }
@@ -502,10 +531,36 @@ void ring_miss(struct ring *r, uint64_t n)
     ring_write_id(r->h);
 }
 
-void ring_wipe(struct ring *r, uint64_t at)
+void ring_drop(struct ring *r, uint64_t at)
 {
     assert(ring_at(r, at)->topic_size > 0);
     ring_record(r, at)->topic_size = 0;
+}
+
+/* ---- wiping ---- */
+
+/* Wipes bytes, unless they are. */
+static void ring_zero(char *p, size_t n)
+{
+    if (n > 0 && (p[0] != '\0' || memcmp(p, p + 1, n - 1) != 0))
+        hash_wipe(p, n);
+}
+
+void ring_wipe(struct ring *r, uint64_t at)
+{
+    struct ring_record *rec = ring_place(r, at), front = *rec;
+    size_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
+    if ((rec->flags & RING_WIPED) == 0) {
+        uint32_t word;
+        front.flags |= RING_WIPED;
+        ring_put_check(&front, ring_check_header(r, &front, at & r->mask));
+        memcpy(&word, &front,
+               sizeof word); /* flags and check in one store: either state is whole */
+        __atomic_store_n((ring_word *)(void *)rec, word, __ATOMIC_RELEASE);
+    }
+    ring_zero((char *)(rec + 1), rec->sse_size + apart);
+    if ((rec->flags & RING_KEYED) != 0)
+        ring_zero((char *)ring_key(rec)->hash, sizeof ring_key(rec)->hash);
 }
 
 /* ---- finding ---- */

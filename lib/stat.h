@@ -17,6 +17,12 @@
     X(refused, "requests_refused", "Requests answered with a status of 400 or above.")            \
     X(published, "messages_published", "Messages put into the ring.")                             \
     X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                      \
+    X(ended, "topics_ended", "Ends of topics put into the ring.")                                 \
+    X(publish_ended, "publish_ended", "Messages refused as their topic has ended.")               \
+    X(duplicates, "messages_duplicate", "Messages whose key had been published before.")          \
+    X(keys_reused, "keys_reused", "Messages refused as their key was another message's.")         \
+    X(purges, "purges", "Topics purged.")                                                         \
+    X(purged, "messages_purged", "Messages that purging took away.")                              \
     X(delivered, "messages_delivered",                                                            \
       "Messages written whole to a stream or WebSocket, not in polls.")                           \
     X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                      \

@@ -374,7 +374,9 @@ static bool claims_words(char *json, const struct object *o, struct auth_said *s
     memcpy(copy, words.p, words.n);
     words.p = copy;
     return scope_words(words, SPAN("publish:"), to, &said->publish, why) &&
-           scope_words(words, SPAN("subscribe:"), to + said->publish.n, &said->subscribe, why);
+           scope_words(words, SPAN("subscribe:"), to + said->publish.n, &said->subscribe, why) &&
+           scope_words(words, SPAN("purge:"), to + said->publish.n + said->subscribe.n,
+                       &said->purge, why);
 }
 
 /* The object that `publish` and `subscribe` are in: the claims themselves or one of them. */
@@ -406,13 +408,15 @@ static bool claims_scope(const struct token *x, const struct object *claims,
         return false;
     const struct json_value *publish = object_get(in, SPAN("publish")),
                             *subscribe = object_get(in, SPAN("subscribe")),
+                            *purge = object_get(in, SPAN("purge")),
                             *admin = object_get(in, SPAN("admin"));
     said->admin = admin != NULL && admin->kind == JSON_TRUE;
     said->rights = rules->claims;
-    if (publish == NULL && subscribe == NULL)
+    if (publish == NULL && subscribe == NULL && purge == NULL)
         return claims_words(x->room, claims, said, why);
     return claims_list(x->room, publish, SPAN("publish"), mercure, &said->publish, why) &&
-           claims_list(x->room, subscribe, SPAN("subscribe"), mercure, &said->subscribe, why);
+           claims_list(x->room, subscribe, SPAN("subscribe"), mercure, &said->subscribe, why) &&
+           claims_list(x->room, purge, SPAN("purge"), mercure, &said->purge, why);
 }
 
 /* A claim that is a string; a number counts as its text. Anything else is none. */
@@ -492,7 +496,7 @@ static enum auth_result claims_read(const struct token *x, const struct auth_rul
         !claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
         !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
         !claims_scope(x, &o, rules, said, why)) {
-        said->publish = said->subscribe = (struct span){NULL, 0};
+        said->publish = said->subscribe = said->purge = (struct span){NULL, 0};
         return AUTH_CLAIMS;
     }
     claims_bearer(&o, said);
@@ -573,6 +577,7 @@ static enum auth_result check(const struct auth_keys *k, const struct auth_rules
         *claims = (struct auth_claims){
             .publish = said.publish,
             .subscribe = said.subscribe,
+            .purge = said.purge,
             .expires_s = until(&said),
             .begins_s = said.nbf_s > AUTH_LEEWAY_S ? said.nbf_s - AUTH_LEEWAY_S : 0,
             .algorithm = x.algorithm,
@@ -668,6 +673,7 @@ static void add_claims(struct text *t, const struct auth_claims *claims)
         add_name(t, "\"admin\":true");
     add_scope(t, "\"publish\":", claims->publish);
     add_scope(t, "\"subscribe\":", claims->subscribe);
+    add_scope(t, "\"purge\":", claims->purge);
     text_str(t, "}");
 }
 

@@ -86,6 +86,7 @@ struct auth_rules {
  * which is true where `publish` and `subscribe` are, lets it revoke tokens. */
 struct auth_claims {
     struct span publish, subscribe; /* scopes */
+    struct span purge;              /* the scope in which it may purge what it may publish to */
     uint64_t expires_s; /* unix time up to which it is valid, the leeway in it; 0: always */
     uint64_t begins_s;  /* from which on, the leeway in it; 0: always */
     enum key_algorithm algorithm;
@@ -112,7 +113,7 @@ bool auth_takes_long(struct span token, char *room);
 struct auth_said {
     struct span kid; /* empty: none */
     enum key_algorithm algorithm;
-    struct span publish, subscribe;
+    struct span publish, subscribe, purge;
     struct span jti, sub;      /* empty: none */
     const char *rights;        /* the claim that says what it allows; NULL: publish, subscribe */
     bool ends, begins, issued; /* it has `exp`, `nbf`, `iat` */

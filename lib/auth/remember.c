@@ -47,8 +47,8 @@ void remember_add(struct remember *r, struct span token, const struct auth_claim
     while (used < REMEMBER_WAYS && (set[used].a != 0 || set[used].b != 0))
         used++;
     t.b |= used < REMEMBER_WAYS ? used : set[REMEMBER_WAYS - 1].b & PLACE;
-    e.claims = publish + subscribe <= REMEMBER_SCOPES && claims->expires_s < UINT32_MAX &&
-               claims->begins_s < UINT32_MAX;
+    e.claims = publish + subscribe <= REMEMBER_SCOPES && claims->purge.n == 0 &&
+               claims->expires_s < UINT32_MAX && claims->begins_s < UINT32_MAX;
     if (e.claims) {
         e.ends = (uint32_t)claims->expires_s;
         e.begins = (uint32_t)claims->begins_s;

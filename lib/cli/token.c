@@ -45,23 +45,24 @@ enum flag {
     ISSUER = 13,
     CLAIMS = 14,
     REVOKE = 15,
-    FLAGS = 16,
+    PURGE = 16,
+    FLAGS = 17,
 };
 
 static const char flag_names[FLAGS][12] = {
-    "--key-file", "--kid",    "--publish", "--subscribe", "--url", "--for",
-    "--expires",  "--check",  "--private", "--sub",       "--jti", "--admin",
-    "--audience", "--issuer", "--claims",  "--revoke",
+    "--key-file", "--kid",    "--publish", "--subscribe", "--url",   "--for",
+    "--expires",  "--check",  "--private", "--sub",       "--jti",   "--admin",
+    "--audience", "--issuer", "--claims",  "--revoke",    "--purge",
 };
 
 struct ask {
     const char *value[FLAGS]; /* NULL: not given */
     struct opt_list key_files;
-    struct text scope[2]; /* of PUBLISH and SUBSCRIBE */
+    struct text scope[3]; /* of PUBLISH, SUBSCRIBE and PURGE */
     enum auth_class class;
     bool never;
     uint64_t now_s, expires_s;
-    char scope_bytes[2][AUTH_TOKEN_MAX];
+    char scope_bytes[3][AUTH_TOKEN_MAX];
 };
 
 /* Ends the process with what is wrong, in two parts. */
@@ -112,7 +113,7 @@ static void add_file(struct ask *a, struct span path)
 
 static void set_flag(struct ask *a, enum flag flag, const char *value)
 {
-    bool topics = flag == PUBLISH || flag == SUBSCRIBE;
+    bool topics = flag == PUBLISH || flag == SUBSCRIBE || flag == PURGE;
     if (a->value[flag] != NULL && !topics && flag != KEY_FILE)
         wrong(flag_names[flag], value, "it is given twice");
     if (*value == '\0')
@@ -170,13 +171,13 @@ static void flags_agree(const struct ask *a)
     const char *const *v = a->value;
     char words[64];
     struct text why = text_for_string(words, sizeof words);
-    bool mint = v[PUBLISH] != NULL || v[SUBSCRIBE] != NULL || v[ADMIN] != NULL;
+    bool mint = v[PUBLISH] != NULL || v[SUBSCRIBE] != NULL || v[PURGE] != NULL || v[ADMIN] != NULL;
     size_t deed = 0;
     while (deed < 3 && v[deeds[deed].flag] == NULL)
         deed++;
     if (deed == 3 && !mint)
         wrong("nothing to do", NULL,
-              "--publish, --subscribe, --admin, --url, --check or --revoke is needed");
+              "--publish, --subscribe, --purge, --admin, --url, --check or --revoke is needed");
     text_str(&why, "it does not go with ");
     text_str(&why, flag_names[deeds[deed].flag]);
     for (unsigned i = 0; i < FLAGS; i++)
@@ -285,6 +286,7 @@ static int mint(const struct ask *a)
     struct text out = text_in(bytes, sizeof bytes);
     const struct auth_claims claims = {.publish = text_span(&a->scope[0]),
                                        .subscribe = text_span(&a->scope[1]),
+                                       .purge = text_span(&a->scope[2]),
                                        .expires_s = a->expires_s,
                                        .jti = span_of(a->value[JTI]),
                                        .sub = span_of(a->value[SUB]),
@@ -523,6 +525,8 @@ static void describe(const struct auth_said *said, const struct auth_keys *k, st
     add_line(&out, "key          ", said->kid, "the token names none");
     add_line(&out, "publish      ", said->publish, "nothing");
     add_line(&out, "subscribe    ", said->subscribe, "nothing");
+    if (said->purge.n > 0)
+        add_line(&out, "purge        ", said->purge, NULL);
     if (said->rights != NULL)
         add_line(&out, "by its claim ", span_of(said->rights), NULL);
     if (said->admin)
@@ -591,7 +595,7 @@ int token_run(int argc, char **argv)
 {
     struct timespec now;
     struct ask a = {.class = AUTH_SUBSCRIBE};
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < sizeof a.scope / sizeof a.scope[0]; i++)
         a.scope[i] = text_in(a.scope_bytes[i], sizeof a.scope_bytes[i]);
     if (read_flags(&a, argc, argv))
         return help_print("token");

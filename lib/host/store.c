@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STORE_VERSION 1u
+#define STORE_VERSION 2u          /* 1: without ends of topics */
 #define STORE_ORDER   0x01020304u /* as this machine writes it */
 #define STORE_STACK   (64u << 10)
 #define STORE_SET_MS  1000     /* a wall clock that differs by more was set */
@@ -207,9 +207,9 @@ static bool head_right(struct opening *o)
     if (h->order == __builtin_bswap32(STORE_ORDER))
         return wrong(o, " was made on a machine of the other byte order", NULL);
     text_u64(&t, h->version);
-    if (h->order == STORE_ORDER && h->version != STORE_VERSION)
+    if (h->order == STORE_ORDER && (h->version < 1 || h->version > STORE_VERSION))
         return wrong(o, " was made by another version of this program: its format is ",
-                     text_string(&t), ", this one reads format 1", NULL);
+                     text_string(&t), ", this one reads formats 1 and 2", NULL);
     if (h->check != head_check(h) || !size_right(h->size) || h->key == 0)
         return wrong(o, " is a store whose header is damaged", NULL);
     return true;
@@ -698,7 +698,21 @@ static bool make(struct opening *o)
     return set_in_use(o);
 }
 
-/* Opens the store in the file, with its size. */
+/* Has the first page say that this program's format is in the file, before it is: an earlier one is
+ * to refuse it. In one write, so that the page is right at any time. */
+static bool head_renew(struct opening *o)
+{
+    const size_t size = offsetof(struct store_head, state);
+    if (o->head.version == STORE_VERSION)
+        return true;
+    o->head.version = STORE_VERSION;
+    o->head.check = head_check(&o->head);
+    if (pwrite(o->fd, &o->head, size, 0) == (ssize_t)size)
+        return true;
+    return wrong_errno(o, "its first page cannot be written", errno);
+}
+
+/* Opens the store that is in the file, at its size. */
 static bool recover(struct opening *o)
 {
     uint64_t size = o->head.size, want = RING_PAGE + size;
@@ -709,7 +723,7 @@ static bool recover(struct opening *o)
     if (f.count > 0)
         keep_records(o, &f);
     settle_ids(o, o->fd);
-    return set_in_use(o);
+    return head_renew(o) && set_in_use(o);
 }
 
 /* Copies the messages of the old ring into the new one, and renames that to the old one's path. */
@@ -721,6 +735,7 @@ static bool move_to(struct opening *o, const struct ring *old, const char *path,
     settle_ids(o, o->fd);
     struct store_head head = o->head;
     head.size = o->r->size;
+    head.version = STORE_VERSION;
     head.check = head_check(&head);
     *o->st->h = head;
     if (pread(o->fd, store_revoked(o->st), REVOKE_BYTES, STORE_HEAD) != (ssize_t)REVOKE_BYTES)
@@ -844,8 +859,8 @@ void store_follow(struct broker *b, struct store_report *rep)
     rep->messages -= rep->topics_full;
     for (uint64_t at = ring_tail(r); rep->topics_full > 0 && at < ring_head(r);
          at = ring_behind(ring_at(r, at), at))
-        if (broker_topic(b, at) == 0)
-            ring_wipe(r, at);
+        if (broker_topic(b, at) == 0 && (ring_at(r, at)->flags & (RING_WIPED | RING_PURGE)) == 0)
+            ring_drop(r, at);
 }
 
 int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)

@@ -148,6 +148,8 @@ static void access_without(const struct config *config, struct exchange *ex, enu
         a->subscribe = ALL;
     if (here || config->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
         a->publish = ALL;
+    if (here)
+        a->purge = ALL;
     a->kind = config->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
 }
 
@@ -193,6 +195,7 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
         s->ex.ask.sub = claims.sub;
     s->ex.access = (struct access){.kind = ACCESS_TOKEN,
                                    .publish = claims.publish,
+                                   .purge = claims.purge,
                                    .subscribe = claims.subscribe,
                                    .expires_s = claims.expires_s,
                                    .admin = claims.admin,
@@ -423,6 +426,20 @@ int access_publish(struct stat_counters *stat, const struct exchange *ex, const 
     }
     text_str(why, topic.n > 0 ? QUOTE(topic) : "any topic");
     return 403;
+}
+
+int access_purge(struct stat_counters *stat, const struct access *a, struct span topic,
+                 struct text *why)
+{
+    if (span_eq(a->purge, ALL) || (a->purge.n > 0 && auth_covers(a->purge, topic)))
+        return 0;
+    stat->access_denied++;
+    text_str(why, a->kind == ACCESS_PLACE  ? "only clients on this host may purge "
+                  : a->kind == ACCESS_NONE ? "purging takes a token whose claim purge has "
+                  : a->kind == ACCESS_URL  ? "a signed URL is not for purging "
+                                           : "the token does not allow purging (its claim purge) ");
+    text_str(why, QUOTE(topic));
+    return a->kind == ACCESS_NONE ? 401 : 403;
 }
 
 /* ---- what is remembered ---------------------------------------------------------------------- */

@@ -46,6 +46,11 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names);
 int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
                    struct span topic, struct text *why);
 
+/* May this one purge the topic of that name, to which it may publish? Without keys clients on this
+ * host may; a token says so by itself. Returns as access_publish() does. */
+int access_purge(struct stat_counters *stat, const struct access *a, struct span topic,
+                 struct text *why);
+
 struct challenge {
     char line[1024];
 };

@@ -69,11 +69,11 @@ enum access_kind {
 
 struct access {
     enum access_kind kind;
-    struct span publish, subscribe; /* scopes, as lib/auth/auth.h has them */
-    uint64_t expires_s;             /* unix time; 0: does not expire */
-    bool cookie;                    /* NONE: it has a cookie, which does not count */
-    bool admin;                     /* TOKEN: it may revoke others */
-    struct bearer bearer;           /* TOKEN: what it may be revoked by */
+    struct span publish, subscribe, purge; /* scopes, as lib/auth/auth.h has them */
+    uint64_t expires_s;                    /* unix time; 0: does not expire */
+    bool cookie;                           /* NONE: it has a cookie, which does not count */
+    bool admin;                            /* TOKEN: it may revoke others */
+    struct bearer bearer;                  /* TOKEN: what it may be revoked by */
 };
 
 /* The last answer to a long poll that a message ended, built once for all clients that wait at the

@@ -11,7 +11,8 @@
  * numbered, from 1 to CONN_GROUPS in turn. */
 struct hold {
     bool on;
-    bool put;        /* set by submit_record(): the current connection has published */
+    uint8_t put;     /* set by submit.c: the current connection has published, and waits for this
+                      * sync; 0: it has not */
     bool more;       /* the store has something besides messages to be synced, as a revocation;
                       * also without `on` */
     uint8_t group;   /* the sync for which messages put now wait, ... */

@@ -13,6 +13,7 @@
 #include "lib/serve/own_pages.h"
 #include "lib/serve/poll.h"
 #include "lib/serve/publish.h"
+#include "lib/serve/purge.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/ready.h"
 #include "lib/serve/revoke.h"
@@ -20,7 +21,7 @@
 
 #include <assert.h>
 
-#define METHODS "GET, HEAD, POST, PUT, OPTIONS"
+#define METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
 static void healthy(struct server *s, struct conn *c)
 {
@@ -241,6 +242,8 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
         route_own(s, c);
     else if (publishes)
         return serve_publish(s, c, span_from(path, 1), rest, len);
+    else if (s->ex.req.method == HTTP_DELETE)
+        serve_purge(s, c, span_from(path, 1));
     else if (s->ex.req.method != HTTP_GET && s->ex.req.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", access_log_method_name(s->ex.req.method),
                      " is not for topics", NULL);

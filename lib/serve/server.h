@@ -65,6 +65,7 @@ struct server {
     struct log log;
     uint64_t started;     /* ms, wall clock: when the server started; kept in upgrades */
     uint64_t turn_max_us; /* the longest turn of the loop so far */
+    bool forget;          /* copies of purged bytes are to be wiped before the turn ends */
     struct lag lag;       /* as of the last sweep over the whole table */
     struct exchange ex;
     struct page files;                        /* files.c: unpacked files */

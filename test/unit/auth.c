@@ -725,6 +725,7 @@ static const struct auth_claims mints[] = {
     {.subscribe = SPAN_INIT("**"), .expires_s = AUTH_TIME_MAX},
     {.publish = SPAN_INIT("a,b/c,d/**"),
      .subscribe = SPAN_INIT("caf\xC3\xA9/\"\\,\xE2\x80\xA8/*"),
+     .purge = SPAN_INIT("a"),
      .expires_s = NOW + 5},
 };
 
