@@ -83,7 +83,7 @@ static const struct {
      "this is read with GET"},
     {__LINE__, PLAIN, "PUT /-/metrics" END, 405, false, "Allow: GET, HEAD, OPTIONS\r\n",
      "this is read with GET"},
-    {__LINE__, PLAIN, "DELETE /news" END, 405, false, ALLOWED, "DELETE is not for topics"},
+    {__LINE__, PLAIN, "PATCH /news" END, 405, false, ALLOWED, "PATCH is not for topics"},
     {__LINE__, PLAIN, "PATCH /news" SIZED(2) "xx", 405, true, ALLOWED, "PATCH is not for topics"},
     {__LINE__, PLAIN, "GET /news" H "Accept: text/html\r\n\r\n", 406, false, "", NO_FORM},
     {__LINE__, PLAIN, "GET /news" H "Accept: */*;q=0\r\n\r\n", 406, false, "", NO_FORM},
@@ -545,9 +545,9 @@ START_TEST(preflights)
              "Access-Control-Request-Headers: content-type\r\n\r\n");
     struct answer a = answer_only(&u, false);
     ck_assert_int_eq(a.status, 204);
-    ck_assert(span_eq(field(a.head, "Allow"), SPAN("GET, HEAD, POST, PUT, OPTIONS")));
+    ck_assert(span_eq(field(a.head, "Allow"), SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS")));
     ck_assert(span_eq(field(a.head, "Access-Control-Allow-Methods"),
-                      SPAN("GET, HEAD, POST, PUT, OPTIONS")));
+                      SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS")));
     ck_assert(span_eq(field(a.head, "Access-Control-Allow-Headers"), SPAN("content-type")));
     ck_assert(span_eq(field(a.head, "Access-Control-Max-Age"), SPAN("86400")));
     unit_clear(&u);
