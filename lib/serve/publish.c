@@ -90,8 +90,8 @@ static void refuse_full(struct server *s, struct conn *c, const struct intake *i
     serve_refuse_buffer_limit(s, c, WHERE(in));
 }
 
-/* Puts one message, of `in` or the only one, into the ring. Returns false if it has been refused, or
- * was a revocation and has been answered. */
+/* Puts one message, of `in` or the only one, into the ring. Returns false if it has been refused,
+ * or was a revocation and has been answered. */
 static bool put(struct server *s, struct conn *c, const struct intake *in, struct span topic,
                 const struct batch_message *m, struct submission *p)
 {

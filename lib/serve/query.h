@@ -98,8 +98,8 @@ static inline struct span query_value(const struct query *q, enum query_id id, c
     return query_has(q, id) ? query_value_there(q, id, out, cap) : (struct span){NULL, 0};
 }
 
-/* Reads a parameter that is there or not: `name`, name=1 or name=true; name=0 or name=false is as if
- * it were not there. Returns false for another value, which is in *wrong. */
+/* Reads a parameter that is there or not: `name`, name=1 or name=true; name=0 or name=false is as
+ * if it were not there. Returns false for another value, which is in *wrong. */
 bool query_flag(const struct query *q, enum query_id id, bool *on, struct span *wrong,
                 char out[QUERY_MAX]);
 

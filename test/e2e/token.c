@@ -131,7 +131,8 @@ static const struct {
 } usages[] = {
     {__LINE__,
      {NULL},
-     "nothing to do: --publish, --subscribe, --purge, --admin, --url, --check or --revoke is needed"},
+     "nothing to do: --publish, --subscribe, --purge, --admin, --url, --check or --revoke is "
+     "needed"},
     {__LINE__, {"--key-file", "x"}, "nothing to do"},
     {__LINE__, {"--bogus"}, "--bogus: there is no such flag"},
     {__LINE__, {"-x"}, "-x: there is no such flag"},
