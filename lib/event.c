@@ -150,7 +150,7 @@ static char *event_lines(char *out, struct span text)
 }
 
 /* Writes the message; returns the place behind. */
-static char *event_message(char *p, const struct event *e, struct event_layout layout)
+static inline char *event_message(char *p, const struct event *e, struct event_layout layout)
 {
     if (e->name.n > 0)
         p = event_field(p, SPAN("event: "), e->name);

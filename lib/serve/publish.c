@@ -54,10 +54,10 @@ static void refuse_put(struct server *s, struct conn *c, const struct intake *in
                  submit_detail(p), NULL);
 }
 
-/* Returns true if it is not a message that is sent there. */
-static bool is_revocation(struct span topic)
+/* Returns true if it is not a message that is sent there. No topic begins with a dash. */
+static inline bool is_revocation(struct span topic)
 {
-    return span_eq(topic, REVOKE_PATH);
+    return topic.n > 0 && topic.p[0] == '-' && span_eq(topic, REVOKE_PATH);
 }
 
 /* May this client publish to this topic? Else it has been refused. */
