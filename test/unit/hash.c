@@ -599,8 +599,8 @@ START_TEST(siphash_1_3)
 }
 END_TEST
 
-/* Of the first so many bytes 00 01 02 ..., made by a program that makes the vector for no bytes that
- * SipHash's authors give with 2 and 4 rounds, a3817f04ba25a8e66df67214c7550293. */
+/* Of the first so many bytes 00 01 02 ..., made by a program that with 2 and 4 rounds makes what
+ * SipHash's authors give for no bytes, a3817f04ba25a8e66df67214c7550293. */
 static const struct {
     size_t n;
     uint64_t out[2];
