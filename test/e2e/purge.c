@@ -155,8 +155,8 @@ START_TEST(refused)
 }
 END_TEST
 
-/* With tokens, the right to publish does not suffice, and neither does the claim `purge` alone; each
- * is asked for twice, as a token that came before is remembered. */
+/* With tokens, the right to publish does not suffice, and neither does the claim `purge` alone;
+ * each is asked for twice, as a token that came before is remembered. */
 START_TEST(claims)
 {
     static const struct {
