@@ -256,7 +256,8 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     char event[QUERY_MAX], key[QUERY_MAX];
-    struct batch_message m = {.binary = http_is_type(type, SPAN("application/octet-stream"))};
+    bool binary = http_is_type(type, SPAN("application/octet-stream"));
+    struct batch_message m = {.binary = binary};
     bool plain = s->ex.query.has == 0 && (s->ex.req.has & 1u << HTTP_IDEMPOTENCY_KEY) == 0;
     if (!plain && !parameters(s, c, &m, event, key)) /* nothing is asked for, as most often */
         return 0;
