@@ -186,8 +186,10 @@ static bool key_read(struct server *s, struct conn *c, struct span *key, char ou
     struct span field = http_field(&s->ex.req, HTTP_IDEMPOTENCY_KEY);
     *key = query_value(&s->ex.query, QUERY_KEY, out, QUERY_MAX);
     bool both = field.p != NULL && key->p != NULL, right = true;
-    bool quoted = field.n > 1 && field.p[0] == '"';
-    struct span inner = {quoted ? field.p + 1 : NULL, quoted ? field.n - 2 : 0};
+    bool quoted = field.p != NULL && field.n > 1 && field.p[0] == '"';
+    struct span inner = {NULL, 0};
+    if (quoted)
+        inner = (struct span){field.p + 1, field.n - 2};
     if (quoted && field.p[field.n - 1] == '"' && memchr(inner.p, '\\', inner.n) == NULL &&
         memchr(inner.p, '"', inner.n) == NULL) {
         *key = inner; /* as most are */
