@@ -699,7 +699,7 @@ static void check_json(const struct e2e_response *r)
     bool lines = type != NULL && strcmp(type, "application/x-ndjson") == 0;
     while (rest.n > 0 && type != NULL && strstr(type, "json") != NULL) {
         struct span text = lines ? span_cut(&rest, '\n') : rest;
-        if (json_read(text, &v, &at) != 0)
+        if (!json_read(text, &v, &at))
             e2e_fail("not JSON at byte %zu: %s", at, r->body);
         rest.n = lines ? rest.n : 0;
     }

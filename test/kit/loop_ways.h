@@ -127,7 +127,7 @@ static inline size_t poll_check(struct span s, const char *what, uint64_t after,
         assert(!known || a->id >= after);
         return a->head.n;
     }
-    right = json_read(a->body, &v, &at) == 0 && v.kind == JSON_OBJECT;
+    right = json_read(a->body, &v, &at) && v.kind == JSON_OBJECT;
     right = right && member(&v, "id", &item) && id_of(&item) == a->id;
     right = right && member(&v, "gap", &item) && member(&v, "messages", &list);
     assert(right && (item.kind == JSON_NULL || item.kind == JSON_OBJECT));
@@ -211,8 +211,8 @@ static inline void talk_object(struct talker *t, struct span text)
 {
     struct json_value object, v;
     size_t at = 0;
-    int wrong = json_read(text, &object, &at);
-    assert(wrong == 0 && object.kind == JSON_OBJECT);
+    bool good = json_read(text, &object, &at);
+    assert(good && object.kind == JSON_OBJECT);
     t->known = t->known && !t->loose;
     if (member(&object, "ok", &v)) {
         t->answers++;
