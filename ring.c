@@ -66,9 +66,9 @@ static inline size_t ring_table_size(uint64_t size)
 }
 
 /* Maps the arena twice, in room made for both. */
-static int ring_map_arena(struct ring *r)
+static int ring_map_arena(struct ring *r, int prot)
 {
-    int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     char *room = mmap(NULL, 2 * r->size, PROT_NONE, flags, -1, 0);
     if (room == MAP_FAILED)
         return -errno;
@@ -91,11 +91,12 @@ static int ring_map(struct ring *r)
     char *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, r->table_fd, 0);
     if (table == MAP_FAILED)
         return -errno;
-    int err = ring_map_arena(r);
+    int err = ring_map_arena(r, PROT_READ | PROT_WRITE);
     if (err < 0) {
         munmap(table, size);
         return err;
     }
+    r->writing = r->arena;
     r->h = (struct ring_head *)(void *)table;
     r->index = (uint64_t *)(void *)(table + sizeof(struct ring_head));
     return 0;
@@ -198,7 +199,7 @@ void ring_close(struct ring *r)
 
 static inline struct ring_record *ring_record(const struct ring *r, uint64_t at)
 {
-    return (struct ring_record *)(void *)(r->arena + (at & r->mask));
+    return (struct ring_record *)(void *)(r->writing + (at & r->mask));
 }
 
 void ring_tell(struct ring *r, void (*evicts)(void *arg), void *arg)
@@ -366,7 +367,7 @@ static inline struct ring_plan ring_measure(const struct ring *r, const struct r
 /* Writes the next record, with id n, at `at`, where there is room for it. */
 static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
                                const struct ring_message *m, const struct ring_plan *p,
-                               uint64_t now_ms)
+                               uint64_t now_ms, struct ring_links links)
 {
     struct ring_head *h = r->h;
     struct ring_record *rec = ring_record(r, at);
@@ -386,8 +387,9 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
         .event_size = (uint8_t)m->event.n,
         .topic_size = (uint8_t)m->topic.n,
         .size = (uint32_t)p->size,
-        .links = {.o = (uint32_t)(h->o + h->held + 1)},
+        .links = links,
     };
+    rec->links.o = (uint32_t)(h->o + h->held + 1);
     if (r->key != 0)
         ring_seal(r, rec, at);
 }
@@ -399,7 +401,7 @@ uint64_t ring_put(struct ring *r, const struct ring_message *m, uint64_t now_ms)
     const struct ring_plan p = ring_measure(r, m);
     ring_make_room(r, p.size);
     uint64_t at = h->head;
-    ring_render(r, at, h->n + 1, m, &p, now_ms);
+    ring_render(r, at, h->n + 1, m, &p, now_ms, (struct ring_links){.next = 0});
     h->n++;
     ring_next_id(h);
     ring_advance(r, at + p.size);
@@ -416,7 +418,7 @@ uint64_t ring_hold(struct ring *r, const struct ring_message *m, uint64_t now_ms
         return 0;
     ring_make_room(r, h->held_size + p.size);
     uint64_t at = ring_end(r);
-    ring_render(r, at, ring_given(r) + 1, m, &p, now_ms);
+    ring_render(r, at, ring_given(r) + 1, m, &p, now_ms, (struct ring_links){.next = 0});
     h->held++;
     h->held_size += p.size;
     ring_next_id(h);
@@ -587,4 +589,157 @@ struct cursor ring_before(const struct ring *r, uint64_t at)
         n = ring_at(r, x)->n;
     }
     return (struct cursor){h->epoch, n};
+}
+
+/* ---- sharing --------------------------------------------------------------------------------- */
+
+void ring_share(const struct ring *r, struct control *c, struct control_state *s)
+{
+    const struct ring_head *h = r->h;
+    assert(h->held == 0);
+    c->epoch = h->epoch;
+    c->hole_n = h->hole_n;
+    c->hole_at = h->hole_at;
+    *s = (struct control_state){
+        .head = h->head,
+        .tail = h->tail,
+        .n = h->n,
+        .o = h->o,
+        .time_max = h->time_max,
+        .lost_n = h->lost_n,
+        .lost_o = h->lost_o,
+    };
+}
+
+int ring_join(struct ring *r, struct control *c, uint32_t me, uint32_t pid)
+{
+    struct ring own = *r;
+    struct control_state s;
+    size_t size = ring_table_size(r->size);
+    int err = own.table_fd = ring_file("ring-table", size);
+    if (err < 0)
+        return err;
+    char *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, own.table_fd, 0);
+    err = table == MAP_FAILED ? -errno : ring_map_arena(&own, PROT_READ);
+    if (err < 0) {
+        if (table != MAP_FAILED)
+            munmap(table, size);
+        close(own.table_fd);
+        return err;
+    }
+    control_join(c, me, pid, &s);
+    own.h = (struct ring_head *)(void *)table;
+    own.index = (uint64_t *)(void *)(table + sizeof(struct ring_head));
+    own.shared = c;
+    own.me = me;
+    *own.h = (struct ring_head){
+        .epoch = c->epoch,
+        .head = s.tail,
+        .tail = s.tail,
+        .n = s.lost_n,
+        .o = s.lost_o,
+        .lost_n = s.lost_n,
+        .lost_o = s.lost_o,
+        .hole_n = c->hole_n,
+        .hole_at = c->hole_at,
+    };
+    own.index[s.tail / RING_BLOCK & own.mask / RING_BLOCK] = s.tail;
+    ring_write_id(own.h);
+    *r = own;
+    return 0;
+}
+
+void ring_leave(struct ring *r)
+{
+    ring_unmap(r);
+    close(r->table_fd);
+    (void)control_bury(r->shared, r->me);
+    *r = (struct ring){.table_fd = -1, .arena_fd = -1};
+}
+
+void ring_take(struct ring *r)
+{
+    struct ring_head *h = r->h;
+    const struct ring_record *rec = (const void *)(r->arena + (h->head & r->mask));
+    assert(rec->n > h->n && rec->links.o == (uint32_t)(h->o + 1) && rec->size <= r->size);
+    bool next = rec->n == h->n + 1;
+    h->n = rec->n;
+    h->time_max = rec->time_max;
+    if (next)
+        ring_next_id(h);
+    else
+        ring_write_id(h);
+    ring_advance(r, h->head + rec->size);
+}
+
+void ring_taken(struct ring *r, const struct control_state *s)
+{
+    struct ring_head *h = r->h;
+    assert(h->head == s->head && h->o == s->o && h->n <= s->n);
+    h->time_max = s->time_max;
+    if (h->n == s->n)
+        return;
+    h->n = s->n;
+    ring_write_id(h);
+}
+
+void ring_let_go(struct ring *r)
+{
+    ring_evict(r);
+}
+
+void ring_renew(const struct ring *r)
+{
+    control_renew(r->shared, r->me, r->h->tail, r->h->head);
+}
+
+/* Takes the oldest record that a state still has out of it; all of them are in this view. */
+static void ring_state_evict(const struct ring *r, struct control_state *s)
+{
+    const struct ring_record *rec = ring_at(r, s->tail);
+    s->lost_n = rec->n;
+    s->lost_o++;
+    s->tail += rec->size;
+}
+
+uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t now_ms,
+                        const struct ring_links *links, uint64_t *evicted)
+{
+    struct control_state s;
+    const uint64_t turn = control_read(r->shared, &s), lost = s.lost_o;
+    assert(control_holds(r->shared, r->me) && r->h->head == s.head && r->h->n == s.n);
+    const struct ring_plan p = ring_measure(r, m);
+    const uint64_t at = s.head, end = at + p.size;
+    while (s.tail < s.head && end + ring_slack(r->size) - s.tail > r->size)
+        ring_state_evict(r, &s);
+    *evicted += s.lost_o - lost;
+    if (end > control_least(r->shared) + r->size) {
+        if (s.lost_o != lost)
+            control_commit(r->shared, &s);
+        control_want(r->shared, end - r->size);
+        return 0;
+    }
+    CONTROL_STEP();
+    ring_render(r, at, s.n + 1, m, &p, now_ms, *links);
+    CONTROL_STEP();
+    s.head = end;
+    s.n++;
+    s.o++;
+    s.time_max = r->h->time_max;
+    control_commit(r->shared, &s);
+    assert(control_turn(r->shared) == turn + 1);
+    return at;
+}
+
+unsigned ring_share_expire(struct ring *r, uint64_t before_ms, unsigned most)
+{
+    struct control_state s;
+    unsigned n = 0;
+    (void)control_read(r->shared, &s);
+    assert(control_holds(r->shared, r->me) && r->h->head == s.head);
+    for (; n < most && s.tail < s.head && ring_at(r, s.tail)->time_max < before_ms; n++)
+        ring_state_evict(r, &s);
+    if (n > 0)
+        control_commit(r->shared, &s);
+    return n;
 }

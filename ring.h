@@ -57,6 +57,22 @@
  *   - Everything in the mappings is numbers and offsets: they can be made anywhere, by anyone.
  *   - Readers hold offsets and are never waited for. The ring knows nothing of them.
  *
+ * A SHARED RING is one arena for several processes, or several structs of one (lib/control.h). Each
+ * has a head and an index of its own, and so a view that changes only when it says so:
+ *
+ *                    tail: its own                    head: its own      head of the control page
+ *   ----|R4 |R5 |R6 |R7       |R8 |R9                |R10               |............
+ *       ^ tail of the control page: who follows        ^ ring_take() takes one more into the view
+ *         lets go of what is below it
+ *
+ * ring_share_put() writes a record behind the page's head, links included, and commits it; nothing
+ * else writes into the arena but ring_link_next(), which tells for sure what was committed. So all
+ * else reads through a mapping that can't be written to; there is a second one for those two.
+ * What a link leads to may be newer than one's own head: ring_next() says 0 then. What is below the
+ * tail of whoever put the record may be anything: who follows lets go of at least as much first.
+ * Of `size`, a part is left free (ring_slack()), in which messages are put while others still let
+ * go of what was there.
+ *
  * LIMITS: size from RING_MIN to RING_MAX; a message's data at most size / 16, so that its rendering
  * (8 bytes for 1 at worst) is at most half the ring and some, and at most RING_MESSAGE_MAX, so that
  * it is counted in 32 bits; name and event name at most RING_NAME_MAX bytes each.
@@ -70,6 +86,7 @@
 
 #include <assert.h>
 
+#include "lib/control.h"
 #include "lib/cursor.h"
 #include "lib/event.h"
 
@@ -141,8 +158,11 @@ struct ring_head {
 struct ring {
     struct ring_head *h;
     char *arena;
+    char *writing; /* the arena, to be written to: the same mapping, unless it is shared */
     uint64_t *index;
     uint64_t size, mask;
+    struct control *shared; /* the control page; NULL: this ring is nobody else's */
+    uint32_t me;            /* which of its workers this is */
     uint64_t key;        /* not 0: records carry check sums made with it */
     uint64_t clock_ms;   /* the caller's: what time it is, by a clock that nobody sets; 0: there is
                           * none, and ring_put()'s time is taken for it */
@@ -305,7 +325,7 @@ struct cursor ring_before(const struct ring *r, uint64_t at);
 /* The links of the record at an offset, to be written. */
 static inline struct ring_links *ring_links(const struct ring *r, uint64_t at)
 {
-    struct ring_record *rec = (struct ring_record *)(void *)(r->arena + (at & r->mask));
+    struct ring_record *rec = (struct ring_record *)(void *)(r->writing + (at & r->mask));
     return &rec->links;
 }
 
@@ -315,10 +335,18 @@ static inline void ring_link_next(const struct ring *r, uint64_t at, uint64_t ne
     __atomic_store_n(&ring_links(r, at)->next, next, __ATOMIC_RELEASE);
 }
 
-/* The offset of the next record of the same topic; 0: there is none yet. */
-static inline uint64_t ring_next(const struct ring_record *rec)
+/* What the record at `at` leads to, be it in this view or not. */
+static inline uint64_t ring_raw_next(const struct ring *r, uint64_t at)
 {
+    const struct ring_record *rec = (const void *)(r->arena + (at & r->mask));
     return __atomic_load_n(&rec->links.next, __ATOMIC_ACQUIRE);
+}
+
+/* The offset of the next record of the same topic; 0: there is none yet below head. */
+static inline uint64_t ring_next(const struct ring *r, const struct ring_record *rec)
+{
+    uint64_t next = __atomic_load_n(&rec->links.next, __ATOMIC_ACQUIRE);
+    return next < r->h->head ? next : 0;
 }
 
 /* Parts of a record. Its rendering for a stream of one topic, or of several; what was published;
@@ -382,5 +410,54 @@ void ring_miss(struct ring *r, uint64_t n);
 /* Makes the record at `at` one that ring_whole() does not know any more: the next start goes
  * without it. Until it is evicted it is there, and its topic has no name. */
 void ring_wipe(struct ring *r, uint64_t at);
+
+/* ---- sharing --------------------------------------------------------------------------------- */
+
+/* Returns the bytes of a shared ring that are kept free. */
+static inline uint64_t ring_slack(uint64_t size)
+{
+    return size / 16;
+}
+
+/* Notes in *s where a ring stands that is to be shared: for control_init(), by who made it. Returns
+ * through *c what else the page has of it. */
+void ring_share(const struct ring *r, struct control *c, struct control_state *s);
+
+/* Joins, as worker `me` of that page, a ring that was made by ring_open() or ring_open_in() before
+ * the process was forked, or that is another struct: *r is a copy of that. Its arena is mapped to
+ * be read; the mapping that the copy has is for writing from then on. Nothing is followed yet: head
+ * is at tail. Returns 0, or minus an errno, with *r as it was. */
+int ring_join(struct ring *r, struct control *c, uint32_t me, uint32_t pid);
+
+/* Leaves: gives up what ring_join() made. The descriptor of the arena stays open. */
+void ring_leave(struct ring *r);
+
+/* Returns true if the page has a newer state than was followed. */
+static inline bool ring_news(const struct ring *r, uint64_t turn)
+{
+    return control_turn(r->shared) != turn;
+}
+
+/* Takes the next record into this view: head moves behind it. It was committed. */
+void ring_take(struct ring *r);
+
+/* This view has taken all that the state has: notes what no record tells. */
+void ring_taken(struct ring *r, const struct control_state *s);
+
+/* Evicts the oldest record, of which there must be one; renews the lease. */
+void ring_let_go(struct ring *r);
+void ring_renew(const struct ring *r);
+
+/* Puts a message, as ring_put() does, with those links (but for `o` and `next`), and commits it.
+ * The lock is held, and all that is committed was taken; it is to be taken into this view, too,
+ * when the lock was given back. Adds to *evicted how many messages have gone below the new tail.
+ * Returns the record's offset; 0: there is no room beyond all leases; the page says now what is
+ * wanted: give the lock back, let go, wait, try again. */
+uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t now_ms,
+                        const struct ring_links *links, uint64_t *evicted);
+
+/* As ring_expire(), of a shared ring: has all let go of them. The lock is held, and all that is
+ * committed was taken. */
+unsigned ring_share_expire(struct ring *r, uint64_t before_ms, unsigned most);
 
 #endif

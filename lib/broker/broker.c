@@ -3,6 +3,8 @@
  */
 #include "lib/broker/broker.h"
 
+#include "lib/topic/fanout.h"
+
 /* ---- topics ---------------------------------------------------------------------------------- */
 
 /* The invariant that joins table and chains. */
@@ -67,6 +69,42 @@ uint64_t broker_follow(struct broker *b)
     return left;
 }
 
+/* The same in a shared ring: the next record is taken into the view, marked for fan-out, and in its
+ * topic's chain. */
+static void adopt(struct broker *b)
+{
+    uint64_t at = ring_head(b->ring);
+    uint32_t limit = b->topics->topics_max;
+    bool made;
+    ring_take(b->ring);
+    b->topics->topics_max = 0;
+    uint32_t topic = broker_open(b, ring_topic(ring_at(b->ring, at)), &made);
+    b->topics->topics_max = limit;
+    if (topic == 0) {
+        chain_leave(&b->chains, at);
+        return;
+    }
+    topic_at(b->topics, topic)->kept = 1;
+    chain_adopt(&b->chains, topic, at);
+    topic_mark(b->topics, topic);
+}
+
+void broker_follow_shared(struct broker *b)
+{
+    struct ring *r = b->ring;
+    struct control_state s;
+    b->turn = control_read(r->shared, &s);
+    for (;;) {
+        while (ring_tail(r) < s.tail && ring_tail(r) < ring_head(r))
+            ring_let_go(r);
+        if (ring_head(r) == s.head)
+            break;
+        adopt(b);
+    }
+    ring_taken(r, &s);
+    ring_renew(r);
+}
+
 /* The ring is about to evict its oldest record. */
 static void let_go(void *broker)
 {
@@ -87,6 +125,62 @@ void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memor
     if (b->chains.h->followed == 0)
         chains_begin(&b->chains);
     ring_tell(r, let_go, b);
+}
+
+/* ---- a shared ring --------------------------------------------------------------------------- */
+
+/* Takes the lock with all that was committed in this view. */
+static void lock_level(struct broker *b)
+{
+    broker_catch_up(b); /* most of it without the lock */
+    control_lock(b->ring->shared, b->ring->me);
+    broker_catch_up(b);
+}
+
+/* Puts it, if there is room now. */
+static uint64_t try_put(struct broker *b, uint32_t topic, const struct ring_message *m,
+                        uint64_t now_ms)
+{
+    lock_level(b);
+    const struct ring_links links = chain_plan(&b->chains, topic);
+    uint64_t at = ring_share_put(b->ring, m, now_ms, &links, &b->evicted);
+    control_unlock(b->ring->shared);
+    broker_catch_up(b);
+    return at;
+}
+
+uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_message *m,
+                           uint64_t now_ms, void (*wake)(uint64_t workers))
+{
+    struct control *c = b->ring->shared;
+    uint64_t at = try_put(b, topic, m, now_ms);
+    if (at != 0)
+        return at;
+    uint64_t began = control_us(), took = 0;
+    while (at == 0 && took < BROKER_WAIT_US) {
+        if (wake != NULL)
+            wake(control_sleepers(c, control_blockers(c)));
+        control_pause(c);
+        at = try_put(b, topic, m, now_ms);
+        took = control_us() - began;
+    }
+    atomic_fetch_add_explicit(&c->waits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->wait_us, took, memory_order_relaxed);
+    return at;
+}
+
+unsigned broker_expire(struct broker *b, uint64_t before_ms, unsigned most)
+{
+    struct ring *r = b->ring;
+    if (r->shared == NULL)
+        return ring_expire(r, before_ms, most);
+    if (ring_tail(r) == ring_head(r) || ring_at(r, ring_tail(r))->time_max >= before_ms)
+        return 0;
+    lock_level(b);
+    unsigned n = ring_share_expire(r, before_ms, most);
+    control_unlock(r->shared);
+    broker_catch_up(b);
+    return n;
 }
 
 /* ---- holding --------------------------------------------------------------------------------- */

@@ -13,6 +13,13 @@
  * put a record: this process just now, or one before it into a store's file. What is held is
  * followed once it is shown.
  *
+ * A SHARED RING (ring.h) is followed by broker_catch_up(): once a turn, and before each request, so
+ * that what another process has acknowledged is there. It evicts what is below the page's tail,
+ * takes what was committed, marks the topics of that for fan-out, and renews the lease. Between two
+ * calls the view stands still, but for broker_put(), which catches up, too. Topics that are opened
+ * for it are not limited: those with messages are what the processes let in together, and each has
+ * room for as many beside those that its own clients ask for.
+ *
  * INVARIANTS
  *   - A topic of the table has an open chain of its number, and no other chain is open.
  *   - A topic is `kept` in the table if and only if its chain has a message, shown or held.
@@ -43,6 +50,9 @@ struct broker {
     void (*gone)(void *arg,
                  uint32_t topic); /* told of each topic before it is freed; NULL: nobody */
     void *arg;
+    /* In a shared ring: */
+    uint64_t turn;    /* of the page's state that was followed last */
+    uint64_t evicted; /* messages that this process's own let go below the tail, so far */
 };
 
 /* Returns how many bytes of zeroed memory broker_init() wants for a table of `entries` over a ring
@@ -97,6 +107,26 @@ static inline uint64_t broker_put(struct broker *b, uint32_t topic, const struct
     broker_follow_as(b, topic, at);
     return at;
 }
+
+/* Follows a shared ring up to what is committed now. */
+void broker_follow_shared(struct broker *b);
+static inline void broker_catch_up(struct broker *b)
+{
+    if (b->ring->shared != NULL && ring_news(b->ring, b->turn))
+        broker_follow_shared(b);
+}
+
+/* Does what broker_put() does in a shared ring, which is caught up with before and behind. Waits up
+ * to `wait_us` for others to let go of what is to be written over: `wake`, if not NULL, is called
+ * for those who hold it, as they may sleep. Returns the record's offset; 0: there was no room in
+ * that time, and nothing was put. */
+#define BROKER_WAIT_US 50000u
+uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_message *m,
+                           uint64_t now_ms, void (*wake)(uint64_t workers));
+
+/* Evicts messages put before `before_ms` of the ring's clock, `most` at most, in every view of a
+ * shared ring, too. Returns how many. */
+unsigned broker_expire(struct broker *b, uint64_t before_ms, unsigned most);
 
 /* Does so, but holds the message (ring.h) until broker_show(). Returns the record's offset; 0: the
  * ring can hold no more, and nothing was done. */

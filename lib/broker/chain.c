@@ -89,13 +89,13 @@ static uint64_t jump_behind(const struct ring *r, uint64_t last)
     uint64_t tail = ring_tail(r);
     if (last < tail)
         return last;
-    const struct ring_links *a = ring_links(r, last);
+    const struct ring_links *a = &ring_at(r, last)->links;
     if (a->jump < tail)
         return last;
-    const struct ring_links *b = ring_links(r, a->jump);
+    const struct ring_links *b = &ring_at(r, a->jump)->links;
     if (b->jump < tail)
         return last;
-    const struct ring_links *c = ring_links(r, b->jump);
+    const struct ring_links *c = &ring_at(r, b->jump)->links;
     return a->depth - b->depth == b->depth - c->depth ? b->jump : last;
 }
 
@@ -106,6 +106,25 @@ static inline const struct ring_record *followed(struct chains *c, uint64_t at)
     assert(at == c->h->followed);
     c->h->followed = ring_behind(rec, at);
     return rec;
+}
+
+struct ring_links chain_plan(const struct chains *c, uint32_t topic)
+{
+    const struct chain *chain = chain_at(c, topic);
+    uint64_t prev = chain->last != 0 ? chain->last : chain->lost_at;
+    return (struct ring_links){
+        .prev = prev, .jump = jump_behind(c->ring, prev), .depth = chain->depth};
+}
+
+/* Makes the record at `at`, which has its links, the newest of the chain. */
+static inline void chain_append(struct chains *c, struct chain *chain, uint64_t at, bool shared)
+{
+    if (chain->last == 0)
+        chain->first = at;
+    else if (!shared || ring_raw_next(c->ring, chain->last) != at)
+        ring_link_next(c->ring, chain->last, at);
+    chain->last = at;
+    chain->count++;
 }
 
 void chain_link(struct chains *c, uint32_t topic, uint64_t at)
@@ -120,12 +139,20 @@ void chain_link(struct chains *c, uint32_t topic, uint64_t at)
     links->prev = chain->last != 0 ? chain->last : chain->lost_at;
     links->jump = jump_behind(c->ring, links->prev);
     assert(links->next == 0 && links->prev < at && links->jump <= links->prev);
-    if (chain->last != 0)
-        ring_link_next(c->ring, chain->last, at);
-    else
-        chain->first = at;
-    chain->last = at;
-    chain->count++;
+    chain_append(c, chain, at, false);
+}
+
+void chain_adopt(struct chains *c, uint32_t topic, uint64_t at)
+{
+    struct chain *chain = chain_at(c, topic);
+    uint32_t *entry = chain_entry(c, at);
+    assert(*entry == 0);
+    *entry = topic;
+    const struct ring_links *links = &followed(c, at)->links;
+    assert(chain->last == 0 ? links->prev < ring_tail(c->ring)
+                            : links->prev == chain->last && links->depth == chain->depth);
+    chain->depth = links->depth + 1;
+    chain_append(c, chain, at, true);
 }
 
 void chain_leave(struct chains *c, uint64_t at)
@@ -148,7 +175,7 @@ uint32_t chain_evict(struct chains *c)
     *entry = 0;
     chain->lost_n = rec->n;
     chain->lost_at = at;
-    chain->first = ring_next(rec);
+    chain->first = ring_next(c->ring, rec);
     chain->count--;
     assert((chain->count == 0) == (chain->first == 0));
     if (chain->count > 0)

@@ -82,7 +82,7 @@ static unsigned merge_chains(const struct broker *b, uint32_t id, uint64_t *at, 
     heap_make(b->heap, n);
     while (n > 0 && got < most) {
         rec[got++] = b->heap[0];
-        n = heap_replace(b->heap, n, ring_next(ring_at(b->ring, b->heap[0])), 0);
+        n = heap_replace(b->heap, n, ring_next(b->ring, ring_at(b->ring, b->heap[0])), 0);
     }
     *at = n > 0 ? b->heap[0] : ring_head(b->ring);
     return got;
@@ -135,7 +135,7 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
     if (topic_is_set(id))
         return collect_set(b, id, at, rec, most);
     uint64_t next = chain_next(&b->chains, id, *at);
-    for (; next != 0 && got < most; next = ring_next(ring_at(r, next)))
+    for (; next != 0 && got < most; next = ring_next(r, ring_at(r, next)))
         rec[got++] = next;
     *at = next != 0 ? next : ring_head(r);
     return got;

@@ -326,7 +326,7 @@ static unsigned newest(const struct broker *b, uint32_t id, uint64_t *at, uint64
     uint32_t weight = topic_weight(b->topics, id);
     for (unsigned steps = 0; *at < ring_head(b->ring) && got < most && steps < FIND_WALK; steps++) {
         const struct ring_record *record = ring_at(b->ring, *at);
-        if (ring_next(record) == 0) {
+        if (ring_next(b->ring, record) == 0) {
             uint32_t topic = broker_topic(b, *at);
             steps += weight;
             if (topic != 0 && topic_in_set(b->topics, id, topic))
