@@ -140,9 +140,7 @@ uint64_t control_us(void)
 
 void control_pause(struct control *c)
 {
-    static _Atomic uint32_t nobody; /* wakes it */
-    (void)c;
-    futex(&nobody, FUTEX_WAIT, 0, PAUSE_NS);
+    futex(&c->nobody, FUTEX_WAIT, 0, PAUSE_NS);
 }
 
 /* ---- who is there ---------------------------------------------------------------------------- */

@@ -82,6 +82,7 @@ struct control {
     uint64_t epoch;                     /* the ring's: ids begin with it */
     uint64_t hole_n, hole_at;           /* as in struct ring_head; never changes */
     uint32_t workers;
+    _Atomic uint32_t nobody; /* wakes a pause */
     struct control_slot slot[CONTROL_WORKERS];
 };
 

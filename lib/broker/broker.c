@@ -120,7 +120,7 @@ static void let_go(void *broker)
 
 void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memory, void *heap)
 {
-    *b = (struct broker){.ring = r, .topics = t, .heap = heap};
+    *b = (struct broker){.ring = r, .topics = t, .heap = heap, .turn = UINT64_MAX};
     chains_init(&b->chains, r, t->max, memory);
     if (b->chains.h->followed == 0)
         chains_begin(&b->chains);

@@ -134,8 +134,8 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
     unsigned got = 0;
     if (topic_is_set(id))
         return collect_set(b, id, at, rec, most);
-    uint64_t next = chain_next(&b->chains, id, *at);
-    for (; next != 0 && got < most; next = ring_next(r, ring_at(r, next)))
+    uint64_t next = chain_next(&b->chains, id, *at), last = chain_at(&b->chains, id)->last;
+    for (; next != 0 && got < most; next = next != last ? ring_raw_next(r, next) : 0)
         rec[got++] = next;
     *at = next != 0 ? next : ring_head(r);
     return got;
