@@ -393,13 +393,7 @@ static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
         ring_seal(r, rec, at);
 }
 
-/* Both in a place of their own, for those who put less often. */
-static __attribute__((noinline)) struct ring_plan ring_measure_apart(const struct ring *r,
-                                                                     const struct ring_message *m)
-{
-    return ring_measure(r, m);
-}
-
+/* The same in a place of its own, for those who put less often. */
 static __attribute__((noinline)) void ring_render_apart(struct ring *r, uint64_t at,
                                                         const struct ring_message *m,
                                                         const struct ring_plan *p, uint64_t now_ms)
@@ -426,7 +420,7 @@ uint64_t ring_put(struct ring *r, const struct ring_message *m, uint64_t now_ms)
 uint64_t ring_hold(struct ring *r, const struct ring_message *m, uint64_t now_ms)
 {
     struct ring_head *h = r->h;
-    const struct ring_plan p = ring_measure_apart(r, m);
+    const struct ring_plan p = ring_measure(r, m);
     if (h->held > 0 && h->held_size + p.size > r->size / 2)
         return 0;
     ring_make_room(r, h->held_size + p.size);
@@ -721,7 +715,7 @@ uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t n
     struct control_state s;
     const uint64_t turn = control_read(r->shared, &s), lost = s.lost_o;
     assert(control_holds(r->shared, r->me) && r->h->head == s.head && r->h->n == s.n);
-    const struct ring_plan p = ring_measure_apart(r, m);
+    const struct ring_plan p = ring_measure(r, m);
     const uint64_t at = s.head, end = at + p.size;
     while (s.tail < s.head && end + ring_slack(r->size) - s.tail > r->size)
         ring_state_evict(r, &s);

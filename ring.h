@@ -329,6 +329,13 @@ static inline struct ring_links *ring_links(const struct ring *r, uint64_t at)
     return &rec->links;
 }
 
+/* The same, to be read. */
+static inline const struct ring_links *ring_linked(const struct ring *r, uint64_t at)
+{
+    const struct ring_record *rec = (const void *)(r->arena + (at & r->mask));
+    return &rec->links;
+}
+
 /* Has the record at `at` lead to the next one of its topic, whose links are written. */
 static inline void ring_link_next(const struct ring *r, uint64_t at, uint64_t next)
 {

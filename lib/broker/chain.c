@@ -84,18 +84,18 @@ uint32_t chains_emptied(struct chains *c)
 /* Where the record behind `last` in its chain jumps to (Myers): where the second of the two jumps
  * before it leads, if these are of one length; else to `last`, and so where an evicted record would
  * have to be looked at. */
-static uint64_t jump_behind(const struct ring *r, uint64_t last)
+static inline __attribute__((always_inline)) uint64_t jump_behind(const struct ring *r, uint64_t last)
 {
     uint64_t tail = ring_tail(r);
     if (last < tail)
         return last;
-    const struct ring_links *a = &ring_at(r, last)->links;
+    const struct ring_links *a = ring_linked(r, last);
     if (a->jump < tail)
         return last;
-    const struct ring_links *b = &ring_at(r, a->jump)->links;
+    const struct ring_links *b = ring_linked(r, a->jump);
     if (b->jump < tail)
         return last;
-    const struct ring_links *c = &ring_at(r, b->jump)->links;
+    const struct ring_links *c = ring_linked(r, b->jump);
     return a->depth - b->depth == b->depth - c->depth ? b->jump : last;
 }
 
