@@ -618,6 +618,21 @@ void ring_share(const struct ring *r, struct control *c, struct control_state *s
     };
 }
 
+void ring_look(struct ring *r, const struct control *c)
+{
+    struct control_state s;
+    struct ring_head *h = r->h;
+    (void)control_read(c, &s);
+    h->head = s.head;
+    h->tail = s.tail;
+    h->n = s.n;
+    h->o = s.o;
+    h->time_max = s.time_max;
+    h->lost_n = s.lost_n;
+    h->lost_o = s.lost_o;
+    ring_write_id(h);
+}
+
 int ring_join(struct ring *r, struct control *c, uint32_t me, uint32_t pid)
 {
     struct ring own = *r;

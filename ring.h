@@ -430,6 +430,10 @@ static inline uint64_t ring_slack(uint64_t size)
  * through *c what else the page has of it. */
 void ring_share(const struct ring *r, struct control *c, struct control_state *s);
 
+/* Moves the ends and the newest id of a ring that is only looked at to where the page has them:
+ * for who syncs a store. It can't find anything then. */
+void ring_look(struct ring *r, const struct control *c);
+
 /* Joins, as worker `me` of that page, a ring that was made by ring_open() or ring_open_in() before
  * the process was forked, or that is another struct: *r is a copy of that. Its arena is mapped to
  * be read; the mapping that the copy has is for writing from then on. Nothing is followed yet: head

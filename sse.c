@@ -115,6 +115,7 @@ static struct {
     struct conn_times times;
     struct tables t;
     struct upgrade up;
+    struct workers workers;
     struct epoll_event ev[EVENTS_MAX]; /* not on the stack, so that the turn is a part of main() */
     char out_bytes[BUFFER];
     char in_bytes[SERVE_HEAD_MAX + BUFFER];
@@ -168,6 +169,7 @@ static void conn_close(struct conn *c)
     serve_forget(&S.clients, c);
     close(conn_fd(&S.clients.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.clients.conns, c);
+    door_count(&L.door);
     if (topic != 0)
         serve_release(&S.broker, topic);
 }
@@ -633,6 +635,7 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
         L.waits = S.hold.on && step_waits(c, buf[off]);
         if (L.waits || c->state == CONN_DOOMED || (c->state == CONN_HEAD && c->out != 0))
             break;
+        broker_catch_up(&S.broker); /* what others have acknowledged is to be there */
         used = serve_input(&S, c, buf + off, len - off, seen);
         if (S.hold.put)
             conn_put(c);
@@ -834,7 +837,8 @@ static void sweep(void)
         clock_wake(&L.clock, &S);
         if (S.config.opt.max_age_ms > 0 && S.ring.clock_ms > S.config.opt.max_age_ms)
             S.stat.aged +=
-                ring_expire(&S.ring, S.ring.clock_ms - S.config.opt.max_age_ms, EXPIRES_MAX);
+                broker_expire(&S.broker, S.ring.clock_ms - S.config.opt.max_age_ms, EXPIRES_MAX);
+        whole_tell(&S);
     }
     if (L.sweep_left == 0)
         return;
@@ -924,6 +928,13 @@ static void knocked(int fd)
     door_accept(&L.door, fd);
 }
 
+static void leash_cut(int fd)
+{
+    door_forget(&L.door, fd);
+    if (!S.clients.draining)
+        drain_begin("the parent is gone");
+}
+
 static void trial_spoke(int fd)
 {
     assert(fd == L.up.trial.out);
@@ -936,6 +947,8 @@ static void (*const own_event[OWN_KINDS])(int fd) = {
     [OWN_SIGNALS] = signalled,
     [OWN_STORE] = commit_told,
     [OWN_TRIAL] = trial_spoke,
+    [OWN_WAKE] = workers_woken,
+    [OWN_LEASH] = leash_cut,
 };
 
 /* Has this one nothing to say, but much to get? Requests go before it. */
@@ -1009,6 +1022,7 @@ static int sleep_ms(void)
     if (S.clients.draining)
         return DRAIN_TICK_MS;
     if (S.clients.conns.clients == 0 && !conn_buffers_due(&S.clients.conns) && !L.door.paused &&
+        !L.door.away &&
         S.log.refusals.more == 0 && L.up.trial.child == 0 &&
         !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_open(&L.t, &S)) &&
         (S.config.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
@@ -1030,11 +1044,40 @@ static void tick(void)
         drain();
 }
 
-static void loop_turn(void)
+/* Waits for events; with other workers, says that it does, and follows what they have put. */
+static int turn_wait(void)
 {
-    int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX, sleep_ms());
+    bool shared = S.team.whole != NULL;
+    int ms = sleep_ms();
+    int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX,
+                       shared ? workers_doze(&L.workers, &S, ms) : ms);
     assert(n >= 0 || errno == EINTR);
     clock_read(&L.clock, &S);
+    if (shared) {
+        workers_rise(&L.workers);
+        broker_catch_up(&S.broker);
+        door_balance(&L.door);
+    }
+    return n;
+}
+
+/* Wakes the workers that have subscribers to what was put in this turn. */
+static void others_wake(void)
+{
+    if (S.team.wake == 0)
+        return;
+    workers_wake(&L.workers, S.team.wake, true);
+    S.team.wake = 0;
+}
+
+static void wake_now(uint64_t workers)
+{
+    workers_call(&L.workers, workers);
+}
+
+static void loop_turn(void)
+{
+    int n = turn_wait();
     S.stat.turns++;
     phase_begin(PHASE_US);
     S.ex.brief = n > 1; /* or nobody waits */
@@ -1046,6 +1089,7 @@ static void loop_turn(void)
     tick();
     if (S.hold.on)
         commit();
+    others_wake();
     fanout();
     reap();
     uint64_t took = clock_us(CLOCK_MONOTONIC) - L.clock.now_us;
@@ -1070,6 +1114,7 @@ static void server_make(void)
     L.t.poll_records = POLL_RECORDS;
     L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1, .keeper = KEEPER_NONE};
     L.up.door = &L.door;
+    S.team.wake_now = wake_now;
     L.times =
         (struct conn_times){S.config.opt.heartbeat_ms, S.config.opt.request_timeout_ms,
                             S.config.opt.idle_timeout_ms, S.config.opt.write_timeout_ms, LINGER_MS};
@@ -1090,6 +1135,7 @@ static void reads_fit(void)
 static void server_start(void)
 {
     server_make();
+    L.door.workers = L.workers.n > 0 ? &L.workers : NULL;
     life_begin(&L.door, L.up.argv, BUFFER, &L.up.held);
     reads_fit();
 }
@@ -1138,6 +1184,15 @@ static void page_lost(int sign)
     _exit(EX_IOERR);
 }
 
+/* Begins a server of several workers. Returns -1 in each of them, and in their parent, when all is
+ * over, the exit code. */
+static int workers_begin(uint32_t n)
+{
+    server_make();
+    int code = workers_run(&L.workers, &S, n, BUFFER);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     int fd = -1, code = command_line(&S.config.opt, argc, argv);
@@ -1147,6 +1202,9 @@ int main(int argc, char **argv)
     enum handover_mode mode = handover_mode(&fd);
     sandbox_watch();
     (void)signal(SIGBUS, page_lost);
+    uint32_t workers = workers_wanted(&S.config.opt);
+    if (mode == HANDOVER_NONE && workers > 1 && (code = workers_begin(workers)) >= 0)
+        return code;
     if (mode == HANDOVER_NONE)
         server_start();
     else

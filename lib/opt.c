@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "lib/authority.h"
+#include "lib/control.h"
 #include "lib/cors.h"
 #include "lib/name.h"
 #include "lib/near.h"
@@ -39,6 +40,7 @@ enum kind {
     VERSION = 18,
     EXPLAIN = 19,
     USER = 20, /* one, or "none" */
+    CORES = 21, /* a number, or "auto": 0 */
 };
 
 #define KIB 1024ull
@@ -124,6 +126,8 @@ enum kind {
       "each connection begins with its header")                                                    \
     X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
       "whose pages may use it, or *; repeatable")                                                  \
+    X(CORES, workers, "    ", "workers", " N             ", "1", 1, CONTROL_WORKERS,               \
+      "processes that serve; auto: one per core")                                                  \
     X(USER, user, "    ", "user", " NAME             ", "none", 0, 0,                             \
       "or UID, :GROUP behind: to run as, from root")                                               \
     X(YES, no_sandbox, "    ", "no-sandbox", "            ", "no", 0, 1,                           \
@@ -474,6 +478,9 @@ static bool set(const struct parser *x, const struct row *row, struct span value
     case PATH:
     case USER:
         return set_path(x, row, value);
+    case CORES:
+        good = span_eq(value, SPAN("auto")) || read_bounded(row, value, &v);
+        break;
     default:
         good = read_bounded(row, value, &v);
         break;
@@ -566,6 +573,9 @@ static void write_right(struct text *t, const struct row *row, struct span value
         break;
     case SYNC:
         text_str(t, "must be never, interval or always");
+        break;
+    case CORES:
+        write_range(t, row, "must be auto, or a number from ");
         break;
     case PATH:
         text_str(t, "must be a file, or none");
@@ -814,6 +824,17 @@ static enum opt_result no_store(const struct parser *x)
     return OPT_WRONG;
 }
 
+/* Fails for a store that several processes can't have. */
+static enum opt_result no_sync(const struct parser *x)
+{
+    const struct row *row = find_name(SPAN("fsync"));
+    assert(row != NULL);
+    write_subject(x->err, row, (enum source)x->by[row - rows]);
+    text_str(x->err, syncs[x->o->fsync]);
+    text_str(x->err, ": needs --workers 1; with more, --fsync is interval or never");
+    return OPT_WRONG;
+}
+
 /* Checks the values that depend on each other. */
 static enum opt_result check(const struct parser *x)
 {
@@ -824,6 +845,8 @@ static enum opt_result check(const struct parser *x)
     assert(message != NULL && line != NULL && head != NULL);
     if (o->store == NULL && is_given(x, "fsync"))
         return no_store(x);
+    if (o->fsync == OPT_FSYNC_ALWAYS && o->workers != 1)
+        return no_sync(x);
     if (o->max_message > most) {
         if (x->by[message - rows] != BY_NONE)
             return clash(x, message, o->max_message, ": must be at most ", most,

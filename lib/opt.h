@@ -75,6 +75,7 @@ struct opt {
     bool proxy_protocol;   /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
     struct opt_list cors;        /* origins; one may be "*" */
+    uint32_t workers;            /* processes that serve; 0: as many as there are cores */
     const char *user;            /* NAME, UID, perhaps with :GROUP: who to become; NULL: nobody */
     bool no_sandbox;
     enum opt_log log;

@@ -23,6 +23,7 @@ enum {
     SHED_PART = 8,      /* ... but at most this part of the descriptors */
     HEARD = 16 << 10,   /* bytes of one that is refused at once */
     FULL = 4,           /* times that all who are taken in at once were there, before it is more */
+    AWAY_MS = 100,      /* one leaves new clients to others, while these do not take them either */
     LAST_ACCEPTS = 100, /* times DOOR_MAX clients that are still taken in at the end */
 };
 
@@ -41,19 +42,26 @@ bool door_measure(struct door *d, struct text *why)
     uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? DOOR_ADMIN + opt->admin.n : 0;
     uint32_t kept = RESERVE + listen_given() + d->shed_max + admin,
              room = max > kept ? max - kept : 1;
+    uint64_t processes = d->workers != NULL ? d->workers->n : 1, all = room * processes;
     d->s->clients.conns.max = max;
-    if (opt->max_connections > room) {
+    if (opt->max_connections > all) {
         text_str(why, "--max-connections ");
         text_u64(why, opt->max_connections);
         text_str(why, ": the limit of ");
         text_u64(why, max);
         text_str(why, " descriptors (ulimit -n) leaves room for ");
-        text_u64(why, room);
+        text_u64(why, all);
         return false;
     }
-    if (opt->max_connections == 0)
-        opt->max_connections = room;
-    return tables_fit(d->t, d->s, kept, why);
+    all = opt->max_connections > 0 ? opt->max_connections : all;
+    opt->max_connections = all < room ? (uint32_t)all : room; /* of this process */
+    if (!tables_fit(d->t, d->s, kept, why))
+        return false;
+    d->room = opt->max_connections;
+    if (all > d->room * processes)
+        all = d->room * processes;
+    opt->max_connections = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
+    return true;
 }
 
 /* Puts a descriptor into epoll, under its slot's number and generation. */
@@ -67,15 +75,21 @@ static bool watch(const struct door *d, int fd, uint32_t events)
 
 struct conn *door_own(struct door *d, int fd, enum own kind)
 {
-    return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
+    bool shared = kind == OWN_LISTENER && d->workers != NULL;
+    return watch(d, fd, shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN)
+               ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
 }
 
-/* Puts a listener, or minus an exit code, into the table. Returns 0, or an exit code. */
+void door_forget(struct door *d, int fd)
+{
+    close(fd);
+    conn_forget(&d->s->clients.conns, &d->s->clients.conns.conn[fd]);
+}
+
+/* Puts a listener into the table. Returns 0, or an exit code. */
 static int listener(struct door *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;
-    if (fd < 0)
-        return -fd;
     if ((c = door_own(d, fd, OWN_LISTENER)) == NULL) {
         text_str(why, "epoll_ctl: ");
         text_str(why, strerror(errno));
@@ -88,23 +102,10 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
 
 int door_open(struct door *d, int unsent, const struct user *user, struct text *why)
 {
-    const struct opt *opt = &d->s->config.opt;
-    unsigned given = listen_given();
-    int err = 0;
-    for (unsigned i = 0; i < given && err == 0; i++) {
-        int fd = LISTEN_FIRST + (int)i, bad = listen_take(fd, opt->write_timeout_ms, unsent, why);
-        err = listener(d, bad < 0 ? bad : fd, listen_is_admin(fd), why);
-    }
-    for (unsigned i = 0; i < opt->bind.n && given == 0 && err == 0; i++)
-        err = listener(d,
-                       listen_at("--bind", opt->bind.item[i], opt->port, opt->write_timeout_ms,
-                                 unsent, user, why),
-                       false, why);
-    for (unsigned i = 0; i < opt->admin.n && err == 0; i++)
-        err = listener(d,
-                       listen_at("--admin", opt->admin.item[i], opt->port, opt->write_timeout_ms,
-                                 unsent, user, why),
-                       true, why);
+    struct listeners own, *l = d->workers != NULL ? &d->workers->listeners : &own;
+    int err = d->workers != NULL ? 0 : listen_all(&d->s->config.opt, unsent, user, l, why);
+    for (unsigned i = 0; i < l->n && err == 0; i++)
+        err = listener(d, l->fd[i], l->admin[i], why);
     door_look(d);
     return err;
 }
@@ -135,21 +136,54 @@ void door_look(struct door *d)
 
 /* ---- pausing --------------------------------------------------------------------------------- */
 
-/* Stops listeners, which would wake the loop for nothing, until the next tick; or starts them
- * again. */
-static void door_pause(struct door *d, enum door_pause pause)
+/* Has a listener wake the loop, or not. One that is watched exclusively can't be changed, only
+ * taken out and put in again. False: it can't be had now. */
+static bool listener_watch(const struct door *d, int fd, bool stop)
+{
+    const struct conn *c = &d->s->clients.conns.conn[fd];
+    struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
+                             .data.u64 = (uint64_t)c->gen << 32 | (uint32_t)fd};
+    if (d->workers == NULL)
+        return epoll_ctl(d->epoll, EPOLL_CTL_MOD, fd, &ev) == 0 || stop;
+    if (stop)
+        return epoll_ctl(d->epoll, EPOLL_CTL_DEL, fd, NULL) == 0 || errno == ENOENT;
+    return watch(d, fd, EPOLLIN | EPOLLEXCLUSIVE) || errno == EEXIST;
+}
+
+/* Stops listeners, which would wake the loop for nothing or are to be left to others, or starts
+ * them again. */
+static void door_set(struct door *d, enum door_pause pause, bool away)
 {
     struct conns *conns = &d->s->clients.conns;
-    for (uint32_t fd = 1; d->paused != pause && fd <= conns->top; fd++) {
+    bool same = d->paused == pause && d->away == away;
+    for (uint32_t fd = 1; !same && fd <= conns->top; fd++) {
         const struct conn *c = &conns->conn[fd];
-        bool stop = pause == DOOR_CLOSED || (pause == DOOR_FULL && !(c->marks & CONN_ADMIN));
-        struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
-                                 .data.u64 = (uint64_t)c->gen << 32 | fd};
-        if (conn_is_own(c, OWN_LISTENER) &&
-            epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 && !stop)
+        bool stop =
+            pause == DOOR_CLOSED || ((pause == DOOR_FULL || away) && !(c->marks & CONN_ADMIN));
+        if (conn_is_own(c, OWN_LISTENER) && !listener_watch(d, (int)fd, stop))
             return; /* the next tick tries again */
     }
     d->paused = (uint8_t)pause;
+    d->away = away;
+}
+
+/* Stops them until the next tick; or starts them again. */
+static void door_pause(struct door *d, enum door_pause pause)
+{
+    door_set(d, pause, d->away);
+}
+
+/* Leaves them to others, who have fewer connections, or comes back. */
+static void door_leave_to_others(struct door *d, bool away)
+{
+    workers_away(d->workers, away);
+    door_set(d, d->paused, away);
+}
+
+void door_balance(struct door *d)
+{
+    if (d->away && (!workers_over(d->workers) || d->s->clock.now - d->away_since > AWAY_MS))
+        door_leave_to_others(d, false);
 }
 
 /* Takes the spare descriptor back when it can be had again. */
@@ -287,6 +321,20 @@ static uint32_t door_taken(const struct door *d)
     return d->s->clients.conns.clients - d->shed - free;
 }
 
+void door_count(const struct door *d)
+{
+    if (d->workers != NULL)
+        workers_count(d->workers, d->s->clients.conns.clients, door_taken(d));
+}
+
+/* Are there more connections than may be, with so many more? */
+static bool door_full(const struct door *d, uint32_t more)
+{
+    uint32_t own = door_taken(d);
+    return own + more > d->room || (d->workers != NULL && whole_taken(d->workers->whole) + more >
+                                                              d->s->config.opt.max_connections);
+}
+
 static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len,
                    bool admin)
 {
@@ -313,11 +361,13 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
         c->marks = CONN_ADMIN;
         d->admin++;
     }
-    bool full = door_taken(d) > s->config.opt.max_connections && !(admin && d->admin <= DOOR_ADMIN);
+    door_count(d);
+    bool full = door_full(d, 0) && !(admin && d->admin <= DOOR_ADMIN);
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
         d->shed++;
         c->flags = (uint16_t)(c->flags | CONN_SHED | (crowd ? CONN_CROWD : 0));
+        door_count(d);
     }
     s->stat.accepted++;
 }
@@ -354,12 +404,12 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
     return n;
 }
 
-void door_accept(struct door *d, int listener)
+static void accept_some(struct door *d, int listener)
 {
     unsigned most = d->most > 0 ? d->most : 1;
     bool admin = (d->s->clients.conns.conn[listener].marks & CONN_ADMIN) != 0;
     for (unsigned i = 0; i < most; i++) {
-        if (d->shed >= d->shed_max && door_taken(d) >= d->s->config.opt.max_connections &&
+        if (d->shed >= d->shed_max && door_full(d, 1) &&
             !(admin && d->admin < DOOR_ADMIN)) {
             /* the kernel keeps the others until these have been turned away */
             enum door_pause pause = admin ? DOOR_CLOSED : DOOR_FULL;
@@ -367,6 +417,8 @@ void door_accept(struct door *d, int listener)
                 door_pause(d, pause);
             return;
         }
+        if (d->workers != NULL && !admin && i > 0 && workers_over(d->workers))
+            break;
         struct sockaddr_storage a;
         socklen_t len = sizeof a;
         int fd = accept4(listener, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -387,6 +439,18 @@ void door_accept(struct door *d, int listener)
     if (++d->full == FULL) {
         d->full = 0;
         d->most = 4 * most < DOOR_MAX ? 4 * most : DOOR_MAX;
+    }
+}
+
+void door_accept(struct door *d, int listener)
+{
+    accept_some(d, listener);
+    if (d->workers == NULL)
+        return;
+    workers_call_back(d->workers);
+    if (!d->away && !d->s->clients.draining && workers_over(d->workers)) {
+        d->away_since = d->s->clock.now;
+        door_leave_to_others(d, true);
     }
 }
 
@@ -418,7 +482,8 @@ void door_close(struct door *d)
             d->most = DOOR_MAX;
             door_accept(d, (int)fd);
         } while (d->s->stat.accepted - before == DOOR_MAX && ++times < LAST_ACCEPTS);
-        listen_unlink((int)fd);
+        if (d->workers == NULL)
+            listen_unlink((int)fd);
         close((int)fd);
         conn_forget(conns, c);
     }

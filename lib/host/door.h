@@ -14,6 +14,9 @@
  *     of them have descriptors of their own, and do not count for --max-connections; nor do its
  *     listeners wait while others are turned away. They bring no PROXY header, and
  *     --max-per-address is not for them.
+ *   - Workers share the listeners, each in its own epoll, EPOLLEXCLUSIVE: one that has more
+ *     connections than the others is `away` from them until it has not, or for AWAY_MS; then it
+ *     takes one, as who waits may wait for one that stands still.
  *   - `shed` is the number of slots that are marked CONN_SHED; at most shed_max over a limit.
  *
  * OWNERSHIP: the door owns the spare descriptor; the table of connections owns the listeners.
@@ -24,6 +27,7 @@
 #include "lib/host/keeper.h"
 #include "lib/host/tables.h"
 #include "lib/host/user.h"
+#include "lib/host/workers.h"
 
 #define DOOR_ADMIN 16u
 
@@ -39,6 +43,10 @@ struct door {
     int epoll, spare;
     int keeper;        /* of the key file: keeper.h */
     uint8_t paused;    /* enum door_pause: which listeners are */
+    uint64_t away_since; /* ms */
+    bool away;         /* others have fewer connections: all but those of --admin are, too */
+    uint32_t room;     /* connections that this process may have, of --max-connections */
+    struct workers *workers; /* NULL: this process is all of the server */
     uint32_t admin;    /* connections that came in at an address of --admin */
     uint32_t shed;     /* connections over a limit, ... */
     uint32_t shed_max; /* ... and how many there may be */
@@ -54,8 +62,8 @@ bool door_measure(struct door *d, struct text *why);
  * kernel refuses it, as errno says. */
 struct conn *door_own(struct door *d, int fd, enum own kind);
 
-/* Opens the listeners that systemd hands over, or else those of --bind, and those of --admin;
- * `unsent` and `user` as listen.h has them. Returns 0, or an exit code with the reason in *why. */
+/* Opens the listeners, or takes those that the workers share: `unsent` and `user` as listen.h has
+ * them. Returns 0, or an exit code with the reason in *why. */
 int door_open(struct door *d, int unsent, const struct user *user, struct text *why);
 
 /* Notes in the server what its listeners are: at which addresses it is reached, and whether one is
@@ -75,11 +83,21 @@ void door_accept(struct door *d, int listener);
  * counted. */
 int door_preface(struct door *d, struct conn *c, struct span bytes);
 
+/* Comes back to the listeners if this worker has no more than its share; to be called once a turn,
+ * and it costs nothing where it is not away. */
+void door_balance(struct door *d);
+
 /* A tick: the listeners go on if they were paused, and the spare descriptor is taken back. */
 void door_tick(struct door *d);
 
 /* Forgets a connection that is about to be closed. */
 void door_leave(struct door *d, const struct conn *c);
+
+/* Closes a descriptor of the process's own, but for listeners. */
+void door_forget(struct door *d, int fd);
+
+/* Tells the other workers, if there are any, how many connections there are now. */
+void door_count(const struct door *d);
 
 /* Takes in who waits, and closes the listeners. */
 void door_close(struct door *d);

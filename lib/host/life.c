@@ -75,6 +75,7 @@ static void memory_make(struct door *d, const struct handover *from, const struc
     int code = keys_make(d, user, &why);
     if (code == 0 && !door_measure(d, &why))
         code = EX_CONFIG;
+    d->t->workers = d->workers;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
         code = EX_OSERR;
     bytes[why.n] = '\0';
@@ -88,6 +89,14 @@ static void signals_take(struct door *d)
     if (fd == -1 || door_own(d, fd, OWN_SIGNALS) == NULL)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
     process_reap(); /* those that ended before */
+}
+
+/* Hears the other workers, and the end of the parent. */
+static bool workers_hear(struct door *d)
+{
+    const struct workers *w = d->workers;
+    return w == NULL || (door_own(d, w->wake[w->me], OWN_WAKE) != NULL &&
+                         door_own(d, w->leash[0], OWN_LEASH) != NULL);
 }
 
 void life_begin(struct door *d, char *const argv[], int unsent, struct calls_held *held)
@@ -116,6 +125,8 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     d->keeper = keeper; /* the first time it was read with the rights of the start */
     signals_take(d);
+    if (!workers_hear(d))
+        process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     const struct sandbox_file keys = {s->config.opt.key_file};
     code = door_open(d, unsent, &user, &why);
     if (code == 0)
@@ -124,7 +135,8 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     if (code != 0)
         process_fail(code, bytes, NULL);
     commit_go_on(d);
-    announce_started(s, d->t);
+    if (d->workers == NULL || workers_ready(d->workers))
+        announce_started(s, d->t);
 }
 
 /* Returns true if it was the old program's own, and is closed: all but listeners are, at exec. */
@@ -192,7 +204,7 @@ int life_end(struct door *d)
     if (d->t->store.h != NULL)
         (void)commit_leave(d); /* what failed is returned by store_close(), too */
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
-        if (conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER))
+        if (conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) && d->workers == NULL)
             listen_unlink((int)fd);
         if (s->clients.conns.conn[fd].state != CONN_FREE)
             close((int)fd);

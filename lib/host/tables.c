@@ -8,6 +8,7 @@
 #include "lib/serve/way.h"
 
 #include "lib/host/budget.h"
+#include "lib/host/workers.h"
 #include "lib/host/machine.h"
 #include "lib/topic/names.h"
 #include "lib/topic/room.h"
@@ -362,6 +363,8 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
             err = store_attach(&t->store, &s->ring, s->config.opt.fsync);
         s->clock.ahead = from->clock_ahead;
         s->hold.group = from->group;
+    } else if (t->workers != NULL) {
+        err = workers_join(t->workers, s);
     } else if (s->config.opt.store != NULL) {
         if (!stored_ring(t, s, why))
             return false;
@@ -373,8 +376,10 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
         errno = -err;
         return tables_failed(why, s->config.opt.ring);
     }
-    if ((from != NULL || s->config.opt.store == NULL) && !broker_make(t, s, why))
+    bool opened = from == NULL && t->workers == NULL && s->config.opt.store != NULL;
+    if (!opened && !broker_make(t, s, why))
         return false;
+    broker_catch_up(&s->broker);
     s->ring.clock_ms = s->clock.now + s->clock.ahead;
     s->hold.on = t->store.h != NULL && t->store.mode == OPT_FSYNC_ALWAYS;
     s->hold.to = ring_head(&s->ring);

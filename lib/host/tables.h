@@ -11,6 +11,8 @@
 
 #define TABLES_SAME 4 /* ways in which a stream gets its messages */
 
+struct workers;
+
 struct tables {
     struct memory memory;
     struct share own;               /* what a subscriber gets that is behind by itself */
@@ -19,6 +21,7 @@ struct tables {
     uint32_t *peer;                 /* ... and which of them each connection is from; NULL: any may
                                      * have any number */
     struct store store;
+    struct workers *workers; /* NULL: this process is all of the server */
     uint64_t store_ticked; /* ms: commit.h */
     char room[128];        /* what there is room for, in words */
     uint64_t worst;        /* bytes that ring and tables take at worst, ... */

@@ -53,7 +53,9 @@ enum own {
     OWN_SIGNALS = 1, /* the signalfd */
     OWN_STORE = 2,   /* the eventfd by which the store's thread says that a sync is done */
     OWN_TRIAL = 3,   /* the pipe in which a trial of the next program says what it found */
-    OWN_KINDS = 4,
+    OWN_WAKE = 4,    /* the eventfd by which other workers wake this one */
+    OWN_LEASH = 5,   /* the pipe that is closed when the parent of the workers is gone */
+    OWN_KINDS = 6,
 };
 
 /* In what form a subscriber gets messages. */

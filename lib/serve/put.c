@@ -106,6 +106,11 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
         s->hold.put = true;
         if (at == 0)
             return 0;
+    } else if (s->ring.shared != NULL) {
+        at = broker_put_shared(&s->broker, id, m, s->clock.wall, s->team.wake_now);
+        s->stat.evicted += s->broker.evicted;
+        s->broker.evicted = 0;
+        s->team.wake |= at != 0 ? UINT64_MAX >> (64 - s->ring.shared->workers) : 0;
     } else {
         at = broker_put(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count + 1 - ring_count(&s->ring);
@@ -141,8 +146,11 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
         }
     }
     if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
-        s->stat.limit_unsynced++;
         serve_release(&s->broker, id);
+        if (s->ring.shared != NULL)
+            return refused(p, 503, "another worker is too slow: it still needs the oldest messages, ",
+                           "and there is no room for this one", NULL);
+        s->stat.limit_unsynced++;
         return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",
                        "half of --ring (--fsync always)", NULL);
     }

@@ -34,6 +34,7 @@
 #include "lib/serve/log.h"
 #include "lib/serve/moment.h"
 #include "lib/serve/page.h"
+#include "lib/serve/whole.h"
 #include "lib/stat.h"
 
 /* Subscribers that do not take what there is for them: their sockets were full when the sweep
@@ -59,6 +60,7 @@ struct server {
     struct stat_counters stat;
     struct ready ready;
     struct hold hold;
+    struct team team;
     struct log log;
     uint64_t started;     /* ms, wall clock: when the server did; upgrades in place go on with it */
     uint64_t turn_max_us; /* the longest turn of the loop so far */

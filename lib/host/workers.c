@@ -1,0 +1,509 @@
+/*
+ * workers.c - starts workers, watches them, and tells each of the others.
+ */
+#include "lib/host/workers.h"
+#include "lib/serve/quote.h"
+
+#include "lib/host/announce.h"
+#include "lib/host/clock.h"
+#include "lib/host/notify.h"
+#include "lib/host/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum {
+    TICK_MS = 100,           /* the parent looks around */
+    BLOCKS_MS = 1000,        /* how long one may keep others from publishing */
+    PING_MS = 2000,          /* one that makes no turn is woken, ... */
+    HANGS_MS = 15000,        /* ... and killed when that does not help */
+    LIVES_MS = 5000,         /* one that lived so long is started again at once */
+    RESTART_MIN_MS = 50,     /* others later and later */
+    RESTART_MAX_MS = 10000,
+    SLACK = 4,               /* connections above the mean that one may have, ... */
+    SLACK_PART = 32,         /* ... and this part of it */
+    BEHIND_PART = 32,        /* who has this part of the ring to follow is woken */
+};
+
+static uint64_t now_ms(void)
+{
+    return clock_us(CLOCK_MONOTONIC) / 1000;
+}
+
+uint32_t workers_wanted(const struct opt *opt)
+{
+    cpu_set_t set;
+    if (opt->workers != 0)
+        return opt->workers;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n > (int)CONTROL_WORKERS ? CONTROL_WORKERS : (uint32_t)n;
+}
+
+/* ---- what is shared -------------------------------------------------------------------------- */
+
+static bool failed(struct text *why, const char *what)
+{
+    text_str(why, what);
+    text_str(why, ": ");
+    text_str(why, strerror(errno));
+    return false;
+}
+
+/* Makes the ring, in memory or in the store, which is the parent's. */
+static bool ring_begin_shared(struct workers *w, struct server *s, struct text *why)
+{
+    struct store_report report;
+    const struct opt *opt = &s->config.opt;
+    const struct store_ask ask = {.path = opt->store,
+                                  .ring = opt->ring,
+                                  .ring_given = opt->ring_given,
+                                  .mode = opt->fsync,
+                                  .wall_ms = s->clock.wall,
+                                  .boot_ms = clock_us(CLOCK_BOOTTIME) / 1000};
+    if (opt->store == NULL) {
+        int err = ring_open(&s->ring, opt->ring, s->clock.wall);
+        s->clock.ahead = s->clock.wall - s->clock.now;
+        errno = -err;
+        return err == 0 || failed(why, "cannot reserve the ring");
+    }
+    if (!store_open(&w->store, &s->ring, &ask, &report, why))
+        return false;
+    char bytes[512];
+    struct text found = text_in(bytes, sizeof bytes - 1);
+    s->clock.ahead = report.clock_ms - s->clock.now;
+    store_describe(&report, &found);
+    bytes[found.n] = '\0';
+    bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0;
+    s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", opt->store, "found", bytes,
+               NULL);
+    return true;
+}
+
+static bool pages_make(struct workers *w, struct server *s, struct text *why)
+{
+    struct control_state state;
+    w->control = memory_map(&w->memory, sizeof *w->control);
+    w->whole = memory_map(&w->memory, sizeof *w->whole);
+    if (w->control == NULL || w->whole == NULL || pipe2(w->leash, O_CLOEXEC) == -1)
+        return failed(why, "cannot start");
+    for (uint32_t i = 0; i < w->n; i++)
+        if ((w->wake[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) == -1)
+            return failed(why, "eventfd");
+    if (!ring_begin_shared(w, s, why))
+        return false;
+    w->ring_size = s->ring.size;
+    ring_share(&s->ring, w->control, &state);
+    control_init(w->control, w->n, &state);
+    w->whole->workers = w->n;
+    return true;
+}
+
+/* ---- workers --------------------------------------------------------------------------------- */
+
+/* Starts worker i. Returns true in the worker. */
+static bool start(struct workers *w, struct server *s, uint32_t i, const sigset_t *mask)
+{
+    struct worker *x = &w->worker[i];
+    pid_t pid = fork();
+    if (pid == -1) {
+        s->log.say(OPT_LOG_ERROR, "a worker cannot be started", "error", strerror(errno), NULL);
+        x->again = now_ms() + RESTART_MAX_MS;
+        return false;
+    }
+    if (pid > 0) {
+        x->pid = pid;
+        x->began = x->moved = now_ms();
+        x->blocked = 0;
+        return false;
+    }
+    w->me = i;
+    close(w->leash[1]);
+    (void)setpgid(0, 0); /* ^C is for the parent, which passes it on */
+    (void)sigprocmask(SIG_SETMASK, mask, NULL);
+    return true;
+}
+
+/* The worker is dead: frees what it had, and notes when the next one starts. */
+static void bury(struct workers *w, uint32_t i, bool again)
+{
+    struct worker *x = &w->worker[i];
+    struct whole_slot *slot = &w->whole->slot[i];
+    uint64_t now = now_ms();
+    (void)control_bury(w->control, i);
+    atomic_store(&slot->clients, 0);
+    atomic_store(&slot->taken, 0);
+    atomic_store(&slot->away, 0);
+    atomic_store(&slot->ready, 0);
+    whole_add(&w->whole->gone, &slot->stat);
+    slot->stat = (struct stat_counters){.turns = 0};
+    slot->gauges = (struct gauges){.clients = 0};
+    x->pid = 0;
+    if (!again)
+        return;
+    x->delay = now - x->began > LIVES_MS ? 0
+               : x->delay == 0           ? RESTART_MIN_MS
+               : x->delay < RESTART_MAX_MS / 2 ? 2 * x->delay
+                                               : RESTART_MAX_MS;
+    x->again = now + x->delay;
+    atomic_fetch_add(&w->whole->restarts, 1);
+}
+
+/* Logs how one ended. */
+static void say_end(struct server *s, uint32_t i, int status, bool again)
+{
+    bool killed = WIFSIGNALED(status);
+    s->log.say(again ? OPT_LOG_ERROR : OPT_LOG_DEBUG, "worker ended", "worker", QUOTE_NUM(i),
+               killed ? "signal" : "code",
+               QUOTE_NUM((uint64_t)(killed ? WTERMSIG(status) : WEXITSTATUS(status))), NULL);
+}
+
+/* ---- the parent ------------------------------------------------------------------------------ */
+
+struct parent {
+    struct workers *w;
+    struct server *s;
+    sigset_t mask;  /* of signals that were blocked before */
+    bool ending;    /* they were told to end */
+    bool announced; /* it was told that the server is ready */
+    int code;       /* that the server ends with */
+};
+
+static uint32_t living(const struct workers *w)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->n; i++)
+        n += w->worker[i].pid != 0;
+    return n;
+}
+
+static uint32_t serving(const struct workers *w)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->n; i++)
+        n += atomic_load(&w->whole->slot[i].ready);
+    return n;
+}
+
+static void signal_all(const struct workers *w, int sign)
+{
+    for (uint32_t i = 0; i < w->n; i++)
+        if (w->worker[i].pid != 0)
+            (void)kill(w->worker[i].pid, sign);
+}
+
+/* Has all end. The listeners are the workers' alone then: they take in who waits, and close them. */
+static void end_all(struct parent *p, int sign)
+{
+    struct listeners *l = &p->w->listeners;
+    for (; l->n > 0; l->n--) {
+        listen_unlink(l->fd[l->n - 1]);
+        close(l->fd[l->n - 1]);
+    }
+    p->ending = true;
+    signal_all(p->w, sign);
+}
+
+/* One has ended. */
+static void ended(struct parent *p, uint32_t i, int status)
+{
+    bool first = serving(p->w) == 0 && !p->announced;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
+    bool again = !p->ending && !first && code != EX_IOERR;
+    say_end(p->s, i, status, again);
+    bury(p->w, i, again);
+    if (p->ending) {
+        p->code = p->code == 0 ? code : p->code;
+    } else if (!again) { /* the first never served, and has said why; or the store failed */
+        p->code = code != 0 ? code : EX_SOFTWARE;
+        end_all(p, SIGTERM);
+    }
+}
+
+static void reap(struct parent *p)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (uint32_t i = 0; i < p->w->n; i++)
+            if (p->w->worker[i].pid == pid)
+                ended(p, i, status);
+}
+
+/* Starts those that are due: the first alone, so that what is wrong is said once. Returns true in a
+ * worker. */
+static bool start_due(struct parent *p)
+{
+    struct workers *w = p->w;
+    for (uint32_t i = 0; i < w->n && !p->ending; i++) {
+        if (w->worker[i].pid != 0 || now_ms() < w->worker[i].again)
+            continue;
+        if (i > 0 && !p->announced && serving(w) == 0)
+            break;
+        if (start(w, p->s, i, &p->mask))
+            return true;
+    }
+    if (!p->announced && serving(w) == w->n) {
+        p->announced = true;
+        if (!notify("READY=1"))
+            p->s->log.say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
+    }
+    return false;
+}
+
+/* Kills one that others can't wait for any longer. */
+static void kill_stuck(struct parent *p, uint32_t i, const char *why)
+{
+    p->s->log.say(OPT_LOG_ERROR, "a worker is killed", "worker", QUOTE_NUM(i), "reason", why, NULL);
+    (void)kill(p->w->worker[i].pid, SIGKILL);
+}
+
+/* Does it hold what others wait for, the lock or the oldest bytes of the ring? */
+static bool blocks(const struct workers *w, uint32_t i)
+{
+    return control_holds(w->control, i) || (control_blockers(w->control) >> i & 1) != 0;
+}
+
+/* Looks whether a worker goes on. */
+static void watch(struct parent *p, uint32_t i)
+{
+    const struct workers *w = p->w;
+    struct worker *x = &p->w->worker[i];
+    uint64_t now = now_ms();
+    uint64_t lease = atomic_load(&w->control->slot[i].lease);
+    uint32_t locks = atomic_load(&w->control->locks);
+    if (!blocks(w, i)) {
+        x->blocked = 0;
+    } else if (x->blocked == 0 || x->lease != lease || x->locks != locks) {
+        x->blocked = now;
+        x->lease = lease;
+        x->locks = locks;
+    } else if (now - x->blocked > BLOCKS_MS) {
+        kill_stuck(p, i, "it keeps others from publishing");
+        return;
+    }
+    uint64_t turns = __atomic_load_n(&w->whole->slot[i].stat.turns, __ATOMIC_RELAXED);
+    if (turns != x->turns || atomic_load(&w->whole->slot[i].ready) == 0) {
+        x->turns = turns;
+        x->moved = now;
+    } else if (now - x->moved > HANGS_MS) {
+        kill_stuck(p, i, "its loop stands still");
+    } else if (now - x->moved > PING_MS) {
+        workers_call(w, UINT64_C(1) << i);
+    }
+}
+
+/* With a store: notes what is in it, and has it synced. */
+static void sync_store(struct parent *p)
+{
+    struct workers *w = p->w;
+    struct server *s = p->s;
+    uint64_t now = now_ms();
+    if (w->store.h == NULL || now - s->clock.now < 1000)
+        return;
+    s->clock.now = now;
+    ring_look(&s->ring, w->control);
+    s->stat.store_syncs += w->store.mode == OPT_FSYNC_INTERVAL && w->store.synced != ring_end(&s->ring);
+    w->store.time = (struct store_time){now + s->clock.ahead, clock_us(CLOCK_REALTIME) / 1000,
+                                        clock_us(CLOCK_BOOTTIME) / 1000};
+    int err = store_tick(&w->store, &s->ring);
+    if (err >= 0)
+        return;
+    s->log.say(OPT_LOG_ERROR, "the store could not be synced: the server ends; ids jump when it starts",
+               "error", strerror(-err), NULL);
+    p->code = EX_IOERR;
+    end_all(p, SIGTERM);
+}
+
+static void on_signal(struct parent *p, int sign)
+{
+    switch (sign) {
+    case SIGHUP:
+        signal_all(p->w, SIGHUP);
+        break;
+    case SIGUSR2:
+        p->s->log.say(OPT_LOG_ERROR, "not upgraded", "reason",
+                      "a server of several --workers is started anew instead", NULL);
+        break;
+    case SIGTERM:
+    case SIGINT:
+        if (!p->ending) {
+            p->s->log.say(OPT_LOG_INFO, "stopping", "reason", sign == SIGINT ? "SIGINT" : "SIGTERM",
+                          NULL);
+            (void)notify("STOPPING=1");
+        }
+        end_all(p, SIGTERM);
+        break;
+    default: /* SIGCHLD: all are reaped anyway */
+        break;
+    }
+}
+
+/* Watches until all is over. Returns true in a worker. */
+static bool run(struct parent *p, const sigset_t *set)
+{
+    const struct timespec tick = {0, TICK_MS * 1000000L};
+    for (;;) {
+        reap(p);
+        if (p->ending && living(p->w) == 0)
+            return false;
+        if (start_due(p))
+            return true;
+        int sign = sigtimedwait(set, NULL, &tick);
+        if (sign > 0)
+            on_signal(p, sign);
+        for (uint32_t i = 0; i < p->w->n; i++)
+            if (p->w->worker[i].pid != 0)
+                watch(p, i);
+        sync_store(p);
+    }
+}
+
+/* All workers have ended. */
+static int finish(struct parent *p)
+{
+    struct workers *w = p->w;
+    struct server *s = p->s;
+    if (w->store.h != NULL) {
+        ring_look(&s->ring, w->control);
+        if (store_close(&w->store, &s->ring) < 0 && p->code == 0)
+            p->code = EX_IOERR;
+    }
+    s->stat = w->whole->gone;
+    s->clock.wall = clock_us(CLOCK_REALTIME) / 1000;
+    if (p->announced)
+        announce_stopped(s);
+    return p->code;
+}
+
+int workers_run(struct workers *w, struct server *s, uint32_t n, int unsent)
+{
+    char bytes[512];
+    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct parent p = {.w = w, .s = s};
+    struct user user;
+    sigset_t set;
+    assert(n > 1 && n <= CONTROL_WORKERS);
+    w->n = w->me = n;
+    process_standard();
+    s->started = s->clock.wall;
+    int code = user_find(s->config.opt.user, &user, &why);
+    if (code == 0)
+        code = listen_all(&s->config.opt, unsent, &user, &w->listeners, &why);
+    if (code == 0 && !pages_make(w, s, &why))
+        code = EX_OSERR;
+    bytes[why.n] = '\0';
+    if (code != 0)
+        process_fail(code, bytes, NULL);
+    sigemptyset(&set);
+    const int signs[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        sigaddset(&set, signs[i]);
+    if (sigprocmask(SIG_BLOCK, &set, &p.mask) == -1)
+        process_fail(EX_OSERR, "sigprocmask: ", strerror(errno), NULL);
+    return run(&p, &set) ? -1 : finish(&p);
+}
+
+/* ---- a worker -------------------------------------------------------------------------------- */
+
+int workers_join(struct workers *w, struct server *s)
+{
+    int err = ring_join(&s->ring, w->control, w->me, (uint32_t)getpid());
+    s->team.whole = w->whole;
+    s->team.me = w->me;
+    return err;
+}
+
+bool workers_ready(struct workers *w)
+{
+    bool all = true;
+    atomic_store(&w->whole->slot[w->me].ready, 1);
+    for (uint32_t i = 0; i < w->n; i++)
+        all &= atomic_load(&w->whole->slot[i].ready) != 0;
+    return all && atomic_exchange(&w->whole->announced, 1) == 0;
+}
+
+int workers_doze(struct workers *w, struct server *s, int ms)
+{
+    if (ms == 0)
+        return 0;
+    whole_tell(s);
+    return control_sleep(w->control, w->me, s->broker.turn) ? ms : 0;
+}
+
+void workers_call(const struct workers *w, uint64_t mask)
+{
+    const uint64_t one = 1;
+    for (; mask != 0; mask &= mask - 1)
+        (void)!write(w->wake[__builtin_ctzll(mask)], &one, sizeof one);
+}
+
+void workers_wake(const struct workers *w, uint64_t mask, bool all)
+{
+    struct control_state s;
+    if (all) {
+        (void)control_read(w->control, &s);
+        for (uint32_t i = 0; i < w->n; i++) {
+            uint64_t followed = atomic_load_explicit(&w->control->slot[i].followed, memory_order_relaxed);
+            if (followed < s.head && (s.head - followed) * BEHIND_PART > w->ring_size)
+                mask |= UINT64_C(1) << i;
+        }
+    }
+    workers_call(w, control_sleepers(w->control, mask & ~(UINT64_C(1) << w->me)));
+}
+
+void workers_woken(int fd)
+{
+    uint64_t times;
+    (void)!read(fd, &times, sizeof times);
+}
+
+/* ---- the balance ----------------------------------------------------------------------------- */
+
+void workers_count(const struct workers *w, uint32_t clients, uint32_t taken)
+{
+    struct whole_slot *slot = &w->whole->slot[w->me];
+    atomic_store_explicit(&slot->clients, clients, memory_order_relaxed);
+    atomic_store_explicit(&slot->taken, taken, memory_order_relaxed);
+}
+
+/* Returns how many connections one may have and still take the next. */
+static uint64_t share(const struct workers *w)
+{
+    uint64_t all = 0, n = 0;
+    for (uint32_t i = 0; i < w->n; i++) {
+        const struct whole_slot *slot = &w->whole->slot[i];
+        all += atomic_load_explicit(&slot->clients, memory_order_relaxed);
+        n += atomic_load_explicit(&slot->ready, memory_order_relaxed);
+    }
+    uint64_t mean = n > 0 ? all / n : all;
+    return mean + mean / SLACK_PART + SLACK;
+}
+
+bool workers_over(const struct workers *w)
+{
+    return atomic_load_explicit(&w->whole->slot[w->me].clients, memory_order_relaxed) > share(w);
+}
+
+void workers_away(const struct workers *w, bool away)
+{
+    atomic_store(&w->whole->slot[w->me].away, away);
+}
+
+void workers_call_back(const struct workers *w)
+{
+    uint64_t most = share(w), mask = 0;
+    for (uint32_t i = 0; i < w->n; i++) {
+        struct whole_slot *slot = &w->whole->slot[i];
+        if (atomic_load_explicit(&slot->away, memory_order_relaxed) != 0 &&
+            atomic_load_explicit(&slot->clients, memory_order_relaxed) <= most &&
+            atomic_exchange(&slot->away, 0) != 0)
+            mask |= UINT64_C(1) << i;
+    }
+    workers_call(w, mask);
+}
