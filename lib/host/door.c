@@ -238,6 +238,15 @@ static void accept_spare(struct door *d, int listener)
         door_pause(d, DOOR_CLOSED);
 }
 
+/* Takes a client off the count of its address. */
+static void peer_left(struct door *d, uint32_t peer)
+{
+    if (peer != 0 && d->workers != NULL)
+        tally_drop(&d->s->team.peers[d->s->team.me], peer);
+    else if (peer != 0)
+        peer_leave(&d->t->peers, peer);
+}
+
 /* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all
  * share. False: there are more than may be. */
 static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len,
@@ -247,7 +256,14 @@ static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_
     *peer = 0;
     if (d->t->peer == NULL || nets_have(&d->s->config.proxies, a, len))
         return true;
-    *peer = peer_enter(&d->t->peers, a, len, &count);
+    if (d->workers != NULL) {
+        struct team *t = &d->s->team;
+        uint64_t key = addr_key(a, len);
+        *peer = key != 0 ? tally_add(&t->peers[t->me], key) : 0;
+        count = *peer != 0 ? team_peers(t, key) : 0;
+    } else {
+        *peer = peer_enter(&d->t->peers, a, len, &count);
+    }
     if (count <= d->s->config.opt.max_per_address)
         return true;
     d->s->stat.limit_per_address++;
@@ -346,8 +362,7 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
     bool crowd = !preface && !admin && !peer_fits(d, a, len, &peer);
     struct conn *c = seat(d, fd, crowd);
     if (c == NULL) {
-        if (peer != 0)
-            peer_leave(&d->t->peers, peer);
+        peer_left(d, peer);
         return;
     }
     if (d->t->peer != NULL)
@@ -463,8 +478,7 @@ void door_leave(struct door *d, const struct conn *c)
     d->admin -= (c->marks & CONN_ADMIN) != 0;
     if (d->t->peer == NULL)
         return;
-    if (d->t->peer[fd] != 0)
-        peer_leave(&d->t->peers, d->t->peer[fd]);
+    peer_left(d, d->t->peer[fd]);
     d->t->peer[fd] = 0;
 }
 

@@ -212,6 +212,8 @@ static bool topics_make(struct tables *t, struct server *s, const struct handove
             return tables_failed(why, size[i]);
     if (!random_bytes(seed, sizeof seed, why))
         return false;
+    if (t->workers != NULL)
+        memcpy(seed, t->workers->whole->seed, sizeof seed);
     if (from != NULL)
         topics_attach(&s->topics, t->entries, p[0], p[1], p[2], p[3]);
     else
@@ -229,6 +231,11 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
     uint32_t max = s->clients.conns.max;
     if (s->config.opt.max_per_address == 0)
         return true;
+    t->peer = memory_map(&t->memory, max * sizeof *t->peer);
+    if (t->peer == NULL)
+        return tables_failed(why, max * sizeof *t->peer);
+    if (t->workers != NULL)
+        return true; /* these count in tables that they share */
     void *memory = memory_map(&t->memory, peers_size(max));
     if (memory == NULL)
         return tables_failed(why, peers_size(max));
@@ -238,8 +245,7 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
         peers_attach(&t->peers, max, memory);
     else
         peers_init(&t->peers, max, memory, seed);
-    t->peer = memory_map(&t->memory, max * sizeof *t->peer);
-    return t->peer != NULL || tables_failed(why, max * sizeof *t->peer);
+    return true;
 }
 
 /* Where there are keys, WebSockets keep what their tokens allow. */

@@ -8,12 +8,14 @@
 #include "lib/host/clock.h"
 #include "lib/host/notify.h"
 #include "lib/host/process.h"
+#include "lib/host/tables.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -85,6 +87,26 @@ static bool ring_begin_shared(struct workers *w, struct server *s, struct text *
     return true;
 }
 
+/* Makes what each worker counts by topic and by address. */
+static bool tallies_make(struct workers *w, struct server *s, struct text *why)
+{
+    const struct opt *opt = &s->config.opt;
+    struct team *t = &s->team;
+    w->tally_topics = tally_size(opt->max_topics);
+    w->tally_peers = opt->max_per_address > 0 ? tally_size(tables_descriptors()) : 0;
+    char *p = memory_map(&w->memory, w->n * (w->tally_topics + w->tally_peers));
+    if (p == NULL)
+        return failed(why, "cannot reserve memory");
+    for (uint32_t i = 0; i < w->n; i++) {
+        tally_init(&t->interest[i], opt->max_topics, p);
+        p += w->tally_topics;
+        if (w->tally_peers > 0)
+            tally_init(&t->peers[i], tables_descriptors(), p);
+        p += w->tally_peers;
+    }
+    return true;
+}
+
 static bool pages_make(struct workers *w, struct server *s, struct text *why)
 {
     struct control_state state;
@@ -101,7 +123,9 @@ static bool pages_make(struct workers *w, struct server *s, struct text *why)
     ring_share(&s->ring, w->control, &state);
     control_init(w->control, w->n, &state);
     w->whole->workers = w->n;
-    return true;
+    if (getrandom(w->whole->seed, sizeof w->whole->seed, 0) != (ssize_t)sizeof w->whole->seed)
+        return failed(why, "cannot get random bytes");
+    return tallies_make(w, s, why);
 }
 
 /* ---- workers --------------------------------------------------------------------------------- */
@@ -130,7 +154,7 @@ static bool start(struct workers *w, struct server *s, uint32_t i, const sigset_
 }
 
 /* The worker is dead: frees what it had, and notes when the next one starts. */
-static void bury(struct workers *w, uint32_t i, bool again)
+static void bury(struct workers *w, const struct team *t, uint32_t i, bool again)
 {
     struct worker *x = &w->worker[i];
     struct whole_slot *slot = &w->whole->slot[i];
@@ -143,6 +167,10 @@ static void bury(struct workers *w, uint32_t i, bool again)
     whole_add(&w->whole->gone, &slot->stat);
     slot->stat = (struct stat_counters){.turns = 0};
     slot->gauges = (struct gauges){.clients = 0};
+    atomic_store(&slot->wild, 0);
+    memory_give_back(t->interest[i].place, w->tally_topics);
+    if (w->tally_peers > 0)
+        memory_give_back(t->peers[i].place, w->tally_peers);
     x->pid = 0;
     if (!again)
         return;
@@ -216,7 +244,7 @@ static void ended(struct parent *p, uint32_t i, int status)
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
     bool again = !p->ending && !first && code != EX_IOERR;
     say_end(p->s, i, status, again);
-    bury(p->w, i, again);
+    bury(p->w, &p->s->team, i, again);
     if (p->ending) {
         p->code = p->code == 0 ? code : p->code;
     } else if (!again) { /* the first never served, and has said why; or the store failed */
@@ -416,6 +444,8 @@ int workers_join(struct workers *w, struct server *s)
     int err = ring_join(&s->ring, w->control, w->me, (uint32_t)getpid());
     s->team.whole = w->whole;
     s->team.me = w->me;
+    s->topics.heard = team_heard;
+    s->topics.heard_arg = s;
     return err;
 }
 

@@ -54,6 +54,7 @@ struct workers {
     struct control *control;
     struct whole *whole;
     uint64_t ring_size;
+    size_t tally_topics, tally_peers; /* bytes of each worker's tables; the latter 0: none */
     int wake[CONTROL_WORKERS]; /* eventfds: to wake each */
     int leash[2];              /* the parent has the end to write to, workers that to read from */
     struct listeners listeners;

@@ -110,7 +110,6 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
         at = broker_put_shared(&s->broker, id, m, s->clock.wall, s->team.wake_now);
         s->stat.evicted += s->broker.evicted;
         s->broker.evicted = 0;
-        s->team.wake |= at != 0 ? UINT64_MAX >> (64 - s->ring.shared->workers) : 0;
     } else {
         at = broker_put(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count + 1 - ring_count(&s->ring);
@@ -157,6 +156,8 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     s->stat.published++;
     s->stat.published_bytes += m->data.n;
     p->reach = topic_reach(&s->topics, id);
+    if (s->team.whole != NULL)
+        s->team.wake |= team_interest(s, id, &p->reach);
     p->n = ring_given(&s->ring);
     return true;
 }

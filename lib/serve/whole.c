@@ -89,6 +89,60 @@ void whole_count(struct server *s, struct stat_counters *stat, struct gauges *g)
     }
 }
 
+/* ---- who hears of what ----------------------------------------------------------------------- */
+
+static void interest(struct server *s, uint64_t hash, bool more)
+{
+    struct tally *own = &s->team.interest[s->team.me];
+    uint64_t key = hash != 0 ? hash : 1;
+    if (more ? tally_add(own, key) == 0 : !tally_drop_key(own, key))
+        atomic_fetch_add_explicit(&team_slot(&s->team)->wild, more ? 1 : UINT32_MAX,
+                                  memory_order_relaxed);
+}
+
+void team_heard(void *server, uint32_t id, bool more)
+{
+    struct server *s = server;
+    if (!topic_is_set(id)) {
+        interest(s, topic_at(&s->topics, id)->hash, more);
+        return;
+    }
+    if (topic_is_wild(&s->topics, id))
+        atomic_fetch_add_explicit(&team_slot(&s->team)->wild, more ? 1 : UINT32_MAX,
+                                  memory_order_relaxed);
+    struct span names = topic_name(&s->topics, id);
+    while (names.n > 0) {
+        struct span name = span_cut(&names, ',');
+        if (name.n > 0 && memchr(name.p, '*', name.n) == NULL)
+            interest(s, topics_hash(&s->topics, name), more);
+    }
+}
+
+uint64_t team_interest(const struct server *s, uint32_t topic, uint32_t *reach)
+{
+    const struct team *t = &s->team;
+    uint64_t hash = topic_at(&s->topics, topic)->hash, mask = 0;
+    atomic_thread_fence(memory_order_seq_cst); /* who is missed here has not slept since */
+    for (uint32_t i = 0; i < t->whole->workers; i++) {
+        if (i == t->me)
+            continue;
+        uint32_t n = tally_count(&t->interest[i], hash != 0 ? hash : 1);
+        *reach += n;
+        if (n > 0 ||
+            atomic_load_explicit(&t->whole->slot[i].wild, memory_order_relaxed) > 0)
+            mask |= UINT64_C(1) << i;
+    }
+    return mask;
+}
+
+uint32_t team_peers(const struct team *t, uint64_t key)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->whole->workers; i++)
+        n += tally_count(&t->peers[i], key);
+    return n;
+}
+
 uint64_t whole_taken(const struct whole *w)
 {
     uint64_t n = 0;

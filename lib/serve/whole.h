@@ -7,15 +7,22 @@
  * counted is a moment old, at most as old as its turn. A slot's worker that has died counts on as
  * what it left: the parent adds that to `gone`, so that no counter goes back.
  *
+ * INTEREST. Each worker tallies its subscribers by the name of the topic, so that who publishes can
+ * wake those workers that have some, and tell how many there are. One who subscribed to a wildcard
+ * counts for every topic when it is about waking, and for none when it is about how many: only its
+ * own worker knows what matches.
+ *
  * MEMORY: mapped shared, zeroed; each word is written by one process, but for what the parent takes
  * away from a dead one.
  */
 #ifndef SSE_LIB_SERVE_WHOLE_H
 #define SSE_LIB_SERVE_WHOLE_H
 
+#include "lib/auth/throttle.h"
 #include "lib/control.h"
 #include "lib/serve/conn.h"
 #include "lib/stat.h"
+#include "lib/tally.h"
 
 struct server;
 
@@ -35,6 +42,8 @@ struct whole_slot {
     _Atomic uint32_t taken;                /* those that count for --max-connections */
     _Atomic uint32_t away;                 /* it leaves new clients to the others: 1 */
     _Atomic uint32_t ready;                /* it serves: 1 */
+    _Atomic uint32_t wild;                 /* subscribers with wildcards; or of a name for which its
+                                            * table of interest has no place */
     struct gauges gauges;
     struct stat_counters stat;
 };
@@ -44,6 +53,8 @@ struct whole {
     _Atomic uint64_t restarts;  /* of workers */
     _Atomic uint32_t announced; /* the server was: 1 */
     struct stat_counters gone; /* of those that have died */
+    uint64_t seed[2];          /* that all hash names with */
+    struct throttle failures;  /* bad tokens, by address; who writes at once may lose one */
     struct whole_slot slot[CONTROL_WORKERS];
 };
 
@@ -51,6 +62,9 @@ struct whole {
 struct team {
     struct whole *whole; /* NULL: this process is all of the server */
     uint32_t me;
+    struct tally interest[CONTROL_WORKERS]; /* of each: subscribers by topic */
+    struct tally peers[CONTROL_WORKERS];    /* of each: connections by address; place NULL: these
+                                             * are not counted */
     uint64_t wake; /* a mask: workers that are to hear of what was put in this turn */
     void (*wake_now)(uint64_t workers);
 };
@@ -60,6 +74,16 @@ static inline struct whole_slot *team_slot(const struct team *t)
 {
     return &t->whole->slot[t->me];
 }
+
+/* A subscriber has joined entry `id`, or left it: `heard` of struct topics, for a server. */
+void team_heard(void *server, uint32_t id, bool more);
+
+/* Returns a mask of the other workers that have subscribers to a topic, and adds how many these are
+ * to *reach. To be called behind a put. */
+uint64_t team_interest(const struct server *s, uint32_t topic, uint32_t *reach);
+
+/* Returns how many connections all workers have from the address of that key. */
+uint32_t team_peers(const struct team *t, uint64_t key);
 
 /* Adds the counters of `from` to those of `to`. */
 void whole_add(struct stat_counters *to, const struct stat_counters *from);
