@@ -90,9 +90,12 @@ $(OUT)/static: $(OUT)/flags Makefile
 	  then echo "$$way" >$@; fi; \
 	 done; rm -f $@.c $@.out
 
-# What a browser loads from here is in the binary packed: the same bytes each time.
-build/page/%.gz: lib/serve/% | $(OUT)/flags
+# What a browser loads from here is in the binary packed, without indentation and lines of comment: the same
+# bytes each time.
+build/page/%: lib/serve/% Makefile | $(OUT)/flags
 	@mkdir -p $(@D)
+	$(Q)sed 's/^ *//; /^\/\/ /d' $< >$@
+build/page/%.gz: build/page/%
 	$(Q)gzip -9nc $< >$@
 
 # $(eval $(call kind,DIRECTORY)): its objects, remade when its flags change, and a library of them
@@ -109,7 +112,7 @@ $(1)/parts.a: $(PARTS:%.c=$(1)/%.o) $(HELPERS:%.c=$(1)/%.o)
 	$$(Q)rm -f $$@; ar rcs $$@ $$^
 endef
 $(foreach k,$(OUT) $(SAN) $(FUZZ),$(eval $(call kind,$(k))))
-.PRECIOUS: %.o %.gz
+.PRECIOUS: %.o %.gz build/page/%
 
 run: all ## builds and starts the server: make run ARGS="--port 9000"
 	./sse $(ARGS)

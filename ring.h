@@ -163,7 +163,7 @@ struct ring {
     uint64_t size, mask;
     struct control *shared; /* the control page; NULL: this ring is nobody else's */
     uint32_t me;            /* which of its workers this is */
-    uint64_t key;        /* not 0: records carry check sums made with it */
+    uint64_t key;           /* not 0: records carry check sums made with it */
     uint64_t clock_ms;   /* the caller's: what time it is, by a clock that nobody sets; 0: there is
                           * none, and ring_put()'s time is taken for it */
     uint64_t arena_from; /* where the arena begins in its file */

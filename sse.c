@@ -21,15 +21,15 @@
  * What a client has sent beyond that waits in its socket, or in its buffer (conn_input).
  *
  * Only here are clients waited for, read and written to. What the process asks of the system
- * besides is in lib/host/: start and end (life), who is let in (door), memory (tables), the store's
- * syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in S, in L
- * and in their tables.
+ * besides is in lib/host/: start and end (life), who is let in (acceptor), memory (tables), the
+ * store's syncs (commit), the keys, the upgrade, the log (say, announce). All that changes is in S,
+ * in L and in their tables.
  */
 #include "lib/cli/command.h"
+#include "lib/host/acceptor.h"
 #include "lib/host/announce.h"
 #include "lib/host/clock.h"
 #include "lib/host/commit.h"
-#include "lib/host/door.h"
 #include "lib/host/keys.h"
 #include "lib/host/life.h"
 #include "lib/host/listen.h"
@@ -37,14 +37,13 @@
 #include "lib/host/sandbox.h"
 #include "lib/host/say.h"
 #include "lib/host/upgrade.h"
+#include "lib/serve/access_log.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/client.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/drain.h"
-#include "lib/serve/due.h"
 #include "lib/serve/hold.h"
-#include "lib/serve/note.h"
-#include "lib/serve/out.h"
+#include "lib/serve/output.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/publish.h"
 #include "lib/serve/queue.h"
@@ -52,7 +51,8 @@
 #include "lib/serve/route.h"
 #include "lib/serve/server.h"
 #include "lib/serve/subscriber.h"
-#include "lib/serve/way.h"
+#include "lib/serve/timeouts.h"
+#include "lib/serve/transport.h"
 #include "lib/topic/fanout.h"
 
 #include <assert.h>
@@ -102,7 +102,7 @@ static struct {
     int code;     /* that the process ends with */
     bool cut;     /* a page of the store could not be read */
     bool journal; /* stderr is journald's */
-    struct door door;
+    struct acceptor acceptor;
     struct clocks clock;
     struct phase phase;         /* the current one */
     uint64_t swept;             /* ms: when the last slice was */
@@ -154,7 +154,7 @@ static void conn_doom(struct conn *c, const char *reason)
     if (c->state == CONN_DOOMED)
         return;
     say(OPT_LOG_DEBUG, "closed", "fd", QUOTE_NUM(fd), "reason", reason, NULL);
-    serve_log_end(&S.config, &S.broker, &S.clients, &S.log, c, reason);
+    access_log_end(&S.config, &S.broker, &S.clients, &S.log, c, reason);
     c->doomed.topic = c->link.topic;
     if (c->link.topic != 0)
         topic_unsubscribe(&S.topics, fd);
@@ -165,11 +165,11 @@ static void conn_doom(struct conn *c, const char *reason)
 static void conn_close(struct conn *c)
 {
     uint32_t topic = c->doomed.topic;
-    door_leave(&L.door, c);
-    serve_forget(&S.clients, c);
+    acceptor_forget(&L.acceptor, c);
+    pass_forget(&S.clients, c);
     close(conn_fd(&S.clients.conns, c)); /* which takes it out of epoll as well */
     conn_free(&S.clients.conns, c);
-    door_count(&L.door);
+    acceptor_count(&L.acceptor);
     if (topic != 0)
         serve_release(&S.broker, topic);
 }
@@ -178,7 +178,7 @@ static void conn_close(struct conn *c)
 static void reap(void)
 {
     struct conn *c;
-    if (S.clients.conns.doomed == 0 && !broker_emptying(&S.broker))
+    if (S.clients.conns.doomed == 0 && !broker_any_emptied(&S.broker))
         return;
     phase_begin(REAP_US);
     for (unsigned n = REAPS_MAX; n > 0 && !phase_spent(CHEAP); n--) {
@@ -192,7 +192,7 @@ static void reap(void)
 
 /* Ends a connection for an error of its socket. The kernel keeps --write-timeout too (listen.c),
  * and may be first to see that it is over. */
-static void conn_broken(struct conn *c, int err)
+static void conn_socket_error(struct conn *c, int err)
 {
     S.stat.timeout_write += err == ETIMEDOUT;
     conn_doom(c, err == ETIMEDOUT ? "--write-timeout" : strerror(err));
@@ -201,14 +201,14 @@ static void conn_broken(struct conn *c, int err)
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* A write was not taken: the socket is full, or the connection is over. */
-static void conn_stuck(struct conn *c, int err)
+static void conn_write_error(struct conn *c, int err)
 {
     if (err == ENOBUFS || err == ENOMEM)
         c->flags |= CONN_STARVED;
     else if (err == EFAULT && L.t.store.h != NULL)
         L.cut = true; /* where a signal would come if the loop itself had read that */
     else if (err != EAGAIN)
-        conn_broken(c, err);
+        conn_socket_error(c, err);
     c->flags &= (uint16_t)~CONN_WRITABLE;
 }
 
@@ -223,7 +223,7 @@ static inline size_t conn_writev(struct conn *c, const struct iovec *iov, unsign
                    : writev(conn_fd(&S.clients.conns, c), iov, (int)n);
     while (w == -1 && errno == EINTR);
     if (w < 0) {
-        conn_stuck(c, errno);
+        conn_write_error(c, errno);
         return 0;
     }
     S.stat.sent_bytes += (uint64_t)w;
@@ -268,13 +268,13 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
     *n = 0;
     if (c->link.topic == 0)
         return L.t.own.iov; /* a socket that is subscribed to nothing */
-    if (!serve_stream_check(&S, c)) {
+    if (!subscriber_check(&S, c)) {
         conn_doom(c, "overtaken inside a message");
         return L.t.own.iov;
     }
     if (!conn_streams(c))
         return L.t.own.iov; /* that was the end of it */
-    if (!serve_next(&S.broker, &S.stat, c, &L.t.own))
+    if (!subscriber_next(&S.broker, &S.stat, c, &L.t.own))
         return L.t.own.iov;
     *n = L.t.own.pieces;
     return L.t.own.iov;
@@ -283,9 +283,9 @@ static struct iovec *stream_next(struct conn *c, unsigned *n)
 /* Keeps what did not fit the socket. */
 static void pending_keep(struct conn *c)
 {
-    if (serve_out_keep(&S.clients, &S.ex, c))
+    if (output_keep(&S.clients, &S.ex, c))
         return;
-    conn_doom(c, serve_count_full(&S.clients, &S.stat));
+    conn_doom(c, serve_count_buffer_limit(&S.clients, &S.stat));
 }
 
 /* As most often: writes an answer that nothing goes before and nothing follows. False: there is
@@ -298,7 +298,7 @@ static bool flush_answer(struct conn *c)
     const struct iovec iov = {S.ex.out.p, S.ex.out.n};
     size_t w = conn_writev(c, &iov, 1);
     if (w < S.ex.out.n && w > 0)
-        serve_out_took(&S.clients, &S.ex, c, w);
+        output_took(&S.clients, &S.ex, c, w);
     else if (w > 0)
         S.ex.out.n = 0;
     return S.ex.out.n == 0;
@@ -309,7 +309,7 @@ static bool flush_answer(struct conn *c)
  * empty afterwards. */
 static void conn_flush(struct conn *c)
 {
-    bool hold = S.hold.on && c->state != CONN_DOOMED && serve_waits(&S.broker, &S.hold, c) &&
+    bool hold = S.hold.on && c->state != CONN_DOOMED && hold_delays(&S.broker, &S.hold, c) &&
                 (S.ex.out.n > 0 || c->out != 0 || S.ex.tail_pieces > 0);
     if (hold)
         queue_put(&S.clients.conns, c, QUEUE_HELD);
@@ -324,7 +324,7 @@ static void conn_flush(struct conn *c)
         if (c->state == CONN_DOOMED)
             break;
         if (!conn_inside(c))
-            before = serve_out_put(&S.clients, &S.ex, c, iov);
+            before = output_pieces(&S.clients, &S.ex, c, iov);
         if (before + n == 0) {
             conn_drained(c);
             break;
@@ -332,11 +332,11 @@ static void conn_flush(struct conn *c)
         size_t w = conn_write(c, iov - before, before + n);
         if (w == 0)
             continue;
-        size_t rest = before > 0 ? serve_out_took(&S.clients, &S.ex, c, w) : w;
+        size_t rest = before > 0 ? output_took(&S.clients, &S.ex, c, w) : w;
         if (streams && n > 0)
-            serve_took(&S.broker, &S.stat, c, &L.t.own, rest);
+            subscriber_sent(&S.broker, &S.stat, c, &L.t.own, rest);
         else if (!streams)
-            serve_tail_took(&S.ex, rest);
+            output_tail_took(&S.ex, rest);
         if ((done += w) >= WRITE_BUDGET) {
             queue_put(&S.clients.conns, c, QUEUE_READY);
             break;
@@ -353,7 +353,7 @@ static void conn_flush(struct conn *c)
 /* Answers a client that waits, if there is something for it. */
 static void fan_wake(struct conn *c)
 {
-    serve_wake(&S, c, false);
+    subscriber_wake(&S, c, false);
     if (c->state == CONN_WAIT)
         return;
     conn_flush(c);
@@ -374,7 +374,7 @@ static inline void fan_write(struct conn *c, const struct share *s)
                                        : conn_write(c, s->iov, s->pieces);
     if (w < s->whole) {
         if (w > 0) {
-            S.stat.delivered += serve_moved(&S.broker, c, s, w);
+            S.stat.delivered += subscriber_advance(&S.broker, c, s, w);
             conn_flush(c);
         }
         return;
@@ -390,8 +390,8 @@ static inline void fan_write(struct conn *c, const struct share *s)
 static void fan_other(uint32_t id, struct conn *c, struct share *s)
 {
     if (c->stream.sent == 0 && c->place.at >= ring_tail(&S.ring)) {
-        share_build(s, &S.broker, id, c->place.at, 0, serve_form((enum conn_way)c->way),
-                    SHARE_BYTES);
+        share_build(s, &S.broker, id, c->place.at, 0,
+                    transport_form((enum conn_transport)c->transport), SHARE_BYTES);
         share_join(s);
     }
     if (fan_shares(c, s))
@@ -404,7 +404,7 @@ static void fan_other(uint32_t id, struct conn *c, struct share *s)
  * the same place and get them the same way. */
 static inline void fan_one(uint32_t id, struct conn *c)
 {
-    struct share *s = &L.t.same[c->way % TABLES_SAME];
+    struct share *s = &L.t.same[c->transport % TABLES_SAME];
     if (c->state == CONN_WAIT)
         fan_wake(c);
     else if ((c->flags & (CONN_WRITABLE | CONN_READY)) != CONN_WRITABLE || c->out != 0)
@@ -434,7 +434,7 @@ static void fanout(void)
 {
     unsigned left = FANOUT_MAX;
     struct topic_walk w;
-    if (topic_dirty(&S.topics) == 0)
+    if (topic_queue_first(&S.topics) == 0)
         return;
     phase_begin(PHASE_US);
     while (left > 0 && !phase_spent(1) && topic_walk_begin(&S.topics, &w)) {
@@ -454,7 +454,7 @@ static void held_release(void)
         struct conn *c = queue_take(&S.clients.conns, QUEUE_HELD);
         if (c == NULL)
             continue;
-        if (serve_waits(&S.broker, &S.hold, c)) {
+        if (hold_delays(&S.broker, &S.hold, c)) {
             queue_put(&S.clients.conns, c, QUEUE_HELD);
             continue;
         }
@@ -488,7 +488,7 @@ static void held_refuse(struct conn *c)
         return;
     }
     if (c->out != 0)
-        serve_unsynced(&S, c);
+        serve_refuse_unsynced(&S, c);
     conn_flush(c);
 }
 
@@ -511,7 +511,7 @@ static void store_failed(int err)
  * the messages that there are. */
 static void commit(void)
 {
-    int err = S.hold.running != 0 ? store_synced(&L.t.store) : 1;
+    int err = S.hold.running != 0 ? store_sync_result(&L.t.store) : 1;
     if (err < 0)
         store_failed(err);
     else if (err == 0)
@@ -526,7 +526,7 @@ static void commit_settle(void)
     while (L.code == EX_OK && S.ring.h->held > 0) {
         if (S.hold.running == 0)
             commit_begin(&L.t, &S);
-        int err = store_wait(&L.t.store);
+        int err = store_sync_wait(&L.t.store);
         if (err < 0)
             store_failed(err);
         else
@@ -552,14 +552,14 @@ static size_t conn_recv(struct conn *c, char *buf, bool peeks)
     if (n == 0)
         c->flags |= CONN_EOF;
     else if (n == -1 && errno != EAGAIN)
-        conn_broken(c, errno);
+        conn_socket_error(c, errno);
     S.stat.received_bytes += n > 0 && !peeks ? (uint64_t)n : 0;
     c->marks = (uint16_t)((c->marks & ~CONN_HEAVY) | (n >= HEAVY ? CONN_HEAVY : 0));
     return n > 0 ? (size_t)n : 0;
 }
 
 /* Takes n bytes that were peeked at out of the socket; of `got` the rest is still there. */
-static void conn_took(struct conn *c, size_t n, size_t got)
+static void conn_drop_peeked(struct conn *c, size_t n, size_t got)
 {
     ssize_t r;
     if (n < got)
@@ -590,9 +590,9 @@ static bool input_peeks(const struct conn *c)
 static bool request_waits(struct conn *c, char first)
 {
     bool publishes = first == 'P'; /* POST, PUT */
-    if (publishes && S.ex.out.n > 0 && !serve_waits(&S.broker, &S.hold, c))
+    if (publishes && S.ex.out.n > 0 && !hold_delays(&S.broker, &S.hold, c))
         conn_flush(c);
-    return publishes ? serve_hold_full(&S.broker) : serve_waits(&S.broker, &S.hold, c);
+    return publishes ? hold_is_full(&S.broker) : hold_delays(&S.broker, &S.hold, c);
 }
 
 /* The same for the next step, whatever the connection is in; `first` is its first byte. */
@@ -600,12 +600,11 @@ static bool step_waits(struct conn *c, char first)
 {
     if (c->state == CONN_HEAD)
         return request_waits(c, first);
-    return serve_hold_full(&S.broker) &&
-           (c->state == CONN_BODY || serve_waits(&S.broker, &S.hold, c));
+    return hold_is_full(&S.broker) && (c->state == CONN_BODY || hold_delays(&S.broker, &S.hold, c));
 }
 
 /* Notes that a connection has published. */
-static void conn_put(struct conn *c)
+static void conn_mark_published(struct conn *c)
 {
     S.hold.put = false;
     c->marks = (uint16_t)((c->marks & ~CONN_GROUP) | S.hold.group << CONN_GROUP_SHIFT);
@@ -618,9 +617,9 @@ static void conn_put(struct conn *c)
 static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
 {
     size_t off = 0, used = 1;
-    S.ex.pause = S.ex.put_off = L.waits = false;
+    S.ex.pause = S.ex.postponed = L.waits = false;
     if (c->marks & CONN_PREFACE && len > 0) {
-        int n = door_preface(&L.door, c, (struct span){buf, len});
+        int n = acceptor_proxy_header(&L.acceptor, c, (struct span){buf, len});
         if (n < 0) {
             conn_doom(c, "no PROXY header (--proxy-protocol)");
             return len;
@@ -638,10 +637,10 @@ static size_t handle(struct conn *c, char *buf, size_t len, size_t seen)
         broker_catch_up(&S.broker); /* what others have acknowledged is to be there */
         used = serve_input(&S, c, buf + off, len - off, seen);
         if (S.hold.put)
-            conn_put(c);
+            conn_mark_published(c);
         off += used;
         seen = 0;
-        if (off < len && (S.ex.put_off || (used > 0 && phase_spent(1))))
+        if (off < len && (S.ex.postponed || (used > 0 && phase_spent(1))))
             S.ex.pause = true;
     }
     return off;
@@ -660,10 +659,10 @@ static void input_keep(struct conn *c, const char *buf, size_t n, size_t seen)
         return;
     if (c->state == CONN_HEAD && S.ex.out.cap - S.ex.out.n >= SERVE_ROOM &&
         !(c->marks & CONN_PREFACE)) {
-        serve_no_room(&S, c);
+        serve_refuse_no_buffer(&S, c);
         return;
     }
-    conn_doom(c, serve_count_full(&S.clients, &S.stat));
+    conn_doom(c, serve_count_buffer_limit(&S.clients, &S.stat));
 }
 
 /* Sees to what is not handled of kept + got bytes of input: what was peeked at stays in the socket
@@ -681,7 +680,7 @@ static void input_rest(struct conn *c, size_t kept, size_t got, size_t used, boo
     if (rest > 0)
         input_keep(c, L.in_bytes + used, rest, part || left > 0 ? rest : 0);
     if (peeks && c->state != CONN_DOOMED)
-        conn_took(c, got - left, got);
+        conn_drop_peeked(c, got - left, got);
 }
 
 /* Reads a connection once and handles what has come. */
@@ -712,7 +711,7 @@ static void conn_input(struct conn *c)
         c->marks |= CONN_HEAVY;
     if (L.waits)
         queue_put(&S.clients.conns, c, QUEUE_HELD);
-    else if (S.ex.put_off)
+    else if (S.ex.postponed)
         queue_put(&S.clients.conns, c, QUEUE_SOON);
     else if (c->flags & CONN_READABLE || S.ex.pause)
         queue_put(&S.clients.conns, c, QUEUE_READY);
@@ -728,15 +727,15 @@ static void conn_turn(struct conn *c)
         conn_flush(c);
     if (c->state == CONN_WAIT && c->flags & CONN_EOF)
         conn_doom(c, "closed by the peer");
-    if (c->state == CONN_WAIT && way_of(c)->kind == CONN_KIND_WAIT &&
+    if (c->state == CONN_WAIT && transport_of(c)->kind == CONN_KIND_WAIT &&
         c->place.at < ring_head(&S.ring))
         fan_wake(c); /* it has not been through all that there was */
     if (c->state == CONN_DOOMED || c->state == CONN_WAIT ||
         (c->out != 0 && c->state != CONN_LINGER))
         return;
-    if (S.hold.on && serve_hold_full(&S.broker) &&
+    if (S.hold.on && hold_is_full(&S.broker) &&
         (c->state == CONN_BODY ||
-         (c->state == CONN_SOCKET && serve_waits(&S.broker, &S.hold, c)))) {
+         (c->state == CONN_SOCKET && hold_delays(&S.broker, &S.hold, c)))) {
         queue_put(&S.clients.conns, c, QUEUE_HELD);
         return;
     }
@@ -753,17 +752,17 @@ static void heartbeat(struct conn *c)
     if (!conn_streams(c) || !(c->flags & CONN_WRITABLE) || c->tick == (uint32_t)S.clock.now ||
         (c->link.topic != 0 && c->place.at < ring_head(&S.ring)))
         return;
-    serve_heartbeat(&S, c);
+    subscriber_heartbeat(&S, c);
     conn_flush(c);
 }
 
 /* Does something end as its time is up that the peer was to send, or to take? */
-static bool is_overdue(const struct conn *c)
+static bool is_over_timeout(const struct conn *c)
 {
     enum conn_due due = conn_due(c, S.clock.now, &L.times);
     return due == CONN_DUE_REQUEST || due == CONN_DUE_IDLE || due == CONN_DUE_WRITE ||
            due == CONN_DUE_PONG ||
-           (c->state == CONN_BODY && serve_body_late(&S.config, &S.clients, &S.clock, c));
+           (c->state == CONN_BODY && body_message_late(&S.config, &S.clients, &S.clock, c));
 }
 
 /* Before that its socket is read and written once more: where the process stood still the peer may
@@ -782,20 +781,20 @@ static bool is_heard(struct conn *c)
 
 static void sweep_conn(struct conn *c)
 {
-    if (is_overdue(c) && !is_heard(c))
+    if (is_over_timeout(c) && !is_heard(c))
         return;
-    serve_lag(&S.broker, c, &L.lag);
+    count_lag(&S.broker, c, &L.lag);
     if (c->flags & CONN_STARVED) {
         c->flags = (uint16_t)((c->flags & ~CONN_STARVED) | CONN_WRITABLE);
         queue_put(&S.clients.conns, c, QUEUE_READY);
     }
     if (c->flags & CONN_HELD)
         return; /* it is the disk that is late */
-    if (serve_late(&S, c)) {
+    if (timeouts_end_stalled(&S, c)) {
         conn_flush(c);
         return;
     }
-    const char *reason = serve_holds_long(&S.config, &S.clients, &S.clock, &S.stat, c);
+    const char *reason = timeouts_slow_reader(&S.config, &S.clients, &S.clock, &S.stat, c);
     if (reason != NULL) {
         conn_doom(c, reason);
         return;
@@ -808,7 +807,7 @@ static void sweep_conn(struct conn *c)
         heartbeat(c);
         return;
     case CONN_DUE_ANSWER:
-        serve_wake(&S, c, true);
+        subscriber_wake(&S, c, true);
         conn_flush(c);
         queue_put(&S.clients.conns, c, QUEUE_READY); /* its next request may be here */
         return;
@@ -817,7 +816,7 @@ static void sweep_conn(struct conn *c)
     case CONN_DUE_WRITE:
     case CONN_DUE_LINGER:
     case CONN_DUE_PONG:
-        if ((reason = serve_overdue(&S, c, due)) != NULL)
+        if ((reason = timeouts_apply(&S, c, due)) != NULL)
             conn_doom(c, reason);
         else
             conn_flush(c);
@@ -832,8 +831,8 @@ static void sweep(void)
     if (S.clock.now - L.swept >= L.slice_ms) {
         L.swept = S.clock.now;
         L.sweep_left = S.clients.conns.top / SLICES + 1;
-        door_tick(&L.door);
-        conn_buffers_rest(&S.clients.conns);
+        acceptor_tick(&L.acceptor);
+        conn_buffers_give_back(&S.clients.conns);
         clock_wake(&L.clock, &S);
         if (S.config.opt.max_age_ms > 0 && S.ring.clock_ms > S.config.opt.max_age_ms)
             S.stat.aged +=
@@ -861,7 +860,7 @@ static void drain_begin(const char *why)
 {
     announce_stopping(&S, why);
     S.clients.draining = true;
-    door_close(&L.door);
+    acceptor_close(&L.acceptor);
     drain_start(&L.drain, S.clock.now, S.clients.conns.clients, S.clients.conns.top,
                 S.config.opt.drain_ms);
 }
@@ -883,9 +882,9 @@ static bool drain_conn(struct conn *c, bool again)
     if (c->state == CONN_HEAD && c->in == 0 && c->out == 0)
         conn_doom(c, "stopping");
     else if (c->state == CONN_HEAD && c->in == 0)
-        serve_answered_last(&S.clients, c);
+        serve_linger(&S.clients, c);
     if (c->state != CONN_DOOMED) {
-        serve_drain(&S, c);
+        subscriber_send_away(&S, c);
         conn_flush(c);
     }
     return true;
@@ -911,7 +910,7 @@ static void signalled(int fd)
     struct signalfd_siginfo info;
     while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            keys_again(&S, L.door.keeper);
+            keys_reload(&S, L.acceptor.keeper);
         else if (info.ssi_signo == SIGUSR2)
             upgrade_begin(&L.up);
         else if (info.ssi_signo == SIGCHLD)
@@ -925,12 +924,12 @@ static void signalled(int fd)
 
 static void knocked(int fd)
 {
-    door_accept(&L.door, fd);
+    acceptor_accept(&L.acceptor, fd);
 }
 
 static void leash_cut(int fd)
 {
-    door_forget(&L.door, fd);
+    acceptor_close_own(&L.acceptor, fd);
     if (!S.clients.draining)
         drain_begin("the parent is gone");
 }
@@ -938,17 +937,13 @@ static void leash_cut(int fd)
 static void trial_spoke(int fd)
 {
     assert(fd == L.up.trial.out);
-    upgrade_told(&L.up);
+    upgrade_read_result(&L.up);
 }
 
 /* What an event of a descriptor of the process's own brings. */
 static void (*const own_event[OWN_KINDS])(int fd) = {
-    [OWN_LISTENER] = knocked,
-    [OWN_SIGNALS] = signalled,
-    [OWN_STORE] = commit_told,
-    [OWN_TRIAL] = trial_spoke,
-    [OWN_WAKE] = workers_woken,
-    [OWN_LEASH] = leash_cut,
+    [OWN_LISTENER] = knocked,  [OWN_SIGNALS] = signalled,  [OWN_STORE] = commit_read_result,
+    [OWN_TRIAL] = trial_spoke, [OWN_WAKE] = workers_woken, [OWN_LEASH] = leash_cut,
 };
 
 /* Has this one nothing to say, but much to get? Requests go before it. */
@@ -1016,15 +1011,15 @@ static void ready_lists(void)
 static int sleep_ms(void)
 {
     if (S.clients.conns.ready_count != 0 || S.clients.conns.doomed != 0 ||
-        topic_dirty(&S.topics) != 0 || L.sweep_left > 0 || broker_emptying(&S.broker) ||
-        commit_due(&L.t, &S) || (L.up.passed && S.hold.running == 0))
+        topic_queue_first(&S.topics) != 0 || L.sweep_left > 0 || broker_any_emptied(&S.broker) ||
+        commit_done(&L.t, &S) || (L.up.passed && S.hold.running == 0))
         return 0;
     if (S.clients.draining)
         return DRAIN_TICK_MS;
-    if (S.clients.conns.clients == 0 && !conn_buffers_due(&S.clients.conns) && !L.door.paused &&
-        !L.door.away &&
-        S.log.refusals.more == 0 && L.up.trial.child == 0 &&
-        !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_open(&L.t, &S)) &&
+    if (S.clients.conns.clients == 0 && !conn_buffers_stale(&S.clients.conns) &&
+        !L.acceptor.paused && !L.acceptor.away && S.log.refusals.more == 0 &&
+        L.up.trial.child == 0 &&
+        !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_pending(&L.t, &S)) &&
         (S.config.opt.max_age_ms == 0 || ring_count(&S.ring) == 0))
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
@@ -1034,7 +1029,7 @@ static int sleep_ms(void)
 /* Looks what time has brought to the process itself. */
 static void tick(void)
 {
-    serve_log_rest(&S.clock, &S.log, false);
+    access_log_suppressed(&S.clock, &S.log, false);
     int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, &S) : 0;
     if (err < 0)
         store_failed(err);
@@ -1049,14 +1044,14 @@ static int turn_wait(void)
 {
     bool shared = S.team.whole != NULL;
     int ms = sleep_ms();
-    int n = epoll_wait(L.door.epoll, L.ev, EVENTS_MAX,
+    int n = epoll_wait(L.acceptor.epoll, L.ev, EVENTS_MAX,
                        shared ? workers_doze(&L.workers, &S, ms) : ms);
     assert(n >= 0 || errno == EINTR);
     clock_read(&L.clock, &S);
     if (shared) {
         workers_rise(&L.workers);
         broker_catch_up(&S.broker);
-        door_balance(&L.door);
+        acceptor_balance(&L.acceptor);
     }
     return n;
 }
@@ -1109,11 +1104,12 @@ static void server_make(void)
     S.log.peer = listen_peer;
     S.ex.out = text_in(L.out_bytes, sizeof L.out_bytes);
     S.config.limits = (struct http_limits){S.config.opt.max_line, S.config.opt.max_head};
-    serve_trust(&S.config);
+    serve_read_proxies(&S.config);
     L.journal = notify_journal();
     L.t.poll_records = POLL_RECORDS;
-    L.door = (struct door){.s = &S, .t = &L.t, .epoll = -1, .spare = -1, .keeper = KEEPER_NONE};
-    L.up.door = &L.door;
+    L.acceptor =
+        (struct acceptor){.s = &S, .t = &L.t, .epoll = -1, .spare = -1, .keeper = KEEPER_NONE};
+    L.up.acceptor = &L.acceptor;
     S.team.wake_now = wake_now;
     L.times =
         (struct conn_times){S.config.opt.heartbeat_ms, S.config.opt.request_timeout_ms,
@@ -1135,8 +1131,8 @@ static void reads_fit(void)
 static void server_start(void)
 {
     server_make();
-    L.door.workers = L.workers.n > 0 ? &L.workers : NULL;
-    life_begin(&L.door, L.up.argv, BUFFER, &L.up.held);
+    L.acceptor.workers = L.workers.n > 0 ? &L.workers : NULL;
+    life_begin(&L.acceptor, L.up.argv, BUFFER, &L.up.held);
     reads_fit();
 }
 
@@ -1144,7 +1140,7 @@ static void server_start(void)
 static void server_take(int fd, bool trial)
 {
     server_make();
-    L.sweep = life_go_on(&L.door, fd, trial, &L.up.held);
+    L.sweep = life_go_on(&L.acceptor, fd, trial, &L.up.held);
     reads_fit();
 }
 
@@ -1159,10 +1155,10 @@ static void server_stop(void)
         struct conn *c = &S.clients.conns.conn[fd];
         if (c->state != CONN_SOCKET)
             continue;
-        serve_drain(&S, c);
+        subscriber_send_away(&S, c);
         conn_flush(c);
     }
-    if (life_end(&L.door) < 0)
+    if (life_end(&L.acceptor) < 0)
         L.code = EX_IOERR;
 }
 
@@ -1189,8 +1185,7 @@ static void page_lost(int sign)
 static int workers_begin(uint32_t n)
 {
     server_make();
-    int code = workers_run(&L.workers, &S, n, BUFFER);
-    return code;
+    return workers_run(&L.workers, &S, n, BUFFER);
 }
 
 int main(int argc, char **argv)

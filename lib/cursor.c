@@ -3,6 +3,8 @@
  */
 #include "lib/cursor.h"
 
+#include "lib/unit.h"
+
 /* ---- ids ---- */
 
 bool cursor_read(struct span s, struct cursor *c)
@@ -64,46 +66,25 @@ bool cursor_read_tag(struct span s, struct cursor *c)
 /* A bare number up to here is in seconds. */
 #define SINCE_SECONDS_MAX 99999999999u
 
-/* Cuts the unit off the end of a duration; returns how many ms it is, 0 if there is none. */
-static uint64_t since_cut_unit(struct span *s)
-{
-    static const struct {
-        const char *name;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        struct span name = span_of(units[i].name);
-        if (s->n >= name.n && span_eq(span_from(*s, s->n - name.n), name)) {
-            s->n -= name.n;
-            return units[i].ms;
-        }
-    }
-    return 0;
-}
-
 /* Reads a duration before now_ms, or a unix time. */
 static struct since since_read_time(struct span s, uint64_t now_ms)
 {
-    struct since at = {.kind = SINCE_TIME};
-    uint64_t unit = since_cut_unit(&s), v;
-    if (!span_u64(s, &v))
+    uint64_t v, ago;
+    if (span_u64(s, &v))
+        return (struct since){.kind = SINCE_TIME, .value = v <= SINCE_SECONDS_MAX ? v * 1000 : v};
+    if (!unit_read(s, UNIT_TIME, &ago))
         return (struct since){.kind = SINCE_BAD};
-    if (unit == 0)
-        at.value = v <= SINCE_SECONDS_MAX ? v * 1000 : v;
-    else if (v <= now_ms / unit)
-        at.value = now_ms - v * unit;
-    return at;
+    return (struct since){.kind = SINCE_TIME, .value = ago < now_ms ? now_ms - ago : 0};
 }
 
 bool cursor_wait(struct span s, uint64_t *seconds)
 {
-    uint64_t v;
+    uint64_t ms;
     if (span_u64(s, seconds)) /* as nearly always */
         return true;
-    uint64_t unit = since_cut_unit(&s);
-    if (unit == 0 || !span_u64(s, &v))
+    if (!unit_read(s, UNIT_TIME, &ms))
         return false;
-    *seconds = v <= UINT64_MAX / unit - 1 ? (v * unit + 999) / 1000 : UINT64_MAX / 1000;
+    *seconds = ms / 1000 + (ms % 1000 != 0);
     return true;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "lib/log.h"
 
+#include "lib/clean.h"
+
 #define VALUE_MAX 1000u
 
 static void value(struct text *t, const char *s)
@@ -15,7 +17,7 @@ static void value(struct text *t, const char *s)
     for (size_t i = 0; i < VALUE_MAX && s[i] != '\0'; i++) {
         if (s[i] == '"' || s[i] == '\\')
             safe[n++] = '\\';
-        safe[n++] = s[i] < ' ' || s[i] > '~' ? '?' : s[i];
+        safe[n++] = clean_ascii(s[i]);
     }
     if (quoted)
         safe[n++] = '"';

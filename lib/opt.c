@@ -15,6 +15,7 @@
 #include "lib/name.h"
 #include "lib/near.h"
 #include "lib/net.h"
+#include "lib/unit.h"
 
 /* ---- the table ---- */
 
@@ -39,7 +40,7 @@ enum kind {
     HELP = 17, /* ask for something else than to run */
     VERSION = 18,
     EXPLAIN = 19,
-    USER = 20, /* one, or "none" */
+    USER = 20,  /* one, or "none" */
     CORES = 21, /* a number, or "auto": 0 */
 };
 
@@ -196,7 +197,7 @@ static const char help_text[] =
         "\n"
         "Each flag --foo-bar is also the variable SSE_FOO_BAR, a repeatable one's values\n"
         "with a space between; a flag wins. SIZE, and N where it may be large, takes K, M\n"
-        "and G. TIME takes ms, s, m and h; without, it is seconds.\n";
+        "and G. TIME takes ms, s, m, h and d; without, it is seconds.\n";
 
 const char *opt_help(void)
 {
@@ -210,81 +211,38 @@ const char *opt_version(void)
 
 /* ---- units ---- */
 
-struct unit {
-    const char *name;
-    uint64_t size;
-};
-
-static const struct unit times[] = {{"ms", 1}, {"s", SECOND}, {"m", 60 * SECOND}, {"h", HOUR}};
-static const struct unit sizes[] = {{"", 1}, {"K", KIB}, {"M", MIB}, {"G", GIB}};
-
-#define UNITS 4
-
-/* Reads digits and a unit, in either case for sizes; a time without one is seconds. */
-static bool read_units(struct span s, const struct unit units[], uint64_t *out)
-{
-    size_t n = 0;
-    while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
-        n++;
-    struct span name = span_from(s, n);
-    if (units == times && name.n == 0)
-        name = SPAN("s");
-    for (size_t i = 0; i < UNITS; i++) {
-        struct span unit = span_of(units[i].name);
-        if (units == times ? !span_eq(name, unit) : !span_same(name, unit))
-            continue;
-        if (!span_u64((struct span){s.p, n}, out) || *out > UINT64_MAX / units[i].size)
-            return false;
-        *out *= units[i].size;
-        return true;
-    }
-    return false;
-}
-
-bool opt_time(struct span s, uint64_t *ms)
-{
-    return read_units(s, times, ms);
-}
-
-/* Appends it in the largest unit that leaves no rest. */
-static void write_units(struct text *t, uint64_t v, const struct unit units[])
-{
-    size_t i = UNITS - 1;
-    while (i > 0 && (v == 0 || v % units[i].size != 0))
-        i--;
-    text_u64(t, v / units[i].size);
-    text_str(t, units[i].name);
-}
-
-/* The units of a row's value, or NULL: plain digits. */
-static const struct unit *units_of(const struct row *row)
+/* Returns true with the kind of unit that a row's value has; false: it is plain digits. */
+static bool has_unit(const struct row *row, enum unit_kind *kind)
 {
     switch ((enum kind)row->kind) {
     case COUNT:
     case SIZE:
     case POWER:
     case MOST:
-        return sizes;
+        *kind = UNIT_SIZE;
+        return true;
     case TIME:
     case AGE:
-        return times;
+        *kind = UNIT_TIME;
+        return true;
     default:
-        return NULL;
+        return false;
     }
 }
 
 /* Reads a number within the row's bounds. */
 static bool read_bounded(const struct row *row, struct span s, uint64_t *v)
 {
-    const struct unit *units = units_of(row);
-    bool good = units != NULL ? read_units(s, units, v) : span_u64(s, v);
+    enum unit_kind kind;
+    bool good = has_unit(row, &kind) ? unit_read(s, kind, v) : span_u64(s, v);
     return good && *v >= row->least && *v <= row->most;
 }
 
 static void write_bounded(struct text *t, const struct row *row, uint64_t v)
 {
-    if (units_of(row) != NULL)
-        write_units(t, v, units_of(row));
+    enum unit_kind kind;
+    if (has_unit(row, &kind))
+        unit_write(t, v, kind);
     else
         text_u64(t, v);
 }
@@ -356,7 +314,8 @@ static bool read_ways(struct span s, uint64_t *v)
 /* Reads a number within the row's bounds, or that there is to be none: 0. */
 static bool read_or_none(const struct row *row, struct span s, uint64_t *v)
 {
-    if (span_eq(s, SPAN("none")) || (read_units(s, units_of(row), v) && *v == 0)) {
+    enum unit_kind kind;
+    if (span_eq(s, SPAN("none")) || (has_unit(row, &kind) && unit_read(s, kind, v) && *v == 0)) {
         *v = 0;
         return true;
     }
@@ -539,9 +498,9 @@ static void write_powers(struct text *t, const struct row *row, struct span valu
     while (below * 2 < v)
         below *= 2;
     text_str(t, "must be a power of two: ");
-    write_units(t, below, sizes);
+    unit_write(t, below, UNIT_SIZE);
     text_str(t, " or ");
-    write_units(t, below * 2, sizes);
+    unit_write(t, below * 2, UNIT_SIZE);
 }
 
 /* Appends what a value for the row must be. */

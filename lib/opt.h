@@ -3,8 +3,7 @@
  *
  * Every flag --foo-bar is also the environment variable SSE_FOO_BAR, and a flag wins over it. A
  * repeatable flag's variable holds several values with a space between; an empty one is as good as
- * none. Sizes take K, M and G (powers of 1024), times ms, s, m and h; a bare number of a time is
- * seconds. A value is checked here as far as it can be without the system (an address is not); the
+ * none. Times and sizes take units (lib/unit.h). A value is checked here as far as it can be without the system (an address is not); the
  * text of an error names the flag, the value and what would be right.
  */
 #ifndef SSE_LIB_OPT_H
@@ -96,9 +95,6 @@ enum opt_result {
  * newline. */
 enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
                           struct text *err);
-
-/* Reads a time as flags have it: "10s", "5m". False: it is none. */
-bool opt_time(struct span s, uint64_t *ms);
 
 /* The text of --help; of --version, both ended by a newline. */
 const char *opt_help(void);

@@ -1,11 +1,24 @@
 /*
- * span.c - reads numbers.
+ * span.c - finds text, and reads numbers.
  */
 #include "lib/span.h"
 
 #include "lib/word.h"
 
 #include <endian.h>
+
+const char *span_find(struct span s, struct span what)
+{
+    for (; s.n >= what.n; s = span_from(s, 1)) {
+        const char *at = memchr(s.p, what.p[0], s.n - what.n + 1);
+        if (at == NULL)
+            return NULL;
+        s = span_from(s, (size_t)(at - s.p));
+        if (memcmp(at, what.p, what.n) == 0)
+            return at;
+    }
+    return NULL;
+}
 
 /* Reads eight digits at once: pairs, then fours, then all are put together. False: one is none. */
 static inline bool eight(const char *p, uint64_t *out)

@@ -93,6 +93,10 @@ static inline struct span span_cut(struct span *s, char c)
     return part;
 }
 
+/* Returns where in `s` the text begins that `what` is, which is not empty; NULL: nowhere. For what
+ * is short: memmem() of one C library is large. */
+const char *span_find(struct span s, struct span what);
+
 /* Reads an unsigned decimal number: digits only, all of the span, no overflow. False otherwise. */
 bool span_u64(struct span s, uint64_t *out);
 

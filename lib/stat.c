@@ -104,12 +104,11 @@ static void histogram(struct text *t, const char *name, const char *help,
 static void counter_front(struct text *t, const char *name, const char *help)
 {
     char bytes[64];
-    struct text whole = text_in(bytes, sizeof bytes - 1);
+    struct text whole = text_for_string(bytes, sizeof bytes);
     text_str(&whole, "sse_");
     text_str(&whole, name);
     assert(!whole.full);
-    bytes[whole.n] = '\0';
-    metric(t, bytes, "_total", "counter", help);
+    metric(t, text_string(&whole), "_total", "counter", help);
 }
 
 static void counter(struct text *t, const char *name, const char *help, uint64_t value)

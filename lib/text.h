@@ -3,7 +3,7 @@
  *
  * The caller hands the buffer; nothing is allocated. What does not fit is left out whole, call by
  * call, and `full` is set and stays set, so that a caller checks once, at the end. The text is not
- * ended by a NUL.
+ * ended by a NUL but by text_string().
  */
 #ifndef SSE_LIB_TEXT_H
 #define SSE_LIB_TEXT_H
@@ -26,6 +26,21 @@ static inline struct text text_in(void *buf, size_t cap)
     return (struct text){buf, 0, cap, false};
 }
 
+/* A text that text_string() can end: of a buffer of `size` (> 0) bytes, one of which is for the
+ * NUL. */
+static inline struct text text_for_string(void *buf, size_t size)
+{
+    assert(size > 0);
+    return text_in(buf, size - 1);
+}
+
+/* Returns it as a string: ended with a NUL. */
+static inline char *text_string(const struct text *t)
+{
+    t->p[t->n] = '\0';
+    return t->p;
+}
+
 /* What has been written. */
 static inline struct span text_span(const struct text *t)
 {
@@ -43,6 +58,12 @@ static inline void text_add(struct text *t, struct span s)
         memcpy(t->p + t->n, s.p, s.n);
         t->n += s.n;
     }
+}
+
+/* Appends as much of it as there is room for. */
+static inline void text_add_cut(struct text *t, struct span s)
+{
+    text_add(t, (struct span){s.p, s.n < t->cap - t->n ? s.n : t->cap - t->n});
 }
 
 /* Appends a NUL-ended string; an unsigned number in decimal. */

@@ -3,6 +3,8 @@
  */
 #include "lib/url.h"
 
+#include "lib/clean.h"
+
 /* Reads "HOST", "HOST:PORT", "[ADDRESS]" or "[ADDRESS]:PORT". */
 static const char *authority(struct span s, struct url *u)
 {
@@ -37,7 +39,7 @@ static const char *authority(struct span s, struct url *u)
 static bool target_right(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~' || strchr("\"#<>\\^`{|}", s.p[i]) != NULL)
+        if (!clean_visible(s.p[i]) || strchr("\"#<>\\^`{|}", s.p[i]) != NULL)
             return false;
     return true;
 }

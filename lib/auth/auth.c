@@ -8,6 +8,7 @@
 
 #include <assert.h>
 
+#include "lib/clean.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/name.h"
@@ -21,7 +22,7 @@ static void say_given(struct text *why, struct span s)
 {
     for (size_t i = 0; i < s.n && i < GIVEN_MAX; i++) {
         char c = s.p[i];
-        c = (char)(c == '"' ? '\'' : c == '\\' ? '/' : c >= ' ' && c <= '~' ? c : '?');
+        c = (char)(c == '"' ? '\'' : c == '\\' ? '/' : clean_ascii(c));
         text_add(why, (struct span){&c, 1});
     }
     if (s.n > GIVEN_MAX)
@@ -64,7 +65,7 @@ static const char *kid_wrong(struct span kid)
     if (kid.n > AUTH_KID_MAX)
         return "the name in front of the key has more than 64 bytes";
     for (size_t i = 0; i < kid.n; i++)
-        if (kid.p[i] <= ' ' || kid.p[i] > '~' || kid.p[i] == '"' || kid.p[i] == '\\')
+        if (!clean_visible(kid.p[i]) || kid.p[i] == '"' || kid.p[i] == '\\')
             return "the name in front of the key has a byte that is not plain ASCII";
     return NULL;
 }
@@ -502,7 +503,8 @@ static uint64_t until(const struct auth_said *said)
                                                        : AUTH_TIME_MAX;
 }
 
-enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, struct text *why)
+enum auth_result auth_said_check_times(const struct auth_said *said, uint64_t now_s,
+                                       struct text *why)
 {
     if (said->ends && now_s >= until(said)) {
         text_str(why, "the token has expired: it was valid until ");
@@ -548,7 +550,7 @@ enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64
     if (r == AUTH_GOOD)
         r = claims_read(&x, &said, why);
     if (r == AUTH_GOOD)
-        r = auth_said_when(&said, now_s, why);
+        r = auth_said_check_times(&said, now_s, why);
     if (r == AUTH_GOOD)
         *claims = (struct auth_claims){said.publish, said.subscribe, until(&said)};
     return r;

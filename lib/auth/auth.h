@@ -92,7 +92,8 @@ struct auth_said {
 enum auth_result auth_read(struct span token, char *room, struct auth_said *said, struct text *why);
 
 /* Checks its times. Returns AUTH_GOOD, or why it is not valid at this time, with *why. */
-enum auth_result auth_said_when(const struct auth_said *said, uint64_t now_s, struct text *why);
+enum auth_result auth_said_check_times(const struct auth_said *said, uint64_t now_s,
+                                       struct text *why);
 
 /* The key that signed it, or NULL. */
 const struct auth_key *auth_signer(const struct auth_keys *k, struct span token, char *room);

@@ -1,13 +1,13 @@
 /*
  * peer.c - how many connections each address has.
  *
- * Entries are found through buckets that come into use one by one (linear hashing: each new entry
- * may split one bucket), and are taken from a free list or else from the unused rest behind; so
- * that memory is touched in step with the addresses there are.
+ * Entries are found by linear hashing (lib/linear.h), and are taken from a free list or else from
+ * the unused rest behind; so memory is touched in step with the addresses that are known.
  */
 #include "lib/auth/peer.h"
 
 #include "lib/hash.h"
+#include "lib/linear.h"
 
 #include <assert.h>
 #include <netinet/in.h>
@@ -15,9 +15,9 @@
 struct peers_head {
     uint64_t seed[2];
     uint32_t max;
-    uint32_t buckets, mask; /* in use; the least 2^k - 1 that reaches the last of them */
-    uint32_t used, free;    /* entries: numbers ever given, first of those taken back */
-    uint32_t count;         /* addresses */
+    struct linear table;
+    uint32_t used, free; /* entries: numbers ever given, first of those taken back */
+    uint32_t count;      /* addresses */
     uint32_t unused[2];
 };
 
@@ -43,9 +43,9 @@ static size_t buckets_size(uint32_t max)
     return ((size_t)max * sizeof(uint32_t) + 63) & ~(size_t)63;
 }
 
-static uint32_t *bucket_at(const struct peers *p, uint32_t i)
+static uint32_t *buckets_of(const struct peers *p)
 {
-    return (uint32_t *)(void *)(p->h + 1) + i;
+    return (uint32_t *)(void *)(p->h + 1);
 }
 
 /* Entry `id`, 1 to max. */
@@ -56,31 +56,16 @@ static struct peer *peer_at(const struct peers *p, uint32_t id)
     return (struct peer *)(void *)entries + (id - 1);
 }
 
-static uint32_t *bucket_of(const struct peers *p, uint32_t hash)
+static uint32_t *entry_link(const void *peers, uint32_t id, uint64_t *hash)
 {
-    uint32_t i = hash & p->h->mask;
-    return bucket_at(p, i < p->h->buckets ? i : i & p->h->mask >> 1);
+    struct peer *e = peer_at(peers, id);
+    *hash = e->hash;
+    return &e->next;
 }
 
-/* Takes one more bucket into use: those of its lower half that belong there move. */
-static void split_bucket(struct peers *p)
+static uint32_t *bucket_of(const struct peers *p, uint32_t hash)
 {
-    struct peers_head *h = p->h;
-    uint32_t to = h->buckets++;
-    if (to > h->mask)
-        h->mask = h->mask * 2 + 1;
-    uint32_t *from = bucket_at(p, to & h->mask >> 1);
-    while (*from != 0) {
-        struct peer *e = peer_at(p, *from);
-        if ((e->hash & h->mask) != to) {
-            from = &e->next;
-            continue;
-        }
-        uint32_t id = *from;
-        *from = e->next;
-        e->next = *bucket_at(p, to);
-        *bucket_at(p, to) = id;
-    }
+    return linear_bucket(&p->h->table, buckets_of(p), hash);
 }
 
 /* Makes the entry of a key that isn't in the table; 0 if there is no room. */
@@ -94,8 +79,8 @@ static uint32_t entry_add(struct peers *p, struct peer_key key, uint32_t hash)
         id = ++h->used;
     else
         return 0;
-    if (h->count >= h->buckets)
-        split_bucket(p);
+    if (h->count >= h->table.buckets)
+        linear_split(&h->table, buckets_of(p), p, entry_link);
     uint32_t *bucket = bucket_of(p, hash);
     *peer_at(p, id) = (struct peer){.key = key, .hash = hash, .next = *bucket};
     *bucket = id;
@@ -105,12 +90,8 @@ static uint32_t entry_add(struct peers *p, struct peer_key key, uint32_t hash)
 
 static void entry_drop(struct peers *p, uint32_t id)
 {
-    struct peer *e = peer_at(p, id);
-    uint32_t *at = bucket_of(p, e->hash);
-    while (*at != id)
-        at = &peer_at(p, *at)->next;
-    *at = e->next;
-    *e = (struct peer){.next = p->h->free};
+    linear_remove(&p->h->table, buckets_of(p), id, p, entry_link);
+    *peer_at(p, id) = (struct peer){.next = p->h->free};
     p->h->free = id;
     p->h->count--;
 }
@@ -139,7 +120,7 @@ void peers_init(struct peers *p, uint32_t max, void *memory, const uint64_t seed
 {
     struct peers_head *h = memory;
     assert(max > 0 && max <= PEERS_MAX);
-    *h = (struct peers_head){.seed = {seed[0], seed[1]}, .max = max, .buckets = 1};
+    *h = (struct peers_head){.seed = {seed[0], seed[1]}, .max = max, .table = LINEAR_EMPTY};
     peers_attach(p, max, memory);
 }
 

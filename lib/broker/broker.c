@@ -10,10 +10,10 @@
 /* The invariant that joins table and chains. */
 static inline void check_kept(const struct broker *b, uint32_t topic)
 {
-    assert((topic_at(b->topics, topic)->kept != 0) == !chain_done(chain_at(&b->chains, topic)));
+    assert((topic_at(b->topics, topic)->kept != 0) == !chain_is_empty(chain_at(&b->chains, topic)));
 }
 
-void broker_made(void *broker, uint32_t topic)
+void broker_open_chain(void *broker, uint32_t topic)
 {
     struct broker *b = broker;
     chain_open(&b->chains, topic, topic_at(b->topics, topic)->hash);
@@ -22,8 +22,8 @@ void broker_made(void *broker, uint32_t topic)
 uint32_t broker_select(struct broker *b, struct span expression, uint32_t most, bool set,
                        const char **why)
 {
-    return (set ? topic_select_set : topic_select)(b->topics, expression, most, broker_made, b,
-                                                   why);
+    return (set ? topic_select_set : topic_select)(b->topics, expression, most, broker_open_chain,
+                                                   b, why);
 }
 
 static void gone_chain(void *broker, uint32_t topic)
@@ -42,11 +42,11 @@ void broker_release(struct broker *b, uint32_t id)
 
 bool broker_release_emptied(struct broker *b)
 {
-    uint32_t topic = chains_emptied(&b->chains);
+    uint32_t topic = chains_take_emptied(&b->chains);
     if (topic == 0)
         return false;
     check_kept(b, topic);
-    if (chain_done(chain_at(&b->chains, topic)))
+    if (chain_is_empty(chain_at(&b->chains, topic)))
         broker_release(b, topic);
     return true;
 }
@@ -62,7 +62,7 @@ uint64_t broker_follow(struct broker *b)
         if (topic != 0) {
             broker_follow_as(b, topic, at);
         } else {
-            chain_leave(&b->chains, at);
+            chain_skip(&b->chains, at);
             left++;
         }
     }
@@ -81,7 +81,7 @@ static void adopt(struct broker *b)
     uint32_t topic = broker_open(b, ring_topic(ring_at(b->ring, at)), &made);
     b->topics->topics_max = limit;
     if (topic == 0) {
-        chain_leave(&b->chains, at);
+        chain_skip(&b->chains, at);
         return;
     }
     topic_at(b->topics, topic)->kept = 1;
@@ -112,7 +112,7 @@ static void let_go(void *broker)
     uint32_t emptied = chain_evict(&b->chains);
     if (emptied != 0) {
         assert(topic_at(b->topics, emptied)->kept);
-        topic_at(b->topics, emptied)->kept = !chain_done(chain_at(&b->chains, emptied));
+        topic_at(b->topics, emptied)->kept = !chain_is_empty(chain_at(&b->chains, emptied));
     }
 }
 

@@ -77,7 +77,7 @@ uint64_t broker_follow(struct broker *b);
 
 /* Private: opens the chain of a topic that was made just now; links the next record that is to be
  * followed into that of its topic. */
-void broker_made(void *broker, uint32_t topic);
+void broker_open_chain(void *broker, uint32_t topic);
 static inline void broker_follow_as(struct broker *b, uint32_t topic, uint64_t at)
 {
     topic_at(b->topics, topic)->kept = 1;
@@ -90,7 +90,7 @@ static inline uint32_t broker_open(struct broker *b, struct span name, bool *mad
 {
     uint32_t id = topic_open(b->topics, name, made);
     if (id != 0 && *made)
-        broker_made(b, id);
+        broker_open_chain(b, id);
     return id;
 }
 
@@ -145,9 +145,9 @@ void broker_release(struct broker *b, uint32_t id);
 bool broker_release_emptied(struct broker *b);
 
 /* Returns true if there is one. */
-static inline bool broker_emptying(const struct broker *b)
+static inline bool broker_any_emptied(const struct broker *b)
 {
-    return chains_emptying(&b->chains);
+    return chains_any_emptied(&b->chains);
 }
 
 /* Returns the topic of the record at an offset; 0: there was no room for it. */
@@ -177,12 +177,12 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
 /* Returns true if a message of entry `id` was lost whose id is above n. Also where that can't be
  * known, or not soon enough: for a set of more topics than FIND_MEMBERS allows, in a table of more
  * than FIND_SCAN, or where too many others have lost some. */
-bool broker_lost(const struct broker *b, uint32_t id, uint64_t n);
+bool broker_lost_after(const struct broker *b, uint32_t id, uint64_t n);
 
 /* Makes *at the place of the `count`th newest message of entry `id`; of its oldest, if there are
  * fewer; head where there is none or count is 0. False: that can't be found soon enough, as it is a
  * set and count is more than FIND_BACK, or it has too many topics and not enough messages among the
  * last. */
-bool broker_last(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at);
+bool broker_from_newest(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at);
 
 #endif

@@ -56,7 +56,7 @@ void chain_close(struct chains *c, uint32_t topic, uint64_t hash)
     struct chains_head *h = c->h;
     struct chain_forgotten *f = &h->forgotten[hash % CHAINS_FORGOTTEN];
     struct chain *chain = chain_at(c, topic);
-    assert(chain->last == 0 && chain_done(chain));
+    assert(chain->last == 0 && chain_is_empty(chain));
     if (chain->lost_n > f->n)
         *f = (struct chain_forgotten){chain->lost_n, chain->lost_at};
     if (chain->lost_n > h->forgotten_max)
@@ -64,7 +64,7 @@ void chain_close(struct chains *c, uint32_t topic, uint64_t hash)
     chain->open = 0;
 }
 
-uint32_t chains_emptied(struct chains *c)
+uint32_t chains_take_emptied(struct chains *c)
 {
     struct chains_head *h = c->h;
     while (h->emptied != 0) {
@@ -84,7 +84,8 @@ uint32_t chains_emptied(struct chains *c)
 /* Where the record behind `last` in its chain jumps to (Myers): where the second of the two jumps
  * before it leads, if these are of one length; else to `last`, and so where an evicted record would
  * have to be looked at. */
-static inline __attribute__((always_inline)) uint64_t jump_behind(const struct ring *r, uint64_t last)
+static inline __attribute__((always_inline)) uint64_t jump_behind(const struct ring *r,
+                                                                  uint64_t last)
 {
     uint64_t tail = ring_tail(r);
     if (last < tail)
@@ -112,8 +113,8 @@ struct ring_links chain_plan(const struct chains *c, uint32_t topic)
 {
     const struct chain *chain = chain_at(c, topic);
     uint64_t prev = chain->last != 0 ? chain->last : chain->lost_at;
-    return (struct ring_links){
-        .prev = prev, .jump = jump_behind(c->ring, prev), .depth = chain->depth};
+    return (
+        struct ring_links){.prev = prev, .jump = jump_behind(c->ring, prev), .depth = chain->depth};
 }
 
 /* Makes the record at `at`, which has its links, the newest of the chain. */
@@ -155,7 +156,7 @@ void chain_adopt(struct chains *c, uint32_t topic, uint64_t at)
     chain_append(c, chain, at, true);
 }
 
-void chain_leave(struct chains *c, uint64_t at)
+void chain_skip(struct chains *c, uint64_t at)
 {
     assert(chain_of(c, at) == 0);
     c->h->left_n = followed(c, at)->n;
@@ -211,7 +212,7 @@ uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at)
     return first == 0 ? 0 : c->chain[topic].depth - ring_at(c->ring, first)->links.depth;
 }
 
-uint64_t chain_back(const struct chains *c, uint32_t topic, uint32_t count)
+uint64_t chain_from_newest(const struct chains *c, uint32_t topic, uint32_t count)
 {
     const struct chain *chain = chain_at(c, topic);
     if (count == 0)

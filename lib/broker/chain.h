@@ -91,17 +91,17 @@ static inline struct chain *chain_at(const struct chains *c, uint32_t topic)
 }
 
 /* Returns true if the chain has no message, and none of its messages is held. */
-static inline bool chain_done(const struct chain *c)
+static inline bool chain_is_empty(const struct chain *c)
 {
     return c->count == 0 && c->open <= 1;
 }
 
 /* Takes the next open chain that eviction has left empty off a list; 0 if there is none. It may
  * have got messages again since: look at its count. */
-uint32_t chains_emptied(struct chains *c);
+uint32_t chains_take_emptied(struct chains *c);
 
 /* Returns true if there is one in the list. */
-static inline bool chains_emptying(const struct chains *c)
+static inline bool chains_any_emptied(const struct chains *c)
 {
     return c->h->emptied != 0;
 }
@@ -154,7 +154,7 @@ struct ring_links chain_plan(const struct chains *c, uint32_t topic);
 void chain_adopt(struct chains *c, uint32_t topic, uint64_t at);
 
 /* Leaves the next record that is to be followed out of all chains. */
-void chain_leave(struct chains *c, uint64_t at);
+void chain_skip(struct chains *c, uint64_t at);
 
 /* Lets go of the ring's oldest record, which is evicted. Returns the chain that this has emptied;
  * 0: none. */
@@ -178,6 +178,6 @@ uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at);
 
 /* The `count`th newest record of the chain, 1 being the newest; its oldest where there are fewer; 0
  * where there is none. O(log n). */
-uint64_t chain_back(const struct chains *c, uint32_t topic, uint32_t count);
+uint64_t chain_from_newest(const struct chains *c, uint32_t topic, uint32_t count);
 
 #endif

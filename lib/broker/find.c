@@ -3,6 +3,8 @@
  */
 #include "lib/broker/broker.h"
 
+#include "lib/heap.h"
+
 enum {
     FIND_SEEK = 100,     /* steps to find the topics that a wildcard may match, and their number */
     FIND_LOOK = 3,       /* to get at a topic and its chain */
@@ -38,37 +40,6 @@ static inline bool is_of(const struct broker *b, uint32_t id, uint64_t at)
     return topic != 0 && topic_in_set(b->topics, id, topic);
 }
 
-/* Moves entry i of a heap of n, smallest first, down to its place. */
-static void heap_down(uint64_t *heap, size_t i, size_t n)
-{
-    for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && heap[child + 1] < heap[child])
-            child++;
-        if (heap[i] <= heap[child])
-            return;
-        uint64_t t = heap[i];
-        heap[i] = heap[child];
-        heap[child] = t;
-    }
-}
-
-static void heap_make(uint64_t *heap, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        heap_down(heap, i, n);
-}
-
-/* Puts `value` in place of the smallest, or just drops that where value is `none`; returns the new
- * size. */
-static size_t heap_replace(uint64_t *heap, size_t n, uint64_t value, uint64_t none)
-{
-    if (value == none)
-        n--;
-    heap[0] = value != none ? value : heap[n];
-    heap_down(heap, 0, n);
-    return n;
-}
-
 /* The records of a set from *at on, by merging its topics' chains: costs what the messages are. */
 static unsigned merge_chains(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                              unsigned most)
@@ -79,7 +50,7 @@ static unsigned merge_chains(const struct broker *b, uint32_t id, uint64_t *at, 
     while ((topic = topic_member(b->topics, id, &pos)) != 0)
         if ((b->heap[n] = chain_next(&b->chains, topic, *at)) != 0)
             n++;
-    heap_make(b->heap, n);
+    heap_make(b->heap, n, heap_sink_number);
     while (n > 0 && got < most) {
         rec[got++] = b->heap[0];
         n = heap_replace(b->heap, n, ring_next(b->ring, ring_at(b->ring, b->heap[0])), 0);
@@ -141,8 +112,8 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
     return got;
 }
 
-/* broker_lost() for a set that has too many topics to look for them: goes through all chains, which
- * is quick, and asks only of those that lost something. */
+/* broker_lost_after() for a set that has too many topics to look for them: goes through all chains,
+ * which is quick, and asks only of those that lost something. */
 static bool lost_scan(const struct broker *b, uint32_t id, uint64_t n)
 {
     uint64_t left = FIND_SCAN;
@@ -160,7 +131,7 @@ static bool lost_scan(const struct broker *b, uint32_t id, uint64_t n)
     return false;
 }
 
-bool broker_lost(const struct broker *b, uint32_t id, uint64_t n)
+bool broker_lost_after(const struct broker *b, uint32_t id, uint64_t n)
 {
     uint32_t pos = 0, topic;
     if (n < ring_hole(b->ring) || n < b->chains.h->left_n)
@@ -177,7 +148,7 @@ bool broker_lost(const struct broker *b, uint32_t id, uint64_t n)
     return false;
 }
 
-/* broker_last() for a set by going back through the ring, block by block, for so many steps. */
+/* broker_from_newest() for a set by going back in the ring, block by block, at most `steps`. */
 static bool last_walk(const struct broker *b, uint32_t id, uint64_t count, uint64_t steps,
                       uint64_t *at)
 {
@@ -224,7 +195,7 @@ static bool last_merge(const struct broker *b, uint32_t id, uint64_t count, uint
     }
     if (total <= count || count > FIND_BACK)
         return total <= count;
-    heap_make(b->heap, n);
+    heap_make(b->heap, n, heap_sink_number);
     for (; count > 0; count--) {
         *at = UINT64_MAX - b->heap[0];
         uint64_t prev = ring_at(b->ring, *at)->links.prev;
@@ -234,14 +205,14 @@ static bool last_merge(const struct broker *b, uint32_t id, uint64_t count, uint
     return true;
 }
 
-bool broker_last(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at)
+bool broker_from_newest(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at)
 {
     *at = ring_head(b->ring);
     if (count == 0)
         return true;
     if (!topic_is_set(id)) {
         uint64_t back =
-            chain_back(&b->chains, id, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
+            chain_from_newest(&b->chains, id, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
         *at = back != 0 ? back : *at;
         return true;
     }

@@ -4,6 +4,7 @@
 #include "lib/broker/render.h"
 
 #include "lib/hash.h"
+#include "lib/heap.h"
 #include "lib/json.h"
 #include "lib/ws.h"
 
@@ -260,34 +261,8 @@ static bool walks(const struct broker *b, uint32_t id, uint64_t at)
     return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
-/* Moves entry i of a heap of n, largest first, down to its place. */
-static void sink(uint64_t *heap, size_t i, size_t n)
-{
-    for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && heap[child + 1] > heap[child])
-            child++;
-        if (heap[i] >= heap[child])
-            return;
-        uint64_t was = heap[i];
-        heap[i] = heap[child];
-        heap[child] = was;
-    }
-}
-
-/* Makes a heap of n offsets and then an order of it. */
-static void sort(uint64_t *rec, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        sink(rec, i, n);
-    for (size_t end = n; end-- > 1;) {
-        uint64_t last = rec[0];
-        rec[0] = rec[end];
-        rec[end] = last;
-        sink(rec, 0, end);
-    }
-}
-
-/* By the ends of the topics' chains, whatever is in between: the first `most` of these. */
+/* By the ends of the topics' chains, whatever is in between: the first `most` of these. While they
+ * are looked for, the last of them is the top of a heap of complements. */
 static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                             unsigned most)
 {
@@ -299,19 +274,19 @@ static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, u
         if (last < *at)
             continue; /* also an empty chain */
         if (got < most) {
-            rec[got++] = last;
-            for (unsigned i = got == most ? most / 2 : 0; i-- > 0;)
-                sink(rec, i, most);
+            rec[got++] = ~last;
+            if (got == most)
+                heap_make(rec, most, heap_sink_number);
             continue;
         }
-        uint64_t out = last < rec[0] ? rec[0] : last; /* the latest of all is left out */
+        uint64_t out = last < ~rec[0] ? ~rec[0] : last; /* the latest of all is left out */
         next = out < next ? out : next;
-        if (out != last) {
-            rec[0] = last;
-            sink(rec, 0, most);
-        }
+        if (out != last)
+            (void)heap_replace(rec, most, ~last, 0);
     }
-    sort(rec, got);
+    heap_sort(rec, sizeof *rec, got, heap_sink_number);
+    for (unsigned i = 0; i < got; i++)
+        rec[i] = ~rec[i];
     *at = next;
     return got;
 }

@@ -4,7 +4,9 @@
 #include "lib/cli/client.h"
 
 #include "lib/addr.h"
+#include "lib/clean.h"
 #include "lib/json.h"
+#include "lib/unit.h"
 #include "lib/utf8.h"
 
 #include <errno.h>
@@ -30,34 +32,12 @@ void client_say(const char *command, ...)
     text_str(&t, command);
     text_str(&t, ": ");
     va_start(ap, command);
-    text_list(&t, ap);
+    for (const char *part; (part = va_arg(ap, const char *)) != NULL;)
+        clean_text(&t, span_of(part), false);
     va_end(ap);
-    for (size_t i = 0; i < t.n; i++)
-        if (line[i] == '\n' || line[i] == '\t')
-            line[i] = '?';
-    for (size_t i = 0; (i += client_harmless((struct span){line + i, t.n - i})) < t.n;)
-        line[i] = '?'; /* the rest of a character is nothing by itself, and goes likewise */
     line[t.n] = '\n';
     ssize_t w = write(STDERR_FILENO, line, t.n + 1);
     (void)w; /* there is nowhere else to tell it */
-}
-
-/* Returns true if it is a control character, one or two bytes long. */
-static bool is_control(const char *p, const char *end)
-{
-    unsigned char c = (unsigned char)*p;
-    if (c == 0xc2)
-        return end - p > 1 && (unsigned char)p[1] < 0xa0;
-    return (c < ' ' && c != '\n' && c != '\t') || c == 0x7f;
-}
-
-size_t client_harmless(struct span text)
-{
-    const char *end = text.p + utf8_valid(text);
-    for (const char *p = text.p; p < end; p++)
-        if (is_control(p, end))
-            return (size_t)(p - text.p);
-    return (size_t)(end - text.p);
 }
 
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value)
@@ -74,27 +54,7 @@ bool client_flag(int argc, char **argv, int *i, const char *name, const char **v
 
 bool client_time(const char *s, uint64_t *ms)
 {
-    static const struct {
-        const char *name;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
-    size_t n = strspn(s, "0123456789");
-    uint64_t v;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (strcmp(s + n, units[i].name) == 0 && span_u64((struct span){s, n}, &v) &&
-            v <= UINT32_MAX) {
-            *ms = v * units[i].ms;
-            return true;
-        }
-    return false;
-}
-
-bool client_token_right(const char *token)
-{
-    for (const char *p = token; *p != '\0'; p++)
-        if (*p <= ' ' || *p > '~')
-            return false;
-    return *token != '\0';
+    return unit_read(span_of(s), UNIT_TIME, ms) && *ms <= CLIENT_TIME_MAX_MS;
 }
 
 uint64_t client_now(void)

@@ -30,15 +30,9 @@ void client_say(const char *command, ...) TEXT_LIST;
  * next argument, and *i is at its last; NULL: there is none. */
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value);
 
-/* Reads a time with a unit (ms, s, m, h) or in seconds, as the server's flags do. */
+/* Reads a time as the server's flags have it (lib/unit.h). */
+#define CLIENT_TIME_MAX_MS (1ull << 50)
 bool client_time(const char *s, uint64_t *ms);
-
-/* Returns true if a token has only bytes that a field may have, and no blank. */
-bool client_token_right(const char *token);
-
-/* Returns how many bytes at the front of a text a terminal may have: up to a control byte other
- * than line end and tab, a C1 control (U+0080 to U+009F), or what is not UTF-8. */
-size_t client_harmless(struct span text);
 
 /* ---- time ---- */
 

@@ -62,7 +62,7 @@ static int help_run(int argc, char **argv)
 int command_line(struct opt *opt, int argc, char **argv)
 {
     char err_bytes[1024];
-    struct text err = text_in(err_bytes, sizeof err_bytes - 1);
+    struct text err = text_for_string(err_bytes, sizeof err_bytes);
     const char *text = NULL, *word = argc > 1 ? argv[1] : "";
     int code = strcmp(word, "help") == 0      ? help_run(argc - 1, argv + 1)
                : strcmp(word, "version") == 0 ? version_run(argc - 1, argv + 1)
@@ -79,8 +79,7 @@ int command_line(struct opt *opt, int argc, char **argv)
     case OPT_EXPLAIN:
         return machine_explain();
     case OPT_WRONG:
-        err_bytes[err.n] = '\0';
-        process_fail(EX_USAGE, err_bytes, " (sse --help lists all flags)", NULL);
+        process_fail(EX_USAGE, text_string(&err), " (sse --help lists all flags)", NULL);
     case OPT_RUN:
         return -1;
     }

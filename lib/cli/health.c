@@ -6,6 +6,7 @@
 #include "lib/cli/health.h"
 
 #include "lib/addr.h"
+#include "lib/clean.h"
 #include "lib/json.h"
 #include "lib/opt.h"
 
@@ -105,15 +106,6 @@ static bool read_url(struct health *h, struct span url)
     return addr_read(host, (uint16_t)port, &h->address, &h->len);
 }
 
-/* Returns true if it can be sent as a request's target. */
-static bool is_plain(struct span path)
-{
-    for (size_t i = 0; i < path.n; i++)
-        if (path.p[i] <= ' ' || path.p[i] > '~')
-            return false;
-    return true;
-}
-
 /* Takes the address that a server with these flags would have. Returns -1, or the code to end
  * with. */
 static int read_options(struct health *h, int argc, char **argv)
@@ -166,7 +158,7 @@ static int read_arguments(struct health *h, int argc, char **argv)
         return read_options(h, argc, argv);
     if (argc > 2)
         return complain(EX_USAGE, "unexpected argument ", span_of(argv[2]), " behind the URL");
-    if (!read_url(h, url) || !is_plain(h->path))
+    if (!read_url(h, url) || !clean_all_visible(h->path))
         return complain(EX_USAGE, "", url,
                         ": must be http://ADDR[:PORT][/PATH] with an IPv4 or IPv6 address, or "
                         "unix:PATH of at most 107 bytes");

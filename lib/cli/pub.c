@@ -7,6 +7,7 @@
  */
 #include "lib/cli/pub.h"
 
+#include "lib/clean.h"
 #include "lib/cli/client.h"
 #include "lib/host/process.h"
 #include "lib/json.h"
@@ -223,10 +224,9 @@ static int write_head(struct pub *p)
 static int bad_line(const struct pub *p)
 {
     char number[24];
-    struct text t = text_in(number, sizeof number - 1);
+    struct text t = text_for_string(number, sizeof number);
     text_u64(&t, p->number);
-    number[t.n] = '\0';
-    client_say("pub", "line ", number, " is not UTF-8: those before it are published; ",
+    client_say("pub", "line ", text_string(&t), " is not UTF-8: those before it are published; ",
                "--binary publishes all of stdin as it is", NULL);
     return EX_DATAERR;
 }
@@ -236,7 +236,7 @@ static int finish(const struct pub *p)
 {
     const struct client_answer *a = &p->answer;
     char bytes[2400], id[128] = "none", count[24] = "1";
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     struct json_value v, member;
     struct span name;
     size_t at, pos = 0;
@@ -244,8 +244,7 @@ static int finish(const struct pub *p)
         return bad_line(p);
     if (a->reply.status < 200 || a->reply.status > 299) {
         client_reason(a, &why);
-        bytes[why.n] = '\0';
-        client_say("pub", p->text, ": ", bytes, NULL);
+        client_say("pub", p->text, ": ", text_string(&why), NULL);
         return client_code(a->reply.status);
     }
     if (json_read((struct span){a->bytes + a->head, a->size}, &v, &at) == 0 &&
@@ -413,7 +412,7 @@ static int read_line(struct pub *p, int argc, char **argv)
     const char *bad = url_read(span_of(p->text), &p->url);
     if (bad != NULL)
         return wrong(p->text, bad);
-    if (p->token != NULL && !client_token_right(p->token))
+    if (p->token != NULL && (p->token[0] == '\0' || !clean_all_visible(span_of(p->token))))
         return wrong("the token", "holds a blank, or a byte that is not ASCII");
     if (p->event != NULL &&
         (strlen(p->event) > 255 || utf8_valid(span_of(p->event)) < strlen(p->event)))
@@ -426,8 +425,8 @@ int pub_run(int argc, char **argv)
     struct pub p = {.number = 1};
     struct client_places places;
     char bytes[256];
-    struct text why = text_in(bytes, sizeof bytes - 1);
-    process_standard();
+    struct text why = text_for_string(bytes, sizeof bytes);
+    process_open_standard();
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
@@ -437,8 +436,7 @@ int pub_run(int argc, char **argv)
     p.lines = p.data == NULL && !p.binary;
     p.out = text_in(p.out_bytes, sizeof p.out_bytes);
     if (!client_resolve(&p.url, &places, &why)) {
-        bytes[why.n] = '\0';
-        client_say("pub", p.text, ": ", bytes, NULL);
+        client_say("pub", p.text, ": ", text_string(&why), NULL);
         return EX_NOHOST;
     }
     if ((code = write_head(&p)) != 0)

@@ -3,8 +3,8 @@
  */
 #include "lib/cli/show.h"
 
+#include "lib/clean.h"
 #include "lib/cli/client.h"
-#include "lib/utf8.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -52,20 +52,19 @@ void show_text(struct show *s, struct span text)
 static void show_harmless(struct show *s, struct span text, bool json)
 {
     while (text.n > 0 && s->err == 0) {
-        size_t n = client_harmless(text);
+        size_t n = clean_run(text, true);
         show_text(s, (struct span){text.p, n});
         text = span_from(text, n);
         if (text.n == 0)
             return;
-        unsigned char c = (unsigned char)text.p[0];
-        bool c1 = c == 0xc2 && text.n > 1 && (unsigned char)text.p[1] < 0xa0;
-        unsigned code = c1 ? (unsigned char)text.p[1] : c;
+        n = clean_unfit(text);
+        unsigned code = (unsigned char)text.p[n - 1];
         const char coded[] = {'\\', 'u', '0', '0', text_digit(code >> 4), text_digit(code)};
-        if (json && (c1 || c < 0x80))
+        if (json && (n > 1 || code < 0x80))
             show_text(s, (struct span){coded, sizeof coded});
         else
             show_text(s, json ? SPAN("\xEF\xBF\xBD") : SPAN("?"));
-        text = span_from(text, c1 ? 2 : 1);
+        text = span_from(text, n);
     }
 }
 

@@ -14,6 +14,7 @@
  */
 #include "lib/cli/sub.h"
 
+#include "lib/clean.h"
 #include "lib/cli/client.h"
 #include "lib/cli/show.h"
 #include "lib/eventsource.h"
@@ -390,16 +391,16 @@ static void stream_raw(struct sub *s, struct source *c, char *bytes, size_t n)
 static void refused(struct sub *s, struct source *c)
 {
     char bytes[2400];
-    struct text t = text_in(bytes, sizeof bytes - 1);
+    struct text t = text_for_string(bytes, sizeof bytes);
     const struct reply *r = &c->answer.reply;
     bool again = r->status >= 500 || r->status == 429 || r->status == 408;
     client_reason(&c->answer, &t);
-    bytes[t.n] = '\0';
     if (again && (c->had || s->timeout > 0)) {
-        failed(s, c, r->retry_after < 3600 ? r->retry_after * 1000 : CLIENT_RETRY_MAX_MS, bytes);
+        failed(s, c, r->retry_after < 3600 ? r->retry_after * 1000 : CLIENT_RETRY_MAX_MS,
+               text_string(&t));
         return;
     }
-    client_say("sub", c->text, ": ", bytes, NULL);
+    client_say("sub", c->text, ": ", text_string(&t), NULL);
     s->code = r->status == 429 || r->status == 408 ? EX_UNAVAILABLE : client_code(r->status);
 }
 
@@ -575,11 +576,10 @@ static int resolve(struct sub *s)
 {
     char bytes[256];
     for (unsigned i = 0; i < s->sources; i++) {
-        struct text why = text_in(bytes, sizeof bytes - 1);
+        struct text why = text_for_string(bytes, sizeof bytes);
         if (client_resolve(&s->source[i].url, &s->source[i].places, &why))
             continue;
-        bytes[why.n] = '\0';
-        client_say("sub", s->source[i].text, ": ", bytes, NULL);
+        client_say("sub", s->source[i].text, ": ", text_string(&why), NULL);
         return EX_NOHOST;
     }
     return 0;
@@ -637,7 +637,7 @@ static int read_line(struct sub *s, int argc, char **argv)
         return code;
     if (s->sources == 0)
         return wrong("a URL", "is missing");
-    if (s->token != NULL && !client_token_right(s->token))
+    if (s->token != NULL && (s->token[0] == '\0' || !clean_all_visible(span_of(s->token))))
         return wrong("the token", "holds a blank, or a byte that is not ASCII");
     if (id != NULL && !id_right(id))
         return wrong("--last-event-id", "holds a control byte, or is too long");
@@ -649,7 +649,7 @@ static int read_line(struct sub *s, int argc, char **argv)
 int sub_run(int argc, char **argv)
 {
     struct sub s = {.code = -1, .silence = SILENCE_MS};
-    process_standard();
+    process_open_standard();
     show_begin(&s.show);
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)

@@ -7,10 +7,11 @@
 #include "lib/cli/token.h"
 
 #include "http.h"
+#include "lib/clean.h"
 #include "lib/cli/client.h"
 #include "lib/host/keys.h"
 #include "lib/name.h"
-#include "lib/opt.h"
+#include "lib/unit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -79,7 +80,7 @@ _Noreturn static void fail(int code, const char *what, const char *why)
 _Noreturn static void wrong(const char *flag, const char *given, const char *why)
 {
     char line[512];
-    struct text t = text_in(line, sizeof line - 1);
+    struct text t = text_for_string(line, sizeof line);
     struct span value = span_of(given);
     text_str(&t, flag);
     text_str(&t, given != NULL ? " " : "");
@@ -87,8 +88,7 @@ _Noreturn static void wrong(const char *flag, const char *given, const char *why
     text_str(&t, value.n > GIVEN_MAX ? "..." : "");
     text_str(&t, ": ");
     text_str(&t, why);
-    line[t.n] = '\0';
-    fail(EX_USAGE, line, " (sse token --help tells more)");
+    fail(EX_USAGE, text_string(&t), " (sse token --help tells more)");
 }
 
 /* Adds topics to a scope. */
@@ -175,7 +175,8 @@ static void read_values(struct ask *a)
     if (a->never && a->value[URL] != NULL)
         wrong("--expires", expires, "a signed URL ends, so it must be a time");
     if (expires != NULL && !a->never &&
-        (!opt_time(span_of(expires), &ms) || ms < 1000 || ms > 1000000ull * 3600 * 1000))
+        (!unit_read(span_of(expires), UNIT_TIME, &ms) || ms < 1000 ||
+         ms > 1000000ull * 3600 * 1000))
         wrong("--expires", expires,
               "must be a time from 1s to 1000000h, such as 12h, or, of a token, never");
     a->expires_s = a->never ? 0 : a->now_s + ms / 1000;
@@ -186,11 +187,10 @@ static void read_values(struct ask *a)
 static void load(const struct ask *a, struct auth_keys *k)
 {
     char line[1024];
-    struct text why = text_in(line, sizeof line - 1);
+    struct text why = text_for_string(line, sizeof line);
     int code = keys_read(a->value[KEY_FILE], k, &why);
-    line[why.n] = '\0';
     if (code != 0)
-        fail(code, line, "");
+        fail(code, text_string(&why), "");
 }
 
 /* The key to sign with: the last of that name, or the last. */
@@ -324,18 +324,14 @@ static int sign_url(const struct ask *a)
 /* Appends how far away a time is, in the largest unit of which there are two. */
 static void add_distance(struct text *t, uint64_t at_s, uint64_t now_s)
 {
-    static const struct {
-        const char *name;
-        uint64_t size;
-    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
     bool past = at_s <= now_s;
     uint64_t s = past ? now_s - at_s : at_s - now_s;
-    size_t i = 0;
-    while (units[i].size > 1 && s < 2 * units[i].size)
-        i++;
+    size_t i = UNIT_TIMES - 1;
+    while (i > 1 && s < 2 * (unit_times[i].size / 1000))
+        i--;
     text_str(t, past ? " (" : " (in ");
-    text_u64(t, s / units[i].size);
-    text_str(t, units[i].name);
+    text_u64(t, s / (unit_times[i].size / 1000));
+    text_str(t, unit_times[i].name);
     text_str(t, past ? " ago)\n" : ")\n");
 }
 
@@ -346,24 +342,10 @@ static void add_time(struct text *t, const char *label, uint64_t at_s, uint64_t 
     add_distance(t, at_s, now_s);
 }
 
-/* Appends UTF-8 without what may command a terminal: the control characters of ASCII, and those
- * that are two bytes, C2 80 to C2 9F. */
-static void add_clean(struct text *t, struct span s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i], next = 0;
-        if (c == 0xC2)
-            next = (unsigned char)s.p[i + 1];
-        bool control = c < ' ' || c == 0x7F || (next >= 0x80 && next <= 0x9F);
-        text_add(t, control ? SPAN("?") : (struct span){s.p + i, 1});
-        i += control && c == 0xC2;
-    }
-}
-
 static void add_line(struct text *t, const char *label, struct span value, const char *none)
 {
     text_str(t, label);
-    add_clean(t, value.n > 0 ? value : span_of(none));
+    clean_text(t, value.n > 0 ? value : span_of(none), false);
     text_str(t, "\n");
 }
 
@@ -435,7 +417,7 @@ static int check(const struct ask *a)
     struct auth_said said;
     struct auth_claims claims;
     char buf[AUTH_TOKEN_MAX + 2], room[AUTH_TOKEN_MAX], line[256];
-    struct text why = text_in(line, sizeof line - 1);
+    struct text why = text_for_string(line, sizeof line);
     struct span token = token_of(a->value[CHECK], buf);
     bool checked = a->value[KEY_FILE] != NULL;
     if (checked)
@@ -444,13 +426,12 @@ static int check(const struct ask *a)
     if (r == AUTH_GOOD) {
         describe(&said, checked ? &keys : NULL, token, a->now_s);
         r = checked ? auth_check(&keys, token, a->now_s, room, &claims, &why)
-                    : auth_said_when(&said, a->now_s, &why);
+                    : auth_said_check_times(&said, a->now_s, &why);
     }
     if (checked)
         auth_keys_wipe(&keys);
-    line[why.n] = '\0';
     if (r != AUTH_GOOD)
-        fail(NOT_GOOD, line, "");
+        fail(NOT_GOOD, text_string(&why), "");
     return EX_OK;
 }
 

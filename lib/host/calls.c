@@ -82,8 +82,8 @@ static const struct filter_rule table[] = {
     LACKS(mprotect, 2, PROT_EXEC),      /* a thread's guard page; relocations become read-only */
     ALWAYS(munmap),
     ALWAYS(madvise),                    /* pages are given back */
-    ALWAYS(brk),                        /* malloc(), for setenv() and pthread_create() */
-    ABSENT(mremap),                     /* realloc() of a large environment: copies it then */
+    ALWAYS(brk),                        /* malloc(), for pthread_create() of some libcs */
+    ABSENT(mremap),                     /* realloc() in a libc: it copies then */
 
     /* the store, its thread, which is made anew when an upgrade is refused, and the end */
     ALWAYS(fdatasync),
@@ -215,7 +215,7 @@ struct calls calls_all(void)
     return all;
 }
 
-int calls_beyond(const struct calls *known)
+int calls_missing(const struct calls *known)
 {
     struct calls all = calls_all();
     for (unsigned i = 0; i < CALLS_WORDS; i++) {

@@ -49,6 +49,6 @@ struct calls_held {
 };
 
 /* The first call that the table has and *known has not; -1: there is none. */
-int calls_beyond(const struct calls *known);
+int calls_missing(const struct calls *known);
 
 #endif

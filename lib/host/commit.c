@@ -39,7 +39,7 @@ void commit_begin(struct tables *t, struct server *s)
     h->to = ring_end(&s->ring);
     s->stat.store_syncs++;
     time_note(t, s);
-    store_sync(&t->store, &s->ring);
+    store_sync_begin(&t->store, &s->ring);
 }
 
 int commit_tick(struct tables *t, struct server *s)
@@ -47,31 +47,31 @@ int commit_tick(struct tables *t, struct server *s)
     if (s->clock.now - t->store_ticked < TICK_MS)
         return 0;
     t->store_ticked = s->clock.now;
-    s->stat.store_syncs += t->store.mode == OPT_FSYNC_INTERVAL && commit_behind(t, s);
+    s->stat.store_syncs += t->store.mode == OPT_FSYNC_INTERVAL && commit_unsynced(t, s);
     time_note(t, s);
     return store_tick(&t->store, &s->ring);
 }
 
-void commit_go_on(struct door *d)
+void commit_start_thread(struct acceptor *d)
 {
     struct store *store = &d->t->store;
-    store_go_on(store);
+    store_start_thread(store);
     if (store->threaded && store->thread.told != -1 &&
-        door_own(d, store->thread.told, OWN_STORE) == NULL)
-        (void)store_leave(store); /* the loop would not hear of it, and syncs by itself */
+        acceptor_add_own(d, store->thread.told, OWN_STORE) == NULL)
+        (void)store_stop_thread(store); /* the loop would not hear of it, and syncs by itself */
 }
 
-int commit_leave(struct door *d)
+int commit_stop_thread(struct acceptor *d)
 {
     struct store *store = &d->t->store;
     struct conns *conns = &d->s->clients.conns;
     if (store->threaded && store->thread.told != -1 &&
         conn_is_own(&conns->conn[store->thread.told], OWN_STORE))
-        conn_forget(conns, &conns->conn[store->thread.told]);
-    return store_leave(store);
+        conn_free_own(conns, &conns->conn[store->thread.told]);
+    return store_stop_thread(store);
 }
 
-void commit_told(int fd)
+void commit_read_result(int fd)
 {
     uint64_t times;
     (void)!read(fd, &times, sizeof times);

@@ -27,7 +27,7 @@ struct guard {
 
 /* Returns true if nobody but root can change what an absolute or relative path leads to. The last
  * part may be missing. */
-bool guard_is_roots(const char *path);
+bool guard_only_root(const char *path);
 
 /* Takes the user's rights to files, if this process is root, is to become that user, and the path
  * (NULL: none) is not root's. False: errno, and nothing has changed. */

@@ -17,6 +17,54 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* ---- the environment ------------------------------------------------------------------------- */
+
+/* The environment of the next program: that of this one, and the variable. It is an array of our
+ * own, as setenv() is what would bring malloc() into the program. */
+struct env {
+    char **had; /* what `environ` was */
+    size_t size;
+    char variable[sizeof(HANDOVER_ENV) + 32];
+};
+
+/* Takes the variable out of the environment. */
+static void env_clean(void)
+{
+    char **to = environ;
+    for (char **from = environ; *from != NULL; from++)
+        if (!span_begins(span_of(*from), SPAN(HANDOVER_ENV "=")))
+            *to++ = *from;
+    *to = NULL;
+}
+
+/* Sets the variable, until env_restore(). Returns false, with errno, where there is no memory. */
+static bool env_set(struct env *e, const char *mode, int fd)
+{
+    struct text t = text_in(e->variable, sizeof(e->variable) - 1);
+    size_t n = 1;
+    text_str(&t, HANDOVER_ENV "=");
+    text_str(&t, mode);
+    text_u64(&t, (uint64_t)fd);
+    e->variable[t.n] = '\0';
+    for (char **v = environ; *v != NULL; v++)
+        n++;
+    e->size = (n + 1) * sizeof(*environ);
+    void *p = mmap(NULL, e->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return false;
+    e->had = environ;
+    environ = p;
+    environ[0] = e->variable;
+    memcpy(environ + 1, e->had, n * sizeof(*environ));
+    return true;
+}
+
+static void env_restore(const struct env *e)
+{
+    munmap(environ, e->size);
+    environ = e->had;
+}
+
 /* ---- what is handed over --------------------------------------------------------------------- */
 
 void handover_layout(char layout[HANDOVER_LAYOUT])
@@ -42,7 +90,7 @@ enum handover_mode handover_mode(int *fd)
 {
     struct span text = span_of(getenv(HANDOVER_ENV)), mode = span_cut(&text, ' ');
     uint64_t n = 0;
-    unsetenv(HANDOVER_ENV);
+    env_clean();
     if (!span_u64(text, &n) || n > INT32_MAX)
         return HANDOVER_NONE;
     *fd = (int)n;
@@ -78,16 +126,6 @@ static int handover_file(const struct handover *h)
     return fd;
 }
 
-static int env_set(const char *mode, int fd)
-{
-    char bytes[32];
-    struct text t = text_in(bytes, sizeof bytes - 1);
-    text_str(&t, mode);
-    text_u64(&t, (uint64_t)fd);
-    bytes[t.n] = '\0';
-    return setenv(HANDOVER_ENV, bytes, 1);
-}
-
 enum { TRIAL_READS = 16 }; /* at once */
 
 /* ---- the trial ------------------------------------------------------------------------------- */
@@ -101,8 +139,11 @@ static int trial_start(pid_t *child, const struct handover *h, char *const argv[
         keep[n++] = h->keeper;
     for (uint32_t i = 0; i < h->memory.n; i++)
         keep[n++] = h->memory.piece[i].fd;
-    int err = env_set("try ", fd) == -1 ? errno : child_spawn(child, argv, out, keep, n);
-    unsetenv(HANDOVER_ENV);
+    struct env env;
+    if (!env_set(&env, "try ", fd))
+        return errno;
+    int err = child_spawn(child, argv, out, keep, n);
+    env_restore(&env);
     return err;
 }
 
@@ -189,10 +230,14 @@ void handover_exec(const struct handover *h, char *const argv[], const struct co
     int fd = handover_file(h);
     if (fd == -1)
         return;
-    if (let_all_pass(h, conns, true) && let_pass(fd, true) && env_set("take ", fd) == 0)
+    struct env env;
+    if (let_all_pass(h, conns, true) && let_pass(fd, true) && env_set(&env, "take ", fd)) {
         execvp(argv[0], argv);
+        int why = errno;
+        env_restore(&env);
+        errno = why;
+    }
     int err = errno;
-    unsetenv(HANDOVER_ENV);
     let_all_pass(h, conns, false);
     close(fd);
     errno = err;

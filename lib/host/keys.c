@@ -105,7 +105,7 @@ int keys_read(const char *path, struct auth_keys *k, struct text *why)
     return keys_read_by(path, KEEPER_NONE, k, why);
 }
 
-int keys_take(struct server *s, int keeper, struct text *why)
+int keys_load(struct server *s, int keeper, struct text *why)
 {
     struct auth_keys next;
     if (s->config.opt.key_file == NULL)
@@ -120,13 +120,13 @@ int keys_take(struct server *s, int keeper, struct text *why)
     return code;
 }
 
-void keys_again(struct server *s, int keeper)
+void keys_reload(struct server *s, int keeper)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
     if (s->config.opt.key_file == NULL)
         return;
-    if (keys_take(s, keeper, &why) == 0) {
+    if (keys_load(s, keeper, &why) == 0) {
         s->log.say(OPT_LOG_INFO, "keys read", "keys", QUOTE_NUM(s->config.keys.n), NULL);
         return;
     }

@@ -18,9 +18,9 @@ int keys_read(const char *path, struct auth_keys *k, struct text *why);
 /* Reads --key-file, if there is to be one, into s->keys; `keeper` opens it (keeper.h), KEEPER_NONE:
  * this process does. 0; or an exit code, and *why says what is wrong: the keys that there were
  * stay. */
-int keys_take(struct server *s, int keeper, struct text *why);
+int keys_load(struct server *s, int keeper, struct text *why);
 
 /* Reads it again, and logs what came of it. */
-void keys_again(struct server *s, int keeper);
+void keys_reload(struct server *s, int keeper);
 
 #endif

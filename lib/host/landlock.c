@@ -4,12 +4,12 @@
  */
 #include "lib/host/landlock.h"
 
+#include "lib/host/path.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -115,11 +115,12 @@ static bool directory_of(const char *path, char *dir)
 
 bool landlock_allow_beside(struct landlock *l, const char *path, unsigned rights)
 {
-    char dir[PATH_MAX], real[PATH_MAX];
+    char dir[PATH_MAX];
+    struct path p;
     if (l->rules == -1)
         return true;
     bool good = directory_of(path, dir) && landlock_allow(l, dir, rights);
-    if (realpath(path, real) != NULL && directory_of(real, dir))
+    if (path_follow(&p, path) && !p.missing && directory_of(p.real, dir))
         good |= landlock_allow(l, dir, rights);
     return good;
 }

@@ -2,8 +2,8 @@
  * life.c - starts the server, and ends it.
  */
 #include "lib/host/life.h"
+#include "lib/serve/access_log.h"
 #include "lib/serve/conn.h"
-#include "lib/serve/note.h"
 
 #include "lib/host/announce.h"
 #include "lib/host/commit.h"
@@ -35,7 +35,7 @@ static bool rights_take(struct guard *g, const struct user *user, const char *pa
 
 /* Makes the ring, or takes it over; a store is opened with the rights of the user that could change
  * its path (guard.h). */
-static bool ring_make(struct door *d, const struct handover *from, const struct user *user,
+static bool ring_make(struct acceptor *d, const struct handover *from, const struct user *user,
                       bool trial, struct text *why)
 {
     struct guard g;
@@ -47,19 +47,19 @@ static bool ring_make(struct door *d, const struct handover *from, const struct 
 }
 
 /* Reads the keys, likewise. */
-static int keys_make(struct door *d, const struct user *user, struct text *why)
+static int keys_make(struct acceptor *d, const struct user *user, struct text *why)
 {
     struct guard g;
     struct server *s = d->s;
     if (!rights_take(&g, user, s->config.opt.key_file, why))
         return EX_OSERR;
-    int code = keys_take(s, d->keeper, why);
+    int code = keys_load(s, d->keeper, why);
     guard_end(&g);
     return code;
 }
 
 /* Makes the tables and the ring, or takes them over. */
-static void memory_make(struct door *d, const struct handover *from, const struct user *user,
+static void memory_make(struct acceptor *d, const struct handover *from, const struct user *user,
                         bool trial)
 {
     char bytes[1024];
@@ -73,7 +73,7 @@ static void memory_make(struct door *d, const struct handover *from, const struc
         s->config.opt.ring_given = true;
     }
     int code = keys_make(d, user, &why);
-    if (code == 0 && !door_measure(d, &why))
+    if (code == 0 && !acceptor_measure(d, &why))
         code = EX_CONFIG;
     d->t->workers = d->workers;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
@@ -83,29 +83,29 @@ static void memory_make(struct door *d, const struct handover *from, const struc
         process_fail(code, bytes, NULL);
 }
 
-static void signals_take(struct door *d)
+static void signals_take(struct acceptor *d)
 {
     int fd = process_signals();
-    if (fd == -1 || door_own(d, fd, OWN_SIGNALS) == NULL)
+    if (fd == -1 || acceptor_add_own(d, fd, OWN_SIGNALS) == NULL)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
     process_reap(); /* those that ended before */
 }
 
 /* Hears the other workers, and the end of the parent. */
-static bool workers_hear(struct door *d)
+static bool workers_hear(struct acceptor *d)
 {
     const struct workers *w = d->workers;
-    return w == NULL || (door_own(d, w->wake[w->me], OWN_WAKE) != NULL &&
-                         door_own(d, w->leash[0], OWN_LEASH) != NULL);
+    return w == NULL || (acceptor_add_own(d, w->wake[w->me], OWN_WAKE) != NULL &&
+                         acceptor_add_own(d, w->leash[0], OWN_LEASH) != NULL);
 }
 
-void life_begin(struct door *d, char *const argv[], int unsent, struct calls_held *held)
+void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls_held *held)
 {
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes - 1);
     struct server *s = d->s;
     struct user user;
-    process_standard();
+    process_open_standard();
     s->started = s->clock.wall;
     int code = user_find(s->config.opt.user, &user, &why);
     bytes[why.n] = '\0';
@@ -128,13 +128,13 @@ void life_begin(struct door *d, char *const argv[], int unsent, struct calls_hel
     if (!workers_hear(d))
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     const struct sandbox_file keys = {s->config.opt.key_file};
-    code = door_open(d, unsent, &user, &why);
+    code = acceptor_open(d, unsent, &user, &why);
     if (code == 0)
         code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         process_fail(code, bytes, NULL);
-    commit_go_on(d);
+    commit_start_thread(d);
     if (d->workers == NULL || workers_ready(d->workers))
         announce_started(s, d->t);
 }
@@ -146,12 +146,12 @@ static bool own_closed(const struct conn *c)
 }
 
 /* Goes on with what is not in the tables. */
-static void take_over(struct door *d, const struct handover *h)
+static void take_over(struct acceptor *d, const struct handover *h)
 {
     struct server *s = d->s;
     d->epoll = h->epoll;
     d->shed = h->shed;
-    d->paused = DOOR_CLOSED; /* it may be: the next tick opens it */
+    d->paused = ACCEPTOR_CLOSED; /* it may be: the next tick opens it */
     s->clock.random = h->random;
     s->ready = h->ready;
     s->started = h->started;
@@ -161,11 +161,11 @@ static void take_over(struct door *d, const struct handover *h)
     handover_keep(h, &s->clients.conns);
     for (uint32_t i = 1; i <= s->clients.conns.top; i++)
         if (own_closed(&s->clients.conns.conn[i]))
-            conn_forget(&s->clients.conns, &s->clients.conns.conn[i]);
-    door_look(d);
+            conn_free_own(&s->clients.conns, &s->clients.conns.conn[i]);
+    acceptor_note_listeners(d);
 }
 
-uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
+uint32_t life_go_on(struct acceptor *d, int fd, bool trial, struct calls_held *held)
 {
     char bytes[1024];
     struct text why = text_in(bytes, sizeof bytes - 1);
@@ -173,7 +173,7 @@ uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
     struct handover h;
     const struct user nobody = {.given = false}; /* what it was to become it has become */
     if (trial) {
-        process_leash();
+        process_die_with_parent();
         s->config.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
     }
     if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
@@ -192,17 +192,17 @@ uint32_t life_go_on(struct door *d, int fd, bool trial, struct calls_held *held)
     signals_take(d);
     *held = h.held;
     sandbox_go_on(s, held);
-    commit_go_on(d);
+    commit_start_thread(d);
     announce_upgraded(s);
     return h.sweep;
 }
 
-int life_end(struct door *d)
+int life_end(struct acceptor *d)
 {
     struct server *s = d->s;
     int err = 0;
     if (d->t->store.h != NULL)
-        (void)commit_leave(d); /* what failed is returned by store_close(), too */
+        (void)commit_stop_thread(d); /* what failed is returned by store_close(), too */
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
         if (conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) && d->workers == NULL)
             listen_unlink((int)fd);
@@ -218,7 +218,7 @@ int life_end(struct door *d)
         commit_result(s, err);
     ring_close(&s->ring);
     memory_close(&d->t->memory);
-    serve_log_rest(&s->clock, &s->log, true);
+    access_log_suppressed(&s->clock, &s->log, true);
     announce_stopped(s);
     return err;
 }

@@ -4,7 +4,7 @@
 #include "lib/host/limits.h"
 
 /* Descriptors that are not for clients: those of the process itself, and what is kept to refuse
- * those who are too many (lib/host/door.c). */
+ * those who are too many (lib/host/acceptor.c). */
 #define DESCRIPTORS_KEPT 304u
 
 /* Bytes that an idle connection takes: in the kernel and in the server (bench/README.md). */

@@ -31,7 +31,7 @@ _Noreturn void process_fail(int code, ...)
     exit(code);
 }
 
-void process_standard(void)
+void process_open_standard(void)
 {
     for (int fd = 0; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1)
@@ -45,7 +45,7 @@ void process_standard(void)
     (void)signal(SIGUSR1, SIG_IGN);           /* other servers reopen logs at it */
 }
 
-void process_leash(void)
+void process_die_with_parent(void)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 }

@@ -11,10 +11,10 @@
 _Noreturn void process_fail(int code, ...) TEXT_LIST;
 
 /* Sees to it that descriptors 0 to 2 are there, so that no socket gets one of these numbers. */
-void process_standard(void);
+void process_open_standard(void);
 
 /* Ends when the process ends that started it. */
-void process_leash(void);
+void process_die_with_parent(void);
 
 /* SIGTERM, SIGINT, SIGUSR2 and SIGHUP, and SIGCHLD where this is the first process, come through a
  * descriptor from now on, which it returns (-1: errno); SIGPIPE is ignored. */

@@ -238,7 +238,7 @@ static bool socket_give(const char *path, const struct user *u)
     if (lstat(path, &st) == 0 && st.st_uid == u->uid)
         return true;
     errno = EPERM;
-    return guard_is_roots(path) && lchown(path, u->uid, u->gid) == 0;
+    return guard_only_root(path) && lchown(path, u->uid, u->gid) == 0;
 }
 
 /* Returns the store and the unix sockets to the user, so that it can open and remove them the next
@@ -335,7 +335,7 @@ int sandbox_enter(struct server *s, const struct tables *t, const struct user *u
 
 bool sandbox_fits(const struct calls_held *held, struct text *why)
 {
-    int call = held->sum != 0 ? calls_beyond(&held->calls) : -1;
+    int call = held->sum != 0 ? calls_missing(&held->calls) : -1;
     if (call == -1)
         return true;
     text_str(why, "the sandbox of the server that runs refuses system call ");

@@ -5,11 +5,11 @@
 #include "lib/host/store.h"
 
 #include "lib/hash.h"
+#include "lib/host/path.h"
 #include "lib/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -742,15 +742,16 @@ static void file_grant(int from, int to)
 /* Makes a store of another size beside the one in the file. */
 static bool resize(struct opening *o)
 {
-    char path[PATH_MAX], new[PATH_MAX + 4];
+    char new[PATH_MAX + 4];
+    struct path p;
     struct text t;
     uint64_t had = RING_PAGE + o->head.size, size = RING_PAGE + o->ask->ring;
     struct ring old;
     bool right = false;
-    if (realpath(o->ask->path, path) == NULL)
+    if (!path_follow(&p, o->ask->path))
         return wrong_errno(o, "cannot be resolved", errno);
     t = text_in(new, sizeof(new));
-    text_str(&t, path);
+    text_str(&t, p.real);
     text_add(&t, (struct span){".new", sizeof(".new")});
     if (unlink(new) == -1 && errno != ENOENT)
         return wrong_errno(
@@ -767,7 +768,7 @@ static bool resize(struct opening *o)
         int err = ring_open_in(&old, o->fd, RING_PAGE, o->head.size, 0, o->head.key);
         if (err < 0)
             wrong_errno(o, "cannot be mapped", -err);
-        right = err == 0 && ring_set_up(o, fd, o->ask->ring) && move_to(o, &old, path, new);
+        right = err == 0 && ring_set_up(o, fd, o->ask->ring) && move_to(o, &old, p.real, new);
         if (err == 0) {
             ring_close(&old);
             o->fd = -1;
@@ -867,7 +868,7 @@ static int sync_result(struct store *st, int err)
     return -atomic_load(&st->thread.error);
 }
 
-void store_sync(struct store *st, const struct ring *r)
+void store_sync_begin(struct store *st, const struct ring *r)
 {
     assert(st->mode == OPT_FSYNC_ALWAYS && !st->syncing);
     /* What is held never takes the place of the newest that is shown, but where that alone is
@@ -882,7 +883,7 @@ void store_sync(struct store *st, const struct ring *r)
         (void)sync_result(st, file_sync(st->fd));
 }
 
-int store_synced(struct store *st)
+int store_sync_result(struct store *st)
 {
     if (store_busy(st))
         return 1;
@@ -890,11 +891,11 @@ int store_synced(struct store *st)
     return sync_result(st, 0);
 }
 
-int store_wait(struct store *st)
+int store_sync_wait(struct store *st)
 {
     struct pollfd told = {.fd = st->thread.told, .events = POLLIN};
     int result;
-    while ((result = store_synced(st)) == 1)
+    while ((result = store_sync_result(st)) == 1)
         (void)poll(&told, 1, 100);
     return result;
 }
@@ -933,13 +934,13 @@ int store_tick(struct store *st, const struct ring *r)
     return sync_result(st, err);
 }
 
-int store_leave(struct store *st)
+int store_stop_thread(struct store *st)
 {
     thread_end(st);
     return sync_result(st, 0);
 }
 
-void store_go_on(struct store *st)
+void store_start_thread(struct store *st)
 {
     atomic_store(&st->thread.stop, false);
     (void)thread_begin(st); /* without it the loop syncs by itself */

@@ -14,8 +14,8 @@
  * been.
  *
  * WHO SURVIVES WHAT. The end of the process, however it comes: every message. A power cut: all
- * before the last fdatasync that was done: with OPT_FSYNC_ALWAYS, store_sync() before anyone is
- * told; with _INTERVAL, a thread of its own at store_tick(); with _NEVER, when the kernel likes.
+ * before the last fdatasync that was done: with OPT_FSYNC_ALWAYS, store_sync_begin() before anyone
+ * is told; with _INTERVAL, a thread of its own at store_tick(); with _NEVER, when the kernel likes.
  *
  * WITH OPT_FSYNC_ALWAYS messages are held (ring_hold()), a sync that the thread does covers all
  * that are held when it begins, and they are shown when it is done. So what is shown is durable. Of
@@ -70,7 +70,7 @@ struct store {
     uint64_t noted_n;        /* an id that the state on the disk has for sure */
     struct store_time time;  /* the caller's: now */
     struct store_time noted; /* what of that is in the state */
-    bool syncing;            /* a sync was begun: store_synced() is to be asked */
+    bool syncing;            /* a sync was begun: store_sync_result() is to be asked */
     bool threaded;
     pthread_t id;
     struct store_thread thread;
@@ -124,14 +124,14 @@ int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode);
 
 /* For OPT_FSYNC_ALWAYS: begins a sync of all messages up to ring_end(), which is st->synced then;
  * by the thread, or, where there is none, at once. Another must not be under way. */
-void store_sync(struct store *st, const struct ring *r);
+void store_sync_begin(struct store *st, const struct ring *r);
 
 /* Returns 1 if it is not done yet; 0 if it is, or none was begun; or minus the errno of this sync
  * or any before it. When it is, `told` of the thread becomes readable. */
-int store_synced(struct store *st);
+int store_sync_result(struct store *st);
 
 /* Waits until it is done. Returns 0 or minus an errno, likewise. */
-int store_wait(struct store *st);
+int store_sync_wait(struct store *st);
 
 /* To be called each second or so, with st->time set: for OPT_FSYNC_INTERVAL, has a sync done if a
  * message was put; notes the time and the newest id. 0, or minus the errno of a sync. */
@@ -143,10 +143,10 @@ int store_close(struct store *st, const struct ring *r);
 
 /* Begins the thread of a store that was opened or attached, if it is to have one: that is left to
  * the caller, as a thread has the rights that the process has then (sandbox.h). Without it all is
- * synced by the loop. With OPT_FSYNC_ALWAYS no sync may be under way. store_leave() ends it, as for
- * a process that is about to become another program: 0, or minus an errno of its last sync. */
-void store_go_on(struct store *st);
-int store_leave(struct store *st);
+ * synced by the loop. With OPT_FSYNC_ALWAYS no sync may be under way. store_stop_thread() ends it,
+ * as for a process that is about to become another program: 0, or -errno of its last sync. */
+void store_start_thread(struct store *st);
+int store_stop_thread(struct store *st);
 
 /* Appends what was found, in words. */
 void store_describe(const struct store_report *rep, struct text *out);

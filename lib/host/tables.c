@@ -5,11 +5,11 @@
 #include "lib/serve/quote.h"
 #include "lib/serve/ready.h"
 
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 
 #include "lib/host/budget.h"
-#include "lib/host/workers.h"
 #include "lib/host/machine.h"
+#include "lib/host/workers.h"
 #include "lib/topic/names.h"
 #include "lib/topic/room.h"
 
@@ -66,9 +66,10 @@ static bool random_bytes(void *p, size_t n, struct text *why)
 /* ---- what messages are put together in ------------------------------------------------------- */
 
 /* Scratch memory of a share: those of events and frames need none but for the heads of frames. */
-static size_t scratch_bytes(const struct server *s, enum conn_way way, size_t bytes)
+static size_t scratch_bytes(const struct server *s, enum conn_transport transport, size_t bytes)
 {
-    return ways[way].objects ? share_scratch(s->config.opt.max_message, bytes) : SHARE_HEADS;
+    return transports[transport].objects ? share_scratch(s->config.opt.max_message, bytes)
+                                         : SHARE_HEADS;
 }
 
 /* Bytes for all of them. */
@@ -78,8 +79,9 @@ static uint64_t shares_bytes(const struct tables *t, const struct server *s)
                  share_memory(t->poll_records) +
                  share_scratch(s->config.opt.max_message, SHARE_BYTES) +
                  share_memory(SHARE_RECORDS);
-    for (unsigned way = 0; way < TABLES_SAME; way++)
-        n += scratch_bytes(s, (enum conn_way)way, SHARE_BYTES) + share_memory(SHARE_RECORDS);
+    for (unsigned transport = 0; transport < TABLES_SAME; transport++)
+        n += scratch_bytes(s, (enum conn_transport)transport, SHARE_BYTES) +
+             share_memory(SHARE_RECORDS);
     return n;
 }
 
@@ -95,9 +97,9 @@ static bool share_make(struct share *s, unsigned records, size_t scratch_size, s
 static bool shares_make(struct tables *t, struct server *s, struct text *why)
 {
     uint64_t message = s->config.opt.max_message;
-    for (unsigned way = 0; way < TABLES_SAME; way++)
-        if (!share_make(&t->same[way], SHARE_RECORDS,
-                        scratch_bytes(s, (enum conn_way)way, SHARE_BYTES), why))
+    for (unsigned transport = 0; transport < TABLES_SAME; transport++)
+        if (!share_make(&t->same[transport], SHARE_RECORDS,
+                        scratch_bytes(s, (enum conn_transport)transport, SHARE_BYTES), why))
             return false;
     return share_make(&t->own, SHARE_RECORDS, share_scratch(message, SHARE_BYTES), why) &&
            share_make(&s->ex.poll, t->poll_records,
@@ -144,9 +146,11 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
 {
     struct opt *opt = &s->config.opt;
     struct budget b;
+    const uint64_t ring = ring_bytes(s), n = t->workers != NULL ? t->workers->n : 1;
     const struct budget_needs needs = {
-        .memory = opt->max_memory,
-        .ring = ring_bytes(s),
+        .memory = opt->max_memory > ring ? ring + (opt->max_memory - ring) / n : opt->max_memory,
+        .ring = ring,
+        .twice = n > 1,
         .scratch = shares_bytes(t, s),
         .fixed = FIXED + (opt->key_file != NULL ? grants_size(opt->max_scopes) : 0),
         .message = opt->max_message + 1024,
@@ -160,12 +164,18 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .topics = {opt->max_topics, opt->topics_given},
         .buffers = {opt->max_buffers, opt->buffers_given},
     };
-    if (!budget_fit(&needs, &b, why))
+    if (!budget_fit(&needs, &b, why)) {
+        if (n > 1)
+            text_str(why, ", in each of the --workers beside the ring, which they share");
         return false;
+    }
     opt->max_connections = b.connections;
     opt->max_topics = b.topics;
     opt->max_buffers = b.buffers;
     t->entries = b.entries;
+    b.connections = (uint32_t)(b.connections * n);
+    b.buffers *= n;
+    b.total = ring + n * (b.total - ring);
     struct text room = text_in(t->room, sizeof t->room - 1);
     budget_describe(&room, &b);
     t->worst = b.total;
@@ -224,18 +234,10 @@ static bool topics_make(struct tables *t, struct server *s, const struct handove
     return true;
 }
 
-static bool peers_make(struct tables *t, const struct server *s, const struct handover *from,
-                       struct text *why)
+static bool peers_table_make(struct tables *t, const struct handover *from, uint32_t max,
+                             struct text *why)
 {
     uint64_t seed[2];
-    uint32_t max = s->clients.conns.max;
-    if (s->config.opt.max_per_address == 0)
-        return true;
-    t->peer = memory_map(&t->memory, max * sizeof *t->peer);
-    if (t->peer == NULL)
-        return tables_failed(why, max * sizeof *t->peer);
-    if (t->workers != NULL)
-        return true; /* these count in tables that they share */
     void *memory = memory_map(&t->memory, peers_size(max));
     if (memory == NULL)
         return tables_failed(why, peers_size(max));
@@ -246,6 +248,18 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
     else
         peers_init(&t->peers, max, memory, seed);
     return true;
+}
+
+static bool peers_make(struct tables *t, const struct server *s, const struct handover *from,
+                       struct text *why)
+{
+    uint32_t max = s->clients.conns.max;
+    if (s->config.opt.max_per_address == 0)
+        return true;
+    if (t->workers == NULL && !peers_table_make(t, from, max, why))
+        return false; /* workers count in tables that they share */
+    t->peer = memory_map(&t->memory, max * sizeof *t->peer);
+    return t->peer != NULL || tables_failed(why, max * sizeof *t->peer);
 }
 
 /* Where there are keys, WebSockets keep what their tokens allow. */
@@ -311,7 +325,7 @@ static bool broker_make(struct tables *t, struct server *s, struct text *why)
     }
     t->memory.given = 0;
     broker_init(&s->broker, &s->ring, &s->topics, memory, heap);
-    s->broker.gone = serve_ready_gone;
+    s->broker.gone = ready_topic_gone;
     s->broker.arg = s;
     return true;
 }
@@ -332,7 +346,7 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
     if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
         return false;
     store_follow(&s->broker, &report);
-    serve_ready_recover(&s->config, &s->broker, &s->ready);
+    ready_recover(&s->config, &s->broker, &s->ready);
     s->clock.ahead = report.clock_ms - s->clock.now;
     if (s->config.opt.max_age_ms > 0 &&
         report.clock_ms > s->config.opt.max_age_ms) /* some may have come back */

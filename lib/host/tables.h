@@ -22,12 +22,12 @@ struct tables {
                                      * have any number */
     struct store store;
     struct workers *workers; /* NULL: this process is all of the server */
-    uint64_t store_ticked; /* ms: commit.h */
-    char room[128];        /* what there is room for, in words */
-    uint64_t worst;        /* bytes that ring and tables take at worst, ... */
-    uint64_t group_left;   /* ... and that the control group leaves; UINT64_MAX: any number */
-    uint32_t entries;      /* of the table of topics */
-    uint32_t poll_records; /* the most in an answer to a poll */
+    uint64_t store_ticked;   /* ms: commit.h */
+    char room[128];          /* what there is room for, in words */
+    uint64_t worst;          /* bytes that ring and tables take at worst, ... */
+    uint64_t group_left;     /* ... and that the control group leaves; UINT64_MAX: any number */
+    uint32_t entries;        /* of the table of topics */
+    uint32_t poll_records;   /* the most in an answer to a poll */
 };
 
 /* Makes the limits less that were not given, so that all fits into --max-memory; sets s->conns.max,

@@ -21,13 +21,13 @@ static void upgrade_refused(struct server *s, const char *why)
 /* Notes all that the next program has to know. */
 static void hand_over(const struct upgrade *u, uint32_t sweep, struct handover *h)
 {
-    const struct server *s = u->door->s;
+    const struct server *s = u->acceptor->s;
     memset(h, 0, sizeof *h);
-    tables_hand_over(u->door->t, s, h);
-    h->epoll = u->door->epoll;
-    h->keeper = u->door->keeper;
+    tables_hand_over(u->acceptor->t, s, h);
+    h->epoll = u->acceptor->epoll;
+    h->keeper = u->acceptor->keeper;
     h->sweep = sweep;
-    h->shed = u->door->shed;
+    h->shed = u->acceptor->shed;
     h->ready = s->ready;
     h->started = s->started;
     h->held = u->held;
@@ -35,7 +35,7 @@ static void hand_over(const struct upgrade *u, uint32_t sweep, struct handover *
 
 void upgrade_begin(struct upgrade *u)
 {
-    struct server *s = u->door->s;
+    struct server *s = u->acceptor->s;
     struct handover h;
     if (u->trial.child != 0 || s->clients.draining)
         return;
@@ -46,7 +46,7 @@ void upgrade_begin(struct upgrade *u)
     }
     s->log.say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
                QUOTE_NUM((uint64_t)u->trial.child), NULL);
-    if (door_own(u->door, u->trial.out, OWN_TRIAL) == NULL)
+    if (acceptor_add_own(u->acceptor, u->trial.out, OWN_TRIAL) == NULL)
         u->trial.until = s->clock.now; /* it can't be heard */
 }
 
@@ -56,7 +56,7 @@ void upgrade_child(const struct upgrade *u)
         process_reap();
 }
 
-void upgrade_told(struct upgrade *u)
+void upgrade_read_result(struct upgrade *u)
 {
     assert(u->trial.child != 0);
     u->trial.over |= trial_read(&u->trial);
@@ -64,14 +64,14 @@ void upgrade_told(struct upgrade *u)
 
 void upgrade_tick(struct upgrade *u)
 {
-    struct server *s = u->door->s;
+    struct server *s = u->acceptor->s;
     if (!u->trial.over && s->clock.now < u->trial.until)
         return;
     struct conn *c = &s->clients.conns.conn[u->trial.out];
     const char *why = trial_end(&u->trial);
     process_reap(); /* those that ended meanwhile */
     if (conn_is_own(c, OWN_TRIAL))
-        conn_forget(&s->clients.conns, c);
+        conn_free_own(&s->clients.conns, c);
     u->passed = why == NULL && !s->clients.draining;
     if (why != NULL)
         upgrade_refused(s, why);
@@ -79,15 +79,15 @@ void upgrade_tick(struct upgrade *u)
 
 void upgrade(struct upgrade *u, uint32_t sweep)
 {
-    struct server *s = u->door->s;
-    bool stored = u->door->t->store.h != NULL;
+    struct server *s = u->acceptor->s;
+    bool stored = u->acceptor->t->store.h != NULL;
     struct handover h;
     u->passed = false;
-    if (!stored || commit_leave(u->door) == 0) { /* else the next sync ends the server */
+    if (!stored || commit_stop_thread(u->acceptor) == 0) { /* else the next sync ends the server */
         hand_over(u, sweep, &h);
         handover_exec(&h, u->argv, &s->clients.conns);
     }
     upgrade_refused(s, strerror(errno));
     if (stored)
-        commit_go_on(u->door);
+        commit_start_thread(u->acceptor);
 }

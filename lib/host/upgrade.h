@@ -17,11 +17,11 @@
 #ifndef SSE_LIB_HOST_UPGRADE_H
 #define SSE_LIB_HOST_UPGRADE_H
 
-#include "lib/host/door.h"
+#include "lib/host/acceptor.h"
 
 struct upgrade {
-    struct door *door;      /* and by it the server and its tables */
-    struct trial trial;     /* of the next program, ... */
+    struct acceptor *acceptor; /* and by it the server and its tables */
+    struct trial trial;        /* of the next program, ... */
     bool passed;            /* ... which can take over: upgrade() is due, when this turn is over */
     char **argv;            /* that program and its arguments: this one's own */
     struct calls_held held; /* by the sandbox, which it goes on in */
@@ -35,7 +35,7 @@ void upgrade_begin(struct upgrade *u);
 void upgrade_child(const struct upgrade *u);
 
 /* Handles an event of OWN_TRIAL: reads what the trial says. */
-void upgrade_told(struct upgrade *u);
+void upgrade_read_result(struct upgrade *u);
 
 /* To be called in each turn while there is a trial: ends it by its verdict, once it has said all or
  * has had its time. */

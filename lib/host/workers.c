@@ -21,16 +21,16 @@
 #include <unistd.h>
 
 enum {
-    TICK_MS = 100,           /* the parent looks around */
-    BLOCKS_MS = 1000,        /* how long one may keep others from publishing */
-    PING_MS = 2000,          /* one that makes no turn is woken, ... */
-    HANGS_MS = 15000,        /* ... and killed when that does not help */
-    LIVES_MS = 5000,         /* one that lived so long is started again at once */
-    RESTART_MIN_MS = 50,     /* others later and later */
+    TICK_MS = 100,       /* the parent looks around */
+    BLOCKS_MS = 1000,    /* how long one may keep others from publishing */
+    PING_MS = 2000,      /* one that makes no turn is woken, ... */
+    HANGS_MS = 15000,    /* ... and killed when that does not help */
+    LIVES_MS = 5000,     /* one that lived so long is started again at once */
+    RESTART_MIN_MS = 50, /* others later and later */
     RESTART_MAX_MS = 10000,
-    SLACK = 4,               /* connections above the mean that one may have, ... */
-    SLACK_PART = 32,         /* ... and this part of it */
-    BEHIND_PART = 32,        /* who has this part of the ring to follow is woken */
+    SLACK = 4,        /* connections above the mean that one may have, ... */
+    SLACK_PART = 32,  /* ... and this part of it */
+    BEHIND_PART = 32, /* who has this part of the ring to follow is woken */
 };
 
 static uint64_t now_ms(void)
@@ -87,13 +87,19 @@ static bool ring_begin_shared(struct workers *w, struct server *s, struct text *
     return true;
 }
 
+/* Rounded up, so that it can be given back. */
+static size_t whole_pages(size_t n)
+{
+    return (n + RING_PAGE - 1) & ~(size_t)(RING_PAGE - 1);
+}
+
 /* Makes what each worker counts by topic and by address. */
 static bool tallies_make(struct workers *w, struct server *s, struct text *why)
 {
     const struct opt *opt = &s->config.opt;
     struct team *t = &s->team;
-    w->tally_topics = tally_size(opt->max_topics);
-    w->tally_peers = opt->max_per_address > 0 ? tally_size(tables_descriptors()) : 0;
+    w->tally_topics = whole_pages(tally_size(opt->max_topics));
+    w->tally_peers = opt->max_per_address > 0 ? whole_pages(tally_size(tables_descriptors())) : 0;
     char *p = memory_map(&w->memory, w->n * (w->tally_topics + w->tally_peers));
     if (p == NULL)
         return failed(why, "cannot reserve memory");
@@ -174,8 +180,8 @@ static void bury(struct workers *w, const struct team *t, uint32_t i, bool again
     x->pid = 0;
     if (!again)
         return;
-    x->delay = now - x->began > LIVES_MS ? 0
-               : x->delay == 0           ? RESTART_MIN_MS
+    x->delay = now - x->began > LIVES_MS       ? 0
+               : x->delay == 0                 ? RESTART_MIN_MS
                : x->delay < RESTART_MAX_MS / 2 ? 2 * x->delay
                                                : RESTART_MAX_MS;
     x->again = now + x->delay;
@@ -336,14 +342,16 @@ static void sync_store(struct parent *p)
         return;
     s->clock.now = now;
     ring_look(&s->ring, w->control);
-    s->stat.store_syncs += w->store.mode == OPT_FSYNC_INTERVAL && w->store.synced != ring_end(&s->ring);
+    s->stat.store_syncs +=
+        w->store.mode == OPT_FSYNC_INTERVAL && w->store.synced != ring_end(&s->ring);
     w->store.time = (struct store_time){now + s->clock.ahead, clock_us(CLOCK_REALTIME) / 1000,
                                         clock_us(CLOCK_BOOTTIME) / 1000};
     int err = store_tick(&w->store, &s->ring);
     if (err >= 0)
         return;
-    s->log.say(OPT_LOG_ERROR, "the store could not be synced: the server ends; ids jump when it starts",
-               "error", strerror(-err), NULL);
+    s->log.say(OPT_LOG_ERROR,
+               "the store could not be synced: the server ends; ids jump when it starts", "error",
+               strerror(-err), NULL);
     p->code = EX_IOERR;
     end_all(p, SIGTERM);
 }
@@ -418,7 +426,7 @@ int workers_run(struct workers *w, struct server *s, uint32_t n, int unsent)
     sigset_t set;
     assert(n > 1 && n <= CONTROL_WORKERS);
     w->n = w->me = n;
-    process_standard();
+    process_open_standard();
     s->started = s->clock.wall;
     int code = user_find(s->config.opt.user, &user, &why);
     if (code == 0)
@@ -479,7 +487,8 @@ void workers_wake(const struct workers *w, uint64_t mask, bool all)
     if (all) {
         (void)control_read(w->control, &s);
         for (uint32_t i = 0; i < w->n; i++) {
-            uint64_t followed = atomic_load_explicit(&w->control->slot[i].followed, memory_order_relaxed);
+            uint64_t followed =
+                atomic_load_explicit(&w->control->slot[i].followed, memory_order_relaxed);
             if (followed < s.head && (s.head - followed) * BEHIND_PART > w->ring_size)
                 mask |= UINT64_C(1) << i;
         }

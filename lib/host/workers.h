@@ -55,8 +55,8 @@ struct workers {
     struct whole *whole;
     uint64_t ring_size;
     size_t tally_topics, tally_peers; /* bytes of each worker's tables; the latter 0: none */
-    int wake[CONTROL_WORKERS]; /* eventfds: to wake each */
-    int leash[2];              /* the parent has the end to write to, workers that to read from */
+    int wake[CONTROL_WORKERS];        /* eventfds: to wake each */
+    int leash[2]; /* the parent has the end to write to, workers that to read from */
     struct listeners listeners;
     struct worker worker[CONTROL_WORKERS]; /* the parent's */
     struct store store;                    /* the parent's */

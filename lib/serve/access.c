@@ -49,10 +49,9 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     detail[n] = '\0';
     s->stat.tokens_refused++;
     if (s->config.opt.max_failures > 0)
-        wait = throttle_fail(s->team.whole != NULL ? &s->team.whole->failures
-                                                      : &s->clients.failures,
-                             s->ex.ask.from, s->clock.now,
-                             s->config.opt.max_failures);
+        wait =
+            throttle_fail(s->team.whole != NULL ? &s->team.whole->failures : &s->clients.failures,
+                          s->ex.ask.from, s->clock.now, s->config.opt.max_failures);
     if (wait == 0) {
         serve_refuse(s, c, 401, access_challenge(&s->config, &ch, 401, "invalid_token", why), what,
                      detail, NULL);
@@ -158,7 +157,7 @@ static void access_without(const struct config *config, struct exchange *ex, enu
 {
     struct access *a = &ex->access;
     bool open = class == AUTH_SUBSCRIBE && config->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE;
-    bool here = config->keys.n == 0 && !open && serve_here(config, ex);
+    bool here = config->keys.n == 0 && !open && serve_is_local(config, ex);
     if (here || config->opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE)
         a->subscribe = ALL;
     if (here || config->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
@@ -386,13 +385,13 @@ int access_publish(struct stat_counters *stat, const struct exchange *ex, const 
 
 /* ---- what is remembered ---------------------------------------------------------------------- */
 
-bool access_keep_scopes(struct server *s, struct conn *c)
+bool access_keep_expiry_and_scopes(struct server *s, struct conn *c)
 {
     struct pass *p = pass_of(&s->clients, c);
     if (p == NULL || s->config.keys.n == 0)
         return true;
-    access_keep(&s->config, &s->clients, &s->ex, c);
-    access_drop(&s->clients, c);
+    pass_keep_expiry(&s->config, &s->clients, &s->ex, c);
+    pass_drop_scopes(&s->clients, c);
     p->grant = grant_enter(&s->clients.grants, s->ex.access.publish, s->ex.access.subscribe);
     if (p->grant != 0)
         return true;
@@ -413,20 +412,20 @@ static bool refuse_foreign(struct server *s, struct conn *c)
     return refuse(s, c, 403, NULL, &why);
 }
 
-bool access_own(struct server *s, struct conn *c)
+bool access_admin(struct server *s, struct conn *c)
 {
     char bytes[768];
     struct text why = text_in(bytes, sizeof bytes - 1);
     if (c->marks & CONN_ADMIN)
-        return serve_host_own(&s->config, &s->ex) || refuse_foreign(s, c);
+        return serve_host_is_own(&s->config, &s->ex) || refuse_foreign(s, c);
     if (s->config.admin) {
         serve_refuse(s, c, 404, NULL, "this is read at the address of --admin alone", NULL);
         return false;
     }
-    if (s->config.keys.n == 0 && !serve_host_own(&s->config, &s->ex))
+    if (s->config.keys.n == 0 && !serve_host_is_own(&s->config, &s->ex))
         return refuse_foreign(s, c);
     if (s->config.keys.n == 0 &&
-        (serve_here(&s->config, &s->ex) || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
+        (serve_is_local(&s->config, &s->ex) || s->config.opt.anonymous & OPT_ANONYMOUS_SUBSCRIBE))
         return true;
     if (s->config.keys.n == 0) {
         elsewhere(&s->stat, &s->ex, &why, "this", "subscribe");
@@ -444,7 +443,7 @@ bool access_own(struct server *s, struct conn *c)
     return refuse(s, c, 403, "insufficient_scope", &why);
 }
 
-bool access_page(struct server *s, struct conn *c, const char *may_not)
+bool access_check_origin(struct server *s, struct conn *c, const char *may_not)
 {
     struct span origin = http_field(&s->ex.req, HTTP_ORIGIN);
     if (origin.n == 0 || s->ex.ask.cors > 0 || cors_same(origin, s->ex.req.host, s->ex.ask.scheme))

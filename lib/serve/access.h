@@ -9,7 +9,7 @@
  *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access
  *   ?expires=E&signature=S   --+                                        |             |
  *   Cookie: access_token=T   --'  the first of these that is there      v             v
- *   (of this origin's pages, or of one that --cors names)          put_allowed  access_subscribe
+ *   (of this origin's pages, or of one that --cors names)        put_check_topic  access_subscribe
  *
  * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name
  * that the scope does not hold is refused. A stream or a WebSocket remembers when its token ends
@@ -53,18 +53,18 @@ const char *access_challenge(const struct config *config, struct challenge *ch, 
 
 /* Notes that and the token's scopes, for a WebSocket or a batch. False: the scopes have no room
  * (--max-scopes), and the request has been refused with 503. */
-bool access_keep_scopes(struct server *s, struct conn *c);
+bool access_keep_expiry_and_scopes(struct server *s, struct conn *c);
 
 /* Returns true if the page that makes the request may publish or open a WebSocket: its origin is
  * this server's own, or one that --cors names. A request without Origin is not a page's. False: it
  * has been refused; `may_not` tells of what, with a space in front. */
-bool access_page(struct server *s, struct conn *c, const char *may_not);
+bool access_check_origin(struct server *s, struct conn *c, const char *may_not);
 
 /* May the request read what is the server's own and not for all (/-/metrics, /-/topics)? Where
  * there are addresses of --admin, all who ask there may, and nobody elsewhere. Else, with keys,
  * those whose token may subscribe to everything; without, clients on this host, and all where all
  * may subscribe. A request that needs no token must name this server in Host. False: it has been
  * refused. */
-bool access_own(struct server *s, struct conn *c);
+bool access_admin(struct server *s, struct conn *c);
 
 #endif

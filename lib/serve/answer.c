@@ -5,8 +5,8 @@
 #include "lib/cors.h"
 #include "lib/problem.h"
 #include "lib/serve/access.h"
+#include "lib/serve/access_log.h"
 #include "lib/serve/conn.h"
-#include "lib/serve/note.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/quote.h"
 
@@ -18,7 +18,7 @@
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-const char *serve_count_topics_full(const struct config *config, const struct broker *broker,
+const char *serve_count_topic_limit(const struct config *config, const struct broker *broker,
                                     struct stat_counters *stat, char out[QUOTE_MAX])
 {
     switch (broker->topics->full) {
@@ -45,16 +45,16 @@ const char *serve_count_topics_full(const struct config *config, const struct br
     return out;
 }
 
-const char *serve_full(const struct clients *clients)
+const char *serve_buffer_limit(const struct clients *clients)
 {
     return clients->conns.over_share ? "no room: a client's share of --max-buffers (--max-share)"
                                      : "no room: --max-buffers";
 }
 
-const char *serve_count_full(struct clients *clients, struct stat_counters *stat)
+const char *serve_count_buffer_limit(struct clients *clients, struct stat_counters *stat)
 {
     *(clients->conns.over_share ? &stat->limit_share : &stat->limit_buffers) += 1;
-    return serve_full(clients);
+    return serve_buffer_limit(clients);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -71,16 +71,16 @@ static inline void head_write(const struct config *config, const struct moment *
     stat->refused += status >= 400;
 }
 
-void serve_answer_head(const struct config *config, const struct moment *clock,
-                       struct stat_counters *stat, struct exchange *ex, int status)
+void serve_begin_answer(const struct config *config, const struct moment *clock,
+                        struct stat_counters *stat, struct exchange *ex, int status)
 {
     head_write(config, clock, stat, ex, status);
 }
 
-void serve_answered_last(struct clients *clients, struct conn *c)
+void serve_linger(struct clients *clients, struct conn *c)
 {
     if (c->state == CONN_BODY)
-        access_drop(clients, c);
+        pass_drop_scopes(clients, c);
     conn_in_free(&clients->conns, c);
     c->flags |= CONN_CLOSE;
     c->linger.dropped = 0;
@@ -97,7 +97,7 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
 {
     struct text *t = &s->ex.out;
     head_write(&s->config, &s->clock, &s->stat, &s->ex, status);
-    serve_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
+    access_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
         text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
@@ -124,9 +124,9 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
 static void answered(struct clients *clients, const struct exchange *ex, struct conn *c)
 {
     if (!ex->ask.keep_alive) {
-        serve_answered_last(clients, c);
+        serve_linger(clients, c);
     } else if (c->state == CONN_BODY) {
-        access_drop(clients, c);
+        pass_drop_scopes(clients, c);
         conn_buffer_free(&clients->conns, &c->in);
         conn_go(&clients->conns, c, CONN_HEAD);
     }
@@ -139,26 +139,27 @@ void serve_answer(struct server *s, struct conn *c, int status, struct span fiel
     answered(&s->clients, &s->ex, c);
 }
 
-void serve_answer_long(struct server *s, struct conn *c, struct span fields, const char *type,
-                       struct span front, size_t more)
+void serve_answer_front(struct server *s, struct conn *c, struct span fields, const char *type,
+                        struct span front, size_t more)
 {
     answer_write(s, 200, fields, true, type, front, more);
     answered(&s->clients, &s->ex, c);
 }
 
-void serve_answer_bare(struct server *s, struct conn *c, struct span fields, const char *type)
+void serve_answer_without_body(struct server *s, struct conn *c, struct span fields,
+                               const char *type)
 {
     assert(s->ex.ask.method == HTTP_HEAD);
     answer_write(s, 200, fields, true, type, SPAN(""), SIZE_UNKNOWN);
     answered(&s->clients, &s->ex, c);
 }
 
-void serve_answer_again(struct server *s, struct conn *c, int status, struct span answer,
-                        size_t body)
+void serve_answer_copy(struct server *s, struct conn *c, int status, struct span answer,
+                       size_t body)
 {
     text_add(&s->ex.out, answer);
     assert(!s->ex.out.full);
-    serve_log_answer(s, status, body);
+    access_log_answer(s, status, body);
     answered(&s->clients, &s->ex, c);
 }
 
@@ -167,25 +168,25 @@ void serve_answer_page(struct server *s, struct conn *c, const char *type, size_
     struct share *share = &s->ex.poll;
     share_clear(share);
     share_end(share, (struct span){s->ex.page, size});
-    serve_answer_long(s, c, SPAN("Cache-Control: no-store\r\n"), type, SPAN(""), size);
+    serve_answer_front(s, c, SPAN("Cache-Control: no-store\r\n"), type, SPAN(""), size);
     if (s->ex.ask.method != HTTP_HEAD) {
         s->ex.tail = share->iov;
         s->ex.tail_pieces = share->pieces;
     }
 }
 
-void serve_answer_stranger(struct server *s, const char *type, struct span body)
+void serve_answer_last(struct server *s, const char *type, struct span body)
 {
     s->ex.ask.keep_alive = false;
     answer_write(s, 200, (struct span){NULL, 0}, false, type, body, 0);
 }
 
-void serve_refuse_stranger(struct server *s, const char *detail)
+void serve_refuse_last(struct server *s, const char *detail)
 {
     char bytes[512];
     struct text body = text_in(bytes, sizeof bytes);
     s->ex.ask.keep_alive = false;
-    serve_log_refusal(s, 503, span_of(detail));
+    access_log_refusal(s, 503, span_of(detail));
     problem_write(&body, 503, http_reason(503), span_of(detail));
     answer_write(s, 503, SPAN("Retry-After: 5\r\n"), false, "application/problem+json",
                  text_span(&body), 0);
@@ -202,16 +203,16 @@ void serve_refuse(struct server *s, struct conn *c, int status, const char *fiel
     va_end(ap);
     problem_write(&body, status, http_reason(status), text_span(&detail));
     assert(!detail.full && !body.full); /* it quotes three texts at most */
-    serve_log_refusal(s, status, text_span(&detail));
+    access_log_refusal(s, status, text_span(&detail));
     if (s->ex.ask.body)
         s->ex.ask.keep_alive = false;
     serve_answer(s, c, status, span_of(fields), "application/problem+json", text_span(&body));
 }
 
-void serve_refuse_full(struct server *s, struct conn *c, const char *where)
+void serve_refuse_buffer_limit(struct server *s, struct conn *c, const char *where)
 {
     bool over = s->clients.conns.over_share;
-    serve_count_full(&s->clients, &s->stat);
+    serve_count_buffer_limit(&s->clients, &s->stat);
     serve_refuse(s, c, 503, "Retry-After: 1\r\n", where, "no room for the request: ",
                  over ? "it takes more than a client's share (--max-share) of what is free of "
                       : "",
@@ -235,12 +236,12 @@ static struct span undeclared(const struct config *config, struct span names)
     return (struct span){NULL, 0};
 }
 
-bool serve_names_declared(const struct config *config, struct span names)
+bool names_declared(const struct config *config, struct span names)
 {
     return undeclared(config, names).p == NULL;
 }
 
-bool serve_declared_all(struct server *s, struct conn *c, struct span names)
+bool serve_check_declared_names(struct server *s, struct conn *c, struct span names)
 {
     struct span part = undeclared(&s->config, names);
     if (part.p == NULL)

@@ -10,7 +10,7 @@
 
 _Static_assert(NETS_MAX >= OPT_LIST_MAX, "all of --trust-proxy fits");
 
-void serve_trust(struct config *config)
+void serve_read_proxies(struct config *config)
 {
     const struct opt_list *given = &config->opt.trust_proxy;
     for (config->proxies.n = 0; config->proxies.n < given->n; config->proxies.n++) {
@@ -32,7 +32,7 @@ static struct forward told(const struct config *config, const struct exchange *e
     return f;
 }
 
-bool serve_host_own(const struct config *config, struct exchange *ex)
+bool serve_host_is_own(const struct config *config, struct exchange *ex)
 {
     struct span host = ex->req.host;
     if (host.n == 0 || span_eq(host, (struct span){ex->named, ex->named_n}))
@@ -88,20 +88,20 @@ static void proxied(const struct config *config, struct exchange *ex, bool local
     }
 }
 
-void serve_client(const struct config *config, const struct clients *clients, struct exchange *ex,
-                  const struct conn *c)
+void serve_identify_client(const struct config *config, const struct clients *clients,
+                           struct exchange *ex, const struct conn *c)
 {
     ex->ask.local = (c->flags & CONN_LOCAL) != 0;
-    ex->ask.from = serve_from(clients, c);
+    ex->ask.from = pass_from(clients, c);
     if (c->marks & CONN_PROXIED)
         proxied(config, ex, ex->ask.local);
 }
 
-bool serve_here(const struct config *config, struct exchange *ex)
+bool serve_is_local(const struct config *config, struct exchange *ex)
 {
     if (ex->ask.local && !ex->ask.named) {
         ex->ask.named = true;
-        ex->ask.local = serve_host_own(config, ex);
+        ex->ask.local = serve_host_is_own(config, ex);
         ex->ask.foreign = !ex->ask.local;
     }
     return ex->ask.local;

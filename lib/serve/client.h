@@ -10,18 +10,18 @@
 #include "lib/serve/exchange.h"
 
 /* Reads --trust-proxy into config->proxies. */
-void serve_trust(struct config *config);
+void serve_read_proxies(struct config *config);
 
 /* Notes in ex->ask who the request in ex->req is from, which came over this connection. */
-void serve_client(const struct config *config, const struct clients *clients, struct exchange *ex,
-                  const struct conn *c);
+void serve_identify_client(const struct config *config, const struct clients *clients,
+                           struct exchange *ex, const struct conn *c);
 
 /* Is the client of the request in ex->ask on this host, and does it mean this server, as Host
  * tells? Looks at Host when it is asked first: most requests need no right by their place. */
-bool serve_here(const struct config *config, struct exchange *ex);
+bool serve_is_local(const struct config *config, struct exchange *ex);
 
 /* Returns true if the request in ex->req names this server in Host, or names none
  * (lib/authority.h). */
-bool serve_host_own(const struct config *config, struct exchange *ex);
+bool serve_host_is_own(const struct config *config, struct exchange *ex);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "lib/fair.h"
 #include "lib/pace.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 
 #include <assert.h>
 
@@ -23,7 +23,7 @@ struct input {
 
 struct output {
     uint32_t from, to;
-    uint64_t took;    /* bytes written since conn_out_late() looked, ... */
+    uint64_t took;    /* bytes written since conn_out_slow() looked, ... */
     struct pace pace; /* ... which begins with its first look: 0 before */
     char bytes[];
 };
@@ -50,7 +50,7 @@ static const unsigned legal[] = {
 static enum conn_kind kind_of(const struct conn *c)
 {
     bool subscribed = conn_streams(c) || c->state == CONN_WAIT;
-    return subscribed ? way_of(c)->kind : CONN_KIND_HTTP;
+    return subscribed ? transport_of(c)->kind : CONN_KIND_HTTP;
 }
 
 void conn_go(struct conns *t, struct conn *c, enum conn_state to)
@@ -100,7 +100,7 @@ void conn_free(struct conns *t, struct conn *c)
         t->top--;
 }
 
-void conn_forget(struct conns *t, struct conn *c)
+void conn_free_own(struct conns *t, struct conn *c)
 {
     assert(c->state == CONN_OWN);
     *c = (struct conn){.gen = c->gen + 1};
@@ -164,12 +164,12 @@ void conn_buffer_free(struct conns *t, uint32_t *block)
     *block = 0;
 }
 
-bool conn_buffers_due(const struct conns *t)
+bool conn_buffers_stale(const struct conns *t)
 {
     return t->stale > 0 || (pool_used(&t->buffers) == 0 && pool_touched(&t->buffers) > LARGE);
 }
 
-void conn_buffers_rest(struct conns *t)
+void conn_buffers_give_back(struct conns *t)
 {
     if (pool_used(&t->buffers) == 0 && pool_touched(&t->buffers) > LARGE) {
         size_t touched = pool_rest(&t->buffers);
@@ -239,7 +239,7 @@ void conn_out_took(struct conns *t, struct conn *c, size_t n)
         conn_buffer_free(t, &c->out);
 }
 
-bool conn_out_late(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
+bool conn_out_slow(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
                    uint32_t quiet)
 {
     if (c->out == 0)
@@ -287,7 +287,7 @@ size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
     return n;
 }
 
-uint32_t conn_in_own(const struct conns *t, const struct conn *c)
+uint32_t conn_in_block(const struct conns *t, const struct conn *c)
 {
     if (!(c->marks & CONN_KEPT))
         return c->in;
@@ -296,7 +296,7 @@ uint32_t conn_in_own(const struct conns *t, const struct conn *c)
 
 void conn_in_free(struct conns *t, struct conn *c)
 {
-    uint32_t own = conn_in_own(t, c);
+    uint32_t own = conn_in_block(t, c);
     if (c->marks & CONN_KEPT)
         conn_buffer_free(t, &c->in);
     c->in = own;

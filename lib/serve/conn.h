@@ -59,18 +59,18 @@ enum own {
 };
 
 /* In what form a subscriber gets messages. */
-enum conn_way {
-    WAY_EVENTS = 0,     /* STREAM: Server-Sent Events */
-    WAY_LINES = 1,      /* STREAM: a JSON object a line */
-    WAY_FRAMES = 2,     /* SOCKET: the data, a frame each */
-    WAY_OBJECTS = 3,    /* SOCKET: a JSON object a frame */
-    WAY_POLL_JSON = 4,  /* a poll, also in WAIT: one JSON object, */
-    WAY_POLL_LINES = 5, /* a JSON object a line, */
-    WAY_POLL_TEXT = 6,  /* the bare data, a line each */
-    WAY_READY = 7,      /* in WAIT: asks whether messages go through */
+enum conn_transport {
+    TRANSPORT_EVENTS = 0,     /* STREAM: Server-Sent Events */
+    TRANSPORT_LINES = 1,      /* STREAM: a JSON object a line */
+    TRANSPORT_FRAMES = 2,     /* SOCKET: the data, a frame each */
+    TRANSPORT_OBJECTS = 3,    /* SOCKET: a JSON object a frame */
+    TRANSPORT_POLL_JSON = 4,  /* a poll, also in WAIT: one JSON object, */
+    TRANSPORT_POLL_LINES = 5, /* a JSON object a line, */
+    TRANSPORT_POLL_TEXT = 6,  /* the bare data, a line each */
+    TRANSPORT_READY = 7,      /* in WAIT: asks whether messages go through */
 };
 
-#define WAYS 8u
+#define TRANSPORTS 8u
 
 /* What a client is for those who count clients. */
 enum conn_kind {
@@ -173,10 +173,10 @@ struct conn {
     uint32_t out;  /* buffer of answers that did not fit the socket */
     uint32_t next; /* on its list */
     uint32_t tick; /* ms: what its time runs from: its last progress; of a head, its first byte */
-    uint16_t flags; /* enum conn_flag */
-    uint16_t marks; /* enum conn_mark */
-    uint8_t state;  /* enum conn_state */
-    uint8_t way;    /* subscribed: enum conn_way */
+    uint16_t flags;    /* enum conn_flag */
+    uint16_t marks;    /* enum conn_mark */
+    uint8_t state;     /* enum conn_state */
+    uint8_t transport; /* subscribed: enum conn_transport */
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
@@ -233,7 +233,7 @@ static inline int conn_fd(const struct conns *t, const struct conn *c)
     return (int)(c - t->conn);
 }
 
-/* Changes the state; that the step is legal is asserted. `way` is that of the state that is
+/* Changes the state; that the step is legal is asserted. `transport` is that of the state that is
  * entered, and stays while it is in it. */
 void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 
@@ -253,7 +253,7 @@ static inline bool conn_is_own(const struct conn *c, enum own kind)
 void conn_free(struct conns *t, struct conn *c);
 
 /* Empties the slot of a descriptor of the process's own, which the caller closes. */
-void conn_forget(struct conns *t, struct conn *c);
+void conn_free_own(struct conns *t, struct conn *c);
 
 /* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes:
  * as pool_alloc() and pool_grow() do, but within the share that one connection may have. 0: there
@@ -269,8 +269,8 @@ void conn_buffer_free(struct conns *t, uint32_t *block);
 
 /* Gives pages of buffers back to the system, some at a time, once none has been in use and many had
  * been; is there something to give back? */
-void conn_buffers_rest(struct conns *t);
-bool conn_buffers_due(const struct conns *t);
+void conn_buffers_give_back(struct conns *t);
+bool conn_buffers_stale(const struct conns *t);
 
 /* Keeps bytes of an answer behind those kept before. False: there is no room, and nothing is
  * kept. */
@@ -283,7 +283,7 @@ void conn_out_took(struct conns *t, struct conn *c, size_t n);
 
 /* Has the peer had more time for the bytes kept than `quiet` ms and `rate` (bytes a second) give
  * it? Time counts from the first call on, and is as exact as these are frequent. */
-bool conn_out_late(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
+bool conn_out_slow(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
                    uint32_t quiet);
 
 /* Keeps the bytes (> 0) of a request head that is incomplete, or bytes that have to wait, `seen` of
@@ -296,7 +296,7 @@ size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen);
 
 /* The caller's buffer, whatever is kept in front of it; 0: there is none. Frees that and what is
  * kept. */
-uint32_t conn_in_own(const struct conns *t, const struct conn *c);
+uint32_t conn_in_block(const struct conns *t, const struct conn *c);
 void conn_in_free(struct conns *t, struct conn *c);
 
 /* How long a connection may be quiet, in ms. */

@@ -38,7 +38,7 @@ struct context {
     bool body;       /* it has a body that has not been read */
     bool local;      /* the client is on this host, and names this server: it has rights by that */
     bool foreign;    /* it is on this host, and names another server (lib/authority.h) */
-    bool named;      /* serve_here() has looked at that */
+    bool named;      /* serve_is_local() has looked at that */
     uint8_t minor;   /* of its HTTP version */
     uint16_t cors;   /* what cors_find() says of its origin */
     bool waits;      /* it is a poll that asks to wait, ... */
@@ -79,16 +79,16 @@ struct woken {
     struct topic_ref topic;
     uint32_t wait;
     uint16_t flags, cors; /* those of struct conn: CONN_KEEP, CONN_OLD */
-    uint8_t way;
+    uint8_t transport;
     bool draining;
     uint32_t size, body; /* bytes; of them, of the body; 0: there is none */
     char bytes[4096];
 };
 
 struct exchange {
-    bool pause;   /* stop reading this connection until its next turn */
-    bool brief;   /* others wait: what may take long is put off to a turn of its own */
-    bool put_off; /* the current request has been put off: nothing of it is done yet */
+    bool pause;     /* stop reading this connection until its next turn */
+    bool brief;     /* others wait: what may take long is put off to a turn of its own */
+    bool postponed; /* the current request has been put off: nothing of it is done yet */
 
     struct context ask;
     struct http_request req;
@@ -110,10 +110,10 @@ struct exchange {
 
 /* Returns true if the current request, of which nothing is done yet, may not take long now: it has
  * been put off, and the caller returns. */
-static inline bool serve_put_off(struct exchange *ex)
+static inline bool exchange_postpone(struct exchange *ex)
 {
-    ex->put_off = ex->brief;
-    return ex->put_off;
+    ex->postponed = ex->brief;
+    return ex->postponed;
 }
 
 #endif

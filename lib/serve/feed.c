@@ -2,20 +2,20 @@
  * feed.c - the answer that begins a stream over HTTP, and the one that turns an SSE client away.
  */
 #include "lib/serve/feed.h"
+#include "lib/serve/access_log.h"
 #include "lib/serve/answer.h"
-#include "lib/serve/note.h"
 #include "lib/serve/query.h"
 #include "lib/serve/server.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 #include "lib/stream.h"
 
-void feed_head(struct server *s, enum conn_way way, const struct cursor *id)
+void feed_head(struct server *s, enum conn_transport transport, const struct cursor *id)
 {
-    s->ex.ask.way = ways[way].name;
-    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, 200);
-    serve_log_answer(s, 200, 0);
-    text_add(&s->ex.out, ways[way].line);
-    if (ways[way].objects && id != NULL) { /* an event tells it itself */
+    s->ex.ask.way = transports[transport].name;
+    serve_begin_answer(&s->config, &s->clock, &s->stat, &s->ex, 200);
+    access_log_answer(s, 200, 0);
+    text_add(&s->ex.out, transports[transport].line);
+    if (transports[transport].objects && id != NULL) { /* an event tells it itself */
         text_str(&s->ex.out, "Last-Event-ID: ");
         cursor_write(&s->ex.out, *id);
         text_str(&s->ex.out, "\r\n");
@@ -42,10 +42,10 @@ uint64_t feed_retry_ms(const struct config *config, struct moment *clock)
            random_below(clock, config->opt.retry_ms / 2 + 1);
 }
 
-void serve_stream_away(struct server *s)
+void feed_turn_away(struct server *s)
 {
     struct cursor newest = ring_newest(&s->ring);
-    feed_head(s, WAY_EVENTS, &newest);
+    feed_head(s, TRANSPORT_EVENTS, &newest);
     if (s->ex.ask.method !=
         HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
         stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock),
@@ -54,8 +54,8 @@ void serve_stream_away(struct server *s)
 
 void sse_come_back(struct server *s, struct conn *c)
 {
-    serve_stream_away(s);
-    serve_answered_last(&s->clients, c);
+    feed_turn_away(s);
+    serve_linger(&s->clients, c);
 }
 
 void serve_refuse_draining(struct server *s, struct conn *c)

@@ -11,7 +11,7 @@ void serve_refuse_draining(struct server *s, struct conn *c);
 
 /* Appends the answer head of a stream, with where it begins unless that is NULL. Its end is the
  * close: no length, no chunks. */
-void feed_head(struct server *s, enum conn_way way, const struct cursor *id);
+void feed_head(struct server *s, enum conn_transport transport, const struct cursor *id);
 
 /* Returns what --retry says, give or take a quarter, so that those who lost their connections at
  * once don't come back at once. */
@@ -19,9 +19,9 @@ uint64_t feed_retry_ms(const struct config *config, struct moment *clock);
 
 /* Appends an answer that turns an SSE client away so that it comes back: EventSource gives up for
  * good on a 503. It is the connection's last. */
-void serve_stream_away(struct server *s);
+void feed_turn_away(struct server *s);
 
-/* For the table of ways (way.h). */
+/* For the table of transports (transport.h). */
 void sse_come_back(struct server *s, struct conn *c);
 
 #endif

@@ -42,7 +42,7 @@ static void file(struct server *s, struct conn *c, struct span body, const char 
         serve_answer(s, c, 304, text_span(&t), NULL, (struct span){NULL, 0});
         return;
     }
-    serve_answer_long(s, c, text_span(&t), type, (struct span){NULL, 0}, body.n);
+    serve_answer_front(s, c, text_span(&t), type, (struct span){NULL, 0}, body.n);
     if (s->ex.ask.method == HTTP_HEAD)
         return;
     s->ex.poll.iov[0] = (struct iovec){(void *)(uintptr_t)body.p, body.n};

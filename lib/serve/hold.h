@@ -18,7 +18,7 @@ struct hold {
 };
 
 /* Does what a connection is to be answered wait for a sync, as it told of what it published? */
-static inline bool serve_waits(const struct broker *broker, const struct hold *hold,
+static inline bool hold_delays(const struct broker *broker, const struct hold *hold,
                                const struct conn *c)
 {
     uint8_t group = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
@@ -27,7 +27,7 @@ static inline bool serve_waits(const struct broker *broker, const struct hold *h
 }
 
 /* Has so much been published since the last sync that publishers should wait for the next? */
-static inline bool serve_hold_full(const struct broker *broker)
+static inline bool hold_is_full(const struct broker *broker)
 {
     return broker->ring->h->held_size > broker->ring->size / 4;
 }

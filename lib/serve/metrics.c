@@ -73,8 +73,7 @@ static void write_workers(const struct server *s, struct text *t)
         uint64_t followed = atomic_load_explicit(&c->slot[i].followed, memory_order_relaxed);
         const char *name = label(names[i], sizeof names[i], i);
         connections[i] = (struct stat_row){name, atomic_load(&w->slot[i].clients)};
-        behind[i] =
-            (struct stat_row){name, followed < state.head ? state.head - followed : 0};
+        behind[i] = (struct stat_row){name, followed < state.head ? state.head - followed : 0};
     }
     stat_gauge(t, "sse_workers", "Processes that serve: --workers.", w->workers);
     stat_gauge_by(t, "sse_worker_connections", "Connections of each.", "worker", connections,
@@ -84,11 +83,9 @@ static void write_workers(const struct server *s, struct text *t)
                   "worker", behind, w->workers);
     stat_counter(t, "worker_restarts", "Workers that died and were started again.",
                  atomic_load(&w->restarts));
-    stat_counter(t, "ring_waits",
-                 "Messages that had to wait for a worker to let go of the oldest.",
+    stat_counter(t, "ring_waits", "Messages that had to wait for a worker to let go of the oldest.",
                  atomic_load(&c->waits));
-    stat_counter_us(t, "ring_wait_seconds", "How long these waited.",
-                    atomic_load(&c->wait_us));
+    stat_counter_us(t, "ring_wait_seconds", "How long these waited.", atomic_load(&c->wait_us));
 }
 
 void serve_metrics(struct server *s, struct conn *c)
@@ -106,8 +103,7 @@ void serve_metrics(struct server *s, struct conn *c)
     write_clients(s, &t, &g);
     stat_gauge(&t, "sse_topics", "Topics there are.",
                topic_count(&s->topics) - (s->ready.topic != 0));
-    stat_gauge(&t, "sse_topic_sets", "Sets of topics that somebody is subscribed to.",
-               g.sets);
+    stat_gauge(&t, "sse_topic_sets", "Sets of topics that somebody is subscribed to.", g.sets);
     stat_gauge(&t, "sse_topic_sets_bytes", "Bytes that these take.", g.sets_bytes);
     stat_gauge(&t, "sse_topic_sets_limit_bytes",
                "The most they may: --max-sets, or what --max-topics leaves room for.",
@@ -116,12 +112,10 @@ void serve_metrics(struct server *s, struct conn *c)
     stat_gauge(&t, "sse_ring_bytes", "Bytes of the ring in use.",
                ring_head(&s->ring) - ring_tail(&s->ring));
     stat_gauge(&t, "sse_ring_size_bytes", "Bytes of the ring: --ring.", s->ring.size);
-    stat_gauge(&t, "sse_buffer_bytes", "Bytes of requests and answers in transit.",
-               g.buffers);
+    stat_gauge(&t, "sse_buffer_bytes", "Bytes of requests and answers in transit.", g.buffers);
     stat_gauge(&t, "sse_buffer_limit_bytes", "The most there may be: --max-buffers.",
                s->config.opt.max_buffers);
-    stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.",
-                  g.turn_max);
+    stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.", g.turn_max);
     write_workers(s, &t);
     assert(!t.full);
     s->ex.ask.way = "own";

@@ -27,8 +27,8 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "/98m4u+QxUogrocmvxIcnDLYiDAvA2S2Zaqpolslp2E="
-#define PAGE_STYLE  "i27V1Z3+a2D/V4mVwpX7UBseLCnO72ii+sVa1HcXz+4="
+#define PAGE_SCRIPT "S2R/9JCkgixVciJLPe0CvoIMsRdJNqDSbG8ZCpPGIQA="
+#define PAGE_STYLE  "5Sh68KLABTdQ2D+9FMQZPABPyuazvXepwqedbl9EaOs="
 
 /* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself,
  * and nobody spoken to but this server. */

@@ -11,8 +11,8 @@ struct pass *pass_of(const struct clients *clients, const struct conn *c)
     return clients->pass != NULL ? &clients->pass[conn_fd(&clients->conns, c)] : NULL;
 }
 
-struct access access_of_socket(const struct config *config, const struct clients *clients,
-                               const struct conn *c)
+struct access pass_access(const struct config *config, const struct clients *clients,
+                          const struct conn *c)
 {
     const struct pass *p = pass_of(clients, c);
     if (p != NULL && p->grant != 0)
@@ -28,7 +28,7 @@ struct access access_of_socket(const struct config *config, const struct clients
                            .expires_s = 0};
 }
 
-void access_drop(struct clients *clients, const struct conn *c)
+void pass_drop_scopes(struct clients *clients, const struct conn *c)
 {
     struct pass *p = pass_of(clients, c);
     if (p == NULL || p->grant == 0)
@@ -37,8 +37,8 @@ void access_drop(struct clients *clients, const struct conn *c)
     p->grant = 0;
 }
 
-void access_keep(const struct config *config, const struct clients *clients,
-                 const struct exchange *ex, const struct conn *c)
+void pass_keep_expiry(const struct config *config, const struct clients *clients,
+                      const struct exchange *ex, const struct conn *c)
 {
     uint64_t expires = ex->access.expires_s;
     struct pass *p = pass_of(clients, c);
@@ -46,16 +46,16 @@ void access_keep(const struct config *config, const struct clients *clients,
         p->expires = expires < UINT32_MAX ? (uint32_t)expires : 0;
 }
 
-void serve_forget(struct clients *clients, const struct conn *c)
+void pass_forget(struct clients *clients, const struct conn *c)
 {
     struct pass *p = pass_of(clients, c);
     if (p == NULL)
         return;
-    access_drop(clients, c);
+    pass_drop_scopes(clients, c);
     *p = (struct pass){0};
 }
 
-bool serve_expired(const struct clients *clients, const struct moment *clock, const struct conn *c)
+bool pass_expired(const struct clients *clients, const struct moment *clock, const struct conn *c)
 {
     const struct pass *p = pass_of(clients, c);
     return p != NULL && p->expires != 0 && clock->wall / 1000 >= p->expires &&

@@ -16,26 +16,26 @@
 struct pass *pass_of(const struct clients *clients, const struct conn *c);
 
 /* What a WebSocket or a batch may, by the token that opened it. */
-struct access access_of_socket(const struct config *config, const struct clients *clients,
-                               const struct conn *c);
+struct access pass_access(const struct config *config, const struct clients *clients,
+                          const struct conn *c);
 
 /* Notes with the connection when the token in ex.access ends. */
-void access_keep(const struct config *config, const struct clients *clients,
-                 const struct exchange *ex, const struct conn *c);
+void pass_keep_expiry(const struct config *config, const struct clients *clients,
+                      const struct exchange *ex, const struct conn *c);
 
-/* Forgets the scopes that access_keep_scopes() noted: the WebSocket or batch is over. */
-void access_drop(struct clients *clients, const struct conn *c);
+/* Forgets the scopes that access_keep_expiry_and_scopes() noted: the WebSocket or batch is over. */
+void pass_drop_scopes(struct clients *clients, const struct conn *c);
 
 /* Whom clients.pass says that a connection is from. */
-static inline uint64_t serve_from(const struct clients *clients, const struct conn *c)
+static inline uint64_t pass_from(const struct clients *clients, const struct conn *c)
 {
     return clients->pass != NULL ? clients->pass[conn_fd(&clients->conns, c)].from : 0;
 }
 
 /* Nothing is to be remembered any more of a connection that is about to be closed. */
-void serve_forget(struct clients *clients, const struct conn *c);
+void pass_forget(struct clients *clients, const struct conn *c);
 
 /* Returns true if the time is up that a subscriber's token gave it. */
-bool serve_expired(const struct clients *clients, const struct moment *clock, const struct conn *c);
+bool pass_expired(const struct clients *clients, const struct moment *clock, const struct conn *c);
 
 #endif

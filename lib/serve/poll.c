@@ -8,14 +8,14 @@
 #include "lib/serve/answer.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/exchange.h"
+#include "lib/serve/http_stream.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/query.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
-#include "lib/serve/subscribe.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 #include "lib/stream.h"
 
 #include <assert.h>
@@ -69,7 +69,7 @@ static int form_choose(const struct exchange *ex)
     return form;
 }
 
-unsigned serve_poll_quality(const struct exchange *ex)
+unsigned poll_quality(const struct exchange *ex)
 {
     unsigned best = 0;
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
@@ -181,37 +181,38 @@ static void lines_front(const struct ring *r, struct text *t, uint64_t id, const
 }
 
 static const struct body_form bodies[] = {
-    [WAY_POLL_JSON] = {json_front, SPAN_INIT("]}\n")},
-    [WAY_POLL_LINES] = {lines_front, SPAN_INIT("")},
-    [WAY_POLL_TEXT] = {NULL, SPAN_INIT("")},
+    [TRANSPORT_POLL_JSON] = {json_front, SPAN_INIT("]}\n")},
+    [TRANSPORT_POLL_LINES] = {lines_front, SPAN_INIT("")},
+    [TRANSPORT_POLL_TEXT] = {NULL, SPAN_INIT("")},
 };
 
 #define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
 
 /* Answers with the messages in ex.poll; if they are more than a few they are left in ex.tail, to be
  * written behind `out`. */
-static void answer_messages(struct server *s, struct conn *c, enum conn_way way, uint64_t id,
-                            const struct gap *gap)
+static void answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
+                            uint64_t id, const struct gap *gap)
 {
     struct share *share = &s->ex.poll;
     char front_bytes[1024], bytes[2048];
     struct text front = text_in(front_bytes, sizeof front_bytes);
     struct text t = text_in(bytes, sizeof bytes);
-    if (bodies[way].front != NULL)
-        bodies[way].front(&s->ring, &front, id, gap);
+    if (bodies[transport].front != NULL)
+        bodies[transport].front(&s->ring, &front, id, gap);
     poll_fields(&s->broker, &s->ex, &t, id);
-    if (gap != NULL && bodies[way].front == NULL) {
+    if (gap != NULL && bodies[transport].front == NULL) {
         text_str(&t, "Gap: ");
         stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
         text_str(&t, "\r\n");
     }
     assert(!front.full && !t.full);
     if (s->ex.ask.method == HTTP_HEAD) {
-        serve_answer_bare(s, c, text_span(&t), ways[way].type);
+        serve_answer_without_body(s, c, text_span(&t), transports[transport].type);
         return;
     }
-    share_end(share, bodies[way].end);
-    serve_answer_long(s, c, text_span(&t), ways[way].type, text_span(&front), share->size);
+    share_end(share, bodies[transport].end);
+    serve_answer_front(s, c, text_span(&t), transports[transport].type, text_span(&front),
+                       share->size);
     s->ex.tail = share->iov;
     s->ex.tail_pieces = share->pieces;
     for (; share->size <= JOINED_MOST && s->ex.tail_pieces > 0; s->ex.tail_pieces--, s->ex.tail++)
@@ -228,8 +229,8 @@ enum {
 /* Fills ex.poll with what there is for a client of entry `id` at its place; to answer a HEAD
  * nothing of it is rendered. Where it is nothing, there may be more to look at, from ex.poll.end
  * on. */
-static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum conn_way way,
-                       bool head)
+static void poll_build(struct server *s, const struct conn *c, uint32_t id,
+                       enum conn_transport transport, bool head)
 {
     uint64_t at = c->place.at;
     unsigned looks = LOOKS;
@@ -238,10 +239,10 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
         if (head)
             share_count(&s->ex.poll, &s->broker, id, at, conflates, s->config.opt.max_answer);
         else if (conflates)
-            share_build_newest(&s->ex.poll, &s->broker, id, at, serve_form(way),
+            share_build_newest(&s->ex.poll, &s->broker, id, at, transport_form(transport),
                                s->config.opt.max_answer);
         else
-            share_build(&s->ex.poll, &s->broker, id, at, 0, serve_form(way),
+            share_build(&s->ex.poll, &s->broker, id, at, 0, transport_form(transport),
                         s->config.opt.max_answer);
         at = s->ex.poll.end;
     } while (s->ex.poll.records == 0 && at < ring_head(&s->ring) && --looks > 0);
@@ -251,8 +252,8 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id, enum
 
 /* Answers a client with what ex.poll holds; where that is nothing, that there is nothing new. The
  * cursor is that of the last message carried, or, with all there is carried, the newest. */
-static void poll_answer(struct server *s, struct conn *c, enum conn_way way, bool tagged,
-                        const struct gap *gap)
+static void poll_answer(struct server *s, struct conn *c, enum conn_transport transport,
+                        bool tagged, const struct gap *gap)
 {
     uint64_t id = ring_newest(&s->ring).n;
     if (s->ex.poll.end < ring_head(&s->ring))
@@ -260,7 +261,7 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
     if (s->ex.poll.records == 0 && gap == NULL)
         answer_nothing(s, c, tagged, id);
     else
-        answer_messages(s, c, way, id, gap);
+        answer_messages(s, c, transport, id, gap);
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -268,19 +269,21 @@ static void poll_answer(struct server *s, struct conn *c, enum conn_way way, boo
 void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
                     struct conn *c)
 {
-    saved_return(clients, ex, c, topic_name(broker->topics, c->link.topic), way_of(c)->name);
+    saved_resume_conn(clients, ex, c, topic_name(broker->topics, c->link.topic),
+                      transport_of(c)->name);
     topic_unsubscribe(broker->topics, (uint32_t)conn_fd(&clients->conns, c));
     conn_go(&clients->conns, c, CONN_HEAD);
 }
 
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way, uint64_t ms)
+void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
+                      uint64_t ms)
 {
     saved_keep_wait(&s->ex.ask, c);
-    c->way = (uint8_t)way;
+    c->transport = (uint8_t)transport;
     c->wait.due = (uint32_t)(s->clock.now + ms);
-    access_keep(&s->config, &s->clients, &s->ex, c);
+    pass_keep_expiry(&s->config, &s->clients, &s->ex, c);
     conn_go(&s->clients.conns, c, CONN_WAIT);
-    if (ways[way].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
+    if (transports[transport].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
         queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to look at */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
@@ -295,7 +298,7 @@ static bool woken_fits(const struct broker *broker, const struct clients *client
 {
     const struct woken *w = &ex->woken;
     return w->size > 0 && w->at == c->place.at && w->head == ring_head(broker->ring) &&
-           topic_is(broker->topics, w->topic, c->link.topic) && w->way == c->way &&
+           topic_is(broker->topics, w->topic, c->link.topic) && w->transport == c->transport &&
            w->wait == c->wait.seconds && w->flags == (c->flags & (WOKEN_FLAGS | CONN_CONFLATE)) &&
            w->cors == c->wait.cors && w->second == clock->wall / 1000 &&
            w->draining == clients->draining;
@@ -308,7 +311,7 @@ static void woken_note(const struct broker *broker, const struct clients *client
     ex->woken.at = c->place.at;
     ex->woken.head = ring_head(broker->ring);
     ex->woken.topic = topic_ref(broker->topics, c->link.topic);
-    ex->woken.way = c->way;
+    ex->woken.transport = c->transport;
     ex->woken.wait = c->wait.seconds;
     ex->woken.flags = c->flags & WOKEN_FLAGS;
     ex->woken.cors = c->wait.cors;
@@ -325,7 +328,7 @@ static void woken_keep(struct exchange *ex, bool fits, size_t from)
     if (!fits || ex->tail_pieces > 0 || size > sizeof w->bytes)
         return;
     memcpy(w->bytes, ex->out.p + from, size);
-    const char *head = memmem(w->bytes, size, "\r\n\r\n", 4);
+    const char *head = span_find((struct span){w->bytes, size}, SPAN("\r\n\r\n"));
     assert(head != NULL);
     w->size = (uint32_t)size;
     w->body = (uint32_t)(w->bytes + size - head) - 4;
@@ -333,20 +336,20 @@ static void woken_keep(struct exchange *ex, bool fits, size_t from)
 
 void poll_wake(struct server *s, struct conn *c, bool timeout)
 {
-    enum conn_way way = (enum conn_way)c->way;
+    enum conn_transport transport = (enum conn_transport)c->transport;
     bool tagged = (c->flags & CONN_CURSOR) != 0;
     uint32_t id = c->link.topic;
     struct gap gap;
-    const struct gap *lost = serve_lagged(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
+    const struct gap *lost = gap_if_overtaken(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
     if (lost == NULL && woken_fits(&s->broker, &s->clients, &s->clock, &s->ex, c)) {
         serve_wait_end(&s->broker, &s->clients, &s->ex, c);
-        serve_answer_again(s, c, 200, (struct span){s->ex.woken.bytes, s->ex.woken.size},
-                           s->ex.woken.body);
+        serve_answer_copy(s, c, 200, (struct span){s->ex.woken.bytes, s->ex.woken.size},
+                          s->ex.woken.body);
         serve_release(&s->broker, id);
         return;
     }
     woken_note(&s->broker, &s->clients, &s->clock, &s->ex, c);
-    poll_build(s, c, id, way, false);
+    poll_build(s, c, id, transport, false);
     bool all = s->ex.poll.end == ring_head(&s->ring);
     if (s->ex.poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
         c->place.at = s->ex.poll.end; /* what came is not for it */
@@ -357,7 +360,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
     serve_wait_end(&s->broker, &s->clients, &s->ex, c);
-    poll_answer(s, c, way, tagged, lost);
+    poll_answer(s, c, transport, tagged, lost);
     woken_keep(&s->ex, fits, from);
     serve_release(&s->broker, id); /* which fan-out does when it is through */
 }
@@ -387,11 +390,11 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
                      "application/x-ndjson or text/plain", NULL);
         return;
     }
-    enum conn_way way = (enum conn_way)(WAY_POLL_JSON + form);
+    enum conn_transport transport = (enum conn_transport)(TRANSPORT_POLL_JSON + form);
     if (!wait_read(s, c))
         return;
-    if (s->ex.ask.waits && way == WAY_POLL_LINES) {
-        serve_subscribe(s, c, names, WAY_LINES);
+    if (s->ex.ask.waits && transport == TRANSPORT_POLL_LINES) {
+        serve_stream(s, c, names, TRANSPORT_LINES);
         return;
     }
     struct start start;
@@ -400,7 +403,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     if (!serve_options(s, c) || (id = serve_select(s, c, names, NULL)) == 0)
         return;
     bool waits = s->ex.ask.waits && s->ex.ask.wait > 0;
-    if (!serve_start(s, c, id, !waits, &start)) {
+    if (!start_of_request(s, c, id, !waits, &start)) {
         serve_release(&s->broker, id);
         return;
     }
@@ -411,7 +414,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         return;
     }
     if (s->ex.brief && start.at < ring_head(&s->ring) && is_large(&s->broker, id, start.at) &&
-        serve_put_off(&s->ex)) {
+        exchange_postpone(&s->ex)) {
         serve_release(&s->broker, id);
         return;
     }
@@ -419,17 +422,17 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     c->place.n = start.id.n;
     if (start.gap != NULL) {
         gap.after = start.after;
-        serve_gap(&s->broker, &s->stat, c, id, start.gap, &gap);
+        gap_skip(&s->broker, &s->stat, c, id, start.gap, &gap);
     }
-    poll_build(s, c, id, way, s->ex.ask.method == HTTP_HEAD);
+    poll_build(s, c, id, transport, s->ex.ask.method == HTTP_HEAD);
     bool more = s->ex.poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
     if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;
         c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
-        serve_wait_begin(s, c, id, way, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
+        serve_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
-    poll_answer(s, c, way, start.tagged, start.gap != NULL ? &gap : NULL);
+    poll_answer(s, c, transport, start.tagged, start.gap != NULL ? &gap : NULL);
     serve_release(&s->broker, id);
 }

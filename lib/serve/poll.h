@@ -7,20 +7,20 @@
 #include "lib/serve/server.h"
 
 /* The quality, 0 to 1000, that Accept gives the form of a poll's answer it likes best. */
-unsigned serve_poll_quality(const struct exchange *ex);
+unsigned poll_quality(const struct exchange *ex);
 
 /* GET or HEAD of a topic as a poll. */
 void serve_poll(struct server *s, struct conn *c, struct span names);
 
-/* Makes the current request, a poll, wait in form `way` on entry `id`, until clock.now + ms. */
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_way way,
+/* Makes the current request, a poll, wait as `transport` on entry `id`, until clock.now + ms. */
+void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
                       uint64_t ms);
 
 /* Ends the waiting: the request that the client waits with is the current one again. */
 void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
                     struct conn *c);
 
-/* For the table of ways (way.h). */
+/* For the table of transports (transport.h). */
 void poll_wake(struct server *s, struct conn *c, bool timeout);
 void poll_end(struct server *s, struct conn *c);
 

@@ -58,11 +58,11 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
     struct put p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
-    if (topic.n > 0 ? !put_allowed(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
-                    : !put_somewhere(&s->stat, &s->ex, &s->ex.access, &p))
+    if (topic.n > 0 ? !put_check_topic(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
+                    : !put_check_any(&s->stat, &s->ex, &s->ex.access, &p))
         refuse_put(s, c, NULL, &p);
     else
-        return access_page(s, c, " may not publish here");
+        return access_check_origin(s, c, " may not publish here");
     return false;
 }
 
@@ -70,14 +70,14 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
 static void refuse_large(struct server *s, struct conn *c, const struct intake *in)
 {
     struct put p;
-    put_too_large(&s->config, &s->stat, &p);
+    put_refuse_too_large(&s->config, &s->stat, &p);
     refuse_put(s, c, in, &p);
 }
 
 /* Refuses for want of room in the buffers. */
 static void refuse_full(struct server *s, struct conn *c, const struct intake *in)
 {
-    serve_refuse_full(s, c, WHERE(in));
+    serve_refuse_buffer_limit(s, c, WHERE(in));
 }
 
 /* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers. Gives
@@ -86,7 +86,7 @@ static uint64_t put(struct server *s, struct conn *c, const struct intake *in, s
                     const struct batch_message *m, uint32_t *reach)
 {
     struct put p;
-    if (!serve_put(s, topic, m, &p)) {
+    if (!put_checked(s, topic, m, &p)) {
         refuse_put(s, c, in, &p);
         return 0;
     }
@@ -127,12 +127,12 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
                        uint8_t batch, bool binary)
 {
     bool all = span_eq(s->ex.access.publish, SPAN("**"));
-    if (batch == BATCH_NDJSON && !all && !access_keep_scopes(s, c))
+    if (batch == BATCH_NDJSON && !all && !access_keep_expiry_and_scopes(s, c))
         return;
     /* room for more is made when more comes: a length alone takes nothing from others */
     uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, event, 0));
     if (block == 0) {
-        access_drop(&s->clients, c);
+        pass_drop_scopes(&s->clients, c);
         refuse_full(s, c, NULL);
         return;
     }
@@ -149,7 +149,7 @@ static void body_begin(struct server *s, struct conn *c, struct span topic, stru
         text_str(&s->ex.out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-bool serve_batch_names(const struct exchange *ex)
+bool body_names_topics(const struct exchange *ex)
 {
     struct span type = http_field(&ex->req, HTTP_CONTENT_TYPE);
     return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
@@ -181,7 +181,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     struct put p;
-    if (!put_event_right(m.event, &p)) {
+    if (!put_check_event(m.event, &p)) {
         refuse_put(s, c, NULL, &p);
         return 0;
     }
@@ -217,7 +217,7 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     if (body_of(in)->all)
         a.publish = SPAN("**");
     else
-        a = access_of_socket(&s->config, &s->clients, c);
+        a = pass_access(&s->config, &s->clients, c);
     struct put p;
     struct span topic = put_topic(&s->config, &s->stat, &s->ex, &a, m->topic, own, &p);
     if (topic.p == NULL)
@@ -280,13 +280,13 @@ static struct intake *body_room(struct server *s, struct conn *c, size_t more)
 static struct intake *body_resume(const struct clients *clients, struct exchange *ex,
                                   struct conn *c)
 {
-    struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
+    struct intake *in = pool_at(&clients->conns.buffers, conn_in_block(&clients->conns, c));
     saved_resume(clients, ex, c, &body_of(in)->request, intake_topic(in), "publish");
     ex->ask.body = true;
     return in;
 }
 
-size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
+size_t body_input(struct server *s, struct conn *c, char *buf, size_t len)
 {
     struct intake *in = body_resume(&s->clients, &s->ex, c);
     bool batch = in->batch.kind != 0;
@@ -318,26 +318,26 @@ size_t serve_body(struct server *s, struct conn *c, char *buf, size_t len)
     return took;
 }
 
-bool serve_body_late(const struct config *config, const struct clients *clients,
-                     const struct moment *clock, const struct conn *c)
+bool body_message_late(const struct config *config, const struct clients *clients,
+                       const struct moment *clock, const struct conn *c)
 {
-    const struct intake *in = pool_at(&clients->conns.buffers, conn_in_own(&clients->conns, c));
+    const struct intake *in = pool_at(&clients->conns.buffers, conn_in_block(&clients->conns, c));
     const struct body *b = (const struct body *)(const void *)in->caller;
     if (config->opt.min_rate == 0 || intake_idle(in))
         return false;
     return pace_late(&b->pace, clock->now);
 }
 
-void serve_body_full(struct server *s, struct conn *c)
+void body_end_over_share(struct server *s, struct conn *c)
 {
     refuse_full(s, c, body_resume(&s->clients, &s->ex, c));
 }
 
-void serve_body_timeout(struct server *s, struct conn *c)
+void body_refuse_timeout(struct server *s, struct conn *c)
 {
     const struct intake *in = body_resume(&s->clients, &s->ex, c);
     bool quiet = (uint32_t)s->clock.now - c->tick > s->config.opt.request_timeout_ms;
-    bool slow = !quiet && serve_body_late(&s->config, &s->clients, &s->clock, c);
+    bool slow = !quiet && body_message_late(&s->config, &s->clients, &s->clock, c);
     s->stat.limit_rate += slow;
     if (slow)
         serve_refuse(s, c, 408, NULL, WHERE(in), "the body comes at less than ",

@@ -30,14 +30,14 @@ const char *put_detail(struct put *p)
     return p->bytes;
 }
 
-void put_too_large(const struct config *config, struct stat_counters *stat, struct put *p)
+void put_refuse_too_large(const struct config *config, struct stat_counters *stat, struct put *p)
 {
     stat->limit_message++;
     refused(p, 413, "a message has at most ", QUOTE_NUM(config->opt.max_message),
             " bytes here (--max-message)", NULL);
 }
 
-bool put_event_right(struct span event, struct put *p)
+bool put_check_event(struct span event, struct put *p)
 {
     if (event.n == 0)
         return true;
@@ -58,8 +58,9 @@ static bool declared(const struct config *config, struct span topic)
     return found;
 }
 
-bool put_allowed(const struct config *config, struct stat_counters *stat, const struct exchange *ex,
-                 const struct access *a, struct span topic, struct put *p)
+bool put_check_topic(const struct config *config, struct stat_counters *stat,
+                     const struct exchange *ex, const struct access *a, struct span topic,
+                     struct put *p)
 {
     const char *wrong = topic_name_wrong(topic);
     p->detail = text_in(p->bytes, sizeof p->bytes - 1);
@@ -74,7 +75,7 @@ bool put_allowed(const struct config *config, struct stat_counters *stat, const 
     return true;
 }
 
-bool put_somewhere(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+bool put_check_any(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
                    struct put *p)
 {
     if (a->publish.n > 0)
@@ -94,7 +95,7 @@ struct span put_topic(const struct config *config, struct stat_counters *stat,
         refused(p, 400, "\"topic\" is needed: the request or connection is not to one topic", NULL);
         return none;
     }
-    return put_allowed(config, stat, ex, a, topic, p) ? topic : none;
+    return put_check_topic(config, stat, ex, a, topic, p) ? topic : none;
 }
 
 uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
@@ -118,14 +119,14 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
     return at;
 }
 
-bool serve_put(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
+bool put_checked(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
 {
     bool made = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
-    if (!put_event_right(m->event, p))
+    if (!put_check_event(m->event, p))
         return false;
     if (m->data.n > s->config.opt.max_message) {
-        put_too_large(&s->config, &s->stat, p);
+        put_refuse_too_large(&s->config, &s->stat, p);
         return false;
     }
     if (right < m->data.n)
@@ -134,7 +135,7 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
         return refused(
-            p, 503, serve_count_topics_full(&s->config, &s->broker, &s->stat, (char[QUOTE_MAX]){0}),
+            p, 503, serve_count_topic_limit(&s->config, &s->broker, &s->stat, (char[QUOTE_MAX]){0}),
             NULL);
     if (made) {
         const char *hint =
@@ -147,7 +148,8 @@ bool serve_put(struct server *s, struct span topic, const struct batch_message *
     if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
         serve_release(&s->broker, id);
         if (s->ring.shared != NULL)
-            return refused(p, 503, "another worker is too slow: it still needs the oldest messages, ",
+            return refused(p, 503,
+                           "another worker is too slow: it still needs the oldest messages, ",
                            "and there is no room for this one", NULL);
         s->stat.limit_unsynced++;
         return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",

@@ -12,8 +12,7 @@
 #define QUOTE_MAX     128u /* bytes of a quoted text, with its NUL */
 #define QUOTE_NUM_MAX 24u
 
-/* Writes a text to out: at most 127 bytes, with "?" for control bytes and for what is not UTF-8,
- * and a NUL. Returns out. */
+/* Writes a text to out: at most 127 bytes, cleaned (lib/clean.h), and a NUL. Returns out. */
 const char *quote_text(char out[QUOTE_MAX], struct span text);
 
 /* Writes a number to out, with a NUL. Returns out. */

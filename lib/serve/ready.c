@@ -42,14 +42,13 @@ static uint32_t ready_topic(const struct config *config, struct broker *broker, 
     return id;
 }
 
-void serve_ready_recover(const struct config *config, const struct broker *broker,
-                         struct ready *ready)
+void ready_recover(const struct config *config, const struct broker *broker, struct ready *ready)
 {
     ready->topic = topic_find(broker->topics, READY_TOPIC);
     topics_limit(broker->topics, config->opt.max_topics + (ready->topic != 0));
 }
 
-void serve_ready_gone(void *server, uint32_t topic)
+void ready_topic_gone(void *server, uint32_t topic)
 {
     struct server *s = server;
     if (topic != s->ready.topic)
@@ -85,7 +84,7 @@ void serve_ready(struct server *s, struct conn *c)
         refuse(s, c, "the table of topics is full");
     } else {
         c->place.at = ring_head(&s->ring);
-        serve_wait_begin(s, c, s->ready.topic, WAY_READY, s->config.opt.request_timeout_ms);
+        serve_wait_begin(s, c, s->ready.topic, TRANSPORT_READY, s->config.opt.request_timeout_ms);
         topic_mark(&s->topics, s->ready.topic);
     }
 }

@@ -4,18 +4,18 @@
 #include "lib/serve/route.h"
 #include "lib/cors.h"
 #include "lib/serve/access.h"
+#include "lib/serve/access_log.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/client.h"
 #include "lib/serve/exchange.h"
 #include "lib/serve/feed.h"
-#include "lib/serve/note.h"
+#include "lib/serve/http_stream.h"
 #include "lib/serve/own.h"
 #include "lib/serve/poll.h"
 #include "lib/serve/publish.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/ready.h"
 #include "lib/serve/socket.h"
-#include "lib/serve/subscribe.h"
 
 #include <assert.h>
 
@@ -55,7 +55,7 @@ static void route_own(struct server *s, struct conn *c)
     static const struct {
         struct span path;
         void (*answer)(struct server *s, struct conn *c);
-        bool open;  /* to all; the others only where access_own() allows */
+        bool open;  /* to all; the others only where access_admin() allows */
         bool admin; /* is at the address of --admin as well */
     } own[] = {
         {SPAN_INIT("/"), serve_live_page, true, false},
@@ -79,7 +79,7 @@ static void route_own(struct server *s, struct conn *c)
                            "a line of NDJSON that names its topic"
                          : "",
                      NULL);
-    else if (own[i].open || access_own(s, c))
+    else if (own[i].open || access_admin(s, c))
         own[i].answer(s, c);
 }
 
@@ -118,7 +118,7 @@ static void context_set(const struct config *config, const struct clients *clien
                                .way = publishes ? "publish" : NULL,
                                .began = c != NULL ? c->tick : 0};
     if (c != NULL)
-        serve_client(config, clients, ex, c);
+        serve_identify_client(config, clients, ex, c);
 }
 
 /* Does the request in ex.req want a stream of events: does it name that type, and like none of a
@@ -128,7 +128,7 @@ static bool wants_stream(const struct exchange *ex)
     bool exact = false;
     unsigned q = http_accept(&ex->req, SPAN("text"), SPAN("event-stream"), &exact);
     return (ex->req.method == HTTP_GET || ex->req.method == HTTP_HEAD) && exact && q > 0 &&
-           (q == 1000 || q >= serve_poll_quality(ex));
+           (q == 1000 || q >= poll_quality(ex));
 }
 
 /* Does it want to speak WebSocket (RFC 6455 section 4.2.1)? */
@@ -170,10 +170,10 @@ static bool is_vital(const struct exchange *ex)
 static void route_shed(struct server *s, struct conn *c)
 {
     if (wants_stream(&s->ex)) {
-        serve_log_refusal(s, 200,
-                          c->flags & CONN_CROWD
-                              ? SPAN("a stream is to come back: --max-per-address")
-                              : SPAN("a stream is to come back: --max-connections"));
+        access_log_refusal(s, 200,
+                           c->flags & CONN_CROWD
+                               ? SPAN("a stream is to come back: --max-per-address")
+                               : SPAN("a stream is to come back: --max-connections"));
         sse_come_back(s, c);
         return;
     }
@@ -206,7 +206,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (s->ex.req.method == HTTP_OPTIONS)
         route_options(s, c);
     else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->ex.req.path, SPAN("/")) &&
-             serve_batch_names(&s->ex))
+             body_names_topics(&s->ex))
         return serve_publish(s, c, SPAN(""), rest, len);
     else if (own)
         route_own(s, c);
@@ -220,7 +220,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (s->ex.req.has & 1u << HTTP_SEC_WEBSOCKET_KEY && s->ex.req.method == HTTP_GET)
         refuse_half_handshake(s, c);
     else if (wants_stream(&s->ex))
-        serve_subscribe(s, c, span_from(path, 1), WAY_EVENTS);
+        serve_stream(s, c, span_from(path, 1), TRANSPORT_EVENTS);
     else
         serve_poll(s, c, span_from(path, 1));
     return 0;
@@ -238,28 +238,28 @@ static struct context context_unknown(const struct config *config, const struct 
                             .began = c != NULL ? c->tick : 0};
 }
 
-void serve_stranger(struct server *s, const char *buf, size_t len, const char *why)
+void serve_turn_away(struct server *s, const char *buf, size_t len, const char *why)
 {
     s->ex.ask = context_unknown(&s->config, NULL);
     if (http_parse(buf, len, 0, &s->config.limits, &s->ex.req) > 0) {
         context_set(&s->config, &s->clients, &s->ex, NULL);
         if (wants_stream(&s->ex)) {
-            serve_log_refusal(s, 200, span_of(why));
-            serve_stream_away(s);
+            access_log_refusal(s, 200, span_of(why));
+            feed_turn_away(s);
             return;
         }
         if (s->ex.req.method == HTTP_GET && span_eq(s->ex.req.path, SPAN("/-/healthy"))) {
-            serve_answer_stranger(s, "text/plain", SPAN("ok\n"));
+            serve_answer_last(s, "text/plain", SPAN("ok\n"));
             return;
         }
     }
-    serve_refuse_stranger(s, why);
+    serve_refuse_last(s, why);
 }
 
-void serve_no_room(struct server *s, struct conn *c)
+void serve_refuse_no_buffer(struct server *s, struct conn *c)
 {
     s->ex.ask = context_unknown(&s->config, c);
-    serve_refuse_full(s, c, "");
+    serve_refuse_buffer_limit(s, c, "");
 }
 
 /* Answers 400 to a head at `buf` that could not be parsed: names the byte, or what is missing. */
@@ -309,7 +309,7 @@ static bool takes_long(const struct exchange *ex)
     for (size_t i = 0; i < path.n; i++)
         if (selects[(unsigned char)path.p[i]])
             return true;
-    const char *since = query.n > 0 ? memmem(query.p, query.n, "since", 5) : NULL;
+    const char *since = span_find(query, SPAN("since"));
     if (since != NULL) /* what begins now looks for nothing */
         return !span_begins(span_from(query, (size_t)(since - query.p)), SPAN("since=now"));
     return span_begins(path, SPAN("/-/topics"));
@@ -326,11 +326,11 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
         refuse_request(s, c, -used, buf);
         return len;
     }
-    if (s->ex.brief && takes_long(&s->ex) && serve_put_off(&s->ex))
+    if (s->ex.brief && takes_long(&s->ex) && exchange_postpone(&s->ex))
         return 0;
     s->stat.requests++;
     size_t body = route(s, c, buf + used, len - (size_t)used);
-    if (s->ex.put_off) {
+    if (s->ex.postponed) {
         s->stat.requests--;
         return 0;
     }
@@ -341,14 +341,14 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen)
 {
     return c->state == CONN_HEAD   ? head_input(s, c, buf, len, seen)
-           : c->state == CONN_BODY ? serve_body(s, c, buf, len)
-                                   : serve_frames(s, c, buf, len);
+           : c->state == CONN_BODY ? body_input(s, c, buf, len)
+                                   : socket_input(s, c, buf, len);
 }
 
-void serve_timeout(struct server *s, struct conn *c)
+void serve_refuse_timeout(struct server *s, struct conn *c)
 {
     if (c->state == CONN_BODY)
-        serve_body_timeout(s, c);
+        body_refuse_timeout(s, c);
     else
         refuse_request(s, c, 408, NULL);
 }

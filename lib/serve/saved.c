@@ -11,7 +11,7 @@
 struct saved saved_of(const struct config *config, struct exchange *ex)
 {
     const struct context *ask = &ex->ask;
-    return (struct saved){.local = serve_here(config, ex),
+    return (struct saved){.local = serve_is_local(config, ex),
                           .foreign = ask->foreign,
                           .from = ask->from,
                           .began = ask->began,
@@ -27,7 +27,7 @@ void saved_keep_socket(const struct config *config, const struct clients *client
                        struct exchange *ex, struct conn *c)
 {
     assert(c->state == CONN_HEAD);
-    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_here(config, ex) ? CONN_LOCAL : 0));
+    c->flags = (uint16_t)((c->flags & ~CONN_LOCAL) | (serve_is_local(config, ex) ? CONN_LOCAL : 0));
     if (ex->ask.foreign)
         c->marks |= CONN_FOREIGN;
     if (clients->pass != NULL)
@@ -36,7 +36,7 @@ void saved_keep_socket(const struct config *config, const struct clients *client
 
 static inline struct saved kept_socket(const struct clients *clients, const struct conn *c)
 {
-    return (struct saved){.from = serve_from(clients, c),
+    return (struct saved){.from = pass_from(clients, c),
                           .began = c->tick,
                           .method = HTTP_GET,
                           .minor = 1,
@@ -85,8 +85,8 @@ void saved_resume(const struct clients *clients, struct exchange *ex, const stru
     resume(clients, ex, c, a, topic, way);
 }
 
-void saved_return(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                  struct span topic, const char *way)
+void saved_resume_conn(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                       struct span topic, const char *way)
 {
     if (c->state == CONN_SOCKET) {
         const struct saved socket = kept_socket(clients, c);

@@ -9,7 +9,7 @@
  *   ex.ask ------------> struct saved of a body -------------------> ex.ask, ex.path
  *      |                                                 ^
  *      `---------------> the connection itself ----------'
- *        saved_keep_*                         saved_return
+ *        saved_keep_*                         saved_resume_conn
  *
  * INVARIANT: the connection's own memory is enough for WAIT and SOCKET, which cost nothing besides
  * their slots; BODY has a struct saved in its buffer.
@@ -57,7 +57,7 @@ void saved_resume(const struct clients *clients, struct exchange *ex, const stru
                   const struct saved *a, struct span topic, const char *way);
 
 /* Does so with what saved_keep_*() kept of a connection in WAIT or SOCKET. */
-void saved_return(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                  struct span topic, const char *way);
+void saved_resume_conn(const struct clients *clients, struct exchange *ex, const struct conn *c,
+                       struct span topic, const char *way);
 
 #endif

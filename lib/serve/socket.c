@@ -11,17 +11,17 @@
 #include "lib/json.h"
 #include "lib/pace.h"
 #include "lib/serve/access.h"
+#include "lib/serve/access_log.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/feed.h"
-#include "lib/serve/note.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/put.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
 #include "lib/serve/subscriber.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 #include "lib/stream.h"
 #include "lib/topic/sets.h"
 #include "lib/ws.h"
@@ -53,17 +53,17 @@ static void frame(struct exchange *ex, enum ws_opcode opcode, struct span payloa
 static void end(struct server *s, struct conn *c, unsigned code, struct span reason)
 {
     char bytes[WS_CLOSE_MAX];
-    if (serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
+    if (subscriber_finish_record(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
         text_add(&s->ex.out, (struct span){bytes, ws_close(bytes, code, reason)});
     } else {
         s->ex.out.n = 0;
         conn_buffer_free(&s->clients.conns, &c->out);
         c->stream.sent = 0;
     }
-    serve_log_end(&s->config, &s->broker, &s->clients, &s->log, c,
-                  reason.n > 0 ? QUOTE(reason) : "closed");
-    serve_leave(&s->broker, &s->clients, c);
-    serve_answered_last(&s->clients, c);
+    access_log_end(&s->config, &s->broker, &s->clients, &s->log, c,
+                   reason.n > 0 ? QUOTE(reason) : "closed");
+    subscriber_leave(&s->broker, &s->clients, c);
+    serve_linger(&s->clients, c);
 }
 
 /* Sends an id in json, as a checkpoint or as a heartbeat. */
@@ -135,7 +135,7 @@ void socket_expired(struct server *s, struct conn *c)
     end(s, c, 4001, SPAN("the token has expired"));
 }
 
-void serve_socket_unsynced(struct server *s, struct conn *c)
+void socket_end_unsynced(struct server *s, struct conn *c)
 {
     end(s, c, WS_FAILED, SPAN("the store could not be synced"));
 }
@@ -167,12 +167,12 @@ static bool publish(struct server *s, const struct conn *c, struct span topic,
                     const struct batch_message *m, struct put *p)
 {
     char name[TOPIC_NAME_MAX];
-    struct access a = access_of_socket(&s->config, &s->clients, c);
+    struct access a = pass_access(&s->config, &s->clients, c);
     topic = put_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
     if (topic.p == NULL)
         return false;
     memcpy(name, topic.p, topic.n);
-    return serve_put(s, (struct span){name, topic.n}, m, p);
+    return put_checked(s, (struct span){name, topic.n}, m, p);
 }
 
 /* A message in a frame of its own. */
@@ -288,13 +288,13 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
 {
     const char *why = NULL;
     uint32_t id, most = s->config.opt.max_subscriptions;
-    if (!serve_names_declared(&s->config, names))
+    if (!names_declared(&s->config, names))
         return "this server has only the topics that --topic names";
     if (names.p[0] == '-')
         return "begins with \"-\""; /* the server's own, which the table may have */
     id = broker_select(&s->broker, names, 2 * most, false, &why);
     if (id == 0)
-        return why != NULL ? why : serve_count_topics_full(&s->config, &s->broker, &s->stat, out);
+        return why != NULL ? why : serve_count_topic_limit(&s->config, &s->broker, &s->stat, out);
     if (id == c->link.topic)
         return NULL;
     if (serve_name_count(topic_name(&s->topics, id)) > most) {
@@ -302,10 +302,10 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
         return too_many(&s->stat);
     }
     bool was = c->link.topic != 0;
-    if (was &&
-        !(serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c) && serve_stream_check(s, c))) {
+    if (was && !(subscriber_finish_record(&s->broker, &s->clients, &s->stat, &s->ex, c) &&
+                 subscriber_check(s, c))) {
         serve_release(&s->broker, id);
-        return serve_full(&s->clients);
+        return serve_buffer_limit(&s->clients);
     }
     if (was) {
         pass_over(&s->broker, c);
@@ -329,7 +329,7 @@ static const char *names_narrow(const struct config *config, const struct client
                                 struct exchange *ex, const struct conn *c, struct text *t,
                                 size_t from)
 {
-    struct access a = access_of_socket(config, clients, c);
+    struct access a = pass_access(config, clients, c);
     struct text narrow = text_in(ex->narrowed, sizeof ex->narrowed);
     struct span refused;
     if (t->n == from || span_eq(a.subscribe, SPAN("**")))
@@ -381,10 +381,10 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
         wrong = too_many(&s->stat);
     } else if (t.n > 0) {
         wrong = resubscribe(s, c, text_span(&t), limit);
-    } else if (serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
-        serve_leave(&s->broker, &s->clients, c);
+    } else if (subscriber_finish_record(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
+        subscriber_leave(&s->broker, &s->clients, c);
     } else {
-        wrong = serve_full(&s->clients);
+        wrong = serve_buffer_limit(&s->clients);
     }
     if (wrong != NULL)
         answer_error(&s->ex, span_of(wrong));
@@ -519,12 +519,12 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
 {
     bool binary = p->opcode == WS_BINARY;
     if (p->first && p->last) {
-        way_of(c)->message(s, c, p->data, binary);
+        transport_of(c)->message(s, c, p->data, binary);
         return;
     }
     struct inside *in = inside_room(&s->config, &s->clients, &s->clock, c, p->data.n);
     if (in == NULL) {
-        end(s, c, WS_TRY_LATER, span_of(serve_count_full(&s->clients, &s->stat)));
+        end(s, c, WS_TRY_LATER, span_of(serve_count_buffer_limit(&s->clients, &s->stat)));
         return;
     }
     if (p->data.n > 0) {
@@ -536,22 +536,22 @@ static void data_piece(struct server *s, struct conn *c, const struct ws_piece *
     in->have += (uint32_t)p->data.n;
     if (!p->last)
         return;
-    way_of(c)->message(s, c, (struct span){in->bytes, in->have}, binary);
+    transport_of(c)->message(s, c, (struct span){in->bytes, in->have}, binary);
 }
 
-bool serve_socket_late(const struct clients *clients, const struct moment *clock,
-                       const struct conn *c)
+bool socket_message_late(const struct clients *clients, const struct moment *clock,
+                         const struct conn *c)
 {
     const struct inside *in = c->in != 0 ? pool_at(&clients->conns.buffers, c->in) : NULL;
     return in != NULL && pace_late(&in->pace, clock->now);
 }
 
-void serve_socket_full(struct server *s, struct conn *c)
+void socket_end_over_share(struct server *s, struct conn *c)
 {
-    end(s, c, WS_TRY_LATER, span_of(serve_count_full(&s->clients, &s->stat)));
+    end(s, c, WS_TRY_LATER, span_of(serve_count_buffer_limit(&s->clients, &s->stat)));
 }
 
-void serve_socket_slow(struct server *s, struct conn *c)
+void socket_end_late(struct server *s, struct conn *c)
 {
     const struct inside *in = pool_at(&s->clients.conns.buffers, c->in);
     bool quiet = s->clock.now - in->moved >= s->config.opt.request_timeout_ms;
@@ -566,14 +566,14 @@ void serve_socket_slow(struct server *s, struct conn *c)
  * known, which may be anywhere in it. */
 static bool may_begin(struct server *s, struct conn *c)
 {
-    struct access a = access_of_socket(&s->config, &s->clients, c);
+    struct access a = pass_access(&s->config, &s->clients, c);
     struct span topic = own_topic(&s->broker, c);
     struct put p;
-    if (way_of(c)->objects)
+    if (transport_of(c)->objects)
         return true;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!put_allowed(&s->config, &s->stat, &s->ex, &a, topic, &p))
+    else if (!put_check_topic(&s->config, &s->stat, &s->ex, &a, topic, &p))
         end(s, c, close_code(p.status), span_of(put_detail(&p)));
     else
         return true;
@@ -584,7 +584,7 @@ static bool may_begin(struct server *s, struct conn *c)
 static bool only_listens(const struct config *config, const struct clients *clients,
                          const struct conn *c)
 {
-    return way_of(c)->objects && access_of_socket(config, clients, c).publish.n == 0;
+    return transport_of(c)->objects && pass_access(config, clients, c).publish.n == 0;
 }
 
 /* Bytes of the largest message that is taken from a socket. */
@@ -592,7 +592,7 @@ static uint64_t message_most(const struct config *config, const struct clients *
                              const struct conn *c)
 {
     uint64_t most = config->opt.max_message;
-    if (!way_of(c)->objects)
+    if (!transport_of(c)->objects)
         return most;
     most = 6 * most + (8u << 10); /* as JSON may have it */
     uint64_t list = (uint64_t)config->opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
@@ -612,12 +612,12 @@ static struct span read_error(struct config *config, struct clients *clients,
                : SPAN("a message is over --max-message");
 }
 
-size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
+size_t socket_input(struct server *s, struct conn *c, char *buf, size_t len)
 {
     struct ws ws = {.size = 0};
     struct ws_piece p;
     size_t took;
-    saved_return(&s->clients, &s->ex, c, (struct span){NULL, 0}, "websocket");
+    saved_resume_conn(&s->clients, &s->ex, c, (struct span){NULL, 0}, "websocket");
     if (c->in != 0)
         ws = ((struct inside *)pool_at(&s->clients.conns.buffers, c->in))->ws;
     c->flags &= (uint16_t)~CONN_PINGED;
@@ -647,7 +647,7 @@ size_t serve_frames(struct server *s, struct conn *c, char *buf, size_t len)
     }
     struct inside *in = inside_room(&s->config, &s->clients, &s->clock, c, 0);
     if (in == NULL)
-        end(s, c, WS_TRY_LATER, span_of(serve_count_full(&s->clients, &s->stat)));
+        end(s, c, WS_TRY_LATER, span_of(serve_count_buffer_limit(&s->clients, &s->stat)));
     else
         in->ws = ws;
     return took;
@@ -679,7 +679,7 @@ static bool handshake_right(struct server *s, struct conn *c)
     else if (!ws_key_right(http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_KEY)))
         serve_refuse(s, c, 400, NULL, "Sec-WebSocket-Key must be 16 bytes in base64", NULL);
     else
-        return access_page(s, c, " may not connect here");
+        return access_check_origin(s, c, " may not connect here");
     return false;
 }
 
@@ -688,8 +688,8 @@ static void handshake_answer(struct server *s, bool json)
 {
     char accept[WS_ACCEPT_SIZE];
     ws_accept(accept, http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_KEY));
-    serve_answer_head(&s->config, &s->clock, &s->stat, &s->ex, 101);
-    serve_log_answer(s, 101, 0);
+    serve_begin_answer(&s->config, &s->clock, &s->stat, &s->ex, 101);
+    access_log_answer(s, 101, 0);
     text_str(&s->ex.out, "Upgrade: websocket\r\nConnection: Upgrade\r\n");
     http_add(&s->ex.out, "Sec-WebSocket-Accept", (struct span){accept, sizeof accept});
     if (json)
@@ -711,16 +711,16 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     }
     if (!serve_options(s, c) || (id = serve_select(s, c, names, NULL)) == 0)
         return;
-    if (!serve_start(s, c, id, false, &start)) {
+    if (!start_of_request(s, c, id, false, &start)) {
         serve_release(&s->broker, id);
         return;
     }
-    if (!access_keep_scopes(s, c)) {
+    if (!access_keep_expiry_and_scopes(s, c)) {
         serve_release(&s->broker, id);
         return;
     }
     handshake_answer(s, json);
-    c->way = json ? WAY_OBJECTS : WAY_FRAMES;
+    c->transport = json ? TRANSPORT_OBJECTS : TRANSPORT_FRAMES;
     c->place.at = start.at;
     c->place.n = start.id.n;
     c->stream.sent = 0;
@@ -732,10 +732,10 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
     if (start.gap != NULL) {
         struct gap gap = {.after = start.after};
-        serve_gap(&s->broker, &s->stat, c, id, start.gap, &gap);
+        gap_skip(&s->broker, &s->stat, c, id, start.gap, &gap);
         c->flags |= CONN_CURSOR;
-        way_of(c)->gap(s, c, &gap);
+        transport_of(c)->gap(s, c, &gap);
     } else {
-        way_of(c)->begin(s, c, &start.id, false);
+        transport_of(c)->begin(s, c, &start.id, false);
     }
 }

@@ -38,17 +38,17 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
         return 0;
     /* one who asks for several is told their topics, also where the token leaves it but one */
     bool several = names.p != asked.p && (topic_is_pattern(asked) || serve_name_count(asked) > 1);
-    if (!serve_declared(s, c, names))
+    if (!serve_check_declared(s, c, names))
         return 0;
     id = broker_select(&s->broker, names, most, several, &why);
     if (id == 0 && why != NULL) {
         serve_refuse(s, c, 400, NULL, QUOTE(names), " ", why, NULL);
     } else if (id == 0 && come_back != NULL) {
-        serve_count_topics_full(&s->config, &s->broker, &s->stat, limit);
+        serve_count_topic_limit(&s->config, &s->broker, &s->stat, limit);
         come_back(s, c);
     } else if (id == 0) {
         serve_refuse(s, c, 503, "Retry-After: 10\r\n",
-                     serve_count_topics_full(&s->config, &s->broker, &s->stat, limit), NULL);
+                     serve_count_topic_limit(&s->config, &s->broker, &s->stat, limit), NULL);
     }
     return id;
 }
@@ -62,7 +62,7 @@ static void start_after(const struct broker *broker, struct start *st, uint32_t 
     st->id = c;
     if (c.ms != newest.ms || c.n > newest.n)
         st->gap = "unknown";
-    else if (broker_lost(broker, id, c.n))
+    else if (broker_lost_after(broker, id, c.n))
         st->gap = "expired";
     /* what it has had is not for it again, even in front of a gap that is not at the tail */
     bool known = c.ms == newest.ms && c.n <= newest.n;
@@ -174,7 +174,7 @@ static const char *start_since(const struct broker *broker, const struct moment 
         st->at = ring_find_time(broker->ring, by_ring_clock(broker, clock, since.value));
         break;
     case SINCE_LAST:
-        if (!broker_last(broker, id, since.value, &st->at))
+        if (!broker_from_newest(broker, id, since.value, &st->at))
             return " goes back too far to be counted in so many topics: ask for fewer, or by time";
         break;
     }
@@ -182,7 +182,7 @@ static const char *start_since(const struct broker *broker, const struct moment 
     return NULL;
 }
 
-/* What serve_start() is to one that wants to be told of gaps. */
+/* What start_of_request() is to one that wants to be told of gaps. */
 static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
 {
     struct cursor cursor;
@@ -216,7 +216,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
     return wrong == NULL;
 }
 
-bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
+bool start_of_request(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
 {
     if (!start_find(s, c, id, oldest, st))
         return false;
@@ -229,8 +229,8 @@ bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, str
 
 /* ---- what it has missed ---------------------------------------------------------------------- */
 
-void serve_gap(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
-               const char *reason, struct gap *gap)
+void gap_skip(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
+              const char *reason, struct gap *gap)
 {
     uint64_t oldest;
     if (broker_collect(broker, id, &c->place.at, &oldest, 1) > 0)
@@ -244,17 +244,17 @@ void serve_gap(const struct broker *broker, struct stat_counters *stat, struct c
     stat->gaps_lagged += reason[0] == 'l';
 }
 
-bool serve_lagged(const struct broker *broker, struct stat_counters *stat, struct conn *c,
-                  struct gap *gap)
+bool gap_if_overtaken(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                      struct gap *gap)
 {
     struct text t = text_in(gap->cursor, sizeof gap->cursor);
     if (c->place.at >= ring_tail(broker->ring))
         return false;
     c->place.at = ring_tail(broker->ring);
-    if (c->flags & CONN_CONFLATE || !broker_lost(broker, c->link.topic, c->place.n))
+    if (c->flags & CONN_CONFLATE || !broker_lost_after(broker, c->link.topic, c->place.n))
         return false;
     ring_id_write(broker->ring, &t, c->place.n);
     gap->after = text_span(&t);
-    serve_gap(broker, stat, c, c->link.topic, "lagged", gap);
+    gap_skip(broker, stat, c, c->link.topic, "lagged", gap);
     return true;
 }

@@ -25,14 +25,14 @@ struct start {
 size_t serve_name_count(struct span names);
 
 /* The entry that a path selects. 0: the request has been refused, or, where there is no room for
- * more topics, answered by come_back() unless that is NULL (struct way). */
+ * more topics, answered by come_back() unless that is NULL (struct transport). */
 uint32_t serve_select(struct server *s, struct conn *c, struct span names,
                       void (*come_back)(struct server *s, struct conn *c));
 
 /* Finds out where the request in ex.req wants to begin, for entry `id`; without a word of it, at
  * the oldest message there is if `oldest`, else with the next to come. False: it has been refused.
  * One that conflates is told of no gap: the newest of each topic is all it asks for. */
-bool serve_start(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
+bool start_of_request(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
 
 /* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event into CONN_BEATS. False: one
  * of them is wrong, and has been refused. */
@@ -58,12 +58,12 @@ struct gap {
 /* Moves a client of entry `id` to the oldest message there is for it from its place on, and counts
  * the gap. Fills in *gap but for `after`, which is the caller's. Where that message is not found
  * soon enough it is moved to where it may be, at the earliest. */
-void serve_gap(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
-               const char *reason, struct gap *gap);
+void gap_skip(const struct broker *broker, struct stat_counters *stat, struct conn *c, uint32_t id,
+              const char *reason, struct gap *gap);
 
 /* Moves a subscriber that the ring has overtaken between two records to where it goes on. True: it
  * has lost messages, and *gap says so. Nothing happens to one that is not overtaken. */
-bool serve_lagged(const struct broker *broker, struct stat_counters *stat, struct conn *c,
-                  struct gap *gap);
+bool gap_if_overtaken(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                      struct gap *gap);
 
 #endif

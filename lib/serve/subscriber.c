@@ -7,14 +7,14 @@
 #include "lib/serve/conn.h"
 #include "lib/serve/server.h"
 #include "lib/serve/start.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 
 /* ---- what comes next ------------------------------------------------------------------------- */
 
-bool serve_next(const struct broker *broker, struct stat_counters *stat, struct conn *c,
-                struct share *share)
+bool subscriber_next(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                     struct share *share)
 {
-    enum form form = serve_form((enum conn_way)c->way);
+    enum form form = transport_form((enum conn_transport)c->transport);
     uint32_t id = c->link.topic;
     bool conflates = (c->flags & CONN_CONFLATE) != 0;
     if (c->stream.sent > 0)
@@ -31,11 +31,11 @@ bool serve_next(const struct broker *broker, struct stat_counters *stat, struct 
     return false;
 }
 
-void serve_took(const struct broker *broker, struct stat_counters *stat, struct conn *c,
-                const struct share *share, size_t w)
+void subscriber_sent(const struct broker *broker, struct stat_counters *stat, struct conn *c,
+                     const struct share *share, size_t w)
 {
     uint64_t from = c->place.at;
-    stat->delivered += serve_moved(broker, c, share, w);
+    stat->delivered += subscriber_advance(broker, c, share, w);
     if (c->flags & CONN_CONFLATE)
         stat->conflated += share_left_out(share, broker, c->link.topic, from, c->place.at);
 }
@@ -49,18 +49,18 @@ static bool settle_record(const struct broker *broker, struct clients *clients,
     bool room = true;
     while (room && c->stream.sent > 0) {
         share_build(share, broker, c->link.topic, c->place.at, c->stream.sent,
-                    serve_form((enum conn_way)c->way), 1);
+                    transport_form((enum conn_transport)c->transport), 1);
         for (unsigned i = 0; room && i < share->pieces; i++)
             room = conn_out_keep(&clients->conns, c,
                                  (struct span){share->iov[i].iov_base, share->iov[i].iov_len});
         if (room)
-            serve_took(broker, stat, c, share, share->size);
+            subscriber_sent(broker, stat, c, share, share->size);
     }
     return room;
 }
 
-bool serve_settle(const struct broker *broker, struct clients *clients, struct stat_counters *stat,
-                  struct exchange *ex, struct conn *c)
+bool subscriber_finish_record(const struct broker *broker, struct clients *clients,
+                              struct stat_counters *stat, struct exchange *ex, struct conn *c)
 {
     struct span kept = conn_out(&clients->conns, c);
     uint32_t old = c->out;
@@ -74,7 +74,7 @@ bool serve_settle(const struct broker *broker, struct clients *clients, struct s
         conn_buffer_free(&clients->conns, &c->out);
         c->out = old;
         c->stream = was;
-        serve_count_full(clients, stat);
+        serve_count_buffer_limit(clients, stat);
         return false;
     }
     conn_buffer_free(&clients->conns, &old);
@@ -83,7 +83,7 @@ bool serve_settle(const struct broker *broker, struct clients *clients, struct s
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-void serve_leave(struct broker *broker, const struct clients *clients, struct conn *c)
+void subscriber_leave(struct broker *broker, const struct clients *clients, struct conn *c)
 {
     uint32_t id = c->link.topic;
     if (id == 0)
@@ -92,41 +92,41 @@ void serve_leave(struct broker *broker, const struct clients *clients, struct co
     serve_release(broker, id);
 }
 
-void serve_drain(struct server *s, struct conn *c)
+void subscriber_send_away(struct server *s, struct conn *c)
 {
     if (conn_streams(c) || c->state == CONN_WAIT)
-        way_of(c)->away(s, c);
+        transport_of(c)->away(s, c);
 }
 
-void serve_expire(struct server *s, struct conn *c)
+void subscriber_expire(struct server *s, struct conn *c)
 {
     s->stat.expired++;
-    way_of(c)->expired(s, c);
+    transport_of(c)->expired(s, c);
 }
 
 /* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
 
-bool serve_stream_check(struct server *s, struct conn *c)
+bool subscriber_check(struct server *s, struct conn *c)
 {
     struct gap gap;
     if (conn_inside(c) && c->place.at < ring_tail(&s->ring)) {
         s->stat.overtaken++;
         return false;
     }
-    if (serve_lagged(&s->broker, &s->stat, c, &gap))
-        way_of(c)->gap(s, c, &gap);
+    if (gap_if_overtaken(&s->broker, &s->stat, c, &gap))
+        transport_of(c)->gap(s, c, &gap);
     return true;
 }
 
-void serve_heartbeat(struct server *s, struct conn *c)
+void subscriber_heartbeat(struct server *s, struct conn *c)
 {
     uint64_t since = ring_head(&s->ring) - ring_find(&s->ring, c->place.n);
     bool old = since > s->config.opt.ring / 2 || c->place.n < ring_lost(&s->ring);
     s->stat.heartbeats++;
-    way_of(c)->heartbeat(s, c, old);
+    transport_of(c)->heartbeat(s, c, old);
 }
 
-void serve_wake(struct server *s, struct conn *c, bool timeout)
+void subscriber_wake(struct server *s, struct conn *c, bool timeout)
 {
-    way_of(c)->wake(s, c, timeout);
+    transport_of(c)->wake(s, c, timeout);
 }

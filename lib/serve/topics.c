@@ -6,8 +6,8 @@
  *
  * A page ends at its limit, or where it is full, or where enough topics have been looked at for one
  * turn: then "next" is the name to go on with as `after`, also where nothing on this page matched.
- * Who may ask sees all topics (access_own()), but for the server's own, whose names begin with "-".
- * Names, unlike numbers of pages, stay where they are while topics come and go.
+ * Who may ask sees all topics (access_admin()), but for the server's own, whose names begin with
+ * "-". Names, unlike numbers of pages, stay where they are while topics come and go.
  */
 #include "lib/json.h"
 #include "lib/serve/answer.h"
@@ -74,9 +74,10 @@ static struct span beginning(struct span match)
 static uint32_t first_topic(const struct broker *broker, const struct query *q)
 {
     struct span begin = beginning(q->match);
-    uint32_t id = topic_from(broker->topics, q->after), from = topic_from(broker->topics, begin);
+    uint32_t id = topic_at_or_after(broker->topics, q->after),
+             from = topic_at_or_after(broker->topics, begin);
     if (id != 0 && q->after.n > 0 && span_eq(topic_name(broker->topics, id), q->after))
-        id = topic_behind(broker->topics, id);
+        id = topic_after(broker->topics, id);
     if (id == 0 || from == 0)
         return 0;
     struct span name = topic_name(broker->topics, id), least = topic_name(broker->topics, from);
@@ -141,7 +142,7 @@ void serve_topics(struct server *s, struct conn *c)
             steps += write_topic(s, &t, id);
         }
         last = shown ? id : last;
-        id = topic_behind(&s->topics, id);
+        id = topic_after(&s->topics, id);
     }
     s->ex.pause = true; /* a page is work enough for a turn */
     text_str(&t, "],\"next\":");

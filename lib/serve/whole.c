@@ -128,8 +128,7 @@ uint64_t team_interest(const struct server *s, uint32_t topic, uint32_t *reach)
             continue;
         uint32_t n = tally_count(&t->interest[i], hash != 0 ? hash : 1);
         *reach += n;
-        if (n > 0 ||
-            atomic_load_explicit(&t->whole->slot[i].wild, memory_order_relaxed) > 0)
+        if (n > 0 || atomic_load_explicit(&t->whole->slot[i].wild, memory_order_relaxed) > 0)
             mask |= UINT64_C(1) << i;
     }
     return mask;

@@ -51,7 +51,7 @@ void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic)
     mark(t, set, topic_used(t, topic)->group.since);
 }
 
-void topic_clean(struct topics *t)
+void topic_queue_drop(struct topics *t)
 {
     struct topic_group *g = topic_group(t, dequeue(t));
     g->dirty = 0;
@@ -59,7 +59,7 @@ void topic_clean(struct topics *t)
     g->round = 0;
 }
 
-void topic_rotate(struct topics *t)
+void topic_queue_rotate(struct topics *t)
 {
     enqueue(t, dequeue(t));
 }

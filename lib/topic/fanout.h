@@ -40,16 +40,16 @@ void topic_mark(struct topics *t, uint32_t id);
 void topic_mark_set(struct topics *t, uint32_t set, uint32_t topic);
 
 /* Returns the entry at the front of the queue, 0 if it is empty. */
-static inline uint32_t topic_dirty(const struct topics *t)
+static inline uint32_t topic_queue_first(const struct topics *t)
 {
     return t->h->dirty;
 }
 
 /* Takes the entry at the front off the queue. */
-void topic_clean(struct topics *t);
+void topic_queue_drop(struct topics *t);
 
 /* Moves the entry at the front to the end, so that others have their turn. */
-void topic_rotate(struct topics *t);
+void topic_queue_rotate(struct topics *t);
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
@@ -65,7 +65,7 @@ void topic_walk_sets(struct topics *t, uint32_t topic);
 /* Begins, or goes on with, the entry at the front of the queue. Returns false if it is empty. */
 static inline bool topic_walk_begin(struct topics *t, struct topic_walk *w)
 {
-    w->id = topic_dirty(t);
+    w->id = topic_queue_first(t);
     w->group = topic_group(t, w->id);
     if (w->id == 0)
         return false;
@@ -94,7 +94,7 @@ static inline struct topic_link *topic_walk_next(const struct topics *t, const s
 
 /* Counts `n` subscribers of a group that had their turn. Returns true if they were the last of what
  * is timed. */
-static inline bool topic_looked(struct topic_group *g, uint32_t n)
+static inline bool topic_round_count(struct topic_group *g, uint32_t n)
 {
     bool last = g->round > 0 && n > 0 && (n >= g->round || g->todo == 0);
     g->round = last || n >= g->round ? 0 : (g->round - n) & TOPIC_ROUND_MAX;
@@ -105,7 +105,7 @@ static inline bool topic_looked(struct topic_group *g, uint32_t n)
  * if it completed what is timed. */
 static inline bool topic_walk_timed(const struct topic_walk *w, uint32_t looked)
 {
-    return topic_looked(w->group, looked);
+    return topic_round_count(w->group, looked);
 }
 
 /* Returns when what is timed was marked, by t->clock. */
@@ -118,12 +118,12 @@ static inline uint32_t topic_walk_since(const struct topic_walk *w)
  * it waits behind the others. */
 static inline bool topic_walk_end(struct topics *t, const struct topic_walk *w)
 {
-    assert(topic_dirty(t) == w->id);
+    assert(topic_queue_first(t) == w->id);
     if (topic_walk_left(w)) {
-        topic_rotate(t);
+        topic_queue_rotate(t);
         return false;
     }
-    topic_clean(t);
+    topic_queue_drop(t);
     return true;
 }
 

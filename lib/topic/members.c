@@ -73,7 +73,7 @@ void topic_unsubscribe(struct topics *t, uint32_t subscriber)
  * first of them. */
 static uint32_t sets_find(const struct topics *t, uint32_t topic)
 {
-    uint32_t first = sets_of(t, topic), *at = &first;
+    uint32_t first = sets_with(t, topic), *at = &first;
     while (*at != 0) {
         struct topic_set *set = set_at(t, *at);
         if (set->group.subscribers > 0)

@@ -47,7 +47,7 @@ uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at);
 
 /* Frees an entry if nobody needs it, and the topics that only it needed. Reports each topic, before
  * it is freed, through gone(arg, topic), which may not change the table. Leaves a free number
- * alone, and what is in the queue: release that after topic_clean(). */
+ * alone, and what is in the queue: release that after topic_queue_drop(). */
 void topic_release(struct topics *t, uint32_t id, void (*gone)(void *arg, uint32_t topic),
                    void *arg);
 

@@ -12,7 +12,7 @@ void topics_limit(struct topics *t, uint32_t topics_max)
 
 uint32_t topic_find(const struct topics *t, struct span name)
 {
-    uint32_t id = topics_lookup(t, name, topics_hash(t, name));
+    uint32_t id = topics_entry_find(t, name, topics_hash(t, name));
     return topic_is_set(id) ? 0 : id;
 }
 
@@ -22,7 +22,7 @@ void topic_drop(struct topics *t, uint32_t topic)
     order_drop(t, topic);
     t->h->topics--;
     t->h->changes++;
-    topics_drop(t, topic);
+    topics_entry_drop(t, topic);
 }
 
 /* Makes the topic of a name that no topic has. Returns 0 where there is no room. */
@@ -36,7 +36,7 @@ static uint32_t topic_make(struct topics *t, struct span name, uint64_t hash)
     uint32_t block = pool_alloc(&t->names, name.n);
     if (block == 0)
         return 0;
-    uint32_t id = topics_add(t, 0, block, (uint32_t)name.n, hash);
+    uint32_t id = topics_entry_add(t, 0, block, (uint32_t)name.n, hash);
     if (id == 0) {
         pool_free(&t->names, block);
         return 0;
@@ -52,7 +52,7 @@ static uint32_t topic_make(struct topics *t, struct span name, uint64_t hash)
 uint32_t topic_open(struct topics *t, struct span name, bool *made)
 {
     uint64_t hash = topics_hash(t, name);
-    uint32_t id = topics_lookup(t, name, hash);
+    uint32_t id = topics_entry_find(t, name, hash);
     *made = false;
     if (id == 0) {
         id = topic_make(t, name, hash);

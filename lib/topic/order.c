@@ -55,7 +55,7 @@ uint32_t order_count(const struct topics *t, struct span head)
     return count_before(t, t->h->root, head, true) - count_before(t, t->h->root, head, false);
 }
 
-uint32_t topic_from(const struct topics *t, struct span name)
+uint32_t topic_at_or_after(const struct topics *t, struct span name)
 {
     uint32_t found = 0;
     for (uint32_t at = t->h->root; at != 0;) {
@@ -71,7 +71,7 @@ uint32_t topic_from(const struct topics *t, struct span name)
     return found;
 }
 
-uint32_t topic_behind(const struct topics *t, uint32_t topic)
+uint32_t topic_after(const struct topics *t, uint32_t topic)
 {
     return topic_used(t, topic)->next;
 }

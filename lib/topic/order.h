@@ -8,10 +8,10 @@
 #include "lib/topic/table.h"
 
 /* Returns the first topic whose name is not before `name`, 0 if there is none. */
-uint32_t topic_from(const struct topics *t, struct span name);
+uint32_t topic_at_or_after(const struct topics *t, struct span name);
 
 /* Returns the topic that comes next after `topic`, 0 after the last. */
-uint32_t topic_behind(const struct topics *t, uint32_t topic);
+uint32_t topic_after(const struct topics *t, uint32_t topic);
 
 /* ---- for the files above --------------------------------------------------------------------- */
 

@@ -184,7 +184,7 @@ void set_drop(struct topics *t, uint32_t set, void (*unlisted)(void *arg, uint32
         pool_free(&t->sets, s->members);
     s->members = 0;
     t->h->sets--;
-    topics_drop(t, set);
+    topics_entry_drop(t, set);
 }
 
 /* Frees a topic that was made for a set which could not be finished: nobody else knows it. */
@@ -218,7 +218,7 @@ static bool set_list(struct topics *t, uint32_t set, struct span name)
 static uint32_t set_make(struct topics *t, const struct parts *parts, uint32_t block, uint32_t size,
                          uint64_t hash)
 {
-    uint32_t id = topics_add(t, TOPIC_SET, block, size, hash);
+    uint32_t id = topics_entry_add(t, TOPIC_SET, block, size, hash);
     if (id == 0) {
         pool_free(&t->sets, block);
         t->full = TOPIC_FULL_TOPICS;
@@ -259,7 +259,7 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
     if (to < name + size)
         *to = ',';
     uint64_t hash = topics_hash(t, (struct span){name, size});
-    uint32_t id = topics_lookup(t, (struct span){name, size}, hash);
+    uint32_t id = topics_entry_find(t, (struct span){name, size}, hash);
     if (id == 0)
         return set_make(t, parts, block, (uint32_t)size, hash);
     pool_free(&t->sets, block);
@@ -268,7 +268,7 @@ static uint32_t set_open(struct topics *t, const struct parts *parts)
 
 /* ---- from a topic to its sets ---------------------------------------------------------------- */
 
-uint32_t sets_of(const struct topics *t, uint32_t topic)
+uint32_t sets_with(const struct topics *t, uint32_t topic)
 {
     const struct topic *e = topic_used(t, topic);
     uint32_t first = 0;
@@ -394,7 +394,7 @@ static uint32_t select_entry(struct topics *t, struct span expression, uint32_t 
     }
     /* What is in the table under just this name was found right when it came
    * there. */
-    uint32_t id = topics_lookup(t, expression, topics_hash(t, expression));
+    uint32_t id = topics_entry_find(t, expression, topics_hash(t, expression));
     bool odd =
         expression.n > 0 && expression.p[expression.n - 1] == ','; /* which none may ask for */
     if (id != 0 && !odd && (!set || topic_is_set(id)))

@@ -46,7 +46,7 @@ uint32_t topic_members_most(const struct topics *t, uint32_t id);
 
 /* Makes a list of all sets that have the topic, linked by found_next. Returns the first. The next
  * call makes a new one of the same links. */
-uint32_t sets_of(const struct topics *t, uint32_t topic);
+uint32_t sets_with(const struct topics *t, uint32_t topic);
 
 /* Frees a set that nobody needs, and reports each topic that it listed through unlisted(arg,
  * topic), which may free that topic. */

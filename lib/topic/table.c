@@ -1,9 +1,8 @@
 /*
  * table.c - see table.h.
  *
- * The hash table takes its buckets into use one by one (linear hashing: each new entry may split
- * one bucket). Entries are taken from a free list or else from the unused rest behind. So memory is
- * touched in step with what is used.
+ * Entries are found by linear hashing (lib/linear.h), and are taken from a free list or else from
+ * the unused rest behind. So memory is touched in step with what is used.
  */
 #include "lib/topic/table.h"
 
@@ -108,8 +107,8 @@ void topics_init(struct topics *t, uint32_t max, void *table, void *edges, void 
         .sets_version = 1,
         .changes = 1, /* ... nor is what a new set may match */
         .max = max,
-        .buckets = 1,
-        .node_buckets = 1,
+        .by_name = LINEAR_EMPTY,
+        .by_key = LINEAR_EMPTY,
     };
     pools_locate(t, max, pool, pool_meta, pool_init);
 }
@@ -144,11 +143,17 @@ struct span topic_name(const struct topics *t, uint32_t id)
 
 static uint32_t *bucket_of(const struct topics *t, uint64_t hash)
 {
-    uint32_t i = (uint32_t)hash & t->h->mask;
-    return &t->bucket[i < t->h->buckets ? i : i & t->h->mask >> 1];
+    return linear_bucket(&t->h->by_name, t->bucket, hash);
 }
 
-uint32_t topics_lookup(const struct topics *t, struct span name, uint64_t hash)
+static uint32_t *entry_link(const void *topics, uint32_t id, uint64_t *hash)
+{
+    struct topic_key *e = key_at(topics, id);
+    *hash = e->hash;
+    return &e->hash_next;
+}
+
+uint32_t topics_entry_find(const struct topics *t, struct span name, uint64_t hash)
 {
     uint32_t id = *bucket_of(t, hash);
     while (id != 0) {
@@ -160,29 +165,8 @@ uint32_t topics_lookup(const struct topics *t, struct span name, uint64_t hash)
     return id;
 }
 
-/* Takes one more bucket into use, and moves there what belongs there. */
-static void split_bucket(struct topics *t)
-{
-    struct topics_head *h = t->h;
-    uint32_t to = h->buckets++;
-    if (to > h->mask)
-        h->mask = h->mask * 2 + 1;
-    uint32_t *from = &t->bucket[to & h->mask >> 1];
-    while (*from != 0) {
-        struct topic_key *e = key_at(t, *from);
-        if (((uint32_t)e->hash & h->mask) != to) {
-            from = &e->hash_next;
-            continue;
-        }
-        uint32_t id = *from;
-        *from = e->hash_next;
-        e->hash_next = t->bucket[to];
-        t->bucket[to] = id;
-    }
-}
-
-uint32_t topics_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
-                    uint64_t hash)
+uint32_t topics_entry_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
+                          uint64_t hash)
 {
     struct topics_head *h = t->h;
     uint32_t place = h->free;
@@ -193,8 +177,8 @@ uint32_t topics_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t nam
         place = ++h->used;
     else
         return 0;
-    if (h->topics + h->sets >= h->buckets)
-        split_bucket(t);
+    if (h->topics + h->sets >= h->by_name.buckets)
+        linear_split(&h->by_name, t->bucket, t, entry_link);
     uint32_t *bucket = bucket_of(t, hash), id = place | kind;
     memset(&t->place[place], 0, sizeof t->place[place]);
     *key_at(t, id) = (struct topic_key){.hash = hash,
@@ -206,17 +190,14 @@ uint32_t topics_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t nam
     return id;
 }
 
-void topics_drop(struct topics *t, uint32_t id)
+void topics_entry_drop(struct topics *t, uint32_t id)
 {
     const struct topic_group *g = group_used(t, id);
     struct topic_key *e = key_at(t, id);
-    uint32_t *at = bucket_of(t, e->hash);
     assert(g->subscribers == 0 && !g->dirty);
     assert(topic_is_set(id) ? set_at(t, id)->members == 0 && set_at(t, id)->wildcards == 0
                             : topic_at(t, id)->edges == 0);
-    while (*at != id)
-        at = &key_at(t, *at)->hash_next;
-    *at = e->hash_next;
+    linear_remove(&t->h->by_name, t->bucket, id, t, entry_link);
     pool_free(e->is_set ? &t->sets : &t->names, e->name);
     memset(e, 0, sizeof(union topic_place));
     e->hash_next = t->h->free;

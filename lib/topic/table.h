@@ -42,6 +42,7 @@
 #define SSE_LIB_TOPIC_TABLE_H
 
 #include "lib/hash.h"
+#include "lib/linear.h"
 #include "lib/name.h"
 #include "lib/pool.h"
 
@@ -91,10 +92,10 @@ struct topic {
 struct topic_set {
     uint64_t hash;
     uint32_t hash_next, name, name_size : 31, is_set : 1; /* as in struct topic_key */
-    uint32_t found_next;                                  /* the next in a list of sets_of() */
+    uint32_t found_next;                                  /* the next in a list of sets_with() */
     struct topic_group group;
     uint32_t wild : 1;  /* it has a wildcard */
-    uint32_t found : 1; /* in a list of sets_of() */
+    uint32_t found : 1; /* in a list of sets_with() */
     uint32_t names;     /* how many topics its name lists */
     uint32_t members;   /* pool block of the hash table of the topics it lists */
     uint32_t member_count, member_cap;
@@ -142,16 +143,16 @@ struct topics_head {
     uint64_t changes;      /* with every topic that comes or goes */
     uint64_t freed;        /* entries that were freed */
     uint32_t max;
-    uint32_t buckets, mask;           /* in use; the least 2^k - 1 that reaches the last of them */
-    uint32_t used, free;              /* entries: places ever used, the first of those freed */
-    uint32_t edges_used, edges_free;  /* edges: the same, ... */
-    uint32_t edges;                   /* ... and how many are in use */
-    uint32_t topics, sets;            /* how many */
-    uint32_t subscribers;             /* of all of them */
-    uint32_t root, first;             /* order.c: the tree, and the first topic */
-    uint32_t nodes;                   /* wild.c: how many */
-    uint32_t node_buckets, node_mask; /* as above */
-    uint32_t dirty, dirty_last;       /* fanout.c: the queue */
+    struct linear by_name;           /* entries by the hash of their name */
+    uint32_t used, free;             /* entries: places ever used, the first of those freed */
+    uint32_t edges_used, edges_free; /* edges: the same, ... */
+    uint32_t edges;                  /* ... and how many are in use */
+    uint32_t topics, sets;           /* how many */
+    uint32_t subscribers;            /* of all of them */
+    uint32_t root, first;            /* order.c: the tree, and the first topic */
+    uint32_t nodes;                  /* wild.c: how many */
+    struct linear by_key;            /* of these */
+    uint32_t dirty, dirty_last;      /* fanout.c: the queue */
 };
 
 struct topics {
@@ -173,7 +174,7 @@ struct topics {
     void (*heard)(void *arg, uint32_t id, bool more); /* told of each who joined entry `id`, or
                                                          left it; NULL: nobody is */
     void *heard_arg;
-    char *links;         /* struct topic_link of subscriber i at links + i * stride */
+    char *links; /* struct topic_link of subscriber i at links + i * stride */
     size_t stride;
 };
 
@@ -312,15 +313,15 @@ static inline uint64_t topics_hash(const struct topics *t, struct span name)
 }
 
 /* Returns the topic or set of that name and hash, 0 if none has it. */
-uint32_t topics_lookup(const struct topics *t, struct span name, uint64_t hash);
+uint32_t topics_entry_find(const struct topics *t, struct span name, uint64_t hash);
 
 /* Makes a topic (kind 0) or a set (kind TOPIC_SET) with the name in block `name`, which becomes its
  * own. Returns its number, 0 if the table is full. */
-uint32_t topics_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
-                    uint64_t hash);
+uint32_t topics_entry_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
+                          uint64_t hash);
 
 /* Frees an entry that nothing refers to, and its name. */
-void topics_drop(struct topics *t, uint32_t id);
+void topics_entry_drop(struct topics *t, uint32_t id);
 
 /* How many buckets of nodes there may be for each entry: see wild.c. */
 #define NODE_BUCKETS_PER_ENTRY 4u

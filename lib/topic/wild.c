@@ -3,7 +3,7 @@
  * match a set.
  *
  * FROM A NAME TO SETS: a tree of the wildcards' segments, whose nodes stand in
- * one hash table under the hash of the way from the root, so that a name is
+ * one hash table under the hash of the path from the root, so that a name is
  * looked up segment by segment, by its own and by "*". At the node where a
  * wildcard ends is the list of the sets that have it. A set with many has a
  * tree of its own besides, with a root of its own, so that it is quick to tell
@@ -49,7 +49,7 @@ struct wild {
 
 /* A node of the tree: a block of the pool. */
 struct wild_node {
-    uint64_t key; /* of the way to it */
+    uint64_t key; /* of the path to it */
     uint32_t hash_next;
     uint32_t words, stars; /* wildcards that go on from here: with a name, with "*" */
     uint32_t ends, rests;  /* those that end here, or with a "**" here: first edge; in a set's
@@ -97,41 +97,29 @@ static struct wild_node *node_of(const struct topics *t, uint32_t block)
 
 static uint32_t *node_bucket(const struct topics *t, uint64_t key)
 {
-    uint32_t i = (uint32_t)key & t->h->node_mask;
-    return &t->node_bucket[i < t->h->node_buckets ? i : i & t->h->node_mask >> 1];
+    return linear_bucket(&t->h->by_key, t->node_bucket, key);
+}
+
+static uint32_t *node_link(const void *topics, uint32_t block, uint64_t *key)
+{
+    struct wild_node *node = node_of(topics, block);
+    *key = node->key;
+    return &node->hash_next;
+}
+
+/* Returns the block of the node of that key, 0 if there is none. */
+static uint32_t node_find(const struct topics *t, uint64_t key)
+{
+    uint32_t block = *node_bucket(t, key);
+    while (block != 0 && node_of(t, block)->key != key)
+        block = node_of(t, block)->hash_next;
+    return block;
 }
 
 static struct wild_node *node_at(const struct topics *t, uint64_t key)
 {
-    uint32_t block = *node_bucket(t, key);
-    while (block != 0) {
-        struct wild_node *node = node_of(t, block);
-        if (node->key == key)
-            return node;
-        block = node->hash_next;
-    }
-    return NULL;
-}
-
-/* Takes one more bucket into use, as with entries. */
-static void split_bucket(struct topics *t)
-{
-    struct topics_head *h = t->h;
-    uint32_t to = h->node_buckets++;
-    if (to > h->node_mask)
-        h->node_mask = h->node_mask * 2 + 1;
-    uint32_t *from = &t->node_bucket[to & h->node_mask >> 1];
-    while (*from != 0) {
-        uint32_t block = *from;
-        struct wild_node *node = node_of(t, block);
-        if (((uint32_t)node->key & h->node_mask) != to) {
-            from = &node->hash_next;
-            continue;
-        }
-        *from = node->hash_next;
-        node->hash_next = t->node_bucket[to];
-        t->node_bucket[to] = block;
-    }
+    uint32_t block = node_find(t, key);
+    return block != 0 ? node_of(t, block) : NULL;
 }
 
 /* The node of that key, made if need be; NULL: no room. */
@@ -144,8 +132,8 @@ static struct wild_node *node_open(struct topics *t, uint64_t key)
     uint32_t block = room_block(t, sizeof(*node));
     if (block == 0)
         return NULL;
-    if (h->nodes >= h->node_buckets && h->node_buckets / NODE_BUCKETS_PER_ENTRY < h->max)
-        split_bucket(t);
+    if (h->nodes >= h->by_key.buckets && h->by_key.buckets / NODE_BUCKETS_PER_ENTRY < h->max)
+        linear_split(&h->by_key, t->node_bucket, t, node_link);
     uint32_t *bucket = node_bucket(t, key);
     node = node_of(t, block);
     *node = (struct wild_node){.key = key, .hash_next = *bucket};
@@ -157,23 +145,20 @@ static struct wild_node *node_open(struct topics *t, uint64_t key)
 /* Frees the node of that key if nothing ends there or goes on. */
 static void node_prune(struct topics *t, uint64_t key)
 {
-    uint32_t *at = node_bucket(t, key);
-    while (*at != 0 && node_of(t, *at)->key != key)
-        at = &node_of(t, *at)->hash_next;
-    if (*at == 0)
+    uint32_t block = node_find(t, key);
+    if (block == 0)
         return;
-    const struct wild_node *node = node_of(t, *at);
+    const struct wild_node *node = node_of(t, block);
     if (node->words != 0 || node->stars != 0 || node->ends != 0 || node->rests != 0)
         return;
-    uint32_t block = *at;
-    *at = node->hash_next;
+    linear_remove(&t->h->by_key, t->node_bucket, block, t, node_link);
     pool_free(&t->sets, block);
     t->h->nodes--;
 }
 
-/* ---- the way of a wildcard through a tree ---------------------------------------------------- */
+/* ---- the path of a wildcard through a tree --------------------------------------------------- */
 
-struct way {
+struct path {
     uint64_t key;     /* of the node it has come to */
     struct span rest; /* what goes on from there */
 };
@@ -183,53 +168,53 @@ static bool is_rest(struct span rest)
     return span_eq(rest, SPAN("**"));
 }
 
-static bool way_ends(const struct way *way)
+static bool path_ends(const struct path *path)
 {
-    return way->rest.p == NULL || is_rest(way->rest);
+    return path->rest.p == NULL || is_rest(path->rest);
 }
 
-static void way_step(const struct topics *t, struct way *way)
+static void path_step(const struct topics *t, struct path *path)
 {
-    struct span segment = span_cut(&way->rest, '/');
-    way->key = key_below(way->key, topics_hash(t, segment));
+    struct span segment = span_cut(&path->rest, '/');
+    path->key = key_below(path->key, topics_hash(t, segment));
 }
 
-static void way_prune(struct topics *t, struct way way)
+static void path_prune(struct topics *t, struct path path)
 {
-    for (;; way_step(t, &way)) {
-        node_prune(t, way.key);
-        if (way_ends(&way))
+    for (;; path_step(t, &path)) {
+        node_prune(t, path.key);
+        if (path_ends(&path))
             return;
     }
 }
 
-/* Counts a wildcard in (1) or out (UINT32_MAX) along its way; returns the place
+/* Counts a wildcard in (1) or out (UINT32_MAX) along its path; returns the place
  * where it ends. */
-static uint32_t *way_count(struct topics *t, struct way way, uint32_t by)
+static uint32_t *path_count(struct topics *t, struct path path, uint32_t by)
 {
-    for (;; way_step(t, &way)) {
-        struct wild_node *node = node_at(t, way.key);
+    for (;; path_step(t, &path)) {
+        struct wild_node *node = node_at(t, path.key);
         assert(node != NULL);
-        if (way_ends(&way))
-            return way.rest.p == NULL ? &node->ends : &node->rests;
-        if (way.rest.p[0] == '*')
+        if (path_ends(&path))
+            return path.rest.p == NULL ? &node->ends : &node->rests;
+        if (path.rest.p[0] == '*')
             node->stars += by;
         else
             node->words += by;
     }
 }
 
-/* Makes the nodes of a wildcard's way; returns the place where it ends, NULL: no
+/* Makes the nodes of a wildcard's path; returns the place where it ends, NULL: no
  * room. */
-static uint32_t *way_open(struct topics *t, const struct way *from)
+static uint32_t *path_open(struct topics *t, const struct path *from)
 {
-    for (struct way way = *from;; way_step(t, &way)) {
-        if (node_open(t, way.key) == NULL) {
-            way_prune(t, *from);
+    for (struct path path = *from;; path_step(t, &path)) {
+        if (node_open(t, path.key) == NULL) {
+            path_prune(t, *from);
             return NULL;
         }
-        if (way_ends(&way))
-            return way_count(t, *from, 1);
+        if (path_ends(&path))
+            return path_count(t, *from, 1);
     }
 }
 
@@ -367,13 +352,13 @@ uint32_t wild_candidate(const struct topics *t, const struct topic_set *set, uin
 {
     if (range_of(t, set, 0).n == 0)
         return next_number(t, topic);
-    topic = topic != 0 ? topic_at(t, topic)->next : topic_from(t, range_of(t, set, 0));
+    topic = topic != 0 ? topic_at(t, topic)->next : topic_at_or_after(t, range_of(t, set, 0));
     while (topic != 0) {
         struct span name = topic_key_name(t, topic_at(t, topic));
         uint32_t i = ranges_up_to(t, set, name);
         if (i > 0 && span_begins(name, range_of(t, set, i - 1)))
             return topic;
-        topic = i < wild_of(t, set)->ranges ? topic_from(t, range_of(t, set, i)) : 0;
+        topic = i < wild_of(t, set)->ranges ? topic_at_or_after(t, range_of(t, set, i)) : 0;
     }
     return 0;
 }
@@ -416,11 +401,11 @@ static void ranges_make(const struct topics *t, const struct topic_set *set, str
 /* Lists a set where one of its wildcards ends. */
 static bool pattern_add(struct topics *t, uint32_t set, struct wild_pattern *p, struct span text)
 {
-    struct way way = {root_of_all(t), text};
+    struct path path = {root_of_all(t), text};
     uint32_t edge = room_edge(t);
     if (edge == 0)
         return false;
-    uint32_t *end = way_open(t, &way);
+    uint32_t *end = path_open(t, &path);
     if (end == NULL) {
         room_edge_free(t, edge);
         return false;
@@ -435,8 +420,8 @@ static bool pattern_add(struct topics *t, uint32_t set, struct wild_pattern *p, 
 
 static void pattern_drop(struct topics *t, const struct wild_pattern *p, struct span text)
 {
-    struct way way = {root_of_all(t), text};
-    uint32_t *end = way_count(t, way, UINT32_MAX);
+    struct path path = {root_of_all(t), text};
+    uint32_t *end = path_count(t, path, UINT32_MAX);
     struct topic_edge was = t->edge[p->edge];
     if (was.next != 0)
         t->edge[was.next].prev = was.prev;
@@ -445,7 +430,7 @@ static void pattern_drop(struct topics *t, const struct wild_pattern *p, struct 
     else
         *end = was.next;
     room_edge_free(t, p->edge);
-    way_prune(t, way);
+    path_prune(t, path);
 }
 
 /* What it costs at most to see whether a set matches: a step for some bytes of each wildcard, or
@@ -495,8 +480,8 @@ bool wild_add(struct topics *t, uint32_t set, uint32_t n, struct span *scratch)
             return false;
     }
     for (uint32_t i = 0; i < n && n > WILD_FEW; i++) {
-        struct way way = {root_of(t, s), cut_out(name, w->pattern[i].at, w->pattern[i].size)};
-        uint32_t *end = way_open(t, &way);
+        struct path path = {root_of(t, s), cut_out(name, w->pattern[i].at, w->pattern[i].size)};
+        uint32_t *end = path_open(t, &path);
         if (end == NULL)
             return false;
         *end = ++w->own;
@@ -515,9 +500,9 @@ void wild_drop(struct topics *t, uint32_t set)
             pattern_drop(t, &w->pattern[i], text);
         if (i >= w->own)
             continue;
-        struct way way = {root_of(t, s), text};
-        *way_count(t, way, UINT32_MAX) = 0;
-        way_prune(t, way);
+        struct path path = {root_of(t, s), text};
+        *path_count(t, path, UINT32_MAX) = 0;
+        path_prune(t, path);
     }
     pool_free(&t->sets, s->wildcards);
     s->wildcards = 0;

@@ -46,13 +46,13 @@ static struct span share_bytes(size_t n)
 static void follow(struct unit *u, struct conn *c)
 {
     while (c->place.at < ring_head(&u->s->ring)) {
-        ck_assert(serve_stream_check(u->s, c));
+        ck_assert(subscriber_check(u->s, c));
         unit_take_out(u);
-        if (!serve_next(&u->s->broker, &u->s->stat, c, &own))
+        if (!subscriber_next(&u->s->broker, &u->s->stat, c, &own))
             continue;
         struct span bytes = share_bytes(SIZE_MAX);
         text_add(&u->got, bytes);
-        serve_took(&u->s->broker, &u->s->stat, c, &own, bytes.n);
+        subscriber_sent(&u->s->broker, &u->s->stat, c, &own, bytes.n);
     }
     MUST(!u->got.full);
 }
@@ -185,21 +185,21 @@ START_TEST(inside_a_record)
         struct unit u = news();
         struct conn *c = ask(&u, "/a?conflate&since=earliest", "Accept: text/event-stream\r\n");
         unit_clear(&u);
-        ck_assert(serve_next(&u.s->broker, &u.s->stat, c, &own));
+        ck_assert(subscriber_next(&u.s->broker, &u.s->stat, c, &own));
         text_add(&u.got, share_bytes(5));
-        serve_took(&u.s->broker, &u.s->stat, c, &own, 5);
+        subscriber_sent(&u.s->broker, &u.s->stat, c, &own, 5);
         ck_assert_uint_eq(c->stream.sent, 5);
         ck_assert_uint_eq(u.s->stat.conflated, 1);
         publish(&u, "a", SPAN("six"));
         publish(&u, "a", SPAN("seven"));
         for (unsigned i = 0; i < fill; i++)
             publish(&u, "filler", SPAN(X398));
-        ck_assert(serve_stream_check(u.s, c) == (fill == 0));
+        ck_assert(subscriber_check(u.s, c) == (fill == 0));
         if (fill == 0) {
-            ck_assert(serve_next(&u.s->broker, &u.s->stat, c, &own));
+            ck_assert(subscriber_next(&u.s->broker, &u.s->stat, c, &own));
             struct span rest = share_bytes(SIZE_MAX);
             text_add(&u.got, rest);
-            serve_took(&u.s->broker, &u.s->stat, c, &own, rest.n);
+            subscriber_sent(&u.s->broker, &u.s->stat, c, &own, rest.n);
             follow(&u, c);
             ck_assert(span_eq(text_span(&u.got), SPAN("data: three\nid: 1000-3\n\n"
                                                       "data: seven\nid: 1000-7\n\n")));
@@ -241,7 +241,7 @@ START_TEST(polls)
         ck_assert_uint_eq(c->state, CONN_WAIT);
         publish(&u, "a", SPAN("six"));
         publish(&u, "a", SPAN("seven"));
-        serve_wake(u.s, c, false);
+        subscriber_wake(u.s, c, false);
         unit_take_out(&u);
         a = answer_only(&u, false);
         ck_assert(span_eq(a.body, conflate ? SPAN("seven\n") : SPAN("six\nseven\n")));
@@ -378,21 +378,21 @@ START_TEST(as_by_hand)
             bool all = _i % 2 == 0 || puts_done == PUTS || random_next(&random) % 2 == 0;
             for (unsigned i = 0; c->place.at < ring_head(&u.s->ring) && (all || i < 3); i++) {
                 unit_clear(&u);
-                if (!serve_stream_check(u.s, c)) {
+                if (!subscriber_check(u.s, c)) {
                     overtaken++;
                     c->stream.sent = 0; /* the loop would close it */
                 }
                 MUST(u.s->ex.out.n == 0);
                 uint64_t at = c->place.at;
                 uint32_t sent = c->stream.sent;
-                bool any = serve_next(&u.s->broker, &u.s->stat, c, &own);
+                bool any = subscriber_next(&u.s->broker, &u.s->stat, c, &own);
                 if (sent == 0)
                     check_share(k, at, ring_tail(&u.s->ring));
                 if (!any)
                     continue;
                 size_t most =
                     random_next(&random) % 3 == 0 ? 1 + random_next(&random) % own.size : SIZE_MAX;
-                serve_took(&u.s->broker, &u.s->stat, c, &own, share_bytes(most).n);
+                subscriber_sent(&u.s->broker, &u.s->stat, c, &own, share_bytes(most).n);
                 got[k] = c->place.n > got[k] ? c->place.n : got[k];
             }
         }

@@ -17,11 +17,11 @@ static const struct {
     size_t most;
     bool policy;
 } files[] = {
-    {"/", "lib/serve/page.html", "text/html; charset=utf-8", PAGE_HTML_MAX, true},
-    {"/-/sse.js", "lib/serve/sse.js", "text/javascript; charset=utf-8", PAGE_HELPER_MAX, false},
+    {"/", "build/page/page.html", "text/html; charset=utf-8", PAGE_HTML_MAX, true},
+    {"/-/sse.js", "build/page/sse.js", "text/javascript; charset=utf-8", PAGE_HELPER_MAX, false},
 };
 
-/* A source file of the project, NUL-ended. */
+/* A file of the project, NUL-ended. */
 static const char *source(const char *name, size_t *n)
 {
     static char text[2 * PAGE_HTML_MAX];
@@ -140,7 +140,7 @@ START_TEST(come_to_slow_readers)
 {
     enum { TIMES = 40 };
     size_t n;
-    const char *text = source("lib/serve/page.html", &n);
+    const char *text = source("build/page/page.html", &n);
     e2e_start(&s, NULL);
     struct e2e_conn *c = e2e_open_narrow(&s, 4096);
     for (int i = 0; i < TIMES; i++)
@@ -206,7 +206,7 @@ static const char *element(const char *text, const char *name, size_t *n)
 START_TEST(policy_is_the_pages)
 {
     size_t all, n;
-    const char *text = source("lib/serve/page.html", &all);
+    const char *text = source("build/page/page.html", &all);
     const char *script = element(text, "script", &n), *hash = digest(script, n);
     ck_assert_msg(strcmp(hash, PAGE_SCRIPT) == 0, "PAGE_SCRIPT in lib/serve/page.h is to be %s",
                   hash);
@@ -221,7 +221,7 @@ END_TEST
 START_TEST(page_is_whole)
 {
     size_t n;
-    const char *text = source("lib/serve/page.html", &n), *at = strstr(text, "://");
+    const char *text = source("build/page/page.html", &n), *at = strstr(text, "://");
     ck_assert_int_eq(strncmp(at, "://www.w3.org/2000/svg'", 23), 0);
     ck_assert_ptr_null(strstr(at + 1, "://"));
     const char *style = element(text, "style", &n);

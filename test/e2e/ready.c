@@ -17,7 +17,7 @@ static void fan(struct unit *u)
     struct topics *t = &u->s->topics;
     for (struct topic_walk w; topic_walk_begin(t, &w);) {
         while (topic_walk_left(&w)) {
-            serve_wake(u->s, conn_of_link(topic_walk_next(t, &w)), false);
+            subscriber_wake(u->s, conn_of_link(topic_walk_next(t, &w)), false);
             unit_take_out(u);
         }
         ck_assert(topic_walk_end(t, &w));
@@ -118,9 +118,9 @@ START_TEST(joins)
     struct unit u = make(PLAIN);
     ask(&u, 3, READY);
     u.s->clock.now += 999;
-    uint32_t id = topic_dirty(&u.s->topics);
+    uint32_t id = topic_queue_first(&u.s->topics);
     ck_assert_uint_ne(id, 0);
-    topic_clean(&u.s->topics); /* it did not get that far */
+    topic_queue_drop(&u.s->topics); /* it did not get that far */
     ask(&u, 4, READY);
     u.s->clock.now += 1;
     ask(&u, 5, READY); /* the first one is late */
@@ -233,7 +233,7 @@ START_TEST(late)
         ck_assert_int_eq(conn_due(c, u.s->clock.now, &waits), CONN_DUE_NOTHING);
         u.s->clock.now += 1;
         ck_assert_int_eq(conn_due(c, u.s->clock.now, &waits), CONN_DUE_ANSWER);
-        serve_wake(u.s, c, true);
+        subscriber_wake(u.s, c, true);
         unit_take_out(&u);
         struct answer a = answer_only(&u, head != 0);
         ck_assert_int_eq(a.status, 503);
@@ -251,7 +251,7 @@ START_TEST(drains)
     struct unit u = make(PLAIN);
     struct conn *c = ask(&u, 3, READY), *d = ask(&u, 4, READY);
     u.s->clients.draining = true;
-    serve_drain(u.s, c);
+    subscriber_send_away(u.s, c);
     unit_take_out(&u);
     struct answer a = answer_only(&u, false);
     ck_assert_int_eq(a.status, 503);

@@ -172,7 +172,7 @@ END_TEST
 static const char *const wrong_times[] = {"0",
                                           "0s",
                                           "999ms",
-                                          "1d",
+                                          "1w",
                                           "x",
                                           "-1h",
                                           "1h30m",

@@ -300,7 +300,6 @@ WRAP_STAT(__fxstat, "fstat", int)
 #endif
 WRAP(int, -1, rename, (const char *from, const char *to), (from, to))
 WRAP(int, -1, unlink, (const char *path), (path))
-WRAP(char *, NULL, realpath, (const char *path, char *out), (path, out))
 WRAP(int, -1, memfd_create, (const char *name, unsigned flags), (name, flags))
 WRAP(int, -1, eventfd, (unsigned n, int flags), (n, flags))
 WRAP(void *, MAP_FAILED, mmap, (void *at, size_t n, int protection, int flags, int fd, off_t from),
@@ -318,7 +317,6 @@ WRAP(int, -1, pipe2, (int ends[2], int flags), (ends, flags))
 WRAP(int, -1, prctl, (int what, unsigned long a, unsigned long b, unsigned long c, unsigned long d),
      (what, a, b, c, d))
 WRAP(int, -1, nanosleep, (const struct timespec *t, struct timespec *left), (t, left))
-WRAP(int, -1, setenv, (const char *name, const char *value, int replace), (name, value, replace))
 WRAP(int, -1, getrlimit, (int what, struct rlimit *r), (what, r))
 WRAP(int, -1, setrlimit, (int what, const struct rlimit *r), (what, r))
 WRAP(int, -1, sigprocmask, (int how, const sigset_t *set, sigset_t *old), (how, set, old))

@@ -81,7 +81,7 @@ static const char *keys_file(void)
 }
 
 /* It reads its keys again, or says that it can't, and goes on with those it has. */
-static void keys_again(void)
+static void keys_reload(void)
 {
     kill(run_.pid, SIGHUP);
     for (int64_t end = now_ms() + RUN_WAIT_MS;
@@ -113,7 +113,7 @@ static void scene_service(void)
                                    "--max-connections", "50", "--drain", "100ms", "--key-file",
                                    keys_file(), "--anonymous", "publish,subscribe", NULL});
     close(run_.given); /* the server's is one of its own */
-    keys_again();
+    keys_reload();
     check_and_stop();
 }
 

@@ -78,7 +78,7 @@ static void iso_keys_write(const char *text)
 static void iso_reload(const char *file)
 {
     iso_keys_write(file);
-    keys_again(&S, KEEPER_NONE);
+    keys_reload(&S, KEEPER_NONE);
 }
 
 /* How much of the ring is looked at in one piece for a wide set. */

@@ -83,9 +83,9 @@ static inline int fcntl_nothing(int fd, int op, ...)
 
 int sse_main(int argc, char **argv);
 #define main sse_main
+#include "lib/host/acceptor.c"
 #include "lib/host/announce.c"
 #include "lib/host/clock.c"
-#include "lib/host/door.c"
 #include "lib/host/life.c"
 #include "lib/host/listen.c"
 #include "lib/host/memory.c"
@@ -205,16 +205,16 @@ static inline void look(void)
         if (c->state < CONN_HEAD)
             continue;
         clients++;
-        kind[c->state == CONN_STREAM && c->way == WAY_EVENTS ? CONN_KIND_EVENTS
-             : c->state == CONN_STREAM                       ? CONN_KIND_LINES
-             : c->state == CONN_SOCKET                       ? CONN_KIND_SOCKET
-             : c->state == CONN_WAIT && c->way != WAY_READY  ? CONN_KIND_WAIT
-                                                             : CONN_KIND_HTTP]++;
+        kind[c->state == CONN_STREAM && c->transport == TRANSPORT_EVENTS ? CONN_KIND_EVENTS
+             : c->state == CONN_STREAM                                   ? CONN_KIND_LINES
+             : c->state == CONN_SOCKET                                   ? CONN_KIND_SOCKET
+             : c->state == CONN_WAIT && c->transport != TRANSPORT_READY  ? CONN_KIND_WAIT
+                                                                         : CONN_KIND_HTTP]++;
         ready += (c->flags & CONN_READY) != 0;
         doomed += c->state == CONN_DOOMED && !(c->flags & CONN_READY);
         buffers += c->in != 0 ? pool_size(&S.clients.conns.buffers, c->in) : 0;
-        if (c->marks & CONN_KEPT && conn_in_own(&S.clients.conns, c) != 0)
-            buffers += pool_size(&S.clients.conns.buffers, conn_in_own(&S.clients.conns, c));
+        if (c->marks & CONN_KEPT && conn_in_block(&S.clients.conns, c) != 0)
+            buffers += pool_size(&S.clients.conns.buffers, conn_in_block(&S.clients.conns, c));
         buffers += c->out != 0 ? pool_size(&S.clients.conns.buffers, c->out) : 0;
         subscribers += c->link.topic != 0;
         if (c->state != CONN_SOCKET) /* which may be subscribed to nothing for a while */
@@ -240,7 +240,7 @@ static inline bool up_to_date(const struct conn *c)
     if (c->link.topic == 0)
         return true;
     if (at < ring_tail(&S.ring) && chains_forgotten(&S.broker.chains) == 0 &&
-        broker_lost(&S.broker, c->link.topic, c->place.n))
+        broker_lost_after(&S.broker, c->link.topic, c->place.n))
         return false;
     while (at < ring_head(&S.ring))
         if (broker_collect(&S.broker, c->link.topic, &at, &rec, 1) > 0)
@@ -332,7 +332,7 @@ static inline void stop(void)
     assert(ring_count(&S.ring) == 0);
     assert(topic_count(&S.topics) == 0 && topic_set_count(&S.topics) == 0);
     assert(pool_used(&S.topics.names) == 0 && pool_used(&S.topics.sets) == 0);
-    assert(topic_dirty(&S.topics) == 0);
+    assert(topic_queue_first(&S.topics) == 0);
     server_stop();
     assert(kernel.open == 0);
 }

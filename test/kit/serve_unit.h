@@ -130,7 +130,7 @@ static inline struct unit unit_make(const struct opt *o)
     broker_init(&s->broker, &s->ring, &s->topics,
                 unit_map(&u, 10, broker_size(s->ring.size, UNIT_TOPICS)),
                 unit_map(&u, 5, broker_heap_size(UNIT_TOPICS)));
-    s->broker.gone = serve_ready_gone;
+    s->broker.gone = ready_topic_gone;
     s->broker.arg = s;
     s->config.limits = (struct http_limits){o->max_line, o->max_head};
     s->clock.wall = UNIT_WALL;
@@ -359,8 +359,8 @@ static inline void publish(struct unit *u, const char *topic, struct span data)
     queue_doom(&u->s->clients.conns, c);
     conn_free(&u->s->clients.conns, queue_take_doomed(&u->s->clients.conns));
     /* the loop's fan-out, that nobody waits for here */
-    for (uint32_t id; (id = topic_dirty(&u->s->topics)) != 0;) {
-        topic_clean(&u->s->topics);
+    for (uint32_t id; (id = topic_queue_first(&u->s->topics)) != 0;) {
+        topic_queue_drop(&u->s->topics);
         serve_release(&u->s->broker, id);
     }
 }

@@ -101,7 +101,7 @@ static inline void assert_empty(struct fixture *f)
 {
     ck_assert_uint_eq(topic_count(&f->t), 0);
     ck_assert_uint_eq(topic_set_count(&f->t), 0);
-    ck_assert_uint_eq(topic_dirty(&f->t), 0);
+    ck_assert_uint_eq(topic_queue_first(&f->t), 0);
     ck_assert_uint_eq(pool_used(&f->t.names), 0);
     ck_assert_uint_eq(pool_used(&f->t.sets), 0);
     ck_assert_uint_eq(f->t.h->edges, 0);

@@ -273,7 +273,7 @@ static inline void model_check_order(struct model *m)
     for (uint32_t id = m->t.h->first; id != 0; id = topic_at(&m->t, id)->next) {
         const struct model_entry *e = model_by_id(m, id);
         must(m, e != NULL && !e->set && (last == NULL || strcmp(last->name, e->name) < 0));
-        must(m, topic_from(&m->t, span_of(e->name)) == id);
+        must(m, topic_at_or_after(&m->t, span_of(e->name)) == id);
         last = e;
         n++;
     }
@@ -317,7 +317,7 @@ static inline void model_check(struct model *m)
     model_check_order(m);
     must(m, pool_used(&m->t.names) + pool_used(&m->t.sets) == bytes);
     must(m, topics_sets_used(&m->t) == pool_used(&m->t.sets));
-    uint32_t id = topic_dirty(&m->t);
+    uint32_t id = topic_queue_first(&m->t);
     for (uint32_t i = 0; i < m->queued; i++) {
         must(m, id == m->queue[i]);
         id = topic_group(&m->t, id)->dirty_next;
@@ -533,7 +533,7 @@ static inline void model_mark(struct model *m, struct model_entry *e)
 static inline void model_mark_sets(struct model *m, const struct model_entry *topic)
 {
     uint32_t marked = 0;
-    for (uint32_t i = 0, id = topic_dirty(&m->t); id != 0;
+    for (uint32_t i = 0, id = topic_queue_first(&m->t); id != 0;
          i++, id = topic_group(&m->t, id)->dirty_next) {
         if (i < m->queued) {
             must(m, id == m->queue[i]);

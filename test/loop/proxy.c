@@ -305,7 +305,7 @@ START_TEST(per_address)
     for (unsigned i = 0; i < COUNT(p); i++)
         p[i] = dial_as(i % 2 == 0 ? "203.0.113.7" : "203.0.113.8");
     ck_assert_uint_eq(peers_count(&L.t.peers), 2);
-    ck_assert_uint_eq(L.door.shed, 4);
+    ck_assert_uint_eq(L.acceptor.shed, 4);
     for (unsigned i = 0; i < COUNT(p); i++) {
         sends(p[i], ASKS);
         settle();
@@ -328,7 +328,7 @@ START_TEST(per_address)
     ck_assert_uint_eq(peers_count(&L.t.peers), 2);
     ck_assert_uint_eq(S.stat.limit_per_address, 4);
     stop();
-    ck_assert_uint_eq(L.door.shed, 0);
+    ck_assert_uint_eq(L.acceptor.shed, 0);
 }
 END_TEST
 
@@ -343,14 +343,14 @@ START_TEST(very_many_per_address)
     start(&o, KERNEL_FDS);
     for (unsigned i = 0; i < COUNT(p); i++)
         p[i] = dial_as("203.0.113.7");
-    ck_assert_uint_eq(L.door.shed, SHED_MAX);
+    ck_assert_uint_eq(L.acceptor.shed, SHED_MAX);
     for (unsigned i = 1; i < COUNT(p); i++)
         sends(p[i], ASKS);
     settle();
     for (unsigned i = 1; i < COUNT(p); i++)
         ck_assert(count(p[i], "--max-per-address") == 1 && p[i]->answered);
     stop();
-    ck_assert_uint_eq(L.door.shed, 0);
+    ck_assert_uint_eq(L.acceptor.shed, 0);
 }
 END_TEST
 
@@ -373,7 +373,7 @@ START_TEST(shed)
     ck_assert_uint_eq(count(over, "--max-connections"), 1);
     ck_assert_uint_eq(count(both, "--max-per-address"), 1);
     stop();
-    ck_assert_uint_eq(L.door.shed, 0);
+    ck_assert_uint_eq(L.acceptor.shed, 0);
 }
 END_TEST
 

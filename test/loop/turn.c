@@ -268,7 +268,7 @@ START_TEST(no_descriptors)
     start(&o, KERNEL_FDS);
     F[0] = follows(in = kernel_dial(true), "t", "");
     settle();
-    int spare = L.door.spare;
+    int spare = L.acceptor.spare;
     if (error == EMFILE)
         kernel.fds_max = kernel.open + 3;
     for (unsigned i = 0; i < 5; i++) {
@@ -277,8 +277,8 @@ START_TEST(no_descriptors)
             kernel_fail(KERNEL_ACCEPT, (struct kernel_fault){0, 1, ENFILE, NULL});
         ck_assert_uint_le(settle(), 3);
         ck_assert(refused(p[i]));
-        ck_assert_int_eq(L.door.spare, spare);
-        ck_assert(!L.door.paused);
+        ck_assert_int_eq(L.acceptor.spare, spare);
+        ck_assert(!L.acceptor.paused);
     }
     ck_assert_uint_eq(S.stat.limit_descriptors, 5);
     ck_assert_uint_eq(S.stat.refused, 5);
@@ -301,8 +301,8 @@ START_TEST(no_spare)
     kernel_fail(KERNEL_OPEN, (struct kernel_fault){0, 2, EMFILE, NULL});
     struct kernel_peer *a = kernel_dial(true), *b = kernel_dial(true), *c;
     ck_assert_uint_le(settle(), 3);
-    ck_assert(refused(a) && !b->closed && L.door.paused);
-    ck_assert_int_eq(L.door.spare, -1);
+    ck_assert(refused(a) && !b->closed && L.acceptor.paused);
+    ck_assert_int_eq(L.acceptor.spare, -1);
     kernel.fds_max--; /* somebody else took it */
     for (unsigned i = 0; i < 5; i++) {
         kernel.deadline = kernel.mono_ms + L.slice_ms;
@@ -312,11 +312,11 @@ START_TEST(no_spare)
     }
     kernel.fds_max = KERNEL_FDS;
     pass(2 * L.slice_ms);
-    ck_assert(!L.door.paused && b->fd != 0);
+    ck_assert(!L.acceptor.paused && b->fd != 0);
     kernel.fds_max = kernel.open + 3;
     c = kernel_dial(true);
     pass(4 * L.slice_ms);
-    ck_assert(refused(c) && L.door.spare != -1);
+    ck_assert(refused(c) && L.acceptor.spare != -1);
     kernel.fds_max = KERNEL_FDS;
     stop();
 }
@@ -332,10 +332,10 @@ START_TEST(no_memory_to_accept)
     F[0] = follows(p, "t", "");
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_uint_le(settle(), 3);
-        ck_assert(L.door.paused && p->fd == 0 && sleep_ms() > 0);
+        ck_assert(L.acceptor.paused && p->fd == 0 && sleep_ms() > 0);
         pass(L.slice_ms);
     }
-    ck_assert(!L.door.paused && p->fd != 0);
+    ck_assert(!L.acceptor.paused && p->fd != 0);
     follow_to_the_end(&F[0]);
     stop();
 }
@@ -373,7 +373,7 @@ START_TEST(shed)
         p[i] = kernel_dial(false);
         settle();
     }
-    ck_assert(p[2 + SHED_MAX]->fd != 0 && p[3 + SHED_MAX]->fd == 0 && L.door.paused);
+    ck_assert(p[2 + SHED_MAX]->fd != 0 && p[3 + SHED_MAX]->fd == 0 && L.acceptor.paused);
     uint64_t turns = S.stat.turns;
     pass(5000);
     ck_assert(p[3 + SHED_MAX]->fd == 0 && !p[3 + SHED_MAX]->closed);
@@ -391,7 +391,7 @@ START_TEST(shed)
     for (unsigned i = 0; i < 5; i++)
         kernel_hang_up(p[i]);
     pass(2 * L.slice_ms);
-    ck_assert(p[3 + SHED_MAX]->fd != 0 && p[4 + SHED_MAX]->fd != 0 && !L.door.paused);
+    ck_assert(p[3 + SHED_MAX]->fd != 0 && p[4 + SHED_MAX]->fd != 0 && !L.acceptor.paused);
     stop();
 }
 END_TEST

@@ -91,7 +91,7 @@ static void reap(struct view *v)
 {
     while (broker_release_emptied(&v->b)) {
     }
-    ck_assert(!broker_emptying(&v->b));
+    ck_assert(!broker_any_emptied(&v->b));
 }
 
 /* Both views have the same topics with the same messages, by their ids. */
@@ -106,7 +106,8 @@ static void same(const struct view *a, const struct view *b)
         ck_assert_uint_ne(other, 0);
         const struct chain *x = chain_at(&a->b.chains, id), *y = chain_at(&b->b.chains, other);
         uint64_t i = x->first, j = y->first;
-        for (; i != 0 && j != 0; i = ring_next(a->r, ring_at(a->r, i)), j = ring_next(b->r, ring_at(b->r, j))) {
+        for (; i != 0 && j != 0;
+             i = ring_next(a->r, ring_at(a->r, i)), j = ring_next(b->r, ring_at(b->r, j))) {
             ck_assert_uint_eq(ring_at(a->r, i)->n, ring_at(b->r, j)->n);
             ck_assert(span_eq(ring_topic(ring_at(a->r, i)), name));
             ck_assert_uint_eq(broker_topic(&b->b, j), other);
@@ -154,8 +155,8 @@ START_TEST(follows)
     same(&a, &b);
     same(&a, &c);
     /* what is older is lost, of any topic */
-    ck_assert(broker_lost(&c.b, topic(&c, "never"), ring_lost(&mine) - 1));
-    ck_assert(!broker_lost(&c.b, topic(&c, "never"), ring_lost(&mine)));
+    ck_assert(broker_lost_after(&c.b, topic(&c, "never"), ring_lost(&mine) - 1));
+    ck_assert(!broker_lost_after(&c.b, topic(&c, "never"), ring_lost(&mine)));
     view_free(&a);
     view_free(&b);
     view_free(&c);
@@ -184,13 +185,13 @@ START_TEST(leaves_out)
     ck_assert_uint_eq(ring_count(&to), 6);
     ck_assert(!has(&b, "c", false) && !has(&b, "d", false) && has(&b, "a", true));
     for (uint64_t n = 0; n < 6; n++)
-        ck_assert_msg(broker_lost(&b.b, topic(&b, "a"), n) == (n < 5), "%u", (unsigned)n);
+        ck_assert_msg(broker_lost_after(&b.b, topic(&b, "a"), n) == (n < 5), "%u", (unsigned)n);
     uint32_t all = broker_select(&b.b, SPAN("**"), 8, false, &why);
     ck_assert_uint_ne(all, 0);
     at = ring_tail(&to);
     ck_assert_uint_eq(broker_collect(&b.b, all, &at, rec, 64), 4);
     ck_assert_uint_eq(at, ring_head(&to));
-    ck_assert(broker_last(&b.b, all, 3, &at) && ring_at(&to, at)->n == 2);
+    ck_assert(broker_from_newest(&b.b, all, 3, &at) && ring_at(&to, at)->n == 2);
     ck_assert_uint_eq(ring_expire(&to, UINT64_MAX, 100), 6);
     reap(&b);
     ck_assert(!has(&b, "a", false) && b.gone == 2);
@@ -221,7 +222,7 @@ START_TEST(kept)
     broker_release(&v.b, topic_find(&v.t, SPAN("a")));
     ck_assert(has(&v, "a", true));
     ck_assert_uint_eq(ring_expire(&r, UINT64_MAX, 2), 2);
-    ck_assert(has(&v, "a", true) && has(&v, "b", false) && broker_emptying(&v.b));
+    ck_assert(has(&v, "a", true) && has(&v, "b", false) && broker_any_emptied(&v.b));
     put(&v, "b", "4"); /* before it was looked at */
     reap(&v);
     ck_assert(has(&v, "b", true) && v.gone == 1);

@@ -263,7 +263,7 @@ static void do_expire(void)
 
 static void do_emptied(void)
 {
-    for (uint32_t id; (id = chains_emptied(&P.b.chains)) != 0;) {
+    for (uint32_t id; (id = chains_take_emptied(&P.b.chains)) != 0;) {
         MUST(id <= CHAINS && P.by_id[id] != 0 && P.emptied[id]);
         P.emptied[id] = false;
     }
@@ -337,8 +337,9 @@ static void ask_chain(unsigned topic)
     }
     MUST(chain_next(&P.b.chains, id, at) == next);
     MUST(chain_count_from(&P.b.chains, id, at) == behind);
-    MUST(chain_back(&P.b.chains, id, depth) == (seen < depth ? oldest : back));
-    MUST(chain_back(&P.b.chains, id, 0) == 0 && chain_back(&P.b.chains, id, UINT32_MAX) == oldest);
+    MUST(chain_from_newest(&P.b.chains, id, depth) == (seen < depth ? oldest : back));
+    MUST(chain_from_newest(&P.b.chains, id, 0) == 0 &&
+         chain_from_newest(&P.b.chains, id, UINT32_MAX) == oldest);
 }
 
 /* Does an entry of the table reach a topic, by its name? */
@@ -391,7 +392,7 @@ static void ask_collect(uint32_t id, struct span name)
 /* Is it known that entry `id` lost one above n, or that it did not? */
 static void ask_lost(uint32_t id, uint64_t n, bool want)
 {
-    bool got = broker_lost(&P.b, id, n);
+    bool got = broker_lost_after(&P.b, id, n);
     uint64_t asked = 0;
     for (unsigned i = 1; i <= TOPICS; i++)
         asked += P.topic[i].id != 0 && P.topic[i].lost_n > n;
@@ -408,7 +409,7 @@ static void ask_last(uint32_t id, uint64_t count, uint64_t last, bool few)
     for (uint64_t n = P.n; !few && n >= P.first && message(n)->at >= last; n--)
         behind++;
     reads = 0;
-    if (broker_last(&P.b, id, count, &at)) {
+    if (broker_from_newest(&P.b, id, count, &at)) {
         MUST(at == last);
     } else {
         MUST(topic_is_set(id) && behind * ask(&P.b, id) > FIND_BACK);
@@ -416,7 +417,7 @@ static void ask_last(uint32_t id, uint64_t count, uint64_t last, bool few)
         MUST(reads <= UINT64_C(4) * (FIND_BACK + RING_BLOCK / sizeof(struct ring_record)));
         P.refused++;
     }
-    MUST(broker_last(&P.b, id, 0, &at) && at == P.head);
+    MUST(broker_from_newest(&P.b, id, 0, &at) && at == P.head);
 }
 
 /* What entry `id` lost, and its newest messages. */

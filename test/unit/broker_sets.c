@@ -138,14 +138,14 @@ START_TEST(goes_back)
     const uint64_t most = 3 * (FIND_BACK + RING_BLOCK / sizeof(struct ring_record));
     uint64_t at;
     reads = 0;
-    ck_assert(!broker_last(&B, large, 1, &at));
+    ck_assert(!broker_from_newest(&B, large, 1, &at));
     ck_assert_uint_le(reads, most);
     reads = 0;
-    ck_assert(!broker_last(&B, all, FIND_BACK + 200, &at));
+    ck_assert(!broker_from_newest(&B, all, FIND_BACK + 200, &at));
     ck_assert_uint_le(reads, most);
-    ck_assert(broker_last(&B, small, 1, &at) && at == only);
-    ck_assert(broker_last(&B, small, UINT64_MAX, &at) && at == only);
-    ck_assert(broker_last(&B, all, FIND_BACK, &at));
+    ck_assert(broker_from_newest(&B, small, 1, &at) && at == only);
+    ck_assert(broker_from_newest(&B, small, UINT64_MAX, &at) && at == only);
+    ck_assert(broker_from_newest(&B, all, FIND_BACK, &at));
     ck_assert_uint_eq(ring_at(&R, at)->n, ring_newest(&R).n - FIND_BACK + 1);
 }
 END_TEST
@@ -154,12 +154,12 @@ START_TEST(knows_what_was_lost)
 {
     unsigned more = 1 + BEFORE - 200 + OTHERS + 100;
     ck_assert_uint_eq(ring_expire(&R, 2, 200), 200);
-    ck_assert(broker_lost(&B, large, 0) && !broker_lost(&B, large, 1));
-    ck_assert(broker_lost(&B, all, 199) && !broker_lost(&B, all, 200));
+    ck_assert(broker_lost_after(&B, large, 0) && !broker_lost_after(&B, large, 1));
+    ck_assert(broker_lost_after(&B, all, 199) && !broker_lost_after(&B, all, 200));
     ck_assert_uint_eq(ring_expire(&R, 4, more), more);
-    ck_assert(broker_lost(&B, small, 0) && !broker_lost(&B, small, 1));
-    ck_assert(!broker_lost(&B, large, 1 + BEFORE + OTHERS));
-    ck_assert(broker_lost(&B, large, 1)); /* as too many others have lost some to know */
+    ck_assert(broker_lost_after(&B, small, 0) && !broker_lost_after(&B, small, 1));
+    ck_assert(!broker_lost_after(&B, large, 1 + BEFORE + OTHERS));
+    ck_assert(broker_lost_after(&B, large, 1)); /* as too many others have lost some to know */
 }
 END_TEST
 

@@ -97,9 +97,9 @@ START_TEST(empty)
     struct view v = opened(RING_MIN, 1);
     ck_assert_uint_eq(chain_next(&v.c, 1, 0), 0);
     ck_assert_uint_eq(chain_next(&v.c, 1, RING_MIN), 0);
-    ck_assert_uint_eq(chain_back(&v.c, 1, 1), 0);
+    ck_assert_uint_eq(chain_from_newest(&v.c, 1, 1), 0);
     ck_assert_uint_eq(chain_count_from(&v.c, 1, 0), 0);
-    ck_assert_uint_eq(chains_emptied(&v.c), 0);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 0);
     ck_assert_uint_eq(chains_forgotten(&v.c), 0);
     closed(&v);
 }
@@ -128,8 +128,8 @@ START_TEST(evicts_oldest)
     ck_assert_uint_eq(c->last, at[199]);
     /* No more than had to be. */
     ck_assert_uint_gt(ring_head(v.r) - c->lost_at, v.r->size);
-    ck_assert_uint_eq(chains_emptied(&v.c), 2);
-    ck_assert_uint_eq(chains_emptied(&v.c), 0);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 2);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 0);
     closed(&v);
 }
 END_TEST
@@ -147,11 +147,11 @@ START_TEST(expires)
     ck_assert_uint_eq(ring_expire(v.r, 105, 10), 3);
     ck_assert_uint_eq(ring_tail(v.r), at[5]);
     ck_assert_uint_eq(v.c.chain[1].lost_n, 5);
-    ck_assert_uint_eq(chains_emptied(&v.c), 0);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 0);
     ck_assert_uint_eq(ring_expire(v.r, UINT64_MAX, 100), 5);
     ck_assert_uint_eq(ring_count(v.r), 0);
     ck_assert_uint_eq(ring_tail(v.r), ring_head(v.r));
-    ck_assert_uint_eq(chains_emptied(&v.c), 1);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 1);
     /* A chain goes on where it was. */
     uint64_t next = put(&v, 1, 1, 200);
     ck_assert_uint_eq(ring_at(v.r, next)->links.prev, at[9]);
@@ -178,9 +178,10 @@ START_TEST(holds)
               v.r->h->held_size > RING_MIN / 2 - 200);
     ck_assert(ring_head(v.r) == head && ring_newest(v.r).n == 1 && ring_given(v.r) == all + 1);
     ck_assert(chain_next(&v.c, 2, 0) == 0 && ring_count(v.r) == 1 && ring_find(v.r, 1) == head);
-    ck_assert(!chain_done(chain_at(&v.c, 2)) && chain_done(chain_at(&v.c, 3)));
+    ck_assert(!chain_is_empty(chain_at(&v.c, 2)) && chain_is_empty(chain_at(&v.c, 3)));
     ck_assert_uint_eq(ring_expire(v.r, 200, 5000), 1);
-    ck_assert(ring_tail(v.r) == head && chains_emptied(&v.c) == 1 && chains_emptied(&v.c) == 0);
+    ck_assert(ring_tail(v.r) == head && chains_take_emptied(&v.c) == 1 &&
+              chains_take_emptied(&v.c) == 0);
     for (uint64_t i = 0; i < all; i++) {
         struct text t = text_in(id, sizeof id), want = text_in((char[CURSOR_MAX]){0}, CURSOR_MAX);
         ck_assert_uint_eq(show(&v), 2);
@@ -205,7 +206,7 @@ START_TEST(forgets)
     chain_close(&v.c, 1, 77);
     ck_assert_uint_eq(chains_forgotten(&v.c), 1);
     /* Its number was in the list of emptied chains, and isn't open. */
-    ck_assert_uint_eq(chains_emptied(&v.c), 0);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 0);
     /* The same low bits, then others. */
     chain_open(&v.c, 2, 77 + UINT64_C(5) * CHAINS_FORGOTTEN);
     ck_assert_uint_eq(v.c.chain[2].lost_n, 1);
@@ -232,14 +233,14 @@ START_TEST(emptied_once)
         chain_close(&v.c, 1, 1);
         chain_open(&v.c, 1, 1);
     }
-    uint32_t a = chains_emptied(&v.c), b = chains_emptied(&v.c);
-    ck_assert(a + b == 4 && a != b && chains_emptied(&v.c) == 0);
+    uint32_t a = chains_take_emptied(&v.c), b = chains_take_emptied(&v.c);
+    ck_assert(a + b == 4 && a != b && chains_take_emptied(&v.c) == 0);
     put(&v, 3, 1, 1);
     ring_expire(v.r, 2, 9);
     put(&v, 3, 1, 1);
-    ck_assert_uint_eq(chains_emptied(&v.c), 3);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 3);
     ck_assert_uint_eq(v.c.chain[3].count, 1);
-    ck_assert_uint_eq(chains_emptied(&v.c), 0);
+    ck_assert_uint_eq(chains_take_emptied(&v.c), 0);
     closed(&v);
 }
 END_TEST
@@ -260,7 +261,8 @@ static uint64_t look(const struct view *v, uint32_t topic, int times, uint64_t *
     for (int i = 0; i < times; i++) {
         uint32_t back = 1 + (uint32_t)(random_next(state) % c->count);
         reads = 0;
-        uint64_t at = chain_back(&v->c, topic, back), steps = reads / 3; /* it looks ahead, too */
+        uint64_t at = chain_from_newest(&v->c, topic, back),
+                 steps = reads / 3; /* it looks ahead, too */
         if (ring_at(v->r, at)->links.depth != c->depth - back)
             ck_abort_msg("back %u", back);
         most = steps > most ? steps : most;
@@ -322,7 +324,7 @@ START_TEST(begins_behind)
     ck_assert(late.c.chain[1].lost_n == lost && late.c.chain[1].lost_at == tail - RING_ALIGN);
     ck_assert_uint_eq(chains_forgotten(&late.c), lost);
     /* What it leaves out is in no chain. */
-    chain_leave(&late.c, tail);
+    chain_skip(&late.c, tail);
     ck_assert_uint_eq(chain_of(&late.c, tail), 0);
     ck_assert_uint_eq(late.c.h->left_n, lost + 1);
     ck_assert_uint_eq(chain_evict(&late.c), 0);

@@ -104,21 +104,26 @@ START_TEST(counts_kinds)
 {
     static const struct {
         enum conn_state state;
-        enum conn_way way;
+        enum conn_transport transport;
         enum conn_kind kind;
     } steps[] = {
-        {CONN_BODY, WAY_EVENTS, CONN_KIND_HTTP},     {CONN_WAIT, WAY_POLL_JSON, CONN_KIND_WAIT},
-        {CONN_WAIT, WAY_POLL_TEXT, CONN_KIND_WAIT},  {CONN_WAIT, WAY_READY, CONN_KIND_HTTP},
-        {CONN_STREAM, WAY_EVENTS, CONN_KIND_EVENTS}, {CONN_STREAM, WAY_LINES, CONN_KIND_LINES},
-        {CONN_SOCKET, WAY_FRAMES, CONN_KIND_SOCKET}, {CONN_SOCKET, WAY_OBJECTS, CONN_KIND_SOCKET},
-        {CONN_LINGER, WAY_EVENTS, CONN_KIND_HTTP},   {CONN_DOOMED, WAY_LINES, CONN_KIND_HTTP},
+        {CONN_BODY, TRANSPORT_EVENTS, CONN_KIND_HTTP},
+        {CONN_WAIT, TRANSPORT_POLL_JSON, CONN_KIND_WAIT},
+        {CONN_WAIT, TRANSPORT_POLL_TEXT, CONN_KIND_WAIT},
+        {CONN_WAIT, TRANSPORT_READY, CONN_KIND_HTTP},
+        {CONN_STREAM, TRANSPORT_EVENTS, CONN_KIND_EVENTS},
+        {CONN_STREAM, TRANSPORT_LINES, CONN_KIND_LINES},
+        {CONN_SOCKET, TRANSPORT_FRAMES, CONN_KIND_SOCKET},
+        {CONN_SOCKET, TRANSPORT_OBJECTS, CONN_KIND_SOCKET},
+        {CONN_LINGER, TRANSPORT_EVENTS, CONN_KIND_HTTP},
+        {CONN_DOOMED, TRANSPORT_LINES, CONN_KIND_HTTP},
     };
     struct fixture *f = make();
     conn_open_own(&f->t, 3, OWN_LISTENER);
     for (size_t i = 0; i < COUNT(steps); i++) {
         uint32_t want[CONN_KINDS] = {0};
         struct conn *c = conn_open(&f->t, 5, 0);
-        c->way = (uint8_t)steps[i].way;
+        c->transport = (uint8_t)steps[i].transport;
         conn_go(&f->t, c, steps[i].state);
         want[steps[i].kind] = 1;
         ck_assert_msg(memcmp(f->t.kind, want, sizeof(want)) == 0, "step %zu", i);
@@ -313,12 +318,12 @@ START_TEST(kept_in_front)
     char buf[16];
     size_t seen;
     conn_go(&f->t, c, CONN_BODY);
-    ck_assert_uint_eq(conn_in_own(&f->t, c), 0);
+    ck_assert_uint_eq(conn_in_block(&f->t, c), 0);
     uint32_t own = c->in = pool_alloc(&f->t.buffers, 5);
     memcpy(pool_at(&f->t.buffers, own), "body", 5);
     ck_assert_uint_eq(conn_in_take(&f->t, c, buf, &seen), 0);
     ck_assert(conn_in_keep(&f->t, c, SPAN("rest"), 1));
-    ck_assert(c->in != own && conn_in_own(&f->t, c) == own);
+    ck_assert(c->in != own && conn_in_block(&f->t, c) == own);
     ck_assert_uint_eq(conn_in_take(&f->t, c, buf, &seen), 4);
     ck_assert(seen == 1 && memcmp(buf, "rest", 4) == 0 && c->in == own);
     ck_assert_str_eq(pool_at(&f->t.buffers, own), "body");
@@ -724,16 +729,16 @@ START_TEST(out_is_late)
     static char bytes[10000];
     struct fixture *f = make();
     struct conn *c = conn_open(&f->t, 1, 0);
-    ck_assert(!conn_out_late(&f->t, c, 5000, 100, 1000)); /* there is nothing */
+    ck_assert(!conn_out_slow(&f->t, c, 5000, 100, 1000)); /* there is nothing */
     ck_assert(conn_out_keep(&f->t, c, (struct span){bytes, sizeof(bytes)}));
-    ck_assert(!conn_out_late(&f->t, c, 5000, 100, 1000));
-    ck_assert(!conn_out_late(&f->t, c, 6000, 100, 1000));
+    ck_assert(!conn_out_slow(&f->t, c, 5000, 100, 1000));
+    ck_assert(!conn_out_slow(&f->t, c, 6000, 100, 1000));
     conn_out_took(&f->t, c, 50);
-    ck_assert(!conn_out_late(&f->t, c, 6500, 100, 1000));
+    ck_assert(!conn_out_slow(&f->t, c, 6500, 100, 1000));
     ck_assert(conn_out_keep(&f->t, c, (struct span){bytes, sizeof(bytes)})); /* it moves */
-    ck_assert(conn_out_late(&f->t, c, 6501, 100, 1000));
+    ck_assert(conn_out_slow(&f->t, c, 6501, 100, 1000));
     conn_out_took(&f->t, c, conn_out(&f->t, c).n);
-    ck_assert(!conn_out_late(&f->t, c, 9000, 100, 1000));
+    ck_assert(!conn_out_slow(&f->t, c, 9000, 100, 1000));
     discard(f);
 }
 END_TEST
@@ -751,21 +756,21 @@ START_TEST(buffers_rest)
     static uint32_t block[6000];
     ck_assert(base != MAP_FAILED && meta != NULL);
     pool_init(&t.buffers, base, meta, BIG, BIG_SHIFT);
-    ck_assert(!conn_buffers_due(&t));
+    ck_assert(!conn_buffers_stale(&t));
     for (unsigned i = 0; i < COUNT(block); i++)
         ck_assert_uint_ne(block[i] = pool_alloc(&t.buffers, 1), 0);
-    conn_buffers_rest(&t);
-    ck_assert(!conn_buffers_due(&t) && backs == 0); /* they are in use */
+    conn_buffers_give_back(&t);
+    ck_assert(!conn_buffers_stale(&t) && backs == 0); /* they are in use */
     size_t touched = pool_touched(&t.buffers), end = touched;
     for (unsigned i = 0; i < COUNT(block); i++)
         pool_free(&t.buffers, block[i]);
-    ck_assert(conn_buffers_due(&t));
-    for (unsigned ticks = 0; conn_buffers_due(&t); ticks++) {
+    ck_assert(conn_buffers_stale(&t));
+    for (unsigned ticks = 0; conn_buffers_stale(&t); ticks++) {
         ck_assert_uint_lt(ticks, 10);
         if (ticks == 1)
             block[0] = pool_alloc(&t.buffers, 100000);
         backs = 0;
-        conn_buffers_rest(&t);
+        conn_buffers_give_back(&t);
         ck_assert_uint_eq(backs, 1);
         ck_assert_uint_le(back[0].n, 8u << 20);
         ck_assert_ptr_eq((char *)back[0].p + back[0].n, (char *)base + end);

@@ -100,16 +100,16 @@ START_TEST(whose)
     if (!root)
         return;
     for (size_t i = 0; i < COUNT(rows); i++) {
-        ck_assert_msg(guard_is_roots(in_dir(rows[i].path)) == rows[i].roots, "line %d",
+        ck_assert_msg(guard_only_root(in_dir(rows[i].path)) == rows[i].roots, "line %d",
                       rows[i].line);
         ck_assert_int_eq(chdir(dir), 0);
-        ck_assert_msg(guard_is_roots(rows[i].path) == rows[i].roots, "line %d, relative",
+        ck_assert_msg(guard_only_root(rows[i].path) == rows[i].roots, "line %d, relative",
                       rows[i].line);
         ck_assert_int_eq(chdir("/"), 0);
     }
     static char longest[8192];
     memset(longest, 'x', sizeof longest - 1);
-    ck_assert(!guard_is_roots(longest));
+    ck_assert(!guard_only_root(longest));
 }
 END_TEST
 

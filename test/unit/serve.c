@@ -612,7 +612,7 @@ START_TEST(times_out)
     feed_str(&u, c, lates[_i].request);
     ck_assert_uint_eq(u.got.n, 0);
     unit_log[0] = '\0';
-    serve_timeout(u.s, c);
+    serve_refuse_timeout(u.s, c);
     unit_take_out(&u);
     struct answer a = answer_only(&u, false);
     ck_assert_int_eq(a.status, 408);
@@ -626,7 +626,7 @@ START_TEST(times_out)
 }
 END_TEST
 
-/* Bytes that come, and when; what serve_body_late() says of it just before and after. */
+/* Bytes that come, and when; what body_message_late() says of it just before and after. */
 static const struct {
     int line;
     const char *head;
@@ -698,7 +698,7 @@ START_TEST(bodies_that_drip)
         ck_assert_uint_eq(c->state, CONN_BODY);
         for (unsigned ms = last; ms < 20000; ms++) {
             u.s->clock.now = start + ms;
-            ck_assert_msg(serve_body_late(&u.s->config, &u.s->clients, &u.s->clock, c) ==
+            ck_assert_msg(body_message_late(&u.s->config, &u.s->clients, &u.s->clock, c) ==
                               (late > 0 && ms >= late),
                           "line %d: %u ms", drips[_i].line, ms);
         }
@@ -707,7 +707,7 @@ START_TEST(bodies_that_drip)
             unit_clear(&u);
             u.s->clock.now = start + late;
             c->tick = (uint32_t)u.s->clock.now - 1000;
-            serve_timeout(u.s, c);
+            serve_refuse_timeout(u.s, c);
             unit_take_out(&u);
             struct answer a = answer_only(&u, false);
             snprintf(detail, sizeof(detail),
@@ -732,8 +732,8 @@ START_TEST(bodies_that_stop)
     feed_str(&u, c, "POST /n" SIZED(300) "abc");
     c->tick = (uint32_t)u.s->clock.now;
     u.s->clock.now += 1031;
-    ck_assert(serve_body_late(&u.s->config, &u.s->clients, &u.s->clock, c));
-    serve_timeout(u.s, c);
+    ck_assert(body_message_late(&u.s->config, &u.s->clients, &u.s->clock, c));
+    serve_refuse_timeout(u.s, c);
     unit_take_out(&u);
     struct answer a = answer_only(&u, false);
     ck_assert(is_problem(&a, "the body was not complete in time (--request-timeout)"));
@@ -747,7 +747,7 @@ START_TEST(timeouts_can_be_read)
     struct unit u = make(CORS);
     struct conn *c = client(&u, CORS);
     feed_str(&u, c, "POST /n" H "Origin: https://a.example\r\nContent-Length: 5\r\n\r\nabc");
-    serve_timeout(u.s, c);
+    serve_refuse_timeout(u.s, c);
     unit_take_out(&u);
     ck_assert(span_eq(field(answer_only(&u, false).head, "Access-Control-Allow-Origin"),
                       SPAN("https://a.example")));
@@ -761,7 +761,7 @@ START_TEST(strangers)
                                            "POST /n" SIZED(3) "abc", "GET /n" END};
     for (size_t i = 0; i < COUNT(requests); i++) {
         struct unit u = make(PLAIN);
-        serve_stranger(u.s, requests[i], strlen(requests[i]), "no room (--max-connections)");
+        serve_turn_away(u.s, requests[i], strlen(requests[i]), "no room (--max-connections)");
         unit_take_out(&u);
         struct answer a = answer_only(&u, false);
         ck_assert_int_eq(a.status, 503);
@@ -771,7 +771,7 @@ START_TEST(strangers)
     }
     struct unit u = make(PLAIN); /* one that would never come back after a 503 */
     const char *stream = "GET /n" STREAM;
-    serve_stranger(u.s, stream, strlen(stream), "no room");
+    serve_turn_away(u.s, stream, strlen(stream), "no room");
     unit_take_out(&u);
     struct answer a = answer_only(&u, false);
     ck_assert(a.status == 200 && span_eq(a.body, SPAN("retry: 0\nid: 1000-0\n\n")));

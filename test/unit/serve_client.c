@@ -28,7 +28,7 @@ static void set_up(void)
     unit_list(&o.trust_proxy, "10.0.0.0/8");
     unit_list(&o.trust_proxy, "unix");
     u = unit_make(&o);
-    serve_trust(&u.s->config);
+    serve_read_proxies(&u.s->config);
     u.s->clients.pass = passes;
     memset(passes, 0, sizeof passes);
 }
@@ -38,7 +38,7 @@ static void tear_down(void)
     unit_free(&u);
 }
 
-/* A connection from there, as the door lets it in. */
+/* A connection from there, as the acceptor lets it in. */
 static struct conn *from(const char *peer)
 {
     struct sockaddr_storage a;

@@ -1,11 +1,11 @@
 /*
- * serve_drain.c - lib/serve without sockets: what is answered, and how those are sent away who
- * are there, when the server ends.
+ * serve_drain.c - lib/serve without sockets: what is answered, and how those are sent away who are
+ * there, when the server ends.
  */
 #include "lib/serve/conn.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/subscriber.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 #include "test/kit/serve_unit.h"
 
 #include "test/kit/socket.h"
@@ -79,7 +79,7 @@ START_TEST(takes_the_rest)
     struct conn *c = client(&u, PLAIN);
     feed_str(&u, c, "POST /news" SIZED(3) "t");
     u.s->clients.draining = true;
-    serve_drain(u.s, c);
+    subscriber_send_away(u.s, c);
     ck_assert_uint_eq(c->state, CONN_BODY);
     ck_assert_uint_eq(u.s->ex.out.n, 0);
     feed_str(&u, c, "wo");
@@ -106,7 +106,7 @@ static struct conn *there(struct unit *u, const char *request)
 
 static void drain(struct unit *u, struct conn *c)
 {
-    serve_drain(u->s, c);
+    subscriber_send_away(u->s, c);
     unit_take_out(u);
 }
 
@@ -178,13 +178,13 @@ START_TEST(inside_a_message)
             struct conn *c = there(&u, rows[i].request);
             publish(&u, "a", SPAN("hello"));
             share_build(&u.s->ex.poll, &u.s->broker, c->link.topic, c->place.at, 0,
-                        serve_form((enum conn_way)c->way), 1);
+                        transport_form((enum conn_transport)c->transport), 1);
             char whole[500];
             struct text t = text_in(whole, sizeof(whole));
             for (unsigned k = 0; k < u.s->ex.poll.pieces; k++)
                 text_add(&t,
                          (struct span){u.s->ex.poll.iov[k].iov_base, u.s->ex.poll.iov[k].iov_len});
-            serve_took(&u.s->broker, &u.s->stat, c, &u.s->ex.poll, 3);
+            subscriber_sent(&u.s->broker, &u.s->stat, c, &u.s->ex.poll, 3);
             ck_assert(conn_out_keep(&u.s->clients.conns, c, SPAN("kept")));
             for (int k = 0; how == 1 && k < 300; k++)
                 publish(&u, "a", SPAN(X398));
@@ -239,7 +239,7 @@ START_TEST(those_who_wait)
     struct unit u = make(PLAIN); /* one that is woken, and not drained */
     struct conn *c = there(&u, "GET /a?wait=9" END);
     publish(&u, "a", SPAN("hello"));
-    serve_wake(u.s, c, false);
+    subscriber_wake(u.s, c, false);
     unit_take_out(&u);
     ck_assert(holds(answer_only(&u, false).head, "\r\nConnection: close\r\n"));
     ck_assert(is_away(&u, c));

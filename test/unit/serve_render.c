@@ -62,17 +62,17 @@ static void escape_by_hand(struct text *t, struct span s)
 }
 
 /* Appends what a subscriber gets of a record. */
-static void by_hand(struct unit *u, const struct ring_record *rec, enum conn_way way)
+static void by_hand(struct unit *u, const struct ring_record *rec, enum conn_transport transport)
 {
     static char object_bytes[2 << 20];
     struct text t = text_in(object_bytes, sizeof object_bytes);
     struct span data = ring_data(rec);
     char head[WS_HEAD_MAX];
-    if (way == WAY_EVENTS) {
+    if (transport == TRANSPORT_EVENTS) {
         text_add(&want, ring_sse(rec, false));
         return;
     }
-    if (way == WAY_FRAMES) {
+    if (transport == TRANSPORT_FRAMES) {
         enum ws_opcode op = (rec->flags & RING_BINARY) != 0 ? WS_BINARY : WS_TEXT;
         text_add(&want, (struct span){head, ws_head(head, op, data.n)});
         text_add(&want, data);
@@ -91,10 +91,10 @@ static void by_hand(struct unit *u, const struct ring_record *rec, enum conn_way
         escape_by_hand(&t, data);
     }
     text_str(&t, "\"}");
-    if (way == WAY_OBJECTS)
+    if (transport == TRANSPORT_OBJECTS)
         text_add(&want, (struct span){head, ws_head(head, WS_TEXT, t.n)});
     text_add(&want, text_span(&t));
-    if (way == WAY_LINES)
+    if (transport == TRANSPORT_LINES)
         text_str(&want, "\n");
     MUST(!t.full && !want.full);
 }
@@ -130,27 +130,29 @@ static void put_message(struct unit *u, struct span data, bool binary)
     struct put p;
     (void)c;
     struct batch_message m = {.data = data, .binary = binary};
-    MUST(serve_put(u->s, SPAN("a"), &m, &p));
+    MUST(put_checked(u->s, SPAN("a"), &m, &p));
     queue_doom(&u->s->clients.conns, c);
     conn_free(&u->s->clients.conns, queue_take_doomed(&u->s->clients.conns));
 }
 
-static struct conn *subscriber(struct unit *u, enum conn_way way)
+static struct conn *subscriber(struct unit *u, enum conn_transport transport)
 {
     static const char *const requests[] = {
-        [WAY_EVENTS] = "GET /a HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n",
-        [WAY_LINES] = "GET /a?wait=9 HTTP/1.1\r\nHost: h\r\nAccept: application/x-ndjson\r\n\r\n",
-        [WAY_FRAMES] = "GET /a HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                       "Sec-WebSocket-Version: 13\r\n"
-                       "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-        [WAY_OBJECTS] =
+        [TRANSPORT_EVENTS] = "GET /a HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n\r\n",
+        [TRANSPORT_LINES] =
+            "GET /a?wait=9 HTTP/1.1\r\nHost: h\r\nAccept: application/x-ndjson\r\n\r\n",
+        [TRANSPORT_FRAMES] =
+            "GET /a HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        [TRANSPORT_OBJECTS] =
             "GET /a HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: json\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"};
     struct conn *c = unit_open(u, 3);
-    feed_str(u, c, requests[way]);
+    feed_str(u, c, requests[transport]);
     unit_clear(u);
-    MUST(conn_streams(c) && c->way == way);
+    MUST(conn_streams(c) && c->transport == transport);
     return c;
 }
 
@@ -164,10 +166,10 @@ START_TEST(in_pieces)
     static const size_t sizes[] = {6000, 40 << 10, MESSAGE};
     struct unit u;
     uint64_t start = seed(), random = start;
-    enum conn_way way = (enum conn_way)(_i % 4);
+    enum conn_transport transport = (enum conn_transport)(_i % 4);
     unsigned kind = (unsigned)_i / 4 % 4, by = (unsigned)_i / 16;
     render_make(&u);
-    struct conn *c = subscriber(&u, way);
+    struct conn *c = subscriber(&u, transport);
     uint64_t at = ring_head(&u.s->ring);
     for (size_t i = 0; i < 2 * COUNT(sizes); i++) {
         size_t n = data_make(data, sizes[i % COUNT(sizes)], kind, &random);
@@ -175,10 +177,10 @@ START_TEST(in_pieces)
         put_message(&u, SPAN("small"), false);
     }
     for (; at < ring_head(&u.s->ring); at = ring_behind(ring_at(&u.s->ring, at), at))
-        by_hand(&u, ring_at(&u.s->ring, at), way);
+        by_hand(&u, ring_at(&u.s->ring, at), transport);
     size_t got = 0;
     while (c->place.at < ring_head(&u.s->ring)) {
-        MUST(serve_next(&u.s->broker, &u.s->stat, c, &own));
+        MUST(subscriber_next(&u.s->broker, &u.s->stat, c, &own));
         size_t most = by == 0   ? own.size
                       : by == 1 ? 1 + random_next(&random) % own.size
                       : by == 2 ? 1 + random_next(&random) % 2000
@@ -193,7 +195,7 @@ START_TEST(in_pieces)
             left -= n;
         }
         MUST(own.scratch.n < 6 * (32u << 10) + (300u << 10));
-        serve_took(&u.s->broker, &u.s->stat, c, &own, most);
+        subscriber_sent(&u.s->broker, &u.s->stat, c, &own, most);
     }
     ck_assert_msg(got == want.n && c->stream.sent == 0, SEED_FMT, start);
     ck_assert_uint_eq(u.s->stat.delivered, 4 * COUNT(sizes));
@@ -208,18 +210,18 @@ START_TEST(settled)
     struct unit u;
     uint64_t start = seed(), random = start;
     render_make(&u);
-    struct conn *c = subscriber(&u, WAY_OBJECTS);
+    struct conn *c = subscriber(&u, TRANSPORT_OBJECTS);
     uint64_t at = ring_head(&u.s->ring);
     put_message(&u,
                 (struct span){data, data_make(data, MESSAGE / 2, 1 + (unsigned)_i % 3, &random)},
                 false);
-    by_hand(&u, ring_at(&u.s->ring, at), WAY_OBJECTS);
-    MUST(serve_next(&u.s->broker, &u.s->stat, c, &own));
+    by_hand(&u, ring_at(&u.s->ring, at), TRANSPORT_OBJECTS);
+    MUST(subscriber_next(&u.s->broker, &u.s->stat, c, &own));
     size_t out = 1 + random_next(&random) % own.size;
     out = out < own.size ? out : own.size - 1;
-    serve_took(&u.s->broker, &u.s->stat, c, &own, out);
+    subscriber_sent(&u.s->broker, &u.s->stat, c, &own, out);
     ck_assert(conn_out_keep(&u.s->clients.conns, c, SPAN("kept")));
-    ck_assert(serve_settle(&u.s->broker, &u.s->clients, &u.s->stat, &u.s->ex, c));
+    ck_assert(subscriber_finish_record(&u.s->broker, &u.s->clients, &u.s->stat, &u.s->ex, c));
     ck_assert(c->stream.sent == 0 && c->place.at == ring_head(&u.s->ring));
     struct span rest = conn_out(&u.s->clients.conns, c);
     ck_assert_msg(rest.n == want.n - out + 4 && memcmp(rest.p, want.p + out, want.n - out) == 0,
@@ -258,7 +260,7 @@ START_TEST(head)
 END_TEST
 
 /* What may take long is put off while others wait, and nothing of it is done. */
-START_TEST(put_off)
+START_TEST(postponed)
 {
     static const struct {
         const char *path;
@@ -276,7 +278,7 @@ START_TEST(put_off)
         put_message(&u, SPAN("one"), false);
         struct batch_message m = {.data = {data, data_make(data, MESSAGE, 2, &(uint64_t){7})}};
         struct put p;
-        MUST(serve_put(u.s, SPAN("large"), &m, &p));
+        MUST(put_checked(u.s, SPAN("large"), &m, &p));
         struct conn *c = unit_open(&u, 3);
         c->flags |= CONN_LOCAL;
         size_t n = (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -285,13 +287,13 @@ START_TEST(put_off)
         u.s->ex.brief = true;
         size_t took = serve_input(u.s, c, request, n, 0);
         ck_assert_msg(took == (rows[i].off ? 0 : n), "%s", rows[i].path);
-        ck_assert_msg(u.s->ex.put_off == rows[i].off, "%s", rows[i].path);
+        ck_assert_msg(u.s->ex.postponed == rows[i].off, "%s", rows[i].path);
         if (rows[i].off) {
             ck_assert_uint_eq(u.s->ex.out.n, 0);
             ck_assert_uint_eq(u.s->stat.requests, 0);
             ck_assert_uint_eq(topic_count(&u.s->topics), topics);
             ck_assert_uint_eq(topic_set_count(&u.s->topics), 0);
-            u.s->ex.brief = u.s->ex.put_off = false;
+            u.s->ex.brief = u.s->ex.postponed = false;
             ck_assert_uint_eq(serve_input(u.s, c, request, n, 0), n);
         }
         ck_assert(u.s->ex.out.n > 0 || c->state == CONN_WAIT);
@@ -310,7 +312,7 @@ int main(void)
     tcase_add_loop_test(pieces, settled, 0, 6);
     suite_add_tcase(suite, pieces);
     tcase_add_loop_test(heads, head, 0, 4);
-    tcase_add_test(heads, put_off);
+    tcase_add_test(heads, postponed);
     suite_add_tcase(suite, heads);
     return run(suite);
 }

@@ -447,7 +447,7 @@ static void publish_many(struct unit *u, const char *topic, unsigned n)
 static void reap(struct unit *u)
 {
     uint32_t topic;
-    while ((topic = chains_emptied(&u->s->broker.chains)) != 0) {
+    while ((topic = chains_take_emptied(&u->s->broker.chains)) != 0) {
         if (chain_at(&u->s->broker.chains, topic)->count > 0)
             continue;
         topic_at(&u->s->topics, topic)->kept = 0;
@@ -727,16 +727,16 @@ START_TEST(tells_who_lags)
     unit_clear(&u);
     publish(&u, "b", SPAN("1"));
     half->stream.sent = 3; /* in the middle of it */
-    ck_assert(serve_stream_check(u.s, a) && serve_stream_check(u.s, b));
-    ck_assert(serve_stream_check(u.s, half));
+    ck_assert(subscriber_check(u.s, a) && subscriber_check(u.s, b));
+    ck_assert(subscriber_check(u.s, half));
     ck_assert_uint_eq(u.s->ex.out.n, 0);
     publish_many(&u, "b", 500);
 
-    ck_assert(serve_stream_check(u.s, a)); /* nothing was lost of its topic */
+    ck_assert(subscriber_check(u.s, a)); /* nothing was lost of its topic */
     ck_assert_uint_eq(u.s->ex.out.n, 0);
     ck_assert_uint_eq(a->place.at, ring_tail(&u.s->ring));
 
-    ck_assert(serve_stream_check(u.s, b));
+    ck_assert(subscriber_check(u.s, b));
     unit_take_out(&u);
     char want[300];
     snprintf(
@@ -747,10 +747,10 @@ START_TEST(tells_who_lags)
     ck_assert_msg(span_eq(text_span(&u.got), span_of(want)), "%.*s", (int)u.got.n, u.got.p);
     ck_assert_uint_eq(b->place.at, ring_tail(&u.s->ring));
     ck_assert_uint_eq(b->place.n, oldest(&u) - 1);
-    ck_assert(serve_stream_check(u.s, b)); /* once */
+    ck_assert(subscriber_check(u.s, b)); /* once */
     ck_assert_uint_eq(u.s->ex.out.n, 0);
 
-    ck_assert(!serve_stream_check(u.s, half)); /* it can't be mended */
+    ck_assert(!subscriber_check(u.s, half)); /* it can't be mended */
     ck_assert_uint_eq(u.s->ex.out.n, 0);
     ck_assert_uint_eq(u.s->stat.overtaken, 1);
     ck_assert_uint_eq(u.s->stat.gaps_lagged, 1);

@@ -153,7 +153,7 @@ static void chain_right(const struct worker *w, unsigned topic, uint64_t from, u
         MUST(count == 0 || ring_at(&w->r, at)->links.prev == last);
         MUST(chain_next(&w->b.chains, id, at) == at);
         MUST(chain_count_from(&w->b.chains, id, at) == chain->count - count);
-        MUST(chain_back(&w->b.chains, id, chain->count - count) == at);
+        MUST(chain_from_newest(&w->b.chains, id, chain->count - count) == at);
         last = at;
         at = ring_next(&w->r, ring_at(&w->r, at));
         count++;
@@ -330,7 +330,8 @@ START_TEST(stray_write)
     control_init(P.c, WORKERS, &s);
     worker_begin(&P.w[0]);
     int out[2];
-    ck_assert_int_eq(pipe(out), 0); /* read(2) into the mapping says EFAULT where a store would fault */
+    ck_assert_int_eq(pipe(out),
+                     0); /* read(2) into the mapping says EFAULT where a store would fault */
     ck_assert_int_eq(write(out[1], "x", 1), 1);
     ck_assert_int_eq(read(out[0], P.w[0].r.arena, 1), -1);
     ck_assert_int_eq(errno, EFAULT);

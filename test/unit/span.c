@@ -87,12 +87,31 @@ START_TEST(others)
 }
 END_TEST
 
+/* As memmem() finds it: of two letters, so that much nearly fits. */
+START_TEST(found)
+{
+    srand(2);
+    for (unsigned round = 0; round < 20000; round++) {
+        char text[12], what[4];
+        size_t n = (size_t)rand() % sizeof(text), m = 1 + (size_t)rand() % sizeof(what);
+        for (size_t i = 0; i < n; i++)
+            text[i] = (char)('a' + rand() % 2);
+        for (size_t i = 0; i < m; i++)
+            what[i] = (char)('a' + rand() % 2);
+        ck_assert_ptr_eq(span_find((struct span){text, n}, (struct span){what, m}),
+                         memmem(text, n, what, m));
+    }
+    ck_assert_ptr_null(span_find((struct span){NULL, 0}, SPAN("a")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("span");
     TCase *tc = tcase_create("numbers");
     tcase_add_test(tc, numbers);
     tcase_add_test(tc, others);
+    tcase_add_test(tc, found);
     suite_add_tcase(s, tc);
     return run(s);
 }

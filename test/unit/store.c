@@ -111,7 +111,7 @@ static bool start(struct process *p, struct store_ask ask)
     }
     view(p);
     store_follow(&p->b, &p->rep);
-    store_go_on(&p->st);
+    store_start_thread(&p->st);
     return true;
 }
 
@@ -233,7 +233,7 @@ static uint64_t verify(const struct process *p, uint64_t seed)
         for (uint64_t at = c->first; at != 0; at = ring_next(r, ring_at(r, at)), steps++) {
             ck_assert_uint_eq(broker_topic(&p->b, at), topic);
             ck_assert(ring_next(r, ring_at(r, at)) != 0 || at == c->last);
-            ck_assert_uint_eq(chain_back(&p->b.chains, topic, c->count - steps), at);
+            ck_assert_uint_eq(chain_from_newest(&p->b.chains, topic, c->count - steps), at);
         }
         ck_assert_uint_eq(steps, c->count);
         chained += steps;
@@ -246,7 +246,7 @@ static bool lost(const struct process *p, const char *topic, uint64_t n)
 {
     bool made = false;
     struct broker *b = (struct broker *)(uintptr_t)&p->b;
-    return broker_lost(b, broker_open(b, span_of(topic), &made), n);
+    return broker_lost_after(b, broker_open(b, span_of(topic), &made), n);
 }
 
 /* ---- the file ---- */
@@ -891,7 +891,7 @@ END_TEST
 
 /* ---- syncing, handing over ---- */
 
-/* Without the thread, as store_go_on() is not called: the caller syncs. */
+/* Without the thread, as store_start_thread() is not called: the caller syncs. */
 static void hold(struct process *p, uint64_t n)
 {
     struct ring_message m = {.topic = span_of("t"), .data = {"held", 4}};
@@ -911,19 +911,19 @@ START_TEST(holds)
     started(&p, ask);
     hold(&p, 3);
     __atomic_store_n(&synced_times, 0, __ATOMIC_SEQ_CST);
-    store_sync(&p.st, &p.r);
+    store_sync_begin(&p.st, &p.r);
     ck_assert_uint_eq(p.st.synced, ring_end(&p.r));
     hold(&p, 2); /* of the next */
-    ck_assert_int_eq(store_wait(&p.st), 0);
+    ck_assert_int_eq(store_sync_wait(&p.st), 0);
     ck_assert_int_eq(__atomic_load_n(&synced_times, __ATOMIC_SEQ_CST), 1);
     for (int i = 0; i < 3; i++)
         broker_show(&p.b);
     ck_assert(ring_head(&p.r) == p.st.synced && ring_end(&p.r) > p.st.synced);
-    ck_assert_int_eq(store_synced(&p.st), 0); /* none is under way */
+    ck_assert_int_eq(store_sync_result(&p.st), 0); /* none is under way */
     __atomic_store_n(&sync_errs, 1, __ATOMIC_SEQ_CST);
-    store_sync(&p.st, &p.r);
-    ck_assert_int_eq(store_wait(&p.st), -EIO);
-    ck_assert_int_eq(store_synced(&p.st), -EIO); /* for good */
+    store_sync_begin(&p.st, &p.r);
+    ck_assert_int_eq(store_sync_wait(&p.st), -EIO);
+    ck_assert_int_eq(store_sync_result(&p.st), -EIO); /* for good */
     ck_assert_int_eq(store_close(&p.st, &p.r), -EIO);
     ring_close(&p.r);
     release(&p);
@@ -986,14 +986,14 @@ START_TEST(handed_over)
     ask.mode = (enum opt_fsync)_i;
     started(&p, ask);
     put_many(&p, 1, 40);
-    ck_assert_int_eq(store_leave(&p.st), 0);
+    ck_assert_int_eq(store_stop_thread(&p.st), 0);
     ck_assert_int_eq(ring_attach(&r, dup(p.r.table_fd), dup(p.r.arena_fd), p.r.arena_from, p.r.size,
                                  p.r.key ^ 1),
                      0);
     ck_assert_int_eq(store_attach(&st, &r, ask.mode), -EINVAL);
     r.key ^= 1;
     ck_assert_int_eq(store_attach(&st, &r, ask.mode), 0);
-    store_go_on(&st);
+    store_start_thread(&st);
     ring_close(&p.r);
     p.r = r;
     broker_init(&p.b, &p.r, &p.t, p.memory[4], p.memory[5]);

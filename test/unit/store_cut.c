@@ -278,7 +278,7 @@ static void come_back(void)
             continue;
         ck_assert_msg(cursor[i] <= ring_newest(&L.r).n,
                       SEED_FMT ": an id that was heard is unknown", seed());
-        if (broker_lost(&L.b, topic(i % TOPICS), cursor[i]))
+        if (broker_lost_after(&L.b, topic(i % TOPICS), cursor[i]))
             continue; /* it is told of a gap */
         for (uint64_t m = 0; m < tolds; m++)
             ck_assert_msg(!told[m].heard || told[m].topic != i % TOPICS || told[m].n <= cursor[i] ||
@@ -363,10 +363,10 @@ static void sync_always(void)
 {
     if (L.r.h->held == 0)
         return;
-    store_sync(&L.st, &L.r);
+    store_sync_begin(&L.st, &L.r);
     for (uint64_t more = below(4); more > 0; more--)
         put(); /* while it runs: of the next */
-    if (store_synced(&L.st) < 0)
+    if (store_sync_result(&L.st) < 0)
         longjmp(M.end, 2);
     while (ring_head(&L.r) < L.st.synced)
         (void)broker_show(&L.b);

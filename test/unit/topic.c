@@ -198,8 +198,8 @@ START_TEST(what_is_needed)
     topic_unsubscribe(&f->t, 1);
     let_go(f, b); /* in the queue */
     ck_assert(told(f, ""));
-    ck_assert_uint_eq(topic_dirty(&f->t), b);
-    topic_clean(&f->t);
+    ck_assert_uint_eq(topic_queue_first(&f->t), b);
+    topic_queue_drop(&f->t);
     let_go(f, b);
     ck_assert(told(f, "b"));
     assert_empty(f);
@@ -222,7 +222,7 @@ START_TEST(own_topics)
     ck_assert_uint_eq(topic_set_of(&f->t, deep, &at), 0);
     ck_assert_uint_eq(topic_reach(&f->t, own), 0);
     topic_mark(&f->t, own);
-    ck_assert_uint_eq(topic_dirty(&f->t), 0);
+    ck_assert_uint_eq(topic_queue_first(&f->t), 0);
     discard(f);
 }
 END_TEST
@@ -377,35 +377,35 @@ START_TEST(queue)
     struct fixture *f = make(8);
     uint32_t a = open_topic(f, "a"), b = open_topic(f, "b"), c = open_topic(f, "c");
     topic_mark(&f->t, a);
-    ck_assert_uint_eq(topic_dirty(&f->t), 0); /* nobody to tell */
+    ck_assert_uint_eq(topic_queue_first(&f->t), 0); /* nobody to tell */
     for (uint32_t s = 1; s <= 3; s++)
         topic_subscribe(&f->t, s == 1 ? a : s == 2 ? b : c, s);
     topic_mark(&f->t, b);
     topic_mark(&f->t, a);
     topic_mark(&f->t, b);
     topic_mark(&f->t, c);
-    ck_assert_uint_eq(topic_dirty(&f->t), b);
-    topic_rotate(&f->t);
-    ck_assert_uint_eq(topic_dirty(&f->t), a);
-    topic_clean(&f->t);
+    ck_assert_uint_eq(topic_queue_first(&f->t), b);
+    topic_queue_rotate(&f->t);
+    ck_assert_uint_eq(topic_queue_first(&f->t), a);
+    topic_queue_drop(&f->t);
     ck_assert_uint_eq(topic_group(&f->t, a)->todo, 0);
-    ck_assert_uint_eq(topic_dirty(&f->t), c);
-    topic_clean(&f->t);
-    topic_rotate(&f->t); /* of one */
-    ck_assert_uint_eq(topic_dirty(&f->t), b);
+    ck_assert_uint_eq(topic_queue_first(&f->t), c);
+    topic_queue_drop(&f->t);
+    topic_queue_rotate(&f->t); /* of one */
+    ck_assert_uint_eq(topic_queue_first(&f->t), b);
     topic_mark(&f->t, a);
-    topic_clean(&f->t);
-    topic_clean(&f->t);
-    ck_assert_uint_eq(topic_dirty(&f->t), 0);
+    topic_queue_drop(&f->t);
+    topic_queue_drop(&f->t);
+    ck_assert_uint_eq(topic_queue_first(&f->t), 0);
     topic_unsubscribe(&f->t, 1);
     uint32_t set = choose(f, "*");
     topic_mark(&f->t, set); /* nobody to tell */
-    ck_assert_uint_eq(topic_dirty(&f->t), 0);
+    ck_assert_uint_eq(topic_queue_first(&f->t), 0);
     topic_mark(&f->t, a); /* nor in its set */
-    ck_assert_uint_eq(topic_dirty(&f->t), 0);
+    ck_assert_uint_eq(topic_queue_first(&f->t), 0);
     topic_subscribe(&f->t, set, 1);
     topic_mark(&f->t, a);
-    ck_assert_uint_eq(topic_dirty(&f->t), a);
+    ck_assert_uint_eq(topic_queue_first(&f->t), a);
     discard(f);
 }
 END_TEST
@@ -423,23 +423,23 @@ START_TEST(timing)
     topic_mark(&f->t, id);
     for (int i = 0; i < 3; i++)
         turn(f, id);
-    ck_assert(!topic_looked(e, 3));
+    ck_assert(!topic_round_count(e, 3));
     f->t.clock = 200;
     topic_mark(&f->t, id); /* all are to be looked at again, which is not timed */
     topic_subscribe(&f->t, id, 6);
-    ck_assert(!topic_looked(e, 0));
-    ck_assert(!topic_looked(e, 1));
+    ck_assert(!topic_round_count(e, 0));
+    ck_assert(!topic_round_count(e, 1));
     turn(f, id);
     ck_assert_uint_eq(e->since, 100);
-    ck_assert(topic_looked(e, 1));
+    ck_assert(topic_round_count(e, 1));
     ck_assert_uint_gt(e->todo, 0);
     turn(f, id);
-    ck_assert(!topic_looked(e, 1)); /* of what is not timed */
+    ck_assert(!topic_round_count(e, 1)); /* of what is not timed */
     f->t.clock = 300;
     topic_mark(&f->t, id);
     ck_assert_uint_eq(e->since, 300);
-    topic_clean(&f->t);
-    ck_assert(!topic_looked(e, 6)); /* it was taken off the queue */
+    topic_queue_drop(&f->t);
+    ck_assert(!topic_round_count(e, 6)); /* it was taken off the queue */
     topic_mark(&f->t, id);
     for (uint32_t s = 1; s <= 4; s++) { /* answered, each in its turn, they leave */
         uint32_t who = e->iter;
@@ -447,12 +447,12 @@ START_TEST(timing)
         topic_unsubscribe(&f->t, who);
     }
     ck_assert_uint_eq(e->todo, 2);
-    ck_assert(!topic_looked(e, 4));
+    ck_assert(!topic_round_count(e, 4));
     turn(f, id);
     topic_unsubscribe(&f->t, e->iter); /* the last one leaves before its turn */
     ck_assert_uint_eq(e->todo, 0);
-    ck_assert(topic_looked(e, 1));
-    topic_clean(&f->t);
+    ck_assert(topic_round_count(e, 1));
+    topic_queue_drop(&f->t);
     discard(f);
 }
 END_TEST
@@ -471,9 +471,9 @@ START_TEST(timing_of_sets)
     ck_assert_uint_eq(topic_group(&f->t, set)->since, 100);
     topic_group(&f->t, id)->begun = 1;
     topic_mark_set(&f->t, set, id);
-    ck_assert(!topic_looked(topic_group(&f->t, id), 1));
+    ck_assert(!topic_round_count(topic_group(&f->t, id), 1));
     turn(f, set);
-    ck_assert(topic_looked(topic_group(&f->t, set), 1));
+    ck_assert(topic_round_count(topic_group(&f->t, set), 1));
     f->t.clock = 300; /* what its fan-out has begun for is no longer waited for */
     topic_mark(&f->t, id);
     topic_mark_set(&f->t, set, id);
@@ -487,19 +487,19 @@ START_TEST(in_order)
 {
     static const char *const names[] = {"a", "a/b", "a0", "b", "b/\xC3\xA9"};
     struct fixture *f = make(16);
-    ck_assert_uint_eq(topic_from(&f->t, SPAN("")), 0);
+    ck_assert_uint_eq(topic_at_or_after(&f->t, SPAN("")), 0);
     for (size_t i = 0; i < COUNT(names); i++)
         open_topic(f, names[(i * 3 + 1) % COUNT(names)]);
     topic_subscribe(&f->t, choose(f, "a,b"), 1);
-    uint32_t id = topic_from(&f->t, SPAN(""));
+    uint32_t id = topic_at_or_after(&f->t, SPAN(""));
     for (size_t i = 0; i < COUNT(names); i++) {
         ck_assert(span_eq(topic_name(&f->t, id), span_of(names[i])));
-        ck_assert_uint_eq(topic_from(&f->t, span_of(names[i])), id);
-        id = topic_behind(&f->t, id);
+        ck_assert_uint_eq(topic_at_or_after(&f->t, span_of(names[i])), id);
+        id = topic_after(&f->t, id);
     }
     ck_assert_uint_eq(id, 0);
-    ck_assert_uint_eq(topic_from(&f->t, SPAN("a/")), topic_find(&f->t, SPAN("a/b")));
-    ck_assert_uint_eq(topic_from(&f->t, SPAN("b0")), 0);
+    ck_assert_uint_eq(topic_at_or_after(&f->t, SPAN("a/")), topic_find(&f->t, SPAN("a/b")));
+    ck_assert_uint_eq(topic_at_or_after(&f->t, SPAN("b0")), 0);
     ck_assert_uint_eq(topic_subscriber_count(&f->t), 1);
     topic_unsubscribe(&f->t, 1);
     ck_assert_uint_eq(topic_subscriber_count(&f->t), 0);
@@ -776,7 +776,7 @@ START_TEST(clean_nothing)
 {
     struct fixture *f = make(4);
     ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
-    topic_clean(&f->t);
+    topic_queue_drop(&f->t);
 }
 END_TEST
 

@@ -1,16 +1,16 @@
 /*
- * note.c - what the log tells of requests: refusals, and each answer where --access-log is on.
+ * access_log.c - what the log says of requests: refusals; each answer, with --access-log.
  *
  * Of a request only its method and its path are told. A token may be in a field or in the query, so
  * neither is ever written.
  */
-#include "lib/serve/note.h"
+#include "lib/serve/access_log.h"
 #include "lib/addr.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/server.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 
 #define REFUSALS_MAX 10u /* lines in a second */
 
@@ -35,9 +35,9 @@ static const char *peer_of(const struct clients *clients, const struct log *log,
         return "unknown";
     if (log->peer != NULL && log->peer(conn_fd(&clients->conns, c), &t))
         return quote_text(out, text_span(&t));
-    if (serve_from(clients, c) == 0)
+    if (pass_from(clients, c) == 0)
         return "unknown";
-    addr_key_write(&t, serve_from(clients, c));
+    addr_key_write(&t, pass_from(clients, c));
     return quote_text(out, text_span(&t));
 }
 
@@ -53,7 +53,7 @@ static const char *client_of(const struct config *config, const struct clients *
     return quote_text(out, text_span(&t));
 }
 
-void serve_log_answered(struct server *s, int status, uint64_t bytes)
+void access_log_write_answer(struct server *s, int status, uint64_t bytes)
 {
     const struct context *ask = &s->ex.ask;
     const char *code = QUOTE_NUM((uint64_t)status), *size = QUOTE_NUM(bytes);
@@ -69,20 +69,20 @@ void serve_log_answered(struct server *s, int status, uint64_t bytes)
                    "peer", who, NULL);
 }
 
-void serve_log_ended(const struct broker *broker, const struct clients *clients,
-                     const struct log *log, const struct conn *c, const char *reason)
+void access_log_write_end(const struct broker *broker, const struct clients *clients,
+                          const struct log *log, const struct conn *c, const char *reason)
 {
     log->say(OPT_LOG_ACCESS, "end", "topic", QUOTE(topic_name(broker->topics, c->link.topic)),
-             "way", way_of(c)->name, "reason", reason, "peer",
+             "way", transport_of(c)->name, "reason", reason, "peer",
              peer_of(clients, log, c, (char[QUOTE_MAX]){0}), NULL);
 }
 
-void serve_log_refusal(struct server *s, int status, struct span detail)
+void access_log_refusal(struct server *s, int status, struct span detail)
 {
     const struct context *ask = &s->ex.ask;
     char text[1024];
     size_t n = detail.n < sizeof text - 1 ? detail.n : sizeof text - 1;
-    serve_log_rest(&s->clock, &s->log, false);
+    access_log_suppressed(&s->clock, &s->log, false);
     if (s->log.refusals.said >= REFUSALS_MAX) {
         s->log.refusals.more++;
         return;
@@ -100,7 +100,7 @@ void serve_log_refusal(struct server *s, int status, struct span detail)
         s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
 }
 
-void serve_log_more(const struct moment *clock, struct log *log)
+void access_log_write_suppressed(const struct moment *clock, struct log *log)
 {
     struct refusals *r = &log->refusals;
     if (r->more > 0)

@@ -1,7 +1,7 @@
 /*
- * due.c - what time brings to a connection, when the sweep looks at it.
+ * timeouts.c - what time brings to a connection, when the sweep looks at it.
  */
-#include "lib/serve/due.h"
+#include "lib/serve/timeouts.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
@@ -12,7 +12,7 @@
 #include "lib/serve/socket.h"
 #include "lib/serve/subscriber.h"
 
-void serve_lag(const struct broker *broker, const struct conn *c, struct lag *lag)
+void count_lag(const struct broker *broker, const struct conn *c, struct lag *lag)
 {
     if (!conn_streams(c) || c->flags & CONN_WRITABLE || c->link.topic == 0)
         return;
@@ -30,35 +30,36 @@ static bool over_share(struct server *s, struct conn *c)
         return false;
     s->clients.conns.over_share = true;
     if (c->state == CONN_BODY)
-        serve_body_full(s, c);
+        body_end_over_share(s, c);
     else
-        serve_socket_full(s, c);
+        socket_end_over_share(s, c);
     return true;
 }
 
-bool serve_late(struct server *s, struct conn *c)
+bool timeouts_end_stalled(struct server *s, struct conn *c)
 {
     if (over_share(s, c))
         return true;
-    if (c->state == CONN_BODY && serve_body_late(&s->config, &s->clients, &s->clock, c))
-        serve_timeout(s, c);
-    else if (c->state == CONN_SOCKET && serve_socket_late(&s->clients, &s->clock, c))
-        serve_socket_slow(s, c);
-    else if (serve_expired(&s->clients, &s->clock, c))
-        serve_expire(s, c);
+    if (c->state == CONN_BODY && body_message_late(&s->config, &s->clients, &s->clock, c))
+        serve_refuse_timeout(s, c);
+    else if (c->state == CONN_SOCKET && socket_message_late(&s->clients, &s->clock, c))
+        socket_end_late(s, c);
+    else if (pass_expired(&s->clients, &s->clock, c))
+        subscriber_expire(s, c);
     else
         return false;
     return true;
 }
 
-const char *serve_holds_long(const struct config *config, struct clients *clients,
-                             const struct moment *clock, struct stat_counters *stat, struct conn *c)
+const char *timeouts_slow_reader(const struct config *config, struct clients *clients,
+                                 const struct moment *clock, struct stat_counters *stat,
+                                 struct conn *c)
 {
     if (conn_over_share(&clients->conns, c)) {
         stat->limit_share++;
         return "--max-share";
     }
-    if (!conn_out_late(&clients->conns, c, clock->now, config->opt.min_rate,
+    if (!conn_out_slow(&clients->conns, c, clock->now, config->opt.min_rate,
                        config->opt.write_timeout_ms))
         return NULL;
     stat->limit_rate++;
@@ -66,23 +67,23 @@ const char *serve_holds_long(const struct config *config, struct clients *client
 }
 
 /* A request has not come in time. */
-static const char *request_overdue(struct server *s, struct conn *c)
+static const char *request_timed_out(struct server *s, struct conn *c)
 {
     if (c->state == CONN_BODY &&
-        intake_idle(pool_at(&s->clients.conns.buffers, conn_in_own(&s->clients.conns, c))))
+        intake_idle(pool_at(&s->clients.conns.buffers, conn_in_block(&s->clients.conns, c))))
         return NULL; /* between two messages of a feed */
     s->stat.timeout_request++;
     if (c->in == 0 || c->marks & CONN_PREFACE)
         return "--request-timeout";
-    serve_timeout(s, c);
+    serve_refuse_timeout(s, c);
     return NULL;
 }
 
-const char *serve_overdue(struct server *s, struct conn *c, enum conn_due due)
+const char *timeouts_apply(struct server *s, struct conn *c, enum conn_due due)
 {
     switch (due) {
     case CONN_DUE_REQUEST:
-        return request_overdue(s, c);
+        return request_timed_out(s, c);
     case CONN_DUE_IDLE:
         s->stat.timeout_idle++;
         return "--idle-timeout";
@@ -102,17 +103,17 @@ const char *serve_overdue(struct server *s, struct conn *c, enum conn_due due)
     return NULL;
 }
 
-void serve_unsynced(struct server *s, struct conn *c)
+void serve_refuse_unsynced(struct server *s, struct conn *c)
 {
     conn_buffer_free(&s->clients.conns, &c->out); /* what tells of messages that may be lost */
     s->ex.out.n = 0;
     s->ex.tail_pieces = 0;
     if (c->state == CONN_SOCKET) {
-        serve_socket_unsynced(s, c);
+        socket_end_unsynced(s, c);
         return;
     }
     s->ex.ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
-    serve_refuse_stranger(s, "the store could not be synced: what was published may be lost");
+    serve_refuse_last(s, "the store could not be synced: what was published may be lost");
     if (c->state != CONN_LINGER)
-        serve_answered_last(&s->clients, c);
+        serve_linger(&s->clients, c);
 }

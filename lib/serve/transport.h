@@ -1,17 +1,17 @@
 /*
- * way.h - the table of ways: how a subscriber gets messages, and what is particular to each.
+ * transport.h - the table of transports: how a subscriber gets messages, one row per transport.
  *
  *               streams over HTTP     WebSocket             polls                  /-/ready
  *   rows        sse, ndjson           websocket, w. json    JSON, NDJSON, text     ready
  *   state       CONN_STREAM           CONN_SOCKET           CONN_WAIT, if it does  CONN_WAIT
- *   file        subscribe.c           socket.c              poll.c                 ready.c
+ *   file        http_stream.c         socket.c              poll.c                 ready.c
  *
- * What all ways have in common is in subscriber.c, which calls the row of a connection where they
- * differ. Another way is another row, and a file. Not here: how a record is rendered (render.h), as
- * that is done for many subscribers at once.
+ * What all transports have in common is in subscriber.c, which calls the row of a connection where
+ * they differ. Another transport is another row, and a file. Not here: how a record is rendered
+ * (render.h), as that is done for many subscribers at once.
  */
-#ifndef SSE_LIB_SERVE_WAY_H
-#define SSE_LIB_SERVE_WAY_H
+#ifndef SSE_LIB_SERVE_TRANSPORT_H
+#define SSE_LIB_SERVE_TRANSPORT_H
 
 #include "lib/broker/render.h"
 #include "lib/serve/conn.h"
@@ -20,7 +20,7 @@ struct server;
 struct gap;
 struct cursor;
 
-struct way {
+struct transport {
     const char *name;    /* in the access log */
     enum conn_kind kind; /* as what it is counted while it is subscribed */
     const char *type;    /* media type of what it gets; NULL: it has none */
@@ -41,7 +41,7 @@ struct way {
     void (*expired)(struct server *s, struct conn *c);
     void (*away)(struct server *s, struct conn *c);
 
-    /* WAIT: as serve_wake(). */
+    /* WAIT: as subscriber_wake(). */
     void (*wake)(struct server *s, struct conn *c, bool timeout);
 
     /* SOCKET: takes a message of the client. */
@@ -52,24 +52,26 @@ struct way {
     void (*come_back)(struct server *s, struct conn *c);
 };
 
-/* By enum conn_way. */
-extern const struct way ways[WAYS];
+/* By enum conn_transport. */
+extern const struct transport transports[TRANSPORTS];
 
-/* Returns the form in which a way of getting messages has them. */
-static inline enum form serve_form(enum conn_way way)
+/* Returns the form in which a transport carries messages. */
+static inline enum form transport_form(enum conn_transport transport)
 {
-    _Static_assert((int)WAY_EVENTS == FORM_EVENTS && (int)WAY_LINES == FORM_LINES &&
-                       (int)WAY_FRAMES == FORM_FRAMES && (int)WAY_OBJECTS == FORM_OBJECTS &&
-                       (int)WAY_POLL_JSON == FORM_LIST && (int)WAY_POLL_LINES == FORM_LIST_LINES &&
-                       (int)WAY_POLL_TEXT == FORM_TEXT && (int)WAY_READY == FORM_NONE,
+    _Static_assert((int)TRANSPORT_EVENTS == FORM_EVENTS && (int)TRANSPORT_LINES == FORM_LINES &&
+                       (int)TRANSPORT_FRAMES == FORM_FRAMES &&
+                       (int)TRANSPORT_OBJECTS == FORM_OBJECTS &&
+                       (int)TRANSPORT_POLL_JSON == FORM_LIST &&
+                       (int)TRANSPORT_POLL_LINES == FORM_LIST_LINES &&
+                       (int)TRANSPORT_POLL_TEXT == FORM_TEXT && (int)TRANSPORT_READY == FORM_NONE,
                    "they are numbered alike");
-    return (enum form)way;
+    return (enum form)transport;
 }
 
 /* The row of a subscriber. */
-static inline const struct way *way_of(const struct conn *c)
+static inline const struct transport *transport_of(const struct conn *c)
 {
-    return &ways[c->way];
+    return &transports[c->transport];
 }
 
 #endif

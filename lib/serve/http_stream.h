@@ -1,16 +1,17 @@
 /*
- * subscribe.h - streams over HTTP: Server-Sent Events, and a JSON object a line.
+ * http_stream.h - streams over HTTP: Server-Sent Events, and a JSON object a line.
  */
-#ifndef SSE_LIB_SERVE_SUBSCRIBE_H
-#define SSE_LIB_SERVE_SUBSCRIBE_H
+#ifndef SSE_LIB_SERVE_HTTP_STREAM_H
+#define SSE_LIB_SERVE_HTTP_STREAM_H
 
 #include "lib/serve/server.h"
 
-/* GET or HEAD of a topic as a stream, in form WAY_EVENTS or WAY_LINES; `names` is the path,
- * decoded. */
-void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way);
+/* GET or HEAD of a topic as a stream, in form TRANSPORT_EVENTS or TRANSPORT_LINES; `names` is the
+ * path, decoded. */
+void serve_stream(struct server *s, struct conn *c, struct span names,
+                  enum conn_transport transport);
 
-/* For the table of ways (way.h). */
+/* For the table of transports (transport.h). */
 struct gap;
 void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
 void sse_gap(struct server *s, struct conn *c, const struct gap *gap);

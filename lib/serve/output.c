@@ -1,11 +1,11 @@
 /*
- * out.c - what a connection is still to be written, besides records: what was kept for it, the
+ * output.c - what a connection is still to be written, besides records: what was kept for it, the
  * answers in ex.out, and what follows them.
  */
-#include "lib/serve/out.h"
+#include "lib/serve/output.h"
 #include "lib/serve/conn.h"
 
-unsigned serve_out_put(const struct clients *clients, const struct exchange *ex,
+unsigned output_pieces(const struct clients *clients, const struct exchange *ex,
                        const struct conn *c, struct iovec *iov)
 {
     struct span kept = conn_out(&clients->conns, c);
@@ -17,7 +17,7 @@ unsigned serve_out_put(const struct clients *clients, const struct exchange *ex,
     return n;
 }
 
-size_t serve_out_took(struct clients *clients, struct exchange *ex, struct conn *c, size_t w)
+size_t output_took(struct clients *clients, struct exchange *ex, struct conn *c, size_t w)
 {
     size_t kept = conn_out(&clients->conns, c).n;
     size_t part = w < kept ? w : kept;
@@ -29,7 +29,7 @@ size_t serve_out_took(struct clients *clients, struct exchange *ex, struct conn 
     return w - part;
 }
 
-void serve_tail_took(struct exchange *ex, size_t w)
+void output_tail_took(struct exchange *ex, size_t w)
 {
     while (ex->tail_pieces > 0 && w >= ex->tail->iov_len) {
         w -= ex->tail++->iov_len;
@@ -39,7 +39,7 @@ void serve_tail_took(struct exchange *ex, size_t w)
         *ex->tail = (struct iovec){(char *)ex->tail->iov_base + w, ex->tail->iov_len - w};
 }
 
-bool serve_out_keep(struct clients *clients, struct exchange *ex, struct conn *c)
+bool output_keep(struct clients *clients, struct exchange *ex, struct conn *c)
 {
     bool room = conn_out_keep(&clients->conns, c, text_span(&ex->out));
     for (; room && ex->tail_pieces > 0; ex->tail_pieces--, ex->tail++)

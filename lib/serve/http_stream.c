@@ -1,17 +1,17 @@
 /*
- * subscribe.c - streams over HTTP: Server-Sent Events, and a JSON object a line.
+ * http_stream.c - streams over HTTP: Server-Sent Events, and a JSON object a line.
  */
-#include "lib/serve/subscribe.h"
+#include "lib/serve/http_stream.h"
 #include "lib/serve/access.h"
+#include "lib/serve/access_log.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/feed.h"
-#include "lib/serve/note.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/query.h"
 #include "lib/serve/start.h"
 #include "lib/serve/subscriber.h"
-#include "lib/serve/way.h"
+#include "lib/serve/transport.h"
 #include "lib/stream.h"
 
 /* ---- beginning ------------------------------------------------------------------------------- */
@@ -34,47 +34,50 @@ void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bo
 }
 
 /* Turns a new subscriber away, as the server ends. */
-static void subscribe_draining(struct server *s, struct conn *c, const struct way *way)
+static void refuse_while_draining(struct server *s, struct conn *c,
+                                  const struct transport *transport)
 {
-    if (way->come_back != NULL)
-        way->come_back(s, c);
+    if (transport->come_back != NULL)
+        transport->come_back(s, c);
     else
         serve_refuse_draining(s, c);
 }
 
-void serve_subscribe(struct server *s, struct conn *c, struct span names, enum conn_way way)
+void serve_stream(struct server *s, struct conn *c, struct span names,
+                  enum conn_transport transport)
 {
     struct start start;
     uint32_t id;
     if (s->clients.draining) {
-        subscribe_draining(s, c, &ways[way]);
+        refuse_while_draining(s, c, &transports[transport]);
         return;
     }
-    if (!serve_options(s, c) || (id = serve_select(s, c, names, ways[way].come_back)) == 0)
+    if (!serve_options(s, c) ||
+        (id = serve_select(s, c, names, transports[transport].come_back)) == 0)
         return;
     bool hello = query_has(&s->ex.req, SPAN("hello"));
-    if (!serve_start(s, c, id, false, &start)) {
+    if (!start_of_request(s, c, id, false, &start)) {
         serve_release(&s->broker, id);
         return;
     }
     const struct cursor *from = start.unreadable && start.gap != NULL ? NULL : &start.id;
-    feed_head(s, way, from);
+    feed_head(s, transport, from);
     if (s->ex.ask.method == HTTP_HEAD) {
         serve_release(&s->broker, id);
-        serve_answered_last(&s->clients, c);
+        serve_linger(&s->clients, c);
         return;
     }
-    ways[way].begin(s, c, from, hello);
-    c->way = (uint8_t)way;
+    transports[transport].begin(s, c, from, hello);
+    c->transport = (uint8_t)transport;
     c->place.at = start.at;
     c->place.n = start.id.n;
     c->stream.sent = 0;
     if (start.gap != NULL) {
         struct gap gap = {.after = start.after};
-        serve_gap(&s->broker, &s->stat, c, id, start.gap, &gap);
-        ways[way].gap(s, c, &gap);
+        gap_skip(&s->broker, &s->stat, c, id, start.gap, &gap);
+        transports[transport].gap(s, c, &gap);
     }
-    access_keep(&s->config, &s->clients, &s->ex, c);
+    pass_keep_expiry(&s->config, &s->clients, &s->ex, c);
     conn_go(&s->clients.conns, c, CONN_STREAM);
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
@@ -127,15 +130,15 @@ void lines_heartbeat(struct server *s, struct conn *c, bool old)
  * without any. */
 static void stream_end(struct server *s, struct conn *c, struct span words)
 {
-    if (serve_settle(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
+    if (subscriber_finish_record(&s->broker, &s->clients, &s->stat, &s->ex, c)) {
         text_add(&s->ex.out, words);
     } else {
         conn_buffer_free(&s->clients.conns, &c->out);
         c->stream.sent = 0;
     }
-    serve_log_end(&s->config, &s->broker, &s->clients, &s->log, c, "stopping");
-    serve_leave(&s->broker, &s->clients, c);
-    serve_answered_last(&s->clients, c);
+    access_log_end(&s->config, &s->broker, &s->clients, &s->log, c, "stopping");
+    subscriber_leave(&s->broker, &s->clients, c);
+    serve_linger(&s->clients, c);
 }
 
 void sse_expired(struct server *s, struct conn *c)

@@ -1,7 +1,7 @@
 /*
- * door.c - lets clients in, as far as the limits allow.
+ * acceptor.c - lets clients in, as far as the limits allow.
  */
-#include "lib/host/door.h"
+#include "lib/host/acceptor.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/route.h"
@@ -24,12 +24,12 @@ enum {
     HEARD = 16 << 10,   /* bytes of one that is refused at once */
     FULL = 4,           /* times that all who are taken in at once were there, before it is more */
     AWAY_MS = 100,      /* one leaves new clients to others, while these do not take them either */
-    LAST_ACCEPTS = 100, /* times DOOR_MAX clients that are still taken in at the end */
+    LAST_ACCEPTS = 100, /* times ACCEPTOR_MAX clients that are still taken in at the end */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-bool door_measure(struct door *d, struct text *why)
+bool acceptor_measure(struct acceptor *d, struct text *why)
 {
     struct opt *opt = &d->s->config.opt;
     uint32_t max = tables_descriptors();
@@ -39,7 +39,7 @@ bool door_measure(struct door *d, struct text *why)
         return false;
     }
     d->shed_max = max / SHED_PART < SHED_MAX ? max / SHED_PART : SHED_MAX;
-    uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? DOOR_ADMIN + opt->admin.n : 0;
+    uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? ACCEPTOR_ADMIN + opt->admin.n : 0;
     uint32_t kept = RESERVE + listen_given() + d->shed_max + admin,
              room = max > kept ? max - kept : 1;
     uint64_t processes = d->workers != NULL ? d->workers->n : 1, all = room * processes;
@@ -65,7 +65,7 @@ bool door_measure(struct door *d, struct text *why)
 }
 
 /* Puts a descriptor into epoll, under its slot's number and generation. */
-static bool watch(const struct door *d, int fd, uint32_t events)
+static bool watch(const struct acceptor *d, int fd, uint32_t events)
 {
     const struct conns *conns = &d->s->clients.conns;
     struct epoll_event ev = {.events = events,
@@ -73,24 +73,25 @@ static bool watch(const struct door *d, int fd, uint32_t events)
     return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-struct conn *door_own(struct door *d, int fd, enum own kind)
+struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind)
 {
     bool shared = kind == OWN_LISTENER && d->workers != NULL;
     return watch(d, fd, shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN)
-               ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
+               ? conn_open_own(&d->s->clients.conns, fd, kind)
+               : NULL;
 }
 
-void door_forget(struct door *d, int fd)
+void acceptor_close_own(struct acceptor *d, int fd)
 {
     close(fd);
-    conn_forget(&d->s->clients.conns, &d->s->clients.conns.conn[fd]);
+    conn_free_own(&d->s->clients.conns, &d->s->clients.conns.conn[fd]);
 }
 
 /* Puts a listener into the table. Returns 0, or an exit code. */
-static int listener(struct door *d, int fd, bool admin, struct text *why)
+static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;
-    if ((c = door_own(d, fd, OWN_LISTENER)) == NULL) {
+    if ((c = acceptor_add_own(d, fd, OWN_LISTENER)) == NULL) {
         text_str(why, "epoll_ctl: ");
         text_str(why, strerror(errno));
         return EX_OSERR;
@@ -100,17 +101,17 @@ static int listener(struct door *d, int fd, bool admin, struct text *why)
     return 0;
 }
 
-int door_open(struct door *d, int unsent, const struct user *user, struct text *why)
+int acceptor_open(struct acceptor *d, int unsent, const struct user *user, struct text *why)
 {
     struct listeners own, *l = d->workers != NULL ? &d->workers->listeners : &own;
     int err = d->workers != NULL ? 0 : listen_all(&d->s->config.opt, unsent, user, l, why);
     for (unsigned i = 0; i < l->n && err == 0; i++)
         err = listener(d, l->fd[i], l->admin[i], why);
-    door_look(d);
+    acceptor_note_listeners(d);
     return err;
 }
 
-void door_look(struct door *d)
+void acceptor_note_listeners(struct acceptor *d)
 {
     struct server *s = d->s;
     bool all = true;
@@ -138,7 +139,7 @@ void door_look(struct door *d)
 
 /* Has a listener wake the loop, or not. One that is watched exclusively can't be changed, only
  * taken out and put in again. False: it can't be had now. */
-static bool listener_watch(const struct door *d, int fd, bool stop)
+static bool listener_watch(const struct acceptor *d, int fd, bool stop)
 {
     const struct conn *c = &d->s->clients.conns.conn[fd];
     struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
@@ -152,14 +153,14 @@ static bool listener_watch(const struct door *d, int fd, bool stop)
 
 /* Stops listeners, which would wake the loop for nothing or are to be left to others, or starts
  * them again. */
-static void door_set(struct door *d, enum door_pause pause, bool away)
+static void acceptor_set(struct acceptor *d, enum acceptor_pause pause, bool away)
 {
     struct conns *conns = &d->s->clients.conns;
     bool same = d->paused == pause && d->away == away;
     for (uint32_t fd = 1; !same && fd <= conns->top; fd++) {
         const struct conn *c = &conns->conn[fd];
-        bool stop =
-            pause == DOOR_CLOSED || ((pause == DOOR_FULL || away) && !(c->marks & CONN_ADMIN));
+        bool stop = pause == ACCEPTOR_CLOSED ||
+                    ((pause == ACCEPTOR_FULL || away) && !(c->marks & CONN_ADMIN));
         if (conn_is_own(c, OWN_LISTENER) && !listener_watch(d, (int)fd, stop))
             return; /* the next tick tries again */
     }
@@ -168,41 +169,41 @@ static void door_set(struct door *d, enum door_pause pause, bool away)
 }
 
 /* Stops them until the next tick; or starts them again. */
-static void door_pause(struct door *d, enum door_pause pause)
+static void acceptor_pause(struct acceptor *d, enum acceptor_pause pause)
 {
-    door_set(d, pause, d->away);
+    acceptor_set(d, pause, d->away);
 }
 
 /* Leaves them to others, who have fewer connections, or comes back. */
-static void door_leave_to_others(struct door *d, bool away)
+static void acceptor_stay_away(struct acceptor *d, bool away)
 {
     workers_away(d->workers, away);
-    door_set(d, d->paused, away);
+    acceptor_set(d, d->paused, away);
 }
 
-void door_balance(struct door *d)
+void acceptor_balance(struct acceptor *d)
 {
     if (d->away && (!workers_over(d->workers) || d->s->clock.now - d->away_since > AWAY_MS))
-        door_leave_to_others(d, false);
+        acceptor_stay_away(d, false);
 }
 
 /* Takes the spare descriptor back when it can be had again. */
-static void spare_open(struct door *d)
+static void spare_open(struct acceptor *d)
 {
     if (d->spare == -1)
         d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-void door_tick(struct door *d)
+void acceptor_tick(struct acceptor *d)
 {
     spare_open(d);
-    door_pause(d, DOOR_OPEN);
+    acceptor_pause(d, ACCEPTOR_OPEN);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------- */
 
 /* Turns a client away that there is no room for, at once: by what of its request is there. */
-static void refuse(struct door *d, int fd, const char *why)
+static void refuse(struct acceptor *d, int fd, const char *why)
 {
     char heard[HEARD];
     struct server *s = d->s;
@@ -213,7 +214,7 @@ static void refuse(struct door *d, int fd, const char *why)
         int header = proxy_read(request.p, request.n, &p);
         request = span_from(request, header > 0 ? (size_t)header : request.n);
     }
-    serve_stranger(s, request.p, request.n, why);
+    serve_turn_away(s, request.p, request.n, why);
     if (send(fd, s->ex.out.p, s->ex.out.n, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
         s->log.say(OPT_LOG_DEBUG, "could not refuse", "error", strerror(errno), NULL);
     s->ex.out.n = 0;
@@ -223,7 +224,7 @@ static void refuse(struct door *d, int fd, const char *why)
 
 /* Out of descriptors: gives the spare one up for a moment, so that the client is refused and does
  * not wait in a queue that nobody empties. */
-static void accept_spare(struct door *d, int listener)
+static void accept_spare(struct acceptor *d, int listener)
 {
     if (d->spare != -1)
         close(d->spare);
@@ -235,11 +236,11 @@ static void accept_spare(struct door *d, int listener)
     }
     spare_open(d);
     if (fd == -1 || d->spare == -1)
-        door_pause(d, DOOR_CLOSED);
+        acceptor_pause(d, ACCEPTOR_CLOSED);
 }
 
 /* Takes a client off the count of its address. */
-static void peer_left(struct door *d, uint32_t peer)
+static void peer_left(struct acceptor *d, uint32_t peer)
 {
     if (peer != 0 && d->workers != NULL)
         tally_drop(&d->s->team.peers[d->s->team.me], peer);
@@ -249,7 +250,7 @@ static void peer_left(struct door *d, uint32_t peer)
 
 /* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all
  * share. False: there are more than may be. */
-static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_t len,
+static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, socklen_t len,
                       uint32_t *peer)
 {
     uint32_t count;
@@ -271,7 +272,7 @@ static bool peer_fits(struct door *d, const struct sockaddr_storage *a, socklen_
 }
 
 /* Returns a client its slot; NULL: it has been refused. */
-static struct conn *seat(struct door *d, int fd, bool crowd)
+static struct conn *seat(struct acceptor *d, int fd, bool crowd)
 {
     if (crowd && d->shed >= d->shed_max) {
         refuse(d, fd,
@@ -331,27 +332,27 @@ static bool turned_away(struct server *s, int fd, const struct sockaddr_storage 
 }
 
 /* The connections that count for --max-connections. */
-static uint32_t door_taken(const struct door *d)
+static uint32_t acceptor_places_taken(const struct acceptor *d)
 {
-    uint32_t free = d->admin < DOOR_ADMIN ? d->admin : DOOR_ADMIN;
+    uint32_t free = d->admin < ACCEPTOR_ADMIN ? d->admin : ACCEPTOR_ADMIN;
     return d->s->clients.conns.clients - d->shed - free;
 }
 
-void door_count(const struct door *d)
+void acceptor_count(const struct acceptor *d)
 {
     if (d->workers != NULL)
-        workers_count(d->workers, d->s->clients.conns.clients, door_taken(d));
+        workers_count(d->workers, d->s->clients.conns.clients, acceptor_places_taken(d));
 }
 
 /* Are there more connections than may be, with so many more? */
-static bool door_full(const struct door *d, uint32_t more)
+static bool acceptor_full(const struct acceptor *d, uint32_t more)
 {
-    uint32_t own = door_taken(d);
+    uint32_t own = acceptor_places_taken(d);
     return own + more > d->room || (d->workers != NULL && whole_taken(d->workers->whole) + more >
                                                               d->s->config.opt.max_connections);
 }
 
-static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, socklen_t len,
+static void let_in(struct acceptor *d, int fd, const struct sockaddr_storage *a, socklen_t len,
                    bool admin)
 {
     struct server *s = d->s;
@@ -376,18 +377,18 @@ static void let_in(struct door *d, int fd, const struct sockaddr_storage *a, soc
         c->marks = CONN_ADMIN;
         d->admin++;
     }
-    door_count(d);
-    bool full = door_full(d, 0) && !(admin && d->admin <= DOOR_ADMIN);
+    acceptor_count(d);
+    bool full = acceptor_full(d, 0) && !(admin && d->admin <= ACCEPTOR_ADMIN);
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
         d->shed++;
         c->flags = (uint16_t)(c->flags | CONN_SHED | (crowd ? CONN_CROWD : 0));
-        door_count(d);
+        acceptor_count(d);
     }
     s->stat.accepted++;
 }
 
-int door_preface(struct door *d, struct conn *c, struct span bytes)
+int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes)
 {
     struct server *s = d->s;
     struct proxy p;
@@ -419,17 +420,17 @@ int door_preface(struct door *d, struct conn *c, struct span bytes)
     return n;
 }
 
-static void accept_some(struct door *d, int listener)
+static void accept_some(struct acceptor *d, int listener)
 {
     unsigned most = d->most > 0 ? d->most : 1;
     bool admin = (d->s->clients.conns.conn[listener].marks & CONN_ADMIN) != 0;
     for (unsigned i = 0; i < most; i++) {
-        if (d->shed >= d->shed_max && door_full(d, 1) &&
-            !(admin && d->admin < DOOR_ADMIN)) {
+        if (d->shed >= d->shed_max && acceptor_full(d, 1) &&
+            !(admin && d->admin < ACCEPTOR_ADMIN)) {
             /* the kernel keeps the others until these have been turned away */
-            enum door_pause pause = admin ? DOOR_CLOSED : DOOR_FULL;
+            enum acceptor_pause pause = admin ? ACCEPTOR_CLOSED : ACCEPTOR_FULL;
             if (d->paused < pause)
-                door_pause(d, pause);
+                acceptor_pause(d, pause);
             return;
         }
         if (d->workers != NULL && !admin && i > 0 && workers_over(d->workers))
@@ -443,7 +444,7 @@ static void accept_some(struct door *d, int listener)
             accept_spare(d, listener);
             return;
         } else if (errno == ENOBUFS || errno == ENOMEM) {
-            door_pause(d, DOOR_CLOSED);
+            acceptor_pause(d, ACCEPTOR_CLOSED);
             return;
         } else if (errno == EAGAIN) {
             d->most = i;
@@ -453,11 +454,11 @@ static void accept_some(struct door *d, int listener)
     }
     if (++d->full == FULL) {
         d->full = 0;
-        d->most = 4 * most < DOOR_MAX ? 4 * most : DOOR_MAX;
+        d->most = 4 * most < ACCEPTOR_MAX ? 4 * most : ACCEPTOR_MAX;
     }
 }
 
-void door_accept(struct door *d, int listener)
+void acceptor_accept(struct acceptor *d, int listener)
 {
     accept_some(d, listener);
     if (d->workers == NULL)
@@ -465,13 +466,13 @@ void door_accept(struct door *d, int listener)
     workers_call_back(d->workers);
     if (!d->away && !d->s->clients.draining && workers_over(d->workers)) {
         d->away_since = d->s->clock.now;
-        door_leave_to_others(d, true);
+        acceptor_stay_away(d, true);
     }
 }
 
 /* ---- leaving --------------------------------------------------------------------------------- */
 
-void door_leave(struct door *d, const struct conn *c)
+void acceptor_forget(struct acceptor *d, const struct conn *c)
 {
     int fd = conn_fd(&d->s->clients.conns, c);
     d->shed -= (c->flags & CONN_SHED) != 0;
@@ -482,7 +483,7 @@ void door_leave(struct door *d, const struct conn *c)
     d->t->peer[fd] = 0;
 }
 
-void door_close(struct door *d)
+void acceptor_close(struct acceptor *d)
 {
     struct conns *conns = &d->s->clients.conns;
     for (uint32_t fd = 1; fd <= conns->top; fd++) {
@@ -493,12 +494,12 @@ void door_close(struct door *d)
         unsigned times = 0;
         do {
             before = d->s->stat.accepted;
-            d->most = DOOR_MAX;
-            door_accept(d, (int)fd);
-        } while (d->s->stat.accepted - before == DOOR_MAX && ++times < LAST_ACCEPTS);
+            d->most = ACCEPTOR_MAX;
+            acceptor_accept(d, (int)fd);
+        } while (d->s->stat.accepted - before == ACCEPTOR_MAX && ++times < LAST_ACCEPTS);
         if (d->workers == NULL)
             listen_unlink((int)fd);
         close((int)fd);
-        conn_forget(conns, c);
+        conn_free_own(conns, c);
     }
 }
