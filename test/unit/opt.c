@@ -93,6 +93,7 @@ static const char *show(void)
     show_list(&t, "trust-proxy=", &opt.trust_proxy);
     show_number(&t, "proxy-protocol=", opt.proxy_protocol);
     show_list(&t, "cors=", &opt.cors);
+    show_number(&t, "workers=", opt.workers);
     text_str(&t, "user=");
     text_str(&t, opt.user != NULL ? opt.user : "(none)");
     show_number(&t, " no-sandbox=", opt.no_sandbox);
@@ -111,7 +112,7 @@ static const char defaults[] =
     "max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=75000 "
     "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
-    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= user=(none) "
+    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= workers=1 user=(none) "
     "no-sandbox=0 log=2 access-log=0 "
     "no-page=0 ";
 
@@ -230,6 +231,9 @@ static const struct {
     {__LINE__, "key-file", "/etc/sse/keys", "key-file=/etc/sse/keys anonymous=0"},
     {__LINE__, "key-file", "none", "key-file=(none) anonymous=1"},
     {__LINE__, "max-failures", "0", "max-failures=0"},
+    {__LINE__, "workers", "1", "workers=1"},
+    {__LINE__, "workers", "64", "workers=64"},
+    {__LINE__, "workers", "auto", "workers=0"},
     {__LINE__, "max-failures", "1M", "max-failures=1048576"},
     {__LINE__, "max-scopes", "64K", "max-scopes=65536"},
     {__LINE__, "max-scopes", "1G", "max-scopes=1073741824"},
@@ -404,6 +408,8 @@ static const struct {
     {__LINE__, "anonymous", "", WAYS_OF},
     {__LINE__, "anonymous", "none,publish", WAYS_OF},
     {__LINE__, "key-file", "", "must be a file, or none"},
+    {__LINE__, "workers", "0", "must be auto, or a number from 1 to 64"},
+    {__LINE__, "workers", "65", "must be auto, or a number from 1 to 64"},
     {__LINE__, "max-failures", "1048577", "must be a number from 0 to 1M"},
     {__LINE__, "max-scopes", "65535", "must be a size from 64K to 1G, such as 16M"},
     {__LINE__, "host", "http://a.example", HOST_OF},
@@ -734,7 +740,7 @@ START_TEST(help_is_true)
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 44);
+    ck_assert_uint_eq(flags, 45);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
