@@ -420,10 +420,12 @@ void ring_wipe(struct ring *r, uint64_t at);
 
 /* ---- sharing --------------------------------------------------------------------------------- */
 
-/* Returns the bytes of a shared ring that are kept free. */
+/* Returns the bytes of a shared ring that are kept free: a 16th, or 4 MiB where that is more, but
+ * no more than a quarter. */
 static inline uint64_t ring_slack(uint64_t size)
 {
-    return size / 16;
+    const uint64_t least = size / 4 < (4u << 20) ? size / 4 : 4u << 20;
+    return size / 16 > least ? size / 16 : least;
 }
 
 /* Notes in *s where a ring stands that is to be shared: for control_init(), by who made it. Returns

@@ -99,15 +99,15 @@ void announce_upgraded(struct server *s)
 
 void announce_stopping(struct server *s, const char *why)
 {
-    s->log.say(s->team.whole == NULL ? OPT_LOG_INFO : OPT_LOG_DEBUG, "stopping", "reason", why, "connections",
-               QUOTE_NUM(s->clients.conns.clients), NULL);
+    s->log.say(s->team.whole == NULL ? OPT_LOG_INFO : OPT_LOG_DEBUG, "stopping", "reason", why,
+               "connections", QUOTE_NUM(s->clients.conns.clients), NULL);
     tell_manager(s, "STOPPING=1");
 }
 
 void announce_stopped(struct server *s)
 {
-    s->log.say(s->team.whole == NULL ? OPT_LOG_INFO : OPT_LOG_DEBUG, "stopped", "seconds", QUOTE_NUM((s->clock.wall - s->started) / 1000),
-               "connections", QUOTE_NUM(s->stat.accepted), "published",
-               QUOTE_NUM(s->stat.published), "delivered", QUOTE_NUM(s->stat.delivered), "refused",
-               QUOTE_NUM(s->stat.refused), NULL);
+    s->log.say(s->team.whole == NULL ? OPT_LOG_INFO : OPT_LOG_DEBUG, "stopped", "seconds",
+               QUOTE_NUM((s->clock.wall - s->started) / 1000), "connections",
+               QUOTE_NUM(s->stat.accepted), "published", QUOTE_NUM(s->stat.published), "delivered",
+               QUOTE_NUM(s->stat.delivered), "refused", QUOTE_NUM(s->stat.refused), NULL);
 }

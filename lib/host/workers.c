@@ -224,6 +224,14 @@ static uint32_t serving(const struct workers *w)
     return n;
 }
 
+static uint64_t connections(const struct workers *w)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < w->n; i++)
+        n += atomic_load(&w->whole->slot[i].clients);
+    return n;
+}
+
 static void signal_all(const struct workers *w, int sign)
 {
     for (uint32_t i = 0; i < w->n; i++)
@@ -370,7 +378,7 @@ static void on_signal(struct parent *p, int sign)
     case SIGINT:
         if (!p->ending) {
             p->s->log.say(OPT_LOG_INFO, "stopping", "reason", sign == SIGINT ? "SIGINT" : "SIGTERM",
-                          NULL);
+                          "connections", QUOTE_NUM(connections(p->w)), NULL);
             (void)notify("STOPPING=1");
         }
         end_all(p, SIGTERM);
