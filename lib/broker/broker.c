@@ -143,6 +143,7 @@ static uint64_t try_put(struct broker *b, uint32_t topic, const struct ring_mess
 {
     lock_level(b);
     const struct ring_links links = chain_plan(&b->chains, topic);
+    b->put_n = ring_given(b->ring) + 1;
     uint64_t at = ring_share_put(b->ring, m, now_ms, &links, &b->evicted);
     control_unlock(b->ring->shared);
     broker_catch_up(b);
@@ -156,16 +157,15 @@ uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_m
     uint64_t at = try_put(b, topic, m, now_ms);
     if (at != 0)
         return at;
-    uint64_t began = control_us(), took = 0;
-    while (at == 0 && took < BROKER_WAIT_US) {
+    uint64_t began = control_us();
+    for (unsigned i = 0; at == 0 && i < BROKER_PAUSES; i++) {
         if (wake != NULL)
             wake(control_sleepers(c, control_blockers(c)));
         control_pause(c);
         at = try_put(b, topic, m, now_ms);
-        took = control_us() - began;
     }
     atomic_fetch_add_explicit(&c->waits, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->wait_us, took, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->wait_us, control_us() - began, memory_order_relaxed);
     return at;
 }
 

@@ -52,6 +52,7 @@ struct broker {
     void *arg;
     /* In a shared ring: */
     uint64_t turn;    /* of the page's state that was followed last */
+    uint64_t put_n;   /* the id of the message that was put last, by this process */
     uint64_t evicted; /* messages that this process's own let go below the tail, so far */
 };
 
@@ -116,11 +117,11 @@ static inline void broker_catch_up(struct broker *b)
         broker_follow_shared(b);
 }
 
-/* Does what broker_put() does in a shared ring, which is caught up with before and behind. Waits up
- * to `wait_us` for others to let go of what is to be written over: `wake`, if not NULL, is called
+/* Does what broker_put() does in a shared ring, which is caught up with before and behind. Waits
+ * for others to let go of what is to be written over, BROKER_PAUSES times a fifth of a millisecond: `wake`, if not NULL, is called
  * for those who hold it, as they may sleep. Returns the record's offset; 0: there was no room in
- * that time, and nothing was put. */
-#define BROKER_WAIT_US 50000u
+ * that time, and nothing was put. Its id is put_n: others may have put more by then. */
+#define BROKER_PAUSES 250u
 uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_message *m,
                            uint64_t now_ms, void (*wake)(uint64_t workers));
 

@@ -160,6 +160,6 @@ bool put_checked(struct server *s, struct span topic, const struct batch_message
     p->reach = topic_reach(&s->topics, id);
     if (s->team.whole != NULL)
         s->team.wake |= team_interest(s, id, &p->reach);
-    p->n = ring_given(&s->ring);
+    p->n = s->ring.shared != NULL ? s->broker.put_n : ring_given(&s->ring);
     return true;
 }
