@@ -90,12 +90,15 @@ $(OUT)/static: $(OUT)/flags Makefile
 	  then echo "$$way" >$@; fi; \
 	 done; rm -f $@.c $@.out
 
-# What a browser loads from here is in the binary packed, without indentation and lines of comment: the same
-# bytes each time.
+# What the binary has in itself is packed, the same bytes each time: what a browser loads, without indentation and
+# lines of comment, and what --help says.
 build/page/%: lib/serve/% Makefile | $(OUT)/flags
 	@mkdir -p $(@D)
 	$(Q)sed 's/^ *//; /^\/\/ /d' $< >$@
 build/page/%.gz: build/page/%
+	$(Q)gzip -9nc $< >$@
+build/page/help.gz: lib/cli/help.txt | $(OUT)/flags
+	@mkdir -p $(@D)
 	$(Q)gzip -9nc $< >$@
 
 # $(eval $(call kind,DIRECTORY)): its objects, remade when its flags change, and a library of them
@@ -105,6 +108,7 @@ $(1)/%.o: %.c $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,cc,$$@)$$($(1)_CC) -c -o $$@ $$<
 $(1)/lib/serve/page.o: build/page/page.html.gz build/page/sse.js.gz
+$(1)/lib/cli/help.o: build/page/help.gz
 $(1)/flags: FORCE
 	$$(able)@mkdir -p $$(@D); echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' | cmp -s - $$@ || \
 	 echo '$$(subst ','\'',$$($(1)_CC) $$(LINK))' >$$@

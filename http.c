@@ -3,9 +3,9 @@
  *
  * A head is read in one pass from left to right, each byte once: lines are not searched for and
  * then parsed, they end where a byte that they cannot hold is met. The parts of the parser take the
- * place to read at and give the place behind what they read, or NULL with the reason in `status`: 0
- * where the bytes ended, else what to answer. Every error but 400 and a limit's is left to the end
- * of its line, so that the answer does not depend on how the bytes were cut on their way.
+ * place to read at and return the place after what they read, or NULL with the reason in `status`:
+ * 0 if the bytes ended, else the status to answer. Every error but 400 and a limit's is reported at
+ * the end of its line, so that the answer does not depend on how the bytes were cut.
  */
 #include "http.h"
 
@@ -25,14 +25,14 @@ enum {
 enum {
     NAME = 0x01, /* of a token: a method, a field's name */
     PATH =
-        0x02, /* of a path, but '%' and '.', which want a second look; browsers send [ ] ^ | raw */
-    QUERY = 0x04,   /* of a query: what browsers send there, all that is visible but '#' */
+        0x02, /* of a path, but '%' and '.', which are checked apart; browsers send [ ] ^ | raw */
+    QUERY = 0x04,   /* of a query: browsers send any visible byte but '#' */
     HOST = 0x08,    /* of a registered name or address, but '%' and ':' */
-    CONTROL = 0x10, /* not even of a field's value: below 0x20 but the tab, and 0x7f */
+    CONTROL = 0x10, /* not allowed in a field's value: below 0x20 but the tab, and 0x7f */
     DIGIT = 0x20,
 };
 
-/* Bytes from 0x80 on are of no class. */
+/* Bytes from 0x80 on have no class. */
 static const uint8_t classes[256] = {
     0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x00, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10,
     0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x10,
@@ -49,7 +49,7 @@ static inline bool is(char c, unsigned class)
     return (classes[(unsigned char)c] & class) != 0;
 }
 
-/* The value of a hexadecimal digit, or -1. */
+/* Returns the value of a hexadecimal digit, or -1. */
 static inline int hex(char c)
 {
     if (is(c, DIGIT))
@@ -58,7 +58,7 @@ static inline int hex(char c)
     return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
 }
 
-/* The byte that "%XX" at p stands for, or -1 where that is no such thing. */
+/* Returns the byte encoded by "%XX" at p, or -1 if that is not valid. */
 static inline int percent(const char *p, const char *end)
 {
     if (end - p < 3 || *p != '%')
@@ -67,7 +67,7 @@ static inline int percent(const char *p, const char *end)
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-/* The first byte from p on that is not of the class. */
+/* Returns the first byte from p on that is not of the class. */
 static inline const char *skip(const char *p, const char *end, unsigned class)
 {
     for (; end - p >= 8; p += 8)
@@ -84,7 +84,7 @@ static inline const char *skip(const char *p, const char *end, unsigned class)
     return p;
 }
 
-/* The n <= 8 bytes at p as a number. */
+/* Returns the n <= 8 bytes at p as a number. */
 static inline uint64_t load(const char *p, size_t n)
 {
     uint64_t x = 0;
@@ -94,8 +94,9 @@ static inline uint64_t load(const char *p, size_t n)
 
 #define BYTES(c) (UINT64_MAX / 255 * (c)) /* eight times the byte c */
 
-/* The first CONTROL byte from p on, eight bytes at a time. A byte below 0x20 is marked in its top
- * bit by subtracting, 0x7f by adding; a borrow goes wrong only behind a mark, the first is true. */
+/* Returns the first CONTROL byte from p on, searching eight bytes at a time. A byte below 0x20 is
+ * marked in its top bit by subtracting, 0x7f by adding; a borrow can only set marks after a true
+ * one, so the first mark is true. */
 static inline const char *skip_value(const char *p, const char *end)
 {
     while (end - p >= 8) {
@@ -116,9 +117,9 @@ static inline const char *skip_value(const char *p, const char *end)
     return p;
 }
 
-/* Returns true if the n >= 4 bytes at p are the same as `lower` but for the case of letters.
- * `lower` must hold no more than small letters and bytes from ' ' to '?', the bytes at p no control
- * bytes: 0x0d would pass for '-'. */
+/* Returns true if the n >= 4 bytes at p equal `lower` but for the case of letters. `lower` may hold
+ * only small letters and bytes from ' ' to '?', the bytes at p no control bytes: 0x0d would pass
+ * for '-'. */
 static inline bool same(const char *p, const char *lower, size_t n)
 {
     if (n < 8)
@@ -148,7 +149,7 @@ static const struct span methods[] = {
 #undef X
 };
 
-/* The fields that are used up here, numbered on from those that a request keeps. */
+/* Fields that are only used here, numbered after those that a request keeps. */
 #define USED_FIELDS(X)                        \
     X(HOST, "host")                           \
     X(CONTENT_LENGTH, "content-length")       \
@@ -171,8 +172,8 @@ static const struct {
 #undef X
 };
 
-/* Length and first letter tell the names apart, and this hash of the two keeps them apart as well:
- * were two in one slot, the compiler would warn of an initializer that is overridden. */
+/* Length and first letter tell the names apart, and so does this hash of the two: if two names
+ * shared a slot, the compiler would warn of an overridden initializer. */
 #define SLOT(n, first) (((n)*18 + (first)) % 64)
 
 static const uint8_t slots[64] = {
@@ -201,7 +202,7 @@ static const uint8_t slots[64] = {
     [SLOT(30, 'a')] = 1 + FIELD_ACCESS_CONTROL_REQUEST_HEADERS,
 };
 
-/* Which field has the name of n > 0 token bytes at p? -1 for one that doesn't matter. */
+/* Returns the field whose name is the n > 0 token bytes at p; -1 if it is not one that matters. */
 static inline int field_of(const char *p, size_t n)
 {
     int id = slots[SLOT(n, (unsigned char)p[0] | 0x20u)] - 1;
@@ -237,8 +238,8 @@ static const char *refuse(struct head *h, int status, const char *wrong)
     return NULL;
 }
 
-/* What could not be read on at p, in the part of the head that `where` names: the bytes ended
- * there, or the one there is wrong. */
+/* Stops parsing at p, in the part of the head that `where` names: the bytes ended there, or the
+ * byte there is wrong. Returns NULL. */
 static const char *stuck(struct head *h, const char *p, const char *where)
 {
     if (p == h->end)
@@ -254,7 +255,7 @@ static inline const char *line_end(struct head *h, const char *p, const char *wh
     return stuck(h, p < h->end && *p == '\r' ? p + 1 : p, where);
 }
 
-/* The end of the path at p; *odd is set if it holds '%' or '.'. */
+/* Returns the end of the path at p; sets *odd if it holds '%' or '.'. */
 static const char *skip_path(const char *p, const char *end, bool *odd)
 {
     for (;; p++) {
@@ -266,12 +267,12 @@ static const char *skip_path(const char *p, const char *end, bool *odd)
 }
 
 /* Returns what is wrong with a path, or NULL: its percent-encoding must be well-formed, without
- * "%00", and no segment "." or "..". What only became a slash by decoding parts segments too, for
- * those who decode before they split. */
+ * "%00", and no segment may be "." or "..". An encoded slash separates segments too, as some decode
+ * before they split. */
 static const char *path_wrong(struct span path)
 {
     static const char *const dotted = "the path has . or .. as a segment";
-    unsigned dots = 0; /* of a segment that is only dots so far; 3: any other */
+    unsigned dots = 0; /* dots of a segment of only dots so far; 3: any other segment */
     const char *end = path.p + path.n;
     for (const char *p = path.p; p < end; p++) {
         int c = (unsigned char)*p;
@@ -292,7 +293,7 @@ static const char *path_wrong(struct span path)
     return dots == 1 || dots == 2 ? dotted : NULL;
 }
 
-/* uri-host [":" port] of RFC 3986; both may be empty. */
+/* Returns true if it is uri-host [":" port] of RFC 3986; both may be empty. */
 static bool host_ok(struct span host)
 {
     const char *p = host.p, *end = host.p + host.n;
@@ -313,7 +314,7 @@ static bool host_ok(struct span host)
     return p == end;
 }
 
-/* Takes "http://host/path?query" apart. */
+/* Splits "http://host/path?query". Returns false if it is wrong. */
 static bool absolute_form(struct head *h)
 {
     struct http_request *r = h->r;
@@ -332,7 +333,7 @@ static bool absolute_form(struct head *h)
     t = span_from(t, r->host.n);
     r->path = span_cut(&t, '?');
     r->query = t;
-    if (r->path.n == 0) /* means "/": the one in front of the host stands in */
+    if (r->path.n == 0) /* means "/": points at the one before the host */
         r->path = (struct span){r->host.p - 1, 1};
     const char *end = r->path.p + r->path.n;
     return skip_path(r->path.p, end, &h->odd_path) == end;
@@ -354,7 +355,7 @@ static const char *target_wrong(struct head *h)
 static const char *method(struct head *h, const char *p)
 {
     h->method = HTTP_GET;
-    if (h->end - p >= 4 && memcmp(p, "GET ", 4) == 0) /* as nearly always */
+    if (h->end - p >= 4 && memcmp(p, "GET ", 4) == 0) /* the common case */
         return p + 4;
     const char *start = p;
     p = skip(p, h->end, NAME);
@@ -389,7 +390,7 @@ static const char *target(struct head *h, const char *p)
     return p < h->end && *p == ' ' ? p + 1 : stuck(h, p, where);
 }
 
-/* "HTTP/D.D" and the line's end. */
+/* Reads "HTTP/D.D" and the line's end. */
 static const char *version(struct head *h, const char *p)
 {
     static const char form[] = "HTTP/0.0\r\n";
@@ -423,8 +424,8 @@ static const char *request_line(struct head *h, const char *p)
     return wrong == NULL ? p : refuse(h, 400, wrong);
 }
 
-/* As request_line(), with no more of the bytes than the limit allows: a line that is too long is
- * cut where that becomes certain, and then cannot be complete. */
+/* Does what request_line() does within the limit: a line that is too long is cut as soon as that is
+ * certain, and then cannot be complete. */
 static const char *limited_line(struct head *h, const char *p, uint32_t limit)
 {
     const char *end = h->end;
@@ -438,8 +439,8 @@ static const char *limited_line(struct head *h, const char *p, uint32_t limit)
 
 /* ---- fields ---- */
 
-/* Only a lone "chunked" is taken. To answer 501 to anything else, it must at least have been a list
- * of codings, with "chunked" only at its end. */
+/* Accepts only a lone "chunked". Anything else is 501 if it is a list of codings with "chunked"
+ * only at its end, otherwise 400. */
 static int take_coding(struct head *h, struct span value)
 {
     if (h->r->minor == 0 || h->has_length || h->r->chunked)
@@ -468,7 +469,7 @@ static void take_connection(struct head *h, struct span value)
     }
 }
 
-/* Takes a field that matters. 0, or minus a status. */
+/* Handles a field that matters. Returns 0, or minus a status. */
 static int take(struct head *h, int id, struct span value)
 {
     struct http_request *r = h->r;
@@ -560,7 +561,7 @@ static const char *head(struct head *h, const char *p, uint32_t line_max)
     return p;
 }
 
-/* Returns true if the bytes from p on only go on with the part of the request line they are in. */
+/* Returns true if the bytes from p on only continue the part of the request line they are in. */
 static bool quiet_request(const char *line, const char *p, const char *end)
 {
     bool odd;
@@ -574,7 +575,8 @@ static bool quiet_request(const char *line, const char *p, const char *end)
     return (path ? skip_path(p, end, &odd) : skip(p, end, QUERY)) == end;
 }
 
-/* Likewise of a field line, or with a whole name, a colon and on with the value. */
+/* Returns true if they only continue the part of a field line they are in, or hold a whole name, a
+ * colon and the beginning of a value. */
 static bool quiet_field(const char *line, const char *p, const char *end)
 {
     if (memchr(line, ':', (size_t)(p - line)) == NULL) {
@@ -587,8 +589,8 @@ static bool quiet_field(const char *line, const char *p, const char *end)
     return p == end || (p + 1 == end && *p == '\r');
 }
 
-/* Returns true if the bytes that came since `seen` need no parsing yet: if they make nothing
- * certain: neither end a line nor reach a limit, and have their place in the line. */
+/* Returns true if the bytes since `seen` need no parsing yet: they neither end a line nor reach a
+ * limit, and are valid where they are. */
 static bool quiet(const char *buf, size_t len, size_t seen, const struct http_limits *limits)
 {
     if (seen == 0 || buf[seen - 1] == '\r' || len >= limits->head ||
@@ -632,7 +634,7 @@ struct span http_field(const struct http_request *r, enum http_field_id id)
     return (struct span){NULL, 0};
 }
 
-/* As span_cut(), but for a `c` within a quoted string. */
+/* Does what span_cut() does, ignoring a `c` within a quoted string. */
 static struct span cut_unquoted(struct span *s, char c)
 {
     if (s->n == 0 || memchr(s->p, '"', s->n) == NULL)
@@ -656,7 +658,7 @@ static struct span cut_unquoted(struct span *s, char c)
 
 bool http_list(const struct http_request *r, enum http_field_id id, size_t *pos, struct span *item)
 {
-    size_t line = 0; /* where this line begins, were all of them put together with commas */
+    size_t line = 0; /* the offset of this line if all were joined with commas */
     for (unsigned i = 0; has(r, id) && i < r->nfields; i++) {
         if (r->field[i].id != id)
             continue;
@@ -674,7 +676,7 @@ bool http_list(const struct http_request *r, enum http_field_id id, size_t *pos,
     return false;
 }
 
-/* Reads a weight, "0.5", as 0 to 1000; -1 where it is malformed. */
+/* Reads a weight, "0.5", as 0 to 1000. Returns -1 if it is malformed. */
 static int quality(struct span s)
 {
     if (s.n == 0 || s.n > 5 || (s.p[0] != '0' && s.p[0] != '1') || (s.n > 1 && s.p[1] != '.'))
@@ -690,16 +692,15 @@ static int quality(struct span s)
 
 enum match { NO_RANGE, NO_MATCH, ANY_TYPE, ANY_SUBTYPE, WITH_PARAMETERS, BARE };
 
-/* Returns true if the range is that type alone, as EventSource sends it, and any client that knows
- * what it wants. */
+/* Returns true if the range is exactly that type, as EventSource and most clients send it. */
 static bool range_is(struct span range, struct span type, struct span subtype)
 {
     return range.n == type.n + 1 + subtype.n && range.p[type.n] == '/' &&
            span_begins(range, type) && span_eq(span_from(range, type.n + 1), subtype);
 }
 
-/* Reads a media range, "type/subtype;param=value;q=0.5", and tells how well it matches a type. What
- * is behind the weight has no meaning any more. */
+/* Reads a media range, "type/subtype;param=value;q=0.5". Returns how well it matches a type. Text
+ * after the weight is ignored. */
 static enum match range_match(struct span s, struct span type, struct span subtype, int *q)
 {
     struct span right = span_trim(cut_unquoted(&s, ';'));
@@ -821,7 +822,7 @@ enum body_state {
     BODY_DONE,
     BODY_LENGTH,    /* `left` bytes of a body of known length */
     BODY_SIZE,      /* chunk size */
-    BODY_EXT_BLANK, /* blanks behind the chunk size, which only an extension may follow */
+    BODY_EXT_BLANK, /* blanks after the chunk size, which only an extension may follow */
     BODY_EXT,       /* chunk extensions */
     BODY_SIZE_LF,
     BODY_DATA, /* `left` bytes of a chunk */
@@ -851,7 +852,7 @@ static int body_go(struct http_body *b, enum body_state state)
     return 0;
 }
 
-/* A byte of a line that tells a chunk's size. */
+/* Handles a byte of a line with a chunk's size. Returns 0, or minus a status. */
 static int size_byte(struct http_body *b, char c)
 {
     int digit = hex(c);
@@ -875,7 +876,7 @@ static int size_byte(struct http_body *b, char c)
     return c == ' ' || c == '\t' ? body_go(b, BODY_EXT_BLANK) : -400;
 }
 
-/* A byte of the trailers. */
+/* Handles a byte of the trailers. Returns 0, or minus a status. */
 static int trailer_byte(struct http_body *b, char c)
 {
     if (b->state == BODY_TRAILER && c == '\r')
@@ -898,7 +899,7 @@ static int trailer_byte(struct http_body *b, char c)
     }
 }
 
-/* A byte that is not of the body itself. 0, or minus a status. */
+/* Handles a byte that is not of the body itself. Returns 0, or minus a status. */
 static int framing_byte(struct http_body *b, char c)
 {
     switch (b->state) {

@@ -1,27 +1,27 @@
 /*
  * http.h - HTTP/1.1 as bytes: request head, body, answer head (RFC 9110, RFC 9112).
  *
- * Sans I/O and stateless: the caller brings bytes and gets a number, >0 bytes consumed, 0 more
- * needed, <0 minus the status to answer before closing. Nothing is allocated, nothing is kept; what
- * a parsed request points to is the caller's buffer.
+ * Sans I/O and stateless: the caller passes bytes, and functions return a number: >0 bytes
+ * consumed, 0 more needed, <0 minus the status to answer before closing. Nothing is allocated or
+ * kept; a parsed request points into the caller's buffer.
  *
  *     buf  |GET /news?since=-5 HTTP/1.1\r\nHost: h\r\n ... \r\n\r\n|body ...|GET ...
  *           ^method ^path ^query                                  ^
- *           `------------- http_parse() gives this length --------'
+ *           `----------- http_parse() returns this length ---------'
  *                                        http_body_decode() takes it from there
  *
- * Strict, because what two parsers read differently is how requests are smuggled: lines end in
- * CRLF and nothing else, a field name is a token with no space before its colon, there is no
+ * It is strict, because requests are smuggled where two parsers read bytes differently: lines end
+ * in CRLF and nothing else, a field name is a token with no space before its colon, there is no
  * folding, no control byte but a tab within a value, one Host in 1.1, a body is delimited by one
  * Content-Length or by a lone `Transfer-Encoding: chunked`, never both. One empty line before a
  * request line is dropped (RFC 9112 section 2.2).
  *
- * Statuses that parsing gives: 400, 414 (request line over its limit), 417 (an expectation that is
- * not 100-continue), 431 (head over its limit, or more than HTTP_FIELDS_MAX fields that matter),
- * 501 (a method or transfer coding not known), 505. An error is given as soon as it is certain,
- * also in a head that is not complete yet; which one does not depend on how the bytes were cut.
+ * Statuses that parsing returns: 400, 414 (request line over its limit), 417 (an expectation that
+ * is not 100-continue), 431 (head over its limit, or more than HTTP_FIELDS_MAX fields that matter),
+ * 501 (a method or transfer coding not known), 505. An error is returned as soon as it is certain,
+ * also for an incomplete head; which one does not depend on how the bytes were cut.
  *
- * A target holds what RFC 3986 allows, and also what browsers send raw: in its path [ ] ^ and |, in
+ * A target may hold what RFC 3986 allows, and what browsers send raw: in its path [ ] ^ and |, in
  * its query any visible ASCII but "#".
  *
  * Limits: struct http_limits; HTTP_FIELDS_MAX; chunk extensions 256 bytes a chunk (else 400);
@@ -34,7 +34,7 @@
 
 #define HTTP_FIELDS_MAX 64
 
-/* Methods that are known; any other is 501. The table gives the enum and the text alike. */
+/* Known methods; any other is 501. The table defines the enum and the text. */
 #define HTTP_METHODS(X) \
     X(GET)              \
     X(HEAD)             \
@@ -144,25 +144,24 @@ struct http_request {
     struct span host;     /* of Host, or of an absolute-form target, which wins (RFC 9112 3.2.2) */
     struct span path;     /* as sent, percent-encoded; begins with "/"; empty when asterisk */
     struct span query;    /* as sent, without the "?" */
-    const char *wrong;    /* of a 400: what is, or, with wrong_at, in which part that byte is */
-    const char *wrong_at; /* the byte that cannot stand there, in the caller's buffer; or NULL */
-    uint32_t has;         /* a bit for each http_field_id that is among these: */
+    const char *wrong; /* with 400: what is wrong or, with wrong_at, the part that the byte is in */
+    const char *wrong_at; /* the byte that is not allowed there, in the caller's buffer; or NULL */
+    uint32_t has;         /* a bit for each http_field_id among these: */
     unsigned nfields;
     struct http_field field[HTTP_FIELDS_MAX];
 };
 
 /* Parses a request head at the front of buf[0..len). `seen` is how many of these bytes an earlier
- * call with the same head has had (0 at first): bytes that came without a line end are then only
- * looked through, so that a head that comes a byte at a time is not parsed a byte at a time. What
- * `seen` covers may lie elsewhere than before, but must be as it was.
- * >0: the head's length, *r filled in, pointing into buf. 0: not complete. <0: minus a status; with
- * -400, r->wrong says why. The
- * path has been checked: percent-encoding well-formed, no "." or ".." as a segment, in whatever
- * encoding. Fields of one name stay apart, in order. */
+ * call for the same head was passed (0 at first): it only searches bytes without a line end, so
+ * that a head that comes a byte at a time is not parsed at each byte. The bytes that `seen` covers
+ * may have moved, but must not have changed. Returns the head's length, with *r filled in, pointing
+ * into buf; 0 if the head is not complete; minus a status: with -400, r->wrong says why. The path
+ * is valid: well-formed percent-encoding, and no segment "." or ".." in any encoding. Fields of one
+ * name stay separate, in order. */
 int http_parse(const char *buf, size_t len, size_t seen, const struct http_limits *limits,
                struct http_request *r);
 
-/* The first value of a field, or an empty span with a null pointer. */
+/* Returns the first value of a field; a span with a null pointer if the request has none. */
 struct span http_field(const struct http_request *r, enum http_field_id id);
 
 /* Walks the elements of a field that is a list ("a, b" and several lines are the same, RFC 9110
@@ -170,10 +169,10 @@ struct span http_field(const struct http_request *r, enum http_field_id id);
  * next element, trimmed, never empty. */
 bool http_list(const struct http_request *r, enum http_field_id id, size_t *pos, struct span *item);
 
-/* What the client thinks of answering with media type `type`/`subtype`, by Accept (RFC 9110
- * section 12.5.1): the quality, 0 to 1000, of the most specific range that matches. *exact says
- * whether a range names just this type. A range with parameters counts where none names the type
- * without. A malformed element is ignored; no Accept, or nothing in it, returns 1000, not exact. */
+/* Returns the quality, 0 to 1000, that Accept gives to media type `type`/`subtype` (RFC 9110
+ * section 12.5.1): that of the most specific range that matches. *exact says whether a range names
+ * exactly this type. A range with parameters counts if none names the type without them. Malformed
+ * elements are ignored. Without Accept, or if it is empty, returns 1000, not exact. */
 unsigned http_accept(const struct http_request *r, struct span type, struct span subtype,
                      bool *exact);
 
@@ -182,19 +181,19 @@ unsigned http_accept(const struct http_request *r, struct span type, struct span
 bool http_is_type(struct span content_type, struct span type);
 
 /* Decodes percent-encoding (and "+" as a space where `plus`) into out[0..cap). Returns the number
- * of bytes; -1 where the encoding is bad, -2 where it doesn't fit. */
+ * of bytes; -1 if the encoding is malformed, -2 if it does not fit. */
 ptrdiff_t http_decode(struct span s, bool plus, char *out, size_t cap);
 
 /* Finds parameter `name` in a query (application/x-www-form-urlencoded) and decodes its value into
- * out[0..cap). The first one counts. Returns the number of bytes; -1 where the encoding is bad, -2
- * where it doesn't fit, -3 where there is none. The name is at most 64 bytes. */
+ * out[0..cap). The first one counts. Returns the number of bytes; -1 if the encoding is malformed,
+ * -2 if it does not fit, -3 if there is none. The name is at most 64 bytes. */
 ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap);
 
-/* The same for a name that may be in any case, with "-" or "_" anywhere in it; `bare` is in lower
- * case and has neither. The first one that is not empty counts. */
+/* Does what http_query() does for a name in any case, with "-" or "_" anywhere in it; `bare` is in
+ * lower case and has neither. The first value that is not empty counts. */
 ptrdiff_t http_query_loose(struct span query, struct span bare, char *out, size_t cap);
 
-/* A body on its way in. */
+/* The state of a body that is being received. */
 struct http_body {
     uint64_t left;     /* bytes of the body, or of the chunk, still to come */
     uint16_t overhead; /* bytes of this chunk's extensions, or of the trailers, so far */
@@ -202,22 +201,24 @@ struct http_body {
     uint8_t digits;    /* private: of the chunk size */
 };
 
-/* Begins the body of `r`; one without a body is over at once. */
+/* Begins the body of `r`; a request without one has an empty body, which is complete. */
 void http_body_init(struct http_body *b, const struct http_request *r);
 
-/* Returns true if the body is over. */
+/* Returns true if the body is complete. */
 bool http_body_done(const struct http_body *b);
 
-/* Decodes what has come, in place: reads buf[0..len), moves the body's own bytes to the front.
- * *took is set to the raw bytes used (len, unless the body ends before), *got to the body's bytes,
- * now buf[0..*got). 1: the body is over, what follows is the next request. 0: more is to come. <0:
- * minus a status. (RFC 9112 section 7.1; trailers are read, checked and dropped.) */
+/* Decodes received bytes in place: reads buf[0..len) and moves the body's own bytes to the front.
+ * *took is set to the raw bytes used (len, unless the body ends before), *got to the number of body
+ * bytes, now in buf[0..*got). Returns 1 if the body is complete: the next request follows; 0 if
+ * more is to come; minus a status on error. (RFC 9112 section 7.1; trailers are read, checked and
+ * dropped.) */
 int http_body_decode(struct http_body *b, char *buf, size_t len, size_t *took, size_t *got);
 
-/* The reason phrase of a status, "Unknown" for those this server does not use. */
+/* Returns the reason phrase of a status; "Unknown" for one that this server does not use. */
 const char *http_reason(int status);
 
-/* Appends "HTTP/1.1 STATUS REASON\r\n". A server answers 1.0 requests as 1.1 too (RFC 9110 2.5). */
+/* Appends "HTTP/1.1 STATUS REASON\r\n". HTTP/1.0 requests are answered as 1.1 too (RFC 9110 section
+ * 2.5). */
 void http_status(struct text *t, int status);
 
 /* Appends a field line "name: value\r\n". The value must hold no CR, LF or NUL: asserted. */

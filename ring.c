@@ -31,8 +31,7 @@ static void ring_write_id(struct ring_head *h)
     h->id_size = (uint32_t)id.n;
 }
 
-/* Makes the one behind it, as it has been taken: counting in decimal is much cheaper than to render
- * each. */
+/* Makes the id after it: incrementing the decimal text is much cheaper than rendering each id. */
 static void ring_next_id(struct ring_head *h)
 {
     size_t i = h->id_size - 1;
@@ -41,14 +40,13 @@ static void ring_next_id(struct ring_head *h)
     if (h->id[i] != '-')
         h->id[i]++;
     else
-        ring_write_id(h); /* it has a digit more */
+        ring_write_id(h); /* it has one more digit */
 }
 
 void ring_id_write(const struct ring *r, struct text *t, uint64_t n)
 {
     const struct ring_head *h = r->h;
-    if (n != h->n + h->held ||
-        h->id[h->id_size - 1] == '0') { /* else it is the next one less 1, by a digit */
+    if (n != h->n + h->held || h->id[h->id_size - 1] == '0') { /* else one digit is incremented */
         cursor_write(t, (struct cursor){h->epoch, n});
         return;
     }
@@ -59,13 +57,13 @@ void ring_id_write(const struct ring *r, struct text *t, uint64_t n)
 
 /* ---- the mapping ---- */
 
-/* The size of the table's file: the index stands behind the head. */
+/* Returns the size of the table's file: the index follows the head. */
 static inline size_t ring_table_size(uint64_t size)
 {
     return sizeof(struct ring_head) + size / RING_BLOCK * sizeof(uint64_t);
 }
 
-/* Maps the arena twice, in room made for both. */
+/* Maps the arena twice, in space reserved for both. Returns 0 or minus an errno. */
 static int ring_map_arena(struct ring *r, int prot)
 {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -84,7 +82,7 @@ static int ring_map_arena(struct ring *r, int prot)
     return 0;
 }
 
-/* Maps both files, which have the right sizes. */
+/* Maps both files, which have the right sizes. Returns 0 or minus an errno. */
 static int ring_map(struct ring *r)
 {
     size_t size = ring_table_size(r->size);
@@ -108,7 +106,8 @@ static void ring_unmap(struct ring *r)
     munmap(r->arena, 2 * r->size);
 }
 
-/* A file in memory of that size, all zero; no page of it is there before it is used. */
+/* Makes a file in memory of that size, all zero, whose pages are allocated when used. Returns its
+ * descriptor or minus an errno. */
 static int ring_file(const char *name, uint64_t size)
 {
     int fd = memfd_create(name, MFD_CLOEXEC);
@@ -208,7 +207,7 @@ void ring_tell(struct ring *r, void (*evicts)(void *arg), void *arg)
     r->arg = arg;
 }
 
-/* Takes the oldest record out. */
+/* Evicts the oldest record. */
 static void ring_evict(struct ring *r)
 {
     struct ring_head *h = r->h;
@@ -233,7 +232,7 @@ unsigned ring_expire(struct ring *r, uint64_t before_ms, unsigned most)
 
 /* ---- check sums ---- */
 
-/* What stands behind a record's header, without the padding; the part of its header that never
+/* Return the bytes after a record's header, without the padding; the part of its header that never
  * changes. */
 static inline struct span ring_content(const struct ring_record *rec)
 {
@@ -247,7 +246,7 @@ static inline struct span ring_header(const struct ring_record *rec)
     return (struct span){(const char *)rec + from, offsetof(struct ring_record, size) - from};
 }
 
-/* A sum that begins with a secret; the header, with it, is signed. */
+/* Returns the checksum of the content, seeded with the key; the header's checksum includes it. */
 static inline uint32_t ring_check_content(const struct ring *r, const struct ring_record *rec,
                                           uint64_t place)
 {
@@ -260,7 +259,7 @@ static inline uint32_t ring_check_header(const struct ring *r, const struct ring
     return (uint32_t)hash_table(r->key, ~place, ring_header(rec)) & 0xffffff;
 }
 
-/* Ends a record for a store: it is whole from here on. */
+/* Writes a record's checksums, for a store: it is complete from here on. */
 static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at)
 {
     rec->content_check = ring_check_content(r, rec, at & r->mask);
@@ -270,7 +269,7 @@ static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at
     rec->check[2] = (uint8_t)(check >> 16);
 }
 
-/* Do the numbers in a record's header agree? */
+/* Returns true if the numbers in a record's header agree. */
 static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 {
     uint64_t size = ring_record_size(rec), line = rec->skip;
@@ -297,7 +296,7 @@ struct ring_record *ring_whole(const struct ring *r, uint64_t place)
 
 /* ---- putting ---- */
 
-/* What SSE makes of the next message. */
+/* Returns the next message as an SSE event. */
 static struct event ring_event_of(const struct ring *r, const struct ring_message *m)
 {
     struct span name = m->event.n > 0 ? m->event : event_name_of_topic(m->topic);
@@ -305,7 +304,7 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
     return (struct event){.name = name, .data = m->data, .id = id, .binary = m->binary};
 }
 
-/* Writes what follows a record's header. */
+/* Writes the part of a record after its header. */
 static void ring_write(struct ring_record *rec, const struct ring_message *m, const struct event *e,
                        struct event_layout layout)
 {
@@ -336,7 +335,7 @@ static inline uint64_t ring_round(uint64_t n, uint64_t to)
     return (n + to - 1) & ~(to - 1);
 }
 
-/* Evicts the oldest until there is room for a record. */
+/* Evicts the oldest records until there is room for one of `size`. */
 static inline void ring_make_room(struct ring *r, uint64_t size)
 {
     assert(size <= r->size);
@@ -344,7 +343,7 @@ static inline void ring_make_room(struct ring *r, uint64_t size)
         ring_evict(r);
 }
 
-/* What a message will be as a record. */
+/* The layout of a message as a record. */
 struct ring_plan {
     struct event event;
     struct event_layout layout;
@@ -457,7 +456,7 @@ void ring_begin(struct ring *r, uint64_t at, uint64_t n)
     ring_write_id(h);
 }
 
-/* Makes the record that is in its place, at head, the newest. */
+/* Makes the record at head, already in its place, the newest. */
 static void ring_append(struct ring *r, uint64_t size)
 {
     struct ring_head *h = r->h;
@@ -478,7 +477,7 @@ void ring_keep(struct ring *r, uint64_t at, uint64_t last)
     if (at > h->head) {
         uint64_t blocks = r->mask / RING_BLOCK;
         for (uint64_t b = h->head / RING_BLOCK; r->index[b & blocks] == h->head; b--)
-            r->index[b & blocks] = at; /* what was to begin at head begins here */
+            r->index[b & blocks] = at; /* the block's first record begins here, not at head */
         if (h->o > h->lost_o) {
             struct ring_record *before = ring_record(r, last);
             assert(ring_behind(ring_at(r, last), last) == h->head && at - last <= UINT32_MAX);
@@ -486,7 +485,7 @@ void ring_keep(struct ring *r, uint64_t at, uint64_t last)
         }
         h->hole_at = h->hole_at == h->head ? at : h->hole_at;
         ring_advance(r, at);
-        if (--h->o == h->lost_o) /* that was no record */
+        if (--h->o == h->lost_o) /* it was not a record */
             h->tail = at;
     }
     ring_append(r, ring_record_size(ring_record(r, at)));
@@ -526,15 +525,16 @@ static inline bool ring_past(const struct ring *r, uint64_t at, uint64_t n, uint
     return rec->n >= n && rec->time_max >= ms;
 }
 
-/* The first record with an id of n or above, at which the time had been `ms` or later; head if
- * there is none. Both only ever change from no to yes along the ring. */
+/* Returns the first record with an id of n or above, put when the ring's clock was `ms` or later;
+ * head if there is none. Along the ring, both conditions change once, from false to true. */
 static uint64_t ring_search(const struct ring *r, uint64_t n, uint64_t ms)
 {
     uint64_t head = r->h->head, at = r->h->tail, blocks = r->mask / RING_BLOCK;
     if (at == head || ring_past(r, at, n, ms))
         return at;
-    /* What begins at `at`, up to block lo's start, isn't past; what begins from hi's start on is.
-     * Only blocks that start behind tail are asked for: tail's own may hold newer records, too. */
+    /* Records up to the start of block lo are not past the target; those from the start of block hi
+     * on are. Only blocks that start after tail are checked: tail's own block may hold newer
+     * records too. */
     uint64_t lo = at / RING_BLOCK, hi = head / RING_BLOCK + 1;
     while (hi - lo > 1) {
         uint64_t mid = lo + (hi - lo) / 2, first = r->index[mid & blocks];
@@ -570,7 +570,7 @@ uint64_t ring_block_before(const struct ring *r, uint64_t end)
     uint64_t blocks = r->mask / RING_BLOCK, tail = r->h->tail;
     uint64_t lo = tail / RING_BLOCK, hi = (end - 1) / RING_BLOCK + 1;
     assert(end > tail);
-    while (hi - lo > 1) { /* in lo one begins before `end`, in hi none */
+    while (hi - lo > 1) { /* a record before `end` begins in lo, none in hi */
         uint64_t mid = lo + (hi - lo) / 2;
         if (r->index[mid & blocks] < end)
             lo = mid;

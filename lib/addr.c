@@ -8,8 +8,8 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-/* Keys: those of IPv4 look like prefixes of IPv6 that nobody has (0:ffff::/32), and so does the one
- * for loopback's prefix, which is 0. */
+/* Keys: those of IPv4 look like IPv6 prefixes that nobody has (0:ffff::/32), and so does the key of
+ * loopback's prefix, which would be 0. */
 #define KEY_IPV4     UINT64_C(0x0000ffff00000000)
 #define KEY_LOOPBACK UINT64_C(1)
 
@@ -88,8 +88,7 @@ const char *addr_path(const struct sockaddr_storage *a)
     return a->ss_family == AF_UNIX ? ((const struct sockaddr_un *)(const void *)a)->sun_path : NULL;
 }
 
-/* Appends an IPv4 address; inet_ntop() would do, but that of one C library brings printf()
- * along. */
+/* Appends an IPv4 address; one C library's inet_ntop() would link printf(). */
 static void write_ipv4(struct text *t, const unsigned char a[4])
 {
     for (int i = 0; i < 4; i++) {
@@ -109,7 +108,7 @@ static void write_group(struct text *t, unsigned v)
     text_add(t, (struct span){hex + at, sizeof hex - at});
 }
 
-/* Appends an IPv6 address as RFC 5952 has it, and inet_ntop(). */
+/* Appends an IPv6 address as RFC 5952 and inet_ntop() do. */
 static void write_ipv6(struct text *t, const unsigned char a[16])
 {
     unsigned group[8];
@@ -133,13 +132,13 @@ static void write_ipv6(struct text *t, const unsigned char a[16])
             text_str(t, ":");
         write_group(t, group[i]);
     }
-    if (dotted) { /* one of IPv4 that is written as one of IPv6 */
+    if (dotted) { /* an IPv4 address in IPv6 */
         text_str(t, gap_n == 5 ? ":" : "");
         write_ipv4(t, a + 12);
     }
 }
 
-/* The same of what socket addresses have. */
+/* Append an IPv4 or IPv6 address of a socket address. */
 static void write_in(struct text *t, struct in_addr a)
 {
     unsigned char bytes[4];

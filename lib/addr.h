@@ -9,32 +9,33 @@
 #include <sys/socket.h>
 
 /* Reads an IPv4 address, an IPv6 address (in brackets or not) or "unix:PATH" (1 to 107 bytes) into
- * *a. False if it is none. */
+ * *a, with this port. Returns false if `s` is none of them. */
 bool addr_read(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len);
 
-/* The same of "ADDR:PORT", with IPv6 in brackets, or "unix:PATH"; without a port it has the one
- * given. */
+/* Reads "ADDR" or "ADDR:PORT", with IPv6 in brackets, or "unix:PATH"; `port` is the port where the
+ * text names none. Returns false if `s` is none of them. */
 bool addr_read_port(struct span s, uint16_t port, struct sockaddr_storage *a, socklen_t *len);
 
-/* Appends it as a URL: "http://127.0.0.1:8080", "http://[::1]:8080", "unix:/run/sse.sock". */
+/* Appends an address as a URL: "http://127.0.0.1:8080", "http://[::1]:8080",
+ * "unix:/run/sse.sock". */
 void addr_write(struct text *t, const struct sockaddr_storage *a);
 
 /* Returns true if the peer of this address is on this host: loopback in either family, or a unix
  * socket (which may have no address at all: len below that of a family). */
 bool addr_local(const struct sockaddr_storage *a, socklen_t len);
 
-/* What counts as one client, as a number: of IPv4 the address, also where it comes as IPv6; of IPv6
- * the /64, which is what one network is given. 0: it has no such address (a unix socket, or
- * none). */
+/* Returns the number by which a client is counted: the IPv4 address, also where it comes as IPv6;
+ * of IPv6 the /64, which is what one network is given. Returns 0 for a unix socket or no
+ * address. */
 uint64_t addr_key(const struct sockaddr_storage *a, socklen_t len);
 
-/* Appends what a key stands for: "192.0.2.1", "2001:db8::/64"; "unknown" for 0. */
+/* Appends the text of a key: "192.0.2.1", "2001:db8::/64"; "unknown" for 0. */
 void addr_key_write(struct text *t, uint64_t key);
 
-/* The port; 1 of a unix socket, which has none. */
+/* Returns the port; 1 for a unix socket, which has none. */
 uint16_t addr_port(const struct sockaddr_storage *a);
 
-/* The path of a unix socket, ended by a NUL; NULL of any other. */
+/* Returns the path of a unix socket, NUL-ended; NULL for any other address. */
 const char *addr_path(const struct sockaddr_storage *a);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * authority.c - the server that a request names.
+ * authority.c - checks the server that a request names.
  */
 #include "lib/authority.h"
 
@@ -20,7 +20,7 @@ struct span authority_host(struct span authority)
     return host;
 }
 
-/* Reads an address of IPv4 or IPv6; false: it is a name. */
+/* Reads an IPv4 or IPv6 address. Returns false if it is a name. */
 static bool address_read(struct span s, struct sockaddr_storage *a, socklen_t *len)
 {
     return addr_read(s, 0, a, len) && a->ss_family != AF_UNIX;
@@ -40,7 +40,7 @@ const char *authority_name_wrong(struct span s)
                : "must be a name, or an IPv4 or IPv6 address, without a scheme and a port";
 }
 
-/* Returns true if the host is localhost, or below it. */
+/* Returns true if the host is localhost or a subdomain of it. */
 static bool is_localhost(struct span host)
 {
     struct span local = SPAN("localhost");

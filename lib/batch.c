@@ -1,10 +1,9 @@
 /*
  * batch.c - takes messages out of a body that holds many, as its bytes arrive.
  *
- * Both kinds first look for where a message ends, going on from where they left off, and only then
- * at what is in it. A line end CRLF that stands at the border of two messages, or is cut by the
- * arrival, is taken as its CR, and a flag remembers to drop the LF; so what is given never
- * depends on how the bytes came.
+ * Both kinds first find the end of a message, going on from where they left off, and only then
+ * parse it. Of a CRLF between two messages, or one whose LF has not arrived, the CR is taken and a
+ * flag remembers to drop the LF; so the result never depends on how the bytes were cut.
  */
 #include "lib/batch.h"
 
@@ -17,18 +16,18 @@
 
 /* struct batch.flags */
 #define STARTED  1 /* past the byte order mark */
-#define CR_TAKEN 2 /* a LF at the front belongs to the line taken last */
+#define CR_TAKEN 2 /* an LF at the front belongs to the line taken last */
 #define HELD     4 /* the front holds a whole line of a message */
 
 struct input {
     char *p;
     size_t n;
-    size_t from; /* what is before has been taken */
-    size_t at;   /* what is before, from `from` on, has been looked at */
+    size_t from; /* bytes before it are taken */
+    size_t at;   /* bytes from `from` up to it are scanned */
     bool end;
 };
 
-/* Takes all up to the line that ends at `eol`, and its end as far as it is one byte. */
+/* Takes all up to the line that ends at `eol`, and one byte of its line end. */
 static void take_line(struct batch *b, struct input *in, size_t eol)
 {
     b->flags &= (uint8_t) ~(HELD | CR_TAKEN);
@@ -45,7 +44,7 @@ static bool is_line_end(char c)
     return c == '\n' || c == '\r';
 }
 
-/* The first CR or LF at or after `i`; s.n if there is none. */
+/* Returns the index of the first CR or LF at or after `i`; s.n if there is none. */
 static size_t find_line_end(struct span s, size_t i)
 {
     while (s.n - i >= WORD_SIZE) {
@@ -70,7 +69,8 @@ static struct span cut_line(struct span *s)
     return line;
 }
 
-/* Returns true if the line is field `name`; *value is what follows the colon, without one space. */
+/* Returns true if the line is field `name`; *value is the text after the colon, without one
+ * space. */
 static bool is_field(struct span line, struct span name, struct span *value)
 {
     if (!span_begins(line, name))
@@ -107,8 +107,8 @@ static void reverse(char *p, size_t n)
     }
 }
 
-/* Moves `name`, which stands somewhere behind p[0..n), to the front of it: the n bytes come behind
- * the name. Linear, and without memory of its own. */
+/* Moves `name`, which is somewhere after p[0..n), in front of those n bytes. Linear, and without
+ * memory of its own. */
 static void move_to_front(char *p, size_t n, struct span name)
 {
     memmove(p + n, name.p, name.n);
@@ -117,8 +117,8 @@ static void move_to_front(char *p, size_t n, struct span name)
     reverse(p, n + name.n);
 }
 
-/* Joins the block's data lines with LF where the first of them stands. Data lines on both sides of
- * the event's name would run over it, so the name is moved before them. */
+/* Joins the block's data lines with LF, in the place of the first one. Data lines on both sides of
+ * the event's name would overwrite it, so the name is moved to the front first. */
 static void join_data(char *block, size_t n, struct batch_message *m)
 {
     struct span rest = {block, n}, value;
@@ -142,8 +142,8 @@ static void join_data(char *block, size_t n, struct batch_message *m)
     m->data.p = out;
 }
 
-/* Makes *m of a block, its lines without the empty one, and counts them; false if it has no
- * data. */
+/* Reads a block, its lines without the empty one, into *m, and counts its lines. Returns false if
+ * it has no data. */
 static bool read_block(struct batch *b, char *block, size_t n, struct batch_message *m)
 {
     struct span rest = {block, n}, value;
@@ -161,7 +161,8 @@ static bool read_block(struct batch *b, char *block, size_t n, struct batch_mess
     return count > 0;
 }
 
-/* Drops the byte order mark; false if it takes more bytes to know whether there is one. */
+/* Drops the byte order mark. Returns false if more bytes are needed to tell whether there is
+ * one. */
 static bool start(struct batch *b, struct input *in)
 {
     const struct span mark = SPAN("\xEF\xBB\xBF"), arrived = {in->p, in->n};
@@ -173,7 +174,7 @@ static bool start(struct batch *b, struct input *in)
     return true;
 }
 
-/* Steps over the LF of a CRLF whose CR has been looked at, or taken. */
+/* Skips the LF of a CRLF whose CR was scanned or taken. */
 static void skip_lf(struct batch *b, struct input *in)
 {
     if (in->at == in->n)
@@ -197,7 +198,7 @@ static enum batch_result next_block(struct batch *b, struct input *in, struct ba
     for (;;) {
         skip_lf(b, in);
         size_t eol = find_line_end((struct span){in->p, in->n}, in->at);
-        bool last = eol == in->n; /* the line is as long as the body, so far */
+        bool last = eol == in->n; /* the line ends where the body does, so far */
         if (last && (!in->end || in->from == in->n)) {
             in->at = in->n;
             return BATCH_MORE;
@@ -228,7 +229,7 @@ enum member {
     MEMBER_DATA = 1,
     MEMBER_BASE64 = 2,
     MEMBER_TOPIC = 3,
-    MEMBER_DROPPED = 4, /* and those behind it */
+    MEMBER_DROPPED = 4, /* and the members after it */
 };
 
 /* Returns true if the object is a message as this server writes one. */
@@ -255,7 +256,7 @@ static bool read_members(const struct json_value *object, struct json_value valu
            (value[MEMBER_TOPIC].kind == JSON_NULL || value[MEMBER_TOPIC].kind == JSON_STRING);
 }
 
-/* Decodes a string in its own place; any other value gives nothing. */
+/* Decodes a string in place; returns an empty span for any other value. */
 static struct span unescape(char *buf, const struct json_value *v)
 {
     if (v->kind != JSON_STRING)
@@ -264,7 +265,8 @@ static struct span unescape(char *buf, const struct json_value *v)
     return (struct span){out, json_unescape(v->raw, out)};
 }
 
-/* Makes *m of a line without white space around it; false with *why if it can't be. */
+/* Reads a line without surrounding white space into *m. Returns false with *why if it is not a
+ * message. */
 static bool read_line(char *buf, struct span line, struct batch_message *m, const char **why)
 {
     struct json_value v, value[MEMBER_DROPPED] = {{JSON_NULL, {NULL, 0}}};
@@ -289,7 +291,8 @@ static bool read_line(char *buf, struct span line, struct batch_message *m, cons
     return n >= 0;
 }
 
-/* `s` without JSON's white space at either end, and without the RS of a JSON text sequence. */
+/* Returns `s` without JSON's white space at either end, and without the RS of a JSON text
+ * sequence. */
 static struct span trim(struct span s)
 {
     while (s.n > 0 && (s.p[s.n - 1] == '\r' || s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))

@@ -3,20 +3,20 @@
  *
  * text/event-stream (HTML standard, section 9.2.6): fields `event` and `data`; lines end in CRLF,
  * LF or CR; comments, `id`, `retry` and unknown fields are dropped; a byte order mark at the very
- * start is dropped; a block with no data field is no message. Where the body ends without an empty
- * line the last block counts all the same: it was sent whole.
+ * start is dropped; a block without a data field is not a message. The last block counts even
+ * without an empty line after it: the body is complete.
  *
- * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end; empty
- * lines are dropped, and so is an RS (0x1E) that begins a line, as in application/json-seq (RFC
- * 7464). A JSON object with nothing but members of a message as this server writes it ("id",
- * "time", "topic", "event", "data", "base64", each at most once), of which "data" or "base64" is a
- * string, and "topic" and "event" a string or null, is that message (id and time are dropped).
- * Every other JSON value is itself the data, as it stands in the line.
+ * application/x-ndjson: one message per line, ended by LF or CRLF, the last one also by the end of
+ * the body; empty lines are dropped, and so is an RS (0x1E) that begins a line, as in
+ * application/json-seq (RFC 7464). A JSON object is a message if it has no members but those that
+ * this server writes ("id", "time", "topic", "event", "data", "base64", each at most once), if
+ * "data" or "base64" is a string, and if "topic" and "event" are strings or null; id and time are
+ * dropped. Every other JSON value is itself the data, byte for byte.
  *
- * The caller keeps the bytes that have arrived and are not taken, in one piece, and calls again
- * with these and what came since. The parser writes into that piece to unescape and join lines,
- * and what it gives points there, valid until the next call. Nothing is scanned twice: `scanned`
- * remembers, so that a byte at a time costs no more than all at once.
+ * The caller keeps the bytes that were not taken, contiguous, and passes them again with what has
+ * arrived since. The parser writes into that buffer to unescape and join lines; what it returns
+ * points there and is valid until the next call. No byte is scanned twice, so input a byte at a
+ * time costs no more than all at once.
  */
 #ifndef SSE_LIB_BATCH_H
 #define SSE_LIB_BATCH_H
@@ -42,24 +42,24 @@ struct batch_message {
     bool binary; /* was "base64" */
 };
 
-/* Returns the kind of batch that a Content-Type says, or 0: it is not one. NDJSON has many
+/* Returns the kind of batch that a Content-Type names; 0 if it names none. NDJSON has several
  * names. */
 uint8_t batch_kind(struct span content_type);
 
-/* What batch_next() gives. */
+/* What batch_next() returns. */
 enum batch_result {
-    BATCH_MORE = 0,    /* nothing whole is left: bring more bytes */
+    BATCH_MORE = 0,    /* no complete message is left: bring more bytes */
     BATCH_MESSAGE = 1, /* *m is one */
     BATCH_WRONG =
         -1, /* *why says what is wrong with line lines + 1, a static text: "is not JSON"; the
                           body is not to be read on */
 };
 
-/* Takes the next message out of buf[0..len). `end` says that no more bytes will come. *took is
- * set to the bytes to drop from the front before the next call, also with BATCH_MORE (comments and
- * empty lines are dropped early) and BATCH_MESSAGE (drop them after using *m, which points into
- * them). Data is not checked to be UTF-8 in an event stream; in NDJSON it is, by the JSON
- * reader. */
+/* Takes the next message out of buf[0..len). `end` says that no more bytes will come. *took is set
+ * to the number of bytes to drop from the front before the next call, also with BATCH_MORE
+ * (comments and empty lines are dropped early); after BATCH_MESSAGE drop them once *m, which points
+ * into them, has been used. Data of NDJSON is UTF-8, which the JSON reader checks; data of an event
+ * stream is not checked. */
 enum batch_result batch_next(struct batch *b, char *buf, size_t len, bool end, size_t *took,
                              struct batch_message *m, const char **why);
 

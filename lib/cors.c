@@ -1,5 +1,5 @@
 /*
- * cors.c - which other origins' pages may use this server.
+ * cors.c - which origins' pages may use this server.
  */
 #include "lib/cors.h"
 
@@ -8,7 +8,7 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Returns true if it is not empty, and all of letters, digits and those of `others`. */
+/* Returns true if `s` is not empty and has only letters, digits and the bytes of `others`. */
 static bool is_of(struct span s, const char *others)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -19,7 +19,7 @@ static bool is_of(struct span s, const char *others)
     return s.n > 0;
 }
 
-/* Returns true if it may follow a host: nothing, or a port. */
+/* Returns true if `s` may follow a host: empty, or a port. */
 static bool is_port(struct span s)
 {
     uint64_t n;
@@ -61,7 +61,7 @@ uint16_t cors_find(const struct span *list, uint32_t n, struct span origin)
     return any;
 }
 
-/* `host` without `port`, if it ends in it. */
+/* Returns `host` without `port`, if it ends in it. */
 static struct span without_port(struct span host, struct span port)
 {
     if (host.n >= port.n && span_eq(span_from(host, host.n - port.n), port))

@@ -1,7 +1,7 @@
 /*
- * crc.c - CRC-32C, eight bytes at a time: table k holds what a byte does that is k bytes from the
- * end of these ("slicing by 8", Kounavis and Berry 2005). With LEAN the first table has to do, and
- * bytes go one by one.
+ * crc.c - CRC-32C, eight bytes at a time: table k holds the effect of a byte k bytes before the end
+ * of the eight ("slicing by 8", Kounavis and Berry 2005). With LEAN there is only the first table,
+ * and bytes go one by one.
  */
 #include "lib/crc.h"
 

@@ -19,7 +19,7 @@ bool cursor_read(struct span s, struct cursor *c)
 
 void cursor_write(struct text *t, struct cursor c)
 {
-    /* Apart first, so that an id is left out whole where it doesn't fit. */
+    /* Written apart first, so that an id that does not fit is left out whole. */
     char buf[CURSOR_MAX];
     struct text id = text_in(buf, sizeof(buf));
     text_u64(&id, c.ms);
@@ -30,8 +30,8 @@ void cursor_write(struct text *t, struct cursor c)
 
 /* ---- entity tags ---- */
 
-/* Cuts what a proxy that compresses appends to a tag off the end of `s`: a separator and the name
- * of the coding. */
+/* Cuts off the end of `s` what a compressing proxy appends to a tag: a separator and the name of
+ * the coding. */
 static struct span cursor_cut_coding(struct span s)
 {
     static const char *const codings[] = {"gzip", "br", "zstd", "deflate"};
@@ -63,7 +63,7 @@ bool cursor_read_tag(struct span s, struct cursor *c)
 
 /* ---- since ---- */
 
-/* A bare number up to here is in seconds. */
+/* Bare numbers up to this one are in seconds. */
 #define SINCE_SECONDS_MAX 99999999999u
 
 /* Reads a duration before now_ms, or a unix time. */
@@ -80,7 +80,7 @@ static struct since since_read_time(struct span s, uint64_t now_ms)
 bool cursor_wait(struct span s, uint64_t *seconds)
 {
     uint64_t ms;
-    if (span_u64(s, seconds)) /* as nearly always */
+    if (span_u64(s, seconds)) /* the common case */
         return true;
     if (!unit_read(s, UNIT_TIME, &ms))
         return false;

@@ -1,5 +1,5 @@
 /*
- * cursor.h - message ids, and the places a client may say where it was.
+ * cursor.h - message ids, and what a client may send to say where it left off.
  *
  * An id is MS-N, both unsigned 64-bit decimals (the grammar of a Redis Stream id). MS is the epoch
  * of the store, N counts its messages from 1. As a cursor it means "everything up to this one has
@@ -22,18 +22,18 @@ struct cursor {
     uint64_t ms, n;
 };
 
-/* Reads `s` as an id, all of it; false if it is none. Leading zeros are taken. */
+/* Reads all of `s` as an id. Returns false if it is not one. Leading zeros are accepted. */
 bool cursor_read(struct span s, struct cursor *c);
 
-/* Reads one entity tag as an id: W/"ID", "ID", ID, "ID-gzip", and the same with other codings'
- * names (-br, -zstd, -deflate, ;gzip) as proxies append them. */
+/* Reads one entity tag as an id: W/"ID", "ID", ID, "ID-gzip", and the same with the other codings'
+ * names (-br, -zstd, -deflate, ;gzip) that proxies append. Returns false if it is not one. */
 bool cursor_read_tag(struct span s, struct cursor *c);
 
 /* Reads how long to wait: seconds, or a duration (ms, s, m, h, d), rounded up to whole seconds.
- * False: it is neither. */
+ * Returns false if it is neither. */
 bool cursor_wait(struct span s, uint64_t *seconds);
 
-/* Appends the id. */
+/* Appends an id. */
 void cursor_write(struct text *t, struct cursor c);
 
 enum since_kind {
@@ -51,8 +51,9 @@ struct since {
     uint64_t value;
 };
 
-/* Reads a `since` value; now_ms is the wall clock, for durations (ms, s, m, h, d; "10m" is ten
- * minutes ago). A bare number is a unix time: in seconds up to 99,999,999,999, in ms above. */
+/* Reads a `since` value; SINCE_BAD if it is not one. now_ms is the wall clock, from which durations
+ * (ms, s, m, h, d; "10m" is ten minutes ago) count back. A bare number is a unix time: in seconds
+ * up to 99,999,999,999, in ms above. */
 struct since since_read(struct span s, uint64_t now_ms);
 
 #endif

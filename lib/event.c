@@ -1,8 +1,8 @@
 /*
  * event.c - renders a message for Server-Sent Events.
  *
- * Text is looked through for line ends eight bytes at a time, since a message may be a megabyte
- * and is rendered on the server's one thread.
+ * Text is searched for line ends eight bytes at a time, since a message may be a megabyte and is
+ * rendered on the server's one thread.
  */
 #include "lib/event.h"
 
@@ -15,18 +15,18 @@
 
 /* ---- looking for line ends ---- */
 
-/* Returns true if one of the word's bytes is a CR or LF. Most text has hardly a byte below 14,
- * which is the cheaper question. */
+/* Returns true if one of the word's bytes is a CR or LF. Most text has hardly a byte below 14, so
+ * that cheaper test comes first. */
 static inline bool event_breaks(uint64_t w)
 {
     return word_has_below(w, 14) && (word_has(w, '\n') || word_has(w, '\r'));
 }
 
-/* The first CR or LF of p..end, or end. */
+/* Returns the first CR or LF in p..end, or end. */
 static const char *event_line_end(const char *p, const char *end)
 {
     if (end - p >= 8) {
-        const char *last = end - 8; /* reaches back over bytes looked at before */
+        const char *last = end - 8; /* overlaps bytes searched before */
         while (p < last && !event_breaks(word_at(p)))
             p += 8;
         if (p >= last && !event_breaks(word_at(last)))
@@ -37,7 +37,7 @@ static const char *event_line_end(const char *p, const char *end)
     return p;
 }
 
-/* Behind the line end at `p`, which is before `end`: a CRLF is one. */
+/* Returns the place after the line end at `p`, which is before `end`; a CRLF is one. */
 static inline const char *event_line_next(const char *p, const char *end)
 {
     return p + (p[0] == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1);
@@ -66,7 +66,7 @@ struct span event_name_of_topic(struct span topic)
     };
     const char first = topic.p[0];
     if (first != 'e' && first != 'o' && first != 'g' && first != 'h')
-        return topic; /* as most are */
+        return topic; /* the common case */
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
         if (topic.n == taken[i].n - 1 && memcmp(topic.p, taken[i].p + 1, topic.n) == 0)
             return taken[i];
@@ -96,7 +96,7 @@ struct event_layout event_measure(const struct event *e)
 
 /* ---- writing ---- */
 
-/* Each of these writes at out and returns the place behind. */
+/* Each function writes at out and returns the place after it. */
 
 static inline char *event_put(char *out, struct span s)
 {

@@ -1,5 +1,5 @@
 /*
- * event.h - a message as Server-Sent Events have it (HTML standard, section 9.2).
+ * event.h - renders a message for Server-Sent Events (HTML standard, section 9.2).
  *
  *   event: NAME\n                      where there is a name
  *   data: LINE\n                       one for each line of the data
@@ -27,40 +27,42 @@ struct event {
 
 struct event_layout {
     size_t size; /* bytes of the rendering */
-    bool whole;  /* the data stands in it in one piece, at event_data_at() */
+    bool whole;  /* the data stands in it contiguously, at event_data_at() */
 };
 
-/* Returns true if it may stand in an event line: it has no CR, LF or NUL. */
+/* Returns true if `name` may stand in an event line: it has no CR, LF or NUL. */
 bool event_name_fits(struct span name);
 
-/* Returns true if it is a name of the server's own events ("gap", "expired"), which no message may
+/* Returns true if `name` is one of the server's own events ("gap", "expired"), which no message may
  * have. */
 bool event_name_reserved(struct span name);
 
-/* Returns the event name that an unnamed message of a topic has in a stream of several topics: the
- * topic's name; or, where a page would take that for an event of EventSource itself (error, open)
- * or of the server, with a "/" in front, as in the topic's URL. No other topic has such a name. */
+/* Returns the event name of an unnamed message in a stream of several topics: the topic's name; or,
+ * where a page would take that for an event of EventSource itself (error, open) or of the server,
+ * the name with a "/" in front, as in the topic's URL. No other topic has such a name. */
 struct span event_name_of_topic(struct span topic);
 
-/* Where the name stands in a rendering that has an event line. */
+/* Offset of the name in a rendering that has an event line. */
 #define EVENT_NAME_AT 7
 
-/* Bytes of the event line of a name, 0 for an empty one. */
+/* Returns the bytes of the event line of a name; 0 for an empty name. */
 static inline size_t event_line_size(struct span name)
 {
     return name.n > 0 ? EVENT_NAME_AT + name.n + 1 : 0;
 }
 
-/* Where the data's first byte stands in a rendering that has it whole, behind its event line. */
+/* Returns the offset of the data in a rendering that holds it contiguously, where the event line is
+ * `line_size` bytes long. */
 static inline size_t event_data_at(size_t line_size)
 {
     return line_size + 6;
 }
 
-/* What the rendering will be. One pass through the data. */
+/* Returns the layout of the rendering. One pass through the data. */
 struct event_layout event_measure(const struct event *e);
 
-/* Writes the rendering to out, layout.size bytes, as event_measure() gave it for this event. */
+/* Writes the rendering to out, layout.size bytes; `layout` as event_measure() returned it for this
+ * event. */
 void event_write(char *out, const struct event *e, struct event_layout layout);
 
 #endif

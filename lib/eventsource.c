@@ -1,8 +1,8 @@
 /*
  * eventsource.c - reads a stream of Server-Sent Events.
  *
- * The line that comes is gathered right behind the data so far, so that a line of data becomes part
- * of it by moving it a few bytes to the front.
+ * The incoming line is collected right after the data so far, so that a data line joins it by
+ * moving a few bytes to the front.
  */
 #include "lib/eventsource.h"
 
@@ -43,7 +43,8 @@ static bool keep(char *to, size_t *n, struct span value)
     return true;
 }
 
-/* Makes the value, which stands in the line, the next line of the data. */
+/* Appends the value of the current line to the data, as its next line. Returns false if there is no
+ * room. */
 static bool take_data(struct eventsource *es, struct span value)
 {
     if (es->have + value.n >= es->cap)
@@ -54,7 +55,7 @@ static bool take_data(struct eventsource *es, struct span value)
     return true;
 }
 
-/* Takes a line that is not empty. False: there is no room for it. */
+/* Handles a line that is not empty. Returns false if there is no room for it. */
 static bool field(struct eventsource *es, struct span line)
 {
     struct span value = line, name = span_cut(&value, ':');
@@ -74,7 +75,7 @@ static bool field(struct eventsource *es, struct span line)
     return true;
 }
 
-/* An empty line: the event is whole, if there is data. */
+/* Handles an empty line: the event is complete, if it has data. */
 static enum eventsource_result dispatch(struct eventsource *es)
 {
     es->last_n = es->id_n;
@@ -90,7 +91,7 @@ static enum eventsource_result dispatch(struct eventsource *es)
     return EVENTSOURCE_EVENT;
 }
 
-/* The line is whole. */
+/* Handles the end of a line. */
 static enum eventsource_result line_end(struct eventsource *es)
 {
     struct span line = {es->p + es->have, es->line};
@@ -103,7 +104,7 @@ static enum eventsource_result line_end(struct eventsource *es)
     return field(es, line) ? EVENTSOURCE_MORE : EVENTSOURCE_LARGE;
 }
 
-/* How many bytes there are before the first end of a line. */
+/* Returns the number of bytes before the first line end. */
 static size_t line_size(struct span s)
 {
     const char *lf = memchr(s.p, '\n', s.n);

@@ -1,16 +1,15 @@
 /*
- * forward.c - whom a request is from that came through proxies.
+ * forward.c - finds the client of a request that came through proxies.
  */
 #include "lib/forward.h"
 
 #include "lib/addr.h"
 
-#define NODE_MAX 64u /* bytes of an address with a port: more is none */
+#define NODE_MAX 64u /* bytes of an address with a port: a longer one is not valid */
 
 /* ---- elements -------------------------------------------------------------------------------- */
 
-/* Returns true if the quote at p[i] stands for itself: the number of backslashes before it is
- * odd. */
+/* Returns true if the quote at p[i] is escaped: the number of backslashes before it is odd. */
 static bool escaped(struct span s, size_t i)
 {
     size_t n = 0;
@@ -19,8 +18,8 @@ static bool escaped(struct span s, size_t i)
     return n % 2 == 1;
 }
 
-/* Cuts the last element off *list, past the comma before it. Commas within quotes are part of it,
- * where there are quotes. */
+/* Cuts the last element off *list, and the comma before it. With `quotes`, commas within quotes
+ * belong to the element. */
 static struct span cut_last(struct span *list, bool quotes)
 {
     bool inside = false;
@@ -38,13 +37,14 @@ static struct span cut_last(struct span *list, bool quotes)
     return span_trim(last);
 }
 
-/* The value of a parameter, to be read. */
+/* The value of a parameter, as a reader. */
 struct value {
     char bytes[NODE_MAX];
     struct text t;
 };
 
-/* Reads a value off the front of *s, a token or a quoted string. False: it is neither. */
+/* Reads a value, a token or a quoted string, off the front of *s. Returns false if it is
+ * neither. */
 static bool value_read(struct span *s, struct value *v)
 {
     size_t i = 0;
@@ -67,8 +67,8 @@ static bool value_read(struct span *s, struct value *v)
     return true;
 }
 
-/* Finds a parameter of an element. False: it is not there once, or the element is not
- * well-formed. */
+/* Finds a parameter of an element. Returns false unless it is there exactly once in a well-formed
+ * element. */
 static bool parameter_find(struct span s, struct span name, struct value *v)
 {
     unsigned found = 0;
@@ -92,7 +92,7 @@ static bool parameter_find(struct span s, struct span name, struct value *v)
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-/* Returns true if it is a port: digits, or a word for one ("_a1"). */
+/* Returns true if `s` is a port: digits, or an obfuscated one ("_a1"). */
 static bool is_port(struct span s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -103,7 +103,7 @@ static bool is_port(struct span s)
     return s.n > 0;
 }
 
-/* Reads "192.0.2.1", "[2001:db8::1]", either with ":PORT" behind it, and "2001:db8::1". */
+/* Reads "192.0.2.1" or "[2001:db8::1]", either with ":PORT" after it, or "2001:db8::1". */
 static bool node_read(struct span s, struct sockaddr_storage *a, socklen_t *len)
 {
     struct span host = s, port = {NULL, 0};
@@ -133,7 +133,7 @@ void forward_begin(struct forward *f, bool local)
     *f = (struct forward){.says = FORWARD_NOTHING, .local = local};
 }
 
-/* The scheme of that name. */
+/* Returns the scheme of that name. */
 static enum cors_scheme scheme_of(struct span s)
 {
     return span_same(s, SPAN("http"))    ? CORS_SCHEME_HTTP
@@ -150,7 +150,7 @@ enum cors_scheme forward_scheme(struct span value)
     return scheme;
 }
 
-/* Takes an element, "" being none. */
+/* Handles an element; "" is none. */
 static void element(struct forward *f, struct span s, bool forwarded, const struct nets *proxies)
 {
     struct sockaddr_storage a;

@@ -1,23 +1,23 @@
 /*
- * forward.h - whom a request is from that came through proxies: Forwarded (RFC 7239),
+ * forward.h - finds the client of a request that came through proxies: Forwarded (RFC 7239),
  * X-Forwarded-For.
  *
- * Each proxy adds whom it got the request from behind what was there, and whoever sent the request
- * may have made up the front of it. So the list is walked from its end, where the proxy at hand has
- * written, over those who are trusted proxies as well; the first who is not is the client:
+ * Each proxy appends the address from which it got the request; the client may have made up the
+ * front of the list. So the list is walked from its end, where the connected proxy has written,
+ * past the addresses of trusted proxies; the first other address is the client:
  *
  *     X-Forwarded-For: 127.0.0.1, 203.0.113.7, 10.0.0.2        <- 10.0.0.1, which connects
  *                      made up    the client   trusted proxy      trusted proxy
  *
- * Each element is found from the end, too, so that quotes which somebody left open in front of it
- * do not matter. What is not an address ("unknown", "_hidden") ends the walk: the client is
+ * Elements are parsed from the end as well, so an unclosed quote earlier in the list does not
+ * matter. An element that is not an address ("unknown", "_hidden") ends the walk: the client is
  * unknown.
  *
- * An address that is loopback is on this host only if all those are who told of it: it may be the
- * loopback of another.
+ * A loopback address counts as this host only if every proxy in between is on this host: else it
+ * may be another host's loopback.
  *
- * The scheme that the client used is in the same element ("proto"), as the proxy that told of the
- * client is the one that the client spoke to; or in X-Forwarded-Proto.
+ * The client's scheme is in the same element ("proto"), as the proxy that wrote it is the one that
+ * the client connected to; or in X-Forwarded-Proto.
  */
 #ifndef SSE_LIB_FORWARD_H
 #define SSE_LIB_FORWARD_H
@@ -27,26 +27,27 @@
 
 enum forward_says {
     FORWARD_NOTHING = 0, /* there is no element */
-    FORWARD_UNKNOWN = 1, /* one that is no address */
+    FORWARD_UNKNOWN = 1, /* its element is not an address */
     FORWARD_CLIENT = 2,  /* it is `from` */
 };
 
 struct forward {
     enum forward_says says;
     bool done;               /* no more lines are needed */
-    bool local;              /* who it is is on this host, and so are the proxies in between */
+    bool local;              /* the client and every proxy in between are on this host */
     uint64_t from;           /* the client's addr_key() */
-    enum cors_scheme scheme; /* by which it asks, as Forwarded tells */
+    enum cors_scheme scheme; /* the client's, from Forwarded */
 };
 
-/* Begins a walk; `local`: the proxy at hand is on this host. */
+/* Begins a walk; `local`: the connected proxy is on this host. */
 void forward_begin(struct forward *f, bool local);
 
-/* Walks through the value of a field: of Forwarded, or else of X-Forwarded-For. Of several the last
- * is first. */
+/* Walks through one field's value: Forwarded if `forwarded`, else X-Forwarded-For. Where there are
+ * several fields, call it with the last one first. */
 void forward_walk(struct forward *f, struct span value, bool forwarded, const struct nets *proxies);
 
-/* The scheme that a value of X-Forwarded-Proto tells: all its elements must be that one. */
+/* Returns the scheme that a value of X-Forwarded-Proto names, if all its elements name the same
+ * one. */
 enum cors_scheme forward_scheme(struct span value);
 
 #endif

@@ -13,8 +13,8 @@ static const char base64_digit[] =
 static const char base64url_digit[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* The value of each byte as a digit; what is none has the high bit set. The two alphabets differ in
- * their last two digits. */
+/* The value of each digit; other bytes have the high bit set. The two alphabets differ in their
+ * last two digits. */
 #define NO    0x80
 #define NO_16 NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO
 /* clang-format off */
@@ -32,7 +32,7 @@ static const char base64url_digit[] =
 static const uint8_t base64_value[256] = {VALUES(62, NO, 63, NO)};
 static const uint8_t base64url_value[256] = {VALUES(NO, 62, NO, 63)};
 
-/* Writes the digits of `s`, without padding; returns how many. */
+/* Writes the digits of `s`, without padding; returns their number. */
 static inline size_t write_digits(char *out, struct span s, const char digit[])
 {
     const unsigned char *p = (const unsigned char *)s.p;
@@ -71,7 +71,7 @@ size_t base64url_write(char *out, struct span s)
     return n;
 }
 
-/* Decodes the last digits, which are two or three; returns the bytes they are, or -1. */
+/* Decodes the last two or three digits. Returns the number of bytes, or -1. */
 static ptrdiff_t read_last(unsigned char *o, const unsigned char *p, size_t n,
                            const uint8_t value[256])
 {
@@ -87,7 +87,7 @@ static ptrdiff_t read_last(unsigned char *o, const unsigned char *p, size_t n,
     return (ptrdiff_t)n - 1;
 }
 
-/* Decodes digits without padding; returns the bytes they are, or -1. */
+/* Decodes digits without padding. Returns the number of bytes, or -1. */
 static inline ptrdiff_t read_digits(char *out, struct span s, const uint8_t value[256])
 {
     const unsigned char *p = (const unsigned char *)s.p;
@@ -129,7 +129,7 @@ static inline uint32_t sha1_rotl(uint32_t v, unsigned n)
     return v << n | v >> (32 - n);
 }
 
-/* FIPS 180-4 section 6.1.3: the schedule needs but the last sixteen words. */
+/* FIPS 180-4 section 6.1.3: the schedule needs only its last sixteen words. */
 static void sha1_block(uint32_t h[5], const unsigned char *p)
 {
     uint32_t w[16], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
@@ -169,7 +169,7 @@ void hash_sha1(uint8_t out[20], struct span s)
     size_t at = 0;
     for (; s.n - at >= SHA1_BLOCK; at += SHA1_BLOCK)
         sha1_block(h, (const unsigned char *)s.p + at);
-    /* The rest, a one bit, zeros up to a whole block, of which the length in bits ends it. */
+    /* The rest: a one bit, zeros, and the length in bits at the end of a block. */
     unsigned char end[2 * SHA1_BLOCK] = {0};
     size_t rest = s.n - at, n = rest + 1 + 8 <= SHA1_BLOCK ? SHA1_BLOCK : 2 * SHA1_BLOCK;
     if (rest > 0)
@@ -189,7 +189,7 @@ void hash_sha1(uint8_t out[20], struct span s)
 
 #define SHA256_BLOCK 64u
 
-/* All that a key may leave in memory is in here. */
+/* Everything that may hold parts of a key, to be wiped. */
 struct sha256 {
     uint32_t h[8];
     uint32_t w[16]; /* the schedule's last sixteen words */
@@ -217,7 +217,7 @@ static inline uint32_t sha256_rotr(uint32_t v, unsigned n)
 }
 
 /* Round t of FIPS 180-4 section 6.2.2 step 3, with its word of the schedule. The eight variables
- * stay where they are and change their names: a is v[-t mod 8], b the next. */
+ * are not moved but renamed: a is v[-t mod 8], b the next. */
 static inline __attribute__((always_inline)) void sha256_round(uint32_t v[8], uint32_t w[16],
                                                                size_t t)
 {
@@ -283,7 +283,7 @@ static void sha256_add(struct sha256 *x, struct span s)
     }
 }
 
-/* A one bit, zeros up to a whole block, of which the length in bits ends it. */
+/* Appends a one bit, zeros, and the length in bits at the end of a block. */
 static void sha256_end(struct sha256 *x, uint8_t out[HASH_SHA256_SIZE])
 {
     static const char end[SHA256_BLOCK] = {'\x80'};
@@ -309,7 +309,7 @@ void hash_sha256(uint8_t out[HASH_SHA256_SIZE], struct span s)
 
 /* ---- HMAC ---- */
 
-/* Begins a digest with the key, padded to a block, each byte of it exclusive-or `pad`. */
+/* Begins a digest with the key, padded to a block and exclusive-ored with `pad` byte by byte. */
 static void hmac_begin(struct sha256 *x, const unsigned char key[SHA256_BLOCK], unsigned char pad)
 {
     char block[SHA256_BLOCK];
@@ -344,7 +344,7 @@ void hash_hmac(uint8_t out[HASH_SHA256_SIZE], struct span key, const struct span
 
 bool hash_equal(const void *a, const void *b, size_t n)
 {
-    const volatile unsigned char *x = a, *y = b; /* so that nothing is left out */
+    const volatile unsigned char *x = a, *y = b; /* so that the compiler keeps every read */
     unsigned char differ = 0;
     for (size_t i = 0; i < n; i++)
         differ |= (unsigned char)(x[i] ^ y[i]);
@@ -354,13 +354,13 @@ bool hash_equal(const void *a, const void *b, size_t n)
 void hash_wipe(void *p, size_t n)
 {
     memset(p, 0, n);
-    __asm__ volatile("" : : "r"(p) : "memory"); /* somebody may read it: it has to be written */
+    __asm__ volatile("" : : "r"(p) : "memory"); /* makes the compiler keep the writes */
 }
 
 /* ---- SipHash ---- */
 
-/* J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", 2012, with one round for a
- * word and three at the end. */
+/* J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", 2012, with one round per word
+ * and three at the end. */
 struct sip {
     uint64_t v0, v1, v2, v3;
 };

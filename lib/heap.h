@@ -1,8 +1,8 @@
 /*
  * heap.h - a binary heap in an array: its top, the first entry, is above all others.
  *
- * Entries may be of any type and order: whoever has them says how one sinks, by heap_sink(), which
- * is compiled with them. Nothing here takes memory, and no order of the entries makes it slow.
+ * Entries may have any type and order: the caller compiles heap_sink() for them. Nothing here
+ * allocates, and no order of the entries makes it slow.
  */
 #ifndef SSE_LIB_HEAP_H
 #define SSE_LIB_HEAP_H
@@ -23,8 +23,8 @@ static inline __attribute__((always_inline)) void heap_swap(char *a, char *b, si
     memcpy(b, was, size);
 }
 
-/* Moves entry i of n, `size` bytes each, down to its place: below it all is in order. above()
- * returns true if the first of two entries is to be above the second. */
+/* Moves entry i of n, `size` bytes each, down to its place; the entries below it are in order.
+ * above() returns true if its first argument belongs above the second. */
 static inline __attribute__((always_inline)) void
 heap_sink(void *heap, size_t size, size_t i, size_t n, bool (*above)(const void *a, const void *b))
 {
@@ -38,18 +38,18 @@ heap_sink(void *heap, size_t size, size_t i, size_t n, bool (*above)(const void 
     }
 }
 
-/* Makes a heap of n entries, `size` bytes each, that are in no order; puts n entries in order, the top
- * last. sink() moves entry i of n down to its place, as heap_sink() does. */
+/* Make a heap of n entries in any order; sort n entries, `size` bytes each, the top last. sink()
+ * moves entry i of n down to its place, as heap_sink() does. */
 void heap_make(void *heap, size_t n, void (*sink)(void *heap, size_t i, size_t n));
 void heap_sort(void *heap, size_t size, size_t n, void (*sink)(void *heap, size_t i, size_t n));
 
-/* ---- numbers, whose smallest is the top ------------------------------------------------------- */
+/* ---- numbers, whose smallest is the top ------------------------------------------------------ */
 
 /* Moves number i of n (uint64_t) down to its place. */
 void heap_sink_number(void *heap, size_t i, size_t n);
 
-/* Puts `value` in place of the top of a heap of n (> 0) numbers; where it is `none`, just takes the
- * top off. Returns how many there are then. */
+/* Replaces the top of a heap of n (> 0) numbers with `value`; removes it if `value` is `none`.
+ * Returns the new size. */
 size_t heap_replace(uint64_t *heap, size_t n, uint64_t value, uint64_t none);
 
 #endif

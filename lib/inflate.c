@@ -14,17 +14,17 @@ enum {
 
 struct input {
     struct span left;
-    uint32_t bits; /* that were taken from there and not used, ... */
-    unsigned held; /* ... so many */
-    bool bad;      /* it has ended too early, or has what can't be; what is read then is zeros */
+    uint32_t bits; /* bits read and not used, ... */
+    unsigned held; /* ... and their number */
+    bool bad;      /* the input ended too early or is malformed; zeros are read from then on */
 };
 
-/* A canonical code: how many words there are of each length, and what they stand for, in order. */
+/* A canonical code: the number of words of each length, and their symbols in order. */
 struct code {
     uint16_t count[CODE_MAX + 1], symbol[LITERALS];
 };
 
-/* The next n bits, at most 16. */
+/* Takes the next n bits, at most 16. */
 static unsigned take(struct input *in, unsigned n)
 {
     for (; in->held < n; in->held += 8) {
@@ -41,8 +41,8 @@ static unsigned take(struct input *in, unsigned n)
     return v;
 }
 
-/* Makes the code in which symbol i has a word of length[i] bits, 0 being none. False: there are
- * more of them than there can be. */
+/* Makes the code in which symbol i has a word of length[i] bits, 0 for none. Returns false if there
+ * are more words than can be. */
 static bool code_make(struct code *c, const uint8_t *length, unsigned n)
 {
     unsigned at[CODE_MAX + 1], room = 1, before = 0;
@@ -63,7 +63,7 @@ static bool code_make(struct code *c, const uint8_t *length, unsigned n)
     return true;
 }
 
-/* Reads a symbol. `rank` is the place of what has been read among the words of its length. */
+/* Reads a symbol. `rank` is the index of the bits read so far among the words of their length. */
 static unsigned code_read(struct input *in, const struct code *c)
 {
     unsigned rank = 0, before = 0;
@@ -74,7 +74,7 @@ static unsigned code_read(struct input *in, const struct code *c)
         rank -= c->count[bits];
         before += c->count[bits];
     }
-    in->bad = true; /* a word that stands for nothing */
+    in->bad = true; /* an unused word */
     return 0;
 }
 
@@ -90,7 +90,7 @@ static void stored(struct input *in, struct text *t)
     in->left = span_from(in->left, n);
 }
 
-/* Appends again what stands `back` bytes before the end, which may be less than n. */
+/* Appends n bytes again that begin `back` bytes before the end; `back` may be less than n. */
 static void again(struct input *in, struct text *t, size_t from, size_t back, size_t n)
 {
     if (back > t->n - from || n > t->cap - t->n) {
@@ -101,7 +101,7 @@ static void again(struct input *in, struct text *t, size_t from, size_t back, si
         t->p[t->n] = t->p[t->n - back];
 }
 
-/* The symbols of a block, up to its end. Of the text, what is from `from` on is this file's. */
+/* Decodes the symbols of a block up to its end. The text from `from` on is this file's. */
 static void packed(struct input *in, struct text *t, size_t from, const struct code *literals,
                    const struct code *distances)
 {
@@ -114,7 +114,7 @@ static void packed(struct input *in, struct text *t, size_t from, const struct c
             text_add(t, (struct span){&byte, 1});
             continue;
         }
-        /* Lengths are told in steps that double every four symbols, distances every two. */
+        /* The steps of lengths double every four symbols, those of distances every two. */
         unsigned i = s - END - 1, more = i < 8 ? 0 : i / 4 - 1;
         size_t n = i < 8 ? i + 3 : i < 28 ? 3 + ((4 + i % 4) << more) + take(in, more) : 258;
         unsigned d = code_read(in, distances);
@@ -127,7 +127,7 @@ static void packed(struct input *in, struct text *t, size_t from, const struct c
     }
 }
 
-/* Reads the lengths of two codes, which are themselves in a code. */
+/* Reads the lengths of two codes, which are themselves encoded. */
 static bool lengths(struct input *in, struct code *c, uint8_t *length, unsigned n, unsigned words)
 {
     static const uint8_t order[] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
@@ -156,10 +156,10 @@ static bool lengths(struct input *in, struct code *c, uint8_t *length, unsigned 
     return !in->bad;
 }
 
-/* A block in a code of its own, or in the one that all know. */
+/* Decodes a block with its own code, or with the fixed one. */
 static void coded(struct input *in, struct text *t, size_t from, bool own)
 {
-    uint8_t length[LITERALS + 32]; /* the most that five bits tell of */
+    uint8_t length[LITERALS + 32]; /* the most that five bits can count */
     struct code literals, distances;
     unsigned n = LITERALS, d = DISTANCES;
     if (own) {
@@ -180,7 +180,7 @@ static void coded(struct input *in, struct text *t, size_t from, bool own)
         in->bad = true;
 }
 
-/* The sum that gzip makes (CRC-32, RFC 1952 section 8), bit by bit. */
+/* Returns gzip's checksum (CRC-32, RFC 1952 section 8), computed bit by bit. */
 static uint32_t sum(struct span s)
 {
     uint32_t crc = UINT32_MAX;

@@ -2,8 +2,8 @@
  * json.c - JSON out, and a small reader (RFC 8259).
  *
  * The reader is one loop: what is open is a stack of bits, each an object or an array, so that no
- * input makes it recurse. Its functions leave `at` on the first byte that can't be right whatever
- * follows, or at the end where the text stops too early.
+ * input makes it recurse. Its functions leave `at` at the first byte that cannot be right whatever
+ * follows, or at the end if the text ends too early.
  */
 #include "lib/json.h"
 
@@ -16,8 +16,8 @@ _Static_assert(JSON_DEPTH <= 64, "the stack of open objects and arrays is the bi
 
 /* ---- runs of plain bytes ---- */
 
-/* Where the bytes from `i` on end that stand in a JSON string as they are: at a control byte, a
- * quote, a backslash or `also`. */
+/* Returns the end of the bytes from `i` on that need no escaping in a JSON string: at a control
+ * byte, a quote, a backslash or `also`. */
 static inline size_t plain_end(struct span s, size_t i, unsigned char also)
 {
     for (; s.n - i >= WORD_SIZE; i += WORD_SIZE) {
@@ -38,8 +38,8 @@ static inline size_t plain_end(struct span s, size_t i, unsigned char also)
 /* U+2028 and U+2029, which end a line in JavaScript before 2019, are E2 80 A8 and E2 80 A9. */
 #define LINE_SEPARATOR_LEAD 0xE2
 
-/* What each byte is in a string: P as it is, S a letter behind a backslash, L six bytes, E may
- * begin a line separator. */
+/* The class of each byte in a string: P plain, S escaped by a letter, L escaped in six bytes, E the
+ * possible start of a line separator. */
 #define P 0
 #define S 2
 #define L 6
@@ -52,14 +52,14 @@ static const uint8_t kinds[256] = {
     L,          L, L, L, ['"'] = S, ['\\'] = S, [LINE_SEPARATOR_LEAD] = E,
 };
 
-/* Returns true if a line separator stands at s.p[i], where its first byte is. */
+/* Returns true if a line separator is at s.p[i], which is its first byte. */
 static inline bool is_separator(struct span s, size_t i)
 {
     return s.n - i >= 3 && (unsigned char)s.p[i + 1] == 0x80 &&
            ((unsigned char)s.p[i + 2] & 0xfe) == 0xa8;
 }
 
-/* Bytes that the escape of what stands at s.p[i] has, *took bytes of `s`; 1: it stands as it is. */
+/* Returns the size of the escape at s.p[i], of *took bytes of `s`; 1 if it needs none. */
 static inline size_t escape_size(struct span s, size_t i, size_t *took)
 {
     uint8_t kind = kinds[(unsigned char)s.p[i]];
@@ -71,7 +71,7 @@ static inline size_t escape_size(struct span s, size_t i, size_t *took)
     return kind == S || kind == L ? kind : 1;
 }
 
-/* Writes the escape of what stands at s.p[i], of `size` bytes. */
+/* Writes the escape of the bytes at s.p[i], of `size` bytes. */
 static inline void escape_write(char *to, struct span s, size_t i, size_t size)
 {
     static const char letters[0x20] = {
@@ -90,10 +90,9 @@ static inline void escape_write(char *to, struct span s, size_t i, size_t size)
     }
 }
 
-#define RUN 16u /* bytes in a row that stand as they are, behind which more such are looked for */
+#define RUN 16u /* plain bytes in a row, after which a longer plain run is searched for */
 
-/* Where the bytes from `i` on end that are known to stand as they are: `i`, unless the last RUN
- * did. */
+/* Returns the end of the plain run at `i`, if the last RUN bytes were plain; else `i`. */
 static inline size_t run_end(struct span s, size_t i, size_t *run)
 {
     if (*run < RUN)
@@ -198,7 +197,7 @@ struct reader {
     size_t at;
 };
 
-/* The byte at hand, or -1 at the end. */
+/* Returns the current byte, or -1 at the end. */
 static int peek(const struct reader *r)
 {
     return r->at < r->s.n ? (unsigned char)r->s.p[r->at] : -1;
@@ -295,7 +294,7 @@ static bool read_escape(struct reader *r)
     return true;
 }
 
-/* Reads a string from its first quote; *raw is what stands between the two. */
+/* Reads a string from its first quote; *raw is the text between the quotes. */
 static bool read_string(struct reader *r, struct span *raw)
 {
     if (!take(r, '"'))
@@ -317,7 +316,7 @@ static bool read_string(struct reader *r, struct span *raw)
 
 /* ---- in: values ---- */
 
-/* Reads a value that holds no other one. */
+/* Reads a value other than an object or an array. */
 static bool read_scalar(struct reader *r, enum json_kind *kind, struct span *raw)
 {
     size_t from = r->at;
@@ -347,7 +346,7 @@ static bool read_scalar(struct reader *r, enum json_kind *kind, struct span *raw
     return good;
 }
 
-/* Reads a member's name and the colon, to where its value begins. */
+/* Reads a member's name and the colon, up to its value. */
 static bool read_name(struct reader *r, struct span *name)
 {
     skip_space(r);
@@ -360,15 +359,15 @@ static bool read_name(struct reader *r, struct span *name)
     return true;
 }
 
-/* What is open: bit 0 of `objects` tells of the innermost whether it is an object. */
+/* The open objects and arrays: bit 0 of `objects` says whether the innermost is an object. */
 struct open {
     unsigned depth;
     uint64_t objects;
 };
 
-/* Goes to where the next value of the innermost open one begins, behind its bracket (`first`) or
- * behind a value. Returns false with r->at at a byte that doesn't belong there; *closed says that
- * there was its closing bracket instead of a value. */
+/* Moves to the next value of the innermost open one, after its bracket (`first`) or after a value.
+ * Returns false with r->at at a byte that is wrong there; *closed says that its closing bracket
+ * came instead of a value. */
 static bool read_between(struct reader *r, struct open *o, bool first, bool *closed)
 {
     bool object = (o->objects & 1) != 0;
@@ -388,7 +387,7 @@ static bool read_between(struct reader *r, struct open *o, bool first, bool *clo
     return true;
 }
 
-/* Reads the value that begins at r->at, with all that it holds. */
+/* Reads the value that begins at r->at, with all values inside it. */
 static bool read_value(struct reader *r, struct json_value *v)
 {
     struct open o = {0, 0};

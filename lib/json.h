@@ -1,7 +1,7 @@
 /*
  * json.h - JSON out, and a small reader (RFC 8259).
  *
- * Out: appends to a struct text; the caller writes the braces and commas as text.
+ * Out: appends to a struct text; the caller writes braces and commas itself.
  *
  * In: a reader that walks a value without building anything. It checks the grammar in full
  * (strings are UTF-8, escapes are right, no lone surrogates, no leading zeros, nothing after the
@@ -15,28 +15,29 @@
 
 #define JSON_DEPTH 32
 
-/* Appends `s` as a JSON string with its quotes. `s` must be UTF-8; control bytes, the quote and
- * the backslash are escaped, and so are U+2028 and U+2029. Anything else is left as it is. */
+/* Appends `s` as a JSON string with its quotes. `s` must be UTF-8. Escapes control bytes, the
+ * quote, the backslash, U+2028 and U+2029, and nothing else. */
 void json_string(struct text *t, struct span s);
 
-/* Returns true if `s` stands in a JSON string as it is, with nothing to escape. (It may return
- * false for some that do.) */
+/* Returns true if `s` needs no escaping in a JSON string. May return false for some texts that need
+ * none. */
 bool json_plain(struct span s);
 
-/* Bytes at the front of `s` that stand there as they are, as json_plain() has it. */
+/* Returns the bytes at the front of `s` that need no escaping, as json_plain() decides. */
 size_t json_plain_run(struct span s);
 
-/* A STRING IN PARTS. `s` as it stands between the quotes, in some ns for each byte: how many bytes
- * that is; which byte of `s` is the one whose escape holds byte `at` of it, *into bytes inside that
- * (s.n: there is none). */
+/* A STRING IN PARTS: the escaped form of `s`, without its quotes, at a few ns per byte.
+ * json_escaped_size() returns its size. json_escaped_at() returns the index of the byte of `s`
+ * whose escape covers offset `at` of it, and sets *into to the offset inside that escape; s.n if
+ * there is none. */
 size_t json_escaped_size(struct span s);
 size_t json_escaped_at(struct span s, size_t at, size_t *into);
 
-/* Appends it, up to `most` bytes or to the end of the escape there (5 more), as far as there is
- * room. Returns how many bytes of `s` that was. */
+/* Appends the escaped form of `s` as far as there is room, and stops at the end of the first escape
+ * that reaches `most` bytes (up to 5 more). Returns how many bytes of `s` that was. */
 size_t json_escape(struct text *t, struct span s, size_t most);
 
-/* What a member of an object, or a value, is. */
+/* The kind of a value. */
 enum json_kind {
     JSON_NULL = 0,
     JSON_FALSE = 1,

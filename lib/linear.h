@@ -4,9 +4,9 @@
  *
  *     bucket[hash] --> entry --> entry --> 0
  *
- * So no insertion is slow, and memory is touched in step with what the table has. Entries are
- * numbers from 1; where they are, and where their links and hashes, is the caller's matter. Buckets
- * and struct linear hold numbers only, so they may be mapped elsewhere later.
+ * So no insertion is slow, and memory is touched as the table grows. Entries are numbers from 1;
+ * the caller stores them with their links and hashes. Buckets and struct linear hold numbers only,
+ * so they may be mapped elsewhere later.
  *
  * The caller gives the buckets as zeroed memory, begins with LINEAR_EMPTY, and splits as often as
  * it has buckets for.
@@ -25,21 +25,21 @@ struct linear {
         .buckets = 1 \
     }
 
-/* Returns the bucket of a hash, where a new entry becomes the first. */
+/* Returns the bucket of a hash; a new entry becomes its first. */
 static inline uint32_t *linear_bucket(const struct linear *l, uint32_t *bucket, uint64_t hash)
 {
     uint32_t i = (uint32_t)hash & l->mask;
     return &bucket[i < l->buckets ? i : i & l->mask >> 1];
 }
 
-/* A function of the caller that returns the link of entry `id` of its `table`, to the next one in its
+/* The caller's function that returns the link of entry `id` of its `table` to the next one in its
  * bucket; *hash is the hash of its key, of which the low 32 bits count. */
 #define LINEAR_LINK uint32_t *(*link)(const void *table, uint32_t id, uint64_t *hash)
 
-/* Takes one more bucket into use, and moves there what belongs there. */
+/* Takes one more bucket into use, and moves its entries there. */
 void linear_split(struct linear *l, uint32_t *bucket, const void *table, LINEAR_LINK);
 
-/* Takes entry `id`, which is in the table, out of its bucket. */
+/* Removes entry `id`, which is in the table, from its bucket. */
 void linear_remove(const struct linear *l, uint32_t *bucket, uint32_t id, const void *table,
                    LINEAR_LINK);
 

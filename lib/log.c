@@ -1,5 +1,5 @@
 /*
- * log.c - lines of logfmt.
+ * log.c - log lines in logfmt.
  */
 #include "lib/log.h"
 
@@ -24,7 +24,7 @@ static void value(struct text *t, const char *s)
     text_add(t, (struct span){safe, n});
 }
 
-/* The priority of a level: LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG of syslog(3). */
+/* Returns the priority of a level: LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG of syslog(3). */
 static const char *priority(const char *level)
 {
     switch (level[0]) {

@@ -1,8 +1,8 @@
 /*
  * name.c - names of topics, and patterns that match them.
  *
- * Everything goes segment by segment. A pattern has its "**" at its end only, so that matching
- * never has to try and come back.
+ * Matching goes segment by segment. A pattern has "**" only at its end, so matching never
+ * backtracks.
  */
 #include "lib/name.h"
 
@@ -29,7 +29,7 @@ static bool is_rest(struct span segment)
 
 /* ---- what is wrong ---- */
 
-/* What is wrong with a name or pattern, but for its wildcards? */
+/* Returns what is wrong with a name or pattern, apart from its wildcards; NULL if nothing is. */
 static const char *text_wrong(struct span s)
 {
     if (s.n == 0)
@@ -87,7 +87,7 @@ const char *topic_pattern_wrong(struct span pattern)
 
 /* ---- what matches ---- */
 
-/* Returns true if it is the name of a topic of the server's own. */
+/* Returns true if it is the name of the server's own topic. */
 static bool is_own(struct span s)
 {
     return s.n > 0 && s.p[0] == '-';
@@ -108,14 +108,14 @@ bool topic_match(struct span pattern, struct span name)
     }
 }
 
-/* The length of the shortest name that a pattern matches. */
+/* Returns the length of the shortest name that a pattern matches. */
 static size_t shortest(struct span pattern)
 {
     bool rest = pattern.n >= 2 && memcmp(pattern.p + pattern.n - 2, "**", 2) == 0;
     return pattern.n - rest;
 }
 
-/* Goes through both and so knows the shortest name that both match, which may be too long. */
+/* Computes the length of the shortest name that both match, which may be too long for a name. */
 bool topic_overlap(struct span a, struct span b)
 {
     size_t n = 0;
@@ -134,7 +134,8 @@ bool topic_overlap(struct span a, struct span b)
     }
 }
 
-/* A "**" behind `n` bytes that has room for a segment alone is a "*". */
+/* Returns true if the segment is a "**" after `n` bytes with room for one segment only: it equals
+ * "*". */
 static bool is_one_in_effect(struct span segment, size_t n)
 {
     return is_rest(segment) && n + sizeof("x/x") - 1 > TOPIC_NAME_MAX;

@@ -9,8 +9,8 @@
  *     orders/ **  matches orders/7, orders/7/x, not orders
  *     **          matches everything
  *
- * A topic of the server's own has a name that begins with "-": no client can name it, and no
- * wildcard matches it.
+ * The server's own topic has a name that begins with "-": no client can name it, and no wildcard
+ * matches it.
  */
 #ifndef SSE_LIB_NAME_H
 #define SSE_LIB_NAME_H
@@ -19,30 +19,29 @@
 
 #define TOPIC_NAME_MAX 255u
 
-/* What is wrong with a name, or with a pattern (a name that may have wildcards)? NULL: nothing;
- * else a static text for people, "has an empty segment". */
+/* Return NULL if it is a valid name, or a valid pattern (a name that may have wildcards); else what
+ * is wrong, a static text: "has an empty segment". */
 const char *topic_name_wrong(struct span name);
-
-/* Returns a hint if a name or wildcard has + or # as a segment, which are wildcards elsewhere; else
- * NULL. Such a name is refused where a client brings it anew, and taken where a store has it. */
-const char *topic_name_hint(struct span name);
 const char *topic_pattern_wrong(struct span pattern);
 
-/* Returns true if it has wildcards. (Looks for a "*".) */
+/* Returns a hint if a name or pattern has + or # as a segment, which are wildcards elsewhere; else
+ * NULL. Clients may not use such a name for a new topic; a store may hold it. */
+const char *topic_name_hint(struct span name);
+
+/* Returns true if `s` contains a "*". */
 bool topic_is_pattern(struct span s);
 
-/* Returns true if the pattern matches the name. A name as a pattern matches itself. (Here and
- * below, what is wrong as a name or pattern gives an answer that means nothing, but for a name that
- * is wrong for its "-" alone: nothing else matches it.) */
+/* Returns true if the pattern matches the name. A name used as a pattern matches itself. Here and
+ * below the arguments must be valid, but a name may begin with "-": only itself matches it. */
 bool topic_match(struct span pattern, struct span name);
 
 /* Returns true if some name matches both patterns. */
 bool topic_overlap(struct span a, struct span b);
 
-/* Returns true if the first pattern matches every name that the second one matches. */
+/* Returns true if `a` matches every name that `b` matches. */
 bool topic_holds(struct span a, struct span b);
 
-/* Writes the pattern that matches just the names that both match; returns its length, 0 if there
+/* Writes the pattern that matches exactly the names that both match; returns its length, 0 if there
  * are none. */
 size_t topic_meet(char out[TOPIC_NAME_MAX], struct span a, struct span b);
 

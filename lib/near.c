@@ -1,5 +1,5 @@
 /*
- * near.c - how far one word is from another, for "did you mean".
+ * near.c - edit distance between words, for "did you mean".
  */
 #include "lib/near.h"
 

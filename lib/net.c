@@ -1,5 +1,5 @@
 /*
- * net.c - networks, and which addresses are in a list of them.
+ * net.c - lists of networks, and whether an address is in one.
  */
 #include "lib/net.h"
 
@@ -7,9 +7,9 @@
 
 #include <netinet/in.h>
 
-#define MAPPED_BITS 96u /* in front of an IPv4 address that stands in IPv6 */
+#define MAPPED_BITS 96u /* before an IPv4 address mapped into IPv6 */
 
-/* The address as IPv6 has it. False: it is no address of either kind. */
+/* Converts an address to IPv6 bytes. Returns false if it is neither IPv4 nor IPv6. */
 static bool bytes_of(const struct sockaddr_storage *a, socklen_t len, uint8_t out[16])
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -33,7 +33,7 @@ static bool is_mapped(const uint8_t address[16])
     return IN6_IS_ADDR_V4MAPPED(&v6);
 }
 
-/* The bits of byte `i` that are within the first `bits`. */
+/* Returns the bits of byte `i` that are within the first `bits`. */
 static uint8_t mask(unsigned i, unsigned bits)
 {
     unsigned left = bits > i * 8 ? bits - i * 8 : 0;
@@ -92,7 +92,7 @@ bool nets_have(const struct nets *nets, const struct sockaddr_storage *a, sockle
     return false;
 }
 
-/* Adds one that is not in the list. */
+/* Adds a network that is not in the list. Returns false if there is no room. */
 static bool add(struct nets *nets, const struct net *net)
 {
     for (uint32_t i = 0; i < nets->n; i++)

@@ -1,9 +1,9 @@
 /*
  * opt.c - the command line and the environment.
  *
- * OPTIONS is all there is to know of a flag, a line each: --help, the defaults, the bounds, the
- * variables and the messages come from it. Flags are read first, then the variables of those that
- * were not given, then the defaults of the rest, all by the same functions.
+ * OPTIONS defines each flag in one line: the defaults, the bounds, the variables and the messages
+ * come from it; lib/cli/help.txt is the text of --help. Flags are read first, then the variables of
+ * flags that were not given, then the defaults of the rest, all by the same functions.
  */
 #include "lib/opt.h"
 
@@ -51,110 +51,56 @@ enum kind {
 #define SECOND 1000ull
 #define HOUR   (3600 * SECOND)
 
-/* X(kind, field, letter, name, value's name and blanks, default, least, most, text of --help)
- * A(kind, letter, name and blanks, text of --help) */
+/* X(kind, field, letter or ' ', name, default, least, most)
+ * A(kind, letter or ' ', name) */
 /* clang-format off */
 #define OPTIONS(X, A)                                                                              \
-    X(NUMBER, port, "-p, ", "port", " N                ", "8080", 0, 65535,                        \
-      "port; 0 takes a free one")                                                                  \
-    X(ADDRESSES, bind, "-b, ", "bind", " ADDR             ", "127.0.0.1", 1, OPT_LIST_MAX,         \
-      "IPv4, IPv6 or unix:PATH; repeatable")                                                       \
-    X(ADDRESSES, admin, "    ", "admin", " ADDR            ", "none", 0, OPT_LIST_MAX,             \
-      "where metrics are read, and only there")                                                    \
-    X(HOSTS, host, "    ", "host", " NAME             ", "none", 0, OPT_LIST_MAX,                  \
-      "a name of this server; repeatable")                                                         \
-    X(TOPICS, topic, "-t, ", "topic", " NAME            ", "any", 0, OPT_LIST_MAX,                 \
-      "the only topics there are; repeatable")                                                     \
-    X(POWER, ring, "-r, ", "ring", " SIZE             ", "64M", 64 * KIB, 256 * GIB,              \
-      "memory for messages, a power of two")                                                       \
-    X(PATH, store, "    ", "store", " FILE            ", "none", 0, 0,                             \
-      "keeps the messages in a file")                                                              \
-    X(SYNC, fsync, "    ", "fsync", " WHEN            ", "interval", 0, 0,                         \
-      "never, interval or always, with --store")                                                   \
-    X(AGE, max_age_ms, "    ", "max-age", " TIME          ", "none", 10, 1000000 * HOUR,           \
-      "messages older than this are gone")                                                         \
-    X(SIZE, max_message, "    ", "max-message", " SIZE      ", "1M", 1, 256 * MIB,                 \
-      "largest data, at most a 16th of --ring")                                                    \
-    X(COUNT, max_connections, "    ", "max-connections", " N     ", "0", 0, 1024 * MIB,            \
-      "0: as many as descriptors allow")                                                           \
-    X(COUNT, max_per_address, "    ", "max-per-address", " N     ", "0", 0, 1024 * MIB,            \
-      "connections from one; 0: any number")                                                       \
-    X(COUNT, max_topics, "    ", "max-topics", " N          ", "1M", 1, 16 * MIB,                  \
-      "topics at a time")                                                                          \
-    X(MOST, max_memory, "    ", "max-memory", " SIZE       ", "none", MIB, 1024 * GIB,             \
-      "in all; limits not given shrink to fit")                                                    \
-    X(COUNT, max_subscriptions, "    ", "max-subscriptions", " N   ", "1000", 1, 64 * KIB,         \
-      "topics and wildcards in one URL")                                                           \
-    X(SIZE, max_sets, "    ", "max-sets", " SIZE         ", "64M", 64 * KIB, 16 * GIB,             \
-      "for URLs of several topics or wildcards")                                                   \
-    X(COUNT, max_share, "    ", "max-share", " N           ", "8", 1, 64 * KIB,                    \
-      "a client has 1/N of what is free, or less")                                                 \
-    X(SIZE, max_line, "    ", "max-line", " SIZE         ", "8K", 64, MIB,                         \
-      "longest request line")                                                                      \
-    X(SIZE, max_head, "    ", "max-head", " SIZE         ", "16K", 256, MIB,                       \
-      "largest request head")                                                                      \
-    X(SIZE, max_buffers, "    ", "max-buffers", " SIZE      ", "256M", MIB, 1024 * GIB,            \
-      "for requests and answers in transit")                                                       \
-    X(SIZE, max_answer, "    ", "max-answer", " SIZE       ", "256K", 1024, 64 * MIB,              \
-      "messages in an answer to a poll, about")                                                    \
-    X(TIME, max_wait_ms, "    ", "max-wait", " TIME         ", "60s", 1000, 24 * HOUR,             \
-      "longest that a poll may wait")                                                              \
-    X(TIME, heartbeat_ms, "    ", "heartbeat", " TIME        ", "15s", 10, 24 * HOUR,              \
-      "how often quiet streams get a sign of life")                                                \
-    X(TIME, retry_ms, "    ", "retry", " TIME            ", "2s", 10, 24 * HOUR,                   \
-      "when streams are to reconnect, about")                                                      \
-    X(TIME, request_timeout_ms, "    ", "request-timeout", " TIME  ", "10s", 10, 24 * HOUR,        \
-      "for a request to arrive")                                                                   \
-    X(SIZE, min_rate, "    ", "min-rate", " SIZE         ", "500", 0, GIB,                         \
-      "bytes a second of longer messages; 0: any")                                                   \
-    X(TIME, idle_timeout_ms, "    ", "idle-timeout", " TIME     ", "75s", 10, 24 * HOUR,           \
-      "between two requests")                                                                      \
-    X(TIME, write_timeout_ms, "    ", "write-timeout", " TIME    ", "30s", 10, 24 * HOUR,          \
-      "for a client to take what it is sent")                                                      \
-    X(TIME, drain_ms, "    ", "drain", " TIME            ", "5s", 0, 24 * HOUR,                    \
-      "over which clients are closed at the end")                                                  \
-    X(PATH, key_file, "    ", "key-file", " FILE         ", "none", 0, 0,                          \
-      "keys of the tokens that say who may do what")                                               \
-    X(WAYS, anonymous, "    ", "anonymous", " LIST        ", "subscribe", 0, 0,                    \
-      "what anyone may: publish, subscribe")                                                       \
-    X(COUNT, max_failures, "    ", "max-failures", " N        ", "60", 0, MIB,                     \
-      "bad tokens a minute from an address; 0: any")                                               \
-    X(SIZE, max_scopes, "    ", "max-scopes", " SIZE       ", "16M", 64 * KIB, GIB,                \
-      "for what the tokens of WebSockets allow")                                                   \
-    X(NETWORKS, trust_proxy, "    ", "trust-proxy", " ADDR      ", "none", 0, NETS_MAX,             \
-      "whose Forwarded is believed; repeatable")                                                   \
-    X(YES, proxy_protocol, "    ", "proxy-protocol", "        ", "no", 0, 1,                       \
-      "each connection begins with its header")                                                    \
-    X(ORIGINS, cors, "    ", "cors", " ORIGIN           ", "none", 0, OPT_LIST_MAX,                \
-      "whose pages may use it, or *; repeatable")                                                  \
-    X(CORES, workers, "    ", "workers", " N             ", "1", 1, CONTROL_WORKERS,               \
-      "processes that serve; auto: one per core")                                                  \
-    X(USER, user, "    ", "user", " NAME             ", "none", 0, 0,                             \
-      "or UID, :GROUP behind: to run as, from root")                                               \
-    X(YES, no_sandbox, "    ", "no-sandbox", "            ", "no", 0, 1,                           \
-      "may open any file, make any call")                                                          \
-    X(LEVEL, log, "    ", "log", " LEVEL             ", "info", 0, 0,                              \
-      "error, warn, info or debug, on stderr")                                                     \
-    X(YES, access_log, "    ", "access-log", "            ", "no", 0, 1,                           \
-      "a line for each request")                                                                   \
-    X(YES, no_page, "    ", "no-page", "               ", "no", 0, 1,                              \
-      "no live page at /")                                                                         \
-    A(EXPLAIN, "    ", "explain-limits", "        ", "show what of this machine limits it")              \
-    A(VERSION, "-V, ", "version", "               ", "show the version")                           \
-    A(HELP, "-h, ", "help", "                  ", "show this")
+    X(NUMBER, port, 'p', "port", "8080", 0, 65535)                                                 \
+    X(ADDRESSES, bind, 'b', "bind", "127.0.0.1", 1, OPT_LIST_MAX)                                  \
+    X(ADDRESSES, admin, ' ', "admin", "none", 0, OPT_LIST_MAX)                                     \
+    X(HOSTS, host, ' ', "host", "none", 0, OPT_LIST_MAX)                                           \
+    X(TOPICS, topic, 't', "topic", "any", 0, OPT_LIST_MAX)                                         \
+    X(POWER, ring, 'r', "ring", "64M", 64 * KIB, 256 * GIB)                                        \
+    X(PATH, store, ' ', "store", "none", 0, 0)                                                     \
+    X(SYNC, fsync, ' ', "fsync", "interval", 0, 0)                                                 \
+    X(AGE, max_age_ms, ' ', "max-age", "none", 10, 1000000 * HOUR)                                 \
+    X(SIZE, max_message, ' ', "max-message", "1M", 1, 256 * MIB)                                   \
+    X(COUNT, max_connections, ' ', "max-connections", "0", 0, 1024 * MIB)                          \
+    X(COUNT, max_per_address, ' ', "max-per-address", "0", 0, 1024 * MIB)                          \
+    X(COUNT, max_topics, ' ', "max-topics", "1M", 1, 16 * MIB)                                     \
+    X(MOST, max_memory, ' ', "max-memory", "none", MIB, 1024 * GIB)                                \
+    X(COUNT, max_subscriptions, ' ', "max-subscriptions", "1000", 1, 64 * KIB)                     \
+    X(SIZE, max_sets, ' ', "max-sets", "64M", 64 * KIB, 16 * GIB)                                  \
+    X(COUNT, max_share, ' ', "max-share", "8", 1, 64 * KIB)                                        \
+    X(SIZE, max_line, ' ', "max-line", "8K", 64, MIB)                                              \
+    X(SIZE, max_head, ' ', "max-head", "16K", 256, MIB)                                            \
+    X(SIZE, max_buffers, ' ', "max-buffers", "256M", MIB, 1024 * GIB)                              \
+    X(SIZE, max_answer, ' ', "max-answer", "256K", 1024, 64 * MIB)                                 \
+    X(TIME, max_wait_ms, ' ', "max-wait", "60s", 1000, 24 * HOUR)                                  \
+    X(TIME, heartbeat_ms, ' ', "heartbeat", "15s", 10, 24 * HOUR)                                  \
+    X(TIME, retry_ms, ' ', "retry", "2s", 10, 24 * HOUR)                                           \
+    X(TIME, request_timeout_ms, ' ', "request-timeout", "10s", 10, 24 * HOUR)                      \
+    X(SIZE, min_rate, ' ', "min-rate", "500", 0, GIB)                                              \
+    X(TIME, idle_timeout_ms, ' ', "idle-timeout", "75s", 10, 24 * HOUR)                            \
+    X(TIME, write_timeout_ms, ' ', "write-timeout", "30s", 10, 24 * HOUR)                          \
+    X(TIME, drain_ms, ' ', "drain", "5s", 0, 24 * HOUR)                                            \
+    X(PATH, key_file, ' ', "key-file", "none", 0, 0)                                               \
+    X(WAYS, anonymous, ' ', "anonymous", "subscribe", 0, 0)                                        \
+    X(COUNT, max_failures, ' ', "max-failures", "60", 0, MIB)                                      \
+    X(SIZE, max_scopes, ' ', "max-scopes", "16M", 64 * KIB, GIB)                                   \
+    X(NETWORKS, trust_proxy, ' ', "trust-proxy", "none", 0, NETS_MAX)                              \
+    X(YES, proxy_protocol, ' ', "proxy-protocol", "no", 0, 1)                                      \
+    X(ORIGINS, cors, ' ', "cors", "none", 0, OPT_LIST_MAX)                                         \
+    X(CORES, workers, ' ', "workers", "1", 1, CONTROL_WORKERS)                                     \
+    X(USER, user, ' ', "user", "none", 0, 0)                                                       \
+    X(YES, no_sandbox, ' ', "no-sandbox", "no", 0, 1)                                              \
+    X(LEVEL, log, ' ', "log", "info", 0, 0)                                                        \
+    X(YES, access_log, ' ', "access-log", "no", 0, 1)                                              \
+    X(YES, no_page, ' ', "no-page", "no", 0, 1)                                                    \
+    A(EXPLAIN, ' ', "explain-limits")                                                              \
+    A(VERSION, 'V', "version")                                                                     \
+    A(HELP, 'h', "help")
 /* clang-format on */
-
-#define HELP_COLUMN 22 /* of a flag's name and value */
-#define HELP_WIDTH  80
-
-#define X(kind, field, letter, name, value, def, least, most, text)                    \
-    _Static_assert(sizeof(name value) - 1 == HELP_COLUMN, "--help is a table: " name); \
-    _Static_assert(sizeof("  " letter "--" name value text " [" def "]") - 1 <= HELP_WIDTH, name);
-#define A(kind, letter, name, blanks, text) \
-    _Static_assert(sizeof(name blanks) - 1 == HELP_COLUMN, "--help is a table: " name);
-OPTIONS(X, A)
-#undef X
-#undef A
 
 struct row {
     char name[20], def[12]; /* here, as pointers would be larger: each is relocated at the start */
@@ -166,43 +112,16 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define X(kind, field, letter, name, value, def, least, most, text) \
-    {name,                                                          \
-     def,                                                           \
-     least,                                                         \
-     most,                                                          \
-     offsetof(struct opt, field),                                   \
-     sizeof(((struct opt *)0)->field),                              \
-     kind,                                                          \
-     (letter)[0] == '-' ? (letter)[1] : ' '},
-#define A(kind, letter, name, blanks, text) {name, "", 0, 0, 0, 0, kind, (letter)[1]},
+#define X(kind, field, letter, name, def, least, most)                                        \
+    {name, def,   least, most, offsetof(struct opt, field), sizeof(((struct opt *)0)->field), \
+     kind, letter},
+#define A(kind, letter, name) {name, "", 0, 0, 0, 0, kind, letter},
     OPTIONS(X, A)
 #undef X
 #undef A
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
-
-static const char help_text[] =
-    "Usage: sse [OPTION]...\n"
-    "       sse COMMAND [OPTION]...: sub, pub, token, health; each has --help\n"
-    "Pushes messages to clients: short and long poll, WebSocket, Server-Sent Events.\n"
-    "\n"
-#define X(kind, field, letter, name, value, def, least, most, text) \
-    "  " letter "--" name value text " [" def "]\n"
-#define A(kind, letter, name, blanks, text) "  " letter "--" name blanks text "\n"
-    OPTIONS(X, A)
-#undef X
-#undef A
-        "\n"
-        "Each flag --foo-bar is also the variable SSE_FOO_BAR, a repeatable one's values\n"
-        "with a space between; a flag wins. SIZE, and N where it may be large, takes K, M\n"
-        "and G. TIME takes ms, s, m, h and d; without, it is seconds.\n";
-
-const char *opt_help(void)
-{
-    return help_text;
-}
 
 const char *opt_version(void)
 {
@@ -211,7 +130,7 @@ const char *opt_version(void)
 
 /* ---- units ---- */
 
-/* Returns true with the kind of unit that a row's value has; false: it is plain digits. */
+/* Returns true and sets *kind if the row's value has a unit; false if it is plain digits. */
 static bool has_unit(const struct row *row, enum unit_kind *kind)
 {
     switch ((enum kind)row->kind) {
@@ -254,7 +173,7 @@ static bool is_power(uint64_t v)
     return v != 0 && (v & (v - 1)) == 0;
 }
 
-/* Which of the words is `s`? UINT64_MAX: none. */
+/* Returns the index of `s` in the words; UINT64_MAX if it is not among them. */
 static uint64_t word_of(struct span s, const char *const words[], size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -295,7 +214,8 @@ static bool read_sync(struct span s, uint64_t *v)
     return *v != UINT64_MAX;
 }
 
-/* Reads a list of what everyone may do, into bits of enum opt_anonymous. */
+/* Reads a list of what anyone may do into bits of enum opt_anonymous. Returns false if it is
+ * wrong. */
 static bool read_ways(struct span s, uint64_t *v)
 {
     static const char *const words[] = {"subscribe", "publish"};
@@ -311,7 +231,7 @@ static bool read_ways(struct span s, uint64_t *v)
     return true;
 }
 
-/* Reads a number within the row's bounds, or that there is to be none: 0. */
+/* Reads a number within the row's bounds, or "none": 0. */
 static bool read_or_none(const struct row *row, struct span s, uint64_t *v)
 {
     enum unit_kind kind;
@@ -363,7 +283,7 @@ static void store(const struct parser *x, const struct row *row, uint64_t v)
     }
 }
 
-/* What is wrong with one more item for a list; NULL: nothing. */
+/* Returns what is wrong with a further item of a list; NULL if nothing is. */
 static const char *item_wrong(const struct parser *x, const struct row *row, struct span value)
 {
     const struct opt_list *list = field_of(x, row);
@@ -392,7 +312,7 @@ static bool is_action(const struct row *row)
     return row->kind == HELP || row->kind == VERSION || row->kind == EXPLAIN;
 }
 
-/* Takes a file's path, or a user. It is ended by a NUL, being the end of an argument or a
+/* Sets a file's path or a user. The value is NUL-ended, as it is the end of an argument or a
  * variable. */
 static bool set_path(const struct parser *x, const struct row *row, struct span value)
 {
@@ -402,7 +322,7 @@ static bool set_path(const struct parser *x, const struct row *row, struct span 
     return value.n > 0;
 }
 
-/* Takes a value for a row; false if it is wrong. */
+/* Sets the value of a row. Returns false if it is wrong. */
 static bool set(const struct parser *x, const struct row *row, struct span value)
 {
     uint64_t v = 0;
@@ -463,7 +383,7 @@ static void write_name(struct text *t, const struct row *row, enum source by)
     }
 }
 
-/* Appends what the user gave, as far as it helps to find it. */
+/* Appends the value given, as far as it helps to find the error. */
 static void write_given(struct text *t, struct span value)
 {
     const size_t most = 100;
@@ -472,7 +392,7 @@ static void write_given(struct text *t, struct span value)
         text_str(t, "...");
 }
 
-/* Appends the name with what comes before a value of it. */
+/* Appends the flag's or variable's name, as it stands before a value. */
 static void write_subject(struct text *t, const struct row *row, enum source by)
 {
     write_name(t, row, by);
@@ -487,7 +407,7 @@ static void write_range(struct text *t, const struct row *row, const char *what)
     write_bounded(t, row, row->most);
 }
 
-/* Appends what a size that is to be a power of two must be. */
+/* Appends the powers of two next to a size that must be one. */
 static void write_powers(struct text *t, const struct row *row, struct span value)
 {
     uint64_t v, below = row->least;
@@ -503,7 +423,7 @@ static void write_powers(struct text *t, const struct row *row, struct span valu
     unit_write(t, below * 2, UNIT_SIZE);
 }
 
-/* Appends what a value for the row must be. */
+/* Appends what a value of the row must be. */
 static void write_right(struct text *t, const struct row *row, struct span value)
 {
     switch ((enum kind)row->kind) {
@@ -540,7 +460,7 @@ static void write_right(struct text *t, const struct row *row, struct span value
         text_str(t, "must be a file, or none");
         break;
     case USER:
-        text_str(t, "must be NAME, UID, or one of these with :GROUP behind");
+        text_str(t, "must be NAME or UID, perhaps with :GROUP");
         break;
     case WAYS:
         text_str(t, "must be publish, subscribe, or both with a comma between, or none");
@@ -551,7 +471,7 @@ static void write_right(struct text *t, const struct row *row, struct span value
     }
 }
 
-/* Fails for a value that set() did not take. */
+/* Reports a value that set() refused. */
 static enum opt_result wrong(const struct parser *x, const struct row *row, enum source by,
                              struct span value)
 {
@@ -565,7 +485,7 @@ static enum opt_result wrong(const struct parser *x, const struct row *row, enum
     return OPT_WRONG;
 }
 
-/* Words that other programs have, and what they are here. */
+/* Flags of other programs, and their names here. */
 static const struct {
     const char *word, *hint;
 } hints[] = {
@@ -592,7 +512,8 @@ static enum opt_result unexpected(const struct parser *x, struct span argument)
 
 /* ---- unknown flags ---- */
 
-/* The flag that was probably meant: the nearest, or the only one that begins so; NULL: none. */
+/* Returns the flag that was probably meant: the nearest, or the only one that begins with the text;
+ * NULL if none. */
 static const struct row *nearest(struct span name)
 {
     const struct row *near = NULL, *longer = NULL;
@@ -646,8 +567,8 @@ static const struct row *find_letter(char letter)
     return NULL;
 }
 
-/* Carries out a flag, with the value that stands in the same argument (null if there is none) or
- * with `next`, the argument behind it; *used says whether it was that. */
+/* Handles a flag, with the value in the same argument (null if none) or with `next`, the argument
+ * after it; *used says whether `next` was used. */
 static enum opt_result do_flag(struct parser *x, const struct row *row, struct span value,
                                const char *next, bool *used)
 {
@@ -700,7 +621,7 @@ static enum opt_result do_flags(struct parser *x, int argc, char *const argv[])
 
 /* ---- the environment ---- */
 
-/* The value of a row's variable; empty if there is none. */
+/* Returns the value of a row's variable; empty if there is none. */
 static struct span variable(const struct row *row, char *const envp[])
 {
     char buf[64];
@@ -740,7 +661,7 @@ static enum opt_result do_variables(struct parser *x, char *const envp[])
 
 /* ---- all together ---- */
 
-/* Sets what was neither a flag nor a variable. */
+/* Sets the options that were neither a flag nor a variable. */
 static void do_defaults(const struct parser *x)
 {
     for (size_t i = 0; i < ROWS; i++) {
@@ -752,7 +673,7 @@ static void do_defaults(const struct parser *x)
     }
 }
 
-/* Fails for a number that does not go with that of another flag. */
+/* Reports a number that conflicts with another flag's. */
 static enum opt_result clash(const struct parser *x, const struct row *row, uint64_t v,
                              const char *right, uint64_t bound, const char *other)
 {
@@ -764,7 +685,7 @@ static enum opt_result clash(const struct parser *x, const struct row *row, uint
     return OPT_WRONG;
 }
 
-/* Returns true if the flag was given at all. */
+/* Returns true if the option was given, as a flag or a variable. */
 static bool is_given(const struct parser *x, const char *name)
 {
     const struct row *row = find_name(span_of(name));
@@ -772,7 +693,7 @@ static bool is_given(const struct parser *x, const char *name)
     return x->by[row - rows] != BY_NONE;
 }
 
-/* Fails for a way to sync a store that there is none of. */
+/* Reports --fsync without --store. */
 static enum opt_result no_store(const struct parser *x)
 {
     const struct row *row = find_name(SPAN("fsync"));
@@ -783,7 +704,7 @@ static enum opt_result no_store(const struct parser *x)
     return OPT_WRONG;
 }
 
-/* Fails for a store that several processes can't have. */
+/* Fails for a sync that several processes cannot wait for. */
 static enum opt_result no_sync(const struct parser *x)
 {
     const struct row *row = find_name(SPAN("fsync"));
@@ -794,7 +715,7 @@ static enum opt_result no_sync(const struct parser *x)
     return OPT_WRONG;
 }
 
-/* Checks the values that depend on each other. */
+/* Checks options that depend on each other. */
 static enum opt_result check(const struct parser *x)
 {
     const struct row *message = find_name(SPAN("max-message"));
@@ -836,8 +757,8 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
     o->topics_given = is_given(&x, "max-topics");
     o->buffers_given = is_given(&x, "max-buffers");
     if (o->key_file != NULL && !is_given(&x, "anonymous"))
-        o->anonymous = 0; /* who has keys lets nobody in without a token */
+        o->anonymous = 0; /* with keys, nobody comes in without a token */
     if (o->key_file == NULL && o->anonymous != 0)
-        o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing comes on top of what all may */
+        o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing includes subscribing */
     return check(&x);
 }

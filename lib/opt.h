@@ -1,10 +1,10 @@
 /*
  * opt.h - the command line and the environment.
  *
- * Every flag --foo-bar is also the environment variable SSE_FOO_BAR, and a flag wins over it. A
- * repeatable flag's variable holds several values with a space between; an empty one is as good as
- * none. Times and sizes take units (lib/unit.h). A value is checked here as far as it can be without the system (an address is not); the
- * text of an error names the flag, the value and what would be right.
+ * Every flag --foo-bar is also the environment variable SSE_FOO_BAR, and a flag wins over it. The
+ * variable of a repeatable flag holds several values separated by spaces; an empty variable counts
+ * as unset. Times and sizes take units (lib/unit.h). Values are checked here as far as that needs
+ * no system call (an address is not); an error names the flag, the value and what would be right.
  */
 #ifndef SSE_LIB_OPT_H
 #define SSE_LIB_OPT_H
@@ -18,16 +18,16 @@ enum opt_log {
     OPT_LOG_WARN = 1,
     OPT_LOG_INFO = 2,
     OPT_LOG_DEBUG = 3,
-    OPT_LOG_ACCESS = 4, /* of a line, not of --log: it is said at any */
+    OPT_LOG_ACCESS = 4, /* of a line, not a value of --log: logged at every level */
 };
 
 enum opt_fsync {
     OPT_FSYNC_NEVER = 0,    /* the kernel writes when it likes */
     OPT_FSYNC_INTERVAL = 1, /* every second */
-    OPT_FSYNC_ALWAYS = 2,   /* before anyone is told */
+    OPT_FSYNC_ALWAYS = 2,   /* before anyone gets the message */
 };
 
-/* What clients may do without a token: bits. */
+/* What clients may do without a token, as bits. */
 enum opt_anonymous {
     OPT_ANONYMOUS_SUBSCRIBE = 1,
     OPT_ANONYMOUS_PUBLISH = 2,
@@ -45,7 +45,7 @@ struct opt {
     struct opt_list host;  /* names of this server, which authority_name_wrong() takes */
     struct opt_list topic; /* names and wildcards; empty: any */
     uint64_t ring;         /* bytes, a power of two */
-    bool ring_given;       /* by flag or variable: a store that is there is to have this size */
+    bool ring_given;       /* by flag or variable: an existing store gets this size */
     const char *store;     /* the file, NULL: none */
     enum opt_fsync fsync;
     uint64_t max_age_ms;      /* 0: none */
@@ -54,28 +54,28 @@ struct opt {
     uint32_t max_per_address; /* connections from one address; 0: any number */
     uint32_t max_topics;
     uint64_t max_memory; /* bytes, ring and tables together; 0: any */
-    /* by flag or variable (of connections, a number above 0): these are not made less to fit */
+    /* by flag or variable (of connections, a number above 0): these are not reduced to fit */
     bool connections_given, topics_given, buffers_given;
-    uint64_t max_sets;  /* bytes for what URLs with several names or wildcards select */
-    uint32_t max_share; /* one client has at most this part of what is free of shared room */
+    uint64_t max_sets;  /* bytes of the sets that URLs with several names or wildcards select */
+    uint32_t max_share; /* one client takes at most 1/max_share of the shared room that is free */
     uint32_t max_subscriptions;  /* names and wildcards in one URL */
     uint32_t max_line, max_head; /* bytes */
     uint64_t max_buffers;        /* bytes for requests and answers in transit */
-    uint64_t max_answer;         /* bytes of messages in the answer to a poll, about */
+    uint64_t max_answer;         /* bytes of messages in the answer to a poll, approximate */
     uint32_t max_wait_ms;        /* the longest that a poll may wait */
     uint32_t heartbeat_ms, retry_ms;
     uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
-    uint32_t min_rate;     /* bytes a second that a body has to come at, after request_timeout_ms */
-    uint32_t drain_ms;     /* over which the connections are closed when the server stops */
-    const char *key_file;  /* NULL: none, and who may do what depends on where they are */
-    uint8_t anonymous;     /* what those may who have no token, or are elsewhere */
-    uint32_t max_failures; /* bad tokens from an address in a minute; 0: any number */
-    uint64_t max_scopes;   /* bytes for the scopes of WebSockets' tokens */
-    bool proxy_protocol;   /* each connection begins with its header */
+    uint32_t min_rate;           /* least bytes a second of a body, after request_timeout_ms */
+    uint32_t drain_ms;           /* the time over which a stopping server closes its connections */
+    const char *key_file;        /* NULL: none, and a client's rights depend on where it is */
+    uint8_t anonymous;           /* enum opt_anonymous */
+    uint32_t max_failures;       /* bad tokens from an address in a minute; 0: any number */
+    uint64_t max_scopes;         /* bytes for the scopes of WebSockets' tokens */
+    bool proxy_protocol;         /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
     struct opt_list cors;        /* origins; one may be "*" */
-    uint32_t workers;            /* processes that serve; 0: as many as there are cores */
-    const char *user;            /* NAME, UID, perhaps with :GROUP: who to become; NULL: nobody */
+    uint32_t workers;            /* processes that serve; 0: one for each core */
+    const char *user; /* the user to become: NAME or UID, perhaps with :GROUP; NULL: none */
     bool no_sandbox;
     enum opt_log log;
     bool access_log;
@@ -86,18 +86,17 @@ enum opt_result {
     OPT_RUN = 0,
     OPT_HELP = 1,
     OPT_VERSION = 2,
-    OPT_EXPLAIN = 3, /* what limits this machine */
+    OPT_EXPLAIN = 3, /* --explain-limits */
     OPT_WRONG = -1,
 };
 
 /* Reads the environment (a NULL-ended array of "NAME=VALUE") and the command line into *o, on top
- * of the defaults. On OPT_WRONG *err holds the message, without the program's name and a
+ * of the defaults. On OPT_WRONG *err holds the message, without the program's name and without a
  * newline. */
 enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *const envp[],
                           struct text *err);
 
-/* The text of --help; of --version, both ended by a newline. */
-const char *opt_help(void);
+/* Returns the text of --version, ended by a newline. */
 const char *opt_version(void);
 
 #endif

@@ -1,9 +1,8 @@
 /*
- * pace.h - how long something may take to arrive, or to be taken: it holds room of others
- * meanwhile.
+ * pace.h - the time within which bytes have to arrive, or be taken, while they hold shared room.
  *
- * It has `quiet` ms at first. What comes of it adds the time that it takes at `rate`, but
- * it never has more than twice `quiet` left: who was quick for a moment has not earned an hour.
+ * A transfer begins with `quiet` ms. Bytes that move add the time they take at `rate`, but it never
+ * has more than twice `quiet` left: a fast start does not earn an hour.
  */
 #ifndef SSE_LIB_PACE_H
 #define SSE_LIB_PACE_H
@@ -12,16 +11,17 @@
 #include <stdint.h>
 
 struct pace {
-    uint64_t due; /* us: when it is late */
+    uint64_t due; /* us, monotonic: it is late after that */
 };
 
-/* Begins at `now` (ms). */
+/* Begins at `now` (ms); `quiet` is in ms. */
 static inline void pace_begin(struct pace *p, uint64_t now, uint32_t quiet)
 {
     p->due = (now + quiet) * 1000;
 }
 
-/* Counts bytes that moved at `now`; `rate` is in bytes a second, 0: any will do. */
+/* Counts bytes that moved at `now` (ms); `rate` is in bytes a second, 0: any number of bytes renews
+ * the time. */
 static inline void pace_moved(struct pace *p, uint64_t now, uint64_t bytes, uint32_t rate,
                               uint32_t quiet)
 {

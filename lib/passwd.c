@@ -13,7 +13,8 @@ static bool read_id(struct span s, uint32_t *id)
     return true;
 }
 
-/* Finds the entry of a name in `file`, of which `ids` numbers stand behind the password. */
+/* Finds the entry of a name in `file`, and reads the `ids` numbers after its password. Returns
+ * false if there is none. */
 static bool find_name(struct span file, struct span name, uint32_t id[], unsigned ids)
 {
     while (file.n > 0) {
@@ -30,7 +31,7 @@ static bool find_name(struct span file, struct span name, uint32_t id[], unsigne
     return false;
 }
 
-/* Finds the group of the user with this number. */
+/* Finds the group of the user with this id. Returns false if there is none. */
 static bool find_uid(struct span users, uint32_t uid, uint32_t *gid)
 {
     while (users.n > 0) {
@@ -51,7 +52,7 @@ const char *passwd_find(struct span who, struct span users, struct span groups, 
     struct span user = span_cut(&who, ':'), group = who;
     bool grouped = group.p != NULL, entry;
     if (user.n == 0 || (grouped && group.n == 0))
-        return "must be NAME, UID, or one of these with :GROUP behind";
+        return "must be NAME or UID, perhaps with :GROUP";
     entry = find_name(users, user, id, 2);
     if (!entry) {
         if (!read_id(user, &id[0]))

@@ -1,10 +1,10 @@
 /*
  * pool.c - a buddy allocator with its book-keeping apart.
  *
- * A byte per unit marks what begins there: a free block, a block in use, or nothing. Free blocks
- * of one order are in a list. Unit 0 is never given, so the pool is the blocks 2^0, 2^1, 2^2, ...
- * that stand at 1, 2, 4, ...; the large ones join the lists only when the smaller ones don't
- * suffice, so that memory is touched from the front as it comes into use.
+ * A byte per unit marks what begins there: a free block, a block in use, or nothing. Free blocks of
+ * one order are in a list. Unit 0 is never returned, so the pool is the blocks 2^0, 2^1, 2^2, ...
+ * at units 1, 2, 4, ...; a large one joins the lists only when the smaller ones do not suffice, so
+ * that memory is touched from the front as it comes into use.
  */
 #include "lib/pool.h"
 
@@ -19,7 +19,7 @@
 struct pool_meta {
     uint64_t used;              /* bytes */
     uint32_t free[POOL_ORDERS]; /* first free block of each order, 0: none */
-    uint32_t orders;            /* bit k: there is one of order k */
+    uint32_t orders;            /* bit k: a block of order k is free */
     uint32_t edge;              /* the next block to join, itself a power of two */
     uint32_t units, shift;      /* what the pool was set up with */
 };
@@ -59,7 +59,8 @@ static void mark_used(struct pool *p, uint32_t block, unsigned order)
     *mark_of(p, block) = (uint8_t)(MARK_USED | order);
 }
 
-/* The order of the smallest block that holds so many bytes: POOL_ORDERS or more if none does. */
+/* Returns the order of the smallest block that holds that many bytes; POOL_ORDERS or more if none
+ * does. */
 static unsigned order_for(const struct pool *p, size_t bytes)
 {
     assert(bytes > 0);
@@ -81,7 +82,7 @@ static void push(struct pool *p, uint32_t block, unsigned order)
     m->orders |= 1u << order;
 }
 
-/* Takes a free block out of its list, and unmarks it. */
+/* Removes a free block from its list, and unmarks it. */
 static void pull(struct pool *p, uint32_t block, unsigned order)
 {
     struct pool_meta *m = p->meta;
@@ -98,7 +99,8 @@ static void pull(struct pool *p, uint32_t block, unsigned order)
         m->orders &= ~(1u << order);
 }
 
-/* Lets blocks join until there is a free one of at least that order. */
+/* Adds blocks to the lists until one of at least that order is free. Returns false if none can
+ * be. */
 static bool provide(struct pool *p, unsigned order)
 {
     struct pool_meta *m = p->meta;
@@ -158,7 +160,7 @@ void pool_free(struct pool *p, uint32_t block)
     unsigned order = order_of(p, block);
     p->meta->used -= (uint64_t)1 << (order + p->shift);
     *mark_of(p, block) = 0;
-    /* It ends at the block of 2^order units that stands at 2^order: its buddy is 0, never free. */
+    /* Ends at the block of 2^order units at unit 2^order: its buddy is 0, which is never free. */
     for (uint32_t buddy = block ^ 1u << order; is_free(p, buddy, order);
          buddy = block ^ 1u << order) {
         pull(p, buddy, order);
@@ -168,8 +170,8 @@ void pool_free(struct pool *p, uint32_t block)
     push(p, block, order);
 }
 
-/* Returns true if the buddies above a block in use are free, as far as one of order `to` takes.
- * (Where the block is the upper one of the two, what is asked about is the block itself.) */
+/* Returns true if a block in use can widen to order `to`: its buddies above it are free. (If the
+ * block is an upper buddy, is_free() tests the block itself, which is not free.) */
 static bool can_widen(const struct pool *p, uint32_t block, unsigned order, unsigned to)
 {
     for (; order < to; order++)
@@ -231,7 +233,7 @@ size_t pool_rest(struct pool *p)
     size_t touched = pool_touched(p);
     assert(m->used == 0);
     for (uint32_t block = 1; block < m->edge; block *= 2)
-        pull(p, block, (unsigned)__builtin_ctz(block)); /* its blocks have all grown together */
+        pull(p, block, (unsigned)__builtin_ctz(block)); /* all its blocks are free and joined */
     m->edge = 1;
     return touched;
 }

@@ -7,13 +7,12 @@
  *         +-----+-----+-----------+-----------------------+
  *
  * A block of 2^k units starts at a multiple of 2^k; its buddy differs in that one bit of the
- * number, and two free buddies become one block again, so nothing is lost to fragments of one
- * size. Blocks are known by the number of their first unit; number 0 is never given and means
- * "none".
+ * number, and two free buddies become one block again, so nothing is lost to fragments of one size.
+ * Blocks are known by the number of their first unit; number 0 is never returned and means "none".
  *
- * The caller hands two pieces of zeroed memory, which may be larger than what is in use and
- * touched late: one for the blocks, one of pool_meta(units) bytes for the book-keeping, which is
- * apart so that a free block's pages can be given back to the system. Both hold numbers only, no
+ * The caller passes two pieces of memory: one for the blocks, and one of pool_meta_size(units)
+ * zeroed bytes for the book-keeping, which is apart so that a free block's pages can be returned to
+ * the system. Both may be larger than what is used: they are touched late. Both hold numbers and no
  * pointers, so they may be mapped elsewhere later.
  */
 #ifndef SSE_LIB_POOL_H
@@ -29,51 +28,52 @@ struct pool_meta; /* the book-keeping: heads of free lists, then a link and a ma
 struct pool {
     char *base;             /* of the blocks */
     struct pool_meta *meta; /* of the book-keeping */
-    uint32_t units;         /* how many there are, a power of two */
+    uint32_t units;         /* number of units, a power of two */
     uint8_t shift;          /* a unit is 2^shift bytes */
 };
 
-/* Bytes of book-keeping for that many units. */
+/* Returns the bytes of book-keeping for that many units. */
 size_t pool_meta_size(uint32_t units);
 
-/* Sets up a pool of `units` (a power of two, at least 2) units of 2^shift bytes in zeroed memory,
- * of which only the book-keeping has to be zero. */
+/* Sets up a pool of `units` (a power of two, at least 2) units of 2^shift bytes , of whose memory
+ * only the book-keeping has to be zero. */
 void pool_init(struct pool *p, void *base, void *meta, uint32_t units, uint8_t shift);
 
 /* Uses memory that pool_init() set up before, perhaps elsewhere. */
 void pool_attach(struct pool *p, void *base, void *meta, uint32_t units, uint8_t shift);
 
-/* Returns a block of at least `bytes` (> 0) bytes, contents undefined; 0 if there is none. */
+/* Returns a block of at least `bytes` (> 0) bytes, contents undefined; 0 if the pool has no
+ * room. */
 uint32_t pool_alloc(struct pool *p, size_t bytes);
 
-/* Takes a block back. `block` must be one that pool_alloc() gave and not 0. */
+/* Frees a block, which pool_alloc() or pool_grow() returned and which is not 0. */
 void pool_free(struct pool *p, uint32_t block);
 
-/* Makes the block at least `bytes` long, moving its first `keep` bytes if it must move. Returns its
- * number, or 0 with the old one as it was. */
+/* Makes a block at least `bytes` long, keeping its first `keep` bytes if it must move. Returns its
+ * number; 0 if the pool has no room, and the block is unchanged. */
 uint32_t pool_grow(struct pool *p, uint32_t block, size_t bytes, size_t keep);
 
-/* Where the block is, and how long. */
+/* Return the address of a block, and its size in bytes. */
 void *pool_at(const struct pool *p, uint32_t block);
 size_t pool_size(const struct pool *p, uint32_t block);
 
-/* Bytes of the block that pool_alloc() would return for so many. */
+/* Returns the size of the block that pool_alloc() would return for that many bytes. */
 size_t pool_block(const struct pool *p, size_t bytes);
 
-/* Bytes in all. */
+/* Returns the size of the pool in bytes. */
 static inline uint64_t pool_total(const struct pool *p)
 {
     return (uint64_t)p->units << p->shift;
 }
 
-/* Bytes in use. */
+/* Returns the bytes of the blocks in use. */
 uint64_t pool_used(const struct pool *p);
 
-/* How many bytes from the front may have been written to. */
+/* Returns how many bytes from the front may have been written to. */
 size_t pool_touched(const struct pool *p);
 
-/* Begins anew, as nothing is in use (asserted). Returns what pool_touched() was: the caller may
- * give these pages back. */
+/* Begins anew; no block may be in use: asserted. Returns what pool_touched() was before: the caller
+ * may return these pages to the system. */
 size_t pool_rest(struct pool *p);
 
 #endif

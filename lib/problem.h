@@ -6,8 +6,8 @@
 
 #include "lib/text.h"
 
-/* Appends {"type":"about:blank","title":TITLE,"status":STATUS,"detail":DETAIL} and a newline. What
- * of the detail is not UTF-8 is cut off, from there to its end. */
+/* Appends {"type":"about:blank","title":TITLE,"status":STATUS,"detail":DETAIL} and a newline. A
+ * detail that is not UTF-8 is cut before its first wrong byte. */
 void problem_write(struct text *t, int status, const char *title, struct span detail);
 
 #endif

@@ -9,7 +9,7 @@
 #include <netinet/in.h>
 
 enum {
-    HEAD = 16, /* bytes of version 2 in front of the addresses */
+    HEAD = 16, /* bytes of version 2 before the addresses */
     TLV_HEAD = 3,
     TLV_CRC = 0x03,
     CRC_SIZE = 4,
@@ -20,8 +20,8 @@ enum {
 
 /* ---- version 1 ------------------------------------------------------------------------------- */
 
-/* Cuts the word up to a space, or all the rest for the `last`. False: there is none, or it is the
- * last and should not be. */
+/* Cuts the word up to a space off *s, or all the rest for the `last`. Returns false if there is
+ * none, or if it is the last but should not be. */
 static bool word_cut(struct span *s, bool last, struct span *word)
 {
     *word = span_cut(s, ' ');
@@ -34,7 +34,7 @@ static bool port_read(struct span s)
     return s.n <= 5 && span_u64(s, &port) && port <= UINT16_MAX && (s.n == 1 || s.p[0] != '0');
 }
 
-/* Reads what stands between "PROXY " and the line's end. */
+/* Reads the text between "PROXY " and the line's end. */
 static bool line_read(struct span s, struct proxy *p)
 {
     struct sockaddr_storage to;
@@ -42,7 +42,7 @@ static bool line_read(struct span s, struct proxy *p)
     socklen_t len;
     *p = (struct proxy){.says = PROXY_UNKNOWN};
     if (span_eq(kind, SPAN("UNKNOWN")))
-        return true; /* whatever follows */
+        return true; /* the rest is ignored */
     sa_family_t family = span_eq(kind, SPAN("TCP4")) ? AF_INET : AF_INET6;
     if (family == AF_INET6 && !span_eq(kind, SPAN("TCP6")))
         return false;
@@ -68,8 +68,8 @@ static int read_line(struct span s, struct proxy *p)
 
 /* ---- version 2 ------------------------------------------------------------------------------- */
 
-/* Takes the client's address out of what follows the head. Returns the bytes of both addresses; -1:
- * it is no such thing. */
+/* Reads the client's address after the head of version 2. Returns the bytes of both addresses; -1
+ * if they are malformed. */
 static int address_read(unsigned family, struct span s, struct proxy *p)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -99,7 +99,8 @@ static unsigned u16(const char *p)
     return (unsigned)(unsigned char)p[0] << 8 | (unsigned char)p[1];
 }
 
-/* Returns true if the TLVs from all.p + at on are whole, and the checksum among them is right. */
+/* Returns true if the TLVs from all.p + at on are complete, and the checksum among them is
+ * right. */
 static bool tlvs_right(struct span all, size_t at)
 {
     while (at < all.n) {
@@ -109,7 +110,7 @@ static bool tlvs_right(struct span all, size_t at)
         unsigned type = (unsigned char)all.p[at], n = u16(all.p + at + 1);
         at += TLV_HEAD;
         if (type == TLV_CRC) {
-            /* of all, with zeros in its own place */
+            /* of the header, with zeros in its own place */
             const char *sum = all.p + at;
             if (n != CRC_SIZE)
                 return false;
@@ -124,7 +125,7 @@ static bool tlvs_right(struct span all, size_t at)
     return true;
 }
 
-/* Reads a header, all of it, whose first bytes have been found right. */
+/* Reads a complete header whose first bytes are right. */
 static int read_whole(struct span all, struct proxy *p)
 {
     unsigned command = (unsigned char)all.p[12] & 15, family = (unsigned char)all.p[13] >> 4;

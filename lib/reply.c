@@ -1,11 +1,12 @@
 /*
- * reply.c - the head of an answer.
+ * reply.c - reads the head of an answer.
  */
 #include "lib/reply.h"
 
 #include <limits.h>
 
-/* Cuts a line off the front of *s, up to its CRLF; a null pointer: it is not whole, or *bad. */
+/* Cuts a line off the front of *s, up to its CRLF. Returns a null pointer if it is not complete, or
+ * with *bad set if it is malformed. */
 static struct span cut_line(struct span *s, bool *bad)
 {
     const char *lf = s->n > 0 ? memchr(s->p, '\n', s->n) : NULL;

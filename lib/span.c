@@ -1,5 +1,5 @@
 /*
- * span.c - finds text, and reads numbers.
+ * span.c - reads numbers.
  */
 #include "lib/span.h"
 
@@ -7,20 +7,8 @@
 
 #include <endian.h>
 
-const char *span_find(struct span s, struct span what)
-{
-    for (; s.n >= what.n; s = span_from(s, 1)) {
-        const char *at = memchr(s.p, what.p[0], s.n - what.n + 1);
-        if (at == NULL)
-            return NULL;
-        s = span_from(s, (size_t)(at - s.p));
-        if (memcmp(at, what.p, what.n) == 0)
-            return at;
-    }
-    return NULL;
-}
-
-/* Reads eight digits at once: pairs, then fours, then all are put together. False: one is none. */
+/* Reads eight digits at once: as pairs, then fours, then eight. Returns false if one is not a
+ * digit. */
 static inline bool eight(const char *p, uint64_t *out)
 {
     uint64_t w = le64toh(word_at(p));
@@ -40,14 +28,14 @@ bool span_u64(struct span s, uint64_t *out)
     size_t i = 0;
     if (s.n == 0)
         return false;
-    for (; s.n - i >= 8 && i < 16; i += 8) { /* sixteen digits fit in any case */
+    for (; s.n - i >= 8 && i < 16; i += 8) { /* sixteen digits always fit */
         if (!eight(s.p + i, &part))
             return false;
         v = v * 100000000 + part;
     }
     for (; i < s.n; i++) {
         unsigned d = (unsigned)(unsigned char)s.p[i] - '0';
-        if (d > 9 || (i >= 19 && v > (UINT64_MAX - d) / 10)) /* nineteen nines fit */
+        if (d > 9 || (i >= 19 && v > (UINT64_MAX - d) / 10)) /* nineteen digits always fit */
             return false;
         v = v * 10 + d;
     }

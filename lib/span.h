@@ -20,13 +20,13 @@ struct span {
 /* The span of a string literal, without its NUL. */
 #define SPAN(lit) ((struct span){"" lit, sizeof(lit) - 1})
 
-/* The same to initialise a static one. */
+/* The span of a string literal as an initialiser of a static variable. */
 #define SPAN_INIT(lit)          \
     {                           \
         "" lit, sizeof(lit) - 1 \
     }
 
-/* The span of a NUL-ended string; a null pointer gives the empty span. */
+/* Returns the span of a NUL-ended string; the empty span for a null pointer. */
 static inline struct span span_of(const char *s)
 {
     return (struct span){s, s != NULL ? strlen(s) : 0};
@@ -38,13 +38,13 @@ static inline bool span_eq(struct span a, struct span b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* An ASCII letter in lower case, anything else as it is. */
+/* Returns an ASCII letter in lower case, any other byte unchanged. */
 static inline char span_lower(char c)
 {
     return (char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
-/* Returns true if the two are equal, ASCII letters in either case alike. */
+/* Returns true if the two are equal but for the case of ASCII letters. */
 static inline bool span_same(struct span a, struct span b)
 {
     if (a.n != b.n)
@@ -62,13 +62,13 @@ static inline bool span_begins(struct span s, struct span head)
     return s.n >= head.n && (head.n == 0 || memcmp(s.p, head.p, head.n) == 0);
 }
 
-/* `s` without its first `n` bytes; n <= s.n. */
+/* Returns `s` without its first `n` bytes; n <= s.n. */
 static inline struct span span_from(struct span s, size_t n)
 {
     return (struct span){s.p + n, s.n - n};
 }
 
-/* `s` without spaces and tabs at either end (RFC 9110 section 5.6.3, OWS). */
+/* Returns `s` without spaces and tabs at either end (RFC 9110 section 5.6.3, OWS). */
 static inline struct span span_trim(struct span s)
 {
     while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
@@ -78,8 +78,8 @@ static inline struct span span_trim(struct span s)
     return s;
 }
 
-/* Cuts the part up to `c` off the front of `*s`, past the separator; returns the part. With no `c`
- * in it the whole is the part and `*s` becomes empty with a null pointer. */
+/* Cuts the part up to `c` off the front of `*s`, and the separator. Returns the part. Without a `c`
+ * the part is the whole, and `*s` becomes empty with a null pointer. */
 static inline struct span span_cut(struct span *s, char c)
 {
     struct span part = *s;
@@ -93,11 +93,23 @@ static inline struct span span_cut(struct span *s, char c)
     return part;
 }
 
-/* Returns where in `s` the text begins that `what` is, which is not empty; NULL: nowhere. For what
- * is short: memmem() of one C library is large. */
-const char *span_find(struct span s, struct span what);
+/* Returns the first place in `s` of the text `what`, which is not empty; NULL if it is not there.
+ * For short texts; one C library's memmem() is large. */
+static inline const char *span_find(struct span s, struct span what)
+{
+    for (; s.n >= what.n; s = span_from(s, 1)) {
+        const char *at = memchr(s.p, what.p[0], s.n - what.n + 1);
+        if (at == NULL)
+            return NULL;
+        s = span_from(s, (size_t)(at - s.p));
+        if (memcmp(at, what.p, what.n) == 0)
+            return at;
+    }
+    return NULL;
+}
 
-/* Reads an unsigned decimal number: digits only, all of the span, no overflow. False otherwise. */
+/* Reads all of `s` as an unsigned decimal number: digits only. Returns false if it is not one, or
+ * overflows. */
 bool span_u64(struct span s, uint64_t *out);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * stat.c - counters, and their text for Prometheus.
  *
- * Each call writes to a copy of the text and takes it over when all of it fitted, so that a scrape
+ * Each call writes to a copy of the text and keeps it only if all of it fits, so that a scrape
  * never ends inside a metric.
  */
 #include "lib/stat.h"
@@ -16,15 +16,15 @@ static const struct {
         {UINT64_MAX, "+Inf"},
 };
 
-/* The name of each counter, and then its help, one behind the other: a table of pointers would be
- * larger, as each of them is relocated at the start. */
+/* The name and the help of each counter, one after the other: a table of pointers would be larger,
+ * as each pointer is relocated at the start. */
 static const char names[] =
 #define X(field, name, help) name "\0" help "\0"
     STAT_COUNTERS(X)
 #undef X
     ;
 
-/* Returns the text at *at, behind which *at is then. */
+/* Returns the string at *at, and moves *at behind it. */
 static const char *text_next(const char **at)
 {
     const char *text = *at;
@@ -34,7 +34,7 @@ static const char *text_next(const char **at)
 
 /* ---- text for Prometheus --------------------------------------------------------------------- */
 
-/* Appends what stands in front of a metric's values. */
+/* Appends the lines before a metric's values. */
 static void front(struct text *t, const char *name, const char *suffix, const char *type,
                   const char *help)
 {
@@ -51,7 +51,7 @@ static void front(struct text *t, const char *name, const char *suffix, const ch
     text_str(t, "\n");
 }
 
-/* Appends all of a metric up to its value. */
+/* Appends a metric up to its value. */
 static void metric(struct text *t, const char *name, const char *suffix, const char *type,
                    const char *help)
 {
@@ -118,7 +118,7 @@ static void counter(struct text *t, const char *name, const char *help, uint64_t
     text_str(t, "\n");
 }
 
-/* Makes what was written to `copy` part of `t`, or nothing of it. */
+/* Makes the text written to `copy` part of `t`, or nothing if it did not fit. */
 static void take_over(struct text *t, const struct text *copy)
 {
     if (copy->full)
@@ -196,7 +196,7 @@ void stat_observe(struct stat_histogram *h, uint64_t us)
 
 /* ---- handing over ---------------------------------------------------------------------------- */
 
-#define SUM "sum_us" /* what stands in a bound's place for the sum */
+#define SUM "sum_us" /* in the place of a bound: the sum */
 
 static void save(struct text *t, const char *name, const char *of, uint64_t value)
 {
@@ -237,7 +237,7 @@ static uint64_t *find_bucket(struct stat_histogram *h, struct span bound)
     return span_eq(bound, SPAN(SUM)) ? &h->sum_us : NULL;
 }
 
-/* The counter of that name, NULL if there is none. */
+/* Returns the counter of that name, NULL if there is none. */
 static uint64_t *find(struct stat_counters *s, struct span wanted)
 {
     const char *at = names;

@@ -23,7 +23,7 @@ void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id)
 
 void stream_hello(struct text *t, const struct cursor *id)
 {
-    text_str(t, "event: hello\ndata:\n"); /* without data there is no event */
+    text_str(t, "event: hello\ndata:\n"); /* an event needs data */
     if (id != NULL)
         stream_checkpoint(t, *id);
     else

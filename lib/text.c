@@ -1,9 +1,8 @@
 /*
  * text.c - writes text into a buffer of fixed size.
  *
- * Each call writes all it has to at once, so that what does not fit leaves no part of itself
- * behind. Dates are computed here and not by libc, whose functions look at the environment's time
- * zone and language.
+ * Each call appends its text at once, so that a text that does not fit leaves no part of itself.
+ * Dates are computed here, as libc's functions depend on the environment's time zone and locale.
  */
 #include "lib/text.h"
 
@@ -11,7 +10,7 @@
 
 #define U64_DIGITS 20u
 
-/* 9999-12-31T23:59:59.999Z: past it a year has five digits and no date format holds it. */
+/* 9999-12-31T23:59:59.999Z: later years have five digits, which no date format holds. */
 #define TIME_MAX_MS 253402300799999ull
 
 #define DAY_MS 86400000u
@@ -24,7 +23,7 @@ static const char pairs[] = "00010203040506070809101112131415161718192021222324"
                             "50515253545556575859606162636465666768697071727374"
                             "75767778798081828384858687888990919293949596979899";
 
-/* Writes v < 100 as two digits; returns the place behind them. */
+/* Writes v < 100 as two digits; returns the place after them. */
 static inline char *two(char *to, unsigned v)
 {
     memcpy(to, pairs + (size_t)v * 2, 2);
@@ -104,7 +103,7 @@ static struct date date_of(uint64_t ms)
     };
 }
 
-/* Writes "08:49:37"; returns the place behind it. */
+/* Writes "08:49:37"; returns the place after it. */
 static char *time_of_day(char *to, const struct date *d)
 {
     to = two(to, d->hour);

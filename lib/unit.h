@@ -1,5 +1,5 @@
 /*
- * unit.h - numbers with a unit: times and sizes, as flags and URLs have them.
+ * unit.h - reads and writes numbers with a unit: times and sizes, in flags and URLs.
  *
  *   time   digits and ms, s, m, h or d; without a unit seconds; in ms
  *   size   digits and K, M or G in either case, powers of 1024; without a unit bytes
@@ -20,10 +20,11 @@ enum unit_kind { UNIT_TIME = 0, UNIT_SIZE = 1 };
 #define UNIT_SIZES 4u
 extern const struct unit unit_times[UNIT_TIMES], unit_sizes[UNIT_SIZES]; /* the smallest first */
 
-/* Reads all of `s`. What is more than 64 bits hold is UINT64_MAX. False: it is no time, or no size. */
+/* Reads all of `s` into *v; a value beyond 64 bits becomes UINT64_MAX. Returns false if it is not a
+ * time or a size. */
 bool unit_read(struct span s, enum unit_kind kind, uint64_t *v);
 
-/* Appends it in the largest unit that leaves no rest, but no time in days. */
+/* Appends a value in the largest unit that divides it; times at most in hours. */
 void unit_write(struct text *t, uint64_t v, enum unit_kind kind);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * url.c - where a server is, and what is asked there.
+ * url.c - reads the URLs that the client commands take.
  */
 #include "lib/url.h"
 
@@ -30,12 +30,12 @@ static const char *authority(struct span s, struct url *u)
     if (memchr(s.p, '@', s.n) != NULL)
         return "holds a user or a password: give a token with --token";
     if (port.p != NULL && port.n > 0 && (!span_u64(port, &n) || n == 0 || n > UINT16_MAX))
-        return "has a port that is no number from 1 to 65535";
+        return "has a port that is not a number from 1 to 65535";
     u->port = (uint16_t)n;
     return NULL;
 }
 
-/* Returns true if a target may have these bytes (RFC 3986), and a query in practice. */
+/* Returns true if a target may have these bytes: those of RFC 3986, and those common in queries. */
 static bool target_right(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -44,7 +44,7 @@ static bool target_right(struct span s)
     return true;
 }
 
-/* Where ":/" is, or s.n. */
+/* Returns the offset of ":/", or s.n. */
 static size_t colon_slash(struct span s)
 {
     size_t i = 0;

@@ -1,10 +1,9 @@
 /*
- * url.h - the URLs that the client commands take: where a server is, and what is asked there.
+ * url.h - the URLs that the client commands take: a server's address and a target.
  *
- *     http://127.0.0.1:8080/news?since=-5      a host and a port, 80 where there is none
- *     localhost:8080/news                      the same without its scheme
- *     http://[::1]:8080/a,b/c
- *     unix:/run/sse.sock:/news                 a unix socket, up to the first ":/"
+ *     http://127.0.0.1:8080/news?since=-5 a host and a port, 80 where there is none
+ *     localhost:8080/news the scheme may be left out http://[::1]:8080/a,b/c
+ *     unix:/run/sse.sock:/news a unix socket, up to the first ":/"
  */
 #ifndef SSE_LIB_URL_H
 #define SSE_LIB_URL_H
@@ -19,7 +18,7 @@ struct url {
     struct span target;    /* path and query */
 };
 
-/* Reads `s`, which *u will point into. NULL, or what is wrong, a static text for people. */
+/* Reads `s`, into which *u will point. Returns NULL, or what is wrong, a static text. */
 const char *url_read(struct span s, struct url *u);
 
 /* Appends a byte percent-encoded (RFC 3986 section 2.1). */

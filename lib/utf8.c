@@ -1,9 +1,9 @@
 /*
- * utf8.c - is it UTF-8?
+ * utf8.c - checks UTF-8.
  *
- * Runs of ASCII are skipped by words; of any other character the first byte tells how many follow
- * and what the second may be (Unicode standard, table 3-7), the rest being 80..BF always. The
- * incremental check uses the one of whole text for all but the characters cut by its pieces.
+ * Runs of ASCII are skipped by words; in any other character the first byte decides how many follow
+ * and what the second may be (Unicode standard, table 3-7); the rest are 80..BF. The incremental
+ * check uses that of whole text but for characters cut by its pieces.
  */
 #include "lib/utf8.h"
 
@@ -11,7 +11,8 @@
 
 /* ---- one character ---- */
 
-/* What may follow the first byte `b` of a character; false if `b` can't be one. */
+/* Sets what may follow the first byte `b` of a character. Returns false if `b` cannot be a first
+ * byte. */
 static bool begin(struct utf8 *u, unsigned char b)
 {
     *u = (struct utf8){0, 0x80, 0xBF};
@@ -31,7 +32,7 @@ static bool begin(struct utf8 *u, unsigned char b)
     return true;
 }
 
-/* Takes one byte more of a character that has begun; false if it can't be there. */
+/* Checks one more byte of a character that has begun. Returns false if it is wrong. */
 static bool follow(struct utf8 *u, unsigned char b)
 {
     if (b < u->lo || b > u->hi)
@@ -42,7 +43,7 @@ static bool follow(struct utf8 *u, unsigned char b)
 
 /* ---- text ---- */
 
-/* Where the ASCII that begins at `i` ends. */
+/* Returns the offset after the ASCII that begins at `i`. */
 static size_t skip_ascii(struct span s, size_t i)
 {
     for (; s.n - i >= 4 * WORD_SIZE; i += 4 * WORD_SIZE) {
@@ -90,7 +91,7 @@ size_t utf8_feed(struct utf8 *u, struct span s)
     }
     if (i < s.n)
         i += utf8_valid(span_from(s, i));
-    /* What is left is one character, cut short or wrong. */
+    /* The rest is one character, cut short or wrong. */
     while (i < s.n) {
         if (u->more > 0 ? !follow(u, p[i]) : !begin(u, p[i]))
             return i;

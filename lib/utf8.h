@@ -1,8 +1,8 @@
 /*
- * utf8.h - is it UTF-8? (RFC 3629, the table of the Unicode standard, section 3.9)
+ * utf8.h - checks UTF-8 (RFC 3629; the table of the Unicode standard, section 3.9).
  *
- * Refused: overlong forms, surrogates, code points past U+10FFFF, bytes out of place. An
- * incremental check is a struct that the caller zero-fills; it fails at the first byte that can't
+ * Refused: overlong forms, surrogates, code points past U+10FFFF, bytes out of place. For an
+ * incremental check the caller zeroes a struct utf8; the check fails at the first byte that cannot
  * be right whatever follows.
  */
 #ifndef SSE_LIB_UTF8_H
@@ -15,11 +15,11 @@ struct utf8 {
     uint8_t lo, hi; /* bounds of the next one */
 };
 
-/* Takes `s`. Returns the number of bytes that are right: s.n when all of them are; less, and the
- * byte there is the wrong one. */
+/* Checks `s`, which follows what was fed before. Returns s.n if all of it is right, else the offset
+ * of the first wrong byte. */
 size_t utf8_feed(struct utf8 *u, struct span s);
 
-/* Returns true if the text ends here, not inside a character. */
+/* Returns true if the text so far does not end inside a character. */
 static inline bool utf8_whole(const struct utf8 *u)
 {
     return u->more == 0;

@@ -1,8 +1,8 @@
 /*
- * word.h - looks through eight bytes at once.
+ * word.h - searches eight bytes at once.
  *
- * In a subtraction a byte borrows into its top bit only where it is too small, or behind one that
- * is; so the answer for the word is exact, whatever the order of its bytes.
+ * In a subtraction a byte's top bit gets set by a borrow only where the byte is too small, or after
+ * such a byte; so the answer for the whole word is exact, in either byte order.
  */
 #ifndef SSE_LIB_WORD_H
 #define SSE_LIB_WORD_H
@@ -15,7 +15,7 @@
 #define WORD_ONES 0x0101010101010101u
 #define WORD_TOPS 0x8080808080808080u
 
-/* The eight bytes at `p`. */
+/* Returns the eight bytes at `p`. */
 static inline uint64_t word_at(const char *p)
 {
     uint64_t w;
@@ -23,19 +23,19 @@ static inline uint64_t word_at(const char *p)
     return w;
 }
 
-/* Returns true if one of them is 0x80 or above. */
+/* Returns true if one of the bytes is 0x80 or above. */
 static inline bool word_has_high(uint64_t w)
 {
     return (w & WORD_TOPS) != 0;
 }
 
-/* Returns true if one of them is below `c`, which is 0x80 at most. */
+/* Returns true if one of the bytes is below `c`, which is 0x80 at most. */
 static inline bool word_has_below(uint64_t w, unsigned char c)
 {
     return ((w - WORD_ONES * c) & ~w & WORD_TOPS) != 0;
 }
 
-/* Returns true if one of them is `c`. */
+/* Returns true if one of the bytes is `c`. */
 static inline bool word_has(uint64_t w, unsigned char c)
 {
     return word_has_below(w ^ (WORD_ONES * c), 1);

@@ -1,9 +1,9 @@
 /*
  * ws.c - WebSocket frames and handshake (RFC 6455).
  *
- * A head is read from scratch each time bytes are added to it, there being fourteen at most; its
- * bytes, like the payload of a control frame, are kept only where a read ends inside them. Payload
- * is unmasked where it lies, by words.
+ * A head, of at most fourteen bytes, is parsed again each time bytes are added to it; its bytes,
+ * like the payload of a control frame, are kept only if a read ends inside them. Payload is
+ * unmasked in place, word by word.
  */
 #include "lib/ws.h"
 
@@ -16,11 +16,11 @@
 #define FIN        0x80
 #define RESERVED   0x70
 #define OPCODE     0x0F
-#define CONTROL    0x08 /* the bit of opcodes that close, ping and pong have, and no data */
+#define CONTROL    0x08 /* the opcode bit of close, ping and pong; data frames lack it */
 #define MASKED     0x80
 #define SIZE_16    126 /* this length says that the next 16 bits are it, */
 #define SIZE_64    127 /* and this one the next 64 */
-#define HEAD_MAX   14  /* bytes of a head with everything */
+#define HEAD_MAX   14  /* the longest head */
 #define MASK_SIZE  4
 #define CODE_SIZE  2
 #define REASON_MAX (WS_CONTROL_MAX - CODE_SIZE)
@@ -50,8 +50,7 @@ void ws_accept(char out[WS_ACCEPT_SIZE], struct span key)
 
 /* ---- close codes ---- */
 
-/* Returns true if a close frame may carry it (RFC 6455 section 7.4, and what IANA has registered
- * since). */
+/* Returns true if a close frame may carry the code (RFC 6455 section 7.4, and IANA's registry). */
 static bool code_right(unsigned code)
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
@@ -60,7 +59,7 @@ static bool code_right(unsigned code)
 
 /* ---- masks ---- */
 
-/* The mask as it goes on after `n` bytes. */
+/* Returns the mask, rotated by `n` bytes. */
 static uint32_t mask_after(uint32_t mask, size_t n)
 {
     unsigned bits = n % MASK_SIZE * 8;
@@ -92,7 +91,7 @@ static void unmask(char *p, size_t n, uint32_t mask)
 
 /* ---- heads in ---- */
 
-/* What has been read, and how far it is taken. */
+/* The bytes read, and how many of them are taken. */
 struct input {
     char *p;
     size_t n, at;
@@ -105,7 +104,7 @@ struct head {
     uint64_t size; /* of the payload */
 };
 
-/* Returns true if a frame may begin with this byte, after what has come before. */
+/* Returns true if a frame may begin with this byte, after the frames before it. */
 static bool first_right(const struct ws *w, unsigned char first)
 {
     unsigned opcode = first & OPCODE;
@@ -116,8 +115,8 @@ static bool first_right(const struct ws *w, unsigned char first)
     return w->message != 0 ? opcode == WS_CONTINUATION : opcode == WS_TEXT || opcode == WS_BINARY;
 }
 
-/* Reads a length of `width` bytes, `n` of which are there; the rest is taken to be zero. False if
- * it is too small for that width, or too large for any, whatever the rest is. */
+/* Reads a length of `width` bytes, of which `n` are there; the rest counts as zero. Returns false
+ * if it is too small for that width, or too large, whatever the rest is. */
 static bool read_size(const unsigned char *p, size_t n, size_t width, uint64_t *size)
 {
     uint64_t low = 0, high = 0;
@@ -129,8 +128,8 @@ static bool read_size(const unsigned char *p, size_t n, size_t width, uint64_t *
     return high >= (width == 2 ? SIZE_16 : 0x10000) && low <= INT64_MAX;
 }
 
-/* Reads a head of which `n` bytes (> 0) are there. Gives its length, or 0: it goes on, or minus a
- * code. */
+/* Reads a head of which `n` bytes (> 0) are there. Returns its length; 0 if it is not complete; or
+ * minus a code. */
 static int read_head(struct head *h, const struct ws *w, const unsigned char *p, size_t n,
                      uint64_t most)
 {
@@ -155,7 +154,7 @@ static int read_head(struct head *h, const struct ws *w, const unsigned char *p,
     return (int)(2 + width + MASK_SIZE);
 }
 
-/* Goes on with a frame's payload. */
+/* Begins a frame's payload. */
 static void begin_frame(struct ws *w, const struct head *h)
 {
     unsigned opcode = h->first & OPCODE;
@@ -172,7 +171,7 @@ static void begin_frame(struct ws *w, const struct head *h)
     w->mask = h->mask;
 }
 
-/* Takes a head, or what there is of it. 0, or minus a code. */
+/* Takes a head, or the part of it that is there. Returns 0, or minus a code. */
 static int take_head(struct ws *w, struct input *in, uint64_t most)
 {
     const char *p = in->p + in->at;
@@ -204,7 +203,7 @@ static int take_head(struct ws *w, struct input *in, uint64_t most)
 
 /* ---- payload in ---- */
 
-/* Takes what there is of the frame's payload and unmasks it. */
+/* Takes the part of the frame's payload that is there, and unmasks it. */
 static struct span take_payload(struct ws *w, struct input *in)
 {
     char *p = in->p + in->at;
@@ -217,7 +216,7 @@ static struct span take_payload(struct ws *w, struct input *in)
     return (struct span){p, n};
 }
 
-/* Takes a message's data. 1: a piece; 0: nothing to give; <0: minus a code. */
+/* Takes a message's data. Returns 1 with a piece, 0 if there is none, or minus a code. */
 static int take_data(struct ws *w, struct input *in, struct ws_piece *p)
 {
     struct span data = take_payload(w, in);
@@ -226,7 +225,7 @@ static int take_data(struct ws *w, struct input *in, struct ws_piece *p)
         if (utf8_feed(&w->utf8, data) < data.n)
             return -WS_NOT_UTF8;
         if (fin && w->utf8.more > w->left)
-            return -WS_NOT_UTF8; /* the end comes before the character's */
+            return -WS_NOT_UTF8; /* the message ends inside a character */
     }
     *p = (struct ws_piece){w->message, !w->given, last, 0, data};
     if (w->left == 0)
@@ -241,7 +240,7 @@ static int take_data(struct ws *w, struct input *in, struct ws_piece *p)
     return 1;
 }
 
-/* Reads the payload of a close. 1, or minus a code. */
+/* Reads the payload of a close frame. Returns 1, or minus a code. */
 static int read_close(struct ws_piece *p)
 {
     p->code = WS_NO_CODE;
@@ -256,7 +255,7 @@ static int read_close(struct ws_piece *p)
     return utf8_valid(p->data) == p->data.n ? 1 : -WS_NOT_UTF8;
 }
 
-/* Takes a control frame's payload. 1: it's whole; 0: it goes on; <0: minus a code. */
+/* Takes a control frame's payload. Returns 1 if it is complete, 0 if not, or minus a code. */
 static int take_control(struct ws *w, struct input *in, struct ws_piece *p)
 {
     struct span data = take_payload(w, in);
@@ -282,7 +281,7 @@ int ws_read(struct ws *w, char *buf, size_t len, uint64_t most, size_t *took, st
     while (result == 0 && in.at < len) {
         if (w->frame == 0)
             result = take_head(w, &in, most);
-        /* Now, not when more comes: there may be no payload. */
+        /* Now, not with the next bytes: the payload may be empty. */
         if (result == 0 && w->frame != 0)
             result = (w->frame & CONTROL) != 0 ? take_control(w, &in, p) : take_data(w, &in, p);
     }
@@ -315,7 +314,7 @@ size_t ws_close(char *out, unsigned code, struct span reason)
     assert(utf8_valid(reason) == reason.n);
     if (reason.n > REASON_MAX) {
         reason.n = REASON_MAX;
-        /* A byte 10xxxxxx goes on with a character. */
+        /* A byte 10xxxxxx continues a character. */
         while (((unsigned char)reason.p[reason.n] & 0xC0) == 0x80)
             reason.n--;
     }

@@ -12,15 +12,14 @@
  * last with FIN set. Control frames (close, ping, pong) are whole, at most 125 bytes, and may stand
  * between a message's frames. A client masks, a server does not.
  *
- * Sans I/O: ws_read() takes bytes however they were cut and returns pieces. A message's data is
- * given as it arrives, so that a frame of any size needs no buffer here; a control frame is given
- * whole.
+ * Sans I/O: ws_read() takes bytes however they were cut and returns pieces. It returns a message's
+ * data as it arrives, so that a frame of any size needs no buffer here, and a control frame whole.
  *
  *    |01 87 mask Hel|lo, |89 80 mask 80 85 mask world|    bytes, as three reads brought them
- *     text, first    text  ping       text, last          the pieces they give: four
+ *     text, first text ping text, last four pieces are returned
  *
- * ERRORS are minus the code to close with, as soon as they are certain; which one does not depend
- * on how the bytes were cut.
+ * ERRORS are minus the code to close with, returned as soon as they are certain; which one does not
+ * depend on how the bytes were cut.
  *   1002  a reserved bit or opcode, no mask, a length not in its shortest form or of 2^63 and
  *         above; a continuation of nothing, a message within a message; a control frame in
  *         fragments or of more than 125 bytes; a close of one byte, or with a code that can't be
@@ -29,13 +28,13 @@
  *         byte, and where it can't but end inside a character
  *   1009  a message over the limit, once the head of a frame tells so
  *
- * STATE: struct ws, flat, zero at first. Between messages (ws_idle()) it holds nothing: the caller
- * may drop it and begin with a zero one when the next bytes come, so that a quiet connection has
- * none.
+ * STATE: struct ws, without pointers, zero at first. Between messages (ws_idle()) it holds nothing:
+ * the caller may drop it and begin with a zeroed one when more bytes come, so a quiet connection
+ * has none.
  *
- * OWNERSHIP: ws_read() writes into the caller's buffer (it unmasks in place, and only what it
- * takes); a piece points there or into the struct, good until the next call for it, or till it is
- * dropped.
+ * OWNERSHIP: ws_read() unmasks in place, in the caller's buffer, and only the bytes that it takes.
+ * A piece points there or into the struct, and is valid until the next call for that struct, or
+ * until it is dropped.
  */
 #ifndef SSE_LIB_WS_H
 #define SSE_LIB_WS_H
@@ -71,10 +70,12 @@ enum ws_code {
 
 /* ---- handshake ---- */
 
-/* Returns true if it is a key: the base64 form of 16 bytes, as base64_read() takes it. */
+/* Returns true if it is a key (RFC 6455 section 4.2.1): the base64 form of 16 bytes, as
+ * base64_read() takes it. */
 bool ws_key_right(struct span key);
 
-/* Writes what Sec-WebSocket-Accept is to a key of WS_KEY_SIZE bytes. */
+/* Writes the value of Sec-WebSocket-Accept for a key of WS_KEY_SIZE bytes (RFC 6455 section
+ * 4.2.2). */
 void ws_accept(char out[WS_ACCEPT_SIZE], struct span key);
 
 /* ---- frames in ---- */
@@ -87,7 +88,7 @@ struct ws {
     uint8_t message;           /* enum ws_opcode of the message that has begun; 0: none */
     uint8_t frame;             /* of the frame whose payload is due: FIN and opcode; 0: none */
     uint8_t have;              /* bytes in `kept` */
-    bool given;                /* the message has given a piece */
+    bool given;                /* a piece of the message was returned */
     struct utf8 utf8;          /* of the message, where it is text; whole between messages */
     char kept[WS_CONTROL_MAX]; /* the frame's head so far, or a control frame's payload so far */
 };
@@ -102,10 +103,10 @@ struct ws_piece {
                             * piece at most, and may cut a character in two */
 };
 
-/* Takes from buf[0..len) up to the next piece. `most` is the largest message, in bytes. *took is
- * set to the bytes taken: drop them once the piece has been used. 1: *p is a piece, call again with
- * what is left. 0: all is taken, bring more. <0: minus the code to close with; nothing of the
- * peer's counts after that, nor after a close: do not call again. */
+/* Reads from buf[0..len) up to the next piece. `most` is the largest message, in bytes. *took is
+ * set to the bytes taken: drop them once the piece has been used. Returns 1: *p is a piece, call
+ * again with the rest; 0: all bytes are taken, bring more; <0: minus the code to close with. Do not
+ * call again after an error or a close frame. */
 int ws_read(struct ws *w, char *buf, size_t len, uint64_t most, size_t *took, struct ws_piece *p);
 
 /* Returns true if the connection is between messages, with nothing in the state. */
@@ -116,16 +117,15 @@ static inline bool ws_idle(const struct ws *w)
 
 /* ---- frames out ---- */
 
-/* Writes the head of an unmasked frame that is a whole message, or a control frame, of `size` bytes
- * (below 2^63; at most WS_CONTROL_MAX in a control frame); returns its length. The payload follows
- * it as it is. */
+/* Writes the head of an unmasked frame that is a whole message or a control frame, of `size` bytes
+ * (below 2^63; at most WS_CONTROL_MAX in a control frame). Returns the head's length. The payload
+ * follows unchanged. */
 size_t ws_head(char out[WS_HEAD_MAX], enum ws_opcode opcode, uint64_t size);
 
 /* Writes a close frame to `out`, which has room for 4 + reason.n bytes, or WS_CLOSE_MAX if that is
- * less; returns its length. The code must be one that can be sent; or WS_NO_CODE, then the frame is
- * empty and so must be the reason, which makes ws_close(out, p->code, SPAN("")) the answer to any
- * close. The reason must be UTF-8; of one that is longer than 123 bytes the front is sent, cut
- * between characters. */
+ * less. Returns its length. `code` must be one that can be sent, or WS_NO_CODE: then the frame and
+ * the reason are empty, so that ws_close(out, p->code, SPAN("")) answers any close. The reason must
+ * be UTF-8; one longer than 123 bytes is cut between characters. */
 size_t ws_close(char *out, unsigned code, struct span reason);
 
 #endif

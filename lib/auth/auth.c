@@ -1,8 +1,8 @@
 /*
  * auth.c - keys, tokens and signed URLs.
  *
- * A token is read in the order of what it takes to trust it: its form, its header, its signature,
- * then what it claims. Nothing of it is believed before the signature but which key to look for.
+ * A token is read in the order of trust: its form, its header, its signature, then its claims.
+ * Before the signature only the key's name is used.
  */
 #include "lib/auth/auth.h"
 
@@ -13,11 +13,11 @@
 #include "lib/json.h"
 #include "lib/name.h"
 
-#define GIVEN_MAX 60u /* bytes of what came that are quoted */
+#define GIVEN_MAX 60u /* bytes of foreign text that are quoted */
 
 /* ---- words ---- */
 
-/* Appends what came from outside, as far as it is fit for a client's eyes. */
+/* Appends foreign text, made fit for a client. */
 static void say_given(struct text *why, struct span s)
 {
     for (size_t i = 0; i < s.n && i < GIVEN_MAX; i++) {
@@ -41,7 +41,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Cuts what is in front of the first blank off the front of the line, and the blanks. */
+/* Cuts the text before the first blank off the front of the line, and the blanks. */
 static struct span cut_word(struct span *line)
 {
     struct span word = {line->p, 0};
@@ -59,7 +59,8 @@ static bool has_control(struct span s)
     return false;
 }
 
-/* What is wrong with the name of a key, as others are to be told of it? */
+/* Returns what is wrong with the name of a key, in words that may be shown to others; NULL if
+ * nothing is. */
 static const char *kid_wrong(struct span kid)
 {
     if (kid.n > AUTH_KID_MAX)
@@ -70,7 +71,7 @@ static const char *kid_wrong(struct span kid)
     return NULL;
 }
 
-/* What is wrong with a line that is a key? It becomes the next one, if nothing is. */
+/* Adds the key of a line. Returns what is wrong with it; NULL if nothing is. */
 static const char *add_key(struct auth_keys *k, struct span line)
 {
     struct span kid = {NULL, 0}, key = cut_word(&line);
@@ -97,7 +98,7 @@ static const char *add_key(struct auth_keys *k, struct span line)
     return NULL;
 }
 
-/* The same of any line. */
+/* Adds the key of a line, if it is not blank or a comment. Returns as add_key() does. */
 static const char *add_line(struct auth_keys *k, struct span line)
 {
     if (line.n > 0 && line.p[line.n - 1] == '\r')
@@ -170,8 +171,8 @@ static bool has_repeats(const struct object *o)
     return false;
 }
 
-/* Reads the members of the object that json[0..n) is to be; changes their names in it. Returns what
- * is wrong with it. */
+/* Reads the members of the object in json[0..n); decodes their names in place. Returns what is
+ * wrong with it; NULL if nothing is. */
 static const char *object_read(struct object *o, char *json, size_t n)
 {
     struct json_value v, value;
@@ -194,7 +195,8 @@ static const char *object_read(struct object *o, char *json, size_t n)
     return has_repeats(o) ? "an object that has a member twice" : NULL;
 }
 
-/* Decodes base64url to `to` and reads the object that it is. Returns the bytes decoded, or -1. */
+/* Decodes base64url to `to` and reads the object in it. Returns the bytes decoded, or -1 with
+ * *why. */
 static ptrdiff_t object_decode(struct object *o, char *to, struct span s, struct text *why)
 {
     ptrdiff_t n = base64url_read(to, s);
@@ -216,7 +218,7 @@ static const struct json_value *object_get(const struct object *o, struct span n
     return NULL;
 }
 
-/* The text of a string in the buffer `json`, decoded in its place. */
+/* Returns the text of a string in the buffer `json`, decoded in place. */
 static struct span string_in(char *json, struct span raw)
 {
     char *to = json + (raw.p - json);
@@ -226,14 +228,15 @@ static struct span string_in(char *json, struct span raw)
 /* ---- the header ---- */
 
 struct token {
-    struct span signing;   /* what the signature is of: all before its dot */
+    struct span signing;   /* the signed text: all before the last dot */
     struct span payload;   /* as it came */
     struct span signature; /* likewise */
     struct span kid;       /* in room */
-    char *room;            /* what is left of it */
+    char *room;            /* the free part of the room */
 };
 
-/* Takes the three parts apart; returns the header. */
+/* Cuts the token into its three parts; *header is the first one. Returns false with *why if it has
+ * not three. */
 static bool token_cut(struct token *x, struct span token, struct span *header, struct text *why)
 {
     unsigned dots = 0;
@@ -284,7 +287,7 @@ static enum auth_result header_check(struct token *x, const struct object *o, st
     return AUTH_GOOD;
 }
 
-/* Reads all that is in front of the claims. */
+/* Reads the token up to its claims. */
 static enum auth_result token_open(struct token *x, struct span token, char *room, struct text *why)
 {
     struct object o = {.what = "header", .n = 0};
@@ -296,13 +299,13 @@ static enum auth_result token_open(struct token *x, struct span token, char *roo
     if (n == -1)
         return AUTH_MALFORMED;
     enum auth_result r = header_check(x, &o, why);
-    x->room += n; /* the claims come behind it: both together are smaller than the token */
+    x->room += n; /* the claims are decoded after it: both are smaller than the token */
     return r;
 }
 
 /* ---- the signature ---- */
 
-/* The key that has signed it, or NULL. *named: is there one that may have? */
+/* Returns the key that signed the token, or NULL. *named says whether a key may have. */
 static const struct auth_key *token_signer(const struct token *x, const struct auth_keys *k,
                                            bool *named)
 {
@@ -343,12 +346,12 @@ static enum auth_result token_verify(const struct token *x, const struct auth_ke
 
 /* ---- the claims ---- */
 
-/* A number with its point moved behind as many of its digits as its exponent says. */
+/* A JSON number whose point is moved by its exponent. */
 struct number {
     struct span digits; /* and a point among them */
     bool negative;
     int64_t
-        before; /* digits before the point, once moved; may be below 0, or more than there are */
+        before; /* digits before the moved point; may be below 0, or above the number of digits */
 };
 
 static struct number number_read(struct span s)
@@ -374,8 +377,8 @@ static struct number number_read(struct span s)
     return x;
 }
 
-/* A time as JSON has it (RFC 7519 section 2, NumericDate): in whole seconds, the next one where it
- * has a fraction; what is before 1970 is 0, what is after 9999 is AUTH_TIME_MAX + 1. */
+/* Reads a time (RFC 7519 section 2, NumericDate) in whole seconds, rounded up. A time before 1970
+ * is 0, one after 9999 is AUTH_TIME_MAX + 1. */
 static uint64_t date_read(struct span raw)
 {
     struct number x = number_read(raw);
@@ -405,7 +408,7 @@ static bool claims_date(const struct object *o, struct span name, bool *there, u
     if (v != NULL && v->kind != JSON_NUMBER) {
         text_str(why, "the claim ");
         text_add(why, name);
-        text_str(why, " of the token is no number");
+        text_str(why, " of the token is not a number");
         return false;
     }
     *out = v != NULL ? date_read(v->raw) : 0;
@@ -417,8 +420,8 @@ static bool claims_date(const struct object *o, struct span name, bool *there, u
     return false;
 }
 
-/* What is wrong with an element of a list of topics; its text, decoded in its place, is *part
- * then. */
+/* Returns what is wrong with an element of a list of topics; NULL if nothing is, and *part is its
+ * text, decoded in place. */
 static const char *topic_wrong(char *json, const struct json_value *v, struct span *part)
 {
     *part = (struct span){NULL, 0};
@@ -428,7 +431,7 @@ static const char *topic_wrong(char *json, const struct json_value *v, struct sp
     return topic_pattern_wrong(*part);
 }
 
-/* Reads a list of topics into a scope that takes its place: it is shorter. */
+/* Reads a list of topics into a scope, which is shorter and takes the list's place. */
 static bool claims_scope(char *json, const struct object *o, struct span name, struct span *scope,
                          struct text *why)
 {
@@ -494,7 +497,7 @@ static enum auth_result claims_read(const struct token *x, struct auth_said *sai
 
 /* ---- the time ---- */
 
-/* Up to when it is valid, the leeway in it. */
+/* Returns the time at which the token expires, including the leeway. */
 static uint64_t until(const struct auth_said *said)
 {
     if (!said->ends)
@@ -567,7 +570,7 @@ static void add_base64url(struct text *t, struct span s)
         t->n += base64url_write(t->p + t->n, s);
 }
 
-/* Appends a claim that is a list, if there is anything in it. */
+/* Appends a claim with a list, unless the list is empty. */
 static void add_scope(struct text *t, const char *name, struct span scope)
 {
     if (scope.n == 0)
@@ -627,7 +630,7 @@ void auth_mint(struct text *t, const struct auth_key *key, const struct auth_cla
 
 /* ---- URLs ---- */
 
-/* The signature of a URL, as it stands in one. */
+/* Writes the signature of a URL as the URL has it. */
 static void url_sign(char out[AUTH_URL_SIGN], const struct auth_key *key, enum auth_class class,
                      struct span topics, uint64_t expires_s)
 {

@@ -1,5 +1,5 @@
 /*
- * grant.c - what the tokens of WebSockets allow, as long as these are open.
+ * grant.c - the scopes of open WebSockets' tokens, each pair kept once.
  */
 #include "lib/auth/grant.h"
 
@@ -18,13 +18,13 @@ struct grants_head {
 struct grant {
     uint32_t next; /* in its bucket */
     uint32_t holders;
-    uint32_t publish, subscribe; /* bytes of either, one after the other */
+    uint32_t publish, subscribe; /* bytes of each; one follows the other */
     char bytes[];
 };
 
 /* ---- memory ---- */
 
-/* Units of the pool: a power of two, and one more is never given. */
+/* Returns the units of the pool: a power of two, and one more that is never used. */
 static uint32_t units_of(size_t bytes)
 {
     uint32_t units = 2;

@@ -1,5 +1,5 @@
 /*
- * peer.c - how many connections each address has.
+ * peer.c - counts the connections of each address.
  *
  * Entries are found by linear hashing (lib/linear.h), and are taken from a free list or else from
  * the unused rest behind; so memory is touched in step with the addresses that are known.
@@ -21,7 +21,7 @@ struct peers_head {
     uint32_t unused[2];
 };
 
-/* What counts as one address. */
+/* The key of one address. */
 struct peer_key {
     uint64_t prefix; /* as it stands in the address */
     uint64_t family; /* as long as that, so that no byte of it is undefined */
@@ -137,7 +137,7 @@ uint32_t peers_count(const struct peers *p)
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-/* What *a counts as; false: it is no address. */
+/* Sets *key to the address of *a. Returns false if it has none. */
 static bool key_of(const struct sockaddr_storage *a, socklen_t len, struct peer_key *key)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;

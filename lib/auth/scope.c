@@ -1,8 +1,8 @@
 /*
- * scope.c - what of a URL's names and wildcards a scope allows.
+ * scope.c - what a scope allows of a URL's names and wildcards.
  *
- * What both match of two patterns is one pattern (topic_meet()), so what a scope allows of a URL is
- * a list as URLs have it, and who subscribes within a scope is like any other.
+ * The intersection of two patterns is one pattern (topic_meet()), so what a scope allows of a URL
+ * is a list as in a URL, and a subscription within a scope is like any other.
  */
 #include "lib/auth/auth.h"
 
@@ -29,7 +29,7 @@ static struct span list_span(const struct list *l)
     return (struct span){l->t->p + l->from, l->t->n - l->from};
 }
 
-/* Takes out what the pattern holds. */
+/* Removes the parts that the pattern covers. */
 static void list_drop(struct list *l, struct span pattern)
 {
     struct span rest = list_span(l);
@@ -47,10 +47,11 @@ static void list_drop(struct list *l, struct span pattern)
     l->t->n = n;
 }
 
-/* Adds what is not held by anything in it, and takes out what that holds. */
+/* Adds a part unless another one covers it, and removes the parts that it covers. */
 static void list_add(struct list *l, struct span pattern)
 {
-    bool few = l->parts < AUTH_NARROW_PARTS; /* so that the time it takes goes with the length */
+    bool few =
+        l->parts < AUTH_NARROW_PARTS; /* bounds the time: beyond it, parts are not compared */
     if (few && auth_covers(list_span(l), pattern))
         return;
     if (few && topic_is_pattern(pattern))
@@ -62,7 +63,7 @@ static void list_add(struct list *l, struct span pattern)
 
 /* ---- narrowing ---- */
 
-/* Adds what a scope allows of a name or wildcard; false if that is nothing. */
+/* Adds what a scope allows of a name or wildcard. Returns false if that is nothing. */
 static bool narrow(struct list *l, struct span scope, struct span want)
 {
     char out[TOPIC_NAME_MAX];
@@ -100,7 +101,7 @@ bool auth_narrow(struct text *t, struct span scope, struct span names, struct sp
     do {
         struct span want = span_cut(&rest, ',');
         if (!narrow(&l, scope, want)) {
-            *refused = want.n > 0 ? want : names; /* it is to be seen */
+            *refused = want.n > 0 ? want : names; /* the refusal must name something */
             t->n = l.from;
             return false;
         }

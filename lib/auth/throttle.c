@@ -1,18 +1,18 @@
 /*
- * throttle.c - how often each address may fail.
+ * throttle.c - limits failures per address.
  */
 #include "lib/auth/throttle.h"
 
 #include <stddef.h>
 
-/* Its set: the bits of a key that differ between neighbours are at either end. */
+/* Returns the set of a key: the bits in which neighbours differ are at either end. */
 static struct throttle_place *set_of(struct throttle *t, uint64_t key)
 {
     uint64_t mixed = key * 0x9e3779b97f4a7c15u;
     return t->place[(mixed >> 32) % THROTTLE_SETS];
 }
 
-/* Its place, or the one that it gets. */
+/* Returns the place of a key, or the one to give it. */
 static struct throttle_place *place_of(struct throttle *t, uint64_t key)
 {
     struct throttle_place *set = set_of(t, key), *oldest = set;

@@ -1,14 +1,14 @@
 /*
- * throttle.h - how often each address may fail.
+ * throttle.h - limits failures per address: `most`, refilled evenly over one minute.
  *
- * A small table, by address, of what each has left of `most` tries; they come back evenly, all of
- * them in a minute. It remembers those that have failed of late and nothing else: an address that
- * is not in it has all its tries. Where a place is wanted and none is free, the one goes whose
- * tries are back first, so an abuser with very many addresses makes it forget, and grow never.
+ * The table has a fixed size and holds only addresses that failed lately; any other address has all
+ * its tries. In a full set the entry that is refilled first is replaced, so an abuser with very
+ * many addresses can make the table forget, but not grow.
  *
  *     key --> one of THROTTLE_SETS sets --> THROTTLE_WAYS places: | key | empty until (ms) |
  *
- * A place holds no count: each failure moves the moment at which all tries are back by 60 s / most.
+ * A place holds no count: each failure moves the time at which all tries are refilled by 60 s /
+ * most.
  */
 #ifndef SSE_LIB_AUTH_THROTTLE_H
 #define SSE_LIB_AUTH_THROTTLE_H
@@ -23,13 +23,13 @@
 struct throttle {
     struct throttle_place {
         uint64_t key;
-        uint64_t until; /* ms: when its tries are all back; 0: the place is free */
+        uint64_t until; /* ms: when all its tries are refilled; 0: the place is free */
     } place[THROTTLE_SETS][THROTTLE_WAYS];
 };
 
-/* Notes a failure of `key` at `now` (ms, monotonic), of which there may be `most` (> 0) in a
- * minute. Returns 0; or, where it had no try left, in how many seconds it has one again (1 or
- * more), and then the failure costs it nothing more. */
+/* Counts a failure of `key` at `now` (ms, monotonic), where `most` (> 0) a minute are allowed.
+ * Returns 0; or, if no try was left, the seconds (1 or more) until one is: that failure is not
+ * counted. */
 uint32_t throttle_fail(struct throttle *t, uint64_t key, uint64_t now, uint32_t most);
 
 #endif

@@ -105,7 +105,7 @@ void broker_follow_shared(struct broker *b)
     ring_renew(r);
 }
 
-/* The ring is about to evict its oldest record. */
+/* The ring's callback: it is about to evict its oldest record. */
 static void let_go(void *broker)
 {
     struct broker *b = broker;

@@ -9,7 +9,7 @@
 _Static_assert(sizeof(struct chain) == 48, "no padding");
 _Static_assert(sizeof(struct chains_head) % sizeof(uint64_t) == 0, "what follows is aligned");
 
-/* Entries of the table of chains by record. */
+/* Returns the number of entries of the table of chains by record. */
 static inline uint64_t chains_entries(uint64_t ring_size)
 {
     return ring_size / RING_LEAST + 1;
@@ -81,9 +81,9 @@ uint32_t chains_take_emptied(struct chains *c)
 
 /* ---- following ------------------------------------------------------------------------------- */
 
-/* Where the record behind `last` in its chain jumps to (Myers): where the second of the two jumps
- * before it leads, if these are of one length; else to `last`, and so where an evicted record would
- * have to be looked at. */
+/* Returns where the record after `last` in its chain jumps to (Myers): to the target of the second
+ * of the two jumps before it, if these are of one length; else to `last`, as it also does where it
+ * would have to read an evicted record. */
 static inline __attribute__((always_inline)) uint64_t jump_behind(const struct ring *r,
                                                                   uint64_t last)
 {
@@ -100,7 +100,7 @@ static inline __attribute__((always_inline)) uint64_t jump_behind(const struct r
     return a->depth - b->depth == b->depth - c->depth ? b->jump : last;
 }
 
-/* Moves on to the record behind the one at `at`, which is returned. */
+/* Counts the record at `at` as followed, and returns it. */
 static inline const struct ring_record *followed(struct chains *c, uint64_t at)
 {
     const struct ring_record *rec = ring_at(c->ring, at);

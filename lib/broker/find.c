@@ -1,5 +1,5 @@
 /*
- * find.c - the messages of an entry of the table: those that come next, the newest, what was lost.
+ * find.c - finds an entry's messages: the next ones, the newest, whether some were lost.
  */
 #include "lib/broker/broker.h"
 
@@ -7,19 +7,19 @@
 
 enum {
     FIND_SEEK = 100,     /* steps to find the topics that a wildcard may match, and their number */
-    FIND_LOOK = 3,       /* to get at a topic and its chain */
-    FIND_SCAN_ASK = 128, /* a step, in chains that are looked through */
-    FIND_AHEAD = 8,      /* records whose topics are fetched before they are asked for */
+    FIND_LOOK = 3,       /* to read a topic and its chain */
+    FIND_SCAN_ASK = 128, /* chains scanned in one step */
+    FIND_AHEAD = 8,      /* records whose topics are prefetched */
 };
 
-/* What it costs, in steps, to ask whether a topic is in a set. */
+/* Returns the cost, in steps, of testing whether a topic is in a set. */
 static uint32_t ask(const struct broker *b, uint32_t id)
 {
     return 1 + topic_weight(b->topics, id) / 4;
 }
 
-/* What it costs to go through the topics of a set: finding where those of a wildcard are, and
- * looking at each and its chain. */
+/* Returns the cost of walking the topics of a set: finding those of its wildcards, and reading each
+ * and its chain. */
 static uint64_t members_cost(const struct broker *b, uint32_t id)
 {
     struct span list = topic_name(b->topics, id);
@@ -29,7 +29,7 @@ static uint64_t members_cost(const struct broker *b, uint32_t id)
     if (topic_is_wild(b->topics, id))
         cost = (parts - set_at(b->topics, id)->names) * FIND_SEEK;
     if (cost > FIND_MEMBERS)
-        return cost; /* that would have to be found for their number, too */
+        return cost; /* counting them exactly would cost as much */
     return cost + (uint64_t)topic_members_most(b->topics, id) * (FIND_LOOK + ask(b, id));
 }
 
@@ -40,7 +40,8 @@ static inline bool is_of(const struct broker *b, uint32_t id, uint64_t at)
     return topic != 0 && topic_in_set(b->topics, id, topic);
 }
 
-/* The records of a set from *at on, by merging its topics' chains: costs what the messages are. */
+/* Finds the records of a set from *at on by merging its topics' chains; the cost grows with their
+ * messages. */
 static unsigned merge_chains(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                              unsigned most)
 {
@@ -59,7 +60,7 @@ static unsigned merge_chains(const struct broker *b, uint32_t id, uint64_t *at, 
     return got;
 }
 
-/* The same by looking through what came since, for so many steps. */
+/* Finds them by walking the ring, for that many steps. */
 static unsigned walk_ring(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                           unsigned most, uint64_t steps)
 {
@@ -80,9 +81,9 @@ static unsigned walk_ring(const struct broker *b, uint32_t id, uint64_t *at, uin
     return got;
 }
 
-/* Walks for as long as merging would take, so that neither is chosen wrong by much; then merges, if
- * the set is small enough and that is likely to give more. One who is nearly up to date does not
- * pay for the choice. */
+/* Walks for as long as merging would take, so that neither choice is wrong by much; then merges, if
+ * the set is small enough and merging is likely to find more. A subscriber that hardly lags does
+ * not pay for the choice. */
 static unsigned collect_set(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                             unsigned most)
 {
@@ -112,8 +113,8 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
     return got;
 }
 
-/* broker_lost_after() for a set that has too many topics to look for them: goes through all chains,
- * which is quick, and asks only of those that lost something. */
+/* broker_lost_after() for a set with too many topics to walk them: scans all chains, which is fast,
+ * and tests only topics that lost something. */
 static bool lost_scan(const struct broker *b, uint32_t id, uint64_t n)
 {
     uint64_t left = FIND_SCAN;
@@ -123,7 +124,7 @@ static bool lost_scan(const struct broker *b, uint32_t id, uint64_t n)
         topics -= c->open != 0;
         uint32_t cost = c->open && c->lost_n > n ? each : 1;
         if (cost > left)
-            return true; /* can't be known in time */
+            return true; /* would take too long */
         left -= cost;
         if (cost > 1 && topic_in_set(b->topics, id, topic))
             return true;
@@ -148,7 +149,7 @@ bool broker_lost_after(const struct broker *b, uint32_t id, uint64_t n)
     return false;
 }
 
-/* broker_from_newest() for a set by going back in the ring, block by block, at most `steps`. */
+/* broker_from_newest() for a set by walking the ring backwards, block by block, at most `steps`. */
 static bool last_walk(const struct broker *b, uint32_t id, uint64_t count, uint64_t steps,
                       uint64_t *at)
 {
@@ -177,8 +178,8 @@ static bool last_walk(const struct broker *b, uint32_t id, uint64_t count, uint6
     return true;
 }
 
-/* The same by merging its topics' chains from their ends, if it has no more than `count` messages
- * or these are not too many. */
+/* Does that by merging its topics' chains from their ends, if it has at most `count` messages or
+ * few enough. */
 static bool last_merge(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at)
 {
     uint32_t pos = 0, topic;

@@ -1,5 +1,5 @@
 /*
- * render.c - records in the form that a subscriber asked for.
+ * render.c - renders records in the form that a subscriber asked for.
  */
 #include "lib/broker/render.h"
 
@@ -11,9 +11,9 @@
 #include <assert.h>
 
 enum {
-    CHUNK = 16 << 10,   /* bytes that are escaped at once: a socket that is slow takes some such */
-    PLAIN = 64 << 10,   /* bytes that stand in JSON as they are, likewise */
-    PLAIN_LEAST = 4096, /* so many are worth a piece of their own */
+    CHUNK = 16 << 10,   /* bytes escaped at once: a slow socket takes a few chunks */
+    PLAIN = 64 << 10,   /* bytes that need no escaping, likewise */
+    PLAIN_LEAST = 4096, /* the shortest plain run that gets a piece of its own */
     LONG = 32 << 10,    /* bytes of data that are never rendered whole for a stream */
     FRONT_MAX = 4096,   /* bytes of an object's front: two names, all escaped, and some more */
     AROUND = FRONT_MAX, /* bytes of a record in any form, besides its data */
@@ -31,7 +31,7 @@ static void piece(struct share *s, struct span bytes)
     s->size += bytes.n;
 }
 
-/* Makes a piece of what has been written to the scratch memory since it held `from` bytes. */
+/* Makes a piece of the scratch memory after its first `from` bytes. */
 static void piece_scratch(struct share *s, size_t from)
 {
     assert(!s->scratch.full);
@@ -40,7 +40,7 @@ static void piece_scratch(struct share *s, size_t from)
 
 /* ---- forms ----------------------------------------------------------------------------------- */
 
-/* The front of a message object, up to its data. */
+/* Appends the front of a message object, up to its data. */
 static void object_front(struct text *t, const struct ring *r, const struct ring_record *rec)
 {
     text_str(t, "{\"id\":\"");
@@ -56,7 +56,7 @@ static void object_front(struct text *t, const struct ring *r, const struct ring
         text_str(t, "null");
 }
 
-/* The front of an object up to the first byte of its data. */
+/* Appends the front of an object up to the first byte of its data. Returns it. */
 static struct span object_begin(struct text *t, const struct ring *r, const struct ring_record *rec,
                                 struct span before)
 {
@@ -67,21 +67,21 @@ static struct span object_begin(struct text *t, const struct ring *r, const stru
     return (struct span){t->p + from, t->n - from};
 }
 
-/* How many numbers the places inside an object's data take. */
+/* Returns how many places an object's data takes. */
 static size_t data_places(const struct ring_record *rec)
 {
     bool binary = (rec->flags & RING_BINARY) != 0;
     return binary ? base64_size(rec->data_size) : (size_t)PLACE_BYTE * rec->data_size;
 }
 
-/* Bytes of an object's data as JSON. */
+/* Returns the size of an object's data as JSON. */
 static size_t data_size(const struct ring_record *rec)
 {
     bool binary = (rec->flags & RING_BINARY) != 0;
     return binary ? base64_size(rec->data_size) : json_escaped_size(ring_data(rec));
 }
 
-/* Makes a piece of binary data from a place on; returns the place it leads to. */
+/* Makes a piece of binary data from a place on; returns the place after it. */
 static size_t data_base64(struct share *s, struct span data, size_t place, size_t most)
 {
     struct text *t = &s->scratch;
@@ -95,7 +95,8 @@ static size_t data_base64(struct share *s, struct span data, size_t place, size_
     return place - place % 4 + base64_size(rest.n);
 }
 
-/* The same for text: a stretch of it that stands in JSON as it is goes out from where it is. */
+/* Makes pieces of text data from a place on; a run that needs no escaping stays in the ring.
+ * Returns the place after them. */
 static size_t data_text(struct share *s, struct span data, size_t place, size_t most)
 {
     struct text *t = &s->scratch;
@@ -113,8 +114,8 @@ static size_t data_text(struct share *s, struct span data, size_t place, size_t 
     return PLACE_BYTE * i;
 }
 
-/* The object of a message from a place on, with `before` in front of it and `behind` at its end; of
- * its data about `most` bytes, and then it is not whole. `framed`: a frame's head goes before
+/* Makes pieces of a message's object from a place on, with `before` in front of it and `behind` at
+ * its end; after about `most` bytes of its data it ends early. `framed`: a frame's head precedes
  * it. */
 static void object(struct share *s, const struct ring *r, const struct ring_record *rec,
                    struct span before, struct span behind, bool framed, size_t place, size_t most)
@@ -146,7 +147,7 @@ static void object(struct share *s, const struct ring *r, const struct ring_reco
     piece_scratch(s, from + (place - places));
 }
 
-/* The place that `w` bytes behind `place` of an object are at; it is not its end. */
+/* Returns the place `w` bytes after `place` of an object; that is not its end. */
 static size_t object_place(const struct ring *r, const struct ring_record *rec, bool framed,
                            size_t place, size_t w)
 {
@@ -176,7 +177,7 @@ static size_t object_place(const struct ring *r, const struct ring_record *rec, 
     return data + PLACE_BYTE * i + into;
 }
 
-/* Puts the head of a frame in front of the pieces from `first` on, which are its payload. */
+/* Puts the head of a frame before the pieces from `first` on, which are its payload. */
 static void frame(struct share *s, unsigned first, unsigned opcode)
 {
     struct text *t = &s->scratch;
@@ -189,7 +190,7 @@ static void frame(struct share *s, unsigned first, unsigned opcode)
     s->size += t->n - from;
 }
 
-/* Leaves out the first `place` bytes of the pieces of a share. */
+/* Drops the first `place` bytes of the pieces of a share. */
 static void skip(struct share *s, size_t place)
 {
     unsigned i = 0;
@@ -206,7 +207,7 @@ static void skip(struct share *s, size_t place)
     s->size -= place;
 }
 
-/* Appends a record in any form but that of events, from a place inside it on. */
+/* Appends a record, from a place inside it on, in any form but events. */
 static void record(struct share *s, const struct ring *r, const struct ring_record *rec,
                    size_t place)
 {
@@ -214,7 +215,7 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
     size_t most = place > 0 || rec->data_size > LONG ? CHUNK : SIZE_MAX;
     switch ((enum form)s->form) {
     case FORM_EVENTS:
-        assert(false); /* seen to already */
+        assert(false); /* handled by the caller */
         return;
     case FORM_LINES:
         object(s, r, rec, SPAN(""), SPAN("\n"), false, place, most);
@@ -239,7 +240,7 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
     case FORM_OBJECTS:
         object(s, r, rec, SPAN(""), SPAN(""), true, place, most);
         return;
-    case FORM_NONE: /* they are counted: not less than rendering would make */
+    case FORM_NONE: /* counted: at least as much as rendering would make */
         s->size += (size_t)PLACE_BYTE * rec->data_size + AROUND;
         return;
     }
@@ -253,16 +254,16 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
 
 /* ---- the newest of each topic ---------------------------------------------------------------- */
 
-/* Is it less work to look through the ring from `at` on than at each topic of a set? All ends would
- * be looked at for each share. */
+/* Returns true if scanning the ring from `at` on is less work than reading all topics of a set,
+ * which would be done for each share. */
 static bool walks(const struct broker *b, uint32_t id, uint64_t at)
 {
     uint32_t ends = topic_is_set(id) ? topic_members_most(b->topics, id) : 0;
     return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
-/* By the ends of the topics' chains, whatever is in between: the first `most` of these. While they
- * are looked for, the last of them is the top of a heap of complements. */
+/* Finds the first `most` newest messages by the ends of the topics' chains, whatever lies between.
+ * During the search the last of them is the top of a heap of complements. */
 static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                             unsigned most)
 {
@@ -279,7 +280,7 @@ static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, u
                 heap_make(rec, most, heap_sink_number);
             continue;
         }
-        uint64_t out = last < ~rec[0] ? ~rec[0] : last; /* the latest of all is left out */
+        uint64_t out = last < ~rec[0] ? ~rec[0] : last; /* the latest is dropped */
         next = out < next ? out : next;
         if (out != last)
             (void)heap_replace(rec, most, ~last, 0);
@@ -291,7 +292,7 @@ static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, u
     return got;
 }
 
-/* As broker_collect() gives the records, those alone that no newer one of their topic follows. */
+/* Finds records as broker_collect() does, but only the newest of each topic. */
 static unsigned newest(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                        unsigned most)
 {
@@ -312,7 +313,7 @@ static unsigned newest(const struct broker *b, uint32_t id, uint64_t *at, uint64
     return got;
 }
 
-/* How many of the records from `from` on and before `to` are of entry `id`. */
+/* Returns how many records from `from` on and before `to` are of entry `id`. */
 static uint64_t count_of(const struct broker *b, uint32_t id, uint64_t from, uint64_t to)
 {
     uint64_t n = 0;
@@ -359,7 +360,7 @@ void share_init(struct share *s, unsigned records, void *memory, void *scratch, 
     s->iov = (struct iovec *)(void *)(p + records * (sizeof *s->rec + sizeof *s->upto)) + 2;
 }
 
-/* Fills a share with the records that `collect` gives. */
+/* Fills a share with the records that `collect` finds. */
 static void
 fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t place, size_t bytes,
      unsigned (*collect)(const struct broker *, uint32_t, uint64_t *, uint64_t *, unsigned))
@@ -383,7 +384,7 @@ fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t p
             break;
         }
         rec = next;
-        if (s->form == FORM_EVENTS) /* as most often */
+        if (s->form == FORM_EVENTS) /* the common case */
             piece(s, span_from(ring_sse(rec, several), place));
         else
             record(s, r, rec, place);
@@ -444,7 +445,7 @@ void share_end(struct share *s, struct span bytes)
     s->size += bytes.n;
 }
 
-/* The place that `w` bytes behind `place` of a record are at. */
+/* Returns the place `w` bytes after `place` of a record. */
 static size_t place_behind(const struct share *s, const struct ring *r,
                            const struct ring_record *rec, size_t place, size_t w)
 {

@@ -1,5 +1,5 @@
 /*
- * client.c - what `sse sub` and `sse pub` share.
+ * client.c - what the client commands share.
  */
 #include "lib/cli/client.h"
 
@@ -37,7 +37,7 @@ void client_say(const char *command, ...)
     va_end(ap);
     line[t.n] = '\n';
     ssize_t w = write(STDERR_FILENO, line, t.n + 1);
-    (void)w; /* there is nowhere else to tell it */
+    (void)w; /* there is nowhere to report a failure */
 }
 
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value)
@@ -78,7 +78,7 @@ uint64_t client_jitter(uint64_t ms)
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
-/* Adds an address. False: it is none. */
+/* Adds an address. Returns false if it is not one. */
 static bool add_place(struct client_places *p, struct span address, uint16_t port)
 {
     if (p->n == CLIENT_PLACES || span_begins(address, SPAN("unix:")) ||
@@ -88,7 +88,7 @@ static bool add_place(struct client_places *p, struct span address, uint16_t por
     return true;
 }
 
-/* The next word of a line, blanks in front of it left out; empty at the end. */
+/* Cuts the next word off a line, and the blanks before it; empty at the end. */
 static struct span word(struct span *line)
 {
     size_t n = 0;
@@ -157,7 +157,7 @@ int client_connect(const struct client_places *p, unsigned which)
         return -1;
     if (a->sa_family != AF_UNIX) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        /* a server that is gone without a word is noticed */
+        /* detects a server that vanished */
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
@@ -231,7 +231,7 @@ bool client_answer_body(struct client_answer *a, bool end)
         return false;
     a->done = result == 1;
     a->size += got;
-    a->n = a->head + a->size; /* what is behind it, if anything, is nobody's */
+    a->n = a->head + a->size; /* bytes after it are ignored */
     return a->done || !end;
 }
 

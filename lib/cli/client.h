@@ -1,9 +1,10 @@
 /*
- * client.h - what `sse sub` and `sse pub` share: flags, where a server is, a request, its answer.
+ * client.h - what the commands `sub`, `pub` and `health` share: flags, a server's addresses, a
+ * request, its answer.
  *
- * These commands are clients, in processes of their own: they wait, and speak on sockets, which of
- * the server only its loop does. Names are looked up in /etc/hosts and nowhere else, as a static
- * program can't ask the system's resolver; "localhost" is known.
+ * These commands are clients in processes of their own, so unlike the server's modules they may
+ * block and use sockets. Names are looked up in /etc/hosts alone, as a static program cannot use
+ * the system's resolver; "localhost" is built in.
  */
 #ifndef SSE_LIB_CLI_CLIENT_H
 #define SSE_LIB_CLI_CLIENT_H
@@ -22,15 +23,16 @@
 
 /* ---- flags and messages ---- */
 
-/* Writes "sse COMMAND: ", the texts that follow up to a NULL, and a line end on stderr; control
- * bytes and what is not UTF-8 as "?", as servers' words come here. */
+/* Writes "sse COMMAND: ", the strings that follow up to a NULL, and a line end to stderr; control
+ * bytes and what is not UTF-8 become "?", as a server's words may be among them. */
 void client_say(const char *command, ...) TEXT_LIST;
 
-/* Returns true if argv[*i] is flag `name`; then *value is what follows it, behind a "=" or as the
- * next argument, and *i is at its last; NULL: there is none. */
+/* Returns true if argv[*i] is flag `name`. Then *value is its value, after a "=" or the next
+ * argument, and *i the index of its last argument; *value is NULL if the value is missing. */
 bool client_flag(int argc, char **argv, int *i, const char *name, const char **value);
 
-/* Reads a time as the server's flags have it (lib/unit.h). */
+/* Reads a time as the server's flags do (lib/unit.h), of at most CLIENT_TIME_MAX_MS, into *ms.
+ * Returns false if it is not one. */
 #define CLIENT_TIME_MAX_MS (1ull << 50)
 bool client_time(const char *s, uint64_t *ms);
 
@@ -39,11 +41,11 @@ bool client_time(const char *s, uint64_t *ms);
 #define CLIENT_RETRY_MIN_MS 10u     /* whatever a server asks for */
 #define CLIENT_RETRY_MAX_MS 300000u /* likewise */
 
-/* ms, monotonic. */
+/* Returns the monotonic time in ms. */
 uint64_t client_now(void);
 
-/* Returns `ms` give or take a quarter, so that clients that a server has lost at once do not come
- * back at once; CLIENT_RETRY_MIN_MS to CLIENT_RETRY_MAX_MS, whatever it is. */
+/* Returns `ms`, plus or minus a quarter at random, so that clients that lost a server at once do
+ * not return at once; at least CLIENT_RETRY_MIN_MS and at most CLIENT_RETRY_MAX_MS. */
 uint64_t client_jitter(uint64_t ms);
 
 /* ---- connecting ---- */
@@ -58,17 +60,18 @@ struct client_places {
     } place[CLIENT_PLACES];
 };
 
-/* Finds the addresses of a server. False: there are none, and *why says so. */
+/* Finds the addresses of a server. Returns false with *why set if there are none. */
 bool client_resolve(const struct url *u, struct client_places *p, struct text *why);
 
-/* Begins to connect to one of them; returns the socket, non-blocking. -1: errno. */
+/* Begins to connect to one of the addresses. Returns the socket, non-blocking; -1 with errno
+ * set. */
 int client_connect(const struct client_places *p, unsigned which);
 
-/* What has become of it: 0, or an errno. */
+/* Returns how the connection attempt ended: 0, or an errno. */
 int client_connected(int fd);
 
-/* Appends the front of a request, up to where more fields, and the empty line, follow. `more` is
- * appended to the target's query, empty: nothing. */
+/* Appends a request's head without its last empty line, so that fields can follow. `more` is
+ * appended to the target's query, unless empty. `token`: NULL for none. */
 void client_request(struct text *t, const char *method, const struct url *u, struct span more,
                     const char *token);
 
@@ -76,32 +79,34 @@ void client_request(struct text *t, const char *method, const struct url *u, str
 
 #define CLIENT_ANSWER 16384u
 
-/* A head, and as much of a body as there is room for. The caller reads into bytes + n and counts n
- * up, while n < CLIENT_ANSWER. */
+/* The head of an answer, and as much of its body as there is room for. The caller reads into bytes
+ * + n and adds to n, while n < CLIENT_ANSWER. */
 struct client_answer {
     struct reply reply;
     struct http_body body;
-    size_t n, head; /* bytes that have come; of the head, 0: it is not complete */
-    size_t size;    /* of the body, decoded: at bytes + head */
+    size_t n, head; /* bytes received; bytes of the head, 0: it is not complete */
+    size_t size;    /* of the decoded body, at bytes + head */
     bool done;      /* the body is complete */
     char bytes[CLIENT_ANSWER];
 };
 
-/* Looks for the head in what has come; heads of 1xx are dropped. 1: it is there; 0: not yet; -1:
- * this is none. */
+/* Looks for the head in the bytes received; drops heads of 1xx. Returns 1 if it is complete, 0 if
+ * more bytes are needed, -1 if it is not valid. */
 int client_answer_head(struct client_answer *a);
 
-/* Decodes what has come of the body; `end`: the connection has ended. False: it can't be read. */
+/* Decodes the received part of the body; `end`: the connection has ended. Returns false if the body
+ * is malformed. */
 bool client_answer_body(struct client_answer *a, bool end);
 
-/* The reason that an answer gives: status, and the detail of its problem+json (RFC 9457), if
- * there. */
+/* Appends the reason of an answer: its status, and the detail of its problem+json (RFC 9457) if it
+ * has one. */
 void client_reason(const struct client_answer *a, struct text *t);
 
-/* The exit code for a refusal of this status. */
+/* Returns the exit code for a refusal of this status. */
 int client_code(int status);
 
-/* Appends the inside of a JSON string; what is not UTF-8 as U+FFFD. At most 6 bytes for one. */
+/* Appends `s` as the inside of a JSON string; what is not UTF-8 as U+FFFD. At most 6 bytes for each
+ * byte. */
 void client_json(struct text *t, struct span s);
 
 #endif

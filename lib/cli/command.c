@@ -1,9 +1,10 @@
 /*
- * command.c - which command is which function; and what is said by a flag.
+ * command.c - the table of commands.
  */
 #include "lib/cli/command.h"
 
 #include "lib/cli/health.h"
+#include "lib/cli/help.h"
 #include "lib/cli/pub.h"
 #include "lib/cli/sub.h"
 #include "lib/cli/token.h"
@@ -25,19 +26,19 @@ static int version_run(int argc, char **argv)
     return print(opt_version());
 }
 
-/* Each gets its own arguments: argv[0] is its name. */
+/* The commands. Each gets its own arguments; argv[0] is its name. */
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"sub", sub_run},       /* subscribes */
     {"pub", pub_run},       /* publishes */
-    {"token", token_run},   /* who may do what */
-    {"health", health_run}, /* is a server ready? */
+    {"token", token_run},   /* tokens and signed URLs */
+    {"health", health_run}, /* checks whether a server is ready */
     {NULL, NULL},           /* the end */
 };
 
-/* Runs the command that argv[1] names; -1: it names none. */
+/* Runs the command that argv[1] names. Returns -1 if it names none. */
 static int run(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && commands[i].name != NULL; i++)
@@ -51,7 +52,7 @@ static int help_run(int argc, char **argv)
 {
     char flag[] = "--help";
     if (argc < 2)
-        return print(opt_help());
+        return help_print(HELP_SERVER);
     char *words[] = {argv[0], argv[1], flag, NULL};
     int code = run(3, words);
     if (code < 0)
@@ -63,7 +64,7 @@ int command_line(struct opt *opt, int argc, char **argv)
 {
     char err_bytes[1024];
     struct text err = text_for_string(err_bytes, sizeof err_bytes);
-    const char *text = NULL, *word = argc > 1 ? argv[1] : "";
+    const char *word = argc > 1 ? argv[1] : "";
     int code = strcmp(word, "help") == 0      ? help_run(argc - 1, argv + 1)
                : strcmp(word, "version") == 0 ? version_run(argc - 1, argv + 1)
                                               : run(argc, argv);
@@ -71,17 +72,15 @@ int command_line(struct opt *opt, int argc, char **argv)
         return code;
     switch (opt_parse(opt, argc, argv, environ, &err)) {
     case OPT_HELP:
-        text = opt_help();
-        break;
+        return help_print(HELP_SERVER);
     case OPT_VERSION:
-        text = opt_version();
-        break;
+        return print(opt_version());
     case OPT_EXPLAIN:
         return machine_explain();
     case OPT_WRONG:
         process_fail(EX_USAGE, text_string(&err), " (sse --help lists all flags)", NULL);
     case OPT_RUN:
-        return -1;
+        break;
     }
-    return print(text);
+    return -1;
 }

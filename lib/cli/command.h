@@ -1,19 +1,17 @@
 /*
- * command.h - what the command line asks for, and what the binary does besides serving:
- * `sse COMMAND [OPTION]...`.
+ * command.h - carries out the command line: `sse COMMAND [OPTION]...`, or the options of a server.
  *
- * A command is the first argument and no flag. Each runs instead of the server, in a process that
- * ends with it; it writes results on stdout and what is wrong on stderr, and ends with a code of
- * sysexits.h.
+ * The first argument, if it is not a flag, is a command. It runs instead of the server, writes its
+ * results to stdout and its errors to stderr, and ends the process with a code of sysexits.h.
  */
 #ifndef SSE_LIB_CLI_COMMAND_H
 #define SSE_LIB_CLI_COMMAND_H
 
 #include "lib/opt.h"
 
-/* Carries out what the arguments ask for, if that is not to serve: runs a command, prints what
- * --help, --version and --explain-limits have to say. Returns the exit code; -1: they are a
- * server's, and in *opt. Ends the process where they are wrong. */
+/* Runs a command, or prints what --help, --version or --explain-limits ask for. Returns the exit
+ * code; or -1 if the arguments are a server's: they are in *opt then. Ends the process if they are
+ * wrong. */
 int command_line(struct opt *opt, int argc, char **argv);
 
 #endif

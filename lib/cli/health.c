@@ -1,12 +1,13 @@
 /*
- * health.c - asks a server whether it is ready.
+ * health.c - checks whether a server is ready.
  *
- * The socket blocks, and each call has what is left of the time as its timeout.
+ * The socket blocks, and the timeout of each call is the time left.
  */
 #include "lib/cli/health.h"
 
 #include "lib/addr.h"
 #include "lib/clean.h"
+#include "lib/cli/help.h"
 #include "lib/json.h"
 #include "lib/opt.h"
 
@@ -20,14 +21,6 @@
 #define TIMEOUT_S     3u
 #define TIMEOUT_MAX_S 3600u
 
-static const char usage[] =
-    "Usage: sse health [--timeout SECONDS] [URL | OPTION...]\n"
-    "Asks a server for /-/ready: exit code 0 if it answers 200 in time, else 69.\n"
-    "\n"
-    "URL is http://ADDR[:PORT][/PATH] or unix:PATH. Without one it is the address that\n"
-    "the OPTIONs of a server (--bind, the first of them, and --port) and the variables\n"
-    "SSE_BIND and SSE_PORT tell. SECONDS are 1 to 3600 [3].\n";
-
 struct health {
     struct sockaddr_storage address;
     socklen_t len;
@@ -40,14 +33,14 @@ struct health {
 
 /* ---- what is said about it ------------------------------------------------------------------- */
 
-/* Writes a line; returns the code, or EX_IOERR if it can't be written. */
+/* Writes a line. Returns the code, or EX_IOERR if it cannot be written. */
 static int say(int fd, struct text *t, int code)
 {
     text_str(t, "\n");
     return write(fd, t->p, t->n) == (ssize_t)t->n ? code : EX_IOERR;
 }
 
-/* Complains with the texts and the bytes of `s` between them. */
+/* Reports an error: the texts, with `s` between them. */
 static int complain(int code, const char *before, struct span s, const char *behind)
 {
     char bytes[2048];
@@ -106,8 +99,7 @@ static bool read_url(struct health *h, struct span url)
     return addr_read(host, (uint16_t)port, &h->address, &h->len);
 }
 
-/* Takes the address that a server with these flags would have. Returns -1, or the code to end
- * with. */
+/* Determines the address of a server with these flags. Returns -1, or the exit code. */
 static int read_options(struct health *h, int argc, char **argv)
 {
     struct opt opt;
@@ -115,7 +107,7 @@ static int read_options(struct health *h, int argc, char **argv)
     struct text err = text_in(bytes, sizeof bytes);
     switch (opt_parse(&opt, argc, argv, environ, &err)) {
     case OPT_HELP:
-        return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
+        return help_print("health");
     case OPT_VERSION:
         return write(STDOUT_FILENO, opt_version(), strlen(opt_version())) == -1 ? EX_IOERR : EX_OK;
     case OPT_WRONG:
@@ -138,7 +130,7 @@ static int read_options(struct health *h, int argc, char **argv)
     return -1;
 }
 
-/* Reads all arguments. Returns -1, or the code to end with. */
+/* Reads the arguments. Returns -1, or the exit code. */
 static int read_arguments(struct health *h, int argc, char **argv)
 {
     if (argc > 1 && span_begins(span_of(argv[1]), SPAN("--timeout"))) {
@@ -174,8 +166,8 @@ static int64_t now_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* Lets the next call (SO_RCVTIMEO: one that receives) take what is left of the time; false: there
- * is none left. */
+/* Sets the timeout of the next call (SO_RCVTIMEO: receiving) to the time left. Returns false if
+ * none is left. */
 static bool limit(const struct health *h, int fd, int which)
 {
     int64_t left = h->until_us - now_us();
@@ -184,8 +176,8 @@ static bool limit(const struct health *h, int fd, int which)
     return left > 0 && setsockopt(fd, SOL_SOCKET, which, &t, sizeof t) == 0;
 }
 
-/* Sends the request and receives the answer, or as much of it as there is room for. False:
- * errno. */
+/* Sends the request, and receives the answer as far as there is room. Returns false with errno set
+ * on failure. */
 static bool ask(struct health *h, int fd)
 {
     char bytes[4096];
@@ -209,7 +201,7 @@ static bool ask(struct health *h, int fd)
     return true;
 }
 
-/* The detail of a refusal (problem.h), or the answer's first line. */
+/* Returns the detail of a refusal (problem.h), or the answer's first line. */
 static struct span reason(struct health *h)
 {
     struct span body = {h->said, h->n}, line = body, field, name;
@@ -218,7 +210,7 @@ static struct span reason(struct health *h)
     line = span_cut(&line, '\r');
     do
         field = span_cut(&body, '\n');
-    while (field.n > 1); /* of the line that ends the head there is but a CR */
+    while (field.n > 1); /* the line that ends the head is only a CR */
     if (json_read(body, &all, &at) != 0 || all.kind != JSON_OBJECT)
         return line;
     at = 0;
@@ -245,7 +237,7 @@ int health_run(int argc, char **argv)
         return failed(&h, err);
     struct span said = {h.said, h.n};
     if (!span_begins(said, SPAN("HTTP/1.1 ")) && !span_begins(said, SPAN("HTTP/1.0 ")))
-        return not_ready(&h, " gives no answer of HTTP", SPAN(""));
+        return not_ready(&h, " does not answer in HTTP", SPAN(""));
     if (!span_begins(span_from(said, SPAN("HTTP/1.1 ").n), SPAN("200 ")))
         return not_ready(&h, " is not ready: ", reason(&h));
     return EX_OK;

@@ -1,14 +1,15 @@
 /*
  * pub.c - `sse pub`: publishes a text, all of stdin, or each of its lines as it comes.
  *
- * Lines become objects of NDJSON in one chunked request, which is kept open as long as there may be
- * more; the server publishes each as soon as it is whole. An answer before that is a refusal, and
- * ends it.
+ * Lines become NDJSON objects in one chunked request, which stays open until stdin ends; the server
+ * publishes each complete line at once. An answer before the end is a refusal, and ends the
+ * command.
  */
 #include "lib/cli/pub.h"
 
 #include "lib/clean.h"
 #include "lib/cli/client.h"
+#include "lib/cli/help.h"
 #include "lib/host/process.h"
 #include "lib/json.h"
 #include "lib/url.h"
@@ -23,21 +24,6 @@
 #define READ_SIZE 16384u
 #define OUT_SIZE  (6 * READ_SIZE + (64u << 10)) /* what was read, as JSON, and what stands around */
 
-static const char usage[] =
-    "Usage: sse pub URL [TEXT] [OPTION]...\n"
-    "Publishes TEXT, or each line of stdin as it comes.\n"
-    "\n"
-    "URL is as http://127.0.0.1:8080/news, or unix:/run/sse.sock:/news.\n"
-    "\n"
-    "  --event NAME          names the event\n"
-    "  --binary              all of stdin, or TEXT, is one binary message\n"
-    "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
-    "  --verbose, -v         tells on stderr how many were published, and the last id\n"
-    "  --help, -h            shows this\n"
-    "\n"
-    "Ends with 69 if the server can't be had or goes, 77 if it may not publish, 65\n"
-    "if it is refused for another reason, as a line that is not UTF-8.\n";
-
 struct pub {
     const char *text; /* the URL */
     struct url url;
@@ -46,13 +32,13 @@ struct pub {
 
     int fd;
     bool connected, lines; /* stdin is read by lines */
-    bool broken;           /* the server takes no more: its answer is awaited */
-    uint64_t since;        /* ms: when it last got on */
+    bool broken;           /* the server reads no more: wait for its answer */
+    uint64_t since;        /* ms: when bytes last moved */
     bool end;              /* all is in `out` */
     bool bad;              /* line `number` is not UTF-8: nothing is sent from there on */
     bool inside;           /* a line has begun */
     uint64_t number;       /* of the line that comes, from 1 on */
-    size_t carry_n;        /* of a character whose rest is still to come */
+    size_t carry_n;        /* bytes of an incomplete character */
     char carry[4];
     struct client_answer answer;
     struct text out;
@@ -87,7 +73,7 @@ static void chunk_end(struct pub *p, size_t from)
 {
     size_t n = p->out.n - from;
     if (n == 0) {
-        p->out.n -= CHUNK_HEAD; /* an empty one would be the last */
+        p->out.n -= CHUNK_HEAD; /* an empty chunk would end the body */
         return;
     }
     for (unsigned i = 0; i < 6; i++)
@@ -107,8 +93,8 @@ static void line_begin(struct pub *p)
     text_str(&p->out, "\"data\":\"");
 }
 
-/* Appends a part of a line; what is left of a character at its end is carried over. False: it is
- * not UTF-8. */
+/* Appends a part of a line; an incomplete character at its end is carried over. Returns false if it
+ * is not UTF-8. */
 static bool line_part(struct pub *p, struct span s)
 {
     while (p->carry_n > 0 && s.n > 0) {
@@ -134,8 +120,8 @@ static bool line_part(struct pub *p, struct span s)
     return true;
 }
 
-/* Makes messages of what has come of stdin, or of its end. A line that is not UTF-8 ends it all: it
- * is taken back; one whose front is out, the server refuses. */
+/* Makes messages of the bytes of stdin, or of its end. At a line that is not UTF-8 it stops and
+ * removes that line; if its front was sent, the server refuses it. */
 static void take_lines(struct pub *p, struct span s, bool end)
 {
     size_t from = p->out.n;
@@ -161,8 +147,7 @@ static void take_lines(struct pub *p, struct span s, bool end)
     }
 }
 
-/* Reads stdin once and puts what comes of it into `out`, which is empty. Returns 0, or an exit
- * code. */
+/* Reads stdin once into messages in `out`, which is empty. Returns 0, or an exit code. */
 static int read_stdin(struct pub *p)
 {
     char bytes[READ_SIZE];
@@ -187,8 +172,7 @@ static int read_stdin(struct pub *p)
     return p->out.full ? EX_SOFTWARE : 0;
 }
 
-/* Puts the head of the request into `out`, with TEXT, if it fits behind it. Returns 0, or an exit
- * code. */
+/* Puts the head of the request into `out`, with TEXT if it fits. Returns 0, or an exit code. */
 static int write_head(struct pub *p)
 {
     char bytes[1024];
@@ -231,7 +215,7 @@ static int bad_line(const struct pub *p)
     return EX_DATAERR;
 }
 
-/* The answer is complete: says what is in it. Returns the exit code. */
+/* Reports the complete answer. Returns the exit code. */
 static int finish(const struct pub *p)
 {
     const struct client_answer *a = &p->answer;
@@ -271,7 +255,7 @@ static int receive(struct pub *p)
     if (n == -1 && (errno == EINTR || errno == EAGAIN))
         return -1;
     if (a->n == 0)
-        p->since = client_now(); /* an answer that has begun is to come to its end */
+        p->since = client_now(); /* an answer that has begun must end in time */
     a->n += n > 0 ? (size_t)n : 0;
     bool end = n <= 0;
     int head = client_answer_head(a);
@@ -285,7 +269,7 @@ static int receive(struct pub *p)
                : -1;
 }
 
-/* Sends what there is. False: errno. */
+/* Sends pending bytes. Returns false with errno set on failure. */
 static bool send_some(struct pub *p)
 {
     ssize_t w = send(p->fd, p->out.p + p->sent, p->out.n - p->sent, MSG_NOSIGNAL);
@@ -301,7 +285,7 @@ static bool send_some(struct pub *p)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-/* Returns how long nothing may happen, in ms; -1: for ever, as stdin takes its time. */
+/* Returns how long to wait, in ms; -1: for ever, for stdin. */
 static int patience(const struct pub *p, bool pending)
 {
     bool begun = p->answer.n > 0;
@@ -314,8 +298,7 @@ static int patience(const struct pub *p, bool pending)
     return gone_by < most ? (int)(most - gone_by) : 0;
 }
 
-/* Waits for something to happen, and does what comes of it. Returns -1 to go on, or the exit
- * code. */
+/* Waits for an event and handles it. Returns -1 to go on, or the exit code. */
 static int turn(struct pub *p)
 {
     bool pending = p->sent < p->out.n && !p->broken;
@@ -344,7 +327,7 @@ static int turn(struct pub *p)
             return code;
     }
     if (f[0].revents & POLLOUT && pending && !send_some(p)) {
-        p->broken = true; /* a refusal may be there to be read */
+        p->broken = true; /* there may be a refusal to read */
         p->since = client_now();
     }
     if (f[1].revents != 0) {
@@ -355,7 +338,8 @@ static int turn(struct pub *p)
     return -1;
 }
 
-/* Publishes at one of the server's addresses. -2 - errno: it can't be had there. */
+/* Publishes at one of the server's addresses. Returns the exit code; -2 - errno if the server is
+ * unreachable there. */
 static int publish(struct pub *p, const struct client_places *places, unsigned which)
 {
     int code = -1;
@@ -371,7 +355,7 @@ static int publish(struct pub *p, const struct client_places *places, unsigned w
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-/* Takes one argument. Returns 0, or an exit code. */
+/* Handles one argument. Returns 0, or an exit code. */
 static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
 {
     const char *name = argv[*i], *value = "";
@@ -429,7 +413,7 @@ int pub_run(int argc, char **argv)
     process_open_standard();
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
+            return help_print("pub");
     int code = read_line(&p, argc, argv);
     if (code != 0)
         return code;

@@ -1,5 +1,5 @@
 /*
- * pub.h - `sse pub`: publishes as a client, a text or what comes on stdin.
+ * pub.h - `sse pub`: publishes a text or what it reads from stdin, as a client.
  */
 #ifndef SSE_LIB_CLI_PUB_H
 #define SSE_LIB_CLI_PUB_H

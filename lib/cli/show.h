@@ -1,10 +1,9 @@
 /*
  * show.h - what `sse sub` prints on stdout, whole messages at a time.
  *
- * A terminal obeys control bytes, and a message may hold any, whoever published it. So on a
- * terminal they are shown and not passed: C0 but line end and tab, DEL, C1 (U+0080 to U+009F) and
- * what is not UTF-8; as "?" in text, as \u00XX in a JSON string. A file or a pipe gets text as it
- * came.
+ * A terminal obeys control bytes, and a message may hold any. So on a terminal C0 but line end and
+ * tab, DEL, C1 (U+0080 to U+009F) and what is not UTF-8 are replaced: by "?" in text, by \u00XX in
+ * a JSON string. A file or a pipe gets the text unchanged.
  */
 #ifndef SSE_LIB_CLI_SHOW_H
 #define SSE_LIB_CLI_SHOW_H
@@ -15,28 +14,27 @@
 
 struct show {
     bool terminal; /* stdout is one */
-    int err;       /* of writing, 0: none; nothing is written from then on */
+    int err;       /* errno of a failed write, after which nothing is written; 0: none */
     size_t n;
     char bytes[SHOW_SIZE];
 };
 
-/* Looks whether stdout is a terminal. */
+/* Begins; checks whether stdout is a terminal. */
 void show_begin(struct show *s);
 
-/* Appends text as it is. */
+/* Appends the command's own text unchanged. */
 void show_text(struct show *s, struct span text);
 
-/* Appends text that is foreign: made harmless on a terminal. */
+/* Appends foreign text, made harmless on a terminal. */
 void show_foreign(struct show *s, struct span text);
 
-/* Appends JSON that is foreign, of which control bytes can only be in strings: made harmless
- * likewise. */
+/* Appends foreign JSON, where control bytes can only be in strings, made harmless on a terminal. */
 void show_json(struct show *s, struct span json);
 
-/* Appends `before`, and a text as the inside of a JSON string, and a quotation mark. */
+/* Appends `before`, then a text as the inside of a JSON string, then a quotation mark. */
 void show_string(struct show *s, const char *before, struct span text);
 
-/* Writes what has been put together. */
+/* Writes what was appended. */
 void show_flush(struct show *s);
 
 #endif

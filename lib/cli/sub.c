@@ -1,6 +1,6 @@
 /*
  * sub.c - `sse sub`: several streams at once, of Server-Sent Events or of NDJSON, each of which
- * comes back by itself.
+ * reconnects by itself.
  *
  *              .----------- the connection ends: after `retry` ----------.
  *              v                                                         |
@@ -16,6 +16,7 @@
 
 #include "lib/clean.h"
 #include "lib/cli/client.h"
+#include "lib/cli/help.h"
 #include "lib/cli/show.h"
 #include "lib/eventsource.h"
 #include "lib/host/memory.h"
@@ -31,37 +32,14 @@
 #define URLS_MAX     64u
 #define EVENT_MAX    ((size_t)384 << 20) /* the largest message there can be, as base64 */
 #define READ_SIZE    65536u
-#define RETRY_MS     2000u /* until a server has said something else */
+#define RETRY_MS     2000u /* until a server sends another */
 #define RETRY_MAX_MS 30000u
 #define FAILURES_MAX 5u      /* doublings of that */
 #define SILENCE_MS   45000u  /* three heartbeats, as they are by default */
 #define SILENCE_MOST 600000u /* what that grows to for a server that says less */
 
-/* A server of this kind answers with NDJSON, which tells most of a message; another one with
- * events. */
+/* This server answers with NDJSON, which has most of a message; others answer with events. */
 #define LINES_ACCEPT "Accept: application/x-ndjson, text/event-stream;q=0.5\r\nPrefer: wait=60\r\n"
-
-static const char usage[] =
-    "Usage: sse sub URL... [OPTION]...\n"
-    "Subscribes to topics and prints each message's data, a line end behind it. Comes\n"
-    "back by itself where it was, and tells on stderr of messages that were lost.\n"
-    "\n"
-    "URL is as http://127.0.0.1:8080/news, or unix:/run/sse.sock:/news.\n"
-    "\n"
-    "  --json                a JSON object a line: id, time, topic, event, data\n"
-    "  --since WHERE         where to begin: earliest, now, an id, -5, 10m, a time\n"
-    "  --last-event-id ID    goes on behind this message\n"
-    "  --token TOKEN         for Authorization: Bearer; better the variable SSE_TOKEN\n"
-    "  --count N             ends after so many messages\n"
-    "  --strict              ends with 1 when messages were lost\n"
-    "  --timeout TIME        ends after so long, with 75 if --count is not reached\n"
-    "  --silence TIME        connects anew when nothing has come for so long, three\n"
-    "                        heartbeats of the server's (45s); 0: never\n"
-    "  --verbose, -v         tells on stderr of connections that end\n"
-    "  --help, -h            shows this\n"
-    "\n"
-    "Ends with 69 if no server can be had at first, 77 if it may not, 65 if it is\n"
-    "refused for another reason. Once it was connected it never gives up.\n";
 
 enum source_state { WAITING = 0, CONNECTING = 1, HEAD = 2, STREAM = 3, REASON = 4, OVER = 5 };
 
@@ -69,15 +47,15 @@ struct source {
     const char *text; /* its URL */
     struct url url;
     struct client_places places;
-    unsigned place; /* which of them is tried */
+    unsigned place; /* the address in use */
     enum source_state state;
     int fd;            /* -1: none */
-    uint64_t at;       /* ms: when to connect, or until when it has time to answer */
+    uint64_t at;       /* ms: when to connect, or by when it must answer */
     bool had;          /* it has been connected */
-    unsigned failures; /* since it brought a message */
+    unsigned failures; /* since the last message */
     uint64_t since;    /* ms: STREAM: when that began */
     uint64_t silence;  /* ms: how long its stream may be quiet */
-    bool lines;        /* that is NDJSON, else it is of events */
+    bool lines;        /* NDJSON; else events */
     char *line;        /* a line that is not whole, line_n bytes so far */
     size_t line_n;
     struct eventsource es;
@@ -100,7 +78,7 @@ struct sub {
 
 /* ---- what is printed ------------------------------------------------------------------------- */
 
-/* Writes what has been put together. */
+/* Writes the output. */
 static void flush(struct sub *s)
 {
     show_flush(&s->show);
@@ -111,7 +89,7 @@ static void flush(struct sub *s)
     s->code = EX_IOERR;
 }
 
-/* Prints a message of a stream of events, which tells less of it than a line of NDJSON. */
+/* Prints a message of an event stream, which has fewer members than NDJSON. */
 static void print_event(struct sub *s, const struct source *c)
 {
     const struct eventsource *es = &c->es;
@@ -133,7 +111,7 @@ static void print_event(struct sub *s, const struct source *c)
     flush(s);
 }
 
-/* Prints a line of NDJSON as it came; of several sources with which of them it is of. */
+/* Prints a line of NDJSON unchanged; with several sources, with its URL. */
 static void print_line(struct sub *s, const struct source *c, struct span line)
 {
     if (s->sources > 1) {
@@ -146,7 +124,7 @@ static void print_line(struct sub *s, const struct source *c, struct span line)
     flush(s);
 }
 
-/* A member of a JSON object that is a short string; else "unknown". */
+/* Returns a short string member of a JSON object; else "unknown". */
 static const char *member_of(struct span object, struct span wanted, char out[128])
 {
     struct json_value v, member;
@@ -161,7 +139,7 @@ static const char *member_of(struct span object, struct span wanted, char out[12
     return "unknown";
 }
 
-/* Messages were lost: tells of it. */
+/* Reports lost messages. */
 static void gap(struct sub *s, const struct source *c, struct span object)
 {
     char reason[128], after[128], oldest[128];
@@ -172,7 +150,7 @@ static void gap(struct sub *s, const struct source *c, struct span object)
         s->code = 1;
 }
 
-/* The server has something to say of its stream of events. */
+/* Handles an event of the server's own. */
 static void notice(struct sub *s, const struct source *c)
 {
     const struct eventsource *es = &c->es;
@@ -196,19 +174,19 @@ static void notice(struct sub *s, const struct source *c)
 
 /* ---- a source -------------------------------------------------------------------------------- */
 
-/* It has lost its connection, or got none: it tries again after `ms`, or the command ends. */
+/* Handles a lost or failed connection: tries again after `ms`, or ends the command. */
 static void failed(struct sub *s, struct source *c, uint64_t ms, const char *why)
 {
     uint64_t now = client_now();
     if (c->fd != -1)
         close(c->fd);
     if (c->state == STREAM && now - c->since >= RETRY_MAX_MS)
-        c->failures = 0; /* it was good for long, quiet as it may have been */
+        c->failures = 0; /* it was connected for long */
     c->fd = -1;
     c->state = WAITING;
     c->at = now;
     if (c->place + 1 < c->places.n && !c->had) {
-        c->place++; /* the same server may be had elsewhere, at once */
+        c->place++; /* try the server's next address at once */
         return;
     }
     c->place = c->had ? c->place : 0;
@@ -294,7 +272,7 @@ static void counted(struct sub *s, struct source *c)
         s->code = EX_OK;
 }
 
-/* Takes bytes of the stream itself. */
+/* Handles bytes of an event stream. */
 static void stream(struct sub *s, struct source *c, struct span bytes)
 {
     while (bytes.n > 0 && s->code < 0) {
@@ -315,7 +293,7 @@ static void stream(struct sub *s, struct source *c, struct span bytes)
     }
 }
 
-/* Takes a line of NDJSON: a message, a checkpoint, a gap, what else the server has to say. */
+/* Handles a line of NDJSON: a message, a checkpoint, a gap, or another object of the server. */
 static void take_line(struct sub *s, struct source *c, struct span line)
 {
     struct json_value v, member, lost = {JSON_NULL, {NULL, 0}};
@@ -348,7 +326,7 @@ static void take_line(struct sub *s, struct source *c, struct span line)
         counted(s, c);
 }
 
-/* Takes bytes of NDJSON. A line that is here whole is used where it is. */
+/* Handles bytes of NDJSON. A complete line is used in place. */
 static void lines(struct sub *s, struct source *c, struct span bytes)
 {
     while (bytes.n > 0 && s->code < 0) {
@@ -374,7 +352,7 @@ static void lines(struct sub *s, struct source *c, struct span bytes)
     }
 }
 
-/* Takes raw bytes of a body that is a stream, in place. */
+/* Decodes raw bytes of a streamed body in place, and handles them. */
 static void stream_raw(struct sub *s, struct source *c, char *bytes, size_t n)
 {
     size_t took, got = n;
@@ -387,7 +365,7 @@ static void stream_raw(struct sub *s, struct source *c, char *bytes, size_t n)
         failed(s, c, 0, result > 0 ? "the stream has ended" : "its chunks are not well-formed");
 }
 
-/* The refusal has come, as far as it will. */
+/* Handles a refusal, as far as it has come. */
 static void refused(struct sub *s, struct source *c)
 {
     char bytes[2400];
@@ -404,7 +382,7 @@ static void refused(struct sub *s, struct source *c)
     s->code = r->status == 429 || r->status == 408 ? EX_UNAVAILABLE : client_code(r->status);
 }
 
-/* The head of the answer is there. */
+/* Handles the complete head of an answer. */
 static void answered(struct sub *s, struct source *c)
 {
     struct client_answer *a = &c->answer;
@@ -429,7 +407,7 @@ static void answered(struct sub *s, struct source *c)
     }
 }
 
-/* Takes what has come of a head, or of a refusal. */
+/* Handles bytes of a head or of a refusal. */
 static void take_answer(struct sub *s, struct source *c, bool end)
 {
     struct client_answer *a = &c->answer;
@@ -448,7 +426,7 @@ static void take_answer(struct sub *s, struct source *c, bool end)
         refused(s, c);
 }
 
-/* Reads once. */
+/* Reads from a source once. */
 static void receive(struct sub *s, struct source *c)
 {
     char bytes[READ_SIZE];
@@ -469,7 +447,7 @@ static void receive(struct sub *s, struct source *c)
     }
 }
 
-/* Its time has come: to connect, or to stop waiting for an answer. */
+/* Handles a timeout: connects, or stops waiting for an answer. */
 static void timed(struct sub *s, struct source *c)
 {
     if (c->state == WAITING)
@@ -486,7 +464,7 @@ static void timed(struct sub *s, struct source *c)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-/* How long nothing may happen, in ms; -1: for ever. */
+/* Returns how long to wait, in ms; -1: for ever. */
 static int patience(const struct sub *s, uint64_t now)
 {
     uint64_t until = s->timeout > 0 ? s->began + s->timeout : UINT64_MAX;
@@ -498,7 +476,7 @@ static int patience(const struct sub *s, uint64_t now)
     return until <= now ? 0 : until - now < 60000 ? (int)(until - now) : 60000;
 }
 
-/* Waits for something to happen, and does what comes of it. */
+/* Waits for an event and handles it. */
 static void turn(struct sub *s)
 {
     struct pollfd p[URLS_MAX + 1];
@@ -508,7 +486,7 @@ static void turn(struct sub *s)
         p[i] = (struct pollfd){c->fd, c->state == CONNECTING ? POLLOUT : POLLIN, 0};
         left = left || c->state != OVER;
     }
-    p[s->sources] = (struct pollfd){STDOUT_FILENO, 0, 0}; /* tells when nobody reads it any more */
+    p[s->sources] = (struct pollfd){STDOUT_FILENO, 0, 0}; /* reports when its reader is gone */
     if (!left) {
         s->code = EX_OK;
         return;
@@ -538,7 +516,7 @@ static void turn(struct sub *s)
             had = had || s->source[i].had;
         s->code = !had ? EX_UNAVAILABLE : s->count > 0 ? EX_TEMPFAIL : EX_OK;
         if (!had)
-            client_say("sub", "no server could be had in time", NULL);
+            client_say("sub", "no server was reachable in time", NULL);
     }
 }
 
@@ -571,7 +549,7 @@ static int add_source(struct sub *s, const char *text)
     return 0;
 }
 
-/* Finds where all of them are. Returns 0, or an exit code. */
+/* Finds the addresses of all sources. Returns 0, or an exit code. */
 static int resolve(struct sub *s)
 {
     char bytes[256];
@@ -585,7 +563,7 @@ static int resolve(struct sub *s)
     return 0;
 }
 
-/* Takes one flag. Returns 0, or an exit code. */
+/* Handles one flag. Returns 0, or an exit code. */
 static int flag(struct sub *s, int argc, char **argv, int *i, const char **id)
 {
     const char *name = argv[*i], *value = "";
@@ -653,7 +631,7 @@ int sub_run(int argc, char **argv)
     show_begin(&s.show);
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return write(STDOUT_FILENO, usage, sizeof usage - 1) == -1 ? EX_IOERR : EX_OK;
+            return help_print("sub");
     s.source = memory_scratch(URLS_MAX * sizeof *s.source);
     if (s.source == NULL) {
         client_say("sub", "no memory: ", strerror(errno), NULL);

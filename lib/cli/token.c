@@ -9,6 +9,7 @@
 #include "http.h"
 #include "lib/clean.h"
 #include "lib/cli/client.h"
+#include "lib/cli/help.h"
 #include "lib/host/keys.h"
 #include "lib/name.h"
 #include "lib/unit.h"
@@ -21,26 +22,6 @@
 
 #define NOT_GOOD  1 /* the exit code of --check for a token that is not */
 #define GIVEN_MAX 100u
-
-static const char help_text[] =
-    "Usage: sse token [OPTION]...\n"
-    "Makes a token, signs a URL, or tells what a token says.\n"
-    "\n"
-    "  --publish TOPICS    what the token lets publish to: names and wildcards with a\n"
-    "                      comma between, such as news,orders/*; repeatable\n"
-    "  --subscribe TOPICS  what it lets subscribe to, likewise\n"
-    "  --url URL           print this URL with a signature that makes it work alone\n"
-    "  --for WHAT          what the signed URL is for: subscribe, publish [subscribe]\n"
-    "  --expires TIME      how long it is good: 90s, 30m, 12h; a token: never [1h]\n"
-    "  --key-file FILE     keys to sign and check with, a line each, KEY or NAME KEY,\n"
-    "                      32 bytes at least (also: variable SSE_KEY_FILE) [none]\n"
-    "  --kid NAME          sign with the key of that name [the last in the file]\n"
-    "  --check TOKEN       tell what it says, and end with 0 if it is good, else 1;\n"
-    "                      without --key-file, not its signature; - reads stdin\n"
-    "  -h, --help          show this\n"
-    "\n"
-    "  sse token --key-file keys --publish 'a/*' --subscribe '**' --expires 12h\n"
-    "  sse token --key-file keys --url http://localhost:8080/news\n";
 
 /* ---- flags ---- */
 
@@ -142,7 +123,7 @@ static bool read_flags(struct ask *a, int argc, char **argv)
     return false;
 }
 
-/* Which flags go with which. */
+/* Ends the process if the flags do not go together. */
 static void flags_agree(const struct ask *a)
 {
     const char *const *v = a->value;
@@ -193,7 +174,7 @@ static void load(const struct ask *a, struct auth_keys *k)
         fail(code, text_string(&why), "");
 }
 
-/* The key to sign with: the last of that name, or the last. */
+/* Returns the key to sign with: the last of that name, or the last. */
 static const struct auth_key *key_to_sign(const struct ask *a, const struct auth_keys *k)
 {
     struct span kid = span_of(a->value[KID]);
@@ -236,7 +217,7 @@ static int mint(const struct ask *a)
 
 #define URL_MAX 8192u
 
-/* The part of a URL that a client sends: from its path on. */
+/* Returns the part of a URL that a client sends: from its path on. */
 static struct span target_of(struct span url)
 {
     static const char *const schemes[] = {"http://", "https://", "ws://", "wss://"};
@@ -252,7 +233,7 @@ static struct span target_of(struct span url)
     return url;
 }
 
-/* What is wrong with these topics, for what the URL is to be? */
+/* Returns what is wrong with the topics for a URL of this class; NULL if nothing is. */
 static const char *topics_wrong(struct span topics, enum auth_class class)
 {
     const char *why = NULL;
@@ -321,7 +302,7 @@ static int sign_url(const struct ask *a)
 
 /* ---- telling what a token says ---- */
 
-/* Appends how far away a time is, in the largest unit of which there are two. */
+/* Appends the distance of a time, in the largest unit of which there are at least two. */
 static void add_distance(struct text *t, uint64_t at_s, uint64_t now_s)
 {
     bool past = at_s <= now_s;
@@ -349,7 +330,7 @@ static void add_line(struct text *t, const char *label, struct span value, const
     text_str(t, "\n");
 }
 
-/* Appends what there is to say of the signature. */
+/* Appends the result of checking the signature. */
 static void add_signature(struct text *t, const struct auth_keys *k, struct span token)
 {
     char room[AUTH_TOKEN_MAX];
@@ -391,7 +372,7 @@ static struct span token_of(const char *value, char buf[AUTH_TOKEN_MAX + 2])
     return (struct span){buf, n};
 }
 
-/* Prints what it says; k NULL: there are no keys to check its signature with. */
+/* Prints what a token says; k NULL: there are no keys to check its signature. */
 static void describe(const struct auth_said *said, const struct auth_keys *k, struct span token,
                      uint64_t now_s)
 {
@@ -444,7 +425,7 @@ int token_run(int argc, char **argv)
     for (unsigned i = 0; i < 2; i++)
         a.scope[i] = text_in(a.scope_bytes[i], sizeof a.scope_bytes[i]);
     if (read_flags(&a, argc, argv))
-        return print(span_of(help_text));
+        return help_print("token");
     const char *file = getenv("SSE_KEY_FILE");
     if (a.value[KEY_FILE] == NULL && file != NULL && *file != '\0')
         a.value[KEY_FILE] = file;

@@ -1,10 +1,10 @@
 /*
- * token.h - the command `sse token`: makes tokens, signs URLs, tells what a token says.
+ * token.h - `sse token`: makes tokens, signs URLs, shows the contents of a token.
  */
 #ifndef SSE_LIB_CLI_TOKEN_H
 #define SSE_LIB_CLI_TOKEN_H
 
-/* Runs it; argv[0] is "token". Gives its exit code, if it does not end the process itself. */
+/* Runs the command; argv[0] is "token". Returns its exit code, or ends the process. */
 int token_run(int argc, char **argv);
 
 #endif

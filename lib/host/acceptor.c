@@ -1,5 +1,5 @@
 /*
- * acceptor.c - lets clients in, as far as the limits allow.
+ * acceptor.c - accepts clients, as far as the limits allow.
  */
 #include "lib/host/acceptor.h"
 #include "lib/serve/conn.h"
@@ -19,12 +19,12 @@
 
 enum {
     RESERVE = 48,       /* descriptors kept for the process itself */
-    SHED_MAX = 256,     /* connections over a limit that are heard out and refused, ... */
+    SHED_MAX = 256,     /* connections over a limit whose requests are read and refused, ... */
     SHED_PART = 8,      /* ... but at most this part of the descriptors */
-    HEARD = 16 << 10,   /* bytes of one that is refused at once */
-    FULL = 4,           /* times that all who are taken in at once were there, before it is more */
-    AWAY_MS = 100,      /* one leaves new clients to others, while these do not take them either */
-    LAST_ACCEPTS = 100, /* times ACCEPTOR_MAX clients that are still taken in at the end */
+    HEARD = 16 << 10,   /* bytes read from a client that is refused at once */
+    FULL = 4,           /* full batches of accepts in a row before the batch grows */
+    AWAY_MS = 100,      /* a worker leaves new clients to the others at most so long */
+    LAST_ACCEPTS = 100, /* batches of ACCEPTOR_MAX clients still accepted at the end */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -64,7 +64,8 @@ bool acceptor_measure(struct acceptor *d, struct text *why)
     return true;
 }
 
-/* Puts a descriptor into epoll, under its slot's number and generation. */
+/* Adds a descriptor to epoll, with its slot's number and generation. Returns false with errno set
+ * on failure. */
 static bool watch(const struct acceptor *d, int fd, uint32_t events)
 {
     const struct conns *conns = &d->s->clients.conns;
@@ -87,7 +88,7 @@ void acceptor_close_own(struct acceptor *d, int fd)
     conn_free_own(&d->s->clients.conns, &d->s->clients.conns.conn[fd]);
 }
 
-/* Puts a listener into the table. Returns 0, or an exit code. */
+/* Adds a listener to the table. Returns 0, or an exit code. */
 static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;
@@ -137,8 +138,8 @@ void acceptor_note_listeners(struct acceptor *d)
 
 /* ---- pausing --------------------------------------------------------------------------------- */
 
-/* Has a listener wake the loop, or not. One that is watched exclusively can't be changed, only
- * taken out and put in again. False: it can't be had now. */
+/* Has a listener wake the loop, or not. epoll cannot modify one with EPOLLEXCLUSIVE, only remove
+ * and add it. Returns false on failure. */
 static bool listener_watch(const struct acceptor *d, int fd, bool stop)
 {
     const struct conn *c = &d->s->clients.conns.conn[fd];
@@ -151,8 +152,8 @@ static bool listener_watch(const struct acceptor *d, int fd, bool stop)
     return watch(d, fd, EPOLLIN | EPOLLEXCLUSIVE) || errno == EEXIST;
 }
 
-/* Stops listeners, which would wake the loop for nothing or are to be left to others, or starts
- * them again. */
+/* Pauses listeners, which would wake the loop in vain or are left to other workers; or resumes
+ * them. */
 static void acceptor_set(struct acceptor *d, enum acceptor_pause pause, bool away)
 {
     struct conns *conns = &d->s->clients.conns;
@@ -187,7 +188,7 @@ void acceptor_balance(struct acceptor *d)
         acceptor_stay_away(d, false);
 }
 
-/* Takes the spare descriptor back when it can be had again. */
+/* Reopens the spare descriptor when one is available. */
 static void spare_open(struct acceptor *d)
 {
     if (d->spare == -1)
@@ -202,7 +203,8 @@ void acceptor_tick(struct acceptor *d)
 
 /* ---- accepting ------------------------------------------------------------------------------- */
 
-/* Turns a client away that there is no room for, at once: by what of its request is there. */
+/* Refuses a client for which there is no room, at once: from the bytes of its request that are
+ * there. */
 static void refuse(struct acceptor *d, int fd, const char *why)
 {
     char heard[HEARD];
@@ -222,8 +224,8 @@ static void refuse(struct acceptor *d, int fd, const char *why)
     close(fd);
 }
 
-/* Out of descriptors: gives the spare one up for a moment, so that the client is refused and does
- * not wait in a queue that nobody empties. */
+/* Out of descriptors: closes the spare one for a moment, so that the client is refused and does not
+ * wait in a queue that nobody empties. */
 static void accept_spare(struct acceptor *d, int listener)
 {
     if (d->spare != -1)
@@ -248,8 +250,8 @@ static void peer_left(struct acceptor *d, uint32_t peer)
         peer_leave(&d->t->peers, peer);
 }
 
-/* Counts a client among those from its address, in entry *peer, unless that is a proxy, which all
- * share. False: there are more than may be. */
+/* Counts a client for its address, in entry *peer, unless it is a proxy, which many clients share.
+ * Returns false if the address has too many. */
 static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, socklen_t len,
                       uint32_t *peer)
 {
@@ -271,7 +273,7 @@ static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, sock
     return false;
 }
 
-/* Returns a client its slot; NULL: it has been refused. */
+/* Returns a slot for a client; NULL if it was refused. */
 static struct conn *seat(struct acceptor *d, int fd, bool crowd)
 {
     if (crowd && d->shed >= d->shed_max) {
@@ -287,7 +289,7 @@ static struct conn *seat(struct acceptor *d, int fd, bool crowd)
     return NULL;
 }
 
-/* Notes whom a connection is from; `local`: whoever says so is on this host. */
+/* Records the client of a connection; `local`: the source of that address is on this host. */
 static void conn_from(struct server *s, struct conn *c, const struct sockaddr_storage *a,
                       socklen_t len, bool local)
 {
@@ -299,9 +301,9 @@ static void conn_from(struct server *s, struct conn *c, const struct sockaddr_st
         s->clients.pass[conn_fd(&s->clients.conns, c)].from = addr_key(a, len);
 }
 
-/* A trusted proxy that speaks for itself, in its PROXY header, speaks for nobody: a field that
- * names a client was not written by it, or should not have been. It is not of this host by that
- * either. */
+/* Marks the connection of a trusted proxy that sent LOCAL in its PROXY header: it speaks for no
+ * client, so a field that names one does not count, and neither does the proxy's own place on this
+ * host. */
 static void says_nothing(struct conn *c)
 {
     if (c->marks & CONN_PROXIED)
@@ -309,8 +311,7 @@ static void says_nothing(struct conn *c)
     c->marks &= (uint16_t)~CONN_PROXIED;
 }
 
-/* Notes that a connection is from somebody whose address was not told: from no proxy, whose word
- * would count, and not from this host. */
+/* Records that the client's address is unknown: it is neither a trusted proxy nor on this host. */
 static void conn_of_nobody(struct server *s, struct conn *c)
 {
     c->flags &= (uint16_t)~CONN_LOCAL;
@@ -319,7 +320,7 @@ static void conn_of_nobody(struct server *s, struct conn *c)
         s->clients.pass[conn_fd(&s->clients.conns, c)].from = 0;
 }
 
-/* Closes a connection from somebody who may not send a PROXY header. */
+/* Closes a connection whose peer may not send a PROXY header. Returns true if it did. */
 static bool turned_away(struct server *s, int fd, const struct sockaddr_storage *a, socklen_t len)
 {
     if (s->config.proxies.n == 0 || nets_have(&s->config.proxies, a, len))
@@ -331,7 +332,7 @@ static bool turned_away(struct server *s, int fd, const struct sockaddr_storage 
     return true;
 }
 
-/* The connections that count for --max-connections. */
+/* Returns the connections that count for --max-connections. */
 static uint32_t acceptor_places_taken(const struct acceptor *d)
 {
     uint32_t free = d->admin < ACCEPTOR_ADMIN ? d->admin : ACCEPTOR_ADMIN;
@@ -373,7 +374,7 @@ static void let_in(struct acceptor *d, int fd, const struct sockaddr_storage *a,
     c->flags = CONN_WRITABLE;
     c->marks = preface ? CONN_PREFACE : 0;
     conn_from(s, c, a, len, true);
-    if (admin) { /* a proxy's word is not asked there */
+    if (admin) { /* no proxy is trusted there */
         c->marks = CONN_ADMIN;
         d->admin++;
     }
@@ -398,7 +399,7 @@ int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes)
     if (n <= 0)
         return n;
     c->marks &= (uint16_t)~CONN_PREFACE;
-    c->tick = (uint32_t)s->clock.now; /* a request has its own time */
+    c->tick = (uint32_t)s->clock.now; /* a request's time begins now */
     if (p.says == PROXY_ITSELF) {
         says_nothing(c);
         return n;
@@ -411,7 +412,8 @@ int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes)
     if (known && !peer_fits(d, &p.from, p.len, &peer)) {
         c->flags |= CONN_CROWD;
         if (!(c->flags & CONN_SHED) && d->shed < d->shed_max) {
-            c->flags |= CONN_SHED; /* it makes room for others, as long as there is some for it */
+            c->flags |= CONN_SHED; /* refused after its request is read, while there is a slot for
+                                    * it */
             d->shed++;
         }
     }
@@ -427,7 +429,7 @@ static void accept_some(struct acceptor *d, int listener)
     for (unsigned i = 0; i < most; i++) {
         if (d->shed >= d->shed_max && acceptor_full(d, 1) &&
             !(admin && d->admin < ACCEPTOR_ADMIN)) {
-            /* the kernel keeps the others until these have been turned away */
+            /* the kernel queues further clients until these are refused */
             enum acceptor_pause pause = admin ? ACCEPTOR_CLOSED : ACCEPTOR_FULL;
             if (d->paused < pause)
                 acceptor_pause(d, pause);
@@ -450,7 +452,7 @@ static void accept_some(struct acceptor *d, int listener)
             d->most = i;
             d->full = 0;
             return;
-        } /* else that client has gone (ECONNABORTED), or its network has: the next one */
+        } /* else that client or its network has gone (ECONNABORTED): try the next */
     }
     if (++d->full == FULL) {
         d->full = 0;

@@ -1,23 +1,23 @@
 /*
- * acceptor.h - the listeners, and who is let in.
+ * acceptor.h - the listeners, and which clients are accepted.
  *
  *   kernel's queue --> accepted --> a slot in the table: served
- *        |                |    `--> a slot marked CONN_SHED: heard out, then refused in its words
- *        |                `-------> refused at once: by what of its request is there
- *        `--> left there, while as many as may be are being refused (the acceptor is paused)
+ *        | | `--> a slot marked CONN_SHED: refused once its request is read | `-------> refused at
+ *        once, from the bytes that are there `--> left there while too many are being refused (the
+ *        acceptor is paused)
  *
  * INVARIANTS
  *   - Out of descriptors or memory, the listeners neither spin nor stall: a spare descriptor is
- *     given up for a moment to refuse with, and where even that fails they are paused until the
- *     next tick.
- *   - Those who come in at an address of --admin are let in where all places are taken:
- *     ACCEPTOR_ADMIN of them have descriptors of their own, and do not count for --max-connections;
- *     nor do its listeners wait while others are turned away. They bring no PROXY header, and
- *     --max-per-address is not for them.
- *   - Workers share the listeners, each in its own epoll, EPOLLEXCLUSIVE: one that has more
- *     connections than the others is `away` from them until it has not, or for AWAY_MS; then it
- *     takes one, as who waits may wait for one that stands still.
- *   - `shed` is the number of slots that are marked CONN_SHED; at most shed_max over a limit.
+ *     closed for a moment, to accept and refuse a client; if even that fails they are paused until
+ *     the next tick.
+ *   - Clients of --admin addresses are accepted when the server is full: ACCEPTOR_ADMIN of them
+ *     have descriptors of their own and do not count for --max-connections, and these listeners are
+ *     not paused while other clients are refused. They send no PROXY header, and --max-per-address
+ *     does not apply to them.
+ *   - Workers share the listeners, each in its own epoll, EPOLLEXCLUSIVE. One that has more
+ *     connections than its share is `away` from them until it has not, or for AWAY_MS; then it
+ *     accepts one, as the worker that should may be stopped.
+ *   - `shed` is the number of slots marked CONN_SHED, at most shed_max.
  *
  * OWNERSHIP: the acceptor owns the spare descriptor; the table of connections owns the listeners.
  */
@@ -33,7 +33,7 @@
 
 enum acceptor_pause {
     ACCEPTOR_OPEN = 0,
-    ACCEPTOR_FULL = 1,   /* all but those of --admin: no more can be turned away now */
+    ACCEPTOR_FULL = 1,   /* all but those of --admin: no more clients can be refused now */
     ACCEPTOR_CLOSED = 2, /* all, for want of descriptors or memory */
 };
 
@@ -42,55 +42,53 @@ struct acceptor {
     struct tables *t;
     int epoll, spare;
     int keeper;              /* of the key file: keeper.h */
-    uint8_t paused;          /* enum acceptor_pause: which listeners are */
+    uint8_t paused;          /* enum acceptor_pause: which listeners are paused */
+    bool away;               /* so are all but those of --admin: other workers have fewer clients */
     uint64_t away_since;     /* ms */
-    bool away;               /* others have fewer connections: all but those of --admin are, too */
     uint32_t room;           /* connections that this process may have, of --max-connections */
-    struct workers *workers; /* NULL: this process is all of the server */
-    uint32_t admin;          /* connections that came in at an address of --admin */
-    uint32_t shed;           /* connections over a limit, ... */
+    struct workers *workers; /* NULL: this process is the whole server */
+    uint32_t admin;          /* connections accepted at an address of --admin */
+    uint32_t shed;           /* connections over a limit, being refused, ... */
     uint32_t shed_max;       /* ... and how many there may be */
-    unsigned most; /* clients that are taken in at once, 0 for 1: as many as came lately; */
-    unsigned full; /* how often in a row there were so many */
+    unsigned most;           /* clients accepted at once, 0 for 1: as many as came lately; */
+    unsigned full;           /* how often in a row that many came */
 };
 
-/* Sees how many connections the limit on descriptors and --max-memory allow and sets s->conns.max,
- * shed_max and the limits by it. False: *why says that it was asked for more. */
+/* Finds how many connections the limit on descriptors and --max-memory allow; sets s->conns.max,
+ * shed_max and the limits accordingly. Returns false with *why set if more was asked for. */
 bool acceptor_measure(struct acceptor *d, struct text *why);
 
-/* Puts a descriptor of the process's own into epoll, level-triggered, and into the table. NULL: the
- * kernel refuses it, as errno says. */
+/* Adds one of the process's own descriptors to epoll, level-triggered, and to the table. Returns
+ * NULL with errno set if epoll refuses it. */
 struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind);
 
-/* Opens the listeners, or takes those that the workers share: `unsent` and `user` as listen.h has
- * them. Returns 0, or an exit code with the reason in *why. */
+/* Opens the listeners (listen_all()), or takes those that the workers share. `unsent` and `user` as
+ * in listen.h. Returns 0, or an exit code with the reason in *why. */
 int acceptor_open(struct acceptor *d, int unsent, const struct user *user, struct text *why);
 
-/* Notes in the server what its listeners are: at which addresses it is reached, and whether one is
- * of --admin; and in *d who came in there. To be called when they are open, or have been taken
- * over. */
+/* Records in the server the addresses at which it is reached and whether one is of --admin, and in
+ * *d the clients of --admin. Call it when the listeners are open or taken over. */
 void acceptor_note_listeners(struct acceptor *d);
 
-/* Takes in those who wait at a listener, ACCEPTOR_MAX at most: epoll tells of those who are left,
- * as listeners are level-triggered. So whoever comes alone is not followed by a look for another,
- * which would take the kernel longer than an event does; of a burst more and more are taken in at
- * once. */
+/* Accepts clients that wait at a listener, at most ACCEPTOR_MAX; epoll reports the rest, as
+ * listeners are level-triggered. After a lone client it does not look for another, as that would
+ * cost more than an event does; in a burst it accepts more and more at once. */
 #define ACCEPTOR_MAX 256
 void acceptor_accept(struct acceptor *d, int listener);
 
-/* Takes the PROXY header that a connection begins with (CONN_PREFACE) off what has come, and notes
- * whom it is from. Returns the bytes of it; 0: it is not complete; -1: it is none, which is
+/* Reads the PROXY header with which a connection begins (CONN_PREFACE), and records the client's
+ * address. Returns the header's length; 0 if it is not complete; -1 if it is not one, which is
  * counted. */
 int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes);
 
-/* Comes back to the listeners if this worker has no more than its share; to be called once a turn,
- * and it costs nothing where it is not away. */
+/* Call once a turn, in a worker: resumes the listeners if it has no more than its share of
+ * clients. */
 void acceptor_balance(struct acceptor *d);
 
-/* A tick: the listeners go on if they were paused, and the spare descriptor is taken back. */
+/* Call once a tick: reopens the spare descriptor and resumes paused listeners. */
 void acceptor_tick(struct acceptor *d);
 
-/* Forgets a connection that is about to be closed. */
+/* Call before closing a connection: undoes what was counted for it. */
 void acceptor_forget(struct acceptor *d, const struct conn *c);
 
 /* Closes a descriptor of the process's own, but for listeners. */
@@ -99,7 +97,7 @@ void acceptor_close_own(struct acceptor *d, int fd);
 /* Tells the other workers, if there are any, how many connections there are now. */
 void acceptor_count(const struct acceptor *d);
 
-/* Takes in who waits, and closes the listeners. */
+/* Accepts the clients that still wait, and closes the listeners. */
 void acceptor_close(struct acceptor *d);
 
 #endif

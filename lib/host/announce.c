@@ -1,5 +1,5 @@
 /*
- * announce.c - tells that the server starts and ends.
+ * announce.c - reports that the server starts and ends.
  */
 #include "lib/host/announce.h"
 #include "lib/serve/conn.h"
@@ -17,7 +17,7 @@ static void tell_manager(struct server *s, const char *state)
         s->log.say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
 }
 
-/* Warns where the server may be open to more than was thought of. */
+/* Warns of a listener that may be open to more than was meant. */
 static void warn_open(struct server *s, int fd, bool admin, struct span address)
 {
     bool proxies_only = s->config.opt.proxy_protocol && s->config.proxies.n > 0;
@@ -41,8 +41,8 @@ static void warn_open(struct server *s, int fd, bool admin, struct span address)
                NULL);
 }
 
-/* Appends the addresses of the listeners, those of --admin (`admin`) or the others: *all with a
- * space between, *lines with a line end behind each. */
+/* Appends the addresses of the listeners, those of --admin (`admin`) or the others: to *all
+ * separated by spaces, to *lines one per line. */
 static void addresses(struct server *s, bool admin, struct text *all, struct text *lines)
 {
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
@@ -61,7 +61,7 @@ static void addresses(struct server *s, bool admin, struct text *all, struct tex
     }
 }
 
-/* Warns where the kernel would end the server before its tables are full. */
+/* Warns if the kernel would end the server before its tables are full. */
 static void warn_group(struct server *s, const struct tables *t)
 {
     if (t->worst > t->group_left)
@@ -73,18 +73,16 @@ static void warn_group(struct server *s, const struct tables *t)
 void announce_started(struct server *s, const struct tables *tables)
 {
     char bytes[2 * OPT_LIST_MAX * 256], list[OPT_LIST_MAX * 256], admins[OPT_LIST_MAX * 256];
-    struct text lines = text_in(bytes, sizeof bytes), all = text_in(list, sizeof list - 1);
-    struct text admin = text_in(admins, sizeof admins - 1);
+    struct text lines = text_in(bytes, sizeof bytes), all = text_for_string(list, sizeof list);
+    struct text admin = text_for_string(admins, sizeof admins);
     addresses(s, false, &all, &lines);
     addresses(s, true, &admin, &lines);
     text_str(&admin, admin.n == 0 ? "none" : "");
-    admins[admin.n] = '\0';
-    list[all.n] = '\0';
     struct span version = span_of(opt_version());
-    s->log.say(OPT_LOG_INFO, "started", "version", QUOTE(span_cut(&version, '\n')), "address", list,
-               "admin", admins, "ring", QUOTE_NUM(s->ring.size), "store",
-               s->config.opt.store != NULL ? s->config.opt.store : "none", "room", tables->room,
-               NULL);
+    s->log.say(OPT_LOG_INFO, "started", "version", QUOTE(span_cut(&version, '\n')), "address",
+               text_string(&all), "admin", text_string(&admin), "ring", QUOTE_NUM(s->ring.size),
+               "store", s->config.opt.store != NULL ? s->config.opt.store : "none", "room",
+               tables->room, NULL);
     warn_group(s, tables);
     if (write(STDOUT_FILENO, lines.p, lines.n) == -1)
         s->log.say(OPT_LOG_WARN, "cannot write to stdout", "error", strerror(errno), NULL);

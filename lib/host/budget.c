@@ -1,8 +1,8 @@
 /*
- * budget.c - whether all tables fit into --max-memory, and how large they may be if not.
+ * budget.c - fits all tables into --max-memory.
  *
- * The sum grows with each limit, but not smoothly: pools are powers of two. So nothing is solved
- * for; the most that fits is found by bisection, one limit after the other.
+ * The sum grows with each limit, but not smoothly: pools are powers of two. So the largest limits
+ * that fit are found by bisection, one after the other.
  */
 #include "lib/host/budget.h"
 
@@ -17,7 +17,7 @@
 
 /* ---- the sum --------------------------------------------------------------------------------- */
 
-/* Tables begin and end with pages. */
+/* Rounds up to whole pages. */
 static uint64_t pages(uint64_t bytes)
 {
     return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1);
@@ -46,7 +46,8 @@ static uint64_t entries_size(const struct budget_needs *n, uint32_t entries)
            pages((uint64_t)entries * n->per_entry);
 }
 
-/* Reckons with the limits that *b has. Without --max-memory the tables are for all descriptors. */
+/* Computes the sum for the limits in *b. Without --max-memory the tables are for all
+ * descriptors. */
 static uint64_t reckon(const struct budget_needs *n, struct budget *b)
 {
     uint64_t descriptors = (uint64_t)b->connections + n->reserve;
@@ -84,7 +85,7 @@ static uint64_t buffers_least(const struct budget_needs *n)
     return bytes;
 }
 
-/* The least that a limit may become. */
+/* Returns the minimum of a limit. */
 static uint64_t least(const struct budget_needs *n, enum part part)
 {
     const struct budget_limit *limit = limit_of(n, part);
@@ -114,7 +115,7 @@ static void put(struct budget *b, enum part part, uint64_t v)
     }
 }
 
-/* Makes a limit, which fits as it is, as large as fits into `memory`. */
+/* Raises a limit, which fits as it is, as far as fits into `memory`. */
 static void grow(const struct budget_needs *n, struct budget *b, enum part part, uint64_t memory)
 {
     uint64_t fits = value_of(b, part), most = limit_of(n, part)->most;
@@ -154,7 +155,7 @@ static void write_part(struct text *t, const char *what, uint64_t bytes)
     budget_write_size(t, bytes);
 }
 
-/* Appends the part of a limit that was given or made the least. */
+/* Appends a limit that was given or reduced to its minimum. */
 static void write_limit(struct text *t, uint64_t v, const char *what, const char *flag, bool given,
                         uint64_t bytes)
 {
@@ -164,7 +165,7 @@ static void write_limit(struct text *t, uint64_t v, const char *what, const char
     write_part(t, given ? flag : "", bytes);
 }
 
-/* Appends why the least does not fit: *b, part by part. A set belongs to a connection. */
+/* Appends why the minimums do not fit: *b, part by part. Sets belong to connections. */
 static void write_sum(struct text *t, const struct budget_needs *n, const struct budget *b)
 {
     uint64_t for_topics = b->topics * (n->twice ? 2 : 1) * (b->for_entries / b->entries);

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-/* What neither libc's headers have for sure. */
+/* Constants that not every libc's headers have. */
 #define EMPTY_PATH  0x1000u             /* AT_EMPTY_PATH */
 #define ADD_FILTER  1u                  /* SECCOMP_SET_MODE_FILTER */
 #define NAME_MEMORY 0x53564d41u         /* PR_SET_VMA */
@@ -38,35 +38,36 @@
 
 /* clang-format off */
 static const struct filter_rule table[] = {
-    /* the loop, what is called most first */
+    /* the loop, the most frequent calls first */
 #ifdef SYS_epoll_wait
     ALWAYS(epoll_wait),
 #endif
-    ALWAYS(epoll_pwait),                /* epoll_wait() of musl, and of machines without the other */
-    ALWAYS(read),                       /* clients, signals, the trial's words, the thread's eventfd */
-    ALWAYS(writev),                     /* clients; what an assertion says */
+    ALWAYS(epoll_pwait),                /* epoll_wait() of musl, and of some machines */
+    ALWAYS(read),                       /* clients, signals, the trial's output, the thread's
+                                         * eventfd */
+    ALWAYS(writev),                     /* clients; a failed assertion's message */
     ALWAYS(accept4),
     ALWAYS(close),
     ALWAYS(write),                      /* the log, the eventfd */
 #ifdef SYS_poll
-    ALWAYS(poll),                       /* is there room for a line of the log? */
+    ALWAYS(poll),                       /* whether stderr has room for a line of the log */
 #else
     ALWAYS(ppoll),
 #endif
-    ALWAYS(epoll_ctl),                  /* who comes; listeners pause and go on */
-    ALWAYS(shutdown),                   /* the last answer was given */
-    ALWAYS(recvfrom),                   /* of one who is refused at once */
+    ALWAYS(epoll_ctl),                  /* new clients; listeners pause and resume */
+    ALWAYS(shutdown),                   /* after the last answer */
+    ALWAYS(recvfrom),                   /* from a client that is refused at once */
     ALWAYS(sendto),                     /* the same, and to the service manager */
-    ALWAYS(clock_gettime),              /* where the vDSO can't tell the time itself */
+    ALWAYS(clock_gettime),              /* if the vDSO cannot tell the time */
     ALWAYS(restart_syscall),            /* a wait that SIGSTOP has interrupted */
 
 #if CALLS_SANITIZED
-    /* What the sanitizers do besides, and the loader of a program that is not static: in front of
-     * the narrower lines of the same calls below. */
+    /* Further calls of sanitizers and of a dynamic loader, before the narrower rules of the same
+     * calls below. */
     ALWAYS(mmap), ALWAYS(mprotect), ALWAYS(mremap), ALWAYS(clone), ALWAYS(openat),
     ALWAYS(newfstatat), ALWAYS(tgkill), ALWAYS(kill), ALWAYS(prctl), ALWAYS(prlimit64),
-    ALWAYS(fcntl), ALWAYS(ioctl),       /* is stderr a terminal? */
-    ALWAYS(ptrace), ALWAYS(wait4),      /* leaks are looked for in a process that stands still */
+    ALWAYS(fcntl), ALWAYS(ioctl),       /* whether stderr is a terminal */
+    ALWAYS(ptrace), ALWAYS(wait4),      /* the leak check stops the process */
     ALWAYS(getdents64), ALWAYS(lseek), ALWAYS(sigaltstack), ALWAYS(personality), ALWAYS(uname),
     ALWAYS(sched_yield), ALWAYS(sched_getaffinity), ALWAYS(sysinfo), ALWAYS(getcwd),
     ALWAYS(geteuid), ALWAYS(getuid), ALWAYS(getgid), ALWAYS(getegid), ALWAYS(getppid),
@@ -81,20 +82,20 @@ static const struct filter_rule table[] = {
     LACKS(mmap, 2, PROT_EXEC),          /* the tables at an upgrade, a thread's stack, malloc() */
     LACKS(mprotect, 2, PROT_EXEC),      /* a thread's guard page; relocations become read-only */
     ALWAYS(munmap),
-    ALWAYS(madvise),                    /* pages are given back */
+    ALWAYS(madvise),                    /* returns pages */
     ALWAYS(brk),                        /* malloc(), for pthread_create() of some libcs */
     ABSENT(mremap),                     /* realloc() in a libc: it copies then */
 
     /* the store, its thread, which is made anew when an upgrade is refused, and the end */
     ALWAYS(fdatasync),
-    ALWAYS(msync),                      /* of its first page alone */
-    ALWAYS(flock),                      /* it is let go */
+    ALWAYS(msync),                      /* of its first page */
+    ALWAYS(flock),                      /* releases the lock */
     ALWAYS(fstat),
 #ifdef SYS_newfstatat
     IS(newfstatat, 3, EMPTY_PATH),      /* fstat() of glibc: of a descriptor, not of a path */
 #endif
     ALWAYS(eventfd2),
-    ABSENT(clone3),                     /* its flags can't be seen from here; libc then takes the other */
+    ABSENT(clone3),                     /* filters cannot see its flags; libc uses clone */
     IS(clone, 0, THREAD),
     IS(clone, 0, THREAD_MUSL),
     IS(clone, 0, SPAWN),
@@ -102,18 +103,18 @@ static const struct filter_rule table[] = {
     ALWAYS(set_robust_list),
     ALWAYS(rseq),
     IS(rt_sigprocmask, 0, SIG_UNBLOCK), /* before main(), in glibc up to 2.33; else: sandbox.c */
-    ABSENT(sched_getaffinity),          /* malloc(), getrandom(): how many CPUs? libc guesses then */
-    ALWAYS(getsockname),                /* which is the file of a unix socket? */
-    ALWAYS(getpeername),                /* who is it, for the log? */
+    ABSENT(sched_getaffinity),          /* malloc() counts CPUs with it, and guesses without */
+    ALWAYS(getsockname),                /* the path of a unix socket */
+    ALWAYS(getpeername),                /* a client's address for the log */
 #ifdef SYS_unlink
-    ALWAYS(unlink),                     /* that one goes */
+    ALWAYS(unlink),                     /* removes that path */
 #endif
     ALWAYS(unlinkat),
     IS(socket, 0, AF_UNIX),             /* to the service manager */
     ALWAYS(exit),
     ALWAYS(exit_group),
 
-    /* the spare descriptor, the keys, a child's stdin: no file is made or emptied */
+    /* the spare descriptor, the keys, a child's stdin: none creates or truncates a file */
 #ifdef SYS_open
     LACKS(open, 1, MAKES),
 #endif
@@ -135,15 +136,15 @@ static const struct filter_rule table[] = {
     IS(fcntl, 1, F_GETFD),              /* descriptors pass an exec, or not */
     IS(fcntl, 1, F_SETFD),
     IS(fcntl, 1, F_DUPFD_CLOEXEC),      /* musl's pipe to the child moves out of the way */
-    ALWAYS(execve),                     /* where it may be, Landlock tells */
-    IS(kill, 1, SIGKILL),               /* it has had its time */
-    ALWAYS(wait4),                      /* that one; as the first process, orphans */
+    ALWAYS(execve),                     /* Landlock says which files */
+    IS(kill, 1, SIGKILL),               /* a trial whose time is up */
+    ALWAYS(wait4),                      /* the trial; as process 1, orphans */
     /* and its start, up to its own filter */
 #ifdef SYS_arch_prctl
-    ALWAYS(arch_prctl),                 /* where a thread's variables are */
+    ALWAYS(arch_prctl),                 /* thread-local storage */
 #endif
     ALWAYS(set_tid_address),
-    ALWAYS(uname),                      /* glibc up to 2.36: is the kernel new enough? */
+    ALWAYS(uname),                      /* glibc up to 2.36 checks the kernel's version */
 #ifdef SYS_readlink
     ALWAYS(readlink),                   /* glibc asks where it is: /proc/self/exe */
 #endif
@@ -152,11 +153,11 @@ static const struct filter_rule table[] = {
     IS(prlimit64, 0, 0),                /* its own descriptors, and its stack */
     ALWAYS(pread64),                    /* what was handed over */
     ALWAYS(signalfd4),
-    ALWAYS(getpid),                     /* are sockets of LISTEN_FDS its own? */
+    ALWAYS(getpid),                     /* LISTEN_PID is compared with it */
     IS(prctl, 0, PR_SET_PDEATHSIG),     /* a trial ends with the server */
     IS(prctl, 0, PR_SET_NO_NEW_PRIVS),
-    IS(prctl, 0, NAME_MEMORY),          /* glibc does, if GLIBC_TUNABLES say so */
-    IS(seccomp, 0, ADD_FILTER),         /* it can only become less */
+    IS(prctl, 0, NAME_MEMORY),          /* glibc, if GLIBC_TUNABLES ask for it */
+    IS(seccomp, 0, ADD_FILTER),         /* a further filter only restricts more */
 
     /* abort(), so that a failed assertion ends as one */
     ALWAYS(gettid),
@@ -165,20 +166,20 @@ static const struct filter_rule table[] = {
 };
 /* clang-format on */
 
-/* What the keeper does. */
+/* The calls of the keeper. */
 /* clang-format off */
 static const struct filter_rule keeper_table[] = {
-    ALWAYS(recvmsg),                    /* somebody asks */
+    ALWAYS(recvmsg),                    /* a request */
 #ifdef SYS_open
     LACKS(open, 1, MAKES),
 #endif
     LACKS(openat, 2, MAKES),
-    IS(fcntl, 1, F_SETFD),              /* musl says twice that what it opens is closed at exec */
+    IS(fcntl, 1, F_SETFD),              /* musl sets close-on-exec after open, too */
     ALWAYS(sendmsg),
     ALWAYS(close),
     ALWAYS(restart_syscall),            /* a wait that SIGSTOP has interrupted */
     ALWAYS(rt_sigreturn),
-    ALWAYS(write),                      /* a call that is refused is said */
+    ALWAYS(write),                      /* reports a refused call */
     ALWAYS(exit_group),
 };
 /* clang-format on */
@@ -210,7 +211,7 @@ struct calls calls_all(void)
     struct calls all = {{0}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (table[i].call < CALLS_WORDS * 64 && table[i].when != FILTER_ABSENT &&
-            table[i].call != SYS_rt_sigprocmask) /* a program needs a handler for the rest of it */
+            table[i].call != SYS_rt_sigprocmask) /* its other uses need the handler of SIGSYS */
             all.bits[table[i].call / 64] |= (uint64_t)1 << table[i].call % 64;
     return all;
 }

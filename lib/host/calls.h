@@ -1,15 +1,14 @@
 /*
- * calls.h - the system calls that the server makes after its start, a line each with its reason:
- * the table in calls.c. They are those of both libcs it is built with, glibc and musl; of the loop,
- * the store and its thread, the end, and an in-place upgrade with all that the next program does up
- * to its own filter, as a filter outlives an exec.
+ * calls.h - the system calls that the server makes after its start: the table in calls.c, one line
+ * each with its reason. It covers glibc and musl, and the loop, the store and its thread, the end,
+ * and an in-place upgrade up to the next program's own filter, as a filter outlives an exec.
  *
- * A call that is not in the table ends the process (sandbox.h), but for rt_sigprocmask(), which is
- * done by the handler of SIGSYS where it could block. Some that libc can do without fail with
- * ENOSYS. A libc that makes others shows in the test suite, which runs inside the filter, and in
- * test/calls.
+ * A call that is not in the table ends the process (sandbox.h). rt_sigprocmask(), where it could
+ * block a signal, is emulated by the handler of SIGSYS. Calls that libc can do without fail with
+ * ENOSYS. The test suite, which runs inside the filter, and test/calls find a libc that makes other
+ * calls.
  *
- * With sanitizers there are more, of theirs, at the head of the table: that build is for tests.
+ * A build with sanitizers, which is for tests, has their calls at the head of the table.
  */
 #ifndef SSE_LIB_HOST_CALLS_H
 #define SSE_LIB_HOST_CALLS_H
@@ -27,15 +26,16 @@
 #define CALLS_SANITIZED 0
 #endif
 
-/* Puts the filter for this machine together; returns how many instructions it has, 0: there is no
- * table for it. */
+/* Builds the filter for this machine. Returns how many instructions it has; 0 if there is no table
+ * for this machine. */
 #define CALLS_FILTER 1024u
 uint32_t calls_filter(struct filter_insn out[CALLS_FILTER]);
 
-/* The filter of the process that opens the key file (keeper.h). */
+/* Builds the filter of the process that opens the key file (keeper.h). Returns as calls_filter()
+ * does. */
 uint32_t calls_keeper(struct filter_insn out[CALLS_FILTER]);
 
-/* Which calls the table has, a bit each. */
+/* The calls in the table, one bit each. */
 #define CALLS_WORDS 8u
 struct calls {
     uint64_t bits[CALLS_WORDS];
@@ -48,7 +48,7 @@ struct calls_held {
     struct calls calls; /* that all of them let pass, by arguments or not */
 };
 
-/* The first call that the table has and *known has not; -1: there is none. */
+/* Returns the first call of the table that *known lacks; -1 if there is none. */
 int calls_missing(const struct calls *known);
 
 #endif

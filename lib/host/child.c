@@ -15,17 +15,17 @@
 #define CHILD_STACK (64u << 10) /* execvp() puts paths there */
 #define NOT_STARTED 127
 
-/* What the child is to do; in the parent's memory, which it shares until it execs. */
+/* The child's orders, in the parent's memory, which it shares until it execs. */
 struct start {
     char *const *argv;
     const int *keep;
     size_t n;
     int out;
-    int err; /* why it could not; 0: it could */
+    int err; /* errno if it could not start; 0: it did */
 };
 
-/* What runs in the child marks nothing on its stack for AddressSanitizer: that is a piece of the
- * parent's, in which the marks would stay when the child has become another program. */
+/* Functions of the child leave no AddressSanitizer marks on its stack: that is part of the
+ * parent's, where the marks would stay after the exec. */
 #define IN_CHILD __attribute__((no_sanitize_address))
 
 IN_CHILD static bool files_set(const struct start *s)
@@ -40,7 +40,7 @@ IN_CHILD static bool files_set(const struct start *s)
     return true;
 }
 
-/* The child, on a stack of its own. */
+/* Runs in the child, on its own stack. */
 IN_CHILD static int child_run(void *arg)
 {
     struct start *s = arg;
@@ -48,8 +48,7 @@ IN_CHILD static int child_run(void *arg)
     sigemptyset(&none);
     if (files_set(s) && sigprocmask(SIG_SETMASK, &none, NULL) == 0) {
         if (strchr(s->argv[0], '/') != NULL)
-            execv(s->argv[0],
-                  s->argv); /* execvp() would take a file that is no program to a shell */
+            execv(s->argv[0], s->argv); /* unlike execvp(), this never runs a shell */
         else
             execvp(s->argv[0], s->argv);
     }
@@ -57,7 +56,7 @@ IN_CHILD static int child_run(void *arg)
     return NOT_STARTED;
 }
 
-/* No signal needs to be blocked meanwhile: the one handler is that of SIGSYS (sandbox.c), which a
+/* No signal must be blocked meanwhile: the only handler is that of SIGSYS (sandbox.c), which a
  * child that shares the parent's memory may run. */
 int child_spawn(pid_t *child, char *const argv[], int out, const int *keep, size_t n)
 {

@@ -3,7 +3,7 @@
  */
 #include "lib/host/clock.h"
 
-/* Returns how long the machine has slept since it was started, at least. */
+/* Returns how long the machine was suspended since its start, at least. */
 static uint64_t suspended_ms(void)
 {
     uint64_t boot = clock_us(CLOCK_BOOTTIME), now = clock_us(CLOCK_MONOTONIC);
@@ -23,8 +23,9 @@ void clock_read(struct clocks *k, struct server *s)
     s->topics.clock = (uint32_t)k->now_us;
     s->ring.clock_ms = s->clock.now + s->clock.ahead;
     if (s->clock.wall / 1000 != k->date_s) {
-        struct text t = text_in(s->clock.date, sizeof s->clock.date - 1);
+        struct text t = text_for_string(s->clock.date, sizeof s->clock.date);
         text_http_date(&t, s->clock.wall);
+        text_string(&t);
         k->date_s = s->clock.wall / 1000;
     }
 }

@@ -1,8 +1,8 @@
 /*
  * clock.h - the clocks, read once a turn, and the time that a phase of a turn may take.
  *
- * INVARIANT: within a turn `now` and `wall` of the server stand still. Only how long a phase has
- * taken is looked up meanwhile.
+ * INVARIANT: within a turn `now` and `wall` of the server do not change; only phase_over() reads a
+ * clock.
  */
 #include "lib/serve/server.h"
 #ifndef SSE_LIB_HOST_CLOCK_H
@@ -12,21 +12,21 @@
 
 struct clocks {
     uint64_t now_us;    /* when this turn began */
-    uint64_t date_s;    /* the second that clock.date tells */
+    uint64_t date_s;    /* the second that clock.date shows */
     uint64_t suspended; /* ms that the machine has slept, which `now` does not count */
 };
 
-/* What a phase has used of its share: it ends after so many bytes or so long. */
+/* A phase's use of its share: it ends after PHASE_BYTES or its longest time. */
 struct phase {
     uint64_t bytes;   /* read and written before it */
     uint64_t began;   /* us */
-    unsigned most_us; /* that it may take */
-    unsigned steps;   /* how often phase_over() was asked */
+    unsigned most_us; /* its longest time */
+    unsigned steps;   /* calls of phase_over() */
 };
 
 #define PHASE_BYTES (1u << 20) /* read and written in a phase */
 
-/* Returns the time of that clock in us. */
+/* Returns the time of a clock in us. */
 static inline uint64_t clock_us(clockid_t id)
 {
     struct timespec t;
@@ -34,16 +34,16 @@ static inline uint64_t clock_us(clockid_t id)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* Begins: the machine's sleep counts from here. */
+/* Begins: the machine's suspended time counts from here. */
 void clock_begin(struct clocks *k);
 
-/* Sets now, wall and date of the server, and what depends on them. */
+/* Sets now, wall and date of the server, and the clocks of the ring and of the topics. */
 void clock_read(struct clocks *k, struct server *s);
 
-/* Makes the ring's clock go on by what the machine has slept since. */
+/* Advances the ring's clock by the time that the machine was suspended since the last call. */
 void clock_wake(struct clocks *k, struct server *s);
 
-/* Begins a phase that may take so long. */
+/* Begins a phase of at most `us` microseconds. */
 static inline void phase_start(struct phase *p, const struct stat_counters *stat, unsigned us)
 {
     *p = (struct phase){.bytes = stat->sent_bytes + stat->received_bytes,
@@ -51,10 +51,10 @@ static inline void phase_start(struct phase *p, const struct stat_counters *stat
                         .most_us = us};
 }
 
-/* Returns true if the rest should wait for the next turn: then others' requests are answered soon,
- * whatever there is to do. Each phase has its own measure: one that has more to do than that, turn
- * after turn, does not starve those behind it. Looks at the clock at one of `every` calls: what is
- * asked before each cheap step asks less often. */
+/* Returns true if the phase is over, so that the rest waits for the next turn and other clients'
+ * requests are answered soon. Each phase has its own measure, so one that always has more to do
+ * does not starve those after it. Reads the clock once in `every` calls: a phase of cheap steps
+ * passes a larger number. */
 static inline bool phase_over(struct phase *p, const struct stat_counters *stat, unsigned every)
 {
     return stat->sent_bytes + stat->received_bytes - p->bytes > PHASE_BYTES ||

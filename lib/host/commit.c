@@ -1,5 +1,5 @@
 /*
- * commit.c - has the store synced.
+ * commit.c - syncs the store.
  */
 #include "lib/host/commit.h"
 #include "lib/serve/conn.h"
@@ -20,7 +20,7 @@ void commit_result(struct server *s, int err)
                strerror(-err), NULL);
 }
 
-/* Has the store know what time it is. */
+/* Sets the store's times. */
 static void time_note(struct tables *t, const struct server *s)
 {
     struct timespec boot;
@@ -58,7 +58,7 @@ void commit_start_thread(struct acceptor *d)
     store_start_thread(store);
     if (store->threaded && store->thread.told != -1 &&
         acceptor_add_own(d, store->thread.told, OWN_STORE) == NULL)
-        (void)store_stop_thread(store); /* the loop would not hear of it, and syncs by itself */
+        (void)store_stop_thread(store); /* without its event, the loop syncs by itself */
 }
 
 int commit_stop_thread(struct acceptor *d)

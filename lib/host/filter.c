@@ -1,5 +1,5 @@
 /*
- * filter.c - puts a seccomp filter together.
+ * filter.c - builds a seccomp filter.
  */
 #include "lib/host/filter.h"
 
@@ -33,7 +33,7 @@ static uint32_t arg_at(unsigned arg)
     return (uint32_t)(offsetof(struct filter_data, arg) + arg * sizeof(uint64_t));
 }
 
-/* Puts the rules of one call, rules[0..n); returns false for an argument that there is none of. */
+/* Appends the rules of one call, rules[0..n). Returns false if an argument's number is wrong. */
 static bool put_call(struct builder *b, const struct filter_rule *rules, size_t n)
 {
     uint32_t from = b->n;

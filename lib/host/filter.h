@@ -1,6 +1,6 @@
 /*
- * filter.h - a seccomp filter: which system calls a process may make, as a program for the kernel's
- * BPF machine.
+ * filter.h - builds a seccomp filter, a BPF program that decides which system calls a process may
+ * make.
  *
  *   the machine's? --no--> otherwise        (that of another, with other numbers, is refused)
  *        |
@@ -10,10 +10,10 @@
  *        | no                    ABSENT                         --> errno ENOSYS
  *     otherwise
  *
- * Rules of one call stand together; one is enough. What is called often comes first. An x32 call is
- * no call of any rule: its number has a bit of its own.
+ * Rules of one call stand together, and one that matches is enough. Frequent calls come first. An
+ * x32 call matches no rule, as its number has a bit of its own.
  *
- * LIMITS: arguments are looked at as the 32 bits that the kernel's int takes; little-endian.
+ * LIMITS: arguments are compared as 32 bits, as the kernel takes an int; little-endian.
  */
 #ifndef SSE_LIB_HOST_FILTER_H
 #define SSE_LIB_HOST_FILTER_H
@@ -25,7 +25,7 @@
 /* As the kernel has it: struct sock_filter, struct seccomp_data. */
 struct filter_insn {
     uint16_t code;
-    uint8_t yes, no; /* instructions to leave out */
+    uint8_t yes, no; /* instructions to skip */
     uint32_t k;
 };
 
@@ -39,7 +39,7 @@ enum filter_when {
     FILTER_ALWAYS = 0,
     FILTER_IS = 1,     /* the argument is this value */
     FILTER_LACKS = 2,  /* the argument has none of these bits */
-    FILTER_ABSENT = 3, /* never: it is as if the kernel did not know it */
+    FILTER_ABSENT = 3, /* never: it fails with ENOSYS */
 };
 
 struct filter_rule {
@@ -49,22 +49,22 @@ struct filter_rule {
     uint32_t value;
 };
 
-/* What the kernel does (SECCOMP_RET_*). */
+/* The kernel's actions (SECCOMP_RET_*). */
 #define FILTER_ALLOW  0x7fff0000u
 #define FILTER_ERRNO  0x00050000u /* with the errno in it */
 #define FILTER_TRAP   0x00030000u /* a SIGSYS that can be caught */
 #define FILTER_ENOSYS 38u
 
-/* Of which machine the numbers are (AUDIT_ARCH_*). */
+/* The machines (AUDIT_ARCH_*). */
 #define FILTER_X86_64  0xc000003eu
 #define FILTER_AARCH64 0xc00000b7u
 
-/* Puts the filter together in out[0..cap) and returns how many instructions it has; 0: it has no
- * room, or an argument has no such number. */
+/* Builds the filter in out[0..cap). Returns how many instructions it has; 0 if it does not fit, or
+ * an argument's number is wrong. */
 uint32_t filter_build(struct filter_insn *out, uint32_t cap, uint32_t machine,
                       const struct filter_rule *rules, size_t n, uint32_t otherwise);
 
-/* A number for the whole of it, never 0. */
+/* Returns a checksum of the filter, never 0. */
 uint64_t filter_sum(const struct filter_insn *insns, uint32_t n);
 
 #endif

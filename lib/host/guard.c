@@ -1,5 +1,5 @@
 /*
- * guard.c - what root opens on behalf of --user.
+ * guard.c - opens paths as root for --user.
  */
 #include "lib/host/guard.h"
 
@@ -21,7 +21,7 @@ bool guard_only_root(const char *path)
 
 /* ---- the user's rights ----------------------------------------------------------------------- */
 
-/* setfsuid() tells of no failure but by what the id is then. */
+/* Sets both ids. setfsuid() reports no error, so the ids are read back. */
 static bool ids_take(uid_t uid, gid_t gid)
 {
     (void)setfsgid(gid);

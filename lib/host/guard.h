@@ -1,5 +1,6 @@
 /*
- * guard.h - what root opens on behalf of --user, where that user could have changed the path.
+ * guard.h - opens paths as root for --user, with that user's rights where it could have changed the
+ * path.
  *
  * The server is started as root and becomes another user. What it opens for writing before that, or
  * makes the user's own, must be what the administrator has named, and nothing else of root's that a
@@ -29,11 +30,11 @@ struct guard {
  * part may be missing. */
 bool guard_only_root(const char *path);
 
-/* Takes the user's rights to files, if this process is root, is to become that user, and the path
- * (NULL: none) is not root's. False: errno, and nothing has changed. */
+/* Takes the user's rights to files, if this process is root, will become that user, and the path
+ * (NULL: none) is not root's. Returns false with errno set and nothing changed if that fails. */
 bool guard_begin(struct guard *g, const struct user *u, const char *path);
 
-/* Takes root's rights back. A failure ends the process. */
+/* Takes root's rights again. A failure ends the process. */
 void guard_end(struct guard *g);
 
 /* Returns true if what this process opened, or made, may be given to the user: a regular file, or a

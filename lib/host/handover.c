@@ -19,15 +19,15 @@
 
 /* ---- the environment ------------------------------------------------------------------------- */
 
-/* The environment of the next program: that of this one, and the variable. It is an array of our
- * own, as setenv() is what would bring malloc() into the program. */
+/* The environment of the next program: this one's, and the variable. It is an array of our own, as
+ * setenv() would link malloc(). */
 struct env {
     char **had; /* what `environ` was */
     size_t size;
     char variable[sizeof(HANDOVER_ENV) + 32];
 };
 
-/* Takes the variable out of the environment. */
+/* Removes the variable from the environment. */
 static void env_clean(void)
 {
     char **to = environ;
@@ -37,15 +37,14 @@ static void env_clean(void)
     *to = NULL;
 }
 
-/* Sets the variable, until env_restore(). Returns false, with errno, where there is no memory. */
+/* Sets the variable, until env_restore(). Returns false with errno set if there is no memory. */
 static bool env_set(struct env *e, const char *mode, int fd)
 {
-    struct text t = text_in(e->variable, sizeof(e->variable) - 1);
+    struct text t = text_for_string(e->variable, sizeof(e->variable));
     size_t n = 1;
     text_str(&t, HANDOVER_ENV "=");
     text_str(&t, mode);
     text_u64(&t, (uint64_t)fd);
-    e->variable[t.n] = '\0';
     for (char **v = environ; *v != NULL; v++)
         n++;
     e->size = (n + 1) * sizeof(*environ);
@@ -54,7 +53,7 @@ static bool env_set(struct env *e, const char *mode, int fd)
         return false;
     e->had = environ;
     environ = p;
-    environ[0] = e->variable;
+    environ[0] = text_string(&t);
     memcpy(environ + 1, e->had, n * sizeof(*environ));
     return true;
 }
@@ -114,7 +113,7 @@ bool handover_read(int fd, struct handover *h, struct text *why)
     return false;
 }
 
-/* A file in memory that holds *h. */
+/* Makes a file in memory that holds *h. Returns its descriptor, or -1 with errno set. */
 static int handover_file(const struct handover *h)
 {
     int fd = memfd_create("handover", MFD_CLOEXEC);
@@ -130,7 +129,8 @@ enum { TRIAL_READS = 16 }; /* at once */
 
 /* ---- the trial ------------------------------------------------------------------------------- */
 
-/* Starts the child with the memory and, in `fd`, what tells it of that. 0, or an errno. */
+/* Starts the child, which gets the descriptors of *h and of its file `fd`. Returns 0, or an
+ * errno. */
 static int trial_start(pid_t *child, const struct handover *h, char *const argv[], int out, int fd)
 {
     int keep[4 + MEMORY_PIECES] = {fd, h->table_fd, h->arena_fd};
@@ -177,14 +177,14 @@ bool trial_read(struct trial *t)
             return n == 0 || (errno != EAGAIN && errno != EINTR);
         t->n += room > 0 ? (size_t)n : 0;
     }
-    return false; /* it goes on and on */
+    return false; /* it never ends */
 }
 
 const char *trial_end(struct trial *t)
 {
     int status;
     close(t->out);
-    kill(t->child, SIGKILL); /* it has ended, or will never */
+    kill(t->child, SIGKILL); /* it has ended, or has had its time */
     while (waitpid(t->child, &status, 0) == -1 && errno == EINTR) {
     }
     t->child = 0;
@@ -202,7 +202,7 @@ const char *trial_end(struct trial *t)
 
 /* ---- the change ------------------------------------------------------------------------------ */
 
-/* Lets descriptors pass an exec, or not. */
+/* Lets a descriptor pass an exec, or not. */
 static bool let_pass(int fd, bool yes)
 {
     return fcntl(fd, F_SETFD, yes ? 0 : FD_CLOEXEC) == 0;

@@ -4,19 +4,18 @@
  *   serving program                    the file of the next program, as a child
  *   ---------------                    ------------------------------------------------------------
  *   SIGUSR2
- *   handover_try() --- fork, exec ---> HANDOVER_TRY: reads its flags, maps all the tables that were
+ *   trial_begin() ---- fork, exec ---> HANDOVER_TRY: reads its flags, maps all the tables that were
  *   serves on                          handed over, changes nothing,
- *   handover_verdict() <--- pipe ----- says "ready", or why not, and ends
+ *   trial_read() <----- pipe --------- says "ready", or why not, and ends
  *   handover_exec()
  *     |  exec, in the same process
  *     v
  *   HANDOVER_TAKE: maps the tables, takes the descriptors, goes on with the next turn of the loop
  *
- * What is handed over: descriptors, which stay what they are; memory.h's pieces, the ring's two
+ * Handed over are the open descriptors, under their numbers; memory.h's pieces, the ring's two
  * files and the store, by their descriptors; and struct handover, in a file of its own whose
- * descriptor the variable HANDOVER_ENV tells. All of it is numbers and offsets. A program that
- * would lay any of it out in another way says so in the trial (handover_layout()), and the one that
- * serves goes on.
+ * descriptor is in the variable HANDOVER_ENV. All of it is numbers and offsets. A program whose
+ * layout differs says so in the trial (handover_layout()), and the running one serves on.
  */
 #ifndef SSE_LIB_HOST_HANDOVER_H
 #define SSE_LIB_HOST_HANDOVER_H
@@ -27,7 +26,7 @@
 
 #include <sys/types.h>
 
-/* To be counted up by one who changes what the tables mean without changing their sizes. */
+/* Increment it when the tables change their meaning but not their sizes. */
 #ifndef HANDOVER_VERSION
 #define HANDOVER_VERSION 6
 #endif
@@ -39,7 +38,7 @@
 struct handover {
     char layout[HANDOVER_LAYOUT]; /* the first, in every version: text, NUL-ended */
     struct memory memory;
-    struct conns conns; /* its pointers mean nothing */
+    struct conns conns; /* without its pointers */
 
     int table_fd, arena_fd; /* the ring's */
     uint64_t arena_from, ring_size, ring_key;
@@ -65,46 +64,48 @@ enum handover_mode {
     HANDOVER_TAKE = 2,
 };
 
-/* Writes what the tables look like in this program: a version, and sizes. */
+/* Writes this program's layout of the tables: a version, and sizes. */
 void handover_layout(char layout[HANDOVER_LAYOUT]);
 
-/* How this program was started, from the environment; *fd: of the struct handover. The variable is
- * taken out of the environment. */
+/* Returns how this program was started, from the environment, and removes the variable from it; *fd
+ * is set to the descriptor of the struct handover. */
 enum handover_mode handover_mode(int *fd);
 
-/* Reads what was handed over. False: it is not of this program's layout; *why tells both. */
+/* Reads what was handed over. Returns false if its layout is not this program's; *why tells
+ * both. */
 bool handover_read(int fd, struct handover *h, struct text *why);
 
-/* A trial that is going on. */
+/* A running trial. */
 #define TRIAL_MS    10000 /* it has so long */
 #define TRIAL_WORDS 1024  /* and so much to say */
 struct trial {
     pid_t child; /* 0: there is none */
-    int out;     /* what it says, a pipe, non-blocking */
-    bool over;   /* the caller's: it has said all */
+    int out;     /* a pipe from its stdout and stderr, non-blocking */
+    bool over;   /* the caller's: trial_read() has returned true */
     uint64_t until;
     size_t n;
     char said[TRIAL_WORDS];
 };
 
-/* Starts the trial of the program argv[0] with these arguments, at `now` (ms). False: errno. */
+/* Starts a trial of the program argv[0] with these arguments, at `now` (ms). Returns false with
+ * errno set if that fails. */
 bool trial_begin(struct trial *t, const struct handover *h, char *const argv[], uint64_t now);
 
-/* Takes what it says. True: it has said all. */
+/* Reads the trial's output. Returns true at its end. */
 bool trial_read(struct trial *t);
 
-/* It has said all, or has had its time: ends and reaps the child, and closes the pipe. NULL: it can
- * take over; else why not, as a string in *t. */
+/* Ends and reaps the child, and closes the pipe; call it at the end of the output, or when the
+ * trial's time is up. Returns NULL if the program can take over; else why not, a string in *t. */
 const char *trial_end(struct trial *t);
 
-/* The words of the trial that say so. */
+/* What a trial prints if it can take over. */
 #define HANDOVER_READY "ready to take over\n"
 
-/* Becomes the program argv[0]. Returns only where that failed: errno. It is to have all descriptors
- * of *h, and those of conns that are in use. */
+/* Becomes the program argv[0], which inherits all descriptors of *h and those in use of conns.
+ * Returns only on failure, with errno set. */
 void handover_exec(const struct handover *h, char *const argv[], const struct conns *conns);
 
-/* Makes all these close-on-exec (again). */
+/* Makes all those descriptors close-on-exec (again). */
 void handover_keep(const struct handover *h, const struct conns *conns);
 
 #endif

@@ -19,7 +19,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define ANSWER_MS 2000 /* that the keeper has for an answer */
+#define ANSWER_MS 2000 /* the keeper's time for an answer */
 
 /* ---- a number and a descriptor over a socket ------------------------------------------------- */
 
@@ -30,7 +30,7 @@ struct packet {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 };
 
-/* Prepares one with room for a descriptor. */
+/* Prepares a packet with room for a descriptor. */
 static void packet_make(struct packet *p, int number)
 {
     memset(p, 0, sizeof *p);
@@ -42,7 +42,7 @@ static void packet_make(struct packet *p, int number)
     p->head.msg_controllen = sizeof p->control;
 }
 
-/* Sends them; fd may be -1: none. False: errno. */
+/* Sends a number and a descriptor; fd -1: none. Returns false with errno set on failure. */
 static bool packet_send(int to, int number, int fd)
 {
     struct packet p;
@@ -61,7 +61,8 @@ static bool packet_send(int to, int number, int fd)
     return n == (ssize_t)sizeof number;
 }
 
-/* Receives them; *fd is -1 where none came. 0: the other end is closed; -1: errno. */
+/* Receives a number and a descriptor; *fd is -1 if none came. Returns 0 if the other end is closed,
+ * -1 with errno set on failure. */
 static ssize_t packet_take(int from, int *number, int *fd)
 {
     struct packet p;
@@ -81,7 +82,7 @@ static ssize_t packet_take(int from, int *number, int *fd)
 
 /* ---- the keeper ------------------------------------------------------------------------------ */
 
-/* Leaves it what it needs of the process that it was made from. */
+/* Drops what the keeper inherits and does not need. Returns false with errno set on failure. */
 static bool leave_behind(int sock)
 {
     static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
@@ -98,7 +99,7 @@ static bool leave_behind(int sock)
            syscall(436, sock + 1, ~0u, 0, 0, 0, 0) == 0;
 }
 
-/* Enters its sandbox. */
+/* Enters the keeper's sandbox. Returns false with errno set on failure. */
 static bool keeper_enter(const char *path, const struct user *u)
 {
     char bytes[256];
@@ -116,17 +117,17 @@ static bool keeper_enter(const char *path, const struct user *u)
     return err == 0 || err == -ENOSYS;
 }
 
-/* Opens the file for each who asks. */
+/* Answers each request with a descriptor of the file. */
 static _Noreturn void keeper_run(int sock, const char *path)
 {
     int number, to;
     ssize_t n;
     while ((n = packet_take(sock, &number, &to)) > 0) {
-        /* without waiting: it may be a pipe that nobody writes to */
+        /* non-blocking: it may be a pipe without a writer */
         int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         int err = fd == -1 ? errno : 0;
         if (to != -1) {
-            (void)packet_send(to, err, fd); /* who asked may have gone */
+            (void)packet_send(to, err, fd); /* the asker may have gone */
             close(to);
         }
         if (fd != -1)
@@ -140,7 +141,7 @@ int keeper_start(const char *path, const struct user *u)
     struct landlock l;
     int ends[2], number = 0, none;
     if (landlock_begin(&l, false) < 0 || l.abi == 0)
-        return KEEPER_NONE; /* whoever enters the sandbox says what is wrong */
+        return KEEPER_NONE; /* entering the sandbox reports the reason */
     landlock_drop(&l);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
         return -errno - 1;

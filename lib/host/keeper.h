@@ -1,23 +1,22 @@
 /*
  * keeper.h - the process that opens the key file for a server in its sandbox.
  *
- * Landlock allows a file, or a directory with all below it, for as long as they are what they were.
- * A key file that is replaced is another file; and its directory may hold what the server is not to
- * read. So the server may open neither. Before it enters its sandbox it starts a child, the keeper,
- * which knows one thing to do: it opens the key file by its name and hands the descriptor over.
+ * A Landlock rule names a file, or a directory with all below it. A replaced key file is another
+ * file, and its directory may hold files that the server must not read, so the sandbox allows
+ * neither. Before entering it the server starts a child, the keeper, which can do one thing: open
+ * the key file by its name and pass the descriptor back.
  *
  *     server --- a socket to be answered at (SCM_RIGHTS) ---> keeper
  *        ^                                                      |  open(the key file)
  *        `--------------- errno, descriptor --------------------'
  *
- * Nobody tells the keeper a path: it has its own from the start. It has the user's rights, a
- * Landlock domain in which it can read in the key file's directory and nothing else, a filter of
- * the few system calls above, and no descriptor but its socket. It ends when the last server has
- * closed the other end, however that ended. An upgrade in place hands the socket over, and a trial
- * asks, too.
+ * The keeper takes no path from anyone: it has its own from the start. It has the user's rights, a
+ * Landlock domain in which it can read only in the key file's directory, a filter of the few system
+ * calls above, and no descriptor but its socket. It ends when the last server closes the other end
+ * or dies. An in-place upgrade hands the socket over, and a trial uses it too.
  *
- * LIMITS: where the kernel has no Landlock, and with --no-sandbox, there is no keeper. A keeper
- * that was killed is not started again: the keys stay as they are until the server is started anew.
+ * LIMITS: a kernel without Landlock and --no-sandbox do without a keeper. A killed keeper is not
+ * started again: the keys stay as they are until the server is restarted.
  */
 #ifndef SSE_LIB_HOST_KEEPER_H
 #define SSE_LIB_HOST_KEEPER_H
@@ -27,12 +26,13 @@
 #define KEEPER_NONE (-1)
 #define KEEPER_NAME "sse-keys" /* of the process */
 
-/* Starts the keeper of the file `path`, with the rights of the user. Returns the socket to ask it
- * by, KEEPER_NONE where the kernel has no Landlock; below that minus an errno, less one. */
+/* Starts the keeper of the file `path`, with the rights of the user. Returns its socket;
+ * KEEPER_NONE if the kernel has no Landlock; a lower number on failure: minus the errno, less
+ * one. */
 int keeper_start(const char *path, const struct user *u);
 
-/* Asks it: a descriptor of the key file as it is now; -1: errno says why there is none, EPIPE that
- * there is no keeper any more. */
+/* Returns a descriptor of the key file as it is now; -1 with errno set, EPIPE if the keeper has
+ * ended. */
 int keeper_ask(int keeper);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * keys.c - reads the key file, once and again.
+ * keys.c - reads the key file.
  */
 #include "lib/host/keys.h"
 #include "lib/serve/quote.h"
@@ -13,7 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* What is wrong with the kind of file that it is? */
+/* Checks the type, size and mode of the file. Returns 0, or an exit code with *why. */
 static int kind_wrong(int fd, struct text *why)
 {
     struct stat st;
@@ -35,7 +35,7 @@ static int kind_wrong(int fd, struct text *why)
     return 0;
 }
 
-/* Reads it all into buf[0..cap); returns how much it is, or -1. */
+/* Reads the whole file into buf[0..cap). Returns its size, or -1. */
 static ssize_t read_all(int fd, char *buf, size_t cap)
 {
     size_t n = 0;
@@ -70,7 +70,8 @@ static int read_keys(int fd, struct auth_keys *k, struct text *why)
     return code;
 }
 
-/* Opens it. Without waiting: it may be a pipe that nobody writes to. */
+/* Opens the file, non-blocking, as it may be a pipe without a writer. Returns its descriptor, or -1
+ * with errno set. */
 static int keys_open(const char *path, int keeper)
 {
     return keeper != KEEPER_NONE ? keeper_ask(keeper)
@@ -123,7 +124,7 @@ int keys_load(struct server *s, int keeper, struct text *why)
 void keys_reload(struct server *s, int keeper)
 {
     char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     if (s->config.opt.key_file == NULL)
         return;
     if (keys_load(s, keeper, &why) == 0) {
@@ -131,6 +132,6 @@ void keys_reload(struct server *s, int keeper)
         return;
     }
     s->stat.key_errors++;
-    bytes[why.n] = '\0';
-    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", bytes, NULL);
+    s->log.say(OPT_LOG_ERROR, "keys not read, those there are stay", "reason", text_string(&why),
+               NULL);
 }

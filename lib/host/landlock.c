@@ -32,12 +32,12 @@ enum {
     FS_READ_DIR = 1 << 3,
     FS_REMOVE_FILE = 1 << 5,
     FS_ALL_1 = (1 << 13) - 1,  /* as of version 1 of the ABI, */
-    FS_ALL_2 = (1 << 14) - 1,  /* which took files into other directories */
-    FS_ALL_3 = (1 << 15) - 1,  /* cut them */
-    FS_ALL_5 = (1 << 16) - 1,  /* asked devices */
-    NET_ALL_4 = 3,             /* bound and connected TCP sockets */
-    SCOPE_ABSTRACT_6 = 1 << 0, /* connected to others' abstract sockets */
-    SCOPE_SIGNAL_6 = 1 << 1,   /* sent others signals */
+    FS_ALL_2 = (1 << 14) - 1,  /* 2: moving files to other directories */
+    FS_ALL_3 = (1 << 15) - 1,  /* 3: truncating files */
+    FS_ALL_5 = (1 << 16) - 1,  /* 5: ioctl() on devices */
+    NET_ALL_4 = 3,             /* 4: binding and connecting TCP sockets */
+    SCOPE_ABSTRACT_6 = 1 << 0, /* 6: connecting to others' abstract sockets */
+    SCOPE_SIGNAL_6 = 1 << 1,   /* 6: sending signals to others */
 };
 
 struct ruleset {
@@ -101,7 +101,8 @@ bool landlock_allow(struct landlock *l, const char *path, unsigned rights)
     return good;
 }
 
-/* Puts the directory of `path` into dir[PATH_MAX]; where that is the root, `path` itself. */
+/* Puts the directory of `path` into dir[PATH_MAX]; if that is the root directory, `path` itself.
+ * Returns false with errno set on failure. */
 static bool directory_of(const char *path, char *dir)
 {
     const char *slash = strrchr(path, '/');

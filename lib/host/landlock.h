@@ -1,14 +1,13 @@
 /*
- * landlock.h - which files the process may still open, where the kernel has Landlock (5.13).
+ * landlock.h - restricts the files that the process may open, on kernels with Landlock (5.13 on).
  *
- *     landlock_begin(&l)
- *     landlock_allow(&l, "/etc/keys", LANDLOCK_READ)     and below it; all else is refused
- *     landlock_enter(&l)
+ *     landlock_begin(&l) landlock_allow(&l, "/etc/keys", LANDLOCK_READ) and all below it; the rest
+ *     is refused landlock_enter(&l)
  *
- * A rule is of the directory that has the name as it is now: files in it may come, go and be
- * replaced. Descriptors that are open stay as they are. The kernels' versions differ in what they
- * can refuse besides: cutting files (3), TCP connections and listeners (4), devices' ioctl() (5),
- * signals to processes outside and abstract unix sockets (6).
+ * A rule applies to the directory that has the name now: files in it may come, go and be replaced.
+ * Open descriptors are not affected. Later versions of Landlock can also refuse truncating files
+ * (3), TCP connections and listeners (4), ioctl() on devices (5), signals to processes outside and
+ * abstract unix sockets (6).
  */
 #ifndef SSE_LIB_HOST_LANDLOCK_H
 #define SSE_LIB_HOST_LANDLOCK_H
@@ -28,22 +27,23 @@ struct landlock {
     int rules; /* a descriptor; -1: closed, or abi is 0 */
 };
 
-/* Begins with nothing allowed, but abstract unix sockets if wanted. 0 also where the kernel has no
- * Landlock, and then the calls that follow do nothing; or minus an errno. */
+/* Begins with nothing allowed; with `abstract`, abstract unix sockets stay allowed. Returns 0, also
+ * if the kernel has no Landlock, and then the other functions do nothing; or minus an errno. */
 int landlock_begin(struct landlock *l, bool abstract);
 
-/* Allows this file, or directory and what is below: a sum of enum landlock_right. False: errno. */
+/* Allows this file, or this directory and all below it; `rights` is a sum of enum landlock_right.
+ * Returns false with errno set if that fails. */
 bool landlock_allow(struct landlock *l, const char *path, unsigned rights);
 
-/* The same of the directory that a file is in, by the name it has, and of that which it is in by
- * its real one where symbolic links lead; where that is the root directory, of the file alone.
- * False: neither is there. */
+/* Allows the directory of a file by its name, and that of its target where symbolic links lead
+ * elsewhere; where such a directory is the root directory, only the file. Returns false if neither
+ * exists. */
 bool landlock_allow_beside(struct landlock *l, const char *path, unsigned rights);
 
-/* Puts all that into force, for good. Returns 0 or minus an errno; closes the descriptor. */
+/* Puts the rules into force, for good, and closes the descriptor. Returns 0 or minus an errno. */
 int landlock_enter(struct landlock *l);
 
-/* Gives it up. */
+/* Discards the rules. */
 void landlock_drop(struct landlock *l);
 
 #endif

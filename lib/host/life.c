@@ -22,7 +22,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* Begins to open what is at the path. False: *why says what is wrong. */
+/* Takes the user's rights to open a path. Returns false with *why set on failure. */
 static bool rights_take(struct guard *g, const struct user *user, const char *path,
                         struct text *why)
 {
@@ -46,7 +46,7 @@ static bool ring_make(struct acceptor *d, const struct handover *from, const str
     return good;
 }
 
-/* Reads the keys, likewise. */
+/* Reads the keys with those rights. Returns 0 or an exit code. */
 static int keys_make(struct acceptor *d, const struct user *user, struct text *why)
 {
     struct guard g;
@@ -63,12 +63,12 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
                         bool trial)
 {
     char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     struct server *s = d->s;
     if (getrandom(&s->clock.random, sizeof s->clock.random, 0) != (ssize_t)sizeof s->clock.random)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     s->clock.random |= 1;
-    if (from != NULL) { /* of a store too, whose file may be out of reach by now */
+    if (from != NULL) { /* also for a store, whose file may be unreachable by now */
         s->config.opt.ring = from->ring_size;
         s->config.opt.ring_given = true;
     }
@@ -78,9 +78,8 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
     d->t->workers = d->workers;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
         code = EX_OSERR;
-    bytes[why.n] = '\0';
     if (code != 0)
-        process_fail(code, bytes, NULL);
+        process_fail(code, text_string(&why), NULL);
 }
 
 static void signals_take(struct acceptor *d)
@@ -88,7 +87,7 @@ static void signals_take(struct acceptor *d)
     int fd = process_signals();
     if (fd == -1 || acceptor_add_own(d, fd, OWN_SIGNALS) == NULL)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
-    process_reap(); /* those that ended before */
+    process_reap(); /* children that ended before */
 }
 
 /* Hears the other workers, and the end of the parent. */
@@ -102,16 +101,15 @@ static bool workers_hear(struct acceptor *d)
 void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls_held *held)
 {
     char bytes[512];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     struct server *s = d->s;
     struct user user;
     process_open_standard();
     s->started = s->clock.wall;
     int code = user_find(s->config.opt.user, &user, &why);
-    bytes[why.n] = '\0';
     if (code != 0)
-        process_fail(code, bytes, NULL);
-    int keeper = KEEPER_NONE; /* first, as it is a copy of all that there is by then */
+        process_fail(code, text_string(&why), NULL);
+    int keeper = KEEPER_NONE; /* first, as the child is a copy of all memory so far */
     if (s->config.opt.key_file != NULL && !s->config.opt.no_sandbox)
         keeper = keeper_start(s->config.opt.key_file, &user);
     if (keeper < KEEPER_NONE)
@@ -123,7 +121,7 @@ void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls
     d->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (d->epoll == -1 || d->spare == -1)
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
-    d->keeper = keeper; /* the first time it was read with the rights of the start */
+    d->keeper = keeper; /* from here on; the first read had the rights of the start */
     signals_take(d);
     if (!workers_hear(d))
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
@@ -131,27 +129,27 @@ void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls
     code = acceptor_open(d, unsent, &user, &why);
     if (code == 0)
         code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
-    bytes[why.n] = '\0';
     if (code != 0)
-        process_fail(code, bytes, NULL);
+        process_fail(code, text_string(&why), NULL);
     commit_start_thread(d);
     if (d->workers == NULL || workers_ready(d->workers))
         announce_started(s, d->t);
 }
 
-/* Returns true if it was the old program's own, and is closed: all but listeners are, at exec. */
+/* Returns true if it was the old program's own descriptor, and is closed: exec closes all but the
+ * listeners. */
 static bool own_closed(const struct conn *c)
 {
     return c->state == CONN_OWN && c->own.kind != OWN_LISTENER;
 }
 
-/* Goes on with what is not in the tables. */
+/* Takes over the state that is not in the tables. */
 static void take_over(struct acceptor *d, const struct handover *h)
 {
     struct server *s = d->s;
     d->epoll = h->epoll;
     d->shed = h->shed;
-    d->paused = ACCEPTOR_CLOSED; /* it may be: the next tick opens it */
+    d->paused = ACCEPTOR_CLOSED; /* it may be paused: the next tick resumes it */
     s->clock.random = h->random;
     s->ready = h->ready;
     s->started = h->started;
@@ -168,17 +166,16 @@ static void take_over(struct acceptor *d, const struct handover *h)
 uint32_t life_go_on(struct acceptor *d, int fd, bool trial, struct calls_held *held)
 {
     char bytes[1024];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     struct server *s = d->s;
     struct handover h;
-    const struct user nobody = {.given = false}; /* what it was to become it has become */
+    const struct user nobody = {.given = false}; /* it has become that user already */
     if (trial) {
         process_die_with_parent();
-        s->config.opt.log = OPT_LOG_ERROR; /* what it says is its verdict */
+        s->config.opt.log = OPT_LOG_ERROR; /* its output is its verdict */
     }
     if (!handover_read(fd, &h, &why) || (trial && !sandbox_fits(&h.held, &why))) {
-        bytes[why.n] = '\0';
-        process_fail(EX_CONFIG, bytes, NULL);
+        process_fail(EX_CONFIG, text_string(&why), NULL);
     }
     close(fd);
     d->keeper = h.keeper;
@@ -202,7 +199,7 @@ int life_end(struct acceptor *d)
     struct server *s = d->s;
     int err = 0;
     if (d->t->store.h != NULL)
-        (void)commit_stop_thread(d); /* what failed is returned by store_close(), too */
+        (void)commit_stop_thread(d); /* store_close() returns a failure again */
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
         if (conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) && d->workers == NULL)
             listen_unlink((int)fd);

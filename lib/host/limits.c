@@ -3,17 +3,17 @@
  */
 #include "lib/host/limits.h"
 
-/* Descriptors that are not for clients: those of the process itself, and what is kept to refuse
- * those who are too many (lib/host/acceptor.c). */
+/* Descriptors that are not for clients: the process's own, and those kept to refuse clients
+ * (lib/host/acceptor.c). */
 #define DESCRIPTORS_KEPT 304u
 
 /* Bytes that an idle connection takes: in the kernel and in the server (bench/README.md). */
 #define CONNECTION_BYTES (4096u + 80u)
 
-/* What the server reserves and touches as needed, with flags as they are by default. */
+/* Bytes that the server reserves and touches as needed, with default flags. */
 #define RESERVED_BYTES (2u << 30)
 
-/* From here on a number is as good as none. */
+/* Limits from here on count as none. */
 #define ENDLESS (1ull << 50)
 
 #define MAPS_NEEDED 64u
@@ -22,7 +22,7 @@
 enum kind {
     STOPS = 0, /* limits how many connections there can be */
     BURST = 1, /* how many can come at once */
-    OTHER = 2, /* is enough, or not */
+    OTHER = 2, /* enough, or not */
 };
 
 static const struct row {
@@ -88,7 +88,7 @@ enum limit limits_first(const struct limits *l)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-/* Appends text that is `width` wide at least, on the left or on the right of it. */
+/* Appends text, padded to at least `width`, on its left or right. */
 static void column(struct text *t, struct span s, size_t width, bool right)
 {
     if (!right)
@@ -99,7 +99,7 @@ static void column(struct text *t, struct span s, size_t width, bool right)
         text_add(t, s);
 }
 
-/* Appends a number with a unit, if it is of bytes, or what stands for none. */
+/* Appends a number, with a unit if it is in bytes; "-" or the like for none. */
 static void value(struct text *t, uint64_t v, bool bytes, size_t width)
 {
     static const char *const units[] = {"", " K", " M", " G"};
@@ -117,7 +117,7 @@ static void value(struct text *t, uint64_t v, bool bytes, size_t width)
     column(t, text_span(&number), width, true);
 }
 
-/* Appends the rows of a kind; `first` is the one that stops first, or LIMITS. */
+/* Appends the rows of a kind; `first` is the limit that is reached first, or LIMITS. */
 static void rows_write(struct text *t, const struct limits *l, enum kind kind, enum limit first)
 {
     for (unsigned i = 0; i < LIMITS; i++) {

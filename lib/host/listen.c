@@ -1,5 +1,5 @@
 /*
- * listen.c - makes and takes over listeners.
+ * listen.c - opens and takes over listeners.
  */
 #include "lib/host/listen.h"
 
@@ -19,7 +19,7 @@
 
 /* ---- --bind ---------------------------------------------------------------------------------- */
 
-/* Removes the socket that a server left behind which is no more. */
+/* Removes the socket of a server that no longer runs. */
 static void unlink_stale(const struct sockaddr_storage *a, socklen_t len)
 {
     const char *path = addr_path(a);
@@ -35,7 +35,7 @@ static void unlink_stale(const struct sockaddr_storage *a, socklen_t len)
     close(fd);
 }
 
-/* Sets what every client's socket takes over from its listener. */
+/* Sets the options that clients' sockets inherit from the listener. */
 static void listen_options(int fd, int family, uint32_t patience_ms, int unsent)
 {
     int one = 1;
@@ -44,13 +44,13 @@ static void listen_options(int fd, int family, uint32_t patience_ms, int unsent)
         return;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    /* the kernel need not hoard what the ring holds anyway */
+    /* the kernel need not buffer what the ring holds anyway */
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-    /* a peer that is gone without a word is noticed by the heartbeats it doesn't confirm */
+    /* a peer that vanished is detected by unacknowledged heartbeats */
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
 }
 
-/* Puts what went wrong into *why; returns minus the exit code. */
+/* Puts the error into *why; returns minus the exit code. */
 static int listen_failed(struct text *why, int code, struct span address, int err)
 {
     text_str(why, "cannot listen on ");
@@ -70,8 +70,8 @@ static void place_write(struct text *t, const struct sockaddr_storage *a)
     text_add(t, span_begins(s, http) ? span_from(s, http.n) : s);
 }
 
-/* Binds the socket to the address, with the rights of the user where that can change the path; a
- * name that a server left behind is removed. 0, or an errno. */
+/* Binds the socket to the address, with the user's rights if the user can change the path; removes
+ * a stale socket. Returns 0, or an errno. */
 static int bind_at(int fd, const struct sockaddr_storage *a, socklen_t len, const struct user *user)
 {
     struct guard g;
@@ -247,7 +247,7 @@ void listen_unlink(int fd)
     struct sockaddr_storage a = {0};
     socklen_t len = sizeof a;
     if (listen_is_given(fd))
-        return; /* the service manager goes on with it */
+        return; /* it belongs to the service manager */
     if (getsockname(fd, (struct sockaddr *)&a, &len) == 0 && addr_path(&a) != NULL)
         unlink(addr_path(&a));
 }

@@ -13,14 +13,14 @@
 
 enum { FILE_MAX = 8 << 10, PATH_SIZE = 512 };
 
-/* Reads a file's first bytes into buf; empty: it can't be read. */
+/* Reads a file's first bytes into buf. Returns an empty span if it cannot be read. */
 static struct span file(const char *root, const char *path, char buf[FILE_MAX])
 {
-    char name[PATH_SIZE] = "";
-    struct text t = text_in(name, sizeof name - 1);
+    char name[PATH_SIZE];
+    struct text t = text_for_string(name, sizeof name);
     text_str(&t, root);
     text_str(&t, path);
-    int fd = !t.full ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = !t.full ? open(text_string(&t), O_RDONLY | O_CLOEXEC) : -1;
     if (fd == -1)
         return (struct span){buf, 0};
     ssize_t got = read(fd, buf, FILE_MAX);
@@ -28,7 +28,7 @@ static struct span file(const char *root, const char *path, char buf[FILE_MAX])
     return (struct span){buf, got > 0 ? (size_t)got : 0};
 }
 
-/* The number `skip` words on; LIMIT_NONE: there is none, but "max", say. */
+/* Returns the number after `skip` words; LIMIT_NONE if there is none (or "max"). */
 static uint64_t number(struct span s, unsigned skip)
 {
     uint64_t v = LIMIT_NONE;
@@ -48,7 +48,7 @@ static uint64_t file_number(const char *root, const char *path, unsigned skip)
     return number(file(root, path, buf), skip);
 }
 
-/* The number behind a name at a line's beginning. */
+/* Returns the number after a name at a line's beginning. */
 static uint64_t field(struct span s, const char *name)
 {
     while (s.n > 0) {
@@ -64,7 +64,7 @@ static uint64_t times(uint64_t v, uint64_t unit)
     return v == LIMIT_NONE || v > UINT64_MAX / unit ? LIMIT_NONE : v * unit;
 }
 
-/* What of a limit is left, having none where there is no limit. */
+/* Returns what is left of a limit; LIMIT_NONE if there is no limit. */
 static uint64_t left(uint64_t most, uint64_t used)
 {
     if (most == LIMIT_NONE)
@@ -72,25 +72,25 @@ static uint64_t left(uint64_t most, uint64_t used)
     return used == LIMIT_NONE ? most : most > used ? most - used : 0;
 }
 
-/* The number in a control group's file. */
+/* Returns the number in a control group's file. */
 static uint64_t group_number(const char *root, struct span dir, const char *name)
 {
-    char path[PATH_SIZE] = "";
-    struct text t = text_in(path, sizeof path - 1);
+    char path[PATH_SIZE];
+    struct text t = text_for_string(path, sizeof path);
     text_add(&t, dir);
     text_str(&t, "/");
     text_str(&t, name);
-    return t.full ? LIMIT_NONE : file_number(root, path, 0);
+    return t.full ? LIMIT_NONE : file_number(root, text_string(&t), 0);
 }
 
-/* The least that this control group and those it is in leave: of the file `most`, with `now`
- * used. */
+/* Lowers a limit to the least that this control group and those above it leave: of the file `most`,
+ * with `now` used. */
 static void group(struct limits *l, enum limit which, const char *root, struct span dir,
                   const char *most, const char *now)
 {
     for (;;) {
         uint64_t value = group_number(root, dir, most), used = group_number(root, dir, now);
-        if (value < LIMIT_NONE / 4 && /* the old form has a huge number for none */
+        if (value < LIMIT_NONE / 4 && /* cgroup v1 has a huge number for none */
             left(value, used) < left(l->value[which], l->used[which])) {
             l->value[which] = value;
             l->used[which] = used != LIMIT_NONE ? used : 0;
@@ -103,12 +103,12 @@ static void group(struct limits *l, enum limit which, const char *root, struct s
     }
 }
 
-/* Looks for the control groups of this process, in either form. */
+/* Finds the control groups of this process, of v1 or v2. */
 static void groups(struct limits *l, const char *root)
 {
     char buf[FILE_MAX], path[PATH_SIZE];
     struct span all = file(root, "/proc/self/cgroup", buf);
-    while (all.n > 0) { /* "0::/path", or "4:memory:/path" of the old form */
+    while (all.n > 0) { /* "0::/path", or "4:memory:/path" in v1 */
         struct span line = span_cut(&all, '\n');
         span_cut(&line, ':');
         struct span kind = span_cut(&line, ':');

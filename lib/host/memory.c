@@ -34,7 +34,7 @@ void *memory_map(struct memory *m, uint64_t size)
         if (piece->fd == -1)
             return NULL;
     }
-    m->n++; /* it is closed with the others, whatever comes of it */
+    m->n++; /* closed with the others, even if mapping fails */
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, piece->fd, 0);
     if (p == MAP_FAILED)
         return NULL;

@@ -1,9 +1,9 @@
 /*
  * memory.h - the memory of the tables: mapped as large as they may grow, touched as they do.
  *
- * What has to outlive an in-place upgrade (handover.h) is a PIECE: a file in memory, mapped shared.
- * The program that comes after maps the same files in the same order. Everything in a piece is
- * numbers and offsets, so it may lie elsewhere then.
+ * Memory that outlives an in-place upgrade (handover.h) is in PIECES: files in memory, mapped
+ * shared. The next program maps the same files in the same order. A piece holds numbers and offsets
+ * only, so it may be mapped at another address.
  *
  *   struct memory:  piece 0 [fd, size] -> connections      in the order of memory_map()
  *                   piece 1 [fd, size] -> buffers          is all that tells one from the other
@@ -22,21 +22,21 @@
 
 struct memory {
     uint32_t n;     /* pieces mapped */
-    uint32_t given; /* pieces that an earlier program has handed over; 0: all are new */
+    uint32_t given; /* pieces that an earlier program handed over; 0: all are new */
     struct memory_piece {
         int fd;
         uint64_t size;
     } piece[MEMORY_PIECES];
 };
 
-/* Maps the next piece: new and zeroed, or the one handed over. NULL: errno says why, EINVAL where
- * the one handed over has another size. */
+/* Maps the next piece: a new one, zeroed, or the one handed over. Returns NULL with errno set on
+ * failure: EINVAL if the one handed over has another size. */
 void *memory_map(struct memory *m, uint64_t size);
 
-/* Memory of this program alone, zeroed. NULL: errno says why. */
+/* Returns zeroed memory of this program alone; NULL with errno set on failure. */
 void *memory_scratch(uint64_t size);
 
-/* Gives whole pages of a piece back to the system; they are zero afterwards. */
+/* Returns the whole pages inside p[0..n) to the system; they read as zero afterwards. */
 void memory_give_back(void *p, size_t n);
 
 /* Closes the descriptors. */

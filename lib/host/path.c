@@ -1,5 +1,5 @@
 /*
- * path.c - follows a path part by part.
+ * path.c - resolves a path part by part.
  */
 #include "lib/host/path.h"
 
@@ -7,9 +7,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#define LINKS_MAX 40 /* followed, as Linux has it */
+#define LINKS_MAX 40 /* followed, as in Linux */
 
 static bool failed(int err)
 {
@@ -17,7 +18,7 @@ static bool failed(int err)
     return false;
 }
 
-/* Goes to the root directory, or up. */
+/* Moves to the parent directory; to the root directory if `all`. */
 static bool path_up(struct path *p, bool all)
 {
     char *slash = all ? NULL : strrchr(p->real, '/');
@@ -25,22 +26,22 @@ static bool path_up(struct path *p, bool all)
     return lstat(p->real[0] != '\0' ? p->real : "/", &p->dir) == 0;
 }
 
-/* Puts the text in front of what is still to be followed. */
+/* Inserts text before what is still to be resolved. */
 static bool path_insert(struct path *p, const char *text)
 {
     char all[2 * PATH_MAX];
-    struct text t = text_in(all, sizeof all - 1);
+    struct text t = text_for_string(all, sizeof all);
     text_str(&t, text);
     text_str(&t, "/");
     text_str(&t, p->todo);
-    all[t.n] = '\0';
     if (t.full || t.n >= sizeof p->todo)
         return failed(ENAMETOOLONG);
-    memcpy(p->todo, all, t.n + 1);
+    memcpy(p->todo, text_string(&t), t.n + 1);
     return true;
 }
 
-/* Returns true if nobody but root can replace this entry of the directory; NULL: there is none. */
+/* Returns true if nobody but root can replace this entry of the directory; NULL: it has no such
+ * entry. */
 static bool is_kept(const struct stat *dir, const struct stat *entry)
 {
     if (dir->st_uid != 0)
@@ -50,20 +51,19 @@ static bool is_kept(const struct stat *dir, const struct stat *entry)
     return entry != NULL && (dir->st_mode & S_ISVTX) != 0 && entry->st_uid == 0;
 }
 
-/* Follows one part, which is a name. */
+/* Resolves one part, which is a name. */
 static bool path_step(struct path *p, struct span part, bool last)
 {
     char target[PATH_MAX];
     struct stat st;
-    struct text t = text_in(p->real, sizeof p->real - 1);
+    struct text t = text_for_string(p->real, sizeof p->real);
     t.n = strlen(p->real);
     size_t had = t.n;
     text_str(&t, "/");
     text_add(&t, part);
-    p->real[t.n] = '\0';
     if (t.full)
         return failed(ENAMETOOLONG);
-    p->missing = lstat(p->real, &st) == -1;
+    p->missing = lstat(text_string(&t), &st) == -1;
     p->only_root = p->only_root && is_kept(&p->dir, p->missing ? NULL : &st);
     if (p->missing)
         return errno == ENOENT && last;
@@ -93,8 +93,8 @@ bool path_follow(struct path *p, const char *path)
     if (!path_up(p, true))
         return false;
     if (path[0] != '/') {
-        char here[PATH_MAX];
-        if (getcwd(here, sizeof here) == NULL || !path_insert(p, here))
+        char here[PATH_MAX]; /* getcwd() of one C library brings malloc() along */
+        if (syscall(SYS_getcwd, here, sizeof here) == -1 || !path_insert(p, here))
             return false;
     }
     for (;;) {

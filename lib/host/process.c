@@ -39,9 +39,9 @@ void process_open_standard(void)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR2);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL); /* it waits until there is a loop */
-    (void)signal(SIGCHLD, SIG_DFL);           /* as others may have left it */
-    (void)signal(SIGXFSZ, SIG_IGN);           /* a file that may not grow is an error like others */
+    (void)sigprocmask(SIG_BLOCK, &set, NULL); /* kept pending until the loop runs */
+    (void)signal(SIGCHLD, SIG_DFL);           /* the parent may have changed it */
+    (void)signal(SIGXFSZ, SIG_IGN);           /* write() then fails with EFBIG */
     (void)signal(SIGUSR1, SIG_IGN);           /* other servers reopen logs at it */
 }
 
@@ -59,7 +59,7 @@ int process_signals(void)
     sigaddset(&set, SIGUSR2);
     sigaddset(&set, SIGHUP);
     if (getpid() == 1)
-        sigaddset(&set, SIGCHLD); /* others' orphans are the first process's to reap */
+        sigaddset(&set, SIGCHLD); /* process 1 reaps others' orphans */
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
         return -1;
     (void)signal(SIGPIPE, SIG_IGN);

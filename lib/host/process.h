@@ -6,22 +6,25 @@
 
 #include "lib/text.h"
 
-/* Ends the program with "sse: ", the texts that follow up to a NULL, and an exit code of
- * sysexits.h. */
+/* Writes "sse: ", the strings that follow up to a NULL, and a line end to stderr, and exits with
+ * `code`, one of sysexits.h; with EX_IOERR if stderr cannot be written. */
 _Noreturn void process_fail(int code, ...) TEXT_LIST;
 
-/* Sees to it that descriptors 0 to 2 are there, so that no socket gets one of these numbers. */
+/* Call first. Opens /dev/null as each of the descriptors 0 to 2 that is closed, so that no socket
+ * gets such a number. Blocks SIGUSR2 until process_signals(); sets SIGCHLD to its default; ignores
+ * SIGUSR1, and SIGXFSZ, so that writing past a file size limit fails with EFBIG. */
 void process_open_standard(void);
 
-/* Ends when the process ends that started it. */
+/* Has the kernel kill this process when its parent ends. */
 void process_die_with_parent(void);
 
-/* SIGTERM, SIGINT, SIGUSR2 and SIGHUP, and SIGCHLD where this is the first process, come through a
- * descriptor from now on, which it returns (-1: errno); SIGPIPE is ignored. */
+/* Blocks SIGTERM, SIGINT, SIGUSR2 and SIGHUP, and SIGCHLD if this is process 1, and ignores
+ * SIGPIPE. Returns a signalfd, non-blocking and close-on-exec, from which they are read; -1 with
+ * errno set. */
 int process_signals(void);
 
-/* Where this is the first process, as in a container, whose children others' orphans become: reaps
- * all children that have ended. */
+/* Reaps all children that have ended if this is process 1, as in a container, where it inherits
+ * others' orphans. */
 void process_reap(void);
 
 #endif

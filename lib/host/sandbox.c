@@ -1,5 +1,5 @@
 /*
- * sandbox.c - gives up what the process does not need after its start.
+ * sandbox.c - drops the rights that the process does not need after its start.
  */
 #include "lib/host/sandbox.h"
 #include "lib/serve/conn.h"
@@ -33,7 +33,7 @@
 
 #define BY_FILTER 1 /* SYS_SECCOMP: si_code of a call that a filter has trapped */
 
-/* Where a trapped call has its arguments and gets its result. */
+/* The registers with a trapped call's arguments and its result. */
 #if defined(__x86_64__)
 #define MACHINE   FILTER_X86_64
 #define ARG_0(c)  ((uint64_t)(c)->uc_mcontext.gregs[REG_RDI])
@@ -49,8 +49,8 @@
 #endif
 
 #ifdef MACHINE
-/* Does what the trapped rt_sigprocmask() would, to the mask that the handler returns to; but SIGSYS
- * is never blocked. */
+/* Emulates the trapped rt_sigprocmask() on the mask to which the handler returns; SIGSYS is never
+ * blocked. */
 static void mask_change(ucontext_t *c)
 {
     uint64_t was, set = 0; /* the kernel's masks have 64 bits, those of libc more */
@@ -82,7 +82,7 @@ static void mask_change(ucontext_t *c)
 }
 #endif
 
-/* In whatever the process was doing. */
+/* The handler of SIGSYS; it may run at any point. */
 static void trapped(int sign, siginfo_t *info, void *context)
 {
     char line[128];
@@ -98,7 +98,7 @@ static void trapped(int sign, siginfo_t *info, void *context)
 #endif
     text_str(&t, "sse: system call ");
     text_u64(&t, (uint64_t)(unsigned)info->si_syscall);
-    text_str(&t, " is not one of those that it needs: the sandbox has ended it\n");
+    text_str(&t, " is not in the table of calls: the sandbox ends the process\n");
     ssize_t said = write(STDERR_FILENO, t.p, t.n);
     _exit(said == -1 ? EX_IOERR : EX_SOFTWARE);
 }
@@ -108,16 +108,17 @@ void sandbox_watch(void)
     struct sigaction act = {.sa_sigaction = trapped, .sa_flags = SA_SIGINFO};
     sigset_t set;
     sigemptyset(&act.sa_mask);
-    if (sigaction(SIGSYS, &act, NULL) == -1) /* without, the first change of a mask would end it */
+    if (sigaction(SIGSYS, &act, NULL) == -1) /* without it, the first change of a mask would end the
+                                              * process */
         process_fail(EX_OSERR, "SIGSYS cannot be caught: ", strerror(errno), NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGSYS);
-    (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* whoever started it may have blocked it */
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* the parent may have blocked it */
 }
 
 /* ---- system calls ---------------------------------------------------------------------------- */
 
-/* As the kernel takes it: struct sock_fprog. */
+/* The kernel's struct sock_fprog. */
 struct program {
     unsigned short n;
     struct filter_insn *insns;
@@ -131,14 +132,15 @@ int sandbox_filter(struct filter_insn *insns, uint32_t n)
     for (unsigned long flags = AS_FAST;; flags = 0) {
         if (syscall(SYS_seccomp, SET_FILTER, flags, &program, 0, 0, 0) == 0)
             return 0;
-        if (errno != EINVAL) /* to kernels before 4.17 that flag is wrong */
+        if (errno != EINVAL) /* kernels before 4.17 refuse that flag */
             return -errno;
         if (flags == 0)
-            return -ENOSYS; /* the kernel is built without */
+            return -ENOSYS; /* the kernel has no seccomp */
     }
 }
 
-/* Adds this program's filter to what is in force, unless it is the same. 0, or minus an errno. */
+/* Adds this program's filter to those in force, unless it is the same. Returns 0, or minus an
+ * errno. */
 static int filter_add(struct calls_held *held)
 {
     struct filter_insn insns[CALLS_FILTER];
@@ -158,29 +160,29 @@ static int filter_add(struct calls_held *held)
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* Finds the program as exec does: at `name`, or through PATH. The path comes to out[PATH_MAX]. */
+/* Finds the program as exec does, at `name` or through PATH; its path is put into out[PATH_MAX]. */
 static bool program_find(const char *name, char *out)
 {
     struct span dirs = span_of(getenv("PATH"));
     struct stat st;
-    struct text t = text_in(out, PATH_MAX - 1);
+    struct text t = text_for_string(out, PATH_MAX);
     if (strchr(name, '/') != NULL)
         text_str(&t, name);
     while (t.n == 0 && dirs.p != NULL) {
         struct span dir = span_cut(&dirs, ':');
-        t = text_in(out, PATH_MAX - 1);
+        t = text_for_string(out, PATH_MAX);
         text_add(&t, dir.n > 0 ? dir : SPAN("."));
         text_str(&t, "/");
         text_str(&t, name);
-        out[t.n] = '\0';
-        if (t.full || stat(out, &st) == -1 || !S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
+        if (t.full || stat(text_string(&t), &st) == -1 || !S_ISREG(st.st_mode) ||
+            (st.st_mode & 0111) == 0)
             t.n = 0;
     }
-    out[t.n] = '\0';
+    text_string(&t);
     return t.n > 0 && !t.full;
 }
 
-/* The path of a listener that is a unix socket of the server's own; NULL: it is none. */
+/* Returns the path of a listener that is the server's own unix socket; else NULL. */
 static const char *socket_path(int fd, struct sockaddr_storage *a)
 {
     socklen_t len = sizeof *a;
@@ -190,7 +192,7 @@ static const char *socket_path(int fd, struct sockaddr_storage *a)
     return addr_path(a);
 }
 
-/* Allows what has to be, in *l. What can't be allowed is logged: it will be missed later. */
+/* Allows the necessary files in *l. Logs what cannot be allowed, as it will fail later. */
 static void files_allow(struct landlock *l, struct server *s, char *const argv[])
 {
     char path[PATH_MAX];
@@ -217,8 +219,8 @@ static void files_allow(struct landlock *l, struct server *s, char *const argv[]
                    strerror(errno), NULL);
 }
 
-/* Puts together which files may be opened later, while the process still may open them: *l. 0, or
- * minus an errno. */
+/* Prepares *l, the files that may be opened later, while the process still may open them. Returns
+ * 0, or minus an errno. */
 static int files_prepare(struct landlock *l, struct server *s, char *const argv[])
 {
     const char *manager = getenv("NOTIFY_SOCKET");
@@ -231,7 +233,8 @@ static int files_prepare(struct landlock *l, struct server *s, char *const argv[
 
 /* ---- who owns what --------------------------------------------------------------------------- */
 
-/* Makes a unix socket the user's own if it is not yet; its path must be root's then (guard.h). */
+/* Gives a unix socket to the user, unless it is the user's already; its path must be root's then
+ * (guard.h). */
 static bool socket_give(const char *path, const struct user *u)
 {
     struct stat st;
@@ -241,8 +244,8 @@ static bool socket_give(const char *path, const struct user *u)
     return guard_only_root(path) && lchown(path, u->uid, u->gid) == 0;
 }
 
-/* Returns the store and the unix sockets to the user, so that it can open and remove them the next
- * time. What can't be given is logged. */
+/* Gives the store and the unix sockets to the user, so that the next start as that user can open
+ * and remove them. Logs what cannot be given. */
 static void files_give(struct server *s, const struct tables *t, const struct user *u)
 {
     struct sockaddr_storage a;
@@ -260,7 +263,7 @@ static void files_give(struct server *s, const struct tables *t, const struct us
     }
 }
 
-/* What the user may not read will not be read again. */
+/* Warns of files that the user may not read, as reading them again will fail. */
 static void files_try(struct server *s, const struct sandbox_file *files, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -287,7 +290,7 @@ static int failed(struct text *why, const char *doing, int err)
     return EX_OSERR;
 }
 
-/* Becomes the user, if root is to be left. */
+/* Becomes the user, if the process is root. */
 static int rights_drop(struct server *s, const struct tables *t, const struct user *u,
                        struct text *why)
 {
@@ -349,7 +352,7 @@ void sandbox_go_on(struct server *s, struct calls_held *held)
     if (s->config.opt.no_sandbox)
         return;
     int err = filter_add(held);
-    if (err < 0 && held->sum != 0) /* the filter that was inherited stays */
+    if (err < 0 && held->sum != 0) /* the inherited filter stays */
         s->log.say(OPT_LOG_WARN, "the sandbox is that of the server before", "error",
                    strerror(-err), NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * sandbox.h - after its start the process gives up what it does not need.
+ * sandbox.h - drops the rights that the process does not need after its start.
  *
  *   start, perhaps as root: listeners, store, tables, keys
  *     |
@@ -16,23 +16,22 @@
  * No TCP connection, no other listener, no signal to another process. Of system calls: those of the
  * table in calls.c.
  *
- * ANOTHER CALL is refused and ends the process: its number is said on stderr and the exit code is
- * EX_SOFTWARE, as with a failed assertion. A thread that had SIGSYS blocked would be ended by it
- * without a word, and libc blocks all signals while it makes a thread, ends one or aborts. So
- * rt_sigprocmask() passes only to unblock; else the handler of SIGSYS does what it would, and
- * leaves SIGSYS unblocked.
+ * ANY OTHER CALL ends the process: its number is reported on stderr, and the exit code is
+ * EX_SOFTWARE. With SIGSYS blocked it would end without a message, and libc blocks all signals
+ * while it makes or ends a thread or aborts. So the filter lets rt_sigprocmask() pass only to
+ * unblock; else the handler of SIGSYS does its work, and leaves SIGSYS unblocked.
  *
- * UPGRADES. All of it outlives an exec. The next program is tried inside it: a trial that needs a
- * call which the filter lacks says so, and the server that runs goes on. The next program adds its
- * own filter only if that is another one, so that upgrades do not pile them up.
+ * UPGRADES. The sandbox outlives an exec, and the next program is tried inside it: a trial that
+ * needs a call which the filter refuses reports it, and the running server goes on. The next
+ * program adds its own filter only if it differs, so that upgrades do not pile up filters.
  *
- * WHAT IT NEEDS. A kernel without Landlock or seccomp goes without, the latter with a warning; any
- * other failure at the start ends it. Off with --no-sandbox, but for --user.
+ * REQUIREMENTS. On a kernel without Landlock or seccomp the server does without, without seccomp
+ * with a warning; any other failure ends the start. --no-sandbox turns all off but --user.
  *
- * LIMITS: Landlock knows directories, not names: an upgrade to a program elsewhere, by a changed
- * symbolic link, is refused, and a script is none (its interpreter is elsewhere). Without Landlock,
- * execve() and open() are as free as the user is. Threads made before are not covered: there is
- * none.
+ * LIMITS: Landlock knows directories, not names: an upgrade to a program elsewhere, through a
+ * changed symbolic link, is refused, and so is a script, whose interpreter is elsewhere. Without
+ * Landlock, execve() and open() may do what the user may. Threads made before the sandbox are not
+ * covered; there are none.
  */
 #ifndef SSE_LIB_HOST_SANDBOX_H
 #define SSE_LIB_HOST_SANDBOX_H
@@ -41,30 +40,32 @@
 #include "lib/host/tables.h"
 #include "lib/host/user.h"
 
-/* A file that is to be read again later: from outside (keeper.h). */
+/* A file that will be read again later, from outside (keeper.h). */
 struct sandbox_file {
     const char *path; /* NULL: none */
 };
 
-/* From now on a call that an inherited filter refuses is said before it ends the process, and
- * signal masks can be changed inside of one. To be called before any are. */
+/* Installs the handler of SIGSYS: a call that an inherited filter refuses is reported before it
+ * ends the process, and signal masks can be changed inside one. Call it before any is changed. */
 void sandbox_watch(void);
 
-/* Gives up what the server does not need any more: the start is done. The store and the unix
- * sockets are given to the user first. `files` are n. What was got is logged, and noted in *held,
- * to be handed over. 0, or an exit code with the reason in *why. */
+/* Drops what the server does not need after its start. Before that it gives the store and the unix
+ * sockets to the user. `files` has `n` entries. The result is logged, and stored in *held, to be
+ * handed over. Returns 0, or an exit code with the reason in *why. */
 int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
                   char *const argv[], const struct sandbox_file *files, size_t n,
                   struct calls_held *held, struct text *why);
 
-/* Puts a filter into force. 0, or minus an errno: ENOSYS where kernel or machine have none. */
+/* Puts a filter into force. Returns 0, or minus an errno: ENOSYS if the kernel or the machine has
+ * no filters. */
 int sandbox_filter(struct filter_insn *insns, uint32_t n);
 
-/* Could this program go on inside what *held tells of? False: *why says which call it lacks. */
+/* Returns true if this program can go on inside the filters of *held; else *why names a call that
+ * they refuse. */
 bool sandbox_fits(const struct calls_held *held, struct text *why);
 
-/* Goes on after an upgrade: adds this program's filter to what is inherited, where it differs;
- * *held is made to tell of both. */
+/* Goes on after an upgrade: adds this program's filter to the inherited ones if it differs, and
+ * updates *held. */
 void sandbox_go_on(struct server *s, struct calls_held *held);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * say.h - the log, on stderr.
+ * say.h - writes the log, on stderr.
  *
- * It never waits for whoever reads there: a line there is no room for is dropped and counted
+ * It never blocks: if the reader of stderr is behind, a line is dropped and counted
  * (sse_log_lines_dropped_total).
  */
 #include "lib/serve/server.h"
@@ -10,8 +10,8 @@
 
 #include <stdarg.h>
 
-/* Writes one line: pairs of key and value are in `ap`, ended by NULL. `journal`: stderr is
- * journald's, which has the time itself. */
+/* Writes one line; `ap` holds pairs of key and value, ended by NULL. `journal`: stderr is
+ * journald's, which adds the time itself. */
 void say_line(struct server *s, bool journal, enum opt_log level, const char *msg, va_list ap);
 
 #endif

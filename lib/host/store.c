@@ -1,6 +1,6 @@
 /*
- * store.c - the ring's file: opens, makes, checks and locks it, finds the messages that are whole,
- * and has the kernel write it down.
+ * store.c - the ring's file: opens, creates, checks, locks and syncs it, and finds its complete
+ * messages.
  */
 #include "lib/host/store.h"
 
@@ -24,24 +24,25 @@
 #include <unistd.h>
 
 #define STORE_VERSION 1u
-#define STORE_ORDER   0x01020304u /* as this machine writes it */
+#define STORE_ORDER   0x01020304u /* in this machine's byte order */
 #define STORE_HEAD    4096u       /* bytes of the first page that are used, and mapped */
 #define STORE_STACK   (64u << 10)
-#define STORE_SET_MS  1000     /* a wall clock that is off by more has been set */
+#define STORE_SET_MS  1000     /* a wall clock that differs by more was set */
 #define LOCK_TIMES    100u     /* the lock is tried so often, */
-#define LOCK_EACH_NS  10000000 /* and so long apart */
+#define LOCK_EACH_NS  10000000 /* and the time between two */
 
 enum store_mark {
     STORE_IN_USE = 1,
     STORE_CLEAN = 2,
-    STORE_FAILED = 3, /* what is in it may not be on the disk */
+    STORE_FAILED = 3, /* its content may not be on the disk */
 };
 
-/* What changes. A copy that was being written is wrong by its check sum, and the other counts. */
+/* The state, kept in two copies. A copy that was being written fails its checksum; then the other
+ * counts. */
 struct store_state {
-    uint64_t turn;    /* the copy with the larger one is the newer */
+    uint64_t turn;    /* the copy with the larger turn is newer */
     uint64_t n;       /* of the newest message, at least */
-    uint64_t inode;   /* of the file; in a copy of it that is another */
+    uint64_t inode;   /* of the file; a copy of the file has another */
     char boot_id[40]; /* of the machine, as it was in use; may be empty */
     uint32_t mark;    /* enum store_mark */
     uint32_t mode;    /* enum opt_fsync */
@@ -70,7 +71,7 @@ _Static_assert(sizeof(atomic_int) == sizeof(int), "lock-free");
 
 static const char store_magic[8] = {'s', 's', 'e', '-', 'r', 'i', 'n', 'g'};
 
-/* What store_open() works on. */
+/* The working state of store_open(). */
 struct opening {
     struct store *st;
     struct ring *r;
@@ -85,7 +86,7 @@ struct opening {
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
-/* Says what is wrong, the path first, put together from the texts up to a NULL. Returns false. */
+/* Sets the reason: the path, then the strings up to a NULL. Returns false. */
 static TEXT_LIST bool wrong(struct opening *o, ...)
 {
     va_list ap;
@@ -108,14 +109,14 @@ static uint64_t head_check(const struct store_head *h)
     return hash_table(1, 1, (struct span){(const char *)h, offsetof(struct store_head, check)});
 }
 
-/* The state's check sum needs the key: what another store left there is none. */
+/* Returns the state's checksum, which needs the key: what another store left there is invalid. */
 static uint64_t state_check(const struct store_head *h, const struct store_state *s)
 {
     return hash_table(h->key, 2,
                       (struct span){(const char *)s, offsetof(struct store_state, check)});
 }
 
-/* The copy of the state that counts; -1: both are wrong. */
+/* Returns the copy of the state that counts; -1 if both are wrong. */
 static int state_newest(const struct store_head *h)
 {
     int newest = -1;
@@ -152,8 +153,8 @@ static void state_put(struct store *st, int newest, struct store_state *s)
     st->h->state[newest == 0] = *s;
 }
 
-/* Writes the state. The boot's id is that of the last one, if the store is in use: the process may
- * not read it any more (sandbox.h). */
+/* Writes the state. If the store is in use, it keeps the boot id of the last state, as the process
+ * may not read it any more (sandbox.h). */
 static void state_write(struct store *st, uint64_t n, enum store_mark mark)
 {
     struct stat about = {.st_ino = 0};
@@ -168,7 +169,7 @@ static void state_write(struct store *st, uint64_t n, enum store_mark mark)
     state_put(st, newest, &s);
 }
 
-/* Just the newest id, and the time: cheap. */
+/* Writes only the newest id and the time: cheap. */
 static void state_hint(struct store *st, uint64_t n)
 {
     int newest = state_newest(st->h);
@@ -194,20 +195,20 @@ static bool size_right(uint64_t size)
     return size >= RING_MIN && size <= RING_MAX && (size & (size - 1)) == 0;
 }
 
-/* Returns true if this is a store that this program can read. */
+/* Returns true if the header is that of a store that this program can read. */
 static bool head_right(struct opening *o)
 {
     const struct store_head *h = &o->head;
-    char number[24] = "";
-    struct text t = text_in(number, sizeof(number) - 1);
+    char number[24];
+    struct text t = text_for_string(number, sizeof(number));
     if (memcmp(h->magic, store_magic, sizeof(h->magic)) != 0)
         return wrong(o, " is not a store: it begins with something else", NULL);
     if (h->order == __builtin_bswap32(STORE_ORDER))
         return wrong(o, " was made on a machine of the other byte order", NULL);
     text_u64(&t, h->version);
     if (h->order == STORE_ORDER && h->version != STORE_VERSION)
-        return wrong(o, " was made by another version of this program: its format is ", number,
-                     ", this one reads format 1", NULL);
+        return wrong(o, " was made by another version of this program: its format is ",
+                     text_string(&t), ", this one reads format 1", NULL);
     if (h->check != head_check(h) || !size_right(h->size) || h->key == 0)
         return wrong(o, " is a store whose header is damaged", NULL);
     return true;
@@ -215,7 +216,7 @@ static bool head_right(struct opening *o)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* Returns true if all of the file is zero, as in one that was never finished. */
+/* Returns true if the whole file is zero, as one whose creation was not finished. */
 static bool file_blank(const struct opening *o)
 {
     char page[STORE_HEAD];
@@ -228,8 +229,8 @@ static bool file_blank(const struct opening *o)
     return true;
 }
 
-/* Locks the file; waits for a while, as a server that was killed leaves its lock a moment later
- * where a child of it was trying an upgrade. False: errno. */
+/* Locks the file; waits for a while, as the lock of a killed server lives on for a moment in its
+ * child that tries an upgrade. Returns false with errno set on failure. */
 static bool file_lock(int fd)
 {
     const struct timespec moment = {0, LOCK_EACH_NS};
@@ -241,7 +242,7 @@ static bool file_lock(int fd)
     return true;
 }
 
-/* Opens the file, perhaps a new one, as one that no other process uses. */
+/* Opens the file, or creates it, for this process alone. Returns false with the reason set. */
 static bool file_open(struct opening *o)
 {
     struct stat now, named;
@@ -269,8 +270,8 @@ static bool file_open(struct opening *o)
     return true;
 }
 
-/* Writes zeros to the end of what the file is to have, where the file system knows no
- * fallocate(). */
+/* Writes zeros up to the file's new end, where the file system lacks fallocate(). Returns 0 or an
+ * errno. */
 static int file_fill(int fd, uint64_t from, uint64_t to)
 {
     const char zeros[STORE_HEAD] = {0};
@@ -284,12 +285,12 @@ static int file_fill(int fd, uint64_t from, uint64_t to)
     return 0;
 }
 
-/* Makes the file `size` bytes long, each on a block of the disk, so that no write through the
- * mapping can fail for want of room. */
+/* Makes the file `size` bytes long, with blocks on the disk for all of it, so that no write through
+ * the mapping can fail for want of space. */
 static bool file_room(struct opening *o, int fd, uint64_t had, uint64_t size)
 {
-    char number[24] = "";
-    struct text t = text_in(number, sizeof(number) - 1);
+    char number[24];
+    struct text t = text_for_string(number, sizeof(number));
     int err = 0;
     while (fallocate(fd, 0, 0, (off_t)size) == -1 && (err = errno) == EINTR)
         err = 0;
@@ -301,10 +302,11 @@ static bool file_room(struct opening *o, int fd, uint64_t had, uint64_t size)
         return true;
     text_u64(&t, size);
     const char *and = ftruncate(fd, (off_t)had) == -1 ? ", and what was made of it stays" : NULL;
-    return wrong(o, ": there is no room for ", number, " bytes: ", strerror(err), and, NULL);
+    return wrong(o, ": there is no room for ", text_string(&t), " bytes: ", strerror(err), and,
+                 NULL);
 }
 
-/* Syncs the entry in the directory. */
+/* Syncs the directory entry. Returns 0 or minus an errno. */
 static int directory_sync(const char *path)
 {
     char dir[PATH_MAX];
@@ -316,13 +318,13 @@ static int directory_sync(const char *path)
     dir[n > 0 ? n : 1] = '\0';
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd == -1)
-        return errno == EACCES ? 0 : -errno; /* a directory that may be passed but not read */
+        return errno == EACCES ? 0 : -errno; /* a directory that may be searched but not read */
     int err = fsync(fd) == -1 && errno != EINVAL ? -errno : 0;
     close(fd);
     return err;
 }
 
-/* Syncs what was written to the file. Returns 0 or minus an errno. */
+/* Syncs the file. Returns 0 or minus an errno. */
 static int file_sync(int fd)
 {
     int result;
@@ -333,7 +335,7 @@ static int file_sync(int fd)
 
 /* ---- the thread that syncs ------------------------------------------------------------------- */
 
-/* Who waits for it would wait for ever: so it is tried again. */
+/* Signals an eventfd; retries, as its reader would wait for ever. */
 static void event_add(int fd)
 {
     const uint64_t one = 1;
@@ -348,7 +350,7 @@ static void *thread_run(void *arg)
     for (unsigned asked; !atomic_load(&thread->stop) ||
                          atomic_load(&thread->asked) != atomic_load(&thread->done);) {
         if (read(thread->wake, &times, sizeof(times)) == -1 && errno != EINTR)
-            (void)poll(NULL, 0, 10); /* it still looks whether there is something to do */
+            (void)poll(NULL, 0, 10); /* and then checks again for work */
         if ((asked = atomic_load(&thread->asked)) == atomic_load(&thread->done))
             continue;
         int err = file_sync(thread->fd), none = 0;
@@ -370,10 +372,11 @@ static int thread_make(struct store *st)
     if (err != 0)
         return -err;
     sigfillset(&all);
-    sigdelset(&all, SIGSYS); /* what the sandbox refuses is said (sandbox.h), */
-    sigdelset(&all, SIGBUS); /* and so is a page that is lost */
+    sigdelset(&all, SIGSYS); /* a refused call is reported (sandbox.h), */
+    sigdelset(&all, SIGBUS); /* so is a lost page */
     pthread_attr_setstacksize(&attr, stack);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* it inherits that: signals are the loop's */
+    pthread_sigmask(SIG_SETMASK, &all,
+                    &before); /* the thread inherits it: signals go to the loop */
     err = pthread_create(&st->id, &attr, thread_run, &st->thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
@@ -429,7 +432,7 @@ static void thread_end(struct store *st)
 
 #define NOWHERE UINT64_MAX
 
-/* The whole records of an arena, a list through `next` in the order of their places. */
+/* The complete records of an arena, listed through `next` in the order of their places. */
 struct found {
     uint64_t count, first, last; /* places */
     uint64_t newest;             /* the place of the largest id */
@@ -451,14 +454,14 @@ static void found_add(const struct ring *r, struct found *f, uint64_t place)
     f->last = place;
 }
 
-/* A record is not there any more, at this opening and the next. */
+/* Invalidates a record, for this opening and later ones. */
 static void record_wipe(struct ring_record *rec)
 {
     rec->topic_size = 0;
 }
 
-/* No two whole records can overlap by themselves. Should they, where the last one runs past the
- * arena's end, those at its start go. */
+/* Drops overlaps: complete records never overlap by themselves, but the last one may run past the
+ * arena's end; then those at the start are dropped. */
 static void found_unlap(const struct ring *r, struct found *f)
 {
     uint64_t end = f->last + ring_record_size(record_at(r, f->last));
@@ -466,7 +469,7 @@ static void found_unlap(const struct ring *r, struct found *f)
         f->first = record_at(r, f->first)->links.next;
 }
 
-/* Looks through the arena: from record to record, and where there is none, at every place. */
+/* Searches the arena: from record to record, and where there is none, at every place. */
 static struct found find_records(const struct ring *r)
 {
     struct found f = {.first = NOWHERE, .last = NOWHERE, .newest = NOWHERE};
@@ -485,7 +488,7 @@ static struct found find_records(const struct ring *r)
     return f;
 }
 
-/* The record behind `place` in the ring. */
+/* Returns the record after `place` in the ring. */
 static uint64_t found_next(const struct ring *r, const struct found *f, uint64_t place)
 {
     uint64_t next = record_at(r, place)->links.next;
@@ -494,8 +497,8 @@ static uint64_t found_next(const struct ring *r, const struct found *f, uint64_t
 
 /* ---- taking them over ------------------------------------------------------------------------ */
 
-/* Returns true if the record may follow the newest one, and its topic's name is right: the server's
- * own, which no client can name, begin with a dash. */
+/* Returns true if the record may follow the newest one and its topic's name is valid; the server's
+ * own topics, which no client can name, begin with a dash. */
 static bool follows(const struct ring *r, const struct ring_record *rec)
 {
     struct span name = ring_topic(rec);
@@ -503,8 +506,8 @@ static bool follows(const struct ring *r, const struct ring_record *rec)
            (name.p[0] == '-' || topic_name_wrong(name) == NULL);
 }
 
-/* A message comes next that has id n. Ids are counted here, so those between the newest and that
- * one were given to messages that are missing, or were jumped over, which are not reported. */
+/* Notes that the next message has id n: ids between were those of missing messages, or were jumped
+ * over; jumps are not reported. */
 static void miss_until(struct opening *o, uint64_t n)
 {
     uint64_t newest = o->r->h->n, last = n - 1;
@@ -515,13 +518,14 @@ static void miss_until(struct opening *o, uint64_t n)
     ring_miss(o->r, last);
 }
 
-/* Takes a record over where it is, as offset `at`; `last` is the one before. False: it can't be. */
+/* Keeps a record in its place, as offset `at`; `last` is the one before. Returns false if that is
+ * impossible. */
 static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at, uint64_t last)
 {
     struct ring *r = o->r;
     if (!follows(r, rec))
         return false;
-    if (last != 0 && at - last > UINT32_MAX) { /* too wide a hole: what is older goes */
+    if (last != 0 && at - last > UINT32_MAX) { /* too wide a hole: older records are dropped */
         o->rep->dropped += ring_count(r);
         ring_expire(r, UINT64_MAX, UINT_MAX);
     }
@@ -536,8 +540,7 @@ static bool keep_record(struct opening *o, struct ring_record *rec, uint64_t at,
     return true;
 }
 
-/* Takes the records over, the oldest first. Their places become offsets: the oldest has the
- * smallest. */
+/* Keeps the records, the oldest first. Their places become offsets: the oldest has the smallest. */
 static void keep_records(struct opening *o, const struct found *f)
 {
     uint64_t size = o->r->size, start = found_next(o->r, f, f->newest), last = 0, next;
@@ -552,7 +555,7 @@ static void keep_records(struct opening *o, const struct found *f)
     }
 }
 
-/* Takes the messages of another ring over into this empty one, as far as they fit. */
+/* Copies the messages of another ring into this empty one, as far as they fit. */
 static void copy_records(struct opening *o, const struct ring *from, const struct found *f)
 {
     struct ring *r = o->r;
@@ -581,8 +584,8 @@ static bool continues(const struct opening *o, const struct store_state *s, int 
            (boot[0] != '\0' && memcmp(s->boot_id, boot, sizeof(s->boot_id)) == 0);
 }
 
-/* What the ring's clock tells: as much later than it was as the machine's clock has gone on, or,
- * after a start of the machine, as the wall clock is later. Never earlier than it was. */
+/* Returns the ring's clock: its last time plus what has passed since on the machine's clock or,
+ * after a reboot, on the wall clock. Never earlier than before. */
 static uint64_t clock_on(const struct opening *o, const struct store_state *s, const char boot[40])
 {
     uint64_t wall = o->ask->wall_ms, most = o->r->h->time_max;
@@ -594,8 +597,8 @@ static uint64_t clock_on(const struct opening *o, const struct store_state *s, c
     return clock > most ? clock : most;
 }
 
-/* Marks every page to be written to the disk again at the next sync: of one that failed the kernel
- * may take pages for written that are not. */
+/* Marks every page to be written again at the next sync: after a failed sync the kernel may take
+ * unwritten pages for written. */
 static void pages_touch(const struct ring *r)
 {
     for (uint64_t at = 0; at < r->size; at += STORE_HEAD) {
@@ -605,7 +608,7 @@ static void pages_touch(const struct ring *r)
     }
 }
 
-/* Sets the newest id, and the time, by what the header tells of it; must ids jump? */
+/* Sets the newest id and the time from the header, and whether ids must jump. */
 static void settle_ids(struct opening *o, int fd)
 {
     struct ring_head *h = o->r->h;
@@ -633,7 +636,7 @@ static void settle_ids(struct opening *o, int fd)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* Sets up the ring over a file that has room for it, and what goes with it. */
+/* Sets up the ring, and what belongs to it, over a file that has room for it. */
 static bool ring_set_up(struct opening *o, int fd, uint64_t size)
 {
     struct store *st = o->st;
@@ -647,8 +650,8 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
     return wrong_errno(o, "cannot be mapped", -err);
 }
 
-/* All is in the file: says so in its first page. That is synced in every mode, as the clean end
- * before is not true any more once a message is put. */
+/* Marks the complete store as in use, and syncs that in every mode, as the clean mark is wrong once
+ * a message is put. */
 static bool set_in_use(struct opening *o)
 {
     state_write(o->st, o->r->h->n, STORE_IN_USE);
@@ -675,7 +678,7 @@ static bool head_make(struct opening *o)
     return true;
 }
 
-/* Makes the store in the empty file. Its first page comes last. */
+/* Creates the store in the empty file. Its first page is written last. */
 static bool make(struct opening *o)
 {
     uint64_t size = o->ask->ring;
@@ -694,7 +697,7 @@ static bool make(struct opening *o)
     return set_in_use(o);
 }
 
-/* Opens the store that is in the file, at its size. */
+/* Opens the store in the file, with its size. */
 static bool recover(struct opening *o)
 {
     uint64_t size = o->head.size, want = RING_PAGE + size;
@@ -708,8 +711,7 @@ static bool recover(struct opening *o)
     return set_in_use(o);
 }
 
-/* Puts the messages of the file, the old ring, into the new one, and that in the old one's
- * place. */
+/* Copies the messages of the old ring into the new one, and renames that to the old one's path. */
 static bool move_to(struct opening *o, const struct ring *old, const char *path, const char *new)
 {
     struct found f = find_records(old);
@@ -731,7 +733,7 @@ static bool move_to(struct opening *o, const struct ring *old, const char *path,
     return err == 0 || wrong_errno(o, "its directory cannot be synced", -err);
 }
 
-/* Returns a new file the owner and the rights of another, as far as that may be. */
+/* Gives a new file the owner and mode of another, as far as allowed. */
 static void file_grant(int from, int to)
 {
     struct stat about;
@@ -739,7 +741,7 @@ static void file_grant(int from, int to)
         (void)fchmod(to, about.st_mode & 0777);
 }
 
-/* Makes a store of another size beside the one in the file. */
+/* Makes a store of another size beside the one in the file, and replaces it. */
 static bool resize(struct opening *o)
 {
     char new[PATH_MAX + 4];
@@ -845,7 +847,7 @@ void store_follow(struct broker *b, struct store_report *rep)
 
 int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
 {
-    /* what is shown is durable where it has to be; what is held is not yet */
+    /* shown messages are durable where they must be; held ones are not yet */
     *st = (struct store){.mode = mode, .synced = mode == OPT_FSYNC_ALWAYS ? ring_head(r) : 0};
     int err = head_map(st, r->arena_fd);
     if (err == 0 && (st->h->key != r->key || r->arena_from != RING_PAGE))
@@ -859,7 +861,7 @@ int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
 
 /* ---- while it is open ------------------------------------------------------------------------ */
 
-/* An errno of a sync, now or earlier, as it is returned. */
+/* Returns the result of a sync: minus the errno of it or of an earlier one. */
 static int sync_result(struct store *st, int err)
 {
     int none = 0;
@@ -871,8 +873,8 @@ static int sync_result(struct store *st, int err)
 void store_sync_begin(struct store *st, const struct ring *r)
 {
     assert(st->mode == OPT_FSYNC_ALWAYS && !st->syncing);
-    /* What is held never takes the place of the newest that is shown, but where that alone is
-     * nearly half of the ring (ring_hold()): of such the state tells. */
+    /* Held records overwrite the newest shown one only if that is nearly half of the ring
+     * (ring_hold()): then the state has its id. */
     bool much = r->h->held_size >= r->size / 8;
     state_hint(st, much ? ring_given(r) : r->h->n);
     st->synced = ring_end(r);
@@ -900,15 +902,15 @@ int store_sync_wait(struct store *st)
     return result;
 }
 
-/* Returns true if the wall clock has been set since its time was noted. */
+/* Returns true if the wall clock was set since its time was recorded. */
 static bool clock_set(const struct store *st)
 {
     uint64_t then = st->noted.wall - st->noted.ring, now = st->time.wall - st->time.ring;
     return now - then + STORE_SET_MS > 2 * (uint64_t)STORE_SET_MS;
 }
 
-/* Writes the newest id into the state that the disk surely has, so that a jump from there leads far
- * beyond all ids that were given. Returns 0 or minus the errno of the sync. */
+/* Writes the newest id into the state that the disk is sure to have, so that a jump from there
+ * leads beyond all ids used. Returns 0, or minus the errno of the sync. */
 static int note_newest(struct store *st, const struct ring *r)
 {
     if (r->h->n - st->noted_n < STORE_JUMP / 4)
@@ -943,7 +945,7 @@ int store_stop_thread(struct store *st)
 void store_start_thread(struct store *st)
 {
     atomic_store(&st->thread.stop, false);
-    (void)thread_begin(st); /* without it the loop syncs by itself */
+    (void)thread_begin(st); /* without the thread the loop syncs */
 }
 
 int store_close(struct store *st, const struct ring *r)
@@ -951,7 +953,7 @@ int store_close(struct store *st, const struct ring *r)
     thread_end(st);
     int err = sync_result(st, 0);
     bool syncs = st->mode != OPT_FSYNC_NEVER;
-    /* The mark comes after the messages: what tells of a clean end is to be true. */
+    /* The mark is written after the messages, so that "clean" is true. */
     if (syncs && err == 0)
         err = sync_result(st, file_sync(st->fd));
     state_write(st, ring_given(r), err == 0 ? STORE_CLEAN : STORE_FAILED);
@@ -959,7 +961,7 @@ int store_close(struct store *st, const struct ring *r)
         err = sync_result(st, file_sync(st->fd));
     munmap(st->h, STORE_HEAD);
     st->h = NULL;
-    (void)flock(st->fd, LOCK_UN); /* else the end of the process does that */
+    (void)flock(st->fd, LOCK_UN); /* else done at the end of the process */
     return err;
 }
 

@@ -20,7 +20,7 @@
 #include <time.h>
 
 enum {
-    SHARE_HEADS = 64 << 10,    /* heads of frames for SHARE_RECORDS of them, and to spare */
+    SHARE_HEADS = 64 << 10,    /* heads of frames for SHARE_RECORDS of them, and more */
     FIXED = 5 << 20,           /* bytes of the program, its stack and what it keeps besides */
     BUFFER_SHIFT = 12,         /* buffers of connections are of 2^12 bytes and up */
     DESCRIPTORS_MAX = 1 << 24, /* in a table; Linux has no more by default, either */
@@ -39,7 +39,7 @@ uint32_t tables_descriptors(void)
 
 /* ---- mapping --------------------------------------------------------------------------------- */
 
-/* What went wrong with `size` bytes of memory. */
+/* Puts the failure to get `size` bytes of memory into *why. Returns false. */
 static bool tables_failed(struct text *why, uint64_t size)
 {
     if (errno == EINVAL) {
@@ -65,14 +65,15 @@ static bool random_bytes(void *p, size_t n, struct text *why)
 
 /* ---- what messages are put together in ------------------------------------------------------- */
 
-/* Scratch memory of a share: those of events and frames need none but for the heads of frames. */
+/* Returns the scratch memory of a share: those of events and frames need it only for the heads of
+ * frames. */
 static size_t scratch_bytes(const struct server *s, enum conn_transport transport, size_t bytes)
 {
     return transports[transport].objects ? share_scratch(s->config.opt.max_message, bytes)
                                          : SHARE_HEADS;
 }
 
-/* Bytes for all of them. */
+/* Returns the bytes of all shares. */
 static uint64_t shares_bytes(const struct tables *t, const struct server *s)
 {
     uint64_t n = share_scratch(s->config.opt.max_message, s->config.opt.max_answer) +
@@ -108,15 +109,14 @@ static bool shares_make(struct tables *t, struct server *s, struct text *why)
 
 /* ---- how large ------------------------------------------------------------------------------- */
 
-/* Returns true if a flag asks who each connection is from. */
+/* Returns true if a flag needs the client of each connection. */
 static bool wants_passes(const struct opt *opt)
 {
     return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_file != NULL ||
            opt->access_log;
 }
 
-/* Bytes of the ring in memory: of a store that is there, what it has, unless --ring is to change
- * it. */
+/* Returns the bytes of the ring: an existing store keeps its size unless --ring is given. */
 static uint64_t ring_bytes(const struct server *s)
 {
     struct stat st;
@@ -128,7 +128,7 @@ static uint64_t ring_bytes(const struct server *s)
            broker_size(size, 0);
 }
 
-/* Sees to it that no more descriptors are opened than the tables are for. */
+/* Lowers the limit on descriptors to the size of the tables. */
 static bool descriptors_lower(struct server *s, uint32_t max, struct text *why)
 {
     struct rlimit r = {0, 0};
@@ -176,7 +176,7 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
     b.connections = (uint32_t)(b.connections * n);
     b.buffers *= n;
     b.total = ring + n * (b.total - ring);
-    struct text room = text_in(t->room, sizeof t->room - 1);
+    struct text room = text_for_string(t->room, sizeof t->room);
     budget_describe(&room, &b);
     t->worst = b.total;
     t->group_left = machine_group_left("");
@@ -184,7 +184,7 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         text_str(&room, ", and the control group leaves ");
         budget_write_size(&room, t->group_left);
     }
-    t->room[room.n] = '\0';
+    text_string(&room);
     return opt->max_memory == 0 || descriptors_lower(s, b.descriptors, why);
 }
 
@@ -262,7 +262,7 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
     return t->peer != NULL || tables_failed(why, max * sizeof *t->peer);
 }
 
-/* Where there are keys, WebSockets keep what their tokens allow. */
+/* Makes the grants if there are keys: WebSockets keep their tokens' scopes. */
 static bool grants_make(struct tables *t, struct server *s, const struct handover *from,
                         struct text *why)
 {
@@ -311,7 +311,7 @@ static uint64_t boot_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Makes the view of the ring by topic; or takes it over, as the last of what was handed over. */
+/* Sets up the broker, or takes it over, as the last part of what was handed over. */
 static bool broker_make(struct tables *t, struct server *s, struct text *why)
 {
     uint64_t size = broker_size(s->ring.size, t->entries), heap_size = broker_heap_size(t->entries);
@@ -333,7 +333,7 @@ static bool broker_make(struct tables *t, struct server *s, struct text *why)
 static bool stored_ring(struct tables *t, struct server *s, struct text *why)
 {
     char bytes[512];
-    struct text found = text_in(bytes, sizeof bytes - 1);
+    struct text found = text_for_string(bytes, sizeof bytes);
     struct store_report report;
     const struct store_ask ask = {.path = s->config.opt.store,
                                   .ring = s->config.opt.ring,
@@ -341,26 +341,24 @@ static bool stored_ring(struct tables *t, struct server *s, struct text *why)
                                   .mode = s->config.opt.fsync,
                                   .wall_ms = s->clock.wall,
                                   .boot_ms = boot_ms()};
-    topics_limit(&s->topics,
-                 s->config.opt.max_topics + 1); /* the inside topic of /-/ready comes on top */
+    topics_limit(&s->topics, s->config.opt.max_topics + 1); /* plus the inside topic of /-/ready */
     if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
         return false;
     store_follow(&s->broker, &report);
     ready_recover(&s->config, &s->broker, &s->ready);
     s->clock.ahead = report.clock_ms - s->clock.now;
     if (s->config.opt.max_age_ms > 0 &&
-        report.clock_ms > s->config.opt.max_age_ms) /* some may have come back */
+        report.clock_ms > s->config.opt.max_age_ms) /* some may be older than that */
         while (ring_expire(&s->ring, report.clock_ms - s->config.opt.max_age_ms, UINT32_MAX) > 0) {
         }
     store_describe(&report, &found);
-    bytes[found.n] = '\0';
     bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0 || report.topics_full > 0;
     s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->config.opt.store, "found",
-               bytes, NULL);
+               text_string(&found), NULL);
     return true;
 }
 
-/* The ring of the store may be smaller than what --max-message goes with. */
+/* Lowers --max-message to what the store's ring allows. */
 static void message_fit(struct server *s)
 {
     uint64_t most = ring_message_max(s->ring.size);

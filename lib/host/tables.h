@@ -1,5 +1,6 @@
 /*
- * tables.h - all the memory of a server: made at its start, or taken over from the one before.
+ * tables.h - all the memory of a server: allocated at its start, or taken over from the program
+ * before.
  */
 #ifndef SSE_LIB_HOST_TABLES_H
 #define SSE_LIB_HOST_TABLES_H
@@ -15,41 +16,43 @@ struct workers;
 
 struct tables {
     struct memory memory;
-    struct share own;               /* what a subscriber gets that is behind by itself */
-    struct share same[TABLES_SAME]; /* what those get who are at the same place, by their way */
-    struct peers peers;             /* the addresses there are connections from, ... */
-    uint32_t *peer;                 /* ... and which of them each connection is from; NULL: any may
-                                     * have any number */
+    struct share own;               /* for a subscriber at a place of its own */
+    struct share same[TABLES_SAME]; /* for subscribers at the same place, by transport */
+    struct peers peers;             /* the addresses of connections, ... */
+    uint32_t *peer;                 /* ... and the entry of each connection, by descriptor; NULL:
+                                     * addresses have no limit */
     struct store store;
-    struct workers *workers; /* NULL: this process is all of the server */
+    struct workers *workers; /* NULL: this process is the whole server */
     uint64_t store_ticked;   /* ms: commit.h */
-    char room[128];          /* what there is room for, in words */
-    uint64_t worst;          /* bytes that ring and tables take at worst, ... */
-    uint64_t group_left;     /* ... and that the control group leaves; UINT64_MAX: any number */
+    char room[128];          /* the limits, in words */
+    uint64_t worst;          /* bytes of ring and tables at worst, ... */
+    uint64_t group_left;     /* ... and bytes that the control group leaves; UINT64_MAX: no limit */
     uint32_t entries;        /* of the table of topics */
-    uint32_t poll_records;   /* the most in an answer to a poll */
+    uint32_t poll_records;   /* the most records in an answer to a poll */
 };
 
-/* Makes the limits less that were not given, so that all fits into --max-memory; sets s->conns.max,
- * which is the number of descriptors there may be, of which `reserve` are not for clients. False:
- * *why says that it does not fit. */
+/* Reduces the limits that were not given until all fits into --max-memory, and sets s->conns.max,
+ * the most descriptors there may be, of which `reserve` are not for clients. Returns false with
+ * *why set if it cannot fit. */
 bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct text *why);
 
 /* Maps the connections (s->conns.max of them), the buffers and the topics, as large as s->opt lets
- * them grow, what is kept of addresses as far as it wants that, and the memory that answers are put
- * together in. `from` is what was handed over, or NULL: then all is new. False: *why says what is
- * wrong. */
+ * them grow, the tables of addresses that s->opt asks for, and the memory in which answers are
+ * built. `from` is what was handed over; NULL: all is new. Returns false with *why set on
+ * failure. */
 bool tables_make(struct tables *t, struct server *s, const struct handover *from, struct text *why);
 
-/* Makes the ring, in memory or in --store, or takes it over; s->wall is the epoch of a new one.
- * What was found in the store is logged. On `trial` the store is left to the server that runs. */
+/* Sets up the ring, in memory or in --store, or takes it over; s->wall is the epoch of a new one.
+ * Logs what the store held. On `trial` the store is left to the running server. Returns false with
+ * *why set on failure. */
 bool tables_ring(struct tables *t, struct server *s, const struct handover *from, bool trial,
                  struct text *why);
 
-/* Notes in *h what is to be handed over of all this. */
+/* Records in *h what of all this is handed over. */
 void tables_hand_over(const struct tables *t, const struct server *s, struct handover *h);
 
-/* Raises the limit on descriptors as far as it goes; returns how many there may be, or 0: errno. */
+/* Raises the limit on descriptors as far as it goes. Returns the limit; 0 with errno set on
+ * failure. */
 uint32_t tables_descriptors(void);
 
 #endif

@@ -18,7 +18,7 @@ static void upgrade_refused(struct server *s, const char *why)
     s->log.say(OPT_LOG_ERROR, "not upgraded", "reason", why, NULL);
 }
 
-/* Notes all that the next program has to know. */
+/* Fills in *h with all that the next program must know. */
 static void hand_over(const struct upgrade *u, uint32_t sweep, struct handover *h)
 {
     const struct server *s = u->acceptor->s;
@@ -47,7 +47,7 @@ void upgrade_begin(struct upgrade *u)
     s->log.say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
                QUOTE_NUM((uint64_t)u->trial.child), NULL);
     if (acceptor_add_own(u->acceptor, u->trial.out, OWN_TRIAL) == NULL)
-        u->trial.until = s->clock.now; /* it can't be heard */
+        u->trial.until = s->clock.now; /* its output cannot be read */
 }
 
 void upgrade_child(const struct upgrade *u)
@@ -69,7 +69,7 @@ void upgrade_tick(struct upgrade *u)
         return;
     struct conn *c = &s->clients.conns.conn[u->trial.out];
     const char *why = trial_end(&u->trial);
-    process_reap(); /* those that ended meanwhile */
+    process_reap(); /* children that ended meanwhile */
     if (conn_is_own(c, OWN_TRIAL))
         conn_free_own(&s->clients.conns, c);
     u->passed = why == NULL && !s->clients.draining;

@@ -1,5 +1,5 @@
 /*
- * upgrade.h - the in-place upgrade, from the side of the server that runs: what handover.h draws.
+ * upgrade.h - the in-place upgrade, on the side of the running server: what handover.h draws.
  *
  *   SIGUSR2 -> upgrade_begin -> trial, the loop goes on -> upgrade_tick -> passed -> upgrade ->
  *   exec
@@ -7,12 +7,10 @@
  *                    | it can't be started                    | it says why not      | it fails
  *                    `-------------------> logged and counted, and the server serves on
  *
- * What the trial says comes through its pipe, which is in the table of connections and in epoll, as
- * OWN_TRIAL. One trial at a time, and none while the server
- * ends.
+ * The trial's output comes through a pipe, which is in the table of connections and in epoll as
+ * OWN_TRIAL. There is one trial at a time, and none while the server ends.
  *
- * OWNERSHIP: the caller's is all that is pointed to; the trial's child and its pipe are the
- * trial's.
+ * OWNERSHIP: struct upgrade owns the trial's child and pipe; what it points to is the caller's.
  */
 #ifndef SSE_LIB_HOST_UPGRADE_H
 #define SSE_LIB_HOST_UPGRADE_H
@@ -22,27 +20,27 @@
 struct upgrade {
     struct acceptor *acceptor; /* and by it the server and its tables */
     struct trial trial;        /* of the next program, ... */
-    bool passed;            /* ... which can take over: upgrade() is due, when this turn is over */
-    char **argv;            /* that program and its arguments: this one's own */
-    struct calls_held held; /* by the sandbox, which it goes on in */
+    bool passed;            /* ... which can take over: upgrade() is due at the end of this turn */
+    char **argv;            /* the next program and its arguments: those of this one */
+    struct calls_held held; /* the sandbox's, inside which it goes on */
 };
 
-/* Starts a trial of the next program. */
+/* Starts a trial of the next program, unless one is running or the server ends. */
 void upgrade_begin(struct upgrade *u);
 
-/* A child has ended (SIGCHLD, as the first process alone gets it): reaps orphans, but not the
- * trial's child, which is upgrade_tick()'s. */
+/* Handles SIGCHLD, which only process 1 gets: reaps orphans, but not the trial's child, which
+ * upgrade_tick() reaps. */
 void upgrade_child(const struct upgrade *u);
 
-/* Handles an event of OWN_TRIAL: reads what the trial says. */
+/* Handles an event of OWN_TRIAL: reads the trial's output. */
 void upgrade_read_result(struct upgrade *u);
 
-/* To be called in each turn while there is a trial: ends it by its verdict, once it has said all or
- * has had its time. */
+/* Call every turn while there is a trial (u->trial.child != 0): ends it once its output is complete
+ * or its time is up, and sets `passed`, or logs and counts the refusal. */
 void upgrade_tick(struct upgrade *u);
 
-/* Becomes the next program, which goes on with the sweep at this descriptor; comes back only if
- * that fails. */
+/* Becomes the next program, in which the sweep goes on at this descriptor. Returns only on failure,
+ * which is logged and counted. */
 void upgrade(struct upgrade *u, uint32_t sweep);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * user.c - becomes another user, and returns capabilities up.
+ * user.c - becomes another user, and drops capabilities.
  */
 #include "lib/host/user.h"
 
@@ -29,7 +29,7 @@ static int failed(struct text *why, int code, const char *name, const char *reas
     return code;
 }
 
-/* The whole of a file; one that can't be read is empty. */
+/* Maps a whole file. Returns an empty span if it cannot be read. */
 static struct span file_map(const char *path)
 {
     struct span s = {NULL, 0};
@@ -78,8 +78,8 @@ int user_find(const char *name, struct user *u, struct text *why)
 
 /* ---- becoming it ----------------------------------------------------------------------------- */
 
-/* The capabilities that an exec could bring. Without the right to change them there are none to
- * drop, or no_new_privs has to do. */
+/* Drops the capabilities that an exec could restore. Without the right to do so there are none, or
+ * no_new_privs suffices. */
 static void bounds_drop(void)
 {
     for (unsigned cap = 0; cap < CAPS_MAX; cap++)
@@ -87,8 +87,8 @@ static void bounds_drop(void)
             return;
 }
 
-/* Those that it has: given up, if there are any. Who may not change them, by a filter from outside,
- * has none. */
+/* Drops the process's capabilities, if it has any. If an outer filter forbids changing them, it has
+ * none. */
 static bool caps_drop(void)
 {
     struct {

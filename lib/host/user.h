@@ -1,8 +1,8 @@
 /*
- * user.h - whose rights the process has: --user, and what root has besides.
+ * user.h - --user: the user that the process becomes, and the rights of root that it drops.
  *
- * A root that is left by user_become() can't be come back to: the three user and group ids are the
- * user's, there are no other groups, and no capability is left, nor can an exec bring one.
+ * user_become() cannot be undone: the three user and group ids are the user's, there are no other
+ * groups, and no capability is left, nor can an exec restore one.
  */
 #ifndef SSE_LIB_HOST_USER_H
 #define SSE_LIB_HOST_USER_H
@@ -12,19 +12,21 @@
 #include <sys/types.h>
 
 struct user {
-    bool given; /* --user was */
+    bool given; /* --user was given */
     uid_t uid;
     gid_t gid;
 };
 
-/* Finds who --user means (NULL: nobody; it was not given), in /etc/passwd and /etc/group, and
- * whether this process may become that one. 0, or an exit code with the reason in *why. */
+/* Finds the user that --user names (NULL: none; u->given is false) in /etc/passwd and /etc/group,
+ * and checks whether this process may become that user. Returns 0, or an exit code with the reason
+ * in *why. */
 int user_find(const char *name, struct user *u, struct text *why);
 
 /* Returns true if this process is root. */
 bool user_is_root(void);
 
-/* Becomes the user, unless it is the one, without capabilities. 0, or an exit code with *why. */
+/* Becomes the user, unless the process is that user already, and drops all capabilities. Returns 0,
+ * or an exit code with the reason in *why. */
 int user_become(const struct user *u, struct text *why);
 
 #endif

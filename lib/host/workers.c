@@ -489,22 +489,20 @@ void workers_call(const struct workers *w, uint64_t mask)
         (void)!write(w->wake[__builtin_ctzll(mask)], &one, sizeof one);
 }
 
-void workers_wake(const struct workers *w, uint64_t mask, bool all)
+void workers_wake(const struct workers *w, uint64_t mask)
 {
     struct control_state s;
-    if (all) {
-        (void)control_read(w->control, &s);
-        for (uint32_t i = 0; i < w->n; i++) {
-            uint64_t followed =
-                atomic_load_explicit(&w->control->slot[i].followed, memory_order_relaxed);
-            if (followed < s.head && (s.head - followed) * BEHIND_PART > w->ring_size)
-                mask |= UINT64_C(1) << i;
-        }
+    (void)control_read(w->control, &s);
+    for (uint32_t i = 0; i < w->n; i++) {
+        uint64_t followed =
+            atomic_load_explicit(&w->control->slot[i].followed, memory_order_relaxed);
+        if (followed < s.head && (s.head - followed) * BEHIND_PART > w->ring_size)
+            mask |= UINT64_C(1) << i;
     }
     workers_call(w, control_sleepers(w->control, mask & ~(UINT64_C(1) << w->me)));
 }
 
-void workers_woken(int fd)
+void workers_read_wake(int fd)
 {
     uint64_t times;
     (void)!read(fd, &times, sizeof times);

@@ -86,14 +86,14 @@ static inline void workers_rise(const struct workers *w)
     control_awake(w->control, w->me);
 }
 
-/* Wakes those of these workers that sleep; with `all`, those too that have much to follow. */
-void workers_wake(const struct workers *w, uint64_t mask, bool all);
+/* Wakes those of these workers that sleep, and those that have much to follow. */
+void workers_wake(const struct workers *w, uint64_t mask);
 
 /* Wakes these, whatever they do. */
 void workers_call(const struct workers *w, uint64_t mask);
 
 /* Reads what woke it. */
-void workers_woken(int fd);
+void workers_read_wake(int fd);
 
 /* Notes how many connections this worker has, and how many of them count for --max-connections. */
 void workers_count(const struct workers *w, uint32_t clients, uint32_t taken);

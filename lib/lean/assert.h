@@ -1,9 +1,9 @@
 /*
- * assert.h - assert() for a binary that is to be small: found before the C library's where
- * -Ilib/lean says so, as `make image` does.
+ * assert.h - assert() for a small binary: -Ilib/lean, which `make image` sets, finds it before the
+ * C library's.
  *
- * It is as much part of the program as that one. What fails is told by its place alone: the texts
- * of all the conditions, and printf(), which the C library would say them with, are a tenth of the
+ * Assertions stay in force. A failed one reports only its file and line: the texts of all
+ * conditions, and the printf() with which the C library would report them, are a tenth of the
  * binary.
  */
 #ifndef SSE_LIB_LEAN_ASSERT_H
@@ -11,7 +11,7 @@
 
 #define assert(right) ((right) ? (void)0 : assert_failed(__FILE__, __LINE__))
 
-/* Says on stderr where an assertion has failed, and ends the process by abort(). */
+/* Reports on stderr where an assertion failed, and ends the process by abort(). */
 _Noreturn void assert_failed(const char *file, unsigned line);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * access.c - who asks, and what they may.
+ * access.c - a request's rights: by place, token or signed URL.
  */
 #include "lib/serve/access.h"
 #include "lib/serve/answer.h"
@@ -18,7 +18,7 @@
 const char *access_challenge(const struct config *config, struct challenge *ch, int status,
                              const char *error, struct span detail)
 {
-    struct text t = text_in(ch->line, sizeof ch->line - 1);
+    struct text t = text_for_string(ch->line, sizeof ch->line);
     if (status != 400 && status != 401 && (status != 403 || config->keys.n == 0))
         return NULL;
     text_str(&t, "WWW-Authenticate: Bearer realm=\"sse\"");
@@ -33,20 +33,19 @@ const char *access_challenge(const struct config *config, struct challenge *ch, 
         text_str(&t, "\"");
     }
     text_str(&t, "\r\n");
-    ch->line[t.n] = '\0';
-    return ch->line;
+    return text_string(&t);
 }
 
-/* Refuses a token that is not good: 401, or 429 where its address has failed too often. */
+/* Refuses a bad token: 401, or 429 if its address has failed too often. */
 static bool refuse_token(struct server *s, struct conn *c, const char *what, struct span why)
 {
     struct challenge ch;
     char fields[48], detail[512];
-    struct text t = text_in(fields, sizeof fields - 1);
+    struct text t = text_for_string(fields, sizeof fields);
     uint32_t wait = 0;
-    size_t n = why.n < sizeof detail ? why.n : sizeof detail - 1;
-    memcpy(detail, why.p, n);
-    detail[n] = '\0';
+    struct text reason = text_for_string(detail, sizeof detail);
+    text_add_cut(&reason, why);
+    text_string(&reason);
     s->stat.tokens_refused++;
     if (s->config.opt.max_failures > 0)
         wait =
@@ -62,8 +61,7 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     text_str(&t, "Retry-After: ");
     text_u64(&t, wait);
     text_str(&t, "\r\n");
-    fields[t.n] = '\0';
-    serve_refuse(s, c, 429, fields, what, detail, "; an address may fail ",
+    serve_refuse(s, c, 429, text_string(&t), what, detail, "; an address may fail ",
                  QUOTE_NUM(s->config.opt.max_failures), " times a minute (--max-failures)", NULL);
     return false;
 }
@@ -79,7 +77,7 @@ static bool refuse_twice(struct server *s, struct conn *c, const char *where)
 
 /* ---- where a token may be -------------------------------------------------------------------- */
 
-/* How many parameters of that name a query has, as they stand. */
+/* Returns how many parameters of that name a query has, undecoded. */
 static unsigned params(struct span query, struct span name)
 {
     unsigned n = 0;
@@ -90,7 +88,8 @@ static unsigned params(struct span query, struct span name)
     return n;
 }
 
-/* The token of Authorization, or an empty span. False: it has been refused. */
+/* Sets *token to that of Authorization, or to an empty span. Returns false if it has refused the
+ * request. */
 static bool token_of_header(struct server *s, struct conn *c, struct span *token)
 {
     unsigned fields = 0;
@@ -110,7 +109,7 @@ static bool token_of_header(struct server *s, struct conn *c, struct span *token
     return true;
 }
 
-/* The token of ?access_token=, decoded into out. */
+/* Sets *token to that of ?access_token=, decoded into out. Returns as token_of_header() does. */
 static bool token_of_query(struct server *s, struct conn *c, struct span *token,
                            char out[SERVE_ROOM])
 {
@@ -120,10 +119,9 @@ static bool token_of_query(struct server *s, struct conn *c, struct span *token,
     return true;
 }
 
-/* May pages of the request's origin act with the cookies that their visitor's browser sends along?
- * Those of this server's own may, and those that --cors names: not all, as "*" would have it
- * (Fetch, CORS and credentials), nor "null", which any page can have. A request without Origin
- * comes from no other page that could read the answer. */
+/* Returns true if the request's cookies count: its origin is this server's own, or one that --cors
+ * names, though not by "*" (Fetch, CORS and credentials), and not "null", which any page can have.
+ * A request without Origin is not from another page that could read the answer. */
 static bool cookies_count(const struct config *config, const struct exchange *ex)
 {
     struct span origin = http_field(&ex->req, HTTP_ORIGIN);
@@ -132,7 +130,7 @@ static bool cookies_count(const struct config *config, const struct exchange *ex
     return ex->ask.cors > 0 && cors_is_one(config->opt.cors.item[ex->ask.cors - 1]);
 }
 
-/* The token of the cookie access_token (RFC 6265 section 4.2.1), the first there is. */
+/* Returns the token of the first cookie access_token (RFC 6265 section 4.2.1). */
 static struct span token_of_cookie(const struct exchange *ex)
 {
     for (unsigned i = 0; i < ex->req.nfields; i++) {
@@ -152,7 +150,7 @@ static struct span token_of_cookie(const struct exchange *ex)
 
 /* ---- what is asked with it ------------------------------------------------------------------- */
 
-/* What may be done without a token: by place, or by --anonymous alone where there are keys. */
+/* Sets the rights of a request without a token: by place, or with keys by --anonymous alone. */
 static void access_without(const struct config *config, struct exchange *ex, enum auth_class class)
 {
     struct access *a = &ex->access;
@@ -180,7 +178,8 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
     return true;
 }
 
-/* A signed URL: it says for itself what it is for, and allows just that. */
+/* Sets the rights of a signed URL, which allows only what it is signed for. Returns false if it has
+ * refused the request. */
 static bool access_by_url(struct server *s, struct conn *c, enum auth_class class,
                           struct span topics, struct span signature)
 {
@@ -191,7 +190,7 @@ static bool access_by_url(struct server *s, struct conn *c, enum auth_class clas
     if (auth_url_check(&s->config.keys, class, topics, text, signature, s->clock.wall / 1000,
                        &why) != AUTH_GOOD)
         return refuse_token(s, c, "the signed URL: ", text_span(&why));
-    (void)span_u64(text, &expires); /* it has been read already */
+    (void)span_u64(text, &expires); /* it was parsed before */
     s->ex.access = (struct access){.kind = ACCESS_URL, .expires_s = expires};
     *(class == AUTH_PUBLISH ? &s->ex.access.publish : &s->ex.access.subscribe) = topics;
     return true;
@@ -227,7 +226,7 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
 
 /* ---- subscribing ----------------------------------------------------------------------------- */
 
-/* Appends what one lacks who has no token. */
+/* Appends what a client without a token lacks. */
 static void tokenless(const struct exchange *ex, struct text *why, const char *what)
 {
     const char *origin = QUOTE(http_field(&ex->req, HTTP_ORIGIN));
@@ -258,8 +257,8 @@ static void address(struct text *why, uint64_t key)
         addr_key_write(why, key);
 }
 
-/* Appends that a request from this host names another server. Its Host is there while it is in HEAD
- * alone: what ex->req holds of it in another turn is another client's. */
+/* Appends that a request from this host names another server. Its Host is valid only in HEAD: in
+ * another turn ex->req is another client's. */
 static void foreign(struct stat_counters *stat, const struct exchange *ex, struct text *why)
 {
     struct span host = authority_host(ex->req.host);
@@ -277,16 +276,16 @@ static void foreign(struct stat_counters *stat, const struct exchange *ex, struc
     text_str(why, " makes it one");
 }
 
-/* Appends why one may not who is not on this host; of one who came through a proxy the reason may
- * be how that is set up. */
+/* Appends why a client that is not on this host is refused; behind a proxy the reason may be the
+ * proxy's configuration. */
 static void elsewhere(struct stat_counters *stat, const struct exchange *ex, struct text *why,
                       const char *what, const char *word)
 {
     static const char *const says[] = {
         [VIA_NOBODY] = "",
-        [VIA_SILENT] = ", which did not say for whom (Forwarded, X-Forwarded-For); ",
+        [VIA_SILENT] = ", which named no client (Forwarded, X-Forwarded-For); ",
         [VIA_UNKNOWN] = ", for somebody whose address it does not tell; ",
-        [VIA_TWO] = ", whose Forwarded and X-Forwarded-For tell of two clients; ",
+        [VIA_TWO] = ", whose Forwarded and X-Forwarded-For name two clients; ",
         [VIA_CLIENT] = ", for ",
     };
     text_str(why, what);
@@ -310,16 +309,15 @@ static void elsewhere(struct stat_counters *stat, const struct exchange *ex, str
     text_str(why, " opens it to all");
 }
 
-/* Refuses to subscribe with what has been said in *why. */
+/* Refuses a subscription with the reason in *why. */
 static bool refuse(struct server *s, struct conn *c, int status, const char *error,
                    struct text *why)
 {
     struct challenge ch;
     s->stat.access_denied++;
-    why->p[why->n] = '\0';
     serve_refuse(s, c, status,
-                 access_challenge(&s->config, &ch, status, error, (struct span){NULL, 0}), why->p,
-                 NULL);
+                 access_challenge(&s->config, &ch, status, error, (struct span){NULL, 0}),
+                 text_string(why), NULL);
     return false;
 }
 
@@ -328,7 +326,7 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names)
     const struct access *a = &s->ex.access;
     char bytes[768];
     struct text t = text_in(s->ex.names, sizeof s->ex.names),
-                why = text_in(bytes, sizeof bytes - 1);
+                why = text_for_string(bytes, sizeof bytes);
     struct span refused;
     if (span_eq(a->subscribe, ALL))
         return true;
@@ -403,11 +401,11 @@ bool access_keep_expiry_and_scopes(struct server *s, struct conn *c)
 
 /* ---- the server's own ------------------------------------------------------------------------ */
 
-/* Refuses what is for requests alone that name this server. */
+/* Refuses a page that is only for requests that name this server. */
 static bool refuse_foreign(struct server *s, struct conn *c)
 {
     char bytes[768];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     foreign(&s->stat, &s->ex, &why);
     return refuse(s, c, 403, NULL, &why);
 }
@@ -415,7 +413,7 @@ static bool refuse_foreign(struct server *s, struct conn *c)
 bool access_admin(struct server *s, struct conn *c)
 {
     char bytes[768];
-    struct text why = text_in(bytes, sizeof bytes - 1);
+    struct text why = text_for_string(bytes, sizeof bytes);
     if (c->marks & CONN_ADMIN)
         return serve_host_is_own(&s->config, &s->ex) || refuse_foreign(s, c);
     if (s->config.admin) {

@@ -1,25 +1,24 @@
 /*
- * access.h - who asks, and what they may.
+ * access.h - a request's rights: by place, token or signed URL.
  *
- * Without keys (--key-file) it is a matter of place: clients on this host, whose requests name this
- * server in Host (lib/authority.h), may do everything, others what --anonymous says. With keys it
- * is a matter of tokens, wherever the client is; --anonymous says what may be done without one.
+ * Without keys (--key-file) rights depend on the place: clients on this host whose requests name
+ * this server in Host (lib/authority.h) may do everything, others what --anonymous allows. With
+ * keys they depend on the token, wherever the client is; --anonymous allows what needs no token.
  *
  *   Authorization: Bearer T  --.
  *   ?access_token=T          --+--> auth_check() --> scopes, expiry --> struct access
- *   ?expires=E&signature=S   --+                                        |             |
- *   Cookie: access_token=T   --'  the first of these that is there      v             v
- *   (of this origin's pages, or of one that --cors names)        put_check_topic  access_subscribe
+ *   ?expires=E&signature=S   --+                                     |             |
+ *   Cookie: access_token=T   --'  the first of these that is there   v             v
+ *   (of this origin's pages, or of one that --cors names)     submit_check_topic  access_subscribe
  *
- * What a subscription gets is what both its URL and its scope match: a wildcard is narrowed, a name
- * that the scope does not hold is refused. A stream or a WebSocket remembers when its token ends
- * (struct pass), a WebSocket and a batch that names topics their scopes as well (lib/auth/grant.h),
- * a body that arrives its expiry (publish.c).
+ * A subscription gets what both its URL and its scope match: a wildcard is narrowed, and a name
+ * outside the scope is refused. A stream or a WebSocket keeps the time when its token expires
+ * (struct pass), a WebSocket and a batch that names topics also their scopes (lib/auth/grant.h), a
+ * body in parts its expiry (publish.c).
  *
- * A token that is there and not good is refused even where none is needed (RFC 6750 section 3.1),
- * and counts against its address (lib/auth/throttle.h): beyond --max-failures a minute the answer
- * is 429. Good ones are not held up by others' failures: who shares an address with an abuser can
- * go on.
+ * A bad token is refused even where none is needed (RFC 6750 section 3.1), and counts against its
+ * address (lib/auth/throttle.h): beyond --max-failures a minute the answer is 429. Good tokens are
+ * not affected: clients that share an address with an abuser can go on.
  */
 #ifndef SSE_LIB_SERVE_ACCESS_H
 #define SSE_LIB_SERVE_ACCESS_H
@@ -30,15 +29,16 @@
 #include "lib/serve/server.h"
 #include "lib/stat.h"
 
-/* Finds out what the request at hand may, in ex.access; `topics` is its path, as a URL may be
- * signed for. False: it has been refused. */
+/* Determines the rights of the current request, in ex.access; `topics` is its path, for which a URL
+ * may be signed. Returns false if it has refused the request. */
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics);
 
-/* Narrows a path's names to those that the request may subscribe to. False: it has been refused. */
+/* Narrows a path's names to those to which the request may subscribe. Returns false if it has
+ * refused the request. */
 bool access_subscribe(struct server *s, struct conn *c, struct span *names);
 
-/* May this one publish to a topic of that name? 0; or the status, 401 or 403, and why not in
- * *why. */
+/* Checks whether `a` allows publishing to a topic of that name. Returns 0; or the status, 401 or
+ * 403, with the reason in *why. */
 int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
                    struct span topic, struct text *why);
 
@@ -46,25 +46,26 @@ struct challenge {
     char line[1024];
 };
 
-/* Returns the field line that goes with a refusal of that status, which it writes to *ch; NULL:
- * none. */
+/* Writes to *ch the field line WWW-Authenticate of a refusal of that status (RFC 6750 section 3).
+ * Returns it; NULL if that status needs none. */
 const char *access_challenge(const struct config *config, struct challenge *ch, int status,
                              const char *error, struct span detail);
 
-/* Notes that and the token's scopes, for a WebSocket or a batch. False: the scopes have no room
- * (--max-scopes), and the request has been refused with 503. */
+/* Keeps the expiry and the scopes of the token in ex.access, for a WebSocket or a batch. Returns
+ * false if the scopes have no room (--max-scopes); it has refused the request with 503 then. */
 bool access_keep_expiry_and_scopes(struct server *s, struct conn *c);
 
 /* Returns true if the page that makes the request may publish or open a WebSocket: its origin is
- * this server's own, or one that --cors names. A request without Origin is not a page's. False: it
- * has been refused; `may_not` tells of what, with a space in front. */
+ * the server's own, or one that --cors names. A request without Origin is not from a page. Else it
+ * refuses the request and returns false; `may_not` says what the page may not do, with a space in
+ * front. */
 bool access_check_origin(struct server *s, struct conn *c, const char *may_not);
 
-/* May the request read what is the server's own and not for all (/-/metrics, /-/topics)? Where
- * there are addresses of --admin, all who ask there may, and nobody elsewhere. Else, with keys,
- * those whose token may subscribe to everything; without, clients on this host, and all where all
- * may subscribe. A request that needs no token must name this server in Host. False: it has been
- * refused. */
+/* Returns true if the request may read the server's own pages that are not public (/-/metrics,
+ * /-/topics). If there are addresses of --admin: everyone at those, and nobody elsewhere. Else,
+ * with keys: tokens that may subscribe to everything; without: clients on this host, and everyone
+ * if everyone may subscribe. A request that needs no token must name this server in Host. Else it
+ * refuses the request and returns false. */
 bool access_admin(struct server *s, struct conn *c);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * access_log.c - what the log says of requests: refusals; each answer, with --access-log.
+ * access_log.c - logs requests: refusals, and with --access-log every answer.
  *
- * Of a request only its method and its path are told. A token may be in a field or in the query, so
- * neither is ever written.
+ * Only a request's method and path are logged. Fields and the query may hold a token, so they never
+ * are.
  */
 #include "lib/serve/access_log.h"
 #include "lib/addr.h"
@@ -24,8 +24,8 @@ const char *serve_method_name(enum http_method method)
     return names[method];
 }
 
-/* Returns the address of a connection's peer, which it writes to out. A socket that has timed out
- * no longer knows it: then it is the one that was kept, without a port. */
+/* Returns the address of a connection's peer, written to out. A socket that has timed out no longer
+ * knows it: then the address kept, without a port. */
 static const char *peer_of(const struct clients *clients, const struct log *log,
                            const struct conn *c, char out[QUOTE_MAX])
 {
@@ -41,7 +41,8 @@ static const char *peer_of(const struct clients *clients, const struct log *log,
     return quote_text(out, text_span(&t));
 }
 
-/* The same of who asks: behind a trusted proxy, whom that names. */
+/* Returns the address of a request's client: behind a trusted proxy, the one that the proxy
+ * names. */
 static const char *client_of(const struct config *config, const struct clients *clients,
                              const struct log *log, const struct exchange *ex, char out[QUOTE_MAX])
 {
@@ -80,24 +81,24 @@ void access_log_write_end(const struct broker *broker, const struct clients *cli
 void access_log_refusal(struct server *s, int status, struct span detail)
 {
     const struct context *ask = &s->ex.ask;
-    char text[1024];
-    size_t n = detail.n < sizeof text - 1 ? detail.n : sizeof text - 1;
+    char bytes[1024];
+    struct text text = text_for_string(bytes, sizeof bytes);
     access_log_suppressed(&s->clock, &s->log, false);
     if (s->log.refusals.said >= REFUSALS_MAX) {
         s->log.refusals.more++;
         return;
     }
     s->log.refusals.said++;
-    if (n > 0)
-        memcpy(text, detail.p, n);
-    text[n] = '\0';
+    text_add_cut(&text, detail);
     const char *code = QUOTE_NUM((uint64_t)status),
                *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0});
     if (ask->path.p != NULL)
         s->log.say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
-                   QUOTE(ask->path), "status", code, "detail", text, "peer", who, NULL);
+                   QUOTE(ask->path), "status", code, "detail", text_string(&text), "peer", who,
+                   NULL);
     else
-        s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text, "peer", who, NULL);
+        s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text_string(&text), "peer",
+                   who, NULL);
 }
 
 void access_log_write_suppressed(const struct moment *clock, struct log *log)

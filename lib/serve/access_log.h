@@ -1,5 +1,5 @@
 /*
- * access_log.h - what the log says of requests: refusals; each answer, with --access-log.
+ * access_log.h - logs requests: refusals, and with --access-log every answer.
  */
 #ifndef SSE_LIB_SERVE_ACCESS_LOG_H
 #define SSE_LIB_SERVE_ACCESS_LOG_H
@@ -7,8 +7,7 @@
 #include "lib/serve/log.h"
 #include "lib/serve/server.h"
 
-/* Says how many refusals were not logged, once their second is over; at once, if the server
- * ends. */
+/* Logs how many refusals were suppressed, once their second is over; at once if the server ends. */
 void access_log_write_suppressed(const struct moment *clock, struct log *log);
 static inline void access_log_suppressed(const struct moment *clock, struct log *log, bool end)
 {
@@ -16,7 +15,7 @@ static inline void access_log_suppressed(const struct moment *clock, struct log 
         access_log_write_suppressed(clock, log);
 }
 
-/* Writes into the access log that a connection that was subscribed ends, and why. */
+/* Logs in the access log that a subscribed connection ends, and why. */
 void access_log_write_end(const struct broker *broker, const struct clients *clients,
                           const struct log *log, const struct conn *c, const char *reason);
 static inline void access_log_end(const struct config *config, const struct broker *broker,
@@ -27,10 +26,10 @@ static inline void access_log_end(const struct config *config, const struct brok
         access_log_write_end(broker, clients, log, c, reason);
 }
 
-/* The name of a method. */
+/* Returns the name of a method. */
 const char *serve_method_name(enum http_method method);
 
-/* Writes an answer's line in the access log; `bytes` of body, of a stream 0. */
+/* Logs an answer in the access log; `bytes` of body, 0 for a stream. */
 void access_log_write_answer(struct server *s, int status, uint64_t bytes);
 static inline void access_log_answer(struct server *s, int status, uint64_t bytes)
 {
@@ -38,7 +37,7 @@ static inline void access_log_answer(struct server *s, int status, uint64_t byte
         access_log_write_answer(s, status, bytes);
 }
 
-/* Writes a refusal's line in the log, unless there have been too many in this second. */
+/* Logs a refusal, unless too many were logged in this second. */
 void access_log_refusal(struct server *s, int status, struct span detail);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * answer.c - answers: their heads, refusals, and what those say.
+ * answer.c - writes answers: heads, bodies, refusals.
  */
 #include "lib/serve/answer.h"
 #include "lib/cors.h"
@@ -36,13 +36,12 @@ const char *serve_count_topic_limit(const struct config *config, const struct br
     case TOPIC_FULL_TOPICS:
         break;
     }
-    struct text t = text_in(out, QUOTE_MAX - 1);
+    struct text t = text_for_string(out, QUOTE_MAX);
     stat->limit_topics++;
     text_str(&t, "there are as many topics as may be, ");
     text_u64(&t, config->opt.max_topics);
     text_str(&t, " (--max-topics)");
-    out[t.n] = '\0';
-    return out;
+    return text_string(&t);
 }
 
 const char *serve_buffer_limit(const struct clients *clients)
@@ -87,11 +86,11 @@ void serve_linger(struct clients *clients, struct conn *c)
     conn_go(&clients->conns, c, CONN_LINGER);
 }
 
-/* Of a body, to a HEAD: it has not been made. */
+/* The size of a body that was not rendered, to a HEAD. */
 #define SIZE_UNKNOWN SIZE_MAX
 
-/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow. A
- * body is not to be kept by caches, unless `fields` say what of it is (`cached`). */
+/* Appends an answer to `out`, as serve_answer() takes it; `more` bytes of its body will follow.
+ * Caches must not keep a body, unless `fields` say how (`cached`). */
 static void answer_write(struct server *s, int status, struct span fields, bool cached,
                          const char *type, struct span body, size_t more)
 {
@@ -100,15 +99,15 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
     access_log_answer(s, status, type != NULL && s->ex.ask.method != HTTP_HEAD ? body.n + more : 0);
     text_add(t, fields);
     if (type != NULL) {
-        text_add(t, cached ? SPAN("") : SPAN("Cache-Control: no-store\r\n"));
+        if (!cached)
+            text_str(t, "Cache-Control: no-store\r\n");
         text_str(t, "Content-Type: ");
         text_str(t, type);
-        text_str(t, "\r\n");
         if (more != SIZE_UNKNOWN) {
-            text_str(t, "Content-Length: ");
+            text_str(t, "\r\nContent-Length: ");
             text_u64(t, body.n + more);
-            text_str(t, "\r\n");
         }
+        text_str(t, "\r\n");
     }
     if (!s->ex.ask.keep_alive)
         text_str(t, "Connection: close\r\n");
@@ -120,7 +119,7 @@ static void answer_write(struct server *s, int status, struct span fields, bool 
     assert(!t->full);
 }
 
-/* What an answer makes of the connection. */
+/* Moves the connection to its state after an answer. */
 static void answered(struct clients *clients, const struct exchange *ex, struct conn *c)
 {
     if (!ex->ask.keep_alive) {
@@ -222,7 +221,7 @@ void serve_refuse_buffer_limit(struct server *s, struct conn *c, const char *whe
                  NULL);
 }
 
-/* The first of the names that is not among those of --topic; a null pointer: all are. */
+/* Returns the first name that is not among those of --topic; a null pointer if all are. */
 static struct span undeclared(const struct config *config, struct span names)
 {
     while (config->opt.topic.n > 0 && names.n > 0) {

@@ -1,5 +1,6 @@
 /*
- * client.c - who a request is from: the peer of its connection, or whom a trusted proxy says.
+ * client.c - the client of a request: the peer of its connection, or the one that a trusted proxy
+ * names.
  */
 #include "lib/serve/client.h"
 #include "lib/authority.h"
@@ -16,11 +17,11 @@ void serve_read_proxies(struct config *config)
     for (config->proxies.n = 0; config->proxies.n < given->n; config->proxies.n++) {
         const char *wrong =
             net_read(given->item[config->proxies.n], &config->proxies.net[config->proxies.n]);
-        assert(wrong == NULL); /* opt_parse() has looked at it */
+        assert(wrong == NULL); /* opt_parse() has checked it */
     }
 }
 
-/* Whom one of the two fields tells of; `local`: the proxy is on this host. */
+/* Walks one of the two fields; `local`: the proxy is on this host. */
 static struct forward told(const struct config *config, const struct exchange *ex,
                            enum http_field_id id, bool local)
 {
@@ -44,7 +45,7 @@ bool serve_host_is_own(const struct config *config, struct exchange *ex)
     return true;
 }
 
-/* The scheme that X-Forwarded-Proto tells. */
+/* Returns the scheme of X-Forwarded-Proto. */
 static enum cors_scheme told_scheme(const struct exchange *ex)
 {
     enum cors_scheme scheme = CORS_SCHEME_UNKNOWN;
@@ -59,9 +60,8 @@ static enum cors_scheme told_scheme(const struct exchange *ex)
     return scheme;
 }
 
-/* Most proxies set one of the fields, and pass the other on as whoever wrote it: what counts is
- * Forwarded, but it must not tell of another client than X-Forwarded-For does, where both are
- * there. */
+/* Finds the client that a proxy names. Most proxies set one of the two fields and pass the other on
+ * unchanged: Forwarded counts, but if both are there they must name the same client. */
 static void proxied(const struct config *config, struct exchange *ex, bool local)
 {
     static const enum via vias[] = {[FORWARD_NOTHING] = VIA_SILENT,

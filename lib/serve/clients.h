@@ -1,5 +1,5 @@
 /*
- * clients.h - who is connected: the table, and what is known of each besides.
+ * clients.h - the connected clients: their table, and what is kept beside it.
  */
 #ifndef SSE_LIB_SERVE_CLIENTS_H
 #define SSE_LIB_SERVE_CLIENTS_H
@@ -8,20 +8,19 @@
 #include "lib/auth/throttle.h"
 #include "lib/serve/conn.h"
 
-/* What is kept of who a connection is from, besides its place in the table. */
+/* A client's address and token, kept beside its slot. */
 struct pass {
-    uint64_t from; /* addr_key() of the peer; of a WebSocket that of the client */
-    uint32_t
-        grant; /* SOCKET, BODY: what its token allows (lib/auth/grant.h); 0: nobody asked for one */
-    uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token ends; 0: never */
+    uint64_t from;    /* addr_key() of the peer; for a WebSocket, of the client */
+    uint32_t grant;   /* SOCKET, BODY: its token's scopes (lib/auth/grant.h); 0: no token */
+    uint32_t expires; /* unix time: STREAM, SOCKET, WAIT: when its token expires; 0: never */
 };
 
 struct clients {
     struct conns conns;
-    struct pass *pass;        /* by descriptor; NULL: no flag asks for it */
+    struct pass *pass;        /* by descriptor; NULL: no flag needs it */
     struct grants grants;     /* where there are keys */
     struct throttle failures; /* bad tokens, by address */
-    bool draining; /* the server ends: nobody is kept, and nobody is to stay; the loop sets it */
+    bool draining; /* set by the loop: the server ends, and keeps no connection after its answer */
 };
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * config.h - what the server was started with, and may be told anew (SIGHUP); requests change
- * nothing of it.
+ * config.h - the configuration: set at the start, and the keys again on SIGHUP; requests do not
+ * change it.
  */
 #ifndef SSE_LIB_SERVE_CONFIG_H
 #define SSE_LIB_SERVE_CONFIG_H
@@ -13,10 +13,10 @@
 struct config {
     struct opt opt;
     struct http_limits limits;
-    struct auth_keys keys; /* none: who may do what depends on where they are */
-    struct nets proxies;   /* that are trusted */
-    struct nets bound;     /* addresses of its listeners; who has set them up fills it, ... */
-    bool admin;            /* ... and notes whether one of them is of --admin */
+    struct auth_keys keys; /* none: a client's rights depend on where it is */
+    struct nets proxies;   /* --trust-proxy */
+    struct nets bound;     /* addresses of the listeners; set by their owner, ... */
+    bool admin;            /* ... as is this: one of them is of --admin */
 };
 
 #endif

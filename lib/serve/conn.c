@@ -9,22 +9,22 @@
 
 #include <assert.h>
 
-/* Buffers from this size on are given back to the system when they are freed. */
+/* Buffers of this size and larger are returned to the system when freed. */
 #define LARGE (256u << 10)
 
-/* So much of what was used is given back at once: it takes some 2 ms. */
+/* Bytes returned to the kernel per call: some 2 ms. */
 #define PART ((size_t)8 << 20)
 
 struct input {
     uint32_t n, seen;
-    uint32_t own; /* what c->in was before */
+    uint32_t own; /* the value of c->in before */
     char bytes[];
 };
 
 struct output {
     uint32_t from, to;
-    uint64_t took;    /* bytes written since conn_out_slow() looked, ... */
-    struct pace pace; /* ... which begins with its first look: 0 before */
+    uint64_t took;    /* bytes written since the last conn_out_slow(), ... */
+    struct pace pace; /* ... which begins with the first call: 0 before */
     char bytes[];
 };
 
@@ -32,7 +32,7 @@ struct output {
 
 #define FROM(s) (1u << (s))
 
-/* From which states each state may be entered. */
+/* The states from which each state may be entered. */
 static const unsigned legal[] = {
     [CONN_FREE] = FROM(CONN_DOOMED),
     [CONN_OWN] = FROM(CONN_FREE),
@@ -61,7 +61,7 @@ void conn_go(struct conns *t, struct conn *c, enum conn_state to)
     t->kind[kind_of(c)] += c->state >= CONN_HEAD;
 }
 
-/* Returns slot `fd`, which is free, and counts it among those in use. */
+/* Counts slot `fd`, which is free, as in use. Returns it. */
 static struct conn *slot(struct conns *t, int fd)
 {
     assert(fd > 0 && (uint32_t)fd < t->max);
@@ -110,8 +110,9 @@ void conn_free_own(struct conns *t, struct conn *c)
 
 /* ---- buffers --------------------------------------------------------------------------------- */
 
-/* May one buffer be a block of that size, where `used` bytes are others'? One unit may, as long as
- * there is one: most requests need no more, and an eighth of all is kept for these. */
+/* Returns true if one buffer may be a block of that size, with `used` bytes in other buffers. One
+ * unit always may, if there is one: most requests need no more, and an eighth of the pool is
+ * reserved for them. */
 static bool may_have(const struct conns *t, size_t block, uint64_t used)
 {
     const struct pool *p = &t->buffers;
@@ -119,7 +120,7 @@ static bool may_have(const struct conns *t, size_t block, uint64_t used)
     return block == (size_t)1 << p->shift || block <= fair_most(total, total / 8, used, t->parts);
 }
 
-/* May a buffer become `bytes` long that has `had` so far? */
+/* Returns true if a buffer of `had` bytes may grow to `bytes`. */
 static bool within_share(struct conns *t, size_t bytes, size_t had)
 {
     const struct pool *p = &t->buffers;
@@ -184,8 +185,8 @@ void conn_buffers_give_back(struct conns *t)
     t->stale = from > keep ? from : 0;
 }
 
-/* Moves the bytes kept to the front, so that one who never takes the last of them does not make the
- * buffer grow for ever; returns their number. */
+/* Moves the kept bytes to the front, so that a client that never takes the last of them does not
+ * make the buffer grow for ever. Returns their number. */
 static size_t out_pack(const struct conns *t, const struct conn *c)
 {
     if (c->out == 0)
@@ -275,7 +276,7 @@ size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen)
     *seen = 0;
     if (!(c->marks & CONN_KEPT))
         return 0;
-    assert(c->state != CONN_WAIT); /* who waits is not served */
+    assert(c->state != CONN_WAIT); /* a waiting poll has no input handled */
     const struct input *in = pool_at(&t->buffers, c->in);
     uint32_t own = in->own;
     size_t n = in->n;

@@ -11,20 +11,20 @@
  *
  *   HEAD, BODY, WAIT, STREAM, SOCKET, LINGER ---> DOOMED ---> FREE
  *
- * A subscriber is a place in the ring (struct conn_place, and how much of the record there is out)
- * and nothing else: replay, live and slow are the same. A connection owns a buffer only while a
- * request is incomplete or an answer does not fit the socket.
+ * A subscriber is a place in the ring (struct conn_place, and how much of the record there is
+ * written) and nothing else: replay, live and slow delivery are the same. A connection owns a
+ * buffer only while a request is incomplete or an answer does not fit the socket.
  *
  * INVARIANTS
  *   - The state changes only by conn_go(), which asserts that the step is a legal one, and counts.
  *   - A slot is on one list at most (queue.h).
- *   - A slot is emptied only by conn_free(), when its turn among the doomed comes, and its `gen`
- *     grows then: whoever kept (gen, descriptor) sees that it is somebody else's now.
+ *   - A client's slot is emptied only by conn_free(), after its turn among the doomed, and its
+ *     `gen` grows then: code that kept (gen, descriptor) sees that it is another connection now.
  *   - The table and the buffers hold numbers only, no pointers.
  *
- * OWNERSHIP: memory is handed by the caller, zeroed; it may be much larger than what is in use and
- * is touched as descriptors come into use. No system calls are made here: opening, reading, writing
- * and closing are the caller's.
+ * OWNERSHIP: the memory is the caller's, zeroed; it may be much larger than what is used, as it is
+ * touched as descriptors come into use. No system calls are made here: the caller opens, reads,
+ * writes and closes.
  */
 #ifndef SSE_LIB_SERVE_CONN_H
 #define SSE_LIB_SERVE_CONN_H
@@ -47,18 +47,18 @@ enum conn_state {
     CONN_DOOMED = 8, /* to be closed at the end of the turn */
 };
 
-/* What a descriptor of the process's own is for. The loop has a handler for each. */
+/* The kinds of the process's own descriptors. The loop has a handler for each. */
 enum own {
     OWN_LISTENER = 0,
     OWN_SIGNALS = 1, /* the signalfd */
     OWN_STORE = 2,   /* the eventfd by which the store's thread says that a sync is done */
-    OWN_TRIAL = 3,   /* the pipe in which a trial of the next program says what it found */
+    OWN_TRIAL = 3,   /* the pipe from a trial of the next program */
     OWN_WAKE = 4,    /* the eventfd by which other workers wake this one */
     OWN_LEASH = 5,   /* the pipe that is closed when the parent of the workers is gone */
     OWN_KINDS = 6,
 };
 
-/* In what form a subscriber gets messages. */
+/* The transport of a subscriber. */
 enum conn_transport {
     TRANSPORT_EVENTS = 0,     /* STREAM: Server-Sent Events */
     TRANSPORT_LINES = 1,      /* STREAM: a JSON object a line */
@@ -72,9 +72,9 @@ enum conn_transport {
 
 #define TRANSPORTS 8u
 
-/* What a client is for those who count clients. */
+/* The kinds by which clients are counted. */
 enum conn_kind {
-    CONN_KIND_HTTP = 0,   /* between requests, or in one that is not any of these */
+    CONN_KIND_HTTP = 0,   /* between requests, or in one of no other kind */
     CONN_KIND_EVENTS = 1, /* STREAM: Server-Sent Events */
     CONN_KIND_LINES = 2,  /* STREAM: a JSON object a line */
     CONN_KIND_SOCKET = 3,
@@ -85,9 +85,9 @@ enum conn_kind {
 enum conn_flag {
     CONN_READABLE = 1, /* not read to EAGAIN since the last edge */
     CONN_WRITABLE = 2, /* not written to EAGAIN since the last edge */
-    CONN_READY = 4,    /* on one of the lists of those who are ready (queue.h) */
+    CONN_READY = 4,    /* on one of the first three lists (queue.h) */
     CONN_LOCAL = 8,    /* the peer is on this host: loopback or a unix socket; SOCKET: the client */
-    CONN_SHED = 16,    /* over --max-connections: is heard out and refused */
+    CONN_SHED = 16,    /* over --max-connections: refused once its request is read */
     CONN_USED = 32,    /* has sent a request before */
     CONN_EOF = 64,     /* the peer sends no more */
     CONN_CLOSE = 128,  /* close when what is pending has been written */
@@ -97,36 +97,37 @@ enum conn_flag {
     CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
     CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
     CONN_HELD = 8192,      /* on QUEUE_HELD */
-    CONN_CROWD = 16384,    /* over --max-per-address: likewise */
-    CONN_CONFLATE = 32768, /* what it lags behind by is only the newest message of each topic */
+    CONN_CROWD = 16384,    /* over --max-per-address: refused as with CONN_SHED */
+    CONN_CONFLATE = 32768, /* gets only the newest pending message of each topic */
 };
 
 enum conn_mark {
-    CONN_HEAVY = 1,   /* what came last was much: others go before it */
-    CONN_PROXIED = 2, /* the peer is a trusted proxy: each request is of whom it says */
+    CONN_HEAVY = 1,   /* its last read was large: other clients go first */
+    CONN_PROXIED = 2, /* the peer is a trusted proxy, which names the client of each request */
     CONN_PREFACE = 4, /* a PROXY header is due before anything else */
     CONN_ADMIN = 8,   /* an OWN_LISTENER of --admin, or a client that came in there */
     CONN_FOREIGN =
         16,           /* SOCKET: its handshake named another server, so it has no rights by place */
-    CONN_KEPT = 32,   /* `in` begins with bytes that have come and are not handled */
-    CONN_GROUP = 192, /* two bits: the sync that what it published last waits for; 0: none */
+    CONN_KEPT = 32,   /* `in` begins with bytes received and not handled */
+    CONN_GROUP = 192, /* two bits: the sync for which its last published message waits; 0: none */
     CONN_BARE = 512,  /* WAIT: the request is a HEAD */
-    CONN_BEATS = 256, /* its heartbeats are events, lines or frames that a page sees */
+    CONN_BEATS = 256, /* its heartbeats are visible to a page: events, lines or frames */
 };
 
 #define CONN_GROUP_SHIFT 6  /* of CONN_GROUP */
-#define CONN_GROUPS      3u /* numbers of syncs, from 1, given in turn: two are known at a time */
+#define CONN_GROUPS      3u /* numbers of syncs, from 1, used in turn: two are known at a time */
 
-/* Where a subscriber is in the ring: all that it gets depends on. */
+/* A subscriber's place in the ring, which decides what it gets next. */
 struct conn_place {
     uint64_t at; /* offset of the record to send next, or where it will be */
-    uint64_t n;  /* the last id that it was sent */
+    uint64_t n;  /* n of the last id that it was sent */
 };
 
 /* STREAM, SOCKET */
 struct conn_stream {
     struct conn_place place;
-    uint32_t sent;   /* bytes of the record at place.at that are out */
+    uint32_t
+        sent; /* 0: between two records; else the place inside the one at place.at (render.h) */
     uint32_t pinged; /* SOCKET, while CONN_PINGED: ms: when it was */
 };
 
@@ -136,14 +137,14 @@ struct conn_stream {
 /* WAIT */
 struct conn_wait {
     struct conn_place place;
-    uint32_t due;          /* ms: when to answer all the same */
+    uint32_t due;          /* ms: when to answer without a message */
     uint32_t seconds : 17; /* that it asked to wait; 0: it did not ask */
     uint32_t cors : 15;    /* what cors_find() returned for its origin */
 };
 
 /* LINGER */
 struct conn_linger {
-    uint64_t dropped; /* bytes that came and were not looked at */
+    uint64_t dropped; /* bytes received and dropped */
 };
 
 /* OWN */
@@ -156,10 +157,10 @@ struct conn_doomed {
     uint32_t topic; /* the entry that it was subscribed to; 0: none */
 };
 
-/* All there is of a connection. */
+/* A connection. */
 struct conn {
-    struct topic_link link; /* its place among the subscribers of what it is subscribed to */
-    uint32_t gen;           /* how many had this slot before */
+    struct topic_link link; /* its link among the subscribers of its entry */
+    uint32_t gen;           /* how often this slot was used before */
     union {                 /* by state; conn_place() and the like assert it */
         struct conn_place place;
         struct conn_stream stream;
@@ -168,11 +169,12 @@ struct conn {
         struct conn_doomed doomed;
         struct conn_own own;
     };
-    uint32_t in;   /* first buffer of its input: what is kept of it (KEPT), behind that, in BODY and
-                     * SOCKET, the caller's */
+    uint32_t in;   /* first buffer of its input: bytes kept (CONN_KEPT); after that, in BODY and
+                    * SOCKET, the caller's buffer */
     uint32_t out;  /* buffer of answers that did not fit the socket */
     uint32_t next; /* on its list */
-    uint32_t tick; /* ms: what its time runs from: its last progress; of a head, its first byte */
+    uint32_t
+        tick; /* ms: when its time began: at its last progress, or at the first byte of a head */
     uint16_t flags;    /* enum conn_flag */
     uint16_t marks;    /* enum conn_mark */
     uint8_t state;     /* enum conn_state */
@@ -180,7 +182,7 @@ struct conn {
 };
 _Static_assert(sizeof(struct conn) <= 64, "a connection is one cache line");
 
-/* The lists that clients wait on: see queue.h. */
+/* The lists of clients that wait: see queue.h. */
 enum queue {
     QUEUE_UNSEEN = 0,
     QUEUE_SOON = 1,
@@ -197,32 +199,32 @@ struct conns {
     struct conn *conn;         /* by descriptor */
     uint32_t max;              /* descriptors there can be */
     uint32_t top;              /* no slot above is in use */
-    uint32_t clients;          /* slots that clients have, ... */
+    uint32_t clients;          /* slots in use by clients, ... */
     uint32_t kind[CONN_KINDS]; /* ... and how many of each kind */
     struct queue_ends queue[QUEUES];
     uint32_t ready_count; /* on the first three of them, ... */
     uint32_t held_count;  /* ... and on that of the held */
     uint32_t doomed;      /* list of the doomed; 0: empty */
     struct pool buffers;
-    uint32_t parts;  /* one buffer is at most this part of those that are free: see fair.h */
-    bool over_share; /* that is why the last buffer which was refused was so */
-    size_t stale;    /* up to there, pages of the buffers are to be given back; 0: none */
-    void (*give_back)(void *p, size_t n); /* told of the pages of large buffers that are freed */
+    uint32_t parts;  /* one buffer is at most 1/parts of what is free: see fair.h */
+    bool over_share; /* the last refusal of a buffer was for its share */
+    size_t stale;    /* pages of the buffers up to this offset are to be returned; 0: none */
+    void (*give_back)(void *p, size_t n); /* returns pages of freed large buffers to the system */
 };
 
-/* Does it get what is published as long as it is connected? */
+/* Returns true if the connection gets messages for as long as it is open. */
 static inline bool conn_streams(const struct conn *c)
 {
     return c->state == CONN_STREAM || c->state == CONN_SOCKET;
 }
 
-/* Returns true if a record is partly out to this client: nothing may come before the rest of it. */
+/* Returns true if a record is partly written: nothing may be sent before its rest. */
 static inline bool conn_inside(const struct conn *c)
 {
     return conn_streams(c) && c->stream.sent > 0;
 }
 
-/* Returns the connection whose place among subscribers this is. */
+/* Returns the connection that has this link. */
 static inline struct conn *conn_of_link(struct topic_link *link)
 {
     return (struct conn *)(void *)((char *)link - offsetof(struct conn, link));
@@ -233,92 +235,95 @@ static inline int conn_fd(const struct conns *t, const struct conn *c)
     return (int)(c - t->conn);
 }
 
-/* Changes the state; that the step is legal is asserted. `transport` is that of the state that is
- * entered, and stays while it is in it. */
+/* Changes the state; the step must be a legal one: asserted. For a state with a transport, set
+ * c->transport first, and leave it while the state lasts. */
 void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 
-/* Takes slot `fd` into use: for a client, in HEAD, at time `now` (ms); for a descriptor of the
- * process's own. */
+/* Take slot `fd` into use, which must be free: for a client, in HEAD, at time `now` (ms); for one
+ * of the process's own descriptors. */
 struct conn *conn_open(struct conns *t, int fd, uint64_t now);
 struct conn *conn_open_own(struct conns *t, int fd, enum own kind);
 
-/* Returns true if the slot is that of such a descriptor. */
+/* Returns true if the slot is that of one of the process's own descriptors of that kind. */
 static inline bool conn_is_own(const struct conn *c, enum own kind)
 {
     return c->state == CONN_OWN && c->own.kind == kind;
 }
 
-/* Empties the slot of a doomed connection, which subscribes to nothing any more, and frees its
+/* Empties the slot of a doomed connection, which must have left its subscription, and frees its
  * buffers. */
 void conn_free(struct conns *t, struct conn *c);
 
-/* Empties the slot of a descriptor of the process's own, which the caller closes. */
+/* Empties the slot of one of the process's own descriptors, which the caller closes. */
 void conn_free_own(struct conns *t, struct conn *c);
 
-/* Allocates a buffer of at least `bytes` (> 0); makes one larger, keeping its first `keep` bytes:
- * as pool_alloc() and pool_grow() do, but within the share that one connection may have. 0: there
- * is no room. */
+/* Allocate a buffer of at least `bytes` (> 0); make one at least that long, keeping its first
+ * `keep` bytes: as pool_alloc() and pool_grow(), but within one connection's share. Return 0 if
+ * there is no room; t->over_share says whether the share was the reason. */
 uint32_t conn_buffer_alloc(struct conns *t, size_t bytes);
 uint32_t conn_buffer_grow(struct conns *t, uint32_t block, size_t bytes, size_t keep);
 
-/* Has a connection a buffer that is larger than it would be given now, as others have come? */
+/* Returns true if a connection has a buffer larger than it could get now, as other clients have
+ * come. */
 bool conn_over_share(const struct conns *t, const struct conn *c);
 
-/* Frees a buffer, unless *block is 0, which it is afterwards. */
+/* Frees a buffer, unless *block is 0, and sets *block to 0. */
 void conn_buffer_free(struct conns *t, uint32_t *block);
 
-/* Gives pages of buffers back to the system, some at a time, once none has been in use and many had
- * been; is there something to give back? */
+/* Return pages of buffers to the system, some at each call, once no buffer is in use and many were;
+ * returns true if there are such pages. */
 void conn_buffers_give_back(struct conns *t);
 bool conn_buffers_stale(const struct conns *t);
 
-/* Keeps bytes of an answer behind those kept before. False: there is no room, and nothing is
- * kept. */
+/* Keeps bytes of an answer after those kept before. Returns false with nothing kept if there is no
+ * room. */
 bool conn_out_keep(struct conns *t, struct conn *c, struct span bytes);
 
-/* The bytes kept that are still to be written; strikes the first n of them off, and frees the
+/* Return the kept bytes that are still to be written; strike off the first n of them, and free the
  * buffer with the last. */
 struct span conn_out(const struct conns *t, const struct conn *c);
 void conn_out_took(struct conns *t, struct conn *c, size_t n);
 
-/* Has the peer had more time for the bytes kept than `quiet` ms and `rate` (bytes a second) give
- * it? Time counts from the first call on, and is as exact as these are frequent. */
+/* Returns true if the peer has taken the kept bytes too slowly: `quiet` is in ms, `rate` in bytes a
+ * second (lib/pace.h). Time counts from the first call on, and is as exact as the calls are
+ * frequent. */
 bool conn_out_slow(struct conns *t, const struct conn *c, uint64_t now, uint32_t rate,
                    uint32_t quiet);
 
-/* Keeps the bytes (> 0) of a request head that is incomplete, or bytes that have to wait, `seen` of
- * which have been looked at; in BODY and SOCKET the caller's buffer stays behind them. False: there
- * is no room. The connection is in HEAD, WAIT, BODY or SOCKET and must have nothing kept. */
+/* Keeps bytes (> 0) of an incomplete request head, or bytes that have to wait, `seen` of which were
+ * parsed before; in BODY and SOCKET the caller's buffer stays behind them. The connection is in
+ * HEAD, WAIT, BODY or SOCKET and has nothing kept: asserted. Returns false if there is no room. */
 bool conn_in_keep(struct conns *t, struct conn *c, struct span bytes, size_t seen);
 
-/* Moves what was kept to `buf`, which has room; returns its length, 0 for nothing, and *seen. */
+/* Moves the kept bytes to `buf`, which has room, and sets *seen. Returns their number, 0 if none
+ * are kept. */
 size_t conn_in_take(struct conns *t, struct conn *c, char *buf, size_t *seen);
 
-/* The caller's buffer, whatever is kept in front of it; 0: there is none. Frees that and what is
- * kept. */
+/* Return the caller's buffer, also if bytes are kept in front of it; 0 if there is none. Free it
+ * and the kept bytes. */
 uint32_t conn_in_block(const struct conns *t, const struct conn *c);
 void conn_in_free(struct conns *t, struct conn *c);
 
-/* How long a connection may be quiet, in ms. */
+/* The timeouts of connections, in ms. */
 struct conn_times {
     uint32_t heartbeat, request, idle, write, linger;
 };
 
-/* The shortest of these. */
+/* Returns the shortest timeout. */
 uint32_t conn_times_least(const struct conn_times *times);
 
 enum conn_due {
     CONN_DUE_NOTHING = 0,
-    CONN_DUE_HEARTBEAT = 1, /* a subscriber that has had nothing for a while */
+    CONN_DUE_HEARTBEAT = 1, /* a subscriber that was sent nothing for a while */
     CONN_DUE_REQUEST = 2,   /* a request is not complete in time */
     CONN_DUE_IDLE = 3,      /* no next request */
-    CONN_DUE_WRITE = 4,     /* the peer does not take what there is for it */
+    CONN_DUE_WRITE = 4,     /* the peer does not take what is pending */
     CONN_DUE_LINGER = 5,    /* answered, and the peer does not close */
     CONN_DUE_ANSWER = 6,    /* waits, and has waited long enough */
-    CONN_DUE_PONG = 7,      /* was pinged, and says nothing */
+    CONN_DUE_PONG = 7,      /* was pinged, and has not answered */
 };
 
-/* What time has brought for this connection. */
+/* Returns what is due for this connection at `now` (ms). */
 enum conn_due conn_due(const struct conn *c, uint64_t now, const struct conn_times *times);
 
 #endif

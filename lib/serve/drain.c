@@ -1,5 +1,5 @@
 /*
- * drain.c - whose turn it is to go.
+ * drain.c - the pace at which a stopping server sends its clients away.
  */
 #include "lib/serve/drain.h"
 

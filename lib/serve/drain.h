@@ -1,16 +1,16 @@
 /*
- * drain.h - how fast clients are sent away when the server stops.
+ * drain.h - the pace at which a stopping server sends its clients away.
  *
  *   0                    ms             most           most + grace
  *   |--------------------|--------------|--------------|-------------> since it began
- *     one after the other  who is in the  the last take
- *     is sent away         middle of      what was
- *                          something      written
+ *     clients are sent     clients in    the last clients
+ *     away one by one      the middle    take what was
+ *                          of a message  written
  *
- * They go in the order of their places in a table, 1 to `top`, evenly over `ms`, so that they don't
- * all come back at once: one each DRAIN_EACH_MS, or faster where `most` asks for that. The server
- * stops when all are gone; if not, when `most` and a grace are over, unless there are some whose
- * turn has not come by then: these have until `most` and twice DRAIN_GRACE_MS.
+ * Clients go in the order of their slots, 1 to `top`, evenly over `ms`, so that they do not all
+ * return at once: one every DRAIN_EACH_MS, or faster if `most` requires it. The server stops when
+ * all are gone, or after `most` and DRAIN_GRACE_MS; if some have not had their turn by then, after
+ * `most` and twice DRAIN_GRACE_MS.
  */
 #ifndef SSE_LIB_SERVE_DRAIN_H
 #define SSE_LIB_SERVE_DRAIN_H
@@ -25,25 +25,25 @@
 struct drain {
     uint64_t from;  /* ms: when it began */
     uint32_t most;  /* ms: --drain */
-    uint32_t ms;    /* over which they are sent away */
-    uint32_t next;  /* whose turn it is, ... */
+    uint32_t ms;    /* the time over which they are sent away */
+    uint32_t next;  /* the slot whose turn it is, ... */
     uint32_t top;   /* ... up to this one; */
-    uint32_t tries; /* and turns that it has had */
+    uint32_t tries; /* and how many turns it has had */
 };
 
-/* Begins, at `now` (ms), to send `clients` away. */
+/* Begins, at `now` (ms), to send `clients` away, in slots up to `top`, within `most` ms. */
 void drain_start(struct drain *d, uint64_t now, uint32_t clients, uint32_t top, uint32_t most);
 
-/* Up to which place their turn has come. */
+/* Returns the slot up to which turns are due at `now` (ms). */
 uint32_t drain_to(const struct drain *d, uint64_t now);
 
-/* May the one whose turn it is have another one, if it isn't done? */
+/* Returns true if the client whose turn it is may have another turn. */
 bool drain_waits(const struct drain *d);
 
-/* It has had its turn; it is `done`, or to have another. */
+/* Counts the turn of slot `next`; moves to the next slot if `done`. */
 void drain_went(struct drain *d, bool done);
 
-/* Does the server stop, with so many clients left? */
+/* Returns true if the server stops at `now` (ms), with `clients` left. */
 bool drain_over(const struct drain *d, uint64_t now, uint32_t clients);
 
 #endif

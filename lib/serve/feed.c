@@ -1,5 +1,5 @@
 /*
- * feed.c - the answer that begins a stream over HTTP, and the one that turns an SSE client away.
+ * feed.c - the head of a stream over HTTP, and the answer that has an SSE client come back.
  */
 #include "lib/serve/feed.h"
 #include "lib/serve/access_log.h"
@@ -15,12 +15,12 @@ void feed_head(struct server *s, enum conn_transport transport, const struct cur
     serve_begin_answer(&s->config, &s->clock, &s->stat, &s->ex, 200);
     access_log_answer(s, 200, 0);
     text_add(&s->ex.out, transports[transport].line);
-    if (transports[transport].objects && id != NULL) { /* an event tells it itself */
+    if (transports[transport].objects && id != NULL) { /* events carry it themselves */
         text_str(&s->ex.out, "Last-Event-ID: ");
         cursor_write(&s->ex.out, *id);
         text_str(&s->ex.out, "\r\n");
     }
-    /* no-transform: a gateway that compresses would hold messages back */
+    /* no-transform: a compressing gateway would delay messages */
     text_str(&s->ex.out, "Cache-Control: no-store, no-transform\r\n"
                          "X-Accel-Buffering: no\r\n"
                          "Connection: close\r\n"
@@ -47,7 +47,7 @@ void feed_turn_away(struct server *s)
     struct cursor newest = ring_newest(&s->ring);
     feed_head(s, TRANSPORT_EVENTS, &newest);
     if (s->ex.ask.method !=
-        HTTP_HEAD) /* one that would begin now shall miss nothing until it may */
+        HTTP_HEAD) /* a client that begins now misses nothing until it comes back */
         stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock),
                     query_starts_now(&s->ex.req) ? &newest : NULL);
 }

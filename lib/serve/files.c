@@ -1,5 +1,5 @@
 /*
- * files.c - what a browser loads from here: the live page, and the helper for others' pages.
+ * files.c - serves the live page, and the helper for other pages.
  */
 #include "lib/serve/answer.h"
 #include "lib/serve/own.h"
@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-/* Does If-None-Match name this tag (RFC 9110 section 13.1.2)? */
+/* Returns true if If-None-Match names this tag (RFC 9110 section 13.1.2). */
 static bool has_tag(const struct exchange *ex, struct span tag)
 {
     struct span item;
@@ -22,8 +22,7 @@ static bool has_tag(const struct exchange *ex, struct span tag)
     return false;
 }
 
-/* Answers with a file. It is not copied: what of it the socket takes at once goes there as it
- * lies. */
+/* Answers with a file. The part that the socket takes at once is not copied. */
 static void file(struct server *s, struct conn *c, struct span body, const char *type,
                  const char *policy)
 {

@@ -33,7 +33,7 @@ void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bo
     text_str(&s->ex.out, "\n");
 }
 
-/* Turns a new subscriber away, as the server ends. */
+/* Has a new subscriber come back later, as the server ends. */
 static void refuse_while_draining(struct server *s, struct conn *c,
                                   const struct transport *transport)
 {
@@ -126,8 +126,8 @@ void lines_heartbeat(struct server *s, struct conn *c, bool old)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Ends a stream, with these words for its last; where a record can't be brought to its end before,
- * without any. */
+/* Ends a stream with these last words; without them if a partly written record cannot be
+ * completed. */
 static void stream_end(struct server *s, struct conn *c, struct span words)
 {
     if (subscriber_finish_record(&s->broker, &s->clients, &s->stat, &s->ex, c)) {

@@ -6,8 +6,8 @@
 
 #include "lib/serve/server.h"
 
-/* GET or HEAD of a topic as a stream, in form TRANSPORT_EVENTS or TRANSPORT_LINES; `names` is the
- * path, decoded. */
+/* Handles GET or HEAD of a topic as a stream, by TRANSPORT_EVENTS or TRANSPORT_LINES; `names` is
+ * the decoded path. */
 void serve_stream(struct server *s, struct conn *c, struct span names,
                   enum conn_transport transport);
 

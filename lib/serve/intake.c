@@ -5,11 +5,11 @@
 
 #include <assert.h>
 
-/* Bytes of text that a byte of data takes at most in a batch: a line end is a line of its own,
- * "data: \r\n"; in JSON an escape is 6 bytes at most. */
+/* The most bytes of text that a byte of data takes in a batch: a line end becomes a line of its
+ * own, "data: \r\n"; an escape in JSON is at most 6 bytes. */
 #define TEXT_PER_BYTE 8u
 
-/* And the other members or fields of a message: names of 255 bytes, all escaped, ids, times. */
+/* The same for the rest of a message: names of 255 bytes, all escaped, ids, times. */
 #define TEXT_AROUND 4096u
 
 void intake_init(struct intake *in, struct span topic, struct span event, uint8_t batch_kind,
@@ -39,7 +39,7 @@ static char *undigested(struct intake *in)
 bool intake_fits(const struct intake *in, size_t more, uint64_t most)
 {
     if (in->batch.kind != 0)
-        /* what arrives at once may hold many messages: what is left of the one before it counts */
+        /* new bytes may hold many messages: only the incomplete one before them counts */
         return in->have <= TEXT_PER_BYTE * most + TEXT_AROUND || more == 0;
     return in->have + more <= most;
 }

@@ -1,13 +1,12 @@
 /*
  * intake.h - the messages of a body, as its bytes arrive: one message, or a batch of them.
  *
- * An intake stands at the front of a buffer that the caller allocates and makes larger, and holds,
- * in this order:
+ * An intake is the front of a buffer that the caller allocates and grows:
  *
  *   | struct intake | topic | event | undigested bytes | room |
  *
- * One message is whole when the body ends. Those of a batch (lib/batch) are given as they arrive;
- * one without an event name of its own gets the body's.
+ * A single message is complete when the body ends. The messages of a batch (lib/batch) are returned
+ * as they arrive; one without an event name of its own gets the body's.
  */
 #ifndef SSE_LIB_SERVE_INTAKE_H
 #define SSE_LIB_SERVE_INTAKE_H
@@ -18,57 +17,58 @@
 struct intake {
     uint64_t caller[9]; /* the caller's own */
     struct batch batch; /* kind 0: one message */
-    uint64_t line;      /* the one where the message given last ends, or else the next one */
+    uint64_t line;      /* of the message returned last, or else the next one */
     uint64_t count;     /* messages published: the caller counts */
-    uint64_t last;      /* the caller's: n of the last of these, ... */
+    uint64_t last;      /* the caller's: n of the last one, ... */
     uint32_t reach;     /* ... and its subscribers */
-    uint32_t from;      /* of the undigested bytes those that have been given */
+    uint32_t from;      /* how many of the undigested bytes were returned */
     uint32_t have;      /* the undigested bytes */
     uint16_t topic_size, event_size;
     uint8_t binary;
-    uint8_t given; /* the one message has been */
+    uint8_t given; /* the single message was returned */
     char bytes[];
 };
 
-/* Bytes of a buffer for it, with `room` for undigested ones. */
+/* Returns the size of a buffer with `room` for undigested bytes. */
 static inline size_t intake_size(struct span topic, struct span event, size_t room)
 {
     return sizeof(struct intake) + topic.n + event.n + room;
 }
 
-/* Bytes of the buffer in use. */
+/* Returns the bytes of the buffer in use. */
 static inline size_t intake_used(const struct intake *in)
 {
     return sizeof *in + in->topic_size + in->event_size + in->have;
 }
 
-/* Begins. The names are copied behind it. */
+/* Begins, and copies the names behind the struct. */
 void intake_init(struct intake *in, struct span topic, struct span event, uint8_t batch_kind,
                  bool binary);
 
-/* The topic's name. */
+/* Returns the topic's name. */
 static inline struct span intake_topic(const struct intake *in)
 {
     return (struct span){in->bytes, in->topic_size};
 }
 
-/* May `more` bytes come, where a message has at most `most` of data? In a batch its text may be
- * eight times that, and its names come on top. */
+/* Returns true if `more` bytes may be added, where a message has at most `most` bytes of data. In a
+ * batch its text may be eight times that, plus names. */
 bool intake_fits(const struct intake *in, size_t more, uint64_t most);
 
-/* Adds bytes; the buffer has room for them: the caller has seen to it. */
+/* Adds bytes, for which the caller has made room. */
 void intake_add(struct intake *in, struct span bytes);
 
-/* Returns the next message that is whole; `end` says that the body is. What *m points to is good
- * until the next call for this intake. *why as batch_next() has it. */
+/* Takes the next complete message into *m, as batch_next() does; `end`: the body is complete. *m is
+ * valid until the next call for this intake. *why as batch_next() sets it. */
 enum batch_result intake_next(struct intake *in, bool end, struct batch_message *m,
                               const char **why);
 
-/* Appends where a batch is, for a message about an error in what intake_next() gave last: "line 7
- * (3 messages before it are published): ". Nothing for one message. */
+/* Appends the place of an error in what intake_next() returned last, for a message: "line 7 (3
+ * messages before it are published): ". Appends nothing for a single message. */
 void intake_where(const struct intake *in, struct text *t);
 
-/* Is it a batch, between two messages? It may stay there: it is somebody's live feed. */
+/* Returns true if it is a batch between two messages, where it may stay for any time: it may be a
+ * live feed. */
 static inline bool intake_idle(const struct intake *in)
 {
     return in->batch.kind != 0 && in->have == 0;

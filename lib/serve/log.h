@@ -1,5 +1,5 @@
 /*
- * log.h - how lines are logged, and what of refusals has been.
+ * log.h - where lines are logged, and how many refusals were.
  */
 #ifndef SSE_LIB_SERVE_LOG_H
 #define SSE_LIB_SERVE_LOG_H
@@ -7,20 +7,20 @@
 #include "lib/opt.h"
 #include "lib/text.h"
 
-/* Refusals that were logged, so that a flood of them is not one of the log. */
+/* Counts logged refusals, so that a flood of them does not flood the log. */
 struct refusals {
     uint64_t second; /* by clock.now */
-    uint32_t said;   /* in this second, ... */
-    uint64_t more;   /* ... and how many were not */
+    uint32_t said;   /* logged in this second, ... */
+    uint64_t more;   /* ... and suppressed */
 };
 
 struct log {
     struct refusals refusals;
 
-    /* Logs a line: pairs of key and value follow, ended by NULL. */
+    /* Logs a line; pairs of key and value follow, ended by NULL. */
     void (*say)(enum opt_log level, const char *msg, ...) TEXT_LIST_POINTER;
-    /* Appends the address of the peer of a client's socket; false: it has none. NULL: nobody
-     * knows. */
+    /* Appends the address of a client's peer; returns false if it is not known. NULL: no address is
+     * known. */
     bool (*peer)(int fd, struct text *t);
 };
 

@@ -1,8 +1,8 @@
 /*
- * metrics.c - /-/metrics: what is counted, in the text format of Prometheus.
+ * metrics.c - /-/metrics: the counters, in the text format of Prometheus.
  *
- * Nothing is measured for it: counters are written as they stand, and gauges are numbers that the
- * tables keep anyway.
+ * Nothing is measured for a scrape: counters are written as they are, and gauges are numbers that
+ * the tables keep anyway.
  */
 #include "lib/serve/answer.h"
 #include "lib/serve/own.h"
@@ -11,15 +11,15 @@
 
 #include <assert.h>
 
-/* The number in "sse 0.1.0", without a line end. */
+/* Returns the number in "sse 0.1.0", without a line end. */
 static struct span version(char *out, size_t cap)
 {
     struct span rest = span_of(opt_version());
     span_cut(&rest, ' ');
     struct span number = span_cut(&rest, '\n');
-    struct text t = text_in(out, cap - 1);
+    struct text t = text_for_string(out, cap);
     text_add(&t, number);
-    out[t.n] = '\0';
+    text_string(&t);
     return number;
 }
 
@@ -44,7 +44,7 @@ static void write_clients(const struct server *s, struct text *t, const struct g
                "Streams whose socket was full when the last sweep looked at them.",
                g->lagging < streams ? g->lagging : streams);
     stat_gauge(t, "sse_lag_bytes",
-               "Bytes of the ring that the last of these is behind; at sse_ring_size_bytes it is "
+               "Lag of the slowest one, in bytes of the ring; at sse_ring_size_bytes it is "
                "overtaken.",
                streams > 0 ? g->lag : 0);
 }

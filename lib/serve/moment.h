@@ -1,5 +1,5 @@
 /*
- * moment.h - the time, which is read once a turn.
+ * moment.h - the time, read once a turn.
  */
 #ifndef SSE_LIB_SERVE_MOMENT_H
 #define SSE_LIB_SERVE_MOMENT_H
@@ -11,7 +11,7 @@ struct moment {
     uint64_t wall;   /* ms, wall clock */
     char date[32];   /* as text, for the Date field */
     uint64_t random; /* state of the generator, not 0 */
-    uint64_t ahead;  /* ms: what the ring's clock is ahead of `now` by */
+    uint64_t ahead;  /* ms by which the ring's clock is ahead of `now` */
 };
 
 #endif

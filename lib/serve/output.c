@@ -1,5 +1,5 @@
 /*
- * output.c - what a connection is still to be written, besides records: what was kept for it, the
+ * output.c - bytes that are to be written to a connection, besides records: those kept for it, the
  * answers in ex.out, and what follows them.
  */
 #include "lib/serve/output.h"

@@ -1,26 +1,10 @@
 /*
- * page.c - the files that the binary has in itself.
- *
- * The assembler takes them in, as gzip has packed them: no other copy of them is kept that could be
- * another. The Makefile knows that this object is made of them.
+ * page.c - the embedded files that a browser loads.
  */
 #include "lib/serve/page.h"
 
 #include "lib/crc.h"
 #include "lib/inflate.h"
-
-/* clang-format off */
-/* Puts a file, and how many bytes it has, among the constants. */
-#define FILE_IN(name, path)                                 \
-    __asm__(".pushsection .rodata\n"                        \
-            ".globl " name ", " name "_size\n"              \
-            ".hidden " name ", " name "_size\n"             \
-            ".p2align 3\n"                                  \
-            name "_size: .quad " name "_end - " name "\n"   \
-            name ": .incbin \"" path "\"\n"                 \
-            name "_end:\n"                                  \
-            ".popsection\n")
-/* clang-format on */
 
 FILE_IN("page_html_file", "build/page/page.html.gz");
 FILE_IN("page_helper_file", "build/page/sse.js.gz");
@@ -28,7 +12,7 @@ FILE_IN("page_helper_file", "build/page/sse.js.gz");
 extern const char page_html_file[], page_helper_file[];
 extern const uint64_t page_html_file_size, page_helper_file_size;
 
-/* Unpacks a file, unless it has been. */
+/* Unpacks a file, unless it is unpacked already. */
 static struct span open_in(char *room, size_t cap, size_t *n, struct span packed)
 {
     struct text t = text_in(room, cap);

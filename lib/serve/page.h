@@ -1,25 +1,24 @@
 /*
- * page.h - the files that the binary has in itself: lib/serve/page.html and lib/serve/sse.js, as
- * they are.
+ * page.h - the files embedded in the binary: lib/serve/page.html and lib/serve/sse.js.
  *
- * They are packed in there, and are unpacked when somebody asks for them first, into memory that is
- * not touched before.
+ * They are compressed, and are unpacked at the first request, into memory that is not touched
+ * before.
  *
- * The page's script and style stand in it, and nothing else may run in a browser that shows it: its
- * policy names them by what they hash to. Whoever changes them changes PAGE_SCRIPT or PAGE_STYLE;
- * test/e2e/page.c says to what.
+ * The page contains its script and style; its policy names them by their hashes, so a browser runs
+ * nothing else. After a change to them update PAGE_SCRIPT or PAGE_STYLE; test/e2e/page.c prints the
+ * right value.
  *
- * sse.js is served as it stands and may have 2 KB, so what there is to say of it is said here:
+ * sse.js is served as it is and may have 2 KB, so its comments are here:
  *
  *   poll(0)  what was missed  --> lock, if there are any: one tab has it, and opens for all
  *   open     EventSource      --> hold, if no "hello" has come within a second, or of wildcards
  *   hold     long polls, one after the other
  *   fail     whatever ends one of these: poll(0) and open again, a moment later
  *
- * id is the cursor, kept in sessionStorage (kv) under k. Who has the lock (lead) sends each message
- * to the other tabs (bc), with the id before it: a tab that has that one takes the message, one
- * that has the message passes it over, and one that is further behind polls. An AbortController is
- * passed where options with a `signal` are wanted, as it has one.
+ * id is the cursor, kept in sessionStorage (kv) under k. The tab with the lock (lead) sends each
+ * message to the other tabs (bc), with the id before it: a tab at that id takes the message, a tab
+ * that has the message ignores it, and a tab that lags further polls. An AbortController is passed
+ * as options with a `signal`, as it has one.
  */
 #ifndef SSE_LIB_SERVE_PAGE_H
 #define SSE_LIB_SERVE_PAGE_H
@@ -30,8 +29,8 @@
 #define PAGE_SCRIPT "S2R/9JCkgixVciJLPe0CvoIMsRdJNqDSbG8ZCpPGIQA="
 #define PAGE_STYLE  "5Sh68KLABTdQ2D+9FMQZPABPyuazvXepwqedbl9EaOs="
 
-/* What the browser is to hold the page to (CSP Level 3): nothing from anywhere but the page itself,
- * and nobody spoken to but this server. */
+/* The policy that the browser enforces (CSP Level 3): the page loads nothing but itself, and
+ * connects to this server alone. */
 #define PAGE_POLICY                                                                          \
     "default-src 'none'; script-src 'sha256-" PAGE_SCRIPT "'; style-src 'sha256-" PAGE_STYLE \
     "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "            \
@@ -41,14 +40,13 @@
 #define PAGE_HTML_MAX   40000
 #define PAGE_HELPER_MAX 4095
 
-/* What has been unpacked; begins as zeros. It is long: it is to lie where memory costs nothing
- * before it is used. */
+/* The unpacked files; zeroed at first. It is large: place it in memory that is touched as used. */
 struct page {
-    size_t html_n, helper_n; /* 0: not yet */
+    size_t html_n, helper_n; /* 0: not unpacked yet */
     char html[PAGE_HTML_MAX], helper[PAGE_HELPER_MAX];
 };
 
-/* The live page, and the helper for others', in *page. */
+/* Return the live page, and the helper for other pages, unpacked into *page. */
 struct span page_html(struct page *page);
 struct span page_helper(struct page *page);
 

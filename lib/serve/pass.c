@@ -1,5 +1,5 @@
 /*
- * pass.c - what is kept of who a connection is from, and of what its token allows.
+ * pass.c - a connection's client address, and what its token allows.
  */
 #include "lib/serve/pass.h"
 #include "lib/serve/conn.h"

@@ -1,5 +1,5 @@
 /*
- * poll.c - short and long polling: what there is, at once or as soon as there is something.
+ * poll.c - short and long polling: answers with the pending messages, at once or when one comes.
  */
 #include "lib/serve/poll.h"
 #include "lib/broker/render.h"
@@ -49,7 +49,7 @@ static unsigned form_quality(const struct exchange *ex, unsigned i, bool *exact)
     return q;
 }
 
-/* The form that Accept likes best, the first of those it likes alike; -1: none. */
+/* Returns the form that Accept prefers, the first one of several alike; -1 if it accepts none. */
 static int form_choose(const struct exchange *ex)
 {
     unsigned best = 0;
@@ -59,7 +59,7 @@ static int form_choose(const struct exchange *ex)
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         bool exact;
         unsigned q = form_quality(ex, i, &exact);
-        /* whoever names a form means it rather than another that a wildcard lets in */
+        /* a form that is named goes before one that a wildcard matches */
         q = 2 * q + (q > 0 && exact);
         if (q > best) {
             best = q;
@@ -80,8 +80,8 @@ unsigned poll_quality(const struct exchange *ex)
     return best;
 }
 
-/* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). False: it has none, or none that can
- * be read: a preference that cannot be met is not an error. */
+/* Reads "wait=N" of Prefer, in seconds (RFC 7240 section 4.3). Returns false if there is none that
+ * can be read: a preference that cannot be met is not an error. */
 static bool wait_preferred(const struct exchange *ex, uint64_t *seconds)
 {
     struct span item;
@@ -98,8 +98,8 @@ static bool wait_preferred(const struct exchange *ex, uint64_t *seconds)
     return false;
 }
 
-/* Reads how long a poll asks to wait, from Prefer or ?wait=, into ex.ask. False: ?wait= cannot be
- * read, and has been refused. */
+/* Reads how long a poll asks to wait, from Prefer or ?wait=, into ex.ask. Returns false if ?wait=
+ * is wrong; it has refused the request then. */
 static bool wait_read(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
@@ -139,7 +139,7 @@ static void poll_fields(const struct broker *broker, const struct exchange *ex, 
     }
 }
 
-/* Appends the answer that there is nothing new. */
+/* Answers that there is nothing new. */
 static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64_t id)
 {
     char bytes[512];
@@ -149,14 +149,14 @@ static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64
     serve_answer(s, c, tagged ? 304 : 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* What is particular to the form of an answer. */
+/* How the body of an answer is written in a form. */
 struct body_form {
-    /* Appends the front of the body; NULL: the gap is told in a field. */
+    /* Appends the front of the body; NULL: the gap is sent in a field. */
     void (*front)(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap);
     struct span end;
 };
 
-/* The cursor, the gap, the array of messages. */
+/* Appends the cursor, the gap, and the beginning of the array of messages. */
 static void json_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
 {
     text_str(t, "{\"id\":\"");
@@ -169,7 +169,7 @@ static void json_front(const struct ring *r, struct text *t, uint64_t id, const 
     text_str(t, ",\"messages\":[");
 }
 
-/* A line for the gap. */
+/* Appends a line for the gap. */
 static void lines_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
 {
     (void)r, (void)id;
@@ -186,12 +186,12 @@ static const struct body_form bodies[] = {
     [TRANSPORT_POLL_TEXT] = {NULL, SPAN_INIT("")},
 };
 
-#define JOINED_MOST 2048u /* bytes of messages that are copied, for the answer to be one piece */
+#define JOINED_MOST 2048u /* bytes of messages copied, for an answer in one piece */
 
-/* Answers with the messages in ex.poll; if they are more than a few they are left in ex.tail, to be
- * written behind `out`. */
-static void answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
-                            uint64_t id, const struct gap *gap)
+/* Answers with the messages in ex.poll; many are left in ex.tail, to be written after `out`. Returns
+ * the bytes of the body. */
+static size_t answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
+                              uint64_t id, const struct gap *gap)
 {
     struct share *share = &s->ex.poll;
     char front_bytes[1024], bytes[2048];
@@ -208,7 +208,7 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_transpor
     assert(!front.full && !t.full);
     if (s->ex.ask.method == HTTP_HEAD) {
         serve_answer_without_body(s, c, text_span(&t), transports[transport].type);
-        return;
+        return 0;
     }
     share_end(share, bodies[transport].end);
     serve_answer_front(s, c, text_span(&t), transports[transport].type, text_span(&front),
@@ -218,17 +218,17 @@ static void answer_messages(struct server *s, struct conn *c, enum conn_transpor
     for (; share->size <= JOINED_MOST && s->ex.tail_pieces > 0; s->ex.tail_pieces--, s->ex.tail++)
         text_add(&s->ex.out, (struct span){s->ex.tail->iov_base, s->ex.tail->iov_len});
     assert(!s->ex.out.full);
+    return front.n + share->size;
 }
 
 enum {
     LARGE = 32 << 10,  /* bytes of a message */
-    LOOKS = 4,         /* pieces of the ring that are looked through for a poll at once */
-    LOOK_SECONDS = 10, /* and how long it goes on with that at most, if it does not wait */
+    LOOKS = 4,         /* parts of the ring searched for a poll at once */
+    LOOK_SECONDS = 10, /* the longest search for a poll that does not wait */
 };
 
-/* Fills ex.poll with what there is for a client of entry `id` at its place; to answer a HEAD
- * nothing of it is rendered. Where it is nothing, there may be more to look at, from ex.poll.end
- * on. */
+/* Fills ex.poll with the messages for a client of entry `id` at its place; to answer a HEAD they
+ * are not rendered. If it finds none, there may be more to search from ex.poll.end on. */
 static void poll_build(struct server *s, const struct conn *c, uint32_t id,
                        enum conn_transport transport, bool head)
 {
@@ -250,18 +250,19 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id,
         s->stat.conflated += share_left_out(&s->ex.poll, &s->broker, id, c->place.at, at);
 }
 
-/* Answers a client with what ex.poll holds; where that is nothing, that there is nothing new. The
- * cursor is that of the last message carried, or, with all there is carried, the newest. */
-static void poll_answer(struct server *s, struct conn *c, enum conn_transport transport,
-                        bool tagged, const struct gap *gap)
+/* Answers a client with the messages in ex.poll, or that there is nothing new. The cursor is that
+ * of the last message carried, or the newest if all pending ones are. Returns the bytes of the
+ * body. */
+static size_t poll_answer(struct server *s, struct conn *c, enum conn_transport transport,
+                          bool tagged, const struct gap *gap)
 {
     uint64_t id = ring_newest(&s->ring).n;
     if (s->ex.poll.end < ring_head(&s->ring))
         id = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
-    if (s->ex.poll.records == 0 && gap == NULL)
-        answer_nothing(s, c, tagged, id);
-    else
-        answer_messages(s, c, transport, id, gap);
+    if (s->ex.poll.records > 0 || gap != NULL)
+        return answer_messages(s, c, transport, id, gap);
+    answer_nothing(s, c, tagged, id);
+    return 0;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -284,15 +285,15 @@ void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_t
     pass_keep_expiry(&s->config, &s->clients, &s->ex, c);
     conn_go(&s->clients.conns, c, CONN_WAIT);
     if (transports[transport].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
-        queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to look at */
+        queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to search */
     topic_subscribe(&s->topics, id, (uint32_t)conn_fd(&s->clients.conns, c));
 }
 
 #define WOKEN_FLAGS (CONN_KEEP | CONN_OLD)
 
-/* Returns true if the answer in ex.woken is one for this client, too. Its place is not below the
- * tail: the messages of that answer are still there. The entry need not be: a set goes with its
- * last subscriber, and its number may be another's by now, hence the reference. */
+/* Returns true if the answer in ex.woken is right for this client too. Its place is not below the
+ * tail, so the messages of that answer are still there. The entry may not be: a set is freed with
+ * its last subscriber, and its number may be reused, hence the reference. */
 static bool woken_fits(const struct broker *broker, const struct clients *clients,
                        const struct moment *clock, const struct exchange *ex, const struct conn *c)
 {
@@ -304,7 +305,7 @@ static bool woken_fits(const struct broker *broker, const struct clients *client
            w->draining == clients->draining;
 }
 
-/* Notes whom an answer that is about to be put together will fit. */
+/* Records for which clients the answer that is built next is right. */
 static void woken_note(const struct broker *broker, const struct clients *clients,
                        const struct moment *clock, struct exchange *ex, const struct conn *c)
 {
@@ -320,18 +321,18 @@ static void woken_note(const struct broker *broker, const struct clients *client
     ex->woken.size = 0;
 }
 
-/* Keeps it, the bytes of `out` from `from` on, if it is one that fits others, and all there. */
-static void woken_keep(struct exchange *ex, bool fits, size_t from)
+/* Keeps the answer, the bytes of `out` from `from` on, `body` of which are its body, if it is
+ * complete there and right for others. */
+static void woken_keep(struct exchange *ex, bool fits, size_t from, size_t body)
 {
     struct woken *w = &ex->woken;
     size_t size = ex->out.n - from;
     if (!fits || ex->tail_pieces > 0 || size > sizeof w->bytes)
         return;
     memcpy(w->bytes, ex->out.p + from, size);
-    const char *head = span_find((struct span){w->bytes, size}, SPAN("\r\n\r\n"));
-    assert(head != NULL);
+    assert(body > 0 && body < size);
     w->size = (uint32_t)size;
-    w->body = (uint32_t)(w->bytes + size - head) - 4;
+    w->body = (uint32_t)body;
 }
 
 void poll_wake(struct server *s, struct conn *c, bool timeout)
@@ -352,7 +353,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     poll_build(s, c, id, transport, false);
     bool all = s->ex.poll.end == ring_head(&s->ring);
     if (s->ex.poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
-        c->place.at = s->ex.poll.end; /* what came is not for it */
+        c->place.at = s->ex.poll.end; /* the new messages are not for it */
         if (!all)
             queue_put(&s->clients.conns, c, QUEUE_READY);
         return;
@@ -360,9 +361,9 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
     serve_wait_end(&s->broker, &s->clients, &s->ex, c);
-    poll_answer(s, c, transport, tagged, lost);
-    woken_keep(&s->ex, fits, from);
-    serve_release(&s->broker, id); /* which fan-out does when it is through */
+    size_t body = poll_answer(s, c, transport, tagged, lost);
+    woken_keep(&s->ex, fits, from, body);
+    serve_release(&s->broker, id); /* else fan-out releases it after its walk */
 }
 
 void poll_end(struct server *s, struct conn *c)
@@ -370,12 +371,12 @@ void poll_end(struct server *s, struct conn *c)
     poll_wake(s, c, true);
 }
 
-/* Is what there is for a client of entry `id` at its place a large message, which takes long to
- * render? */
+/* Returns true if the next message for a client of entry `id` at its place is large, and so takes
+ * long to render. */
 static bool is_large(const struct broker *broker, uint32_t id, uint64_t at)
 {
     if (topic_is_set(id))
-        return false; /* then it has been put off already */
+        return false; /* it was postponed before */
     uint64_t next = chain_next(&broker->chains, id, at);
     return next != 0 && ring_at(broker->ring, next)->data_size > LARGE;
 }
@@ -425,7 +426,8 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         gap_skip(&s->broker, &s->stat, c, id, start.gap, &gap);
     }
     poll_build(s, c, id, transport, s->ex.ask.method == HTTP_HEAD);
-    bool more = s->ex.poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
+    bool more =
+        s->ex.poll.end < ring_head(&s->ring); /* a poll that does not wait searches on, too */
     if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;

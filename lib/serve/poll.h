@@ -6,17 +6,17 @@
 
 #include "lib/serve/server.h"
 
-/* The quality, 0 to 1000, that Accept gives the form of a poll's answer it likes best. */
+/* Returns the quality, 0 to 1000, that Accept gives to its preferred form of a poll's answer. */
 unsigned poll_quality(const struct exchange *ex);
 
-/* GET or HEAD of a topic as a poll. */
+/* Handles GET or HEAD of a topic as a poll; `names` is the decoded path. */
 void serve_poll(struct server *s, struct conn *c, struct span names);
 
-/* Makes the current request, a poll, wait as `transport` on entry `id`, until clock.now + ms. */
+/* Makes the current request, a poll, wait as `transport` on entry `id`, for up to `ms`. */
 void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
                       uint64_t ms);
 
-/* Ends the waiting: the request that the client waits with is the current one again. */
+/* Ends the wait: the poll is the current request again. */
 void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
                     struct conn *c);
 

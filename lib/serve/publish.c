@@ -1,5 +1,5 @@
 /*
- * publish.c - publishing: who may, names, bodies in one piece or in parts, the put.
+ * publish.c - publishing by POST and PUT: rights, names, bodies at once or in parts, the put.
  */
 #include "lib/serve/publish.h"
 #include "lib/pace.h"
@@ -8,58 +8,58 @@
 #include "lib/serve/conn.h"
 #include "lib/serve/intake.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/put.h"
 #include "lib/serve/query.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
+#include "lib/serve/submit.h"
 
 #include <assert.h>
 
-#define BATCH_BYTES 512u /* of a batch at once: there may be a message in two of them */
+#define BATCH_BYTES 512u /* of a batch at once: each two of them may be a message */
 
-/* An intake's own: how its body is delimited, and what its answer needs. */
+/* The caller's part of an intake: how its body is delimited, and what its answer needs. */
 struct body {
     struct http_body http;
     struct saved request;
-    struct pace pace; /* of it; in a batch, of the message that is not whole yet */
-    uint64_t expires; /* unix time: when its token ends; 0: never */
-    bool all;         /* it may publish to any topic; else the connection's grant says to which */
+    struct pace pace; /* of the body; in a batch, of its incomplete message */
+    uint64_t expires; /* unix time: when its token expires; 0: never */
+    bool all;         /* it may publish to any topic; else to those of the connection's grant */
 };
 _Static_assert(sizeof(struct body) <= sizeof((struct intake *)0)->caller, "it fits");
 
-/* Where in a batch it is that something went wrong, and what of it is published; nothing of a
+/* Returns the place of an error in a batch, and how many messages before it are published; "" for a
  * single message, for which `in` may be NULL. */
 static const char *where_in(char out[QUOTE_MAX], const struct intake *in)
 {
-    struct text t = text_in(out, QUOTE_MAX - 1);
+    struct text t = text_for_string(out, QUOTE_MAX);
     if (in != NULL)
         intake_where(in, &t);
     assert(!t.full);
-    out[t.n] = '\0';
-    return out;
+    return text_string(&t);
 }
 
 #define WHERE(in) where_in((char[QUOTE_MAX]){0}, in)
 
 /* Refuses the message or the event name that *p holds. */
-static void refuse_put(struct server *s, struct conn *c, const struct intake *in, struct put *p)
+static void refuse_put(struct server *s, struct conn *c, const struct intake *in,
+                       struct submission *p)
 {
     struct challenge ch;
     const char *fields =
         access_challenge(&s->config, &ch, p->status == 400 ? 0 : p->status,
                          p->status == 403 ? "insufficient_scope" : NULL, (struct span){NULL, 0});
     serve_refuse(s, c, p->status, p->status == 503 ? "Retry-After: 10\r\n" : fields, WHERE(in),
-                 put_detail(p), NULL);
+                 submit_detail(p), NULL);
 }
 
-/* May this client publish to this topic? Else it has been refused. */
+/* Returns true if this client may publish to this topic; else it has refused the request. */
 static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
-    struct put p;
+    struct submission p;
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
-    if (topic.n > 0 ? !put_check_topic(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
-                    : !put_check_any(&s->stat, &s->ex, &s->ex.access, &p))
+    if (topic.n > 0 ? !submit_check_topic(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
+                    : !submit_check_any(&s->stat, &s->ex, &s->ex.access, &p))
         refuse_put(s, c, NULL, &p);
     else
         return access_check_origin(s, c, " may not publish here");
@@ -69,8 +69,8 @@ static bool may_publish(struct server *s, struct conn *c, struct span topic)
 /* Refuses a message that is too large. */
 static void refuse_large(struct server *s, struct conn *c, const struct intake *in)
 {
-    struct put p;
-    put_refuse_too_large(&s->config, &s->stat, &p);
+    struct submission p;
+    submit_refuse_too_large(&s->config, &s->stat, &p);
     refuse_put(s, c, in, &p);
 }
 
@@ -80,13 +80,13 @@ static void refuse_full(struct server *s, struct conn *c, const struct intake *i
     serve_refuse_buffer_limit(s, c, WHERE(in));
 }
 
-/* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers. Gives
- * its n; 0: it has been refused. */
+/* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers.
+ * Returns its n; 0 if it has refused the request. */
 static uint64_t put(struct server *s, struct conn *c, const struct intake *in, struct span topic,
                     const struct batch_message *m, uint32_t *reach)
 {
-    struct put p;
-    if (!put_checked(s, topic, m, &p)) {
+    struct submission p;
+    if (!submit_message(s, topic, m, &p)) {
         refuse_put(s, c, in, &p);
         return 0;
     }
@@ -122,14 +122,14 @@ static struct body *body_of(struct intake *in)
     return (struct body *)(void *)in->caller;
 }
 
-/* Begins a body that is not here in one piece, or holds many messages. */
+/* Begins a body that is not here whole, or holds many messages. */
 static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
                        uint8_t batch, bool binary)
 {
     bool all = span_eq(s->ex.access.publish, SPAN("**"));
     if (batch == BATCH_NDJSON && !all && !access_keep_expiry_and_scopes(s, c))
         return;
-    /* room for more is made when more comes: a length alone takes nothing from others */
+    /* room is made as bytes come: a length alone takes nothing from other clients */
     uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, event, 0));
     if (block == 0) {
         pass_drop_scopes(&s->clients, c);
@@ -180,8 +180,8 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
                      NULL);
         return 0;
     }
-    struct put p;
-    if (!put_check_event(m.event, &p)) {
+    struct submission p;
+    if (!submit_check_event(m.event, &p)) {
         refuse_put(s, c, NULL, &p);
         return 0;
     }
@@ -190,7 +190,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     if (batch != 0 && !s->ex.ask.body) {
-        answer_published(s, c, 0, true, 0, 0); /* no bytes of it will come */
+        answer_published(s, c, 0, true, 0, 0); /* its body is empty */
         return 0;
     }
     if (batch != 0 || s->ex.req.chunked || s->ex.req.length > len) {
@@ -205,27 +205,28 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
     return m.data.n;
 }
 
-/* Returns the topic of a message: the body's, or the one that a line names, if the publisher may. A
- * null pointer: it has been refused. */
+/* Returns the topic of a message: the body's, or the one that a line names, if the client may
+ * publish to it. A null pointer: it has refused the request. */
 static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
                             const struct batch_message *m)
 {
     struct span own = intake_topic(in);
     if (own.n > 0 && (m->topic.p == NULL || span_eq(m->topic, own)))
-        return own; /* as was asked when the body began */
+        return own; /* checked when the body began */
     struct access a = {.kind = ACCESS_PLACE};
     if (body_of(in)->all)
         a.publish = SPAN("**");
     else
         a = pass_access(&s->config, &s->clients, c);
-    struct put p;
-    struct span topic = put_topic(&s->config, &s->stat, &s->ex, &a, m->topic, own, &p);
+    struct submission p;
+    struct span topic = submit_topic(&s->config, &s->stat, &s->ex, &a, m->topic, own, &p);
     if (topic.p == NULL)
         refuse_put(s, c, in, &p);
     return topic;
 }
 
-/* Publishes what is whole of a body; `end`: all of it has come. False: it has been refused. */
+/* Publishes the complete messages of a body; `end`: the body is complete. Returns false if it has
+ * refused the request. */
 static bool body_publish(struct server *s, struct conn *c, struct intake *in, bool end)
 {
     struct batch_message m;
@@ -255,7 +256,7 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
     return true;
 }
 
-/* Makes room for `more` bytes of a body; NULL: it has been refused. */
+/* Makes room for `more` bytes of a body. Returns NULL if it has refused the request. */
 static struct intake *body_room(struct server *s, struct conn *c, size_t more)
 {
     struct intake *in = pool_at(&s->clients.conns.buffers, c->in);
@@ -275,8 +276,8 @@ static struct intake *body_room(struct server *s, struct conn *c, size_t more)
     return pool_at(&s->clients.conns.buffers, c->in);
 }
 
-/* Makes the request whose body is coming the one at hand again. A batch that is refused ends the
- * connection even where all of it has come, so that the answer does not depend on how it came. */
+/* Makes the request of a body the current one again. A refused batch ends the connection even if
+ * all of it has come, so that the answer does not depend on how the bytes were cut. */
 static struct intake *body_resume(const struct clients *clients, struct exchange *ex,
                                   struct conn *c)
 {
@@ -294,7 +295,7 @@ size_t body_input(struct server *s, struct conn *c, char *buf, size_t len)
     if (batch && len > BATCH_BYTES)
         len = BATCH_BYTES;
     int done = http_body_decode(&body_of(in)->http, buf, len, &took, &got);
-    char wrong = took < len ? buf[took] : '\0'; /* where it is not well-formed */
+    char wrong = took < len ? buf[took] : '\0'; /* the byte that is malformed */
     if ((in = body_room(s, c, got)) == NULL)
         return took;
     bool between = intake_idle(in);

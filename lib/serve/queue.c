@@ -1,5 +1,5 @@
 /*
- * queue.c - connections that have something to do, or to wait for.
+ * queue.c - lists of connections that have work left, or wait.
  */
 #include "lib/serve/queue.h"
 #include "lib/serve/conn.h"
@@ -62,7 +62,7 @@ struct conn *queue_take(struct conns *t, enum queue q)
 void queue_doom(struct conns *t, struct conn *c)
 {
     conn_go(t, c, CONN_DOOMED);
-    if (!(c->flags & (CONN_READY | CONN_HELD))) /* else it gets there by that list */
+    if (!(c->flags & (CONN_READY | CONN_HELD))) /* else its list moves it there */
         push_doomed(t, c);
 }
 

@@ -1,8 +1,8 @@
 /*
  * quote.h - foreign text and numbers as short strings, for messages.
  *
- * OWNERSHIP: each string stands in a buffer of its caller. QUOTE() and the like make one that lasts
- * until the end of the block in which they stand; who returns a string takes the buffer instead.
+ * OWNERSHIP: each string is in its caller's buffer. QUOTE() and the like create a buffer that lasts
+ * until the end of the enclosing block; a function that returns a string takes a buffer instead.
  */
 #ifndef SSE_LIB_SERVE_QUOTE_H
 #define SSE_LIB_SERVE_QUOTE_H

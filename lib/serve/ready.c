@@ -1,7 +1,7 @@
 /*
- * ready.c - /-/ready: do messages go through?
+ * ready.c - /-/ready: checks whether messages go through.
  *
- * Whoever asks waits, as a poll does, on an inside topic that is marked for fan-out as if it had a
+ * The request waits, as a poll does, on an inside topic that is marked for fan-out as if it had a
  * new message: the loop's fan-out reaches it or does not. Then the ring is looked at: its newest
  * message must be found by its id, end at the head, and be the newest of its topic. Nothing is put
  * into the ring, so whoever asks, however often, takes no message's place. Those who ask within a
@@ -28,11 +28,12 @@ static void refuse(struct server *s, struct conn *c, const char *why)
     serve_refuse(s, c, 503, NULL, why, NULL);
 }
 
-/* The inside topic, which is one more than clients may have; 0: there is no room for it. */
+/* Returns the inside topic, which is one more than clients may have; 0 if there is no room for
+ * it. */
 static uint32_t ready_topic(const struct config *config, struct broker *broker, struct ready *ready)
 {
     bool made;
-    topics_limit(broker->topics, config->opt.max_topics + 1); /* also of one that was handed over */
+    topics_limit(broker->topics, config->opt.max_topics + 1); /* also after an upgrade */
     if (ready->topic != 0)
         return ready->topic;
     uint32_t id = broker_open(broker, READY_TOPIC, &made);
@@ -57,7 +58,7 @@ void ready_topic_gone(void *server, uint32_t topic)
     topics_limit(&s->topics, s->config.opt.max_topics);
 }
 
-/* Is the newest message where it should be? Nothing in the ring is right as well. */
+/* Returns true if the newest message is where it should be, or the ring is empty. */
 static bool newest_found(const struct broker *broker)
 {
     const struct ring *r = broker->ring;

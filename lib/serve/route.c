@@ -1,5 +1,5 @@
 /*
- * route.c - from a request head to what answers it.
+ * route.c - passes requests to the functions that handle them.
  */
 #include "lib/serve/route.h"
 #include "lib/cors.h"
@@ -26,8 +26,8 @@ static void healthy(struct server *s, struct conn *c)
     serve_answer(s, c, 200, (struct span){NULL, 0}, "text/plain", SPAN("ok\n"));
 }
 
-/* Is a path one of the server's own: "/", or of those that begin with "/-"? They are known by their
- * bytes as they were sent: what a proxy in front lets pass or not goes by these, too. */
+/* Returns true if a path is one of the server's own: "/", or one that begins with "/-". The bytes
+ * as sent decide, as a proxy in front goes by these, too. */
 static bool is_own(struct span sent)
 {
     return sent.n <= 1 || sent.p[1] == '-'; /* a path begins with "/" */
@@ -49,14 +49,14 @@ static void route_nothing(struct server *s, struct conn *c)
                      "/-/healthy, /-/ready, /-/metrics and /-/topics", NULL);
 }
 
-/* A path for which is_own() is true. */
+/* Handles a path for which is_own() is true. */
 static void route_own(struct server *s, struct conn *c)
 {
     static const struct {
         struct span path;
         void (*answer)(struct server *s, struct conn *c);
         bool open;  /* to all; the others only where access_admin() allows */
-        bool admin; /* is at the address of --admin as well */
+        bool admin; /* served at the address of --admin as well */
     } own[] = {
         {SPAN_INIT("/"), serve_live_page, true, false},
         {SPAN_INIT("/-/sse.js"), serve_helper, true, false},
@@ -83,7 +83,7 @@ static void route_own(struct server *s, struct conn *c)
         own[i].answer(s, c);
 }
 
-/* OPTIONS: what can be done here, and, of a preflight, who may. */
+/* Answers OPTIONS: the methods allowed and, to a preflight, the origin. */
 static void route_options(struct server *s, struct conn *c)
 {
     char bytes[4096];
@@ -97,32 +97,33 @@ static void route_options(struct server *s, struct conn *c)
         serve_answer(s, c, 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
-/* Notes what the request in ex.req asks of its answer, and who asks; c may be NULL: nobody
- * knows. */
+/* Sets the context of the request in ex.req: its answer's form and its client; c may be NULL: the
+ * client is unknown. */
 static void context_set(const struct config *config, const struct clients *clients,
                         struct exchange *ex, const struct conn *c)
 {
     bool body = ex->req.chunked || ex->req.length > 0;
     bool publishes = ex->req.method == HTTP_POST || ex->req.method == HTTP_PUT;
-    ex->ask = (struct context){.method = ex->req.method,
-                               .keep_alive =
-                                   ex->req.keep_alive && (publishes || !body) && !clients->draining,
-                               .body = body,
-                               .minor = ex->req.minor,
-                               .cors = c != NULL && c->marks & CONN_ADMIN
-                                           ? 0 /* no page is to read what is at --admin */
-                                           : cors_find(config->opt.cors.item, config->opt.cors.n,
-                                                       http_field(&ex->req, HTTP_ORIGIN)),
-                               .path = ex->req.path,
-                               .conn = c,
-                               .way = publishes ? "publish" : NULL,
-                               .began = c != NULL ? c->tick : 0};
+    ex->ask =
+        (struct context){.method = ex->req.method,
+                         .keep_alive =
+                             ex->req.keep_alive && (publishes || !body) && !clients->draining,
+                         .body = body,
+                         .minor = ex->req.minor,
+                         .cors = config->opt.cors.n == 0 || (c != NULL && c->marks & CONN_ADMIN)
+                                     ? 0 /* pages may not read what --admin serves */
+                                     : cors_find(config->opt.cors.item, config->opt.cors.n,
+                                                 http_field(&ex->req, HTTP_ORIGIN)),
+                         .path = ex->req.path,
+                         .conn = c,
+                         .way = publishes ? "publish" : NULL,
+                         .began = c != NULL ? c->tick : 0};
     if (c != NULL)
         serve_identify_client(config, clients, ex, c);
 }
 
-/* Does the request in ex.req want a stream of events: does it name that type, and like none of a
- * poll's better? */
+/* Returns true if the request in ex.req asks for an event stream: it names that type, and prefers
+ * no form of a poll. */
 static bool wants_stream(const struct exchange *ex)
 {
     bool exact = false;
@@ -131,7 +132,7 @@ static bool wants_stream(const struct exchange *ex)
            (q == 1000 || q >= poll_quality(ex));
 }
 
-/* Does it want to speak WebSocket (RFC 6455 section 4.2.1)? */
+/* Returns true if it asks for WebSocket (RFC 6455 section 4.2.1). */
 static bool wants_socket(const struct exchange *ex)
 {
     struct span item;
@@ -143,8 +144,8 @@ static bool wants_socket(const struct exchange *ex)
     return false;
 }
 
-/* Refuses a handshake of WebSocket that is no longer one: the fields that a proxy forwards only
- * where it is told to are not there (RFC 9110 section 15.5.22). */
+/* Refuses a WebSocket handshake without the fields that a proxy forwards only if configured to (RFC
+ * 9110 section 15.5.22). */
 static void refuse_half_handshake(struct server *s, struct conn *c)
 {
     serve_refuse(
@@ -154,8 +155,8 @@ static void refuse_half_handshake(struct server *s, struct conn *c)
         NULL);
 }
 
-/* Is it a page by which others look after the server? A full server answers these: it is not a dead
- * one. */
+/* Returns true if it is a page by which the server is monitored: these are answered when the server
+ * is full, as it is not dead. */
 static bool is_vital(const struct exchange *ex)
 {
     static const struct span vital[] = {SPAN_INIT("/-/healthy"), SPAN_INIT("/-/ready"),
@@ -166,7 +167,7 @@ static bool is_vital(const struct exchange *ex)
     return false;
 }
 
-/* Turns a client away that is over --max-connections or --max-per-address. */
+/* Refuses a client over --max-connections or --max-per-address. */
 static void route_shed(struct server *s, struct conn *c)
 {
     if (wants_stream(&s->ex)) {
@@ -186,23 +187,23 @@ static void route_shed(struct server *s, struct conn *c)
                      QUOTE_NUM(s->config.opt.max_connections), " (--max-connections)", NULL);
 }
 
-/* Handles the request in ex.req; rest[0..len) is what came behind its head. Returns how much of
- * that was its body. */
+/* Handles the request in ex.req; rest[0..len) are the bytes after its head. Returns how many of
+ * them were its body. */
 static size_t route(struct server *s, struct conn *c, const char *rest, size_t len)
 {
     context_set(&s->config, &s->clients, &s->ex, c);
     s->ex.access = (struct access){.kind = ACCESS_PLACE};
     ptrdiff_t n = http_decode(s->ex.req.path, false, s->ex.path, sizeof s->ex.path);
-    assert(n >= 0); /* http_parse() has looked at it, and it is no longer than a head */
+    assert(n >= 0); /* http_parse() has checked it, and it is no longer than a head */
     struct span path = {s->ex.path, (size_t)n};
     bool publishes = s->ex.req.method == HTTP_POST || s->ex.req.method == HTTP_PUT;
-    s->ex.ask.path = path; /* as a body that comes later has it */
+    s->ex.ask.path = path; /* as for a body that comes later */
     bool own = is_own(s->ex.req.path), shed = (c->flags & (CONN_SHED | CONN_CROWD)) != 0;
     s->ex.ask.keep_alive = s->ex.ask.keep_alive && !shed;
     if (shed && !is_vital(&s->ex))
         route_shed(s, c);
     else if (!own && (c->marks & CONN_ADMIN || (path.n < s->ex.req.path.n && is_own(path))))
-        route_nothing(s, c); /* the latter only decodes to one */
+        route_nothing(s, c); /* the path only decodes to an own one */
     else if (s->ex.req.method == HTTP_OPTIONS)
         route_options(s, c);
     else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->ex.req.path, SPAN("/")) &&
@@ -226,8 +227,8 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     return 0;
 }
 
-/* The context of a request that can't be read. Its origin is not known: a page can read the answer
- * only where all may. */
+/* Returns the context of a request that cannot be read. Its origin is unknown: a page can read the
+ * answer only if all pages may. */
 static struct context context_unknown(const struct config *config, const struct conn *c)
 {
     uint16_t cors = cors_find(config->opt.cors.item, config->opt.cors.n, (struct span){NULL, 0});
@@ -274,7 +275,7 @@ static void refuse_malformed(struct server *s, struct conn *c, const char *buf)
                      s->ex.req.wrong, NULL);
 }
 
-/* Says what is wrong with a request that could not be parsed, or was not complete in time. */
+/* Refuses a request that could not be parsed, or was not complete in time. */
 static void refuse_request(struct server *s, struct conn *c, int status, const char *buf)
 {
     s->ex.ask = context_unknown(&s->config, c);
@@ -299,7 +300,8 @@ static void refuse_request(struct server *s, struct conn *c, int status, const c
                      NULL);
 }
 
-/* May it take long to answer the request in ex.req? It selects several topics, or looks back. */
+/* Returns true if the request in ex.req may take long: it selects several topics, or asks for old
+ * messages. */
 static bool takes_long(const struct exchange *ex)
 {
     static const bool selects[256] = {['*'] = true, [','] = true, ['%'] = true};
@@ -310,13 +312,13 @@ static bool takes_long(const struct exchange *ex)
         if (selects[(unsigned char)path.p[i]])
             return true;
     const char *since = span_find(query, SPAN("since"));
-    if (since != NULL) /* what begins now looks for nothing */
+    if (since != NULL) /* one that begins now needs no search */
         return !span_begins(span_from(query, (size_t)(since - query.p)), SPAN("since=now"));
     return span_begins(path, SPAN("/-/topics"));
 }
 
-/* Takes a request head; returns the bytes taken, with what of the body was handled at once, or 0 if
- * it is not complete. */
+/* Handles a request head. Returns the bytes handled, including the part of the body handled at
+ * once; 0 if it is not complete. */
 static size_t head_input(struct server *s, struct conn *c, const char *buf, size_t len, size_t seen)
 {
     int used = http_parse(buf, len, seen, &s->config.limits, &s->ex.req);

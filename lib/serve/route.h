@@ -1,26 +1,26 @@
 /*
- * route.h - from a request head to what answers it; bodies and frames to whom they belong.
+ * route.h - passes request heads, parts of bodies and frames to the functions that handle them.
  */
 #ifndef SSE_LIB_SERVE_ROUTE_H
 #define SSE_LIB_SERVE_ROUTE_H
 
 #include "lib/serve/server.h"
 
-/* Takes what has come for a connection in HEAD, BODY or SOCKET: a request head with what of its
- * body is handled at once, a part of a body, or a frame; `seen` as http_parse() has it. Each call
- * is a step of a few milliseconds at most. buf is written to. Returns the bytes taken, 0 if a head
- * is not complete, or if its request may take longer than s->ex.brief allows: then s->ex.postponed
- * is set, and it is to be brought again with s->ex.brief not set. */
+/* Handles bytes received on a connection in HEAD, BODY or SOCKET: a request head, with the part of
+ * its body that can be handled at once, a part of a body, or a frame; `seen` as in http_parse().
+ * Takes a few milliseconds at most. Writes to buf. Returns the bytes handled; 0 if a head is not
+ * complete, or if its request may take longer than s->ex.brief allows: then s->ex.postponed is set,
+ * and the same bytes are to be passed again with s->ex.brief clear. */
 size_t serve_input(struct server *s, struct conn *c, char *buf, size_t len, size_t seen);
 
-/* Refuses a request in HEAD that can't be kept until it is complete, for want of buffers. */
+/* Refuses an incomplete request in HEAD that cannot be kept for want of buffers. */
 void serve_refuse_no_buffer(struct server *s, struct conn *c);
 
-/* Turns a client away that has no place in the table; `why` names the limit. buf[0..len) is what of
- * its request has come so far. */
+/* Refuses a client that has no slot; `why` names the limit. buf[0..len) is what has come of its
+ * request. */
 void serve_turn_away(struct server *s, const char *buf, size_t len, const char *why);
 
-/* Answers 408: the request has not come in time, or, of a body, too slowly. */
+/* Answers 408: the request has not come in time, or its body came too slowly. */
 void serve_refuse_timeout(struct server *s, struct conn *c);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * saved.c - what is kept of a request whose answer comes later.
+ * saved.c - keeps a request whose answer comes later.
  */
 #include "lib/serve/saved.h"
 #include "lib/serve/client.h"
@@ -22,7 +22,7 @@ struct saved saved_of(const struct config *config, struct exchange *ex)
                           .keep_alive = ask->keep_alive};
 }
 
-/* The connection is its client's from now on, whoever its peer is. */
+/* The connection counts for its client from now on, whoever its peer is. */
 void saved_keep_socket(const struct config *config, const struct clients *clients,
                        struct exchange *ex, struct conn *c)
 {

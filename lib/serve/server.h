@@ -1,27 +1,25 @@
 /*
- * server.h - all there is of a server, in parts; and where in lib/serve to look for what.
+ * server.h - struct server in its parts, and a map of lib/serve.
  *
- * This folder does what a request asks. It puts http.h, ring.h and the folders below together, and
- * does no I/O: it is called with a connection and the bytes that have come for it, changes the
- * state of the server, and leaves what is to be written in `out`, which the loop (sse.c) takes from
- * there.
+ * This folder handles requests. It combines http.h, ring.h and the folders below, and does no I/O:
+ * the loop (lib/loop) calls it with a connection and the bytes received on it; it changes the state
+ * of the server, and leaves what is to be written in `out`.
  *
- *   bytes -> route -> publish ------> put -> broker_put, topic_mark
+ *   bytes -> route -> publish ---> submit -> broker_put, topic_mark
  *              |                                    +--> answer -> out
- *              +----> subscribe, poll, socket ------|
+ *              +----> http_stream, poll, socket ----|
  *              |        start, access, subscriber   |
  *              `----> own, ready -------------------'
  *
- * A function that returns false or 0 for "refused" has put the refusal into `out` and the
- * connection's state in order.
+ * A function that returns false or 0 for "refused" has put the refusal into `out` and set the
+ * connection's state.
  *
- * A function takes the parts that it needs, and the whole only where it needs most of them, as
- * those do that may refuse a request.
+ * A function takes the parts that it needs, and the whole only if it needs most of them, as
+ * functions that may refuse a request do.
  *
  * INVARIANTS
- *   - Between two turns of the loop `ready` and `started` are all that is needed of a struct server
- *     besides its tables, its options and what they are set up from: who hands those over hands
- *     them over.
+ *   - Between two turns of the loop a struct server is its tables, its options, and what handover.h
+ *     names: a new field whose value must outlive an in-place upgrade is added there.
  */
 #ifndef SSE_LIB_SERVE_SERVER_H
 #define SSE_LIB_SERVE_SERVER_H
@@ -37,17 +35,16 @@
 #include "lib/serve/whole.h"
 #include "lib/stat.h"
 
-/* Subscribers that do not take what there is for them: their sockets were full when the sweep
- * looked. */
+/* Subscribers with pending messages whose sockets were full when the sweep looked. */
 struct lag {
     uint32_t subscribers;
-    uint64_t bytes; /* of the ring, from the place of the last of them to the head */
+    uint64_t bytes; /* of the ring, from the place of the slowest to the head */
 };
 
-/* What is known of whether messages go through: see ready.c. */
+/* The state of the check that messages go through: see ready.c. */
 struct ready {
-    uint64_t ok_ms; /* when (monotonic) the fan-out last came by and the ring was right; 0: never */
-    uint32_t topic; /* the inside topic; 0: there is none now */
+    uint64_t ok_ms; /* when (monotonic) the last check succeeded; 0: never */
+    uint32_t topic; /* the inside topic; 0: none now */
 };
 
 struct server {
@@ -62,11 +59,11 @@ struct server {
     struct hold hold;
     struct team team;
     struct log log;
-    uint64_t started;     /* ms, wall clock: when the server did; upgrades in place go on with it */
+    uint64_t started;     /* ms, wall clock: when the server started; kept in upgrades */
     uint64_t turn_max_us; /* the longest turn of the loop so far */
-    struct lag lag;       /* as the last sweep over the whole table found it */
+    struct lag lag;       /* as of the last sweep over the whole table */
     struct exchange ex;
-    struct page files; /* what files.c has given out */
+    struct page files; /* files.c: unpacked files */
 };
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * socket.c - WebSocket: the handshake, frames in, the json subprotocol, the close.
  *
- * Without a subprotocol a frame is a message's data, either way. With "json" each frame is an
- * object: out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in,
+ * Without a subprotocol a frame is a message's data, in either direction. With "json" each frame is
+ * an object: out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in,
  * {"topic","event","data"} (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered
  * {"ok":..} or {"error":..}.
  */
@@ -16,10 +16,10 @@
 #include "lib/serve/conn.h"
 #include "lib/serve/feed.h"
 #include "lib/serve/pass.h"
-#include "lib/serve/put.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/start.h"
+#include "lib/serve/submit.h"
 #include "lib/serve/subscriber.h"
 #include "lib/serve/transport.h"
 #include "lib/stream.h"
@@ -28,13 +28,13 @@
 
 #include <assert.h>
 
-#define UNREAD_MAX (1u << 20) /* bytes of answers kept for a client, before it is let go */
+#define UNREAD_MAX (1u << 20) /* bytes of answers kept for a client before it is closed */
 
-/* In the buffer of a connection that is inside a frame or a message. */
+/* The buffer of a connection that is inside a frame or a message. */
 struct inside {
     struct ws ws;
-    struct pace pace; /* of what is in here */
-    uint64_t moved;   /* ms: when something of it came last */
+    struct pace pace; /* of these bytes */
+    uint64_t moved;   /* ms: when bytes of it came last */
     uint32_t have;    /* bytes of the message so far */
     char bytes[];
 };
@@ -48,8 +48,8 @@ static void frame(struct exchange *ex, enum ws_opcode opcode, struct span payloa
     text_add(&ex->out, payload);
 }
 
-/* Sends a close frame, the last of this side; where a record can't be brought to its end before it,
- * the connection ends without. */
+/* Sends a close frame, the last frame of this side; if a partly written record cannot be completed,
+ * ends the connection without one. */
 static void end(struct server *s, struct conn *c, unsigned code, struct span reason)
 {
     char bytes[WS_CLOSE_MAX];
@@ -147,7 +147,7 @@ void socket_away(struct server *s, struct conn *c)
 
 /* ---- publishing ------------------------------------------------------------------------------ */
 
-/* The topic of a connection that is subscribed to just one; empty: it is not. */
+/* Returns the topic of a connection that is subscribed to exactly one; else an empty span. */
 static struct span own_topic(const struct broker *broker, const struct conn *c)
 {
     if (c->link.topic == 0 || topic_is_set(c->link.topic))
@@ -155,36 +155,36 @@ static struct span own_topic(const struct broker *broker, const struct conn *c)
     return topic_name(broker->topics, c->link.topic);
 }
 
-/* Which code closes a connection whose message was refused with an HTTP status. */
+/* Returns the close code for a message that was refused with an HTTP status. */
 static unsigned close_code(int status)
 {
     return status == 413 ? WS_TOO_BIG : status == 503 ? WS_TRY_LATER : WS_POLICY;
 }
 
-/* Publishes to the topic that the message names, or else to the connection's; it is copied, as
- * putting may free what it stood in. */
+/* Publishes to the topic that the message names, or else to the connection's. The name is copied,
+ * as putting may free it. */
 static bool publish(struct server *s, const struct conn *c, struct span topic,
-                    const struct batch_message *m, struct put *p)
+                    const struct batch_message *m, struct submission *p)
 {
     char name[TOPIC_NAME_MAX];
     struct access a = pass_access(&s->config, &s->clients, c);
-    topic = put_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
+    topic = submit_topic(&s->config, &s->stat, &s->ex, &a, topic, own_topic(&s->broker, c), p);
     if (topic.p == NULL)
         return false;
     memcpy(name, topic.p, topic.n);
-    return put_checked(s, (struct span){name, topic.n}, m, p);
+    return submit_message(s, (struct span){name, topic.n}, m, p);
 }
 
-/* A message in a frame of its own. */
+/* Handles a message that is a frame of its own. */
 void frames_message(struct server *s, struct conn *c, struct span data, bool binary)
 {
     struct batch_message m = {.data = data, .binary = binary};
     struct span topic = own_topic(&s->broker, c);
-    struct put p;
+    struct submission p;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
     else if (!publish(s, c, m.topic, &m, &p))
-        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+        end(s, c, close_code(p.status), span_of(submit_detail(&p)));
 }
 
 /* ---- the json subprotocol -------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ static void answer_error(struct exchange *ex, struct span detail)
     frame(ex, WS_TEXT, text_span(&t));
 }
 
-/* Answers with what the connection is subscribed to now. */
+/* Answers with the topics to which the connection is subscribed now. */
 static void answer_subscribed(const struct broker *broker, struct exchange *ex,
                               const struct conn *c)
 {
@@ -217,15 +217,15 @@ static void answer_subscribed(const struct broker *broker, struct exchange *ex,
         json_string(&t, span_cut(&names, ','));
         more = t.full || t.cap - t.n < 64;
         if (more)
-            t = before; /* a long list is not told whole */
+            t = before; /* a long list is cut */
         comma = ",";
     }
     text_str(&t, more ? "],\"and\":\"more\"}}" : "]}}");
     frame(ex, WS_TEXT, text_span(&t));
 }
 
-/* Appends the strings of a JSON array to a list with commas between. False: it is no array of
- * strings, or there is no room. */
+/* Appends the strings of a JSON array to a comma-separated list. Returns false if it is not an
+ * array of strings, or there is no room. */
 static bool names_add(struct text *t, const struct json_value *list)
 {
     size_t pos = 0;
@@ -243,7 +243,7 @@ static bool names_add(struct text *t, const struct json_value *list)
     return !t->full;
 }
 
-/* Appends the parts of `from` that are not among those of `but`. */
+/* Appends the parts of `from` that `but` lacks. */
 static void names_without(struct text *t, struct span from, struct span but)
 {
     while (from.n > 0) {
@@ -259,11 +259,11 @@ static void names_without(struct text *t, struct span from, struct span but)
     }
 }
 
-/* Pieces of the ring that are looked through at once. */
+/* Parts of the ring searched at once. */
 #define PASS_LOOKS 8u
 
-/* Brings its place forward over other topics' messages, so that none of the past is sent once it
- * subscribes to these; but for one that is far behind, so as not to look for long. */
+/* Moves its place past other topics' messages, so that it gets no old message of a topic to which
+ * it subscribes next; unless it lags far, as that would take long. */
 static void pass_over(const struct broker *broker, struct conn *c)
 {
     uint64_t rec = 0;
@@ -274,15 +274,15 @@ static void pass_over(const struct broker *broker, struct conn *c)
         }
 }
 
-/* Counts that more is asked for than may be; what is wrong with that. */
+/* Counts a request for too many topics. Returns the reason. */
 static const char *too_many(struct stat_counters *stat)
 {
     stat->limit_subscriptions++;
     return "there are more names and wildcards than --max-subscriptions allows";
 }
 
-/* Subscribes to what `names` lists, which may be up to twice as many as may be if there are
- * repeats, instead of what it is on now; NULL, or what is wrong, for which `out` is there. */
+/* Replaces the subscription by the topics in `names`, which may be up to twice the limit if there
+ * are repeats. Returns NULL, or what is wrong, for which `out` is room. */
 static const char *resubscribe(struct server *s, struct conn *c, struct span names,
                                char out[QUOTE_MAX])
 {
@@ -291,7 +291,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     if (!names_declared(&s->config, names))
         return "this server has only the topics that --topic names";
     if (names.p[0] == '-')
-        return "begins with \"-\""; /* the server's own, which the table may have */
+        return "begins with \"-\""; /* the server's own topic, which the table may have */
     id = broker_select(&s->broker, names, 2 * most, false, &why);
     if (id == 0)
         return why != NULL ? why : serve_count_topic_limit(&s->config, &s->broker, &s->stat, out);
@@ -313,7 +313,7 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
         c->place.at = ring_head(&s->ring);
         c->place.n = ring_newest(&s->ring).n;
     }
-    /* the old one goes last: what both need stays */
+    /* the old one is released last, so that topics of both stay */
     uint32_t old = c->link.topic;
     if (was)
         topic_unsubscribe(&s->topics, (uint32_t)conn_fd(&s->clients.conns, c));
@@ -323,8 +323,8 @@ static const char *resubscribe(struct server *s, struct conn *c, struct span nam
     return NULL;
 }
 
-/* Narrows what is listed in t->p[from..t->n) to what the connection's token allows. Returns NULL,
- * or what is wrong, as where it allows nothing of one name: then the list is as it was. */
+/* Narrows the list in t->p[from..t->n) to what the connection's token allows. Returns NULL, or what
+ * is wrong, as when it allows nothing of one name: then the list is unchanged. */
 static const char *names_narrow(const struct config *config, const struct clients *clients,
                                 struct exchange *ex, const struct conn *c, struct text *t,
                                 size_t from)
@@ -345,7 +345,7 @@ static const char *names_narrow(const struct config *config, const struct client
                            "much: name fewer at once (--max-subscriptions)";
 }
 
-/* {"subscribe":[..]} or {"unsubscribe":[..]}. */
+/* Handles {"subscribe":[..]} or {"unsubscribe":[..]}. */
 static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
 {
     char limit[QUOTE_MAX];
@@ -364,7 +364,7 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
     struct span listed = span_from(text_span(&t), had);
     bool many =
         serve_name_count(listed) - (had > 0 && listed.n > 0) > s->config.opt.max_subscriptions;
-    size_t begin = had > 0 && listed.n > 0 ? had + 1 : had; /* behind the comma */
+    size_t begin = had > 0 && listed.n > 0 ? had + 1 : had; /* after the comma */
     const char *denied = many ? NULL : names_narrow(&s->config, &s->clients, &s->ex, c, &t, begin);
     if (denied != NULL && on) {
         s->stat.access_denied++;
@@ -398,7 +398,7 @@ struct command {
     bool has_topic, has_event, has_data, has_base64, has_subscribe, has_unsubscribe;
 };
 
-/* Reads them. NULL, or what is wrong. */
+/* Reads the members. Returns NULL, or what is wrong. */
 static const char *command_read(struct span text, struct command *k)
 {
     struct json_value object, v;
@@ -436,7 +436,7 @@ static const char *command_read(struct span text, struct command *k)
     return NULL;
 }
 
-/* Decodes a string of a frame in its place. */
+/* Decodes a string of a frame in place. */
 static struct span unescape(const struct json_value *v)
 {
     char *p = (char *)(uintptr_t)v->raw.p;
@@ -446,7 +446,7 @@ static struct span unescape(const struct json_value *v)
 static void command_publish(struct server *s, struct conn *c, struct command *k)
 {
     struct batch_message m = {.binary = k->has_base64};
-    struct put p;
+    struct submission p;
     if (k->has_topic)
         m.topic = unescape(&k->topic);
     if (k->has_event && k->event.kind == JSON_STRING)
@@ -462,7 +462,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
         m.data.n = (size_t)n;
     }
     if (!publish(s, c, m.topic, &m, &p)) {
-        answer_error(&s->ex, span_of(put_detail(&p)));
+        answer_error(&s->ex, span_of(submit_detail(&p)));
         return;
     }
     char bytes[160];
@@ -489,8 +489,8 @@ void objects_message(struct server *s, struct conn *c, struct span text, bool bi
 
 /* ---- frames in ------------------------------------------------------------------------------- */
 
-/* Makes sure that the connection has a buffer with room for `more` bytes of its message. NULL:
- * there is none. */
+/* Returns the connection's buffer with room for `more` bytes of its message; NULL if there is no
+ * room. */
 static struct inside *inside_room(const struct config *config, struct clients *clients,
                                   const struct moment *clock, struct conn *c, size_t more)
 {
@@ -513,8 +513,8 @@ static struct inside *inside_room(const struct config *config, struct clients *c
     return pool_at(pool, block);
 }
 
-/* Takes data of a message. One that is here whole is used where it is; of one that came in parts
- * the buffer goes after its last, as nothing is inside it then. */
+/* Handles data of a message. A complete one is used in place; the buffer of one in parts is freed
+ * after its last part. */
 static void data_piece(struct server *s, struct conn *c, const struct ws_piece *p)
 {
     bool binary = p->opcode == WS_BINARY;
@@ -561,45 +561,46 @@ void socket_end_late(struct server *s, struct conn *c)
               : SPAN("a message comes at less than --min-rate"));
 }
 
-/* A message has begun that is not here whole: may it be published, as far as can be told by now?
- * Else the socket is closed before anything of it is kept. Of json it is told when its topic is
- * known, which may be anywhere in it. */
+/* Checks, as far as is known, whether a message that has begun may be published; if not, closes the
+ * socket before any of it is kept. A json message's topic may come anywhere in it, and is checked
+ * then. */
 static bool may_begin(struct server *s, struct conn *c)
 {
     struct access a = pass_access(&s->config, &s->clients, c);
     struct span topic = own_topic(&s->broker, c);
-    struct put p;
+    struct submission p;
     if (transport_of(c)->objects)
         return true;
     if (topic.n == 0)
         end(s, c, WS_POLICY, SPAN("publishing takes a connection to one topic"));
-    else if (!put_check_topic(&s->config, &s->stat, &s->ex, &a, topic, &p))
-        end(s, c, close_code(p.status), span_of(put_detail(&p)));
+    else if (!submit_check_topic(&s->config, &s->stat, &s->ex, &a, topic, &p))
+        end(s, c, close_code(p.status), span_of(submit_detail(&p)));
     else
         return true;
     return false;
 }
 
-/* May this socket publish nothing at all? Then a message of it lists names at most. */
+/* Returns true if this socket may publish nothing at all: then its messages are at most lists of
+ * names. */
 static bool only_listens(const struct config *config, const struct clients *clients,
                          const struct conn *c)
 {
     return transport_of(c)->objects && pass_access(config, clients, c).publish.n == 0;
 }
 
-/* Bytes of the largest message that is taken from a socket. */
+/* Returns the size of the largest message accepted from a socket. */
 static uint64_t message_most(const struct config *config, const struct clients *clients,
                              const struct conn *c)
 {
     uint64_t most = config->opt.max_message;
     if (!transport_of(c)->objects)
         return most;
-    most = 6 * most + (8u << 10); /* as JSON may have it */
+    most = 6 * most + (8u << 10); /* escaped as JSON */
     uint64_t list = (uint64_t)config->opt.max_subscriptions * (TOPIC_NAME_MAX + 4) + 1024;
     return only_listens(config, clients, c) && list < most ? list : most;
 }
 
-/* The reason that a close frame gives for a code of ws_read(). */
+/* Returns the reason to send with a code of ws_read(). */
 static struct span read_error(struct config *config, struct clients *clients,
                               struct stat_counters *stat, const struct conn *c, int code)
 {
@@ -655,7 +656,7 @@ size_t socket_input(struct server *s, struct conn *c, char *buf, size_t len)
 
 /* ---- the handshake --------------------------------------------------------------------------- */
 
-/* Does the client offer the json subprotocol? */
+/* Returns true if the client offers the json subprotocol. */
 static bool offers_json(const struct exchange *ex)
 {
     struct span item;
@@ -666,7 +667,8 @@ static bool offers_json(const struct exchange *ex)
     return false;
 }
 
-/* Is the handshake right (RFC 6455 section 4.2.1)? Else it has been refused. */
+/* Returns true if the handshake is right (RFC 6455 section 4.2.1); else it has refused the
+ * request. */
 static bool handshake_right(struct server *s, struct conn *c)
 {
     struct span version = http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_VERSION);

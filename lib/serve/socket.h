@@ -6,20 +6,20 @@
 
 #include "lib/serve/server.h"
 
-/* Ends a WebSocket whose message has more room than its share. */
+/* Ends a WebSocket whose message takes more room than its share. */
 void socket_end_over_share(struct server *s, struct conn *c);
 
-/* Has a WebSocket, inside a message, had more time for it than these give? Then socket_end_late()
- * is due, which closes it. */
+/* Returns true if a WebSocket, inside a message, is too slow; then call socket_end_late(), which
+ * closes it. */
 bool socket_message_late(const struct clients *clients, const struct moment *clock,
                          const struct conn *c);
 void socket_end_late(struct server *s, struct conn *c);
 
-/* GET of a topic with Upgrade: websocket. */
+/* Handles GET of a topic with Upgrade: websocket; `names` is the decoded path. */
 void serve_socket(struct server *s, struct conn *c, struct span names);
 
-/* Takes what has come for a WebSocket, up to the end of a piece of a message or a control frame;
- * gives the bytes taken. */
+/* Handles bytes received on a WebSocket, up to the end of a piece of a message or of a control
+ * frame. Returns the bytes handled. */
 size_t socket_input(struct server *s, struct conn *c, char *buf, size_t len);
 
 /* Closes a WebSocket whose messages may be lost, as the store could not be synced. */

@@ -1,5 +1,5 @@
 /*
- * start.c - where a client begins: the cursor it brings, or what it asks for without one.
+ * start.c - where a client begins: from its cursor, or from ?since.
  */
 #include "lib/serve/start.h"
 #include "lib/serve/answer.h"
@@ -36,7 +36,8 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
     struct span asked = names;
     if (!access_subscribe(s, c, &names))
         return 0;
-    /* one who asks for several is told their topics, also where the token leaves it but one */
+    /* a client that asks for several topics gets their names, even if its token narrows them to
+     * one */
     bool several = names.p != asked.p && (topic_is_pattern(asked) || serve_name_count(asked) > 1);
     if (!serve_check_declared(s, c, names))
         return 0;
@@ -55,7 +56,7 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
 
 /* ---- where it begins ------------------------------------------------------------------------- */
 
-/* Starts behind the message `c`, or with a gap where that can't be. */
+/* Starts after the message `c`, or with a gap if that is impossible. */
 static void start_after(const struct broker *broker, struct start *st, uint32_t id, struct cursor c)
 {
     struct cursor newest = ring_newest(broker->ring);
@@ -64,12 +65,12 @@ static void start_after(const struct broker *broker, struct start *st, uint32_t 
         st->gap = "unknown";
     else if (broker_lost_after(broker, id, c.n))
         st->gap = "expired";
-    /* what it has had is not for it again, even in front of a gap that is not at the tail */
+    /* it does not get again what it had, even before a gap that is not at the tail */
     bool known = c.ms == newest.ms && c.n <= newest.n;
     st->at = known ? ring_find(broker->ring, c.n) : ring_tail(broker->ring);
 }
 
-/* Starts with a gap, as what the client came with is no cursor. */
+/* Starts with a gap, as the client's cursor cannot be read. */
 static void start_unreadable(const struct broker *broker, struct start *st)
 {
     st->at = ring_tail(broker->ring);
@@ -77,7 +78,8 @@ static void start_unreadable(const struct broker *broker, struct start *st)
     st->unreadable = true;
 }
 
-/* Reads ?heartbeat=event into CONN_BEATS. False: it is wrong, and has been refused. */
+/* Reads ?heartbeat=event into CONN_BEATS. Returns false if it is wrong; it has refused the request
+ * then. */
 static bool heartbeat_asked(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
@@ -90,7 +92,8 @@ static bool heartbeat_asked(struct server *s, struct conn *c)
     return false;
 }
 
-/* Reads ?conflate (or conflate=1) into CONN_CONFLATE. False: it is wrong, and has been refused. */
+/* Reads ?conflate (or conflate=1) into CONN_CONFLATE. Returns false if it is wrong; it has refused
+ * the request then. */
 static bool conflate_asked(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
@@ -110,15 +113,15 @@ bool serve_options_read(struct server *s, struct conn *c)
     return conflate_asked(s, c) && heartbeat_asked(s, c);
 }
 
-/* Starts behind the newest message that an entity tag of If-None-Match names; "*" names whatever
- * there is. False: there is no such field. */
+/* Starts after the newest message that an entity tag of If-None-Match names; "*" names the newest
+ * there is. Returns false if there is no such field. */
 static bool start_tags(const struct broker *broker, const struct exchange *ex, struct start *st,
                        uint32_t id)
 {
     struct span tag;
     struct cursor best = {0, 0}, c;
     uint64_t here =
-        ring_newest(broker->ring).ms; /* one of another store tells less than one of this */
+        ring_newest(broker->ring).ms; /* a tag of this store counts before one of another */
     size_t pos = 0;
     bool readable = false;
     while (http_list(&ex->req, HTTP_IF_NONE_MATCH, &pos, &tag)) {
@@ -141,8 +144,8 @@ static bool start_tags(const struct broker *broker, const struct exchange *ex, s
     return st->tagged;
 }
 
-/* What the ring's clock told when the wall clock would have told `wall_ms`, had it always gone as
- * it does now. */
+/* Returns the ring's clock at the wall clock's `wall_ms`, if both had always gone as they do
+ * now. */
 static uint64_t by_ring_clock(const struct broker *broker, const struct moment *clock,
                               uint64_t wall_ms)
 {
@@ -153,7 +156,7 @@ static uint64_t by_ring_clock(const struct broker *broker, const struct moment *
     return clock->wall - wall_ms < told ? told - (clock->wall - wall_ms) : 0;
 }
 
-/* Finds the start that ?since= asks for. Returns what is wrong with it, or NULL. */
+/* Sets the start that ?since= asks for. Returns what is wrong with it, or NULL. */
 static const char *start_since(const struct broker *broker, const struct moment *clock,
                                struct start *st, uint32_t id, struct span text)
 {
@@ -182,7 +185,7 @@ static const char *start_since(const struct broker *broker, const struct moment 
     return NULL;
 }
 
-/* What start_of_request() is to one that wants to be told of gaps. */
+/* Does what start_of_request() does, for a client that does not conflate. */
 static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st)
 {
     struct cursor cursor;

@@ -1,6 +1,6 @@
 /*
- * subscriber.c - what subscribers of all ways have in common: what comes next, what they are told
- * when the ring has overtaken them or they have had nothing for a while, the end.
+ * subscriber.c - what subscribers of all transports share: the next messages, gaps, heartbeats, the
+ * end.
  */
 #include "lib/serve/subscriber.h"
 #include "lib/serve/answer.h"
@@ -40,8 +40,8 @@ void subscriber_sent(const struct broker *broker, struct stat_counters *stat, st
         stat->conflated += share_left_out(share, broker, c->link.topic, from, c->place.at);
 }
 
-/* Keeps the rest of the record that a subscriber is inside; moves it on. False: there is no
- * room. */
+/* Keeps the rest of a partly written record, and moves the subscriber past it. Returns false if
+ * there is no room. */
 static bool settle_record(const struct broker *broker, struct clients *clients,
                           struct stat_counters *stat, struct exchange *ex, struct conn *c)
 {

@@ -1,5 +1,5 @@
 /*
- * timeouts.c - what time brings to a connection, when the sweep looks at it.
+ * timeouts.c - timeouts and other limits that the sweep checks for each connection.
  */
 #include "lib/serve/timeouts.h"
 #include "lib/serve/answer.h"
@@ -22,7 +22,7 @@ void count_lag(const struct broker *broker, const struct conn *c, struct lag *la
     lag->bytes = behind > lag->bytes ? behind : lag->bytes;
 }
 
-/* Ends what holds more room than it would be given now. */
+/* Ends a body or a WebSocket that holds more room than its share. Returns true if it did. */
 static bool over_share(struct server *s, struct conn *c)
 {
     bool in = c->in != 0 && (c->state == CONN_BODY || c->state == CONN_SOCKET);
@@ -66,7 +66,7 @@ const char *timeouts_slow_reader(const struct config *config, struct clients *cl
     return "takes its answers at less than --min-rate";
 }
 
-/* A request has not come in time. */
+/* Handles a request that was not complete in time. Returns as timeouts_apply() does. */
 static const char *request_timed_out(struct server *s, struct conn *c)
 {
     if (c->state == CONN_BODY &&
@@ -105,7 +105,7 @@ const char *timeouts_apply(struct server *s, struct conn *c, enum conn_due due)
 
 void serve_refuse_unsynced(struct server *s, struct conn *c)
 {
-    conn_buffer_free(&s->clients.conns, &c->out); /* what tells of messages that may be lost */
+    conn_buffer_free(&s->clients.conns, &c->out); /* answers for messages that may be lost */
     s->ex.out.n = 0;
     s->ex.tail_pieces = 0;
     if (c->state == CONN_SOCKET) {

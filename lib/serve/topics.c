@@ -1,5 +1,5 @@
 /*
- * topics.c - /-/topics: what topics there are, in the order of their names, a page at a time.
+ * topics.c - /-/topics: lists the topics in the order of their names, a page at a time.
  *
  *     GET /-/topics?after=NAME&limit=N&match=PATTERN
  *   {"topics":[{"name":"a","messages":3,"oldest":"MS-1","newest":"MS-9"}],"next":null}
@@ -21,7 +21,7 @@
 enum {
     LIMIT = 100, /* topics on a page, ... */
     LIMIT_MAX = 1000,
-    STEPS = 65536, /* topics, and sets they are in, that are looked at for it: some milliseconds */
+    STEPS = 65536,     /* topics, and their sets, read for a page: a few milliseconds */
     ENTRY_MAX = 2048,  /* bytes of one: a byte of a name may be six in JSON */
     MATCH_MAX = 1024u, /* bytes of a pattern */
 };
@@ -32,7 +32,7 @@ struct query {
     char after_bytes[TOPIC_NAME_MAX], match_bytes[MATCH_MAX], limit_bytes[20];
 };
 
-/* Reads one parameter; it is empty where there is none. False: it has been refused. */
+/* Reads one parameter; an absent one is empty. Returns false if it has refused the request. */
 static bool parameter(struct server *s, struct conn *c, const char *name, char *out, size_t cap,
                       struct span *value)
 {
@@ -63,14 +63,14 @@ static bool query_read(struct server *s, struct conn *c, struct query *q)
     return wrong == NULL;
 }
 
-/* What all names begin with that the pattern matches: what is in front of its first "*". */
+/* Returns what every matching name begins with: the text before the pattern's first "*". */
 static struct span beginning(struct span match)
 {
     const char *star = match.n > 0 ? memchr(match.p, '*', match.n) : NULL;
     return (struct span){match.p, star != NULL ? (size_t)(star - match.p) : match.n};
 }
 
-/* The topic that a page begins with, 0 if there is none. */
+/* Returns the first topic of a page, 0 if there is none. */
 static uint32_t first_topic(const struct broker *broker, const struct query *q)
 {
     struct span begin = beginning(q->match);
@@ -96,7 +96,7 @@ static void write_id(const struct broker *broker, struct text *t, uint64_t at)
     text_str(t, "\"");
 }
 
-/* Appends one; returns in how many sets it was looked for, at most. */
+/* Appends one topic. Returns in how many sets it was searched for, at most. */
 static uint32_t write_topic(const struct server *s, struct text *t, uint32_t id)
 {
     const struct broker *broker = &s->broker;
@@ -133,7 +133,7 @@ void serve_topics(struct server *s, struct conn *c)
          steps++) {
         struct span name = topic_name(&s->topics, id);
         if (!span_begins(name, begin)) {
-            id = 0; /* nor does any behind it */
+            id = 0; /* later names do not match either */
             break;
         }
         bool shown = name.p[0] != '-';
@@ -144,7 +144,7 @@ void serve_topics(struct server *s, struct conn *c)
         last = shown ? id : last;
         id = topic_after(&s->topics, id);
     }
-    s->ex.pause = true; /* a page is work enough for a turn */
+    s->ex.pause = true; /* one page is enough work for a turn */
     text_str(&t, "],\"next\":");
     if (id != 0 && last != 0)
         json_string(&t, topic_name(&s->topics, last));

@@ -7,8 +7,8 @@
  *   file        http_stream.c         socket.c              poll.c                 ready.c
  *
  * What all transports have in common is in subscriber.c, which calls the row of a connection where
- * they differ. Another transport is another row, and a file. Not here: how a record is rendered
- * (render.h), as that is done for many subscribers at once.
+ * they differ. A new transport is a new row and a file. Rendering is not here (render.h), as it is
+ * done for many subscribers at once.
  */
 #ifndef SSE_LIB_SERVE_TRANSPORT_H
 #define SSE_LIB_SERVE_TRANSPORT_H
@@ -22,33 +22,32 @@ struct cursor;
 
 struct transport {
     const char *name;    /* in the access log */
-    enum conn_kind kind; /* as what it is counted while it is subscribed */
-    const char *type;    /* media type of what it gets; NULL: it has none */
-    struct span line;    /* STREAM: that as a field line, which begins each */
+    enum conn_kind kind; /* the kind it is counted as while subscribed */
+    const char *type;    /* the media type of a poll's answer; NULL: it has none */
+    struct span line;    /* STREAM: Content-Type as a field line */
     bool objects;        /* each message is a JSON object with its id */
 
-    /* Appends what the client is told first, from where it begins (NULL: from nowhere that has an
-     * id); `hello`: it asked to be told so. */
+    /* Appends the beginning, from the id `from` (NULL: none); `hello`: the client asked for a first
+     * message. */
     void (*begin)(struct server *s, struct conn *c, const struct cursor *from, bool hello);
 
     /* Tells a subscriber of a gap. */
     void (*gap)(struct server *s, struct conn *c, const struct gap *gap);
 
-    /* Appends a sign of life; `old`: it is to have an id as well, as its last one is old. */
+    /* Appends a heartbeat; `old`: with an id, as its last one is old. */
     void (*heartbeat)(struct server *s, struct conn *c, bool old);
 
-    /* Ends what it has: its token has expired; the server stops. */
+    /* End the subscription: its token has expired; the server stops. */
     void (*expired)(struct server *s, struct conn *c);
     void (*away)(struct server *s, struct conn *c);
 
     /* WAIT: as subscriber_wake(). */
     void (*wake)(struct server *s, struct conn *c, bool timeout);
 
-    /* SOCKET: takes a message of the client. */
+    /* SOCKET: handles a message of the client. */
     void (*message)(struct server *s, struct conn *c, struct span data, bool binary);
 
-    /* Answers a new client so that it comes back, and for the last time; NULL: it is refused
-     * instead. */
+    /* Answers a new client for the last time, so that it comes back; NULL: it is refused. */
     void (*come_back)(struct server *s, struct conn *c);
 };
 
@@ -68,7 +67,7 @@ static inline enum form transport_form(enum conn_transport transport)
     return (enum form)transport;
 }
 
-/* The row of a subscriber. */
+/* Returns the row of a subscriber. */
 static inline const struct transport *transport_of(const struct conn *c)
 {
     return &transports[c->transport];

@@ -58,8 +58,8 @@ void topic_unsubscribe(struct topics *t, uint32_t subscriber)
     e->subscribers--;
     t->h->subscribers--;
     t->h->sets_version += e->subscribers == 0 && topic_is_set(id);
-    /* Whether one elsewhere in the ring was still to be looked at isn't known: then another is
-     * looked at twice, at worst. */
+    /* It is not known whether a subscriber elsewhere in the ring had its turn: at worst another
+     * gets two. */
     if (e->todo > e->subscribers)
         e->todo = e->subscribers;
     t->h->version++;
@@ -70,7 +70,7 @@ void topic_unsubscribe(struct topics *t, uint32_t subscriber)
 /* ---- whom a topic reaches -------------------------------------------------------------------- */
 
 /* Makes a list of the sets of a topic that have subscribers, linked by found_next. Returns the
- * first of them. */
+ * first one. */
 static uint32_t sets_find(const struct topics *t, uint32_t topic)
 {
     uint32_t first = sets_with(t, topic), *at = &first;
@@ -84,7 +84,7 @@ static uint32_t sets_find(const struct topics *t, uint32_t topic)
     return first;
 }
 
-/* Finds a topic's sets, unless those found last are still right. */
+/* Finds a topic's sets, unless those found last are still valid. */
 static void sets_see(const struct topics *t, uint32_t id)
 {
     struct topic *topic = topic_at(t, id);

@@ -1,10 +1,10 @@
 /*
- * members.h - who subscribes to what, whom a message of a topic reaches, when an entry is freed.
+ * members.h - subscribers of entries, the reach of a topic, and when an entry is freed.
  *
  * SUBSCRIBERS are numbers (of connections) from 1. Each is on one entry at a time, a topic or a
- * set. Those of an entry are linked in a ring through a struct topic_link that the caller keeps for
- * each at a fixed stride. The entry's iterator (fanout.h) is one of them, and moves on when that
- * one leaves; whoever joins comes last.
+ * set. The subscribers of an entry are linked in a ring through a struct topic_link that the caller
+ * keeps for each at a fixed stride. The entry's iterator (fanout.h) points at one and moves on when
+ * that one leaves; a new subscriber comes last.
  *
  * LIFE: a topic is needed while it has subscribers, is listed in a set, or is `kept` by the caller
  * (it has messages); a set while it has subscribers; either while it is in the queue for fan-out.
@@ -21,7 +21,7 @@ struct topic_link {
                           * nothing */
 };
 
-/* Sets where the links are: that of subscriber i is at links + i * stride. */
+/* Sets the address of the links: that of subscriber i is links + i * stride. */
 void topics_links(struct topics *t, void *links, size_t stride);
 
 /* Returns the link of a subscriber. */
@@ -30,19 +30,20 @@ static inline struct topic_link *topic_link_of(const struct topics *t, uint32_t 
     return (struct topic_link *)(void *)(t->links + (size_t)subscriber * t->stride);
 }
 
-/* Puts a subscriber, which is on none, on an entry; its turn comes last. */
+/* Subscribes a subscriber, which is on no entry, to an entry; its turn comes last. */
 void topic_subscribe(struct topics *t, uint32_t id, uint32_t subscriber);
 
-/* Takes a subscriber off the entry it is on, if it is on one. The entry stays: release it. */
+/* Takes a subscriber off its entry, if it is on one. The entry stays: call topic_release() for
+ * it. */
 void topic_unsubscribe(struct topics *t, uint32_t subscriber);
 
 /* Returns how many subscribers a message of this topic has: its own and those of its sets. */
 uint32_t topic_reach(struct topics *t, uint32_t topic);
 
-/* Walks the sets of a topic that have subscribers. *at begins at 0. Returns 0 after the last. They
- * are looked for once, and again when a set got its first subscriber or lost its last, or if there
- * are more than two. Until the walk ends there may be no other of this kind, no topic_reach() and
- * no topic_mark() of a topic, and nobody may join or leave. */
+/* Walks the sets of a topic that have subscribers. *at begins at 0. Returns 0 after the last. The
+ * sets are searched for once, and again when a set got its first subscriber or lost its last, or if
+ * there are more than two. During a walk there may be no other such walk, no topic_reach(), no
+ * topic_mark() of a topic, and no subscriber may join or leave. */
 uint32_t topic_set_of(const struct topics *t, uint32_t topic, uint32_t *at);
 
 /* Frees an entry if nobody needs it, and the topics that only it needed. Reports each topic, before

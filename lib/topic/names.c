@@ -25,7 +25,7 @@ void topic_drop(struct topics *t, uint32_t topic)
     topics_entry_drop(t, topic);
 }
 
-/* Makes the topic of a name that no topic has. Returns 0 where there is no room. */
+/* Makes a topic; none has that name yet. Returns 0 if there is no room. */
 static uint32_t topic_make(struct topics *t, struct span name, uint64_t hash)
 {
     struct topics_head *h = t->h;

@@ -1,8 +1,8 @@
 /*
  * names.h - topics by name.
  *
- * The names of topics have room of their own, as much as all of them can take; so sets, which have
- * theirs (room.h), can't crowd them out.
+ * Topic names have a pool of their own, large enough for all of them, so that sets (room.h) cannot
+ * crowd them out.
  */
 #ifndef SSE_LIB_TOPIC_NAMES_H
 #define SSE_LIB_TOPIC_NAMES_H
@@ -15,8 +15,8 @@ void topics_limit(struct topics *t, uint32_t topics_max);
 /* Returns the topic of that name, 0 if none has it. */
 uint32_t topic_find(const struct topics *t, struct span name);
 
-/* Returns the topic of that name, which must be a right one (lib/name.h), and makes it if need be;
- * *made says whether it did. 0: the limit of topics is reached, and t->full says so. */
+/* Returns the topic of a valid name (lib/name.h), made if need be; *made says whether it was.
+ * Returns 0 if the limit of topics is reached; t->full says so. */
 uint32_t topic_open(struct topics *t, struct span name, bool *made);
 
 /* Frees a topic that nobody needs: for the files above; others call topic_release(). */

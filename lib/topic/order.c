@@ -1,9 +1,9 @@
 /*
  * order.c - see order.h.
  *
- * A treap: a search tree by name that is a heap by the names' hashes, whose key nobody outside
- * knows; so its depth is that of a random tree, whatever names come in whatever order. Each topic
- * knows how many are in the tree below it, and which one comes next.
+ * A treap: a search tree by name that is a heap by the names' hashes, whose key is secret; so its
+ * depth is that of a random tree, whatever the names and their order. Each topic has the number of
+ * topics in the tree below it, and the next one in order.
  */
 #include "lib/topic/order.h"
 
@@ -19,8 +19,8 @@ static uint32_t size_of(const struct topics *t, uint32_t topic)
     return topic == 0 ? 0 : topic_at(t, topic)->size;
 }
 
-/* A step down the tree is a name and then an entry that are in no cache: which
- * of the two it will be isn't known before the name is there. */
+/* Prefetches: a step down reads a name and then an entry, neither in a cache, and the name decides
+ * which entry. */
 static void fetch_below(const struct topics *t, const struct topic *e)
 {
     __builtin_prefetch(topic_at(t, e->left));
@@ -29,8 +29,8 @@ static void fetch_below(const struct topics *t, const struct topic *e)
     __builtin_prefetch(&topic_at(t, e->right)->left);
 }
 
-/* How many of the names in the tree below `at` are before `key`; or begin with
- * it, if asked for. */
+/* Returns how many names in the tree below `at` are before `key`; with `begin`, or begin with
+ * it. */
 static uint32_t count_before(const struct topics *t, uint32_t at, struct span key, bool begin)
 {
     uint32_t n = 0;
@@ -76,8 +76,8 @@ uint32_t topic_after(const struct topics *t, uint32_t topic)
     return topic_used(t, topic)->next;
 }
 
-/* Parts the tree below `at` into what is before the new topic and what is
- * behind it. Returns the last of the former that was met, or `last`. */
+/* Splits the tree below `at` into the topics before the new one and those after it. Returns the
+ * last of the former that it met, or `last`. */
 static uint32_t part(struct topics *t, uint32_t at, struct topic *new, uint32_t last)
 {
     struct span name = topic_key_name(t, new);
@@ -129,7 +129,7 @@ void order_add(struct topics *t, uint32_t topic)
     *next = topic;
 }
 
-/* Makes one tree of two, all of `a` being before all of `b`. */
+/* Joins two trees; all of `a` is before all of `b`. */
 static uint32_t join(struct topics *t, uint32_t a, uint32_t b)
 {
     uint32_t top = 0, *link = &top;

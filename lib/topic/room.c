@@ -5,11 +5,11 @@
 
 #include "lib/fair.h"
 
-/* What one set may always take; there is a reserve for that, for as many sets as there can be. */
+/* What one set may always take; a reserve covers it for as many sets as there can be. */
 #define MAY_TOPICS 16u
 #define MAY_EDGES  64u
 #define MAY_BYTES  1024u
-#define MAY_LEAST  320u /* bytes, where that is too much for all: a name and a wildcard */
+#define MAY_LEAST  320u /* bytes, if the room is too small for that: a name and a wildcard */
 
 void topics_share(struct topics *t, uint64_t sets_max, uint32_t parts)
 {
@@ -34,8 +34,8 @@ static uint64_t sets_most(const struct topics *t)
     return t->topics_max != 0 && t->topics_max < t->max ? t->max - t->topics_max : 0;
 }
 
-/* Returns the most that a set may take of `total`, of which `used` is taken; each may take
- * `always`. */
+/* Returns the most that a set may take of `total`, of which `used` is taken; `always` is what each
+ * set may take. */
 static uint64_t may_take(const struct topics *t, uint64_t total, uint64_t used, uint64_t always)
 {
     uint64_t sets = sets_most(t), reserve = sets * always < total / 2 ? sets * always : total / 2;
@@ -96,4 +96,24 @@ void room_edge_free(struct topics *t, uint32_t edge)
     t->edge[edge] = (struct topic_edge){.next = t->h->edges_free};
     t->h->edges_free = edge;
     t->h->edges--;
+}
+
+void room_edge_link(struct topics *t, uint32_t *first, uint32_t edge, uint32_t set)
+{
+    t->edge[edge] = (struct topic_edge){.set = set, .next = *first};
+    if (*first != 0)
+        t->edge[*first].prev = edge;
+    *first = edge;
+}
+
+void room_edge_unlink(struct topics *t, uint32_t *first, uint32_t edge)
+{
+    struct topic_edge was = t->edge[edge];
+    if (was.next != 0)
+        t->edge[was.next].prev = was.prev;
+    if (was.prev != 0)
+        t->edge[was.prev].next = was.next;
+    else
+        *first = was.next;
+    room_edge_free(t, edge);
 }

@@ -1,9 +1,9 @@
 /*
- * room.h - what a set may take of the room that all sets share: bytes for its name, members and
- * wildcards, edges, and topics that are made for it.
+ * room.h - how much of the room that all sets share one set may take: bytes for its name, members
+ * and wildcards, edges, and topics made for it.
  *
- * topics_share() limits the sets in all, and each to a part of what is free (lib/fair.h). So no set
- * takes all, and each gets a little.
+ * topics_share() limits all sets together, and each to a part of what is free (lib/fair.h). So no
+ * set takes all the room, and each gets a little.
  */
 #ifndef SSE_LIB_TOPIC_ROOM_H
 #define SSE_LIB_TOPIC_ROOM_H
@@ -32,5 +32,10 @@ uint32_t room_edge(struct topics *t);
 
 /* Takes an edge back. */
 void room_edge_free(struct topics *t, uint32_t edge);
+
+/* Puts an edge to `set` at the front of the list that begins at *first; takes it out of the list
+ * and frees it. */
+void room_edge_link(struct topics *t, uint32_t *first, uint32_t edge, uint32_t set);
+void room_edge_unlink(struct topics *t, uint32_t *first, uint32_t edge);
 
 #endif

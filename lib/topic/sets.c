@@ -28,10 +28,9 @@ struct parts {
 
 /* ---- a set's table of topics ----------------------------------------------------------------- */
 
-/* Where a topic would be in a table of `cap` slots, were it alone. Topics whose
- * numbers follow each other are likely to come and go together, so eight of
- * them share a cache line; otherwise the place is keyed, since a peer has a say
- * in the numbers. */
+/* Returns the first slot to try for a topic in a table of `cap` slots. Topics with consecutive
+ * numbers tend to come and go together, so eight of them share a cache line; beyond that the slot
+ * is keyed, as a peer can influence the numbers. */
 static uint32_t home_of(const struct topics *t, uint32_t topic, uint32_t cap)
 {
     uint64_t x = (topic >> 3 ^ t->h->seed[0]) * 0x9E3779B97F4A7C15u;
@@ -44,7 +43,7 @@ static struct topic_slot *slots_of(const struct topics *t, const struct topic_se
     return pool_at(&t->sets, set->members);
 }
 
-/* The slot of a topic, or the free one where its place is. */
+/* Returns the slot of a topic, or the free one for it. */
 static struct topic_slot *slot_for(const struct topics *t, struct topic_slot *slots, uint32_t cap,
                                    uint32_t topic)
 {
@@ -54,7 +53,7 @@ static struct topic_slot *slot_for(const struct topics *t, struct topic_slot *sl
     return &slots[i];
 }
 
-/* Makes room for so many topics. */
+/* Makes the table for that many topics. Returns false if there is no room. */
 static bool members_make(struct topics *t, struct topic_set *set, uint32_t n)
 {
     uint32_t cap = MEMBER_SLOTS_MIN;
@@ -82,8 +81,7 @@ bool topic_in_set(const struct topics *t, uint32_t set, uint32_t topic)
     return lists(t, s, topic) || (s->wild && wild_has(t, s, topic_used(t, topic)));
 }
 
-/* *pos counts the slots, and then goes on by the number of the last topic that
- * was looked at. */
+/* *pos counts the slots, and after them the number of the last topic tested. */
 uint32_t topic_member(const struct topics *t, uint32_t id, uint32_t *pos)
 {
     uint32_t topic;
@@ -124,7 +122,7 @@ uint32_t topic_members_most(const struct topics *t, uint32_t id)
 
 /* ---- edges ----------------------------------------------------------------------------------- */
 
-/* Puts a topic into a set it isn't in. */
+/* Adds a topic to a set that lacks it. Returns false if there is no room. */
 static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
 {
     struct topic_set *s = set_used(t, set);
@@ -137,30 +135,19 @@ static bool edge_add(struct topics *t, uint32_t set, uint32_t topic)
     assert(slot->topic == 0);
     *slot = (struct topic_slot){topic, edge};
     s->member_count++;
-    t->edge[edge] = (struct topic_edge){.set = set, .next = e->edges};
-    if (e->edges != 0)
-        t->edge[e->edges].prev = edge;
-    e->edges = edge;
+    room_edge_link(t, &e->edges, edge, set);
     e->listed++;
     t->h->version++;
     t->h->sets_version++;
     return true;
 }
 
-/* Takes an edge out of its topic's list; the slot in its set's table is the
- * caller's business. */
+/* Removes an edge from its topic's list; the caller frees the slot in its set's table. */
 static void edge_drop(struct topics *t, uint32_t topic, uint32_t edge)
 {
     struct topic *e = topic_used(t, topic);
-    struct topic_edge was = t->edge[edge];
-    if (was.next != 0)
-        t->edge[was.next].prev = was.prev;
-    if (was.prev != 0)
-        t->edge[was.prev].next = was.next;
-    else
-        e->edges = was.next;
+    room_edge_unlink(t, &e->edges, edge);
     e->listed--;
-    room_edge_free(t, edge);
     t->h->version++;
     t->h->sets_version++;
 }
@@ -187,7 +174,7 @@ void set_drop(struct topics *t, uint32_t set, void (*unlisted)(void *arg, uint32
     topics_entry_drop(t, set);
 }
 
-/* Frees a topic that was made for a set which could not be finished: nobody else knows it. */
+/* Frees a topic made for a set that could not be completed: nothing else uses it. */
 static void unmake(void *arg, uint32_t topic)
 {
     struct topics *t = arg;
@@ -195,7 +182,7 @@ static void unmake(void *arg, uint32_t topic)
         topic_drop(t, topic);
 }
 
-/* Puts a topic into a set by its name. */
+/* Adds a topic to a set by its name. Returns false if there is no room. */
 static bool set_list(struct topics *t, uint32_t set, struct span name)
 {
     bool made = false;
@@ -213,8 +200,7 @@ static bool set_list(struct topics *t, uint32_t set, struct span name)
     return false;
 }
 
-/* Makes the set of the name in that block, which becomes its own if it
- * succeeds. The parts are used up. */
+/* Makes the set whose name is in that block, which it owns on success. Uses the parts up. */
 static uint32_t set_make(struct topics *t, const struct parts *parts, uint32_t block, uint32_t size,
                          uint64_t hash)
 {
@@ -238,14 +224,14 @@ static uint32_t set_make(struct topics *t, const struct parts *parts, uint32_t b
     return id;
 }
 
-/* The set of these parts, made if need be. */
+/* Returns the set of these parts, made if need be. */
 static uint32_t set_open(struct topics *t, const struct parts *parts)
 {
     size_t size = 0;
     uint32_t count = parts->patterns + parts->names;
     for (uint32_t i = 0; i < count; i++)
         size += parts->at[i].n + (i > 0);
-    size += count == 1 && parts->names == 1; /* its name is not that of the topic */
+    size += count == 1 && parts->names == 1; /* a comma makes its name differ from the topic's */
     uint32_t block = room_block(t, size);
     if (block == 0)
         return 0;
@@ -296,7 +282,7 @@ static size_t parts_count(struct span s)
     return n;
 }
 
-/* Has a pattern a "*" where it may have none? */
+/* Returns true if a pattern has a "*" after its first TOPIC_STARS segments. */
 static bool is_star_late(struct span pattern)
 {
     for (unsigned n = 0; pattern.p != NULL; n++)
@@ -320,9 +306,8 @@ static void parts_free(struct topics *t, struct parts *parts)
     parts->block = 0;
 }
 
-/* Splits an expression of `count` parts, into a block that parts_free() takes
- * back. False: *why says what is wrong with one, or is NULL where there is no
- * room. */
+/* Splits an expression of `count` parts into a block that parts_free() frees. Returns false: *why
+ * says what is wrong with a part, or is NULL if there is no room. */
 static bool parts_split(struct topics *t, struct parts *parts, struct span s, uint32_t count,
                         const char **why)
 {
@@ -360,7 +345,7 @@ static bool parts_split(struct topics *t, struct parts *parts, struct span s, ui
     return true;
 }
 
-/* Tells of a topic if it is fresh, which it no longer is then. */
+/* Reports a topic through made() if it is fresh, and clears that mark. */
 static void report_fresh(struct topics *t, uint32_t topic, void (*made)(void *arg, uint32_t topic),
                          void *arg)
 {
@@ -370,7 +355,7 @@ static void report_fresh(struct topics *t, uint32_t topic, void (*made)(void *ar
     made(arg, topic);
 }
 
-/* The entry of these parts. */
+/* Returns the entry of these parts. */
 static uint32_t parts_open(struct topics *t, const struct parts *parts)
 {
     if (parts->patterns > 0 || parts->names > 1)
@@ -392,11 +377,10 @@ static uint32_t select_entry(struct topics *t, struct span expression, uint32_t 
         *why = "has more parts than are allowed";
         return 0;
     }
-    /* What is in the table under just this name was found right when it came
-   * there. */
+    /* An entry of exactly this name was checked when it was made. */
     uint32_t id = topics_entry_find(t, expression, topics_hash(t, expression));
     bool odd =
-        expression.n > 0 && expression.p[expression.n - 1] == ','; /* which none may ask for */
+        expression.n > 0 && expression.p[expression.n - 1] == ','; /* which no client may ask for */
     if (id != 0 && !odd && (!set || topic_is_set(id)))
         return id;
     struct parts parts;

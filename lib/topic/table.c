@@ -14,7 +14,7 @@
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
-/* Rounds up so that what follows starts on a cache line of its own. */
+/* Rounds up to whole cache lines. */
 static size_t whole_lines(size_t bytes)
 {
     return (bytes + 63) & ~(size_t)63;
@@ -35,8 +35,8 @@ static size_t node_buckets_size(uint32_t max)
     return whole_lines((size_t)max * NODE_BUCKETS_PER_ENTRY * sizeof(uint32_t));
 }
 
-/* So many that each entry but one has a block for the longest name: one of the pool is never
- * given. */
+/* Returns the units with which each entry but one has a block for the longest name: one block is
+ * never used. */
 static uint32_t names_units(uint32_t max)
 {
     uint32_t units = NAME_UNITS;
@@ -53,7 +53,7 @@ static uint32_t sets_units(uint32_t max)
     return units;
 }
 
-/* Bytes of the first pool's book-keeping; the second's follows. */
+/* Returns the bytes of the first pool's book-keeping; the second's follows. */
 static size_t names_meta_size(uint32_t max)
 {
     return whole_lines(pool_meta_size(names_units(max)));
@@ -71,7 +71,7 @@ struct topics_memory topics_size(uint32_t max)
     };
 }
 
-/* All but the pool. */
+/* Sets the addresses of all parts but the pools. */
 static void locate(struct topics *t, uint32_t max, void *table, void *edges)
 {
     char *bucket = (char *)table + head_size();
@@ -103,9 +103,9 @@ void topics_init(struct topics *t, uint32_t max, void *table, void *edges, void 
     locate(t, max, table, edges);
     *t->h = (struct topics_head){
         .seed = {seed[0], seed[1]},
-        .version = 1, /* a new topic's reach, as of version 0, is not known, ... */
+        .version = 1, /* a new topic's reach, of version 0, is unknown, ... */
         .sets_version = 1,
-        .changes = 1, /* ... nor is what a new set may match */
+        .changes = 1, /* ... and so are a new set's candidates */
         .max = max,
         .by_name = LINEAR_EMPTY,
         .by_key = LINEAR_EMPTY,

@@ -51,8 +51,8 @@
 #define TOPICS_MAX (1u << 26) /* entries of a table */
 #define TOPIC_SET  (1u << 31) /* in the number of a set */
 
-/* What a topic and a set have alike: who subscribes to it, and how far fan-out is. See members.h
- * and fanout.h. */
+/* What topics and sets share: their subscribers, and how far fan-out is. See members.h and
+ * fanout.h. */
 struct topic_group {
     uint32_t subscribers; /* how many */
     uint32_t iter;        /* the subscriber whose turn is next, 0: none */
@@ -119,7 +119,7 @@ struct topic_edge {
     uint32_t set, next, prev; /* of a topic's edges, or a wildcard's */
 };
 
-/* An entry that is remembered. It no longer means one when any entry was freed since. */
+/* A remembered entry. It no longer refers to one once any entry was freed since. */
 struct topic_ref {
     uint64_t freed; /* topics_freed() at that time */
     uint32_t id;    /* 0: none */
@@ -180,7 +180,7 @@ struct topics {
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
-/* How much zeroed memory topics_init() wants for `max` entries: bytes of each part. */
+/* The bytes of zeroed memory, for each part, that topics_init() needs for `max` entries. */
 struct topics_memory {
     size_t table, edges, pool, pool_meta;
 };
@@ -315,15 +315,15 @@ static inline uint64_t topics_hash(const struct topics *t, struct span name)
 /* Returns the topic or set of that name and hash, 0 if none has it. */
 uint32_t topics_entry_find(const struct topics *t, struct span name, uint64_t hash);
 
-/* Makes a topic (kind 0) or a set (kind TOPIC_SET) with the name in block `name`, which becomes its
- * own. Returns its number, 0 if the table is full. */
+/* Makes a topic (kind 0) or a set (kind TOPIC_SET) whose name is in block `name`, which it then
+ * owns. Returns its number; 0 if the table is full. */
 uint32_t topics_entry_add(struct topics *t, uint32_t kind, uint32_t name, uint32_t name_size,
                           uint64_t hash);
 
 /* Frees an entry that nothing refers to, and its name. */
 void topics_entry_drop(struct topics *t, uint32_t id);
 
-/* How many buckets of nodes there may be for each entry: see wild.c. */
+/* The most buckets of nodes for each entry: see wild.c. */
 #define NODE_BUCKETS_PER_ENTRY 4u
 
 #endif

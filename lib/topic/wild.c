@@ -24,7 +24,7 @@
 #include "lib/topic/room.h"
 #include "lib/topic/sort.h"
 
-#define WILD_FEW      8u /* wildcards that are tried one by one */
+#define WILD_FEW      8u /* wildcards tried one by one */
 #define WILD_SEGMENTS (TOPIC_NAME_MAX / 2 + 1)
 
 struct wild_pattern {
@@ -36,13 +36,12 @@ struct wild_range {
     uint32_t at, size; /* a beginning, in the set's name */
 };
 
-/* What a set with wildcards has in a block of the pool: this, and then its
- * ranges. */
+/* The wildcards of a set, in a block of the pool, followed by its ranges. */
 struct wild {
-    uint64_t changes;    /* there were so many candidates as of these, 0: not known */
+    uint64_t changes;    /* the value of topics.changes at which `candidates` was right; 0: never */
     uint32_t candidates; /* ... */
     uint32_t patterns, ranges;
-    uint32_t own;    /* so many of them are in its own tree */
+    uint32_t own;    /* how many are in its own tree */
     uint32_t weight; /* see topic_weight() */
     struct wild_pattern pattern[];
 };
@@ -122,7 +121,7 @@ static struct wild_node *node_at(const struct topics *t, uint64_t key)
     return block != 0 ? node_of(t, block) : NULL;
 }
 
-/* The node of that key, made if need be; NULL: no room. */
+/* Returns the node of that key, made if need be; NULL if there is no room. */
 static struct wild_node *node_open(struct topics *t, uint64_t key)
 {
     struct topics_head *h = t->h;
@@ -142,7 +141,7 @@ static struct wild_node *node_open(struct topics *t, uint64_t key)
     return node;
 }
 
-/* Frees the node of that key if nothing ends there or goes on. */
+/* Frees the node of that key if no wildcard ends there or goes on. */
 static void node_prune(struct topics *t, uint64_t key)
 {
     uint32_t block = node_find(t, key);
@@ -188,8 +187,8 @@ static void path_prune(struct topics *t, struct path path)
     }
 }
 
-/* Counts a wildcard in (1) or out (UINT32_MAX) along its path; returns the place
- * where it ends. */
+/* Adds `by` (1 or UINT32_MAX) to the counts along a wildcard's path. Returns the field of its
+ * end. */
 static uint32_t *path_count(struct topics *t, struct path path, uint32_t by)
 {
     for (;; path_step(t, &path)) {
@@ -204,8 +203,7 @@ static uint32_t *path_count(struct topics *t, struct path path, uint32_t by)
     }
 }
 
-/* Makes the nodes of a wildcard's path; returns the place where it ends, NULL: no
- * room. */
+/* Makes the nodes of a wildcard's path. Returns the field of its end; NULL if there is no room. */
 static uint32_t *path_open(struct topics *t, const struct path *from)
 {
     for (struct path path = *from;; path_step(t, &path)) {
@@ -222,14 +220,14 @@ static uint32_t *path_open(struct topics *t, const struct path *from)
 
 struct search {
     const struct topics *t;
-    struct span rest; /* of the name: segments whose hash is not known */
+    struct span rest; /* of the name: segments not hashed yet */
     uint32_t known, left;
     uint64_t star;
-    uint64_t segment[WILD_SEGMENTS]; /* hashes of those known */
+    uint64_t segment[WILD_SEGMENTS]; /* hashes of the segments before */
     struct {
         const struct wild_node *node;
         uint32_t depth;
-    } todo[WILD_SEGMENTS + 2]; /* each leaves at most one behind that is not as deep */
+    } todo[WILD_SEGMENTS + 2]; /* each leaves at most one entry of lesser depth */
 };
 
 static void search_add(struct search *s, uint64_t key, uint32_t depth)
@@ -252,7 +250,7 @@ static void search_begin(struct search *s, const struct topics *t, uint64_t root
         search_add(s, root, 0);
 }
 
-/* What ends at the next place that the name comes to; 0: nowhere any more. */
+/* Returns the field of what ends at the next node that the name reaches; 0 at the end. */
 static uint32_t search_next(struct search *s)
 {
     while (s->left > 0) {
@@ -322,8 +320,7 @@ static struct span range_of(const struct topics *t, const struct topic_set *set,
     return cut_out(set_key_name(t, set), r->at, r->size);
 }
 
-/* How many of the ranges are not behind the name: the last of them may have it.
- */
+/* Returns how many ranges do not begin after the name: the last of them may contain it. */
 static uint32_t ranges_up_to(const struct topics *t, const struct topic_set *set, struct span name)
 {
     uint32_t lo = 0, hi = wild_of(t, set)->ranges;
@@ -337,7 +334,7 @@ static uint32_t ranges_up_to(const struct topics *t, const struct topic_set *set
     return lo;
 }
 
-/* The same for all topics, in the order of their numbers: much quicker. */
+/* Returns the topic after `topic` in the order of numbers, over all topics: much faster. */
 static uint32_t next_number(const struct topics *t, uint32_t topic)
 {
     while (topic < t->h->used) {
@@ -398,7 +395,7 @@ static void ranges_make(const struct topics *t, const struct topic_set *set, str
     }
 }
 
-/* Lists a set where one of its wildcards ends. */
+/* Adds a set where one of its wildcards ends. Returns false if there is no room. */
 static bool pattern_add(struct topics *t, uint32_t set, struct wild_pattern *p, struct span text)
 {
     struct path path = {root_of_all(t), text};
@@ -410,10 +407,7 @@ static bool pattern_add(struct topics *t, uint32_t set, struct wild_pattern *p, 
         room_edge_free(t, edge);
         return false;
     }
-    t->edge[edge] = (struct topic_edge){.set = set, .next = *end};
-    if (*end != 0)
-        t->edge[*end].prev = edge;
-    *end = edge;
+    room_edge_link(t, end, edge, set);
     p->edge = edge;
     return true;
 }
@@ -422,19 +416,12 @@ static void pattern_drop(struct topics *t, const struct wild_pattern *p, struct 
 {
     struct path path = {root_of_all(t), text};
     uint32_t *end = path_count(t, path, UINT32_MAX);
-    struct topic_edge was = t->edge[p->edge];
-    if (was.next != 0)
-        t->edge[was.next].prev = was.prev;
-    if (was.prev != 0)
-        t->edge[was.prev].next = was.next;
-    else
-        *end = was.next;
-    room_edge_free(t, p->edge);
+    room_edge_unlink(t, end, p->edge);
     path_prune(t, path);
 }
 
-/* What it costs at most to see whether a set matches: a step for some bytes of each wildcard, or
- * for each node that a name may come to, twice as many with each segment that may be "*". */
+/* Returns the most that testing a set costs: a step per few bytes of each wildcard, or per node
+ * that a name may reach, doubled by each segment that may be "*". */
 static uint32_t weight_of(const struct wild *w, struct span name)
 {
     uint32_t depth = 0, bytes = 0, nodes = 0;

@@ -1,10 +1,10 @@
 /*
  * wild.h - the wildcards of sets: which sets match a topic, and which topics match a set.
  *
- * What a set's wildcards match comes and goes, and is stored nowhere: the wildcards of all sets are
- * in a tree in which a topic's name is looked up; the topics are in order (order.h), so that those
- * which a wildcard may match are together. So neither a new set nor a new topic costs more where
- * there are many of the other. For sets.c alone; others ask that (sets.h).
+ * Matches are not stored, as they come and go. The wildcards of all sets are in a tree in which a
+ * topic's name is looked up, and the topics are ordered (order.h), so that those which a wildcard
+ * may match are together. So the cost of a new set does not grow with the number of topics, nor
+ * that of a new topic with the number of sets. For sets.c alone; others use sets.h.
  */
 #ifndef SSE_LIB_TOPIC_WILD_H
 #define SSE_LIB_TOPIC_WILD_H
@@ -13,8 +13,8 @@
 
 #define TOPIC_STARS 8u /* segments of a wildcard that may be "*" */
 
-/* Enters a set's wildcards, the first `n` parts of its name. Returns false where there is no room;
- * wild_drop() then takes back what was done. `scratch` has room for `n` spans. */
+/* Adds a set's wildcards, the first `n` parts of its name. Returns false if there is no room;
+ * wild_drop() then undoes what was done. `scratch` has room for `n` spans. */
 bool wild_add(struct topics *t, uint32_t set, uint32_t n, struct span *scratch);
 void wild_drop(struct topics *t, uint32_t set);
 

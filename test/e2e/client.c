@@ -378,7 +378,7 @@ START_TEST(ends_by_itself)
     run_command(&sub, "sub", url("/t"), NULL);
     ends(&sub, EX_UNAVAILABLE, "Connection refused");
     run_command(&sub, "sub", url("/t"), "--timeout", "300ms", NULL);
-    ends(&sub, EX_UNAVAILABLE, "no server could be had in time");
+    ends(&sub, EX_UNAVAILABLE, "no server was reachable in time");
     run_command(&sub, "pub", url("/t"), "x", NULL);
     ends(&sub, EX_UNAVAILABLE, "Connection refused");
 }

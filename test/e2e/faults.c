@@ -51,7 +51,6 @@ static const struct {
     {"fork", {EAGAIN, ENOMEM}},
     {"fsync", {EIO, ENOSPC}},
     {"ftruncate", {ENOSPC, EIO}},
-    {"getcwd", {ENOENT}},
     {"getgroups", {EINVAL}},
     {"getpeername", {ENOTCONN}},
     {"getrandom", {EINTR, ENOSYS, SHORT}},

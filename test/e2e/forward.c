@@ -43,8 +43,7 @@ static const struct {
     const char *fields;
     const char *refusal; /* a part of it; NULL: it may publish */
 } rows[] = {
-    {__LINE__, "127.0.0.1", V4, "",
-     "the proxy 127.0.0.1 (--trust-proxy), which did not say for whom"},
+    {__LINE__, "127.0.0.1", V4, "", "the proxy 127.0.0.1 (--trust-proxy), which named no client"},
     {__LINE__, "127.0.0.1", V4, XFF "203.0.113.7\r\n",
      "127.0.0.1 (--trust-proxy), for 203.0.113.7; "},
     {__LINE__, "127.0.0.1", V4, XFF "127.0.0.1\r\n", NULL},
@@ -56,14 +55,13 @@ static const struct {
      "for 2001:db8::/64; "},
     {__LINE__, "127.0.0.1", V4, FWD "for=127.0.0.1;by=_x\r\n", NULL},
     {__LINE__, "127.0.0.1", V4, FWD "for=unknown\r\n", "address it does not tell"},
-    {__LINE__, "127.0.0.1", V4, FWD "for=127.0.0.1\r\n" XFF "203.0.113.7\r\n",
-     "tell of two clients"},
+    {__LINE__, "127.0.0.1", V4, FWD "for=127.0.0.1\r\n" XFF "203.0.113.7\r\n", "name two clients"},
     {__LINE__, "127.0.0.1", V4, FWD "for=127.0.0.1\r\n" XFF "127.0.0.1\r\n", NULL},
     {__LINE__, "127.0.0.1", V6, "", NULL}, /* it is no proxy */
     {__LINE__, "127.0.0.1", V6, XFF "203.0.113.7\r\n", NULL},
     {__LINE__, "127.0.0.1", LOCAL_SOCKET, XFF "203.0.113.7\r\n", NULL},
-    {__LINE__, "127.0.0.0/8", V4, "", "which did not say for whom"},
-    {__LINE__, "::1", V6, "", "the proxy ::/64 (--trust-proxy), which did not say for whom"},
+    {__LINE__, "127.0.0.0/8", V4, "", "which named no client"},
+    {__LINE__, "::1", V6, "", "the proxy ::/64 (--trust-proxy), which named no client"},
     {__LINE__, "::1", V6, XFF "203.0.113.7\r\n", "for 203.0.113.7; "},
     {__LINE__, "::1", V4, XFF "203.0.113.7\r\n", NULL},
     {__LINE__, "unix", LOCAL_SOCKET, "",

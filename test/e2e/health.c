@@ -176,9 +176,9 @@ static const struct {
     {"HTTP/1.1 503 No\r\n\r\n{\"detail\":5}", " is not ready: HTTP/1.1 503 No\n"},
     {"HTTP/1.1 2000 OK\r\n\r\n", " is not ready: HTTP/1.1 2000 OK\n"},
     {"HTTP/1.1 200", " is not ready: HTTP/1.1 200\n"},
-    {"HTTP/1.1", " gives no answer of HTTP\n"},
-    {"SSH-2.0-OpenSSH\r\n", " gives no answer of HTTP\n"},
-    {"", " gives no answer of HTTP\n"},
+    {"HTTP/1.1", " does not answer in HTTP\n"},
+    {"SSH-2.0-OpenSSH\r\n", " does not answer in HTTP\n"},
+    {"", " does not answer in HTTP\n"},
 };
 
 START_TEST(says)

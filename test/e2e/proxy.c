@@ -493,12 +493,12 @@ START_TEST(clients_on_this_host_may_publish)
     struct e2e_server s;
     e2e_start(&s, "--trust-proxy", "127.0.0.1", NULL);
     e2e_ask(&s, &r, "POST /news HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
-    e2e_expect_status(&r, 403, "which did not say for whom");
+    e2e_expect_status(&r, 403, "which named no client");
     proxy_start(&proxy, _i, &s, PROXY_PATIENT);
     publish_as("", "");
     e2e_expect_status(&r, 201, NULL);
     publish_as("", "Forwarded: for=203.0.113.7\r\n"); /* which the proxy passes on */
-    e2e_expect_status(&r, 403, "tell of two clients");
+    e2e_expect_status(&r, 403, "name two clients");
     socket_send(socket_open("/news", ""), 1, "y");
     for (int64_t end_ms = e2e_now_ms() + E2E_WAIT_MS; strstr(r.body, "\"y\"") == NULL;) {
         if (e2e_now_ms() > end_ms)
@@ -541,7 +541,7 @@ START_TEST(a_forgotten_line_opens_nothing)
     e2e_start(&s, "--trust-proxy", "127.0.0.1", NULL);
     proxy_start_with(&proxy, _i, &s, proxy_kinds[_i].untold);
     publish_as("", "");
-    e2e_expect_status(&r, 403, "which did not say for whom (Forwarded, X-Forwarded-For)");
+    e2e_expect_status(&r, 403, "which named no client (Forwarded, X-Forwarded-For)");
     end(&s);
 }
 END_TEST

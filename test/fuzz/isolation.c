@@ -2,7 +2,7 @@
  * isolation.c - tenants who get nothing of each other's (isolation.h), over a scripted kernel: the
  * first byte chooses limits, each of the others is one choice of theirs.
  */
-#include "lib/serve/put.h"
+#include "lib/serve/submit.h"
 #include "test/kit/isolation_loop.h"
 
 #define STEPS_MAX 150

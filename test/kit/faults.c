@@ -192,7 +192,6 @@ pid_t __wrap_fork(void)
         life = FAULTS_CHILD;
     return pid;
 }
-WRAP(char *, NULL, getcwd, (char *p, size_t n), (p, n))
 WRAP(int, -1, getgroups, (int n, gid_t *groups), (n, groups))
 WRAP(ssize_t, -1, readlink, (const char *path, char *p, size_t n), (path, p, n))
 WRAP(ssize_t, -1, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags))

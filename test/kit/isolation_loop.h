@@ -91,7 +91,7 @@ static unsigned iso_piece(void)
     size_t n = iso_wide(0, what, sizeof what);
     unsigned records = 0;
     for (unsigned i = 0; i < 200; i++)
-        put_record(&S, topic, &(struct ring_message){.topic = SPAN("x"), .data = SPAN("x")});
+        submit_record(&S, topic, &(struct ring_message){.topic = SPAN("x"), .data = SPAN("x")});
     note_messages();
     uint32_t set = broker_select(&S.broker, (struct span){what, n}, S.config.opt.max_subscriptions,
                                  false, &why);

@@ -1,6 +1,6 @@
 /*
- * loop.h - the server over a scripted kernel (kernel.h), white box: sse.c is included, its calls
- * are the kernel's. For test/loop and fuzz/loop.
+ * loop.h - the server over a scripted kernel (kernel.h), white box: sse.c and the files that
+ * ask the system are included, their calls are the kernel's. For test/loop and fuzz/loop.
  *
  * Every turn is followed by a look at the tables: what must always hold; and before the loop goes
  * to sleep, at what could be forgotten: nobody sleeps who has something to do that no edge will
@@ -93,6 +93,12 @@ int sse_main(int argc, char **argv);
 #include "lib/host/say.c"
 #include "lib/host/tables.c"
 #include "lib/host/upgrade.c"
+#include "lib/loop/end.c"
+#include "lib/loop/held.c"
+#include "lib/loop/read.c"
+#include "lib/loop/stop.c"
+#include "lib/loop/sweep.c"
+#include "lib/loop/write.c"
 #include "sse.c"
 #undef main
 #undef read
@@ -100,6 +106,8 @@ int sse_main(int argc, char **argv);
 #undef open
 #undef close
 #undef signal
+
+#define S L.server
 
 /* ---- the messages there were ----------------------------------------------------------------- */
 

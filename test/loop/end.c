@@ -63,13 +63,13 @@ START_TEST(pipeline_unread)
     settle();
     size_t unread = kernel_unread(p);
     ck_assert_uint_gt(unread, 300000);
-    ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * BUFFER);
+    ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * LOOP_BUFFER);
     pass(1000);
     ck_assert_uint_eq(kernel_unread(p), unread);
     while (p->nospace) {
         kernel_take(p, 30000);
         settle();
-        ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * BUFFER);
+        ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * LOOP_BUFFER);
     }
     ck_assert_uint_eq(count(p, "HTTP/1.1 200 "), 20000);
     ck_assert_uint_eq(count(p, "# TYPE sse_connections gauge"), 200);
@@ -91,7 +91,7 @@ START_TEST(pipeline_of_large_answers)
     for (unsigned i = 0; i < 300; i++) {
         settle();
         kernel_take(p, KERNEL_NO_END);
-        ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * BUFFER);
+        ck_assert_uint_le(pool_used(&S.clients.conns.buffers), 4 * LOOP_BUFFER);
     }
     stop();
 }
@@ -216,7 +216,7 @@ END_TEST
 /* The end comes just behind as much as is read at once. */
 START_TEST(end_behind_a_full_read)
 {
-    static char body[BUFFER];
+    static char body[LOOP_BUFFER];
     struct opt o = options();
     for (size_t less = 0; less < 3; less++) {
         start(&o, KERNEL_FDS);
@@ -331,7 +331,7 @@ START_TEST(mass_disconnect)
         ck_assert_uint_le(before - S.clients.conns.clients, REAPS_MAX);
         before = S.clients.conns.clients;
     }
-    ck_assert_uint_ge(turns, COUNT(F) / EVENTS_MAX);
+    ck_assert_uint_ge(turns, COUNT(F) / LOOP_EVENTS_MAX);
     ck_assert_uint_eq(topic_set_count(&S.topics), 0);
     stop();
 }
@@ -346,8 +346,8 @@ START_TEST(doomed_wait)
         F[i] = follows(kernel_dial(false), "t", "");
     settle();
     for (unsigned i = 0; i < COUNT(F); i++)
-        conn_doom(&S.clients.conns.conn[F[i].p->fd], "test");
-    conn_doom(&S.clients.conns.conn[F[0].p->fd], "twice");
+        loop_doom(&L, &S.clients.conns.conn[F[i].p->fd], "test");
+    loop_doom(&L, &S.clients.conns.conn[F[0].p->fd], "twice");
     for (unsigned i = 0; i < COUNT(F); i++)
         kernel_rst(F[i].p);
     ck_assert(!turn());

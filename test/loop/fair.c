@@ -7,8 +7,8 @@
 #include "test/kit/loop.h"
 
 enum {
-    LOOK_US = 400,              /* a phase of events has five looks, one of the ready list one */
-    STEPS = PHASE_US / LOOK_US, /* that a turn takes, at most, of one client */
+    LOOK_US = 400, /* a phase of events has five looks, one of the ready list one */
+    STEPS = LOOP_PHASE_US / LOOK_US, /* that a turn takes, at most, of one client */
     TURNS_MAX = 20000,
 };
 
@@ -149,7 +149,7 @@ END_TEST
 /* Where there is no room for what waits it stays in the socket: nobody is refused. */
 START_TEST(without_room)
 {
-    much_at_once(&kinds[_i], BUFFER, SIZE_MAX);
+    much_at_once(&kinds[_i], LOOP_BUFFER, SIZE_MAX);
     ck_assert_uint_eq(S.stat.limit_buffers, 0);
 }
 END_TEST
@@ -246,7 +246,7 @@ END_TEST
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-enum { CROWD = 3 * EVENTS_MAX };
+enum { CROWD = 3 * LOOP_EVENTS_MAX };
 static struct kernel_peer *crowd[CROWD];
 
 static void stands_still(uint64_t ms)
@@ -254,7 +254,7 @@ static void stands_still(uint64_t ms)
     kernel.mono_ms += ms;
     kernel.wall_ms += ms;
     settle();
-    pass(2 * SLICES * L.slice_ms);
+    pass(2 * LOOP_SLICES * L.slice_ms);
 }
 
 static void crowd_sends(struct span bytes)
@@ -307,7 +307,7 @@ START_TEST(pongs_in_time)
         crowd[i] = kernel_dial(true);
     crowd_sends(text_span(&t));
     settle();
-    pass(o.heartbeat_ms + 2 * SLICES * L.slice_ms);
+    pass(o.heartbeat_ms + 2 * LOOP_SLICES * L.slice_ms);
     for (unsigned i = 0; i < CROWD; i++)
         ck_assert_uint_ge(count(crowd[i], "\x89"), 1);
     crowd_sends(SPAN("\x8a\x80\0\0\0\0"));

@@ -4,7 +4,7 @@
  */
 #include "test/kit/kit.h"
 
-#include "lib/serve/put.h"
+#include "lib/serve/submit.h"
 #include "test/kit/isolation_loop.h"
 
 enum {

@@ -490,7 +490,7 @@ START_TEST(drain_inside)
     struct kernel_peer *half = dial(true, INET, 20), *idle = dial_as("203.0.113.7"),
                        *none = kernel_dial(true);
     settle();
-    drain_begin("SIGTERM");
+    loop_drain_begin(&L, "SIGTERM");
     kernel.deadline = kernel.mono_ms + 100;
     while (kernel.mono_ms < kernel.deadline)
         loop_turn();

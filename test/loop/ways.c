@@ -368,7 +368,7 @@ enum inside {
 /* What a client sends while a record is partly out. */
 static void send_inside(struct kernel_peer *p, enum inside what)
 {
-    static char bytes[BUFFER], text[120];
+    static char bytes[LOOP_BUFFER], text[120];
     size_t n = 0;
     memset(text, 'p', sizeof text);
     switch (what) {

@@ -218,7 +218,7 @@ static const struct {
     {__LINE__, HEADER, "{\"exp\":1790000000000}", AUTH_CLAIMS, "seconds, not milliseconds"},
     {__LINE__, HEADER, "{\"exp\":9223372036854775807}", AUTH_CLAIMS, "seconds, not milliseconds"},
     {__LINE__, HEADER, "{\"exp\":\"1900000000\"}", AUTH_CLAIMS,
-     "claim exp of the token is no number"},
+     "claim exp of the token is not a number"},
     {__LINE__, HEADER, "{\"exp\":null}", AUTH_CLAIMS, "exp"},
     {__LINE__, HEADER, "{\"exp\":[1900000000]}", AUTH_CLAIMS, "exp"},
     {__LINE__, HEADER, "{\"exp\":true}", AUTH_CLAIMS, "exp"},

@@ -28,7 +28,7 @@ static const char groups[] = "root:x:0:\n"
 #define NO_USER  "there is no such user in /etc/passwd"
 #define NO_GROUP "there is no such group in /etc/group"
 #define NO_ENTRY "has no entry in /etc/passwd, so that its group has to be told: UID:GROUP"
-#define NO_NAME  "must be NAME, UID, or one of these with :GROUP behind"
+#define NO_NAME  "must be NAME or UID, perhaps with :GROUP"
 
 static const struct {
     int line;

@@ -1,6 +1,6 @@
 /*
  * serve.c - lib/serve without sockets: routes, refusals and what they say, whose pages may read it,
- * what is too late. Publishing: test/unit/serve_put.c; subscribing: test/unit/serve_start.c.
+ * what is too late. Publishing: test/unit/serve_submit.c; subscribing: test/unit/serve_start.c.
  */
 #include "lib/serve/publish.h"
 #include "lib/serve/quote.h"

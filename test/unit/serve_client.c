@@ -56,9 +56,9 @@ static struct conn *from(const char *peer)
 #define SAYS(what) \
     "publishing is for clients on this host; " what "--anonymous publish opens it to all"
 #define THROUGH(who) "this request came through the proxy " who " (--trust-proxy)"
-#define SILENT       ", which did not say for whom (Forwarded, X-Forwarded-For); "
+#define SILENT       ", which named no client (Forwarded, X-Forwarded-For); "
 #define UNTOLD       ", for somebody whose address it does not tell; "
-#define TWO          ", whose Forwarded and X-Forwarded-For tell of two clients; "
+#define TWO          ", whose Forwarded and X-Forwarded-For name two clients; "
 #define NOBODY       SAYS("")
 #define SILENT_LOCAL SAYS(THROUGH("127.0.0.1") SILENT)
 #define FOR(who)     SAYS(THROUGH("127.0.0.1") ", for " who "; ")

@@ -10,7 +10,7 @@
 
 #include "lib/hash.h"
 #include "lib/json.h"
-#include "lib/serve/put.h"
+#include "lib/serve/submit.h"
 #include "lib/ws.h"
 
 enum { MESSAGE = 200 << 10, RING = 4 << 20, RECORDS = 64 };
@@ -127,10 +127,10 @@ static size_t data_make(char *p, size_t n, unsigned kind, uint64_t *random)
 static void put_message(struct unit *u, struct span data, bool binary)
 {
     struct conn *c = conn_open(&u->s->clients.conns, UNIT_CONNS - 1, 0);
-    struct put p;
+    struct submission p;
     (void)c;
     struct batch_message m = {.data = data, .binary = binary};
-    MUST(put_checked(u->s, SPAN("a"), &m, &p));
+    MUST(submit_message(u->s, SPAN("a"), &m, &p));
     queue_doom(&u->s->clients.conns, c);
     conn_free(&u->s->clients.conns, queue_take_doomed(&u->s->clients.conns));
 }
@@ -277,8 +277,8 @@ START_TEST(postponed)
         render_make(&u);
         put_message(&u, SPAN("one"), false);
         struct batch_message m = {.data = {data, data_make(data, MESSAGE, 2, &(uint64_t){7})}};
-        struct put p;
-        MUST(put_checked(u.s, SPAN("large"), &m, &p));
+        struct submission p;
+        MUST(submit_message(u.s, SPAN("large"), &m, &p));
         struct conn *c = unit_open(&u, 3);
         c->flags |= CONN_LOCAL;
         size_t n = (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n",

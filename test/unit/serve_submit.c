@@ -1,5 +1,5 @@
 /*
- * serve_put.c - lib/serve without sockets: publishing, by every way its bytes can come. What
+ * serve_submit.c - lib/serve without sockets: publishing, by every way its bytes can come. What
  * is refused: test/unit/serve.c.
  */
 #include "test/kit/serve_unit.h"

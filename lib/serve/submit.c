@@ -1,7 +1,7 @@
 /*
- * put.c - puts a message into the ring, whichever way it came.
+ * submit.c - a message that a client publishes: checked, then refused or put into the ring.
  */
-#include "lib/serve/put.h"
+#include "lib/serve/submit.h"
 #include "lib/serve/access.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/quote.h"
@@ -12,32 +12,32 @@
 
 #include <stdarg.h>
 
-/* Refuses: the detail is put together from the texts up to a NULL. Returns false. */
-static TEXT_LIST bool refused(struct put *p, int status, ...)
+/* Sets *p to a refusal, whose detail is the strings up to a NULL. Returns false. */
+static TEXT_LIST bool refused(struct submission *p, int status, ...)
 {
     va_list ap;
     p->status = status;
-    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->detail = text_for_string(p->bytes, sizeof p->bytes);
     va_start(ap, status);
     text_list(&p->detail, ap);
     va_end(ap);
     return false;
 }
 
-const char *put_detail(struct put *p)
+const char *submit_detail(struct submission *p)
 {
-    p->bytes[p->detail.n] = '\0';
-    return p->bytes;
+    return text_string(&p->detail);
 }
 
-void put_refuse_too_large(const struct config *config, struct stat_counters *stat, struct put *p)
+void submit_refuse_too_large(const struct config *config, struct stat_counters *stat,
+                             struct submission *p)
 {
     stat->limit_message++;
     refused(p, 413, "a message has at most ", QUOTE_NUM(config->opt.max_message),
             " bytes here (--max-message)", NULL);
 }
 
-bool put_check_event(struct span event, struct put *p)
+bool submit_check_event(struct span event, struct submission *p)
 {
     if (event.n == 0)
         return true;
@@ -49,7 +49,7 @@ bool put_check_event(struct span event, struct put *p)
     return wrong == NULL || refused(p, 400, "event name ", QUOTE(event), " ", wrong, NULL);
 }
 
-/* Is the topic among those of --topic? */
+/* Returns true if the topic is among those of --topic. */
 static bool declared(const struct config *config, struct span topic)
 {
     bool found = config->opt.topic.n == 0;
@@ -58,12 +58,12 @@ static bool declared(const struct config *config, struct span topic)
     return found;
 }
 
-bool put_check_topic(const struct config *config, struct stat_counters *stat,
-                     const struct exchange *ex, const struct access *a, struct span topic,
-                     struct put *p)
+bool submit_check_topic(const struct config *config, struct stat_counters *stat,
+                        const struct exchange *ex, const struct access *a, struct span topic,
+                        struct submission *p)
 {
     const char *wrong = topic_name_wrong(topic);
-    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->detail = text_for_string(p->bytes, sizeof p->bytes);
     p->status = access_publish(stat, ex, a, topic, &p->detail);
     if (p->status != 0)
         return false;
@@ -75,19 +75,19 @@ bool put_check_topic(const struct config *config, struct stat_counters *stat,
     return true;
 }
 
-bool put_check_any(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
-                   struct put *p)
+bool submit_check_any(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
+                      struct submission *p)
 {
     if (a->publish.n > 0)
         return true;
-    p->detail = text_in(p->bytes, sizeof p->bytes - 1);
+    p->detail = text_for_string(p->bytes, sizeof p->bytes);
     p->status = access_publish(stat, ex, a, (struct span){NULL, 0}, &p->detail);
     return false;
 }
 
-struct span put_topic(const struct config *config, struct stat_counters *stat,
-                      const struct exchange *ex, const struct access *a, struct span named,
-                      struct span own, struct put *p)
+struct span submit_topic(const struct config *config, struct stat_counters *stat,
+                         const struct exchange *ex, const struct access *a, struct span named,
+                         struct span own, struct submission *p)
 {
     const struct span none = {NULL, 0};
     struct span topic = named.p != NULL ? named : own;
@@ -95,10 +95,10 @@ struct span put_topic(const struct config *config, struct stat_counters *stat,
         refused(p, 400, "\"topic\" is needed: the request or connection is not to one topic", NULL);
         return none;
     }
-    return put_check_topic(config, stat, ex, a, topic, p) ? topic : none;
+    return submit_check_topic(config, stat, ex, a, topic, p) ? topic : none;
 }
 
-uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
+uint64_t submit_record(struct server *s, uint32_t id, const struct ring_message *m)
 {
     uint64_t count = ring_count(&s->ring), at;
     if (s->hold.on) {
@@ -119,14 +119,15 @@ uint64_t put_record(struct server *s, uint32_t id, const struct ring_message *m)
     return at;
 }
 
-bool put_checked(struct server *s, struct span topic, const struct batch_message *m, struct put *p)
+bool submit_message(struct server *s, struct span topic, const struct batch_message *m,
+                    struct submission *p)
 {
     bool made = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
-    if (!put_check_event(m->event, p))
+    if (m->event.n > 0 && !submit_check_event(m->event, p))
         return false;
     if (m->data.n > s->config.opt.max_message) {
-        put_refuse_too_large(&s->config, &s->stat, p);
+        submit_refuse_too_large(&s->config, &s->stat, p);
         return false;
     }
     if (right < m->data.n)
@@ -139,13 +140,13 @@ bool put_checked(struct server *s, struct span topic, const struct batch_message
             NULL);
     if (made) {
         const char *hint =
-            topic_name_hint(topic); /* of new ones alone: others were let in before */
+            topic_name_hint(topic); /* only for new topics: others were accepted before */
         if (hint != NULL) {
             serve_release(&s->broker, id);
             return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);
         }
     }
-    if (put_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
+    if (submit_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
         serve_release(&s->broker, id);
         if (s->ring.shared != NULL)
             return refused(p, 503,
@@ -159,7 +160,7 @@ bool put_checked(struct server *s, struct span topic, const struct batch_message
     s->stat.published_bytes += m->data.n;
     p->reach = topic_reach(&s->topics, id);
     if (s->team.whole != NULL)
-        s->team.wake |= team_interest(s, id, &p->reach);
+        s->team.wake |= team_interest(s, id, &p->reach) | UINT64_C(1) << s->team.me;
     p->n = s->ring.shared != NULL ? s->broker.put_n : ring_given(&s->ring);
     return true;
 }

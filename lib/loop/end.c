@@ -1,0 +1,68 @@
+/*
+ * end.c - see end.h.
+ */
+#include "lib/loop/end.h"
+
+#include "lib/serve/access_log.h"
+#include "lib/serve/answer.h"
+#include "lib/serve/pass.h"
+#include "lib/serve/queue.h"
+#include "lib/serve/quote.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    REAPS_MAX = 200, /* sockets closed in a turn: a mass disconnect is spread */
+    REAP_US = 250,   /* the time of that */
+};
+
+void loop_doom(struct loop *l, struct conn *c, const char *reason)
+{
+    struct server *s = &l->server;
+    uint32_t fd = (uint32_t)conn_fd(&s->clients.conns, c);
+    if (c->state == CONN_DOOMED)
+        return;
+    s->log.say(OPT_LOG_DEBUG, "closed", "fd", QUOTE_NUM(fd), "reason", reason, NULL);
+    access_log_end(&s->config, &s->broker, &s->clients, &s->log, c, reason);
+    c->doomed.topic = c->link.topic;
+    if (c->link.topic != 0)
+        topic_unsubscribe(&s->topics, fd);
+    queue_doom(&s->clients.conns, c);
+}
+
+/* The one place where a client's socket is closed. */
+static void conn_close(struct loop *l, struct conn *c)
+{
+    struct server *s = &l->server;
+    uint32_t topic = c->doomed.topic;
+    acceptor_forget(&l->acceptor, c);
+    pass_forget(&s->clients, c);
+    close(conn_fd(&s->clients.conns, c)); /* which removes it from epoll as well */
+    conn_free(&s->clients.conns, c);
+    acceptor_count(&l->acceptor);
+    if (topic != 0)
+        serve_release(&s->broker, topic);
+}
+
+void loop_reap_some(struct loop *l)
+{
+    struct server *s = &l->server;
+    struct conn *c;
+    loop_phase(l, REAP_US);
+    for (unsigned n = REAPS_MAX; n > 0 && !loop_spent(l, LOOP_CHEAP); n--) {
+        if ((c = queue_take_doomed(&s->clients.conns)) == NULL)
+            break;
+        conn_close(l, c);
+    }
+    while (!loop_spent(l, LOOP_CHEAP) && broker_release_emptied(&s->broker)) {
+    }
+}
+
+void loop_socket_error(struct loop *l, struct conn *c, int err)
+{
+    struct server *s = &l->server;
+    s->stat.timeout_write += err == ETIMEDOUT;
+    loop_doom(l, c, err == ETIMEDOUT ? "--write-timeout" : strerror(err));
+}
