@@ -150,6 +150,7 @@ static bool start(struct workers *w, struct server *s, uint32_t i, const sigset_
         x->pid = pid;
         x->began = x->moved = now_ms();
         x->blocked = 0;
+        x->killed = false;
         return false;
     }
     w->me = i;
@@ -298,9 +299,11 @@ static bool start_due(struct parent *p)
     return false;
 }
 
-/* Kills one that others can't wait for any longer. */
+/* Kills one that others can't wait for any longer. It may take a while to end: its sockets are
+ * closed. */
 static void kill_stuck(struct parent *p, uint32_t i, const char *why)
 {
+    p->w->worker[i].killed = true;
     p->s->log.say(OPT_LOG_ERROR, "a worker is killed", "worker", QUOTE_NUM(i), "reason", why, NULL);
     (void)kill(p->w->worker[i].pid, SIGKILL);
 }
@@ -329,7 +332,7 @@ static void watch(struct parent *p, uint32_t i)
         kill_stuck(p, i, "it keeps others from publishing");
         return;
     }
-    uint64_t turns = __atomic_load_n(&w->whole->slot[i].stat.turns, __ATOMIC_RELAXED);
+    uint32_t turns = atomic_load(&w->whole->slot[i].turns);
     if (turns != x->turns || atomic_load(&w->whole->slot[i].ready) == 0) {
         x->turns = turns;
         x->moved = now;
@@ -402,7 +405,7 @@ static bool run(struct parent *p, const sigset_t *set)
         if (sign > 0)
             on_signal(p, sign);
         for (uint32_t i = 0; i < p->w->n; i++)
-            if (p->w->worker[i].pid != 0)
+            if (p->w->worker[i].pid != 0 && !p->w->worker[i].killed)
                 watch(p, i);
         sync_store(p);
     }
@@ -476,6 +479,8 @@ bool workers_ready(struct workers *w)
 
 int workers_doze(struct workers *w, struct server *s, int ms)
 {
+    atomic_store_explicit(&team_slot(&s->team)->turns, (uint32_t)s->stat.turns,
+                          memory_order_relaxed);
     if (ms == 0)
         return 0;
     whole_tell(s);

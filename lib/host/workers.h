@@ -43,7 +43,8 @@ struct worker {
     uint64_t lease;   /* what it held when it was first seen to block, ... */
     uint32_t locks;   /* (of the lock: how often it had been taken) */
     uint64_t blocked; /* ... and when that was, in ms; 0: it does not */
-    uint64_t turns;   /* of its loop, when these were last seen to go on, ... */
+    bool killed;      /* it was, and is about to end */
+    uint32_t turns;   /* of its loop, when these were last seen to go on, ... */
     uint64_t moved;   /* ... and when that was, in ms */
 };
 
