@@ -3,12 +3,12 @@
  *
  *   wait -> clock -> events -> ready lists -> sweep -> commit -> fan-out -> reap
  *
- *   events sockets are read, requests handled, messages put into the ring, their topics marked
- *   ready connections without a turn so far get one; then those cut short by a budget go on sweep a
- *   slice of the table: heartbeats, timeouts; messages beyond --max-age commit a sync of the store is
- *   begun; one that is done shows the messages it covers fan-out each marked topic's subscribers
- *   get what is new, some thousand of them a turn reap doomed connections are closed, topics nobody
- *   needs are freed
+ *   events   sockets are read, requests handled, messages put into the ring, their topics marked
+ *   ready    connections without a turn so far get one; then those cut short by a budget go on
+ *   sweep    a slice of the table: heartbeats, timeouts; old messages
+ *   commit   a sync of the store is begun; one that is done shows the messages it covers
+ *   fan-out  each marked topic's subscribers get what is new, some thousand of them a turn
+ *   reap     doomed connections are closed, topics nobody needs are freed
  *
  * Sockets are registered once, edge-triggered, and never modified: a write is tried first, and
  * EAGAIN waits for the edge. A subscriber is a place in the ring: replay, live and slow are the
@@ -34,7 +34,7 @@
 #include "lib/loop/sweep.h"
 #include "lib/loop/write.h"
 #include "lib/serve/access_log.h"
-#include "lib/serve/client.h"
+#include "lib/serve/identity.h"
 #include "lib/serve/queue.h"
 #include "lib/serve/subscriber.h"
 #include "lib/topic/fanout.h"
@@ -73,7 +73,7 @@ static TEXT_LIST void say(enum opt_log level, const char *msg, ...)
 
 /* ---- the loop -------------------------------------------------------------------------------- */
 
-static void signalled(int fd)
+static void handle_signals(int fd)
 {
     struct server *s = &L.server;
     struct signalfd_siginfo info;
@@ -91,28 +91,29 @@ static void signalled(int fd)
     }
 }
 
-static void knocked(int fd)
+static void handle_listener(int fd)
 {
     acceptor_accept(&L.acceptor, fd);
 }
 
-static void leash_cut(int fd)
+static void handle_leash(int fd)
 {
     acceptor_close_own(&L.acceptor, fd);
     if (!L.server.clients.draining)
         loop_drain_begin(&L, "the parent is gone");
 }
 
-static void trial_spoke(int fd)
+static void handle_trial(int fd)
 {
     assert(fd == L.up.trial.out);
     upgrade_read_result(&L.up);
 }
 
 /* The handlers of the process's own descriptors, by kind. */
-static void (*const own_event[OWN_KINDS])(int fd) = {
-    [OWN_LISTENER] = knocked,  [OWN_SIGNALS] = signalled,      [OWN_STORE] = commit_read_result,
-    [OWN_TRIAL] = trial_spoke, [OWN_WAKE] = workers_read_wake, [OWN_LEASH] = leash_cut,
+static void (*const own_event[DESCRIPTORS])(int fd) = {
+    [DESCRIPTOR_LISTENER] = handle_listener, [DESCRIPTOR_SIGNALS] = handle_signals,
+    [DESCRIPTOR_STORE] = commit_read_result, [DESCRIPTOR_TRIAL] = handle_trial,
+    [DESCRIPTOR_WAKE] = workers_read_wake,   [DESCRIPTOR_LEASH] = handle_leash,
 };
 
 /* Returns true if a client has sent nothing but has much to get: requests go first. */

@@ -344,7 +344,7 @@ static void record(const char *path)
         die("%s: %s", path, strerror(errno));
 }
 
-/* Is the line about the compiler, or its flags, the same as it would be now? */
+/* Returns true if the line about the compiler, or its flags, is what it would be now. */
 static bool same(const char *line, const char *key, const char *now)
 {
     size_t n = strlen(key);

@@ -67,7 +67,7 @@ static unsigned free_port(void)
     return ntohs(a.sin_port);
 }
 
-/* Does something listen there? */
+/* Returns true if a server listens there. */
 static bool listens(unsigned port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET};

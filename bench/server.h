@@ -27,7 +27,7 @@ struct server {
 
 extern const char *const server_names[SERVER_KINDS];
 
-/* Is it installed? */
+/* Returns true if it is installed. */
 bool server_there(enum server_kind kind);
 
 /* Starts one, `dir` being where our programs are, and waits until it listens. */

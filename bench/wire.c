@@ -57,7 +57,7 @@ size_t wire_ask(char *to, enum wire_dialect dialect, enum wire_way way, const ch
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* Does a line begin with this field's name, in lower case and with its colon? */
+/* Returns true if a line begins with this field's name, in lower case, and a colon. */
 static bool is_field(const char *line, const char *name)
 {
     return strncasecmp(line, name, strlen(name)) == 0;

@@ -1,9 +1,10 @@
 /*
  * url.h - the URLs that the client commands take: a server's address and a target.
  *
- *     http://127.0.0.1:8080/news?since=-5 a host and a port, 80 where there is none
- *     localhost:8080/news the scheme may be left out http://[::1]:8080/a,b/c
- *     unix:/run/sse.sock:/news a unix socket, up to the first ":/"
+ *     http://127.0.0.1:8080/news?since=-5      a host and a port, 80 where there is none
+ *     localhost:8080/news                      the scheme may be left out
+ *     http://[::1]:8080/a,b/c
+ *     unix:/run/sse.sock:/news                 a unix socket, up to the first ":/"
  */
 #ifndef SSE_LIB_URL_H
 #define SSE_LIB_URL_H

@@ -16,7 +16,7 @@
  * data as it arrives, so that a frame of any size needs no buffer here, and a control frame whole.
  *
  *    |01 87 mask Hel|lo, |89 80 mask 80 85 mask world|    bytes, as three reads brought them
- *     text, first text ping text, last four pieces are returned
+ *     text, first    text  ping       text, last          four pieces are returned
  *
  * ERRORS are minus the code to close with, returned as soon as they are certain; which one does not
  * depend on how the bytes were cut.

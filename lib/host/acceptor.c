@@ -74,9 +74,9 @@ static bool watch(const struct acceptor *d, int fd, uint32_t events)
     return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind)
+struct conn *acceptor_add_own(struct acceptor *d, int fd, enum descriptor kind)
 {
-    bool shared = kind == OWN_LISTENER && d->workers != NULL;
+    bool shared = kind == DESCRIPTOR_LISTENER && d->workers != NULL;
     return watch(d, fd, shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN)
                ? conn_open_own(&d->s->clients.conns, fd, kind)
                : NULL;
@@ -92,7 +92,7 @@ void acceptor_close_own(struct acceptor *d, int fd)
 static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;
-    if ((c = acceptor_add_own(d, fd, OWN_LISTENER)) == NULL) {
+    if ((c = acceptor_add_own(d, fd, DESCRIPTOR_LISTENER)) == NULL) {
         text_str(why, "epoll_ctl: ");
         text_str(why, strerror(errno));
         return EX_OSERR;
@@ -122,7 +122,7 @@ void acceptor_note_listeners(struct acceptor *d)
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
         const struct conn *c = &s->clients.conns.conn[fd];
         bool admin = (c->marks & CONN_ADMIN) != 0;
-        if (conn_is_own(c, OWN_LISTENER)) {
+        if (conn_is_own(c, DESCRIPTOR_LISTENER)) {
             s->config.admin |= admin;
             all &= listen_bound((int)fd, &s->config.bound);
         } else {
@@ -162,7 +162,7 @@ static void acceptor_set(struct acceptor *d, enum acceptor_pause pause, bool awa
         const struct conn *c = &conns->conn[fd];
         bool stop = pause == ACCEPTOR_CLOSED ||
                     ((pause == ACCEPTOR_FULL || away) && !(c->marks & CONN_ADMIN));
-        if (conn_is_own(c, OWN_LISTENER) && !listener_watch(d, (int)fd, stop))
+        if (conn_is_own(c, DESCRIPTOR_LISTENER) && !listener_watch(d, (int)fd, stop))
             return; /* the next tick tries again */
     }
     d->paused = (uint8_t)pause;
@@ -490,7 +490,7 @@ void acceptor_close(struct acceptor *d)
     struct conns *conns = &d->s->clients.conns;
     for (uint32_t fd = 1; fd <= conns->top; fd++) {
         struct conn *c = &conns->conn[fd];
-        if (!conn_is_own(c, OWN_LISTENER))
+        if (!conn_is_own(c, DESCRIPTOR_LISTENER))
             continue;
         uint64_t before;
         unsigned times = 0;

@@ -2,9 +2,9 @@
  * acceptor.h - the listeners, and which clients are accepted.
  *
  *   kernel's queue --> accepted --> a slot in the table: served
- *        | | `--> a slot marked CONN_SHED: refused once its request is read | `-------> refused at
- *        once, from the bytes that are there `--> left there while too many are being refused (the
- *        acceptor is paused)
+ *        |                |    `--> a slot marked CONN_SHED: refused once its request is read
+ *        |                `-------> refused at once, from the bytes that are there
+ *        `--> left there while too many are being refused (the acceptor is paused)
  *
  * INVARIANTS
  *   - Out of descriptors or memory, the listeners neither spin nor stall: a spare descriptor is
@@ -60,7 +60,7 @@ bool acceptor_measure(struct acceptor *d, struct text *why);
 
 /* Adds one of the process's own descriptors to epoll, level-triggered, and to the table. Returns
  * NULL with errno set if epoll refuses it. */
-struct conn *acceptor_add_own(struct acceptor *d, int fd, enum own kind);
+struct conn *acceptor_add_own(struct acceptor *d, int fd, enum descriptor kind);
 
 /* Opens the listeners (listen_all()), or takes those that the workers share. `unsent` and `user` as
  * in listen.h. Returns 0, or an exit code with the reason in *why. */

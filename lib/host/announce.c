@@ -49,7 +49,7 @@ static void addresses(struct server *s, bool admin, struct text *all, struct tex
         const struct conn *c = &s->clients.conns.conn[fd];
         char address[256];
         struct text t = text_in(address, sizeof address);
-        if (!conn_is_own(c, OWN_LISTENER) || ((c->marks & CONN_ADMIN) != 0) != admin ||
+        if (!conn_is_own(c, DESCRIPTOR_LISTENER) || ((c->marks & CONN_ADMIN) != 0) != admin ||
             !listen_address((int)fd, &t))
             continue;
         text_str(all, all->n > 0 ? " " : "");

@@ -57,7 +57,7 @@ void commit_start_thread(struct acceptor *d)
     struct store *store = &d->t->store;
     store_start_thread(store);
     if (store->threaded && store->thread.told != -1 &&
-        acceptor_add_own(d, store->thread.told, OWN_STORE) == NULL)
+        acceptor_add_own(d, store->thread.told, DESCRIPTOR_STORE) == NULL)
         (void)store_stop_thread(store); /* without its event, the loop syncs by itself */
 }
 
@@ -66,7 +66,7 @@ int commit_stop_thread(struct acceptor *d)
     struct store *store = &d->t->store;
     struct conns *conns = &d->s->clients.conns;
     if (store->threaded && store->thread.told != -1 &&
-        conn_is_own(&conns->conn[store->thread.told], OWN_STORE))
+        conn_is_own(&conns->conn[store->thread.told], DESCRIPTOR_STORE))
         conn_free_own(conns, &conns->conn[store->thread.told]);
     return store_stop_thread(store);
 }

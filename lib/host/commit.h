@@ -52,14 +52,13 @@ int commit_tick(struct tables *t, struct server *s);
  * not. */
 void commit_result(struct server *s, int err);
 
-/* Begin the store's thread, which reports to the loop through an OWN_STORE; end it, while no sync
- * is running for which the loop waits. commit_stop_thread() returns 0, or minus the errno of a
- * sync. */
+/* Begin the store's thread, which reports to the loop through a DESCRIPTOR_STORE; end it, while the
+ * loop waits for no sync. commit_stop_thread() returns 0, or minus the errno of a sync. */
 void commit_start_thread(struct acceptor *d);
 int commit_stop_thread(struct acceptor *d);
 
-/* Handles an event of OWN_STORE: drains the eventfd. The loop calls store_sync_result() every
- * turn. */
+/* Handles an event of DESCRIPTOR_STORE: drains the eventfd. The loop calls store_sync_result()
+ * every turn. */
 void commit_read_result(int fd);
 
 #endif

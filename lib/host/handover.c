@@ -219,7 +219,7 @@ static bool let_all_pass(const struct handover *h, const struct conns *conns, bo
         good &= let_pass(h->memory.piece[i].fd, yes);
     for (uint32_t i = 1; i <= conns->top; i++) {
         const struct conn *c = &conns->conn[i];
-        if (c->state >= CONN_HEAD || conn_is_own(c, OWN_LISTENER))
+        if (c->state >= CONN_HEAD || conn_is_own(c, DESCRIPTOR_LISTENER))
             good &= let_pass((int)i, yes);
     }
     return good;

@@ -1,8 +1,9 @@
 /*
  * landlock.h - restricts the files that the process may open, on kernels with Landlock (5.13 on).
  *
- *     landlock_begin(&l) landlock_allow(&l, "/etc/keys", LANDLOCK_READ) and all below it; the rest
- *     is refused landlock_enter(&l)
+ *     landlock_begin(&l)
+ *     landlock_allow(&l, "/etc/keys", LANDLOCK_READ)     and all below it; the rest is refused
+ *     landlock_enter(&l)
  *
  * A rule applies to the directory that has the name now: files in it may come, go and be replaced.
  * Open descriptors are not affected. Later versions of Landlock can also refuse truncating files

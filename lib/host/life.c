@@ -85,7 +85,7 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
 static void signals_take(struct acceptor *d)
 {
     int fd = process_signals();
-    if (fd == -1 || acceptor_add_own(d, fd, OWN_SIGNALS) == NULL)
+    if (fd == -1 || acceptor_add_own(d, fd, DESCRIPTOR_SIGNALS) == NULL)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
     process_reap(); /* children that ended before */
 }
@@ -94,8 +94,8 @@ static void signals_take(struct acceptor *d)
 static bool workers_hear(struct acceptor *d)
 {
     const struct workers *w = d->workers;
-    return w == NULL || (acceptor_add_own(d, w->wake[w->me], OWN_WAKE) != NULL &&
-                         acceptor_add_own(d, w->leash[0], OWN_LEASH) != NULL);
+    return w == NULL || (acceptor_add_own(d, w->wake[w->me], DESCRIPTOR_WAKE) != NULL &&
+                         acceptor_add_own(d, w->leash[0], DESCRIPTOR_LEASH) != NULL);
 }
 
 void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls_held *held)
@@ -140,7 +140,7 @@ void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls
  * listeners. */
 static bool own_closed(const struct conn *c)
 {
-    return c->state == CONN_OWN && c->own.kind != OWN_LISTENER;
+    return c->state == CONN_OWN && c->own.kind != DESCRIPTOR_LISTENER;
 }
 
 /* Takes over the state that is not in the tables. */
@@ -201,7 +201,7 @@ int life_end(struct acceptor *d)
     if (d->t->store.h != NULL)
         (void)commit_stop_thread(d); /* store_close() returns a failure again */
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
-        if (conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) && d->workers == NULL)
+        if (conn_is_own(&s->clients.conns.conn[fd], DESCRIPTOR_LISTENER) && d->workers == NULL)
             listen_unlink((int)fd);
         if (s->clients.conns.conn[fd].state != CONN_FREE)
             close((int)fd);

@@ -204,8 +204,9 @@ static void files_allow(struct landlock *l, struct server *s, char *const argv[]
         !landlock_allow_beside(l, path, LANDLOCK_READ | LANDLOCK_EXECUTE))
         missed = argv[0];
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
-        const char *name =
-            conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) ? socket_path((int)fd, &a) : NULL;
+        const char *name = conn_is_own(&s->clients.conns.conn[fd], DESCRIPTOR_LISTENER)
+                               ? socket_path((int)fd, &a)
+                               : NULL;
         if (name != NULL && !landlock_allow_beside(l, name, LANDLOCK_REMOVE))
             missed = "a unix socket";
     }
@@ -255,8 +256,9 @@ static void files_give(struct server *s, const struct tables *t, const struct us
         s->log.say(OPT_LOG_WARN, "the store cannot be given to the user", "error", strerror(errno),
                    NULL);
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
-        const char *path =
-            conn_is_own(&s->clients.conns.conn[fd], OWN_LISTENER) ? socket_path((int)fd, &a) : NULL;
+        const char *path = conn_is_own(&s->clients.conns.conn[fd], DESCRIPTOR_LISTENER)
+                               ? socket_path((int)fd, &a)
+                               : NULL;
         if (path != NULL && !socket_give(path, u))
             s->log.say(OPT_LOG_WARN, "a unix socket cannot be given to the user", "path", path,
                        "error", strerror(errno), NULL);

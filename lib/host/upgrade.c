@@ -46,7 +46,7 @@ void upgrade_begin(struct upgrade *u)
     }
     s->log.say(OPT_LOG_INFO, "upgrading", "program", u->argv[0], "trial",
                QUOTE_NUM((uint64_t)u->trial.child), NULL);
-    if (acceptor_add_own(u->acceptor, u->trial.out, OWN_TRIAL) == NULL)
+    if (acceptor_add_own(u->acceptor, u->trial.out, DESCRIPTOR_TRIAL) == NULL)
         u->trial.until = s->clock.now; /* its output cannot be read */
 }
 
@@ -70,7 +70,7 @@ void upgrade_tick(struct upgrade *u)
     struct conn *c = &s->clients.conns.conn[u->trial.out];
     const char *why = trial_end(&u->trial);
     process_reap(); /* children that ended meanwhile */
-    if (conn_is_own(c, OWN_TRIAL))
+    if (conn_is_own(c, DESCRIPTOR_TRIAL))
         conn_free_own(&s->clients.conns, c);
     u->passed = why == NULL && !s->clients.draining;
     if (why != NULL)

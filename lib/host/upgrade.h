@@ -8,7 +8,7 @@
  *                    `-------------------> logged and counted, and the server serves on
  *
  * The trial's output comes through a pipe, which is in the table of connections and in epoll as
- * OWN_TRIAL. There is one trial at a time, and none while the server ends.
+ * DESCRIPTOR_TRIAL. There is one trial at a time, and none while the server ends.
  *
  * OWNERSHIP: struct upgrade owns the trial's child and pipe; what it points to is the caller's.
  */
@@ -32,7 +32,7 @@ void upgrade_begin(struct upgrade *u);
  * upgrade_tick() reaps. */
 void upgrade_child(const struct upgrade *u);
 
-/* Handles an event of OWN_TRIAL: reads the trial's output. */
+/* Handles an event of DESCRIPTOR_TRIAL: reads the trial's output. */
 void upgrade_read_result(struct upgrade *u);
 
 /* Call every turn while there is a trial (u->trial.child != 0): ends it once its output is complete

@@ -18,7 +18,7 @@
 #define CAPS_MAX     64u
 #define CAPS_VERSION 0x20080522u /* _LINUX_CAPABILITY_VERSION_3 */
 
-/* ---- who is it? ------------------------------------------------------------------------------ */
+/* ---- the user ------------------------------------------------------------------------------- */
 
 static int failed(struct text *why, int code, const char *name, const char *reason)
 {

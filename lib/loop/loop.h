@@ -5,7 +5,7 @@
  * marked, never done at once. Each file of this folder is one of them:
  *
  *     read    sockets are read, requests handled, messages put into the ring, their topics marked
- *     sweep   a slice of the table: heartbeats, timeouts; messages beyond --max-age
+ *     sweep   a slice of the table: heartbeats, timeouts; old messages
  *     held    begins a sync of the store; after one, shows the messages that it covers
  *     write   pending bytes of a client; fan-out: subscribers of marked topics get new messages
  *     stop    the server ends: connections are closed one after the other

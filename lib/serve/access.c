@@ -3,7 +3,7 @@
  */
 #include "lib/serve/access.h"
 #include "lib/serve/answer.h"
-#include "lib/serve/client.h"
+#include "lib/serve/identity.h"
 #include "lib/serve/pass.h"
 #include "lib/serve/quote.h"
 

@@ -14,7 +14,7 @@
 
 #define REFUSALS_MAX 10u /* lines in a second */
 
-const char *serve_method_name(enum http_method method)
+const char *access_log_method_name(enum http_method method)
 {
     static const char *const names[] = {
 #define X(name) #name,
@@ -60,9 +60,9 @@ void access_log_write_answer(struct server *s, int status, uint64_t bytes)
     const char *code = QUOTE_NUM((uint64_t)status), *size = QUOTE_NUM(bytes);
     const char *ms = QUOTE_NUM(ask->conn != NULL ? (uint32_t)s->clock.now - ask->began : 0);
     const char *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0}),
-               *way = ask->way != NULL ? ask->way : "none";
+               *way = ask->log_way != NULL ? ask->log_way : "none";
     if (ask->path.p != NULL)
-        s->log.say(OPT_LOG_ACCESS, "request", "method", serve_method_name(ask->method), "path",
+        s->log.say(OPT_LOG_ACCESS, "request", "method", access_log_method_name(ask->method), "path",
                    QUOTE(ask->path), "status", code, "bytes", size, "ms", ms, "way", way, "peer",
                    who, NULL);
     else
@@ -93,7 +93,7 @@ void access_log_refusal(struct server *s, int status, struct span detail)
     const char *code = QUOTE_NUM((uint64_t)status),
                *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0});
     if (ask->path.p != NULL)
-        s->log.say(OPT_LOG_INFO, "refused", "method", serve_method_name(ask->method), "path",
+        s->log.say(OPT_LOG_INFO, "refused", "method", access_log_method_name(ask->method), "path",
                    QUOTE(ask->path), "status", code, "detail", text_string(&text), "peer", who,
                    NULL);
     else

@@ -4,7 +4,7 @@
 #ifndef SSE_LIB_SERVE_ACCESS_LOG_H
 #define SSE_LIB_SERVE_ACCESS_LOG_H
 
-#include "lib/serve/log.h"
+#include "lib/serve/logger.h"
 #include "lib/serve/server.h"
 
 /* Logs how many refusals were suppressed, once their second is over; at once if the server ends. */
@@ -27,7 +27,7 @@ static inline void access_log_end(const struct config *config, const struct brok
 }
 
 /* Returns the name of a method. */
-const char *serve_method_name(enum http_method method);
+const char *access_log_method_name(enum http_method method);
 
 /* Logs an answer in the access log; `bytes` of body, 0 for a stream. */
 void access_log_write_answer(struct server *s, int status, uint64_t bytes);

@@ -79,7 +79,7 @@ struct conn *conn_open(struct conns *t, int fd, uint64_t now)
     return c;
 }
 
-struct conn *conn_open_own(struct conns *t, int fd, enum own kind)
+struct conn *conn_open_own(struct conns *t, int fd, enum descriptor kind)
 {
     struct conn *c = slot(t, fd);
     conn_go(t, c, CONN_OWN);

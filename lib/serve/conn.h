@@ -37,7 +37,7 @@
 
 enum conn_state {
     CONN_FREE = 0,
-    CONN_OWN = 1,    /* of the process itself: enum own */
+    CONN_OWN = 1,    /* of the process itself: enum descriptor */
     CONN_HEAD = 2,   /* between requests, or inside a request's head */
     CONN_BODY = 3,   /* inside the body of a publishing request */
     CONN_STREAM = 4, /* subscribed */
@@ -48,14 +48,14 @@ enum conn_state {
 };
 
 /* The kinds of the process's own descriptors. The loop has a handler for each. */
-enum own {
-    OWN_LISTENER = 0,
-    OWN_SIGNALS = 1, /* the signalfd */
-    OWN_STORE = 2,   /* the eventfd by which the store's thread says that a sync is done */
-    OWN_TRIAL = 3,   /* the pipe from a trial of the next program */
-    OWN_WAKE = 4,    /* the eventfd by which other workers wake this one */
-    OWN_LEASH = 5,   /* the pipe that is closed when the parent of the workers is gone */
-    OWN_KINDS = 6,
+enum descriptor {
+    DESCRIPTOR_LISTENER = 0,
+    DESCRIPTOR_SIGNALS = 1, /* the signalfd */
+    DESCRIPTOR_STORE = 2,   /* the eventfd by which the store's thread says that a sync is done */
+    DESCRIPTOR_TRIAL = 3,   /* the pipe from a trial of the next program */
+    DESCRIPTOR_WAKE = 4,    /* the eventfd by which other workers wake this one */
+    DESCRIPTOR_LEASH = 5,   /* the pipe that is closed when the parent of the workers is gone */
+    DESCRIPTORS = 6,
 };
 
 /* The transport of a subscriber. */
@@ -105,7 +105,7 @@ enum conn_mark {
     CONN_HEAVY = 1,   /* its last read was large: other clients go first */
     CONN_PROXIED = 2, /* the peer is a trusted proxy, which names the client of each request */
     CONN_PREFACE = 4, /* a PROXY header is due before anything else */
-    CONN_ADMIN = 8,   /* an OWN_LISTENER of --admin, or a client that came in there */
+    CONN_ADMIN = 8,   /* an DESCRIPTOR_LISTENER of --admin, or a client that came in there */
     CONN_FOREIGN =
         16,           /* SOCKET: its handshake named another server, so it has no rights by place */
     CONN_KEPT = 32,   /* `in` begins with bytes received and not handled */
@@ -149,7 +149,7 @@ struct conn_linger {
 
 /* OWN */
 struct conn_own {
-    uint8_t kind; /* enum own */
+    uint8_t kind; /* enum descriptor */
 };
 
 /* DOOMED */
@@ -242,10 +242,10 @@ void conn_go(struct conns *t, struct conn *c, enum conn_state to);
 /* Take slot `fd` into use, which must be free: for a client, in HEAD, at time `now` (ms); for one
  * of the process's own descriptors. */
 struct conn *conn_open(struct conns *t, int fd, uint64_t now);
-struct conn *conn_open_own(struct conns *t, int fd, enum own kind);
+struct conn *conn_open_own(struct conns *t, int fd, enum descriptor kind);
 
 /* Returns true if the slot is that of one of the process's own descriptors of that kind. */
-static inline bool conn_is_own(const struct conn *c, enum own kind)
+static inline bool conn_is_own(const struct conn *c, enum descriptor kind)
 {
     return c->state == CONN_OWN && c->own.kind == kind;
 }

@@ -51,7 +51,7 @@ struct context {
     /* for the log */
     struct span path;        /* decoded; a null pointer: not known */
     const struct conn *conn; /* its connection; NULL: it has no slot */
-    const char *way;         /* the transport or kind of request; NULL: not known yet */
+    const char *log_way;     /* the transport or kind of request; NULL: not known yet */
     uint32_t began;          /* ms: when its first byte came */
 };
 

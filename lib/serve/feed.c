@@ -11,7 +11,7 @@
 
 void feed_head(struct server *s, enum conn_transport transport, const struct cursor *id)
 {
-    s->ex.ask.way = transports[transport].name;
+    s->ex.ask.log_way = transports[transport].name;
     serve_begin_answer(&s->config, &s->clock, &s->stat, &s->ex, 200);
     access_log_answer(s, 200, 0);
     text_add(&s->ex.out, transports[transport].line);

@@ -2,7 +2,7 @@
  * files.c - serves the live page, and the helper for other pages.
  */
 #include "lib/serve/answer.h"
-#include "lib/serve/own.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/page.h"
 #include "lib/serve/server.h"
 

@@ -5,7 +5,7 @@
  * the tables keep anyway.
  */
 #include "lib/serve/answer.h"
-#include "lib/serve/own.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/server.h"
 #include "lib/topic/room.h"
 
@@ -118,6 +118,6 @@ void serve_metrics(struct server *s, struct conn *c)
     stat_gauge_us(&t, "sse_turn_seconds_max", "The longest turn of the loop so far.", g.turn_max);
     write_workers(s, &t);
     assert(!t.full);
-    s->ex.ask.way = "own";
+    s->ex.ask.log_way = "own";
     serve_answer_page(s, c, "text/plain; version=0.0.4; charset=utf-8", t.n);
 }

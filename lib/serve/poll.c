@@ -113,7 +113,7 @@ static bool wait_read(struct server *s, struct conn *c)
         return false;
     }
     s->ex.ask.waits = waits;
-    s->ex.ask.way = waits ? "longpoll" : "poll";
+    s->ex.ask.log_way = waits ? "longpoll" : "poll";
     s->ex.ask.wait = seconds < most ? seconds : most;
     return true;
 }
@@ -188,8 +188,8 @@ static const struct body_form bodies[] = {
 
 #define JOINED_MOST 2048u /* bytes of messages copied, for an answer in one piece */
 
-/* Answers with the messages in ex.poll; many are left in ex.tail, to be written after `out`. Returns
- * the bytes of the body. */
+/* Answers with the messages in ex.poll; many are left in ex.tail, to be written after `out`.
+ * Returns the bytes of the body. */
 static size_t answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
                               uint64_t id, const struct gap *gap)
 {
@@ -267,8 +267,8 @@ static size_t poll_answer(struct server *s, struct conn *c, enum conn_transport 
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
-                    struct conn *c)
+void poll_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
+                   struct conn *c)
 {
     saved_resume_conn(clients, ex, c, topic_name(broker->topics, c->link.topic),
                       transport_of(c)->name);
@@ -276,8 +276,8 @@ void serve_wait_end(const struct broker *broker, struct clients *clients, struct
     conn_go(&clients->conns, c, CONN_HEAD);
 }
 
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
-                      uint64_t ms)
+void poll_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
+                     uint64_t ms)
 {
     saved_keep_wait(&s->ex.ask, c);
     c->transport = (uint8_t)transport;
@@ -343,7 +343,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     struct gap gap;
     const struct gap *lost = gap_if_overtaken(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
     if (lost == NULL && woken_fits(&s->broker, &s->clients, &s->clock, &s->ex, c)) {
-        serve_wait_end(&s->broker, &s->clients, &s->ex, c);
+        poll_wait_end(&s->broker, &s->clients, &s->ex, c);
         serve_answer_copy(s, c, 200, (struct span){s->ex.woken.bytes, s->ex.woken.size},
                           s->ex.woken.body);
         serve_release(&s->broker, id);
@@ -360,7 +360,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     }
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
-    serve_wait_end(&s->broker, &s->clients, &s->ex, c);
+    poll_wait_end(&s->broker, &s->clients, &s->ex, c);
     size_t body = poll_answer(s, c, transport, tagged, lost);
     woken_keep(&s->ex, fits, from, body);
     serve_release(&s->broker, id); /* else fan-out releases it after its walk */
@@ -432,7 +432,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;
         c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
-        serve_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
+        poll_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
     poll_answer(s, c, transport, start.tagged, start.gap != NULL ? &gap : NULL);

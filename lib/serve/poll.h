@@ -13,12 +13,12 @@ unsigned poll_quality(const struct exchange *ex);
 void serve_poll(struct server *s, struct conn *c, struct span names);
 
 /* Makes the current request, a poll, wait as `transport` on entry `id`, for up to `ms`. */
-void serve_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
-                      uint64_t ms);
+void poll_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
+                     uint64_t ms);
 
 /* Ends the wait: the poll is the current request again. */
-void serve_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
-                    struct conn *c);
+void poll_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
+                   struct conn *c);
 
 /* For the table of transports (transport.h). */
 void poll_wake(struct server *s, struct conn *c, bool timeout);

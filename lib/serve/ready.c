@@ -85,7 +85,7 @@ void serve_ready(struct server *s, struct conn *c)
         refuse(s, c, "the table of topics is full");
     } else {
         c->place.at = ring_head(&s->ring);
-        serve_wait_begin(s, c, s->ready.topic, TRANSPORT_READY, s->config.opt.request_timeout_ms);
+        poll_wait_begin(s, c, s->ready.topic, TRANSPORT_READY, s->config.opt.request_timeout_ms);
         topic_mark(&s->topics, s->ready.topic);
     }
 }
@@ -93,7 +93,7 @@ void serve_ready(struct server *s, struct conn *c)
 void ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
-    serve_wait_end(&s->broker, &s->clients, &s->ex, c);
+    poll_wait_end(&s->broker, &s->clients, &s->ex, c);
     s->ex.ask.path = SPAN("/-/ready");
     if (!timeout && newest_found(&s->broker)) {
         s->ready.ok_ms = s->clock.now;

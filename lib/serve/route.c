@@ -6,11 +6,11 @@
 #include "lib/serve/access.h"
 #include "lib/serve/access_log.h"
 #include "lib/serve/answer.h"
-#include "lib/serve/client.h"
 #include "lib/serve/exchange.h"
 #include "lib/serve/feed.h"
 #include "lib/serve/http_stream.h"
-#include "lib/serve/own.h"
+#include "lib/serve/identity.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/poll.h"
 #include "lib/serve/publish.h"
 #include "lib/serve/quote.h"
@@ -37,7 +37,7 @@ static bool is_own(struct span sent)
 static void route_nothing(struct server *s, struct conn *c)
 {
     const char *path = QUOTE(s->ex.req.path);
-    s->ex.ask.way = "own";
+    s->ex.ask.log_way = "own";
     if (c->marks & CONN_ADMIN)
         serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
                      ": this is the address of --admin, which has /-/healthy, /-/ready, "
@@ -69,7 +69,7 @@ static void route_own(struct server *s, struct conn *c)
     size_t i = 0, n = sizeof own / sizeof own[0];
     while (i < n && (!span_eq(s->ex.req.path, own[i].path) || (admin && !own[i].admin)))
         i++;
-    s->ex.ask.way = "own";
+    s->ex.ask.log_way = "own";
     if (i == n)
         route_nothing(s, c);
     else if (s->ex.ask.method != HTTP_GET && s->ex.ask.method != HTTP_HEAD)
@@ -116,7 +116,7 @@ static void context_set(const struct config *config, const struct clients *clien
                                                  http_field(&ex->req, HTTP_ORIGIN)),
                          .path = ex->req.path,
                          .conn = c,
-                         .way = publishes ? "publish" : NULL,
+                         .log_way = publishes ? "publish" : NULL,
                          .began = c != NULL ? c->tick : 0};
     if (c != NULL)
         serve_identify_client(config, clients, ex, c);
@@ -214,7 +214,7 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (publishes)
         return serve_publish(s, c, span_from(path, 1), rest, len);
     else if (s->ex.req.method != HTTP_GET && s->ex.req.method != HTTP_HEAD)
-        serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", serve_method_name(s->ex.req.method),
+        serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", access_log_method_name(s->ex.req.method),
                      " is not for topics", NULL);
     else if (wants_socket(&s->ex))
         serve_socket(s, c, span_from(path, 1));

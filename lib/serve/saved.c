@@ -2,8 +2,8 @@
  * saved.c - keeps a request whose answer comes later.
  */
 #include "lib/serve/saved.h"
-#include "lib/serve/client.h"
 #include "lib/serve/conn.h"
+#include "lib/serve/identity.h"
 #include "lib/serve/pass.h"
 
 #include <assert.h>
@@ -55,7 +55,7 @@ static inline struct saved kept_wait(const struct conn *c)
 }
 
 static inline void resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                          const struct saved *a, struct span topic, const char *way)
+                          const struct saved *a, struct span topic, const char *log_way)
 {
     struct span none = {NULL, 0};
     struct text path = text_in(ex->path, sizeof ex->path);
@@ -75,25 +75,25 @@ static inline void resume(const struct clients *clients, struct exchange *ex, co
                                .from = a->from,
                                .path = topic.p != NULL ? text_span(&path) : none,
                                .conn = c,
-                               .way = way,
+                               .log_way = log_way,
                                .began = a->began};
 }
 
 void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                  const struct saved *a, struct span topic, const char *way)
+                  const struct saved *a, struct span topic, const char *log_way)
 {
-    resume(clients, ex, c, a, topic, way);
+    resume(clients, ex, c, a, topic, log_way);
 }
 
 void saved_resume_conn(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                       struct span topic, const char *way)
+                       struct span topic, const char *log_way)
 {
     if (c->state == CONN_SOCKET) {
         const struct saved socket = kept_socket(clients, c);
-        saved_resume(clients, ex, c, &socket, topic, way);
+        saved_resume(clients, ex, c, &socket, topic, log_way);
         return;
     }
     assert(c->state == CONN_WAIT);
     const struct saved wait = kept_wait(c);
-    resume(clients, ex, c, &wait, topic, way);
+    resume(clients, ex, c, &wait, topic, log_way);
 }

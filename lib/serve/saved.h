@@ -52,14 +52,14 @@ void saved_keep_socket(const struct config *config, const struct clients *client
                        struct exchange *ex, struct conn *c);
 
 /* Makes the request the current one again: sets ex.ask; and ex.path to the topic's name, unless
- * `topic` is a null pointer. `way` is for the access log. If the server ends, the connection is not
- * kept alive. */
+ * `topic` is a null pointer. `log_way` is for the access log. If the server ends, the connection is
+ * not kept alive. */
 void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                  const struct saved *a, struct span topic, const char *way);
+                  const struct saved *a, struct span topic, const char *log_way);
 
 /* Does what saved_resume() does with the request that saved_keep_*() kept in a connection in WAIT
  * or SOCKET. */
 void saved_resume_conn(const struct clients *clients, struct exchange *ex, const struct conn *c,
-                       struct span topic, const char *way);
+                       struct span topic, const char *log_way);
 
 #endif

@@ -9,7 +9,7 @@
  *              |                                    +--> answer -> out
  *              +----> http_stream, poll, socket ----|
  *              |        start, access, subscriber   |
- *              `----> own, ready -------------------'
+ *              `----> own_pages, ready -------------'
  *
  * A function that returns false or 0 for "refused" has put the refusal into `out` and set the
  * connection's state.
@@ -29,7 +29,7 @@
 #include "lib/serve/config.h"
 #include "lib/serve/exchange.h"
 #include "lib/serve/hold.h"
-#include "lib/serve/log.h"
+#include "lib/serve/logger.h"
 #include "lib/serve/moment.h"
 #include "lib/serve/page.h"
 #include "lib/serve/whole.h"

@@ -704,7 +704,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
     struct start start;
     bool json = offers_json(&s->ex);
     uint32_t id;
-    s->ex.ask.way = "websocket";
+    s->ex.ask.log_way = "websocket";
     if (!handshake_right(s, c))
         return;
     if (s->clients.draining) {

@@ -108,7 +108,7 @@ static bool conflate_asked(struct server *s, struct conn *c)
     return false;
 }
 
-bool serve_options_read(struct server *s, struct conn *c)
+bool serve_read_options(struct server *s, struct conn *c)
 {
     return conflate_asked(s, c) && heartbeat_asked(s, c);
 }

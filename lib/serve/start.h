@@ -37,11 +37,11 @@ bool start_of_request(struct server *s, struct conn *c, uint32_t id, bool oldest
 
 /* Reads ?conflate (or conflate=1) into CONN_CONFLATE and ?heartbeat=event into CONN_BEATS. Returns
  * false if one of them is wrong; it has refused the request then. */
-bool serve_options_read(struct server *s, struct conn *c);
+bool serve_read_options(struct server *s, struct conn *c);
 static inline bool serve_options(struct server *s, struct conn *c)
 {
     if (s->ex.req.query.n > 0)
-        return serve_options_read(s, c);
+        return serve_read_options(s, c);
     c->flags &= (uint16_t)~CONN_CONFLATE; /* most requests have neither */
     c->marks &= (uint16_t)~CONN_BEATS;
     return true;

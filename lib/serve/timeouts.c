@@ -112,7 +112,7 @@ void serve_refuse_unsynced(struct server *s, struct conn *c)
         socket_end_unsynced(s, c);
         return;
     }
-    s->ex.ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .way = "publish"};
+    s->ex.ask = (struct context){.method = HTTP_POST, .minor = 1, .conn = c, .log_way = "publish"};
     serve_refuse_last(s, "the store could not be synced: what was published may be lost");
     if (c->state != CONN_LINGER)
         serve_linger(&s->clients, c);

@@ -11,7 +11,7 @@
  */
 #include "lib/json.h"
 #include "lib/serve/answer.h"
-#include "lib/serve/own.h"
+#include "lib/serve/own_pages.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/server.h"
 #include "lib/topic/order.h"
@@ -122,7 +122,7 @@ void serve_topics(struct server *s, struct conn *c)
 {
     struct text t = text_in(s->ex.page, sizeof s->ex.page);
     struct query q;
-    s->ex.ask.way = "own";
+    s->ex.ask.log_way = "own";
     if (!query_read(s, c, &q))
         return;
     struct span begin = beginning(q.match);

@@ -65,7 +65,7 @@ static const struct {
     {__LINE__, "::1", V6, XFF "203.0.113.7\r\n", "for 203.0.113.7; "},
     {__LINE__, "::1", V4, XFF "203.0.113.7\r\n", NULL},
     {__LINE__, "unix", LOCAL_SOCKET, "",
-     "the proxy at a unix socket (--trust-proxy), which did not"},
+     "the proxy at a unix socket (--trust-proxy), which named no client"},
     {__LINE__, "unix", LOCAL_SOCKET, XFF "203.0.113.7\r\n", "for 203.0.113.7; "},
     {__LINE__, "unix", LOCAL_SOCKET, XFF "::1\r\n", NULL},
     {__LINE__, "unix", V4, XFF "203.0.113.7\r\n", NULL},

@@ -56,7 +56,7 @@ struct bench_sum {
     const char *whose; /* ... and whose that was */
 };
 
-/* Does `path --help` tell of this flag? */
+/* Returns true if `path --help` lists this flag. */
 bool bench_knows(const char *path, const char *flag);
 
 /* Starts a server for `a` and the honest ones, and measures what is normal. */
@@ -127,7 +127,7 @@ double bench_now(void); /* s */
 /* Tells bench_await(). */
 void bench_report(char kind, long a, long b);
 
-/* Is this abuser to end? Waits `ms` for that. */
+/* Waits `ms` to be told to end. Returns true if this abuser is to end. */
 bool bench_over(int ms);
 
 /* A connection from 127.0.0.1 + `from`, with a receive buffer of `room` bytes unless that is 0; -1:

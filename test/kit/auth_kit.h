@@ -72,7 +72,7 @@ static inline void kit_keys(struct auth_keys *k, struct span kid, struct span ke
         memcpy(k->key[0].kid, kid.p, kid.n);
 }
 
-/* Is there nothing in it but zeros? */
+/* Returns true if it holds only zeros. */
 static inline bool kit_is_wiped(const struct auth_keys *k)
 {
     const char *p = (const char *)k;
@@ -82,7 +82,7 @@ static inline bool kit_is_wiped(const struct auth_keys *k)
     return true;
 }
 
-/* Is it fit for a client and for quoted-string? */
+/* Returns true if it is fit for a client and for quoted-string. */
 static inline bool kit_is_fit(struct span why)
 {
     for (size_t i = 0; i < why.n; i++)

@@ -23,7 +23,7 @@ struct chromium {
 void chromium_start(struct chromium *b, const char *url, bool devtools);
 void chromium_stop(struct chromium *b);
 
-/* Has it ended? */
+/* Returns true if it has ended. */
 bool chromium_ended(const struct chromium *b);
 
 /* The end of what it wrote to stderr, in a static buffer. */

@@ -93,7 +93,8 @@ const char *e2e_stderr(const struct e2e_server *s);
 /* What /proc/PID/status says of the server's memory in `field`, in bytes. */
 long e2e_memory(const struct e2e_server *s, const char *field);
 
-/* Is the memory it takes its own? That of a server with sanitizers is not measured. */
+/* Returns true if the memory it takes is its own: that of a server with sanitizers is not
+ * measured. */
 bool e2e_measures(void);
 
 /* Waits until it sleeps: until it has taken hardly a turn for a while. A server that is busy
@@ -148,7 +149,7 @@ void e2e_expect(struct e2e_conn *c, const char *format, ...) __attribute__((form
 /* The peer must close, with nothing more before it. */
 void e2e_expect_end(struct e2e_conn *c);
 
-/* Does anything come, or the end, within so long? */
+/* Returns true if anything comes, or the end, within that time. */
 bool e2e_comes(struct e2e_conn *c, int ms);
 
 /* Nothing must come for so long. */
@@ -168,7 +169,7 @@ void e2e_response_head(struct e2e_conn *c, struct e2e_response *r);
 /* A field's value of the last answer read with r, in a static buffer; NULL: not there. */
 const char *e2e_field(const struct e2e_response *r, const char *name);
 
-/* Is the token in a field that is a list? */
+/* Returns true if the token is in a field that is a list. */
 bool e2e_field_has(const struct e2e_response *r, const char *name, const char *token);
 
 /* Opens, sends this text, reads the answer, closes. */

@@ -92,14 +92,14 @@ static inline const char *log_text(void)
     return text;
 }
 
-/* Has what is tested failed, or what it happens under? */
+/* Returns true if the tested process has failed, or its harness. */
 static inline unsigned fired(void)
 {
     const struct faults_armed *a = run_.faults->armed;
     return atomic_load(&a[0].fired) + atomic_load(&a[1].fired);
 }
 
-/* Has it in a program that has taken over? */
+/* Returns true if a program that has taken over has failed. */
 static inline bool fired_taken(void)
 {
     const struct faults_armed *a = run_.faults->armed;
@@ -162,7 +162,7 @@ static inline bool lacks_thread(void)
     return fired_in("eventfd") || fired_in("pthread_attr_init") || fired_in("pthread_create");
 }
 
-/* May it have so many descriptors, if it had `before` as it began? */
+/* Returns true if it may have that many descriptors, when it had `before` at its beginning. */
 static inline bool descriptors_right(unsigned n, unsigned before)
 {
     return n == before || (lacks_thread() && (fired_taken() ? n + 1 == before : n == before + 1));
@@ -615,7 +615,7 @@ static inline void stop(void)
         broken("it left its socket behind");
 }
 
-/* Is that process the one that opens the key file, which ends when the server does? */
+/* Returns true if that process is the keeper of the key file, which ends with the server. */
 static inline bool is_keeper(int pid)
 {
     char path[64], name[32] = "";

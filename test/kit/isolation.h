@@ -127,7 +127,7 @@ static void iso_look(unsigned client, const char *mark)
         iso_leak(client, "got a message of a topic that it did not ask for");
 }
 
-/* Has the answer to a request come whole? Then its bytes are dropped. */
+/* Returns true if the answer to a request is complete; drops its bytes then. */
 static void iso_answered(struct iso_client *c)
 {
     while (c->n > 0 && !c->keeps) {

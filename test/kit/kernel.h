@@ -127,7 +127,8 @@ void kernel_window(struct kernel_peer *p, size_t window);
 /* Makes calls fail. A failing accept4() drops the connection where Linux does. */
 void kernel_fail(enum kernel_call call, struct kernel_fault fault);
 
-/* Is an edge, or an event, under way for it? Bytes for the server it has not read. */
+/* Returns true if an edge or an event is on its way for it: bytes for the server that it has not
+ * read. */
 bool kernel_event_due(const struct kernel_peer *p);
 size_t kernel_unread(const struct kernel_peer *p);
 

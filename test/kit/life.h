@@ -164,7 +164,7 @@ static inline void descriptors_become(const struct e2e_server *s, unsigned n)
     }
 }
 
-/* Does it wait for something to do? Not while a busy machine lets it wait for a CPU. */
+/* Returns true if it waits for an event, rather than for a CPU of a busy machine. */
 static inline bool sleeps(const struct e2e_server *s)
 {
     char path[64], text[512] = "";

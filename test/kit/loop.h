@@ -241,7 +241,7 @@ static inline void look(void)
     assert(subscribers == topic_subscriber_count(&S.topics));
 }
 
-/* Has a subscriber had, or been told of, all there is for it? */
+/* Returns true if a subscriber was sent, or was notified of, all messages for it. */
 static inline bool up_to_date(const struct conn *c)
 {
     uint64_t at = c->place.at, rec;
@@ -403,7 +403,7 @@ struct follower {
     char reason[16]; /* of the last gap */
 };
 
-/* Does `what` select this message? */
+/* Returns true if `what` selects this message. */
 static inline bool follower_wants(const struct follower *f, uint64_t n)
 {
     const struct told *m = &told.item[n - 1];
@@ -414,7 +414,7 @@ static inline bool follower_wants(const struct follower *f, uint64_t n)
     return false;
 }
 
-/* Is there one that it wants between two ids, both not included? */
+/* Returns true if a message that it wants is between two ids, both excluded. */
 static inline bool follower_missed(const struct follower *f, uint64_t after, uint64_t before)
 {
     for (uint64_t n = after + 1; n < before; n++)
@@ -531,7 +531,7 @@ static inline void follow_block(struct follower *f, struct span block)
         follow_message(f, block);
 }
 
-/* Does it stand in the first n bytes at p? */
+/* Returns true if it occurs in the first n bytes at p. */
 static inline bool stands_in(const char *p, size_t n, const char *text)
 {
     return memmem(p, n, text, strlen(text)) != NULL;

@@ -14,7 +14,7 @@
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* Does one of the names and wildcards select message n? */
+/* Returns true if one of the names and wildcards selects message n. */
 static inline bool wants(const char *what, uint64_t n)
 {
     const struct told *m = &told.item[n - 1];
@@ -54,7 +54,7 @@ static inline uint64_t id_of(const struct json_value *v)
     return c.n;
 }
 
-/* Is the string just this? */
+/* Returns true if the string is exactly this. */
 static inline bool string_is(const struct json_value *v, struct span want)
 {
     static char bytes[1 << 20];

@@ -176,7 +176,7 @@ static inline bool model_number(struct model *m, unsigned char c)
     }
 }
 
-/* May a number end in this state? */
+/* Returns true if a number may end in this state. */
 static inline bool model_number_whole(const struct model *m)
 {
     return m->state == MODEL_ZERO || m->state == MODEL_DIGITS || m->state == MODEL_FRACTION ||
@@ -207,7 +207,7 @@ static inline bool model_between(struct model *m, unsigned char c)
     }
 }
 
-/* May a text go on with this byte? */
+/* Returns true if a text may go on with this byte. */
 static inline bool model_step(struct model *m, unsigned char c)
 {
     if (m->state <= MODEL_BEHIND)
@@ -226,7 +226,7 @@ static inline bool model_step(struct model *m, unsigned char c)
     return model_number_whole(m) && model_to(m, MODEL_BEHIND) && model_between(m, c);
 }
 
-/* What json_read() must give for `s`, and *at. */
+/* Returns what json_read() must return for `s`, and *at. */
 static inline int model_read(struct span s, size_t *at)
 {
     struct model m = {.state = MODEL_VALUE};

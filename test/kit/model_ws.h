@@ -111,7 +111,7 @@ static inline bool ws_same(const struct ws_log *a, const struct ws_log *b)
            span_eq((struct span){a->text.p, a->text.n}, (struct span){b->text.p, b->text.n});
 }
 
-/* Do the two agree on where it went wrong, one of them being exact? */
+/* Returns true if the two agree on the wrong byte, one of them being exact. */
 static inline bool ws_same_place(const struct ws_log *exact, const struct ws_log *log)
 {
     return log->result == 0 || (log->before < exact->at && exact->at <= log->at);

@@ -25,7 +25,7 @@ static inline int port_take(void)
     return ntohs(in.sin_port);
 }
 
-/* Does anybody listen there? */
+/* Returns true if a server listens there. */
 static inline bool port_listens(int port)
 {
     struct sockaddr_in in = {.sin_family = AF_INET,

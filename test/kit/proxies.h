@@ -44,7 +44,7 @@ struct proxy {
     int tls;              /* its port for TLS */
 };
 
-/* Is it installed? Where it is not, says that these tests are left out. */
+/* Returns true if it is installed; else says that these tests are left out. */
 bool proxy_there(int kind);
 
 /* All that the proxies write, and the certificate for localhost that they use: as a fixture around

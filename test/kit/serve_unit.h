@@ -236,7 +236,7 @@ static inline bool holds(struct span s, const char *part)
     return memmem(s.p, s.n, part, strlen(part)) != NULL;
 }
 
-/* How often does it occur? */
+/* Returns how often it occurs. */
 static inline unsigned times(struct span s, const char *part)
 {
     unsigned n = 0;
@@ -307,7 +307,7 @@ static inline struct answer answer_only(const struct unit *u, bool head_only)
     return a;
 }
 
-/* Is it the refusal with this detail? */
+/* Returns true if it is the refusal with this detail. */
 static inline bool is_problem(const struct answer *a, const char *detail)
 {
     char bytes[8192];

@@ -427,7 +427,7 @@ unsigned swarm_ready(const struct swarm *s)
 
 /* ---- the end ---- */
 
-/* Has the client all of publisher p? */
+/* Returns true if the client has all messages of publisher p. */
 static bool has_all(const struct swarm *s, const struct swarm_client *c, unsigned p,
                     uint32_t *lacks)
 {

@@ -222,7 +222,7 @@ size_t swarm_data(const struct swarm *s, char *to, unsigned p, uint32_t seq, uin
  * sent. */
 struct swarm_put *swarm_put(const struct swarm *s, unsigned p, uint32_t seq);
 
-/* Can the ring have outrun this message by now? */
+/* Returns true if the ring may have evicted this message by now. */
 bool swarm_outrun(const struct swarm *s, const struct swarm_put *put);
 
 /* The id of a message has become known. */

@@ -74,7 +74,7 @@ static const char *const model_patterns[] = {
 
 /* ---- what it should be ---- */
 
-/* Does the pattern, or name, match the name? */
+/* Returns true if the pattern, or name, matches the name. */
 static inline bool model_match(const char *p, const char *n)
 {
     size_t pn = strcspn(p, "/"), nn = strcspn(n, "/");
@@ -96,7 +96,7 @@ static inline uint32_t model_split(char *list, const char **part)
     return n;
 }
 
-/* Is topic `name` in the set: through any part, or by name only? */
+/* Returns true if topic `name` is in the set: through any part, or by name only. */
 static inline bool model_in(const struct model_entry *set, const char *name, bool by_name)
 {
     const char *s = set->name;
@@ -171,7 +171,7 @@ static inline void model_add(struct model *m, uint32_t id, const char *name, boo
     must(m, false);
 }
 
-/* How many parts of the set are names? */
+/* Returns how many parts of the set are names. */
 static inline uint32_t model_listed(const struct model_entry *set)
 {
     uint32_t n = 0;
@@ -182,7 +182,7 @@ static inline uint32_t model_listed(const struct model_entry *set)
     return n;
 }
 
-/* Does the name begin with what is in front of the "*" in a wildcard of the set? */
+/* Returns true if the name begins with the text before the "*" of a wildcard of the set. */
 static inline bool model_may(const struct model_entry *set, const char *name)
 {
     for (const char *s = set->name; s != NULL; s = strchr(s, ',')) {
@@ -265,7 +265,7 @@ static inline void model_check_subs(struct model *m, struct model_entry *e)
     must(m, s == r->iter);
 }
 
-/* Are all topics in the order of their names? */
+/* Returns true if all topics are in the order of their names. */
 static inline void model_check_order(struct model *m)
 {
     uint32_t n = 0;
@@ -355,7 +355,7 @@ static inline struct model_entry *model_some(struct model *m)
     return NULL;
 }
 
-/* Is there room for so many topics, and one set? */
+/* Returns true if there is room for that many topics and one set. */
 static inline bool model_fits(const struct model *m, uint32_t topics, uint32_t sets)
 {
     uint32_t have = model_count(m, false);

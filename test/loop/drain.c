@@ -34,7 +34,7 @@ static void term(void)
     kernel.signal = true;
     kernel.stale = (struct epoll_event){EPOLLIN, .data.u64 = 0};
     for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++)
-        if (conn_is_own(&S.clients.conns.conn[fd], OWN_SIGNALS))
+        if (conn_is_own(&S.clients.conns.conn[fd], DESCRIPTOR_SIGNALS))
             kernel.stale.data.u64 = (uint64_t)S.clients.conns.conn[fd].gen << 32 | fd;
 }
 
@@ -53,7 +53,7 @@ static uint64_t goes_on(uint64_t ms)
         ck_assert_uint_le(turns, 200 + (kernel.mono_ms - begin) * 2 / DRAIN_TICK_MS);
     } while (!L.stop && kernel.mono_ms < kernel.deadline);
     for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++)
-        ck_assert(!conn_is_own(&S.clients.conns.conn[fd], OWN_LISTENER));
+        ck_assert(!conn_is_own(&S.clients.conns.conn[fd], DESCRIPTOR_LISTENER));
     return kernel.mono_ms - begin;
 }
 

@@ -471,7 +471,7 @@ START_TEST(signals)
     kernel.signal = true;
     struct epoll_event ev = {EPOLLIN, .data.u64 = 0};
     for (uint32_t fd = 1; fd <= S.clients.conns.top; fd++)
-        if (conn_is_own(&S.clients.conns.conn[fd], OWN_SIGNALS))
+        if (conn_is_own(&S.clients.conns.conn[fd], DESCRIPTOR_SIGNALS))
             ev.data.u64 = fd;
     kernel.stale = ev;
     ck_assert(!L.stop);

@@ -119,7 +119,7 @@ START_TEST(counts_kinds)
         {CONN_DOOMED, TRANSPORT_LINES, CONN_KIND_HTTP},
     };
     struct fixture *f = make();
-    conn_open_own(&f->t, 3, OWN_LISTENER);
+    conn_open_own(&f->t, 3, DESCRIPTOR_LISTENER);
     for (size_t i = 0; i < COUNT(steps); i++) {
         uint32_t want[CONN_KINDS] = {0};
         struct conn *c = conn_open(&f->t, 5, 0);
@@ -207,11 +207,12 @@ enum { CONTRACTS = 13 };
 START_TEST(opens_and_frees)
 {
     struct fixture *f = make();
-    struct conn *listener = conn_open_own(&f->t, 3, OWN_LISTENER);
+    struct conn *listener = conn_open_own(&f->t, 3, DESCRIPTOR_LISTENER);
     ck_assert_ptr_eq(listener, &f->conn[3]);
     ck_assert_int_eq(conn_fd(&f->t, listener), 3);
-    ck_assert(conn_is_own(conn_open_own(&f->t, 4, OWN_SIGNALS), OWN_SIGNALS));
-    ck_assert(!conn_is_own(listener, OWN_SIGNALS) && conn_is_own(listener, OWN_LISTENER));
+    ck_assert(conn_is_own(conn_open_own(&f->t, 4, DESCRIPTOR_SIGNALS), DESCRIPTOR_SIGNALS));
+    ck_assert(!conn_is_own(listener, DESCRIPTOR_SIGNALS) &&
+              conn_is_own(listener, DESCRIPTOR_LISTENER));
     ck_assert_uint_eq(f->t.clients, 0);
     ck_assert_uint_eq(f->t.top, 4);
 

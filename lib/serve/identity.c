@@ -1,8 +1,8 @@
 /*
- * client.c - the client of a request: the peer of its connection, or the one that a trusted proxy
+ * identity.c - the client of a request: the peer of its connection, or the one that a trusted proxy
  * names.
  */
-#include "lib/serve/client.h"
+#include "lib/serve/identity.h"
 #include "lib/authority.h"
 #include "lib/forward.h"
 #include "lib/serve/pass.h"

@@ -1,8 +1,8 @@
 /*
- * log.h - where lines are logged, and how many refusals were.
+ * logger.h - where lines are logged, and how many refusals this second has seen.
  */
-#ifndef SSE_LIB_SERVE_LOG_H
-#define SSE_LIB_SERVE_LOG_H
+#ifndef SSE_LIB_SERVE_LOGGER_H
+#define SSE_LIB_SERVE_LOGGER_H
 
 #include "lib/opt.h"
 #include "lib/text.h"

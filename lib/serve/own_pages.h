@@ -1,8 +1,8 @@
 /*
- * own.h - the server's own pages: /-/metrics, /-/topics, the live page and the helper.
+ * own_pages.h - the server's own pages: /-/metrics, /-/topics, the live page and the helper.
  */
-#ifndef SSE_LIB_SERVE_OWN_H
-#define SSE_LIB_SERVE_OWN_H
+#ifndef SSE_LIB_SERVE_OWN_PAGES_H
+#define SSE_LIB_SERVE_OWN_PAGES_H
 
 #include "lib/serve/server.h"
 

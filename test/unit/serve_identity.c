@@ -1,8 +1,8 @@
 /*
- * serve_client.c - lib/serve without sockets: who a request is from that came through a proxy, and
- * what it may do.
+ * serve_identity.c - lib/serve without sockets: which client a proxied request comes from, and what
+ * that client may do.
  */
-#include "lib/serve/client.h"
+#include "lib/serve/identity.h"
 #include "test/kit/serve_unit.h"
 
 #include "lib/addr.h"
@@ -251,8 +251,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("serve_client");
-    TCase *t = tcase_create("serve_client");
+    Suite *s = suite_create("serve_identity");
+    TCase *t = tcase_create("serve_identity");
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, knows_the_client, 0, COUNT(rows));
     tcase_add_test(t, each_request_has_its_own);

@@ -1,9 +1,9 @@
 /*
- * client.h - the client of a request: the peer of its connection, or the one that a trusted proxy
+ * identity.h - the client of a request: the peer of its connection, or the one that a trusted proxy
  * names.
  */
-#ifndef SSE_LIB_SERVE_CLIENT_H
-#define SSE_LIB_SERVE_CLIENT_H
+#ifndef SSE_LIB_SERVE_IDENTITY_H
+#define SSE_LIB_SERVE_IDENTITY_H
 
 #include "lib/serve/clients.h"
 #include "lib/serve/config.h"
