@@ -117,10 +117,11 @@ static inline void broker_catch_up(struct broker *b)
         broker_follow_shared(b);
 }
 
-/* Does what broker_put() does in a shared ring, which is caught up with before and behind. Waits
- * for others to let go of what is to be written over, BROKER_PAUSES times a fifth of a millisecond: `wake`, if not NULL, is called
- * for those who hold it, as they may sleep. Returns the record's offset; 0: there was no room in
- * that time, and nothing was put. Its id is put_n: others may have put more by then. */
+/* Does what broker_put() does in a shared ring, which is caught up with before and after. Waits for
+ * others to let go of what is to be written over, BROKER_PAUSES times a fifth of a millisecond;
+ * calls `wake`, if not NULL, for those who hold it, as they may sleep. Returns the record's offset,
+ * the message's id in put_n (others may have put more by then); 0 with nothing put if there was no
+ * room in that time. */
 #define BROKER_PAUSES 250u
 uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_message *m,
                            uint64_t now_ms, void (*wake)(uint64_t workers));

@@ -240,7 +240,7 @@ static void signal_all(const struct workers *w, int sign)
             (void)kill(w->worker[i].pid, sign);
 }
 
-/* Has all end. The listeners are the workers' alone then: they take in who waits, and close them. */
+/* Has all end. The listeners are the workers' alone then, which accept those that wait. */
 static void end_all(struct parent *p, int sign)
 {
     struct listeners *l = &p->w->listeners;
