@@ -184,6 +184,11 @@ static void acceptor_stay_away(struct acceptor *d, bool away)
 
 void acceptor_balance(struct acceptor *d)
 {
+    if (workers_looks(d->workers)) { /* what is put into epoll anew is looked at */
+        acceptor_set(d, d->paused, true);
+        acceptor_set(d, d->paused, false);
+        workers_away(d->workers, d->away);
+    }
     if (d->away && (!workers_over(d->workers) || d->s->clock.now - d->away_since > AWAY_MS))
         acceptor_stay_away(d, false);
 }
@@ -469,6 +474,7 @@ void acceptor_accept(struct acceptor *d, int listener)
     if (!d->away && !d->s->clients.draining && workers_over(d->workers)) {
         d->away_since = d->s->clock.now;
         acceptor_stay_away(d, true);
+        workers_pass_on(d->workers);
     }
 }
 

@@ -170,6 +170,7 @@ static void bury(struct workers *w, const struct team *t, uint32_t i, bool again
     atomic_store(&slot->clients, 0);
     atomic_store(&slot->taken, 0);
     atomic_store(&slot->away, 0);
+    atomic_store(&slot->look, 0);
     atomic_store(&slot->ready, 0);
     whole_add(&w->whole->gone, &slot->stat);
     slot->stat = (struct stat_counters){.turns = 0};
@@ -538,6 +539,25 @@ static uint64_t share(const struct workers *w)
 bool workers_over(const struct workers *w)
 {
     return atomic_load_explicit(&w->whole->slot[w->me].clients, memory_order_relaxed) > share(w);
+}
+
+void workers_pass_on(const struct workers *w)
+{
+    uint32_t least = w->me;
+    for (uint32_t i = 0; i < w->n; i++)
+        if (atomic_load_explicit(&w->whole->slot[i].ready, memory_order_relaxed) != 0 &&
+            atomic_load_explicit(&w->whole->slot[i].clients, memory_order_relaxed) <
+                atomic_load_explicit(&w->whole->slot[least].clients, memory_order_relaxed))
+            least = i;
+    if (least != w->me && atomic_exchange(&w->whole->slot[least].look, 1) == 0)
+        workers_call(w, UINT64_C(1) << least);
+}
+
+bool workers_looks(const struct workers *w)
+{
+    struct whole_slot *slot = &w->whole->slot[w->me];
+    return atomic_load_explicit(&slot->look, memory_order_relaxed) != 0 &&
+           atomic_exchange(&slot->look, 0) != 0;
 }
 
 void workers_away(const struct workers *w, bool away)

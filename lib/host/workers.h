@@ -103,6 +103,11 @@ void workers_count(const struct workers *w, uint32_t clients, uint32_t taken);
  * next one. */
 bool workers_over(const struct workers *w);
 
+/* Has the worker with the fewest connections look for clients that wait: the kernel has told only
+ * the one that leaves them. workers_looks() returns true, once, if this one is to. */
+void workers_pass_on(const struct workers *w);
+bool workers_looks(const struct workers *w);
+
 /* It leaves new clients to others, or takes them in again. */
 void workers_away(const struct workers *w, bool away);
 

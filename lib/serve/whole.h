@@ -41,6 +41,7 @@ struct whole_slot {
     _Alignas(64) _Atomic uint32_t clients; /* connections, as they are */
     _Atomic uint32_t taken;                /* those that count for --max-connections */
     _Atomic uint32_t away;                 /* it leaves new clients to the others: 1 */
+    _Atomic uint32_t look;                 /* it is to look for clients that wait: 1 */
     _Atomic uint32_t ready;                /* it serves: 1 */
     _Atomic uint32_t turns;                /* of its loop, modulo 2^32: it goes on */
     _Atomic uint32_t wild;                 /* subscribers with wildcards; or of a name for which its
