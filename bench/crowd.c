@@ -2,7 +2,7 @@
  * crowd.c - many live subscribers of one server: crowd SERVER WORKERS CLIENTS MESSAGES [FLAGS...].
  *
  * Starts SERVER with --workers WORKERS, and as many processes as CLIENTS need descriptors, each of
- * which subscribes to one topic over connections from an address of its own (127.1.N.1). Then
+ * which subscribes to one topic over connections from an addresses of its own (127.1.N.1 and 2). Then
  * publishes MESSAGES, each when all clients have the one before, and prints what a connection takes
  * of memory, in the server and in the kernel, what a delivery takes of the server's CPU time, the
  * time until the last client has a message, and how evenly the workers share the connections.
@@ -69,11 +69,13 @@ static _Noreturn void die(const char *what)
 
 /* ---- a process of clients -------------------------------------------------------------------- */
 
-static int open_client(unsigned process, uint16_t port)
+/* The kernel looks for a free port among those of one parity first, and long for the others: so
+ * each process has two addresses. */
+static int open_client(unsigned process, unsigned turn, uint16_t port)
 {
     struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    from.sin_addr.s_addr = htonl(0x7f010001u | process << 8);
+    from.sin_addr.s_addr = htonl(0x7f010001u + (process << 8) + turn % 2);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     to.sin_port = htons(port);
     if (fd == -1)
@@ -116,7 +118,7 @@ static _Noreturn void clients_run(unsigned process, unsigned clients, uint16_t p
         die("epoll");
     for (;;) {
         while (opened < clients && opened - ready < AT_ONCE) {
-            int fd = open_client(process, port);
+            int fd = open_client(process, opened, port);
             ev = (struct epoll_event){.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.fd = fd};
             if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == -1)
                 die("epoll_ctl");
