@@ -94,7 +94,7 @@ $(OUT)/static: $(OUT)/flags Makefile
 # lines of comment, and what --help says.
 build/page/%: lib/serve/% Makefile | $(OUT)/flags
 	@mkdir -p $(@D)
-	$(Q)sed 's/^ *//; /^\/\/ /d' $< >$@
+	$(Q)sed 's/^ *//; /^\/\/ /d; s/ \/\/ [^"`]*$$//' $< >$@
 build/page/%.gz: build/page/%
 	$(Q)gzip -9nc $< >$@
 build/page/help.gz: lib/cli/help.txt | $(OUT)/flags

@@ -790,32 +790,6 @@ ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap)
     return -3;
 }
 
-/* Returns true if a decoded name is `bare` but for case, "-" and "_". */
-static bool loose_same(const char *key, size_t n, struct span bare)
-{
-    size_t got = 0;
-    for (size_t i = 0; i < n; i++) {
-        char c = key[i] >= 'A' && key[i] <= 'Z' ? (char)(key[i] | 0x20) : key[i];
-        if (c == '-' || c == '_')
-            continue;
-        if (got == bare.n || c != bare.p[got++])
-            return false;
-    }
-    return got == bare.n;
-}
-
-ptrdiff_t http_query_loose(struct span query, struct span bare, char *out, size_t cap)
-{
-    char key[64];
-    while (query.n > 0) {
-        struct span value = span_cut(&query, '&');
-        ptrdiff_t n = http_decode(span_cut(&value, '='), true, key, sizeof key);
-        if (n >= 0 && value.n > 0 && loose_same(key, (size_t)n, bare))
-            return http_decode(value, true, out, cap);
-    }
-    return -3;
-}
-
 /* ---- body ---- */
 
 enum body_state {

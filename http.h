@@ -189,10 +189,6 @@ ptrdiff_t http_decode(struct span s, bool plus, char *out, size_t cap);
  * -2 if it does not fit, -3 if there is none. The name is at most 64 bytes. */
 ptrdiff_t http_query(struct span query, struct span name, char *out, size_t cap);
 
-/* Does what http_query() does for a name in any case, with "-" or "_" anywhere in it; `bare` is in
- * lower case and has neither. The first value that is not empty counts. */
-ptrdiff_t http_query_loose(struct span query, struct span bare, char *out, size_t cap);
-
 /* The state of a body that is being received. */
 struct http_body {
     uint64_t left;     /* bytes of the body, or of the chunk, still to come */

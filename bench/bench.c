@@ -148,8 +148,8 @@ static void note_memory(const struct row *r, const struct side *s)
     }
 }
 
-/* May its rounds be short? Not those that begin with many who connect, nor a distribution, nor one
- * in which much is to come together. */
+/* Returns true if the row's rounds may be short. Those that begin with many connects, measure a
+ * distribution or need a large batch may not. */
 static bool is_fine(const struct row *r)
 {
     return r->kind != ROW_READY && r->kind != ROW_LATENCY && r->kind != ROW_WAIT &&

@@ -11,12 +11,13 @@ IMAGE_CC ?= musl-gcc
 PLACES = README.md:$(PREFIX)/share/doc/sse/README.md \
          sse.1:$(PREFIX)/share/man/man1/sse.1 debian/sse.zsh:$(ZSHDIR)/_sse \
          debian/sse.bash:$(PREFIX)/share/bash-completion/completions/sse \
-         debian/sse.fish:$(PREFIX)/share/fish/vendor_completions.d/sse.fish
-UNITS = sse.service sse.socket
+         debian/sse.fish:$(PREFIX)/share/fish/vendor_completions.d/sse.fish \
+         $(foreach f,alerts.yml dashboard.json kubernetes.yaml,debian/examples/$(f):$(PREFIX)/share/doc/sse/examples/$(f))
+UNITS = sse.service sse.socket sse-keys.service sse-keys.timer
 BINARY = sse
 
 export DESTDIR # the shell has it as it is, with its blanks and quotes
-install: $(BINARY) ## binary, man page, units, completions into $(DESTDIR)$(PREFIX), /usr/local
+install: $(BINARY) ## binary, man page, units, completions, examples into $(DESTDIR)$(PREFIX), /usr/local
 	$(Q)install -D -m 755 $(BINARY) "$$DESTDIR$(PREFIX)/bin/sse"
 	$(Q)for p in $(PLACES); do install -D -m 644 $${p%%:*} "$$DESTDIR$${p#*:}" || exit; done
 	$(Q)for u in $(UNITS); do install -D -m 644 debian/$$u "$$DESTDIR$(UNITDIR)/$$u" && \

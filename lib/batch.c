@@ -235,7 +235,7 @@ enum member {
 /* Returns true if the object is a message as this server writes one. */
 static bool read_members(const struct json_value *object, struct json_value value[])
 {
-    static const char *const names[] = {"event", "data", "base64", "topic", "id", "time"};
+    static const char names[][7] = {"event", "data", "base64", "topic", "id", "time"};
     const size_t count = sizeof(names) / sizeof(names[0]);
     unsigned seen = 0;
     struct span name;
@@ -329,18 +329,17 @@ static enum batch_result next_line(struct batch *b, struct input *in, struct bat
 
 uint8_t batch_kind(struct span content_type)
 {
-    static const struct span ndjson[] = {
-        SPAN_INIT("application/x-ndjson"),    SPAN_INIT("application/ndjson"),
-        SPAN_INIT("application/jsonl"),       SPAN_INIT("application/x-jsonl"),
-        SPAN_INIT("application/jsonlines"),   SPAN_INIT("application/x-jsonlines"),
-        SPAN_INIT("application/json-lines"),  SPAN_INIT("application/x-json-lines"),
-        SPAN_INIT("application/stream+json"), SPAN_INIT("application/json-seq"),
+    static const char ndjson[][26] = {
+        "application/x-ndjson",   "application/ndjson",       "application/jsonl",
+        "application/x-jsonl",    "application/jsonlines",    "application/x-jsonlines",
+        "application/json-lines", "application/x-json-lines", "application/stream+json",
+        "application/json-seq",
     };
     struct span type = span_trim(span_cut(&content_type, ';'));
     if (span_same(type, SPAN("text/event-stream")))
         return BATCH_EVENT_STREAM;
     for (size_t i = 0; i < sizeof ndjson / sizeof ndjson[0]; i++)
-        if (span_same(type, ndjson[i]))
+        if (span_same(type, span_of(ndjson[i])))
             return BATCH_NDJSON;
     return 0;
 }

@@ -34,8 +34,8 @@ void cursor_write(struct text *t, struct cursor c)
  * the coding. */
 static struct span cursor_cut_coding(struct span s)
 {
-    static const char *const codings[] = {"gzip", "br", "zstd", "deflate"};
-    static const char *const separators[] = {"--", "-", ";"};
+    static const char codings[][8] = {"gzip", "br", "zstd", "deflate"};
+    static const char separators[][3] = {"--", "-", ";"};
     for (size_t i = 0; i < sizeof(codings) / sizeof(codings[0]); i++) {
         for (size_t k = 0; k < sizeof(separators) / sizeof(separators[0]); k++) {
             struct span coding = span_of(codings[i]), separator = span_of(separators[k]);

@@ -60,16 +60,13 @@ bool event_name_reserved(struct span name)
 
 struct span event_name_of_topic(struct span topic)
 {
-    static const struct span taken[] = {
-        SPAN_INIT("/error"),   SPAN_INIT("/open"),  SPAN_INIT("/gap"),
-        SPAN_INIT("/expired"), SPAN_INIT("/hello"), SPAN_INIT("/heartbeat"),
-    };
+    static const char taken[][11] = {"/error", "/open", "/gap", "/expired", "/hello", "/heartbeat"};
     const char first = topic.p[0];
     if (first != 'e' && first != 'o' && first != 'g' && first != 'h')
         return topic; /* the common case */
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (topic.n == taken[i].n - 1 && memcmp(topic.p, taken[i].p + 1, topic.n) == 0)
-            return taken[i];
+        if (span_eq(topic, span_of(taken[i] + 1)))
+            return span_of(taken[i]);
     return topic;
 }
 

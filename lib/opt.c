@@ -173,44 +173,33 @@ static bool is_power(uint64_t v)
     return v != 0 && (v & (v - 1)) == 0;
 }
 
-/* Returns the index of `s` in the words; UINT64_MAX if it is not among them. */
-static uint64_t word_of(struct span s, const char *const words[], size_t n)
+/* Returns the index of `s` in the words, which have a blank between; UINT64_MAX if it is not among
+ * them. */
+static uint64_t word_of(struct span s, const char *words)
 {
-    for (size_t i = 0; i < n; i++)
-        if (span_eq(s, span_of(words[i])))
+    struct span rest = span_of(words);
+    for (uint64_t i = 0; rest.p != NULL; i++)
+        if (span_eq(s, span_cut(&rest, ' ')))
             return i;
     return UINT64_MAX;
 }
 
 static bool read_yes(struct span s, uint64_t *v)
 {
-    static const char *const words[] = {"0", "1", "no", "yes", "false", "true"};
-    uint64_t word = word_of(s, words, sizeof(words) / sizeof(words[0]));
+    uint64_t word = word_of(s, "0 1 no yes false true");
     *v = word & 1;
     return word != UINT64_MAX;
 }
 
 static bool read_level(struct span s, uint64_t *v)
 {
-    static const char *const words[] = {
-        [OPT_LOG_ERROR] = "error",
-        [OPT_LOG_WARN] = "warn",
-        [OPT_LOG_INFO] = "info",
-        [OPT_LOG_DEBUG] = "debug",
-    };
-    *v = word_of(s, words, sizeof(words) / sizeof(words[0]));
+    *v = word_of(s, "error warn info debug"); /* enum opt_log */
     return *v != UINT64_MAX;
 }
 
-static const char *const syncs[] = {
-    [OPT_FSYNC_NEVER] = "never",
-    [OPT_FSYNC_INTERVAL] = "interval",
-    [OPT_FSYNC_ALWAYS] = "always",
-};
-
 static bool read_sync(struct span s, uint64_t *v)
 {
-    *v = word_of(s, syncs, sizeof(syncs) / sizeof(syncs[0]));
+    *v = word_of(s, "never interval always"); /* enum opt_fsync */
     return *v != UINT64_MAX;
 }
 
@@ -218,12 +207,11 @@ static bool read_sync(struct span s, uint64_t *v)
  * wrong. */
 static bool read_ways(struct span s, uint64_t *v)
 {
-    static const char *const words[] = {"subscribe", "publish"};
     *v = 0;
     if (span_eq(s, SPAN("none")))
         return true;
     do {
-        uint64_t word = word_of(span_cut(&s, ','), words, 2);
+        uint64_t word = word_of(span_cut(&s, ','), "subscribe publish");
         if (word == UINT64_MAX)
             return false;
         *v |= word == 0 ? OPT_ANONYMOUS_SUBSCRIBE : OPT_ANONYMOUS_PUBLISH;
@@ -485,28 +473,21 @@ static enum opt_result wrong(const struct parser *x, const struct row *row, enum
     return OPT_WRONG;
 }
 
-/* Flags of other programs, and their names here. */
-static const struct {
-    const char *word, *hint;
-} hints[] = {
-    {"publish", ": did you mean sse pub?"},
-    {"subscribe", ": did you mean sse sub?"},
-    {"serve", ": the server starts without a word, by sse [OPTION]..."},
-    {"server", ": the server starts without a word, by sse [OPTION]..."},
-    {"start", ": the server starts without a word, by sse [OPTION]..."},
-    {"run", ": the server starts without a word, by sse [OPTION]..."},
-};
+/* Returns what a refusal says about a word that is not a flag. Some are those of other programs. */
+static const char *hint_of(struct span word)
+{
+    return word_of(word, "publish") == 0     ? ": did you mean sse pub?"
+           : word_of(word, "subscribe") == 0 ? ": did you mean sse sub?"
+           : word_of(word, "serve server start run") != UINT64_MAX
+               ? ": the server starts without a word, by sse [OPTION]..."
+               : ": there are only flags, and the commands sub, pub, token, health";
+}
 
 static enum opt_result unexpected(const struct parser *x, struct span argument)
 {
     text_str(x->err, "unexpected argument ");
     write_given(x->err, argument);
-    for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-        if (span_eq(argument, span_of(hints[i].word))) {
-            text_str(x->err, hints[i].hint);
-            return OPT_WRONG;
-        }
-    text_str(x->err, ": there are only flags, and the commands sub, pub, token, health");
+    text_str(x->err, hint_of(argument));
     return OPT_WRONG;
 }
 
@@ -699,7 +680,9 @@ static enum opt_result no_store(const struct parser *x)
     const struct row *row = find_name(SPAN("fsync"));
     assert(row != NULL);
     write_subject(x->err, row, (enum source)x->by[row - rows]);
-    text_str(x->err, syncs[x->o->fsync]);
+    text_str(x->err, x->o->fsync == OPT_FSYNC_ALWAYS     ? "always"
+                     : x->o->fsync == OPT_FSYNC_INTERVAL ? "interval"
+                                                         : "never");
     text_str(x->err, ": there is nothing to sync without --store FILE");
     return OPT_WRONG;
 }

@@ -17,7 +17,8 @@
     X(refused, "requests_refused", "Requests answered with a status of 400 or above.")            \
     X(published, "messages_published", "Messages put into the ring.")                             \
     X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                      \
-    X(delivered, "messages_delivered", "Messages written whole to a subscriber's socket.")        \
+    X(delivered, "messages_delivered",                                                            \
+      "Messages written whole to a stream or WebSocket, not in polls.")                           \
     X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                      \
     X(received_bytes, "received_bytes", "Bytes read from sockets.")                               \
     X(evicted, "messages_evicted", "Messages that left the ring to make room.")                   \

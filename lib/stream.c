@@ -10,11 +10,16 @@
 
 #define AFTER_MAX 128u
 
-void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id)
+void stream_retry(struct text *t, uint64_t retry_ms)
 {
     text_str(t, "retry: ");
     text_u64(t, retry_ms);
     text_str(t, "\n");
+}
+
+void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id)
+{
+    stream_retry(t, retry_ms);
     if (id != NULL)
         stream_checkpoint(t, *id);
     else

@@ -10,6 +10,10 @@
  * block without data fires no event, but sets the reconnection time and the last event id. */
 void stream_open(struct text *t, uint64_t retry_ms, const struct cursor *id);
 
+/* Appends "retry: MS" without the empty line: a client applies it as soon as it has read the
+ * line. */
+void stream_retry(struct text *t, uint64_t retry_ms);
+
 /* Appends the event "hello", with "id: CURSOR" unless it is NULL. It shows a page that the stream
  * comes through, and where it begins: a page sees no opening block, and many libraries take an id
  * only from a block that has data. */

@@ -6,7 +6,8 @@
  *
  *   chain of topic 3:   first ----> R5 <-------------> R8 <----> R9 <---- last
  *                                    ^-------jump-------^
- *   lost: the id and offset of the newest message that was evicted from this chain
+ *   lost: the newest message that was evicted from this chain: its offset, and its outer id, with
+ *         which the cursors of clients are compared
  *
  * The links are in the records (struct ring_links): both ways, and from each a `jump` to an older
  * record of its topic, at distances like those of a skip list (Myers, "An applicative random-access

@@ -37,7 +37,7 @@ enum flag {
     FLAGS = 8,
 };
 
-static const char *const flag_names[FLAGS] = {
+static const char flag_names[FLAGS][12] = {
     "--key-file", "--kid", "--publish", "--subscribe", "--url", "--for", "--expires", "--check",
 };
 
@@ -220,7 +220,7 @@ static int mint(const struct ask *a)
 /* Returns the part of a URL that a client sends: from its path on. */
 static struct span target_of(struct span url)
 {
-    static const char *const schemes[] = {"http://", "https://", "ws://", "wss://"};
+    static const char schemes[][9] = {"http://", "https://", "ws://", "wss://"};
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         struct span scheme = span_of(schemes[i]);
         if (url.n <= scheme.n || !span_same((struct span){url.p, scheme.n}, scheme))

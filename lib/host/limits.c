@@ -102,7 +102,7 @@ static void column(struct text *t, struct span s, size_t width, bool right)
 /* Appends a number, with a unit if it is in bytes; "-" or the like for none. */
 static void value(struct text *t, uint64_t v, bool bytes, size_t width)
 {
-    static const char *const units[] = {"", " K", " M", " G"};
+    static const char units[][3] = {"", " K", " M", " G"};
     char buf[32];
     struct text number = text_in(buf, sizeof buf);
     unsigned unit = 0;

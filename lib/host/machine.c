@@ -130,7 +130,7 @@ void machine_limits(struct limits *l, const char *root)
 {
     static const struct {
         enum limit which;
-        const char *path;
+        char path[41];
     } plain[] = {
         {LIMIT_NR_OPEN, "/proc/sys/fs/nr_open"},
         {LIMIT_FILES, "/proc/sys/fs/file-max"},

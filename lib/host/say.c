@@ -11,7 +11,7 @@
 
 void say_line(struct server *s, bool journal, enum opt_log level, const char *msg, va_list ap)
 {
-    static const char *const names[] = {"error", "warn", "info", "debug", "info"};
+    static const char names[][6] = {"error", "warn", "info", "debug", "info"};
     char line[PIPE_BUF]; /* a pipe that is ready takes that much at once */
     struct text t = text_in(line, sizeof line);
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};

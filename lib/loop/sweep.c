@@ -98,12 +98,21 @@ static void sweep_conn(struct loop *l, struct conn *c)
     }
 }
 
+/* Adds the slices that are due to what is left. A turn that comes late, as others use the machine,
+ * has more than one, or a sweep would take as many late turns as it has slices. */
+static void slices_due(struct loop *l)
+{
+    uint64_t most = l->server.clients.conns.top + LOOP_SLICES, slice = most / LOOP_SLICES;
+    uint64_t left = l->sweep_left + (l->server.clock.now - l->swept) / l->slice_ms * slice;
+    l->sweep_left = (uint32_t)(left < most ? left : most);
+    l->swept = l->server.clock.now;
+}
+
 void loop_sweep_some(struct loop *l)
 {
     struct server *s = &l->server;
     if (s->clock.now - l->swept >= l->slice_ms) {
-        l->swept = s->clock.now;
-        l->sweep_left = s->clients.conns.top / LOOP_SLICES + 1;
+        slices_due(l);
         acceptor_tick(&l->acceptor);
         conn_buffers_give_back(&s->clients.conns);
         clock_wake(&l->clock, s);

@@ -77,17 +77,6 @@ static bool refuse_twice(struct server *s, struct conn *c, const char *where)
 
 /* ---- where a token may be -------------------------------------------------------------------- */
 
-/* Returns how many parameters of that name a query has, undecoded. */
-static unsigned params(struct span query, struct span name)
-{
-    unsigned n = 0;
-    while (query.n > 0) {
-        struct span param = span_cut(&query, '&');
-        n += span_eq(span_cut(&param, '='), name);
-    }
-    return n;
-}
-
 /* Sets *token to that of Authorization, or to an empty span. Returns false if it has refused the
  * request. */
 static bool token_of_header(struct server *s, struct conn *c, struct span *token)
@@ -113,8 +102,8 @@ static bool token_of_header(struct server *s, struct conn *c, struct span *token
 static bool token_of_query(struct server *s, struct conn *c, struct span *token,
                            char out[SERVE_ROOM])
 {
-    *token = query_value(&s->ex.req, SPAN("access_token"), out, SERVE_ROOM);
-    if (params(s->ex.req.query, SPAN("access_token")) > 1)
+    *token = query_value(&s->ex.query, QUERY_ACCESS_TOKEN, out, SERVE_ROOM);
+    if (query_has_two(&s->ex.query, QUERY_ACCESS_TOKEN))
         return refuse_twice(s, c, "the query (access_token)");
     return true;
 }
@@ -186,7 +175,7 @@ static bool access_by_url(struct server *s, struct conn *c, enum auth_class clas
     char bytes[512], text_bytes[QUERY_MAX];
     struct text why = text_in(bytes, sizeof bytes);
     uint64_t expires = 0;
-    struct span text = query_value(&s->ex.req, SPAN("expires"), text_bytes, sizeof text_bytes);
+    struct span text = query_value(&s->ex.query, QUERY_EXPIRES, text_bytes, sizeof text_bytes);
     if (auth_url_check(&s->config.keys, class, topics, text, signature, s->clock.wall / 1000,
                        &why) != AUTH_GOOD)
         return refuse_token(s, c, "the signed URL: ", text_span(&why));
@@ -213,7 +202,7 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
         return false;
     if (token.p != NULL)
         return access_by_token(s, c, token, "the token in access_token: ");
-    struct span signature = query_value(&s->ex.req, SPAN("signature"), text, sizeof text);
+    struct span signature = query_value(&s->ex.query, QUERY_SIGNATURE, text, sizeof text);
     if (signature.p != NULL)
         return access_by_url(s, c, class, topics, signature);
     token = token_of_cookie(&s->ex);

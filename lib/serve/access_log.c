@@ -16,7 +16,7 @@
 
 const char *access_log_method_name(enum http_method method)
 {
-    static const char *const names[] = {
+    static const char names[][8] = {
 #define X(name) #name,
         HTTP_METHODS(X)
 #undef X

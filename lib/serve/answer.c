@@ -67,6 +67,8 @@ static inline void head_write(const struct config *config, const struct moment *
     text_add(t, (struct span){clock->date, TEXT_HTTP_DATE});
     text_str(t, "\r\n");
     cors_write(t, config->opt.cors.item, config->opt.cors.n, ex->ask.cors);
+    if (ex->ask.strange)
+        query_tell(t, &ex->query);
     stat->refused += status >= 400;
 }
 

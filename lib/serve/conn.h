@@ -92,7 +92,7 @@ enum conn_flag {
     CONN_EOF = 64,     /* the peer sends no more */
     CONN_CLOSE = 128,  /* close when what is pending has been written */
     CONN_STARVED = 256,    /* the kernel had no memory: no edge will come, the sweep tries again */
-    CONN_CURSOR = 512,     /* SOCKET: came with a cursor; WAIT: with If-None-Match */
+    CONN_CURSOR = 512,     /* SOCKET: came with a cursor */
     CONN_PINGED = 1024,    /* SOCKET: a pong is due */
     CONN_KEEP = 2048,      /* WAIT: the connection goes on after the answer, */
     CONN_OLD = 4096,       /* WAIT: which is to an HTTP/1.0 request */
@@ -110,14 +110,16 @@ enum conn_mark {
         16,           /* SOCKET: its handshake named another server, so it has no rights by place */
     CONN_KEPT = 32,   /* `in` begins with bytes received and not handled */
     CONN_GROUP = 192, /* two bits: the sync for which its last published message waits; 0: none */
-    CONN_BARE = 512,  /* WAIT: the request is a HEAD */
     CONN_BEATS = 256, /* its heartbeats are visible to a page: events, lines or frames */
+    CONN_BARE = 512,  /* WAIT: the request is a HEAD */
+    CONN_TAGGED = 1024, /* WAIT: the request came with If-None-Match */
 };
 
 #define CONN_GROUP_SHIFT 6  /* of CONN_GROUP */
 #define CONN_GROUPS      3u /* numbers of syncs, from 1, used in turn: two are known at a time */
 
-/* A subscriber's place in the ring, which decides what it gets next. */
+/* A subscriber's place in the ring, which decides what it gets next; and the cursor that its client
+ * has, which is an outer id: with what its topics have lost, ids too, it tells of a gap. */
 struct conn_place {
     uint64_t at; /* offset of the record to send next, or where it will be */
     uint64_t n;  /* n of the last id that it was sent */
@@ -169,8 +171,7 @@ struct conn {
         struct conn_doomed doomed;
         struct conn_own own;
     };
-    uint32_t in;   /* first buffer of its input: bytes kept (CONN_KEPT); after that, in BODY and
-                    * SOCKET, the caller's buffer */
+    uint32_t in;   /* buffers of its input, see conn_in_keep(): bytes kept, then the caller's */
     uint32_t out;  /* buffer of answers that did not fit the socket */
     uint32_t next; /* on its list */
     uint32_t

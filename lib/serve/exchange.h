@@ -15,6 +15,7 @@
 #include "lib/auth/auth.h"
 #include "lib/broker/render.h"
 #include "lib/cors.h"
+#include "lib/serve/query.h"
 #include "lib/topic/table.h"
 
 #define SERVE_ROOM     (16u << 10)
@@ -41,6 +42,7 @@ struct context {
     bool named;      /* serve_is_local() has set both */
     uint8_t minor;   /* of its HTTP version */
     uint16_t cors;   /* what cors_find() returned for its origin */
+    bool strange;    /* its query has a parameter that means nothing: query_unknown() */
     bool waits;      /* it is a poll that asks to wait, ... */
     uint64_t wait;   /* ... this many seconds, as far as allowed */
     uint64_t from;   /* the client's addr_key(); 0 also where clients.pass is NULL */
@@ -92,6 +94,7 @@ struct exchange {
 
     struct context ask;
     struct http_request req;
+    struct query query; /* that of `req` */
     struct access access;
     struct text out;    /* the answers of the current connection, ... */
     struct iovec *tail; /* ... and what follows them: pieces in `poll`, or none */

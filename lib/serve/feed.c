@@ -42,14 +42,29 @@ uint64_t feed_retry_ms(const struct config *config, struct moment *clock)
            random_below(clock, config->opt.retry_ms / 2 + 1);
 }
 
+void feed_open(struct server *s, const struct cursor *from)
+{
+    uint64_t retry_ms = feed_retry_ms(&s->config, &s->clock);
+    if (query_hello(&s->ex.query) == HELLO_ONLY)
+        stream_retry(&s->ex.out, retry_ms);
+    else
+        stream_open(&s->ex.out, retry_ms, from);
+    if (query_hello(&s->ex.query) != HELLO_NONE)
+        stream_hello(&s->ex.out, from);
+}
+
 void feed_turn_away(struct server *s)
 {
     struct cursor newest = ring_newest(&s->ring);
     feed_head(s, TRANSPORT_EVENTS, &newest);
-    if (s->ex.ask.method !=
-        HTTP_HEAD) /* a client that begins now misses nothing until it comes back */
-        stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock),
-                    query_starts_now(&s->ex.req) ? &newest : NULL);
+    if (s->ex.ask.method == HTTP_HEAD)
+        return;
+    /* a client that begins now misses nothing until it comes back */
+    const struct cursor *from = query_starts_now(&s->ex.req, &s->ex.query) ? &newest : NULL;
+    if (query_hello(&s->ex.query) == HELLO_ONLY)
+        feed_open(s, from);
+    else
+        stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock), from);
 }
 
 void sse_come_back(struct server *s, struct conn *c)

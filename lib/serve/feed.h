@@ -17,6 +17,11 @@ void feed_head(struct server *s, enum conn_transport transport, const struct cur
  * connections at once do not return at once. */
 uint64_t feed_retry_ms(const struct config *config, struct moment *clock);
 
+/* Appends the beginning of an SSE stream, with its id unless that is NULL: a block without data,
+ * which fires no event; with ?hello the event "hello" as well; with ?hello=only that event alone,
+ * for libraries that make a message of a block without data. */
+void feed_open(struct server *s, const struct cursor *from);
+
 /* Appends the last answer to an SSE client that has to come back later: an empty stream, as
  * EventSource gives up for good on a 503. */
 void feed_turn_away(struct server *s);

@@ -16,18 +16,16 @@
 
 /* ---- beginning ------------------------------------------------------------------------------- */
 
-void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
+void sse_begin(struct server *s, struct conn *c, const struct cursor *from)
 {
     (void)c;
-    stream_open(&s->ex.out, feed_retry_ms(&s->config, &s->clock), from);
-    if (hello)
-        stream_hello(&s->ex.out, from);
+    feed_open(s, from);
 }
 
-void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
+void lines_begin(struct server *s, struct conn *c, const struct cursor *from)
 {
     (void)c;
-    if (from == NULL || !hello)
+    if (from == NULL)
         return;
     stream_id_object(&s->ex.out, *from, false);
     text_str(&s->ex.out, "\n");
@@ -55,7 +53,6 @@ void serve_stream(struct server *s, struct conn *c, struct span names,
     if (!serve_options(s, c) ||
         (id = serve_select(s, c, names, transports[transport].come_back)) == 0)
         return;
-    bool hello = query_has(&s->ex.req, SPAN("hello"));
     if (!start_of_request(s, c, id, false, &start)) {
         serve_release(&s->broker, id);
         return;
@@ -67,7 +64,7 @@ void serve_stream(struct server *s, struct conn *c, struct span names,
         serve_linger(&s->clients, c);
         return;
     }
-    transports[transport].begin(s, c, from, hello);
+    transports[transport].begin(s, c, from);
     c->transport = (uint8_t)transport;
     c->place.at = start.at;
     c->place.n = start.id.n;
@@ -155,7 +152,9 @@ void sse_away(struct server *s, struct conn *c)
 {
     char bytes[64];
     struct text retry = text_in(bytes, sizeof bytes);
-    stream_open(&retry, feed_retry_ms(&s->config, &s->clock), NULL);
+    stream_retry(&retry, feed_retry_ms(&s->config, &s->clock));
+    if ((c->marks & CONN_BEATS) == 0) /* ?hello=only wants no block without data */
+        text_str(&retry, "\n");
     stream_end(s, c, text_span(&retry));
 }
 

@@ -13,12 +13,12 @@ void serve_stream(struct server *s, struct conn *c, struct span names,
 
 /* For the table of transports (transport.h). */
 struct gap;
-void sse_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void sse_begin(struct server *s, struct conn *c, const struct cursor *from);
 void sse_gap(struct server *s, struct conn *c, const struct gap *gap);
 void sse_heartbeat(struct server *s, struct conn *c, bool old);
 void sse_expired(struct server *s, struct conn *c);
 void sse_away(struct server *s, struct conn *c);
-void lines_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void lines_begin(struct server *s, struct conn *c, const struct cursor *from);
 void lines_gap(struct server *s, struct conn *c, const struct gap *gap);
 void lines_heartbeat(struct server *s, struct conn *c, bool old);
 void lines_expired(struct server *s, struct conn *c);

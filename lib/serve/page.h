@@ -1,14 +1,15 @@
 /*
- * page.h - the files embedded in the binary: lib/serve/page.html and lib/serve/sse.js.
+ * page.h - the files embedded in the binary: lib/serve/page.html and lib/serve/sse.js, both without
+ * indentation and comments (build/page/, see the Makefile).
  *
  * They are compressed, and are unpacked at the first request, into memory that is not touched
  * before.
  *
- * The page contains its script and style; its policy names them by their hashes, so a browser runs
- * nothing else. After a change to them update PAGE_SCRIPT or PAGE_STYLE; test/e2e/page.c prints the
- * right value.
+ * The page contains its script and style. Its policy names them, and the helper, by their hashes:
+ * a browser runs nothing else. After a change to one of them update PAGE_SCRIPT, PAGE_STYLE or
+ * PAGE_HELPER; test/e2e/page.c prints the right value.
  *
- * sse.js is served as it is and may have 2 KB, so its comments are here:
+ * sse.js may have 2 KB packed, so its comments are here:
  *
  *   poll(0)  what was missed  --> lock, if there are any: one tab has it, and opens for all
  *   open     EventSource      --> hold, if no "hello" has come within a second, or of wildcards
@@ -26,18 +27,24 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "S2R/9JCkgixVciJLPe0CvoIMsRdJNqDSbG8ZCpPGIQA="
-#define PAGE_STYLE  "5Sh68KLABTdQ2D+9FMQZPABPyuazvXepwqedbl9EaOs="
+#define PAGE_SCRIPT "31h/P3aVhqQbVGd8k59p/tCRqrKHpziPj2C4Er4Tz8U="
+#define PAGE_STYLE  "1YHTxnITAwMNWzii62flHWT7EntqeYK6TT1cNEnV0hw="
 
-/* The policy that the browser enforces (CSP Level 3): the page loads nothing but itself, and
- * connects to this server alone. */
-#define PAGE_POLICY                                                                          \
-    "default-src 'none'; script-src 'sha256-" PAGE_SCRIPT "'; style-src 'sha256-" PAGE_STYLE \
-    "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "            \
+/* The same of the whole helper, which the page loads with this as its `integrity`, so that code in
+ * the page's console can import it. */
+#define PAGE_HELPER "1fQiDCAS6ZceUPnLYcOjEjEnQMAlf7lI5b9+8n5kvzg="
+
+/* The policy that the browser enforces (CSP Level 3): the page runs its own script and the helper,
+ * loads nothing else, and connects to this server alone. Not 'self': topics are at this origin, so
+ * a publisher decides what its other addresses return. */
+#define PAGE_POLICY                                                                \
+    "default-src 'none'; script-src 'sha256-" PAGE_SCRIPT "' 'sha256-" PAGE_HELPER \
+    "'; style-src 'sha256-" PAGE_STYLE                                             \
+    "'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "  \
     "frame-ancestors 'none'"
 
 /* Bytes: what they may cost whoever loads them. */
-#define PAGE_HTML_MAX   40000
+#define PAGE_HTML_MAX   48000
 #define PAGE_HELPER_MAX 4095
 
 /* The unpacked files; zeroed at first. It is large: place it in memory that is touched as used. */

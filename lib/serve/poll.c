@@ -34,15 +34,14 @@ static const struct {
  * well. */
 static unsigned form_quality(const struct exchange *ex, unsigned i, bool *exact)
 {
-    static const struct span names[] = {SPAN_INIT("ndjson"), SPAN_INIT("jsonl"),
-                                        SPAN_INIT("x-jsonlines"), SPAN_INIT("jsonlines")};
+    static const char names[][12] = {"ndjson", "jsonl", "x-jsonlines", "jsonlines"};
     unsigned q = http_accept(&ex->req, forms[i].type, forms[i].subtype, exact);
     struct span accept = http_field(&ex->req, HTTP_ACCEPT);
     if (*exact || forms[i].subtype.n != sizeof "x-ndjson" - 1 ||
         accept.n < sizeof "application/jsonl" - 1)
         return q;
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-        unsigned other = http_accept(&ex->req, forms[i].type, names[k], exact);
+        unsigned other = http_accept(&ex->req, forms[i].type, span_of(names[k]), exact);
         if (*exact)
             return other;
     }
@@ -106,7 +105,7 @@ static bool wait_read(struct server *s, struct conn *c)
     uint64_t most = s->config.opt.max_wait_ms / 1000, seconds = 0;
     bool waits = wait_preferred(&s->ex, &seconds);
     struct span text =
-        waits ? (struct span){NULL, 0} : query_value(&s->ex.req, SPAN("wait"), bytes, sizeof bytes);
+        waits ? (struct span){NULL, 0} : query_value(&s->ex.query, QUERY_WAIT, bytes, sizeof bytes);
     if (text.n > 0 && !(waits = cursor_wait(text, &seconds))) {
         serve_refuse(s, c, 400, NULL, "wait=", QUOTE(text),
                      ": must be seconds, or a duration as 30s or 1m", NULL);
@@ -338,7 +337,7 @@ static void woken_keep(struct exchange *ex, bool fits, size_t from, size_t body)
 void poll_wake(struct server *s, struct conn *c, bool timeout)
 {
     enum conn_transport transport = (enum conn_transport)c->transport;
-    bool tagged = (c->flags & CONN_CURSOR) != 0;
+    bool tagged = (c->marks & CONN_TAGGED) != 0;
     uint32_t id = c->link.topic;
     struct gap gap;
     const struct gap *lost = gap_if_overtaken(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
@@ -431,7 +430,7 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
     if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;
-        c->flags = (uint16_t)((c->flags & ~CONN_CURSOR) | (start.tagged ? CONN_CURSOR : 0));
+        c->marks = (uint16_t)((c->marks & ~CONN_TAGGED) | (start.tagged ? CONN_TAGGED : 0));
         poll_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }

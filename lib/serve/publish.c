@@ -170,7 +170,7 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     char event[QUERY_MAX];
-    ptrdiff_t n = http_query(s->ex.req.query, SPAN("event"), event, sizeof event);
+    ptrdiff_t n = query_decode(&s->ex.query, QUERY_EVENT, event, sizeof event);
     struct batch_message m = {.event = {event, n > 0 ? (size_t)n : 0},
                               .binary = http_is_type(type, SPAN("application/octet-stream"))};
     if (n == -1 || n == -2) {

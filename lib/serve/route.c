@@ -118,6 +118,14 @@ static void context_set(const struct config *config, const struct clients *clien
                          .conn = c,
                          .log_way = publishes ? "publish" : NULL,
                          .began = c != NULL ? c->tick : 0};
+    query_clear(&ex->query);
+    if (ex->req.query.n > 0) {
+        query_read(&ex->query, ex->req.query,
+                   publishes              ? QUERY_PUBLISH
+                   : is_own(ex->req.path) ? QUERY_OWN
+                                          : QUERY_READ);
+        ex->ask.strange = query_unknown(&ex->query).n > 0;
+    }
     if (c != NULL)
         serve_identify_client(config, clients, ex, c);
 }
@@ -159,10 +167,9 @@ static void refuse_half_handshake(struct server *s, struct conn *c)
  * is full, as it is not dead. */
 static bool is_vital(const struct exchange *ex)
 {
-    static const struct span vital[] = {SPAN_INIT("/-/healthy"), SPAN_INIT("/-/ready"),
-                                        SPAN_INIT("/-/metrics")};
+    static const char vital[][11] = {"/-/healthy", "/-/ready", "/-/metrics"};
     for (size_t i = 0; i < sizeof vital / sizeof vital[0]; i++)
-        if (span_eq(ex->req.path, vital[i]))
+        if (span_eq(ex->req.path, span_of(vital[i])))
             return true;
     return false;
 }

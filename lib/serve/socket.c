@@ -76,14 +76,14 @@ static void id_frame(struct exchange *ex, struct cursor id, bool heartbeat)
     frame(ex, WS_TEXT, text_span(&t));
 }
 
-void frames_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
+void frames_begin(struct server *s, struct conn *c, const struct cursor *from)
 {
-    (void)s, (void)c, (void)from, (void)hello; /* frames have no ids */
+    (void)s, (void)c, (void)from; /* frames have no ids */
 }
 
-void objects_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello)
+void objects_begin(struct server *s, struct conn *c, const struct cursor *from)
 {
-    (void)c, (void)hello;
+    (void)c;
     id_frame(&s->ex, *from, false);
 }
 
@@ -667,6 +667,17 @@ static bool offers_json(const struct exchange *ex)
     return false;
 }
 
+/* Returns true if a field comes twice with different values: a proxy in front that reads the last
+ * would take it for another handshake. */
+static bool differs(const struct http_request *req, enum http_field_id id)
+{
+    struct span first = http_field(req, id);
+    for (unsigned i = 0; i < req->nfields; i++)
+        if (req->field[i].id == id && !span_eq(req->field[i].value, first))
+            return true;
+    return false;
+}
+
 /* Returns true if the handshake is right (RFC 6455 section 4.2.1); else it has refused the
  * request. */
 static bool handshake_right(struct server *s, struct conn *c)
@@ -674,6 +685,10 @@ static bool handshake_right(struct server *s, struct conn *c)
     struct span version = http_field(&s->ex.req, HTTP_SEC_WEBSOCKET_VERSION);
     if (s->ex.ask.body)
         serve_refuse(s, c, 400, NULL, "a handshake has no body", NULL);
+    else if (differs(&s->ex.req, HTTP_SEC_WEBSOCKET_KEY))
+        serve_refuse(s, c, 400, NULL, "there are two different Sec-WebSocket-Key fields", NULL);
+    else if (differs(&s->ex.req, HTTP_SEC_WEBSOCKET_VERSION))
+        serve_refuse(s, c, 400, NULL, "there are two different Sec-WebSocket-Version fields", NULL);
     else if (!span_eq(version, SPAN("13")))
         serve_refuse(s, c, 426,
                      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n",
@@ -738,6 +753,6 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
         c->flags |= CONN_CURSOR;
         transport_of(c)->gap(s, c, &gap);
     } else {
-        transport_of(c)->begin(s, c, &start.id, false);
+        transport_of(c)->begin(s, c, &start.id);
     }
 }

@@ -27,11 +27,11 @@ void socket_end_unsynced(struct server *s, struct conn *c);
 
 /* For the table of transports (transport.h). */
 struct gap;
-void frames_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void frames_begin(struct server *s, struct conn *c, const struct cursor *from);
 void frames_gap(struct server *s, struct conn *c, const struct gap *gap);
 void frames_heartbeat(struct server *s, struct conn *c, bool old);
 void frames_message(struct server *s, struct conn *c, struct span data, bool binary);
-void objects_begin(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+void objects_begin(struct server *s, struct conn *c, const struct cursor *from);
 void objects_gap(struct server *s, struct conn *c, const struct gap *gap);
 void objects_heartbeat(struct server *s, struct conn *c, bool old);
 void objects_message(struct server *s, struct conn *c, struct span text, bool binary);

@@ -78,17 +78,22 @@ static void start_unreadable(const struct broker *broker, struct start *st)
     st->unreadable = true;
 }
 
-/* Reads ?heartbeat=event into CONN_BEATS. Returns false if it is wrong; it has refused the request
- * then. */
+/* Reads ?heartbeat=event and ?hello=only into CONN_BEATS, which makes checkpoints events as well.
+ * Returns false if one of them is wrong; it has refused the request then. */
 static bool heartbeat_asked(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
-    struct span text = query_value(&s->ex.req, SPAN("heartbeat"), bytes, sizeof bytes);
+    struct span text = query_value(&s->ex.query, QUERY_HEARTBEAT, bytes, sizeof bytes);
     bool event = span_eq(text, SPAN("event"));
-    c->marks = (uint16_t)((c->marks & ~CONN_BEATS) | (event ? CONN_BEATS : 0));
-    if (text.p == NULL || event)
+    enum hello hello = query_hello(&s->ex.query);
+    bool beats = event || hello == HELLO_ONLY;
+    c->marks = (uint16_t)((c->marks & ~CONN_BEATS) | (beats ? CONN_BEATS : 0));
+    if (text.p != NULL && !event)
+        serve_refuse(s, c, 400, NULL, "heartbeat=", QUOTE(text), ": must be event", NULL);
+    else if (hello == HELLO_WRONG)
+        serve_refuse(s, c, 400, NULL, "hello: must be only, 1 or 0, or nothing", NULL);
+    else
         return true;
-    serve_refuse(s, c, 400, NULL, "heartbeat=", QUOTE(text), ": must be event", NULL);
     return false;
 }
 
@@ -97,7 +102,7 @@ static bool heartbeat_asked(struct server *s, struct conn *c)
 static bool conflate_asked(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
-    struct span text = query_value(&s->ex.req, SPAN("conflate"), bytes, sizeof bytes);
+    struct span text = query_value(&s->ex.query, QUERY_CONFLATE, bytes, sizeof bytes);
     c->flags &= (uint16_t)~CONN_CONFLATE;
     if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
         return true;
@@ -192,7 +197,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
     memset(st, 0, offsetof(struct start, bytes));
     st->at = ring_head(&s->ring);
     st->id = ring_newest(&s->ring);
-    struct span text = query_cursor(&s->ex.req, st->bytes);
+    struct span text = query_cursor(&s->ex.req, &s->ex.query, st->bytes);
     if (text.n > 0) {
         st->cursor = true;
         st->tagged = http_field(&s->ex.req, HTTP_IF_NONE_MATCH).n > 0;
@@ -207,7 +212,7 @@ static bool start_find(struct server *s, struct conn *c, uint32_t id, bool oldes
         st->cursor = true;
         return true;
     }
-    text = query_value(&s->ex.req, SPAN("since"), st->bytes, sizeof st->bytes);
+    text = query_value(&s->ex.query, QUERY_SINCE, st->bytes, sizeof st->bytes);
     if (text.n == 0 && oldest) {
         st->at = ring_tail(&s->ring);
         st->id = ring_before(&s->ring, st->at);

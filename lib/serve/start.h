@@ -35,8 +35,8 @@ uint32_t serve_select(struct server *s, struct conn *c, struct span names,
  * request. */
 bool start_of_request(struct server *s, struct conn *c, uint32_t id, bool oldest, struct start *st);
 
-/* Reads ?conflate (or conflate=1) into CONN_CONFLATE and ?heartbeat=event into CONN_BEATS. Returns
- * false if one of them is wrong; it has refused the request then. */
+/* Reads ?conflate (or conflate=1) into CONN_CONFLATE, ?heartbeat=event and ?hello=only into
+ * CONN_BEATS. Returns false if one of them is wrong; it has refused the request then. */
 bool serve_read_options(struct server *s, struct conn *c);
 static inline bool serve_options(struct server *s, struct conn *c)
 {

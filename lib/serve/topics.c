@@ -26,17 +26,17 @@ enum {
     MATCH_MAX = 1024u, /* bytes of a pattern */
 };
 
-struct query {
+struct page_query {
     struct span after, match;
     uint64_t limit;
     char after_bytes[TOPIC_NAME_MAX], match_bytes[MATCH_MAX], limit_bytes[20];
 };
 
 /* Reads one parameter; an absent one is empty. Returns false if it has refused the request. */
-static bool parameter(struct server *s, struct conn *c, const char *name, char *out, size_t cap,
-                      struct span *value)
+static bool parameter(struct server *s, struct conn *c, enum query_id id, const char *name,
+                      char *out, size_t cap, struct span *value)
 {
-    ptrdiff_t n = http_query(s->ex.req.query, span_of(name), out, cap);
+    ptrdiff_t n = query_decode(&s->ex.query, id, out, cap);
     if (n == -1)
         serve_refuse(s, c, 400, NULL, name, "= has bad percent-encoding", NULL);
     else if (n == -2)
@@ -45,12 +45,12 @@ static bool parameter(struct server *s, struct conn *c, const char *name, char *
     return n >= 0 || n == -3;
 }
 
-static bool query_read(struct server *s, struct conn *c, struct query *q)
+static bool page_query_read(struct server *s, struct conn *c, struct page_query *q)
 {
     struct span limit;
-    if (!parameter(s, c, "after", q->after_bytes, sizeof q->after_bytes, &q->after) ||
-        !parameter(s, c, "match", q->match_bytes, sizeof q->match_bytes, &q->match) ||
-        !parameter(s, c, "limit", q->limit_bytes, sizeof q->limit_bytes, &limit))
+    if (!parameter(s, c, QUERY_AFTER, "after", q->after_bytes, sizeof q->after_bytes, &q->after) ||
+        !parameter(s, c, QUERY_MATCH, "match", q->match_bytes, sizeof q->match_bytes, &q->match) ||
+        !parameter(s, c, QUERY_LIMIT, "limit", q->limit_bytes, sizeof q->limit_bytes, &limit))
         return false;
     q->limit = LIMIT;
     if (limit.n > 0 && (!span_u64(limit, &q->limit) || q->limit < 1 || q->limit > LIMIT_MAX)) {
@@ -71,7 +71,7 @@ static struct span beginning(struct span match)
 }
 
 /* Returns the first topic of a page, 0 if there is none. */
-static uint32_t first_topic(const struct broker *broker, const struct query *q)
+static uint32_t first_topic(const struct broker *broker, const struct page_query *q)
 {
     struct span begin = beginning(q->match);
     uint32_t id = topic_at_or_after(broker->topics, q->after),
@@ -121,9 +121,9 @@ static uint32_t write_topic(const struct server *s, struct text *t, uint32_t id)
 void serve_topics(struct server *s, struct conn *c)
 {
     struct text t = text_in(s->ex.page, sizeof s->ex.page);
-    struct query q;
+    struct page_query q;
     s->ex.ask.log_way = "own";
-    if (!query_read(s, c, &q))
+    if (!page_query_read(s, c, &q))
         return;
     struct span begin = beginning(q.match);
     uint32_t id = first_topic(&s->broker, &q), last = 0;

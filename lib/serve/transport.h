@@ -27,9 +27,8 @@ struct transport {
     struct span line;    /* STREAM: Content-Type as a field line */
     bool objects;        /* each message is a JSON object with its id */
 
-    /* Appends the beginning, from the id `from` (NULL: none); `hello`: the client asked for a first
-     * message. */
-    void (*begin)(struct server *s, struct conn *c, const struct cursor *from, bool hello);
+    /* Appends the beginning, from the id `from` (NULL: none). */
+    void (*begin)(struct server *s, struct conn *c, const struct cursor *from);
 
     /* Tells a subscriber of a gap. */
     void (*gap)(struct server *s, struct conn *c, const struct gap *gap);

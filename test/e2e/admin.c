@@ -192,7 +192,7 @@ static const struct {
     int status;
 } origins[] = {
     {"Origin: http://localhost\r\n", false, 201},
-    {"Origin: https://localhost\r\n", false, 201}, /* who knows what is in between? */
+    {"Origin: https://localhost\r\n", false, 201}, /* a proxy may speak TLS */
     {"Origin: http://localhost:8080\r\n", false, 403},
     {"Origin: null\r\n", false, 403},
     {"Origin: https://localhost\r\nX-Forwarded-Proto: http\r\n", false, 201}, /* anyone's word */

@@ -51,7 +51,7 @@ static int epoch_size(const char *id)
     return (int)strcspn(id, "-");
 }
 
-/* Did the browser bring this cursor when it came last? */
+/* Fails unless the browser sent this cursor in its last request. */
 static void expect_cursor(const char *id)
 {
     char line[128];

@@ -323,7 +323,7 @@ static void put_one(struct unit *u, uint64_t *random)
     put[puts_done++].text[1] = (struct span){copy, all.n};
 }
 
-/* Is message i the newest of its topic? */
+/* Returns true if message i is the newest of its topic. */
 static bool is_newest(size_t i)
 {
     for (size_t k = i + 1; k < puts_done; k++)
@@ -332,8 +332,8 @@ static bool is_newest(size_t i)
     return true;
 }
 
-/* Does the share hold what it should for subscriber k at `at`, who is not inside a record? All
- * that it does not hold before its end has a newer one. */
+/* Fails unless the share holds what it should for subscriber k at `at`, which is not inside a
+ * record: every message that the share leaves out before its end has a newer one. */
 static void check_share(unsigned k, uint64_t at, uint64_t tail)
 {
     struct span bytes = share_bytes(SIZE_MAX);

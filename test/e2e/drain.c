@@ -16,7 +16,7 @@ static struct e2e_response r;
 #define LONG    "10m" /* to drain: more than any wait of the test */
 #define HEALTHY "GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n"
 
-/* Does it still listen? */
+/* Returns true if the server still listens. */
 static bool listens(void)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s.port)};
@@ -88,6 +88,7 @@ START_TEST(each_kind)
     e2e_expect_message(set, "u", "x", id);
     e2e_send(lines, "GET /t?wait=1 HTTP/1.1\r\nHost: test\r\nAccept: application/x-ndjson\r\n\r\n");
     e2e_response(lines, &r);
+    e2e_consume(lines, (size_t)(e2e_until(lines, "\"}\n") + 3 - lines->buf));
     e2e_send(poll, "GET /t?wait=50 HTTP/1.1\r\nHost: test\r\n\r\n");
     e2e_printf(tagged, "GET /t?wait=50 HTTP/1.1\r\nHost: test\r\nIf-None-Match: W/\"%s\"\r\n\r\n",
                id);

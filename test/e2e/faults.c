@@ -392,7 +392,7 @@ static _Noreturn void job_run(unsigned job, pid_t parent)
     run_end();
 }
 
-/* Has it not run yet, or not come to the call that was to fail? */
+/* Returns true if the job has not run yet, or has not reached the call that was to fail. */
 static bool job_idle(unsigned job)
 {
     const struct verdict *v = &verdicts[job];

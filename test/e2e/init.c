@@ -115,7 +115,7 @@ START_TEST(upgrades_all_the_same)
 }
 END_TEST
 
-/* Can this process make a pid namespace? */
+/* Returns true if this process can make a pid namespace. */
 static bool can_unshare(void)
 {
     int status = 1;

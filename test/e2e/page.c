@@ -214,6 +214,14 @@ START_TEST(policy_is_the_pages)
     hash = digest(style, n);
     ck_assert_msg(strcmp(hash, PAGE_STYLE) == 0, "PAGE_STYLE in lib/serve/page.h is to be %s",
                   hash);
+    const char *named = strstr(text, " integrity=\"sha256-" PAGE_HELPER "\"></script>");
+    ck_assert_msg(named != NULL, "the page does not name the helper with PAGE_HELPER");
+    text = source("build/page/sse.js", &all);
+    hash = digest(text, all);
+    ck_assert_msg(strcmp(hash, PAGE_HELPER) == 0, "PAGE_HELPER in lib/serve/page.h is to be %s",
+                  hash);
+    ck_assert_ptr_null(strstr(PAGE_POLICY, "script-src 'self'"));
+    ck_assert_ptr_null(strstr(PAGE_POLICY, "unsafe"));
 }
 END_TEST
 
@@ -256,6 +264,59 @@ START_TEST(streams_say_hello)
 }
 END_TEST
 
+/* An NDJSON stream says where it begins before there is any message, asked or not. */
+START_TEST(lines_begin_with_their_id)
+{
+    char want[128];
+    e2e_start(&s, NULL);
+    for (int with = 0; with < 2; with++) {
+        const char *id = e2e_publish(&s, "/news", "one");
+        snprintf(want, sizeof(want), "\r\n\r\n{\"id\":\"%s\"}\n", id);
+        struct e2e_conn *c = e2e_open(&s);
+        e2e_printf(
+            c, "GET /news?wait=1%s HTTP/1.1\r\nHost: test\r\nAccept: application/x-ndjson\r\n\r\n",
+            with ? "&hello" : "");
+        e2e_until(c, want);
+        e2e_publish(&s, "/news", "two");
+        e2e_until(c, "\"data\":\"two\"");
+        const char *rest = strstr(c->buf, want) + strlen(want); /* it begins with the message */
+        ck_assert_int_eq(strncmp(rest, "{\"id\":", 6), 0);
+        ck_assert(strstr(rest, "\"time\":") < strchr(rest, '\n') || strchr(rest, '\n') == NULL);
+        e2e_close(c);
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
+/* With ?hello=only each block has data, from the opening to the end: some libraries make an empty
+ * message of any other. */
+START_TEST(hello_is_the_opening)
+{
+    char id[64];
+    e2e_start(&s, "--retry", "10ms", "--heartbeat", "100ms", "--drain", "0", NULL);
+    struct e2e_conn *c = e2e_open(&s);
+    e2e_send(c, "GET /news?hello=only HTTP/1.1\r\nHost: test\r\nAccept: text/event-stream\r\n\r\n");
+    e2e_until(c, "\n\n");
+    const char *body = strstr(c->buf, "\r\n\r\n");
+    ck_assert_ptr_nonnull(body);
+    unsigned retry;
+    int n = -1;
+    ck_assert_int_eq(sscanf(body, " retry: %u event: hello data: id: %63s%n", &retry, id, &n), 2);
+    ck_assert_int_gt(n, 0);
+    e2e_publish(&s, "/other", "x"); /* its id gets old, and is brought up to date */
+    e2e_until(c, "event: heartbeat\n");
+    e2e_stop(&s);
+    e2e_until_end(c);
+    const char *block = strstr(c->buf, "\r\n\r\n") + 4, *end;
+    unsigned blocks = 0;
+    for (; (end = strstr(block, "\n\n")) != NULL; block = end + 2, blocks++)
+        ck_assert_ptr_nonnull(memmem(block, (size_t)(end - block), "\ndata:", 6));
+    ck_assert_uint_ge(blocks, 2);
+    ck_assert_int_eq(strncmp(block, "retry: ", 7), 0); /* when to come back, and no block */
+    e2e_close(c);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("page");
@@ -270,6 +331,8 @@ int main(void)
     tcase_add_test(tc, policy_is_the_pages);
     tcase_add_test(tc, page_is_whole);
     tcase_add_test(tc, streams_say_hello);
+    tcase_add_test(tc, hello_is_the_opening);
+    tcase_add_test(tc, lines_begin_with_their_id);
     suite_add_tcase(suite, tc);
     return run(suite);
 }

@@ -287,6 +287,55 @@ START_TEST(test_cursor_sources)
 }
 END_TEST
 
+/* A parameter that means nothing is named, by every way of asking, and changes nothing else. */
+START_TEST(test_unknown_parameters)
+{
+    static const struct {
+        const char *request;
+        int status;
+        const char *told;
+    } asks[] = {
+        {"GET /news?sinse=-5 HTTP/1.1\r\nHost: t\r\n", 200, "\"sinse\";like=\"since\""},
+        {"GET /news?since=-5 HTTP/1.1\r\nHost: t\r\n", 200, NULL},
+        {"GET /news?since=now&_=1 HTTP/1.1\r\nHost: t\r\n", 204, "\"_\""},
+        {"GET /news?wiat=3&since=now HTTP/1.1\r\nHost: t\r\n", 204, "\"wiat\";like=\"wait\""},
+        {"GET /news?since=later&x HTTP/1.1\r\nHost: t\r\n", 400, "\"x\""},
+        {"HEAD /news?helo HTTP/1.1\r\nHost: t\r\nAccept: text/event-stream\r\n", 200,
+         "\"helo\";like=\"hello\""},
+        {"GET /news?helo HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+         101, "\"helo\";like=\"hello\""},
+        {"POST /news?evnt=x HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n", 201,
+         "\"evnt\";like=\"event\""},
+        {"GET /-/topics?lmit=1 HTTP/1.1\r\nHost: t\r\n", 200, "\"lmit\";like=\"limit\""},
+    };
+    e2e_start(&s, NULL);
+    e2e_publish(&s, "/news", "a");
+    for (unsigned i = 0; i < COUNT(asks); i++) {
+        struct e2e_conn *c = e2e_open(&s);
+        e2e_printf(c, "%s\r\n", asks[i].request);
+        e2e_response_head(c, &r);
+        const char *told = e2e_field(&r, "Unknown-Parameter");
+        ck_assert_msg(r.status == asks[i].status &&
+                          (asks[i].told == NULL ? told == NULL
+                                                : told != NULL && strcmp(told, asks[i].told) == 0),
+                      "%s: %s", asks[i].request, r.head);
+        e2e_close(c);
+    }
+    /* nothing of it is left over for who is answered later */
+    struct e2e_conn *waits = e2e_open(&s), *other = e2e_open(&s);
+    e2e_send(waits, "GET /news?wait=50 HTTP/1.1\r\nHost: t\r\n\r\n");
+    e2e_sleep_ms(50);
+    e2e_send(other, "POST /news?evnt HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nb");
+    e2e_response(other, &r);
+    ck_assert_ptr_nonnull(e2e_field(&r, "Unknown-Parameter"));
+    e2e_response(waits, &r);
+    ck_assert_int_eq(r.status, 200);
+    ck_assert_ptr_null(e2e_field(&r, "Unknown-Parameter"));
+    e2e_stop(&s);
+}
+END_TEST
+
 START_TEST(test_conditions)
 {
     char i1[64], i2[64], i3[64];
@@ -821,6 +870,7 @@ int main(void)
     tcase_add_test(t, test_nothing_new);
     tcase_add_test(t, test_head);
     tcase_add_test(t, test_cursor_sources);
+    tcase_add_test(t, test_unknown_parameters);
     tcase_add_test(t, test_conditions);
     tcase_add_test(t, test_since);
     tcase_add_test(t, test_bounds);

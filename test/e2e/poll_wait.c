@@ -617,6 +617,7 @@ START_TEST(test_shutdown)
     struct e2e_conn *lines = e2e_open(&s);
     poll_send(lines, "/a?wait=50", "Accept: application/x-ndjson\r\n");
     e2e_response(lines, &r);
+    e2e_consume(lines, (size_t)(e2e_until(lines, "\"}\n") + 3 - lines->buf));
     e2e_stop(&s);
     e2e_until_end(c);
     e2e_expect_end(lines);
@@ -626,18 +627,6 @@ END_TEST
 /* ---- streams of lines ---- */
 
 static const char ndjson[] = "Accept: application/x-ndjson\r\n";
-
-static struct e2e_conn *lines_open(const char *target, const char *fields)
-{
-    struct e2e_conn *c = e2e_open(&s);
-    poll_send(c, target, print("%s%s", ndjson, fields != NULL ? fields : ""));
-    e2e_response(c, &r);
-    ck_assert_int_eq(r.status, 200);
-    ck_assert_str_eq(e2e_field(&r, "Content-Type"), "application/x-ndjson");
-    ck_assert_str_eq(e2e_field(&r, "Cache-Control"), "no-store, no-transform");
-    ck_assert_ptr_null(e2e_field(&r, "Content-Length"));
-    return c;
-}
 
 /* The next line, in a static buffer; empty ones are counted and left out if `beats`. */
 static char *line(struct e2e_conn *c, unsigned *beats)
@@ -655,6 +644,27 @@ static char *line(struct e2e_conn *c, unsigned *beats)
             return to;
         ++*beats;
     }
+}
+
+/* The first line says where the stream begins, as the field does; without an id there is none. */
+static void lines_begin(struct e2e_conn *c)
+{
+    const char *id = e2e_field(&r, "Last-Event-ID");
+    if (id != NULL)
+        ck_assert_str_eq(line(c, NULL), print("{\"id\":\"%s\"}", id));
+}
+
+static struct e2e_conn *lines_open(const char *target, const char *fields)
+{
+    struct e2e_conn *c = e2e_open(&s);
+    poll_send(c, target, print("%s%s", ndjson, fields != NULL ? fields : ""));
+    e2e_response(c, &r);
+    ck_assert_int_eq(r.status, 200);
+    ck_assert_str_eq(e2e_field(&r, "Content-Type"), "application/x-ndjson");
+    ck_assert_str_eq(e2e_field(&r, "Cache-Control"), "no-store, no-transform");
+    ck_assert_ptr_null(e2e_field(&r, "Content-Length"));
+    lines_begin(c);
+    return c;
 }
 
 static struct poll_message line_message(struct e2e_conn *c, const char *data)
@@ -724,6 +734,7 @@ START_TEST(test_lines_seam)
         if (i == N / 2) {
             poll_send(c, "/n?wait=1&since=earliest", ndjson);
             e2e_response(c, &r);
+            lines_begin(c);
         }
     }
     for (unsigned i = 0; i < N; i++) {

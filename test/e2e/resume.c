@@ -444,7 +444,7 @@ START_TEST(test_gap_tells_the_cursor)
 {
     e2e_start(&s, NULL);
     struct e2e_conn *c = e2e_open(&s);
-    e2e_send(c, "GET /news?last-event-id=12345-6&hello=ZZZ&heartbeat=event&conflate=0 HTTP/1.1\r\n"
+    e2e_send(c, "GET /news?last-event-id=12345-6&hello=True&heartbeat=event&conflate=0 HTTP/1.1\r\n"
                 "Host: test\r\nAccept: text/event-stream\r\n\r\n");
     e2e_until(c, "\"after\":\"12345-6\"");
     e2e_stop(&s);

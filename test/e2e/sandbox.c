@@ -191,8 +191,8 @@ static int calls_i386(void)
     return pid > 0;
 }
 
-/* Does this kernel have that gate? Where it has none, who uses it gets SIGSEGV, in the sandbox or
- * not. */
+/* Returns true if this kernel has that gate. Without it, a program that uses it gets SIGSEGV, in
+ * the sandbox or not. */
 static bool has_i386(void)
 {
     int status;

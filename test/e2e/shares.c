@@ -330,8 +330,8 @@ static const char *wildcards(int k, int count)
     return text;
 }
 
-/* The answer to a subscription, which may have a checkpoint before it: is it an error that names
- * this? */
+/* Subscribes. Returns true if the answer, after an optional checkpoint, is an error that names this
+ * limit. */
 static bool refused(struct e2e_conn *c, const char *text, const char *limit)
 {
     struct socket_frame f;

@@ -74,6 +74,7 @@ START_TEST(all_ways)
                     *lines = lines_open("/t"), *raw = socket_open(&s, "/t", NULL),
                     *json = socket_open_json(&s, "/t", NULL), *poll = e2e_open(&s);
     char last[64], data[32];
+    e2e_consume(lines, (size_t)(e2e_until(lines, "\"}\n") + 3 - lines->buf)); /* a checkpoint */
     snprintf(last, sizeof last, "%s", e2e_publish(&s, "/other", "x"));
     e2e_expect_message(many, "other", "x", last);
     for (int i = 0; i < 4; i++) {
@@ -219,6 +220,7 @@ START_TEST(slow_readers)
     socket_shake(c[1], "/t", SOCKET_JSON);
     e2e_printf(c[2], LINES, "/t");
     e2e_response(c[2], &r);
+    e2e_consume(c[2], (size_t)(e2e_until(c[2], "\"}\n") + 3 - c[2]->buf)); /* a checkpoint */
     socket_shake(c[3], "/t", NULL);
     e2e_publish_as(&s, "/t", NULL, large(), LARGE);
     e2e_send(c[4], "GET /t?since=-1 HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -419,7 +421,7 @@ START_TEST(paused)
 }
 END_TEST
 
-/* Is the file in the program's place what it runs? */
+/* Returns true if the server runs the file that is in the program's place. */
 static bool runs_program(const struct e2e_server *of)
 {
     char path[64];
@@ -704,7 +706,7 @@ START_TEST(refused)
 }
 END_TEST
 
-/* Does the process that wrote its number to that file live? */
+/* Returns true if the process that wrote its number to that file lives. */
 static bool lives(const char *file)
 {
     FILE *f = fopen(file, "re");

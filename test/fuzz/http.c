@@ -3,6 +3,7 @@
  * is as strict as promised.
  */
 #include "http.h"
+#include "lib/serve/query.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -151,6 +152,23 @@ static void check_path(struct span path)
     free(out);
 }
 
+/* What is told of a query is one field line, whatever is in it. */
+static void check_told(struct span query)
+{
+    char line[512];
+    struct text t = text_in(line, sizeof line);
+    struct query q;
+    query_read(&q, query, QUERY_READ);
+    for (unsigned id = 0; id < QUERY_IDS; id++)
+        assert(query_decode(&q, (enum query_id)id, line, 16) <= 16);
+    if (query_unknown(&q).n == 0)
+        return;
+    query_tell(&t, &q);
+    assert(!t.full && t.n > 2 && memchr(line, '\0', t.n) == NULL);
+    assert((const char *)memchr(line, '\r', t.n) == line + t.n - 2 && line[t.n - 1] == '\n');
+    assert((const char *)memchr(line, '\n', t.n) == line + t.n - 1);
+}
+
 static void check_values(const struct http_request *r)
 {
     for (unsigned i = 0; i < r->nfields; i++) {
@@ -166,6 +184,7 @@ static void check_values(const struct http_request *r)
     char out[16];
     assert(http_query(r->query, SPAN("since"), out, sizeof out) <= (ptrdiff_t)sizeof out);
     assert(http_query(r->query, SPAN(""), out, 0) <= 0);
+    check_told(r->query);
     assert(!(r->chunked && r->length > 0) && r->length <= INT64_MAX);
 }
 

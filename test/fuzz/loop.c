@@ -309,7 +309,7 @@ static void step_other(struct client *c)
     say_bytes(c, request, strlen(request));
 }
 
-/* Is it sure that what it sends is dropped, or frames? */
+/* Returns true if what the client sends is certainly dropped, or frames. */
 static bool streaming(struct client *c)
 {
     look_at(c);

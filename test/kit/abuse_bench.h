@@ -83,8 +83,8 @@ void bench_to_here(void);
 /* Waits until the server has closed the abusers' connections by itself. */
 void bench_closed(void);
 
-/* Do the server and the honest ones go before all else on their cores? Where that is not allowed,
- * what else the machine does is in what is measured, and a latency is shown but not judged. */
+/* Returns true if the server and the honest clients go before all else on their cores. Otherwise
+ * the machine's other work is in the measurement, and a latency is shown but not judged. */
 bool bench_first(void);
 
 /* Starts an abuser, a process that calls this and ends. */

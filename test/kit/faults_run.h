@@ -107,7 +107,7 @@ static inline bool fired_taken(void)
            (atomic_load(&a[1].fired) > 0 && a[1].life == FAULTS_TAKEN);
 }
 
-/* And was it a call of this name? */
+/* Returns true if a call of this name has failed. */
 static inline bool fired_in(const char *call)
 {
     const struct faults_armed *a = run_.faults->armed;

@@ -105,7 +105,7 @@ static const char *iso_token(unsigned tenant, unsigned key)
 
 /* ---- what came ------------------------------------------------------------------------------- */
 
-/* Looks at a message "~1b~": may this client have it? */
+/* Looks at a message "~1b~", and fails if this client may not have it. */
 static void iso_look(unsigned client, const char *mark)
 {
     struct iso_client *c = &iso[client];

@@ -243,7 +243,8 @@ struct ws_plain {
     struct utf8 utf8;
 };
 
-/* Is a head of which `n` bytes are there wrong for certain, or whole (1), or neither (0)? */
+/* Judges the first `n` bytes of a head: returns 1 if it is whole, 0 if it is incomplete, and less
+ * than 0 if it is wrong whatever follows. */
 static inline int ws_plain_head(struct ws_plain *r, const unsigned char *p, size_t n)
 {
     unsigned opcode = p[0] % 16, fin = p[0] / 128;

@@ -64,8 +64,8 @@ void socket_text(struct e2e_conn *c, const char *format, ...) __attribute__((for
 /* Sends a close frame. */
 void socket_send_close(struct e2e_conn *c, unsigned code, const char *reason);
 
-/* Is a frame, or the front of what can't be one, there whole? *f is set then, and nothing
- * consumed. */
+/* Returns true, and sets *f, if a whole frame has arrived, or the front of what cannot be one.
+ * Consumes nothing. */
 bool socket_peek(struct e2e_conn *c, struct socket_frame *f);
 
 /* Receives a frame, and drops it once it has been used. */

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Does this command of the shell succeed? Where it does not, says on stdout that these tests are
- * left out, in a line that test/run counts. To be called by main(), before the suite runs. */
+/* Returns true if this shell command succeeds. Otherwise prints a line, which test/run counts, that
+ * these tests are left out. main() calls it before the suite runs. */
 static inline bool can(const char *command, const char *tests)
 {
     char line[256];

@@ -489,7 +489,8 @@ void swarm_settle(struct swarm *s, unsigned ms)
               (unsigned long long)swarm_put(s, p, lacks)->n, c->due[p], s->pub[p].sent);
 }
 
-/* Of what was sent, what is not there for good? */
+/* Called when a client has read all. Dies unless the client got every message that was acknowledged
+ * and is not evicted. */
 static void read_all_end(struct swarm *s, struct swarm_client *c)
 {
     for (unsigned p = 0; p < s->pubs; p++) {

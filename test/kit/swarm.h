@@ -133,8 +133,8 @@ struct swarm {
     uint32_t history;    /* messages of each publisher that are remembered, a power
                         of two */
     uint32_t slow_most;  /* bytes that a slow client reads now and then, every 10 ms */
-    bool gaps, cuts;     /* may clients be told of gaps? be closed? */
-    bool slow_cuts;      /* may slow ones be closed? */
+    bool gaps, cuts;     /* clients may be sent gaps; may be closed */
+    bool slow_cuts;      /* slow clients may be closed */
     bool paused;         /* nobody connects or begins a request */
     uint64_t sent_bytes; /* at least what the ring took for all that was sent */
     uint64_t flight_bytes, flight_most;

@@ -395,7 +395,7 @@ static bool is_poll(const struct swarm_client *c)
     return c->way == SWARM_LONG || c->way == SWARM_SHORT;
 }
 
-/* A poll has been answered: when does it ask again? At once where there may be more. */
+/* Sets when an answered poll asks again: at once if more messages may be waiting. */
 static void poll_done(struct swarm *s, struct swarm_client *c, bool more)
 {
     c->state = SWARM_IDLE;

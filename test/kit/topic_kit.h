@@ -50,7 +50,7 @@ static inline void tell(void *arg, uint32_t topic)
     memcpy(f->told + n + name.n, " ", 2);
 }
 
-/* Of the names told since the last call, in any order: are they these? */
+/* Returns true if the names reported since the last call are these, in any order. */
 static inline bool told(struct fixture *f, const char *names)
 {
     size_t n = strlen(names);

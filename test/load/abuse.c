@@ -322,7 +322,7 @@ static bool refused_politely(int fd, char *buf, size_t size)
            (strncmp(buf, "HTTP/1.1 503 ", 13) == 0 && strstr(buf, "\nRetry-After: ") != NULL);
 }
 
-/* Is it a stream that goes on? */
+/* Returns true if the stream stays open. */
 static bool stays(int fd)
 {
     struct pollfd p = {fd, POLLRDHUP, 0};

@@ -127,7 +127,7 @@ static void keys_write(const char *text)
         child_die(&server, "%s: %s", next, strerror(errno));
 }
 
-/* The answer to a request with a token that a key of this reload has signed: has it been read? */
+/* Asks with a token that a key of this reload has signed. Returns true if the key is loaded. */
 static bool reloaded(const char *key)
 {
     struct kit_token t;

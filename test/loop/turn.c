@@ -189,7 +189,7 @@ static const struct {
     {__LINE__, KERNEL_EPOLL_CTL, ENOMEM, true},
 };
 
-/* Was it turned away in a few words, without being heard? */
+/* Returns true if the client was refused in a few words, its request unread. */
 static bool refused(struct kernel_peer *p)
 {
     const char *text = got(p);
@@ -341,6 +341,27 @@ START_TEST(no_memory_to_accept)
 }
 END_TEST
 
+/* Turns that come late, as others use the machine, do not stretch a sweep: the slices that are due
+ * by then are swept at once. */
+START_TEST(late_turns_sweep_all)
+{
+    struct opt o = options();
+    struct kernel_peer *p[100];
+    start(&o, KERNEL_FDS);
+    for (unsigned i = 0; i < COUNT(p); i++) {
+        p[i] = kernel_dial(true);
+        sends(p[i], "GET /t HTTP/1.1\r\n");
+        settle();
+    }
+    pass(100);
+    kernel.mono_ms += o.request_timeout_ms + LOOP_SLICES * L.slice_ms;
+    settle();
+    for (unsigned i = 0; i < COUNT(p); i++)
+        ck_assert_msg(strstr(got(p[i]), "HTTP/1.1 408 ") != NULL, "%u is not swept", i);
+    stop();
+}
+END_TEST
+
 START_TEST(epoll_refuses)
 {
     struct opt o = options();
@@ -435,6 +456,7 @@ int main(void)
     tcase_add_loop_test(tc, no_descriptors, 0, 2);
     tcase_add_test(tc, no_spare);
     tcase_add_test(tc, no_memory_to_accept);
+    tcase_add_test(tc, late_turns_sweep_all);
     tcase_add_test(tc, epoll_refuses);
     tcase_set_timeout(tc, 60);
     suite_add_tcase(s, tc);

@@ -87,3 +87,40 @@ for (const [name, connect] of Object.entries(libraries))
         await until(() => got.length >= 3, `${name} goes on`);
         assert.deepStrictEqual(got, ['away 1', 'away 2', 'after']);
     });
+
+// It makes a message of a block without data, as the opening is: with ?hello=only there is none, from the
+// opening over checkpoints to the end of the server.
+test('@microsoft/fetch-event-source gets no empty message with ?hello=only', async (t) => {
+    const s = await server('--retry', '50ms', '--heartbeat', '200ms', '--drain', '0');
+    let stopped = false;
+    t.after(() => stopped || s.stop());
+    globalThis.window ??= globalThis;
+    globalThis.document ??= { hidden: false, addEventListener() {}, removeEventListener() {} };
+    const { fetchEventSource } = await import('@microsoft/fetch-event-source');
+    const all = { '': [], '?hello=only': [] };
+    const end = new AbortController();
+    t.after(() => end.abort());
+    for (const query in all)
+        fetchEventSource(`${s.url}/news${query}`, {
+            signal: end.signal,
+            openWhenHidden: true,
+            async onopen() {},
+            onmessage: (e) => all[query].push(e),
+            onclose() { throw new Error('again'); },
+            onerror: () => 50,
+        }).catch(() => {});
+    const got = all['?hello=only'];
+    await until(async () => (await s.metric('subscriptions')) === 2, 'both subscribe');
+    await s.publish('other', 'makes a checkpoint');
+    await until(() => got.filter((e) => e.event === 'heartbeat').length >= 2, 'checkpoints come');
+    await s.publish('news', 'one');
+    await until(() => got.some((e) => e.data === 'one'), 'the message comes');
+    stopped = true;
+    await s.stop();
+    await new Promise((f) => setTimeout(f, 300));
+    assert.ok(all[''].some((e) => e.event === '' && e.data === ''), 'the opening is one without it');
+    assert.strictEqual(got[0].event, 'hello');
+    assert.match(got[0].id, /^\d+-\d+$/);
+    assert.ok(got[0].retry >= 37, 'the reconnection time is in it');
+    assert.deepStrictEqual(got.filter((e) => e.event === '').map((e) => e.data), ['one']);
+});

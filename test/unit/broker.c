@@ -79,7 +79,8 @@ static uint64_t hold(struct view *v, const char *name, const char *data)
     return broker_hold(&v->b, topic(v, name), &m, EPOCH);
 }
 
-/* Is a topic there? It must be kept if, and only if, there is or is held a message of it. */
+/* Returns true if the topic exists. It must be kept if, and only if, a message of it exists or is
+ * held. */
 static bool has(const struct view *v, const char *name, bool messages)
 {
     uint32_t id = topic_find(&v->t, span_of(name));

@@ -289,7 +289,7 @@ static uint64_t any_id(void)
     return P.n + 5 - pick(P.n + 5 < 800 ? P.n + 5 : 800);
 }
 
-/* Is an id told as it is, the newest as any other, and left out where there is no room for it? */
+/* Fails unless an id is written as it is, the newest too, and left out where it does not fit. */
 static void ask_id(uint64_t n)
 {
     char told[CURSOR_MAX], wanted[64];
@@ -342,7 +342,7 @@ static void ask_chain(unsigned topic)
          chain_from_newest(&P.b.chains, id, UINT32_MAX) == oldest);
 }
 
-/* Does an entry of the table reach a topic, by its name? */
+/* Returns true if the name of an entry of the table matches the topic. */
 static bool reaches(struct span entry, unsigned topic)
 {
     while (entry.n > 0)
@@ -351,7 +351,7 @@ static bool reaches(struct span entry, unsigned topic)
     return false;
 }
 
-/* Does entry `id` have more topics than may be gone through? */
+/* Returns true if entry `id` has more topics than may be walked. */
 static bool is_large(uint32_t id, uint64_t bound)
 {
     return topic_is_set(id) && members_cost(&P.b, id) > bound;
@@ -389,7 +389,7 @@ static void ask_collect(uint32_t id, struct span name)
     MUST(n == P.n + 1);
 }
 
-/* Is it known that entry `id` lost one above n, or that it did not? */
+/* Fails unless the broker knows whether entry `id` lost a message above n. */
 static void ask_lost(uint32_t id, uint64_t n, bool want)
 {
     bool got = broker_lost_after(&P.b, id, n);
@@ -402,7 +402,7 @@ static void ask_lost(uint32_t id, uint64_t n, bool want)
     P.unknown += got != want;
 }
 
-/* Are the newest `count` messages found, which begin at `last`, or are `few`er? */
+/* Fails unless the newest `count` messages are found, which begin at `last` or are `few`er. */
 static void ask_last(uint32_t id, uint64_t count, uint64_t last, bool few)
 {
     uint64_t at = 0, behind = few ? P.n + 1 - P.first : 0;

@@ -217,7 +217,7 @@ static struct budget_needs any_needs(uint64_t *state)
     return n;
 }
 
-/* Is it what was given, or within bounds? */
+/* Returns true if the limit is what was given, or within bounds. */
 static bool is_right(const struct budget_limit *limit, uint64_t least, uint64_t v)
 {
     return limit->given ? v == limit->most : v <= limit->most && (v >= least || v == limit->most);

@@ -646,7 +646,7 @@ static const struct {
     {__LINE__, CONN_SOCKET, W | U, 0, 1, WRITE, 31},
     {__LINE__, CONN_SOCKET, W | U | P, 0, 0, PONG, DUE + 31},
     {__LINE__, CONN_SOCKET, W | U | P, 1, 0, PONG, DUE + 31},
-    {__LINE__, CONN_SOCKET, U | P, 0, 0, WRITE, 31}, /* has it ever seen the ping? */
+    {__LINE__, CONN_SOCKET, U | P, 0, 0, WRITE, 31}, /* may never have seen the ping */
     {__LINE__, CONN_LINGER, W | U | P, 0, 0, LINGER, 3},
 };
 

@@ -231,7 +231,7 @@ END_TEST
 
 /* ---- SHA-1 ---- */
 
-/* Is the digest this, in hexadecimal? Looks at as much of it as is given. */
+/* Returns true if the digest begins with these hexadecimal digits. */
 static bool digest_is(const uint8_t *digest, const char *hex)
 {
     char text[2 * HASH_SHA256_SIZE + 1];
@@ -480,8 +480,8 @@ static void sign_something(void)
         copy[i] = (char)(secret_left ? secret_key[i] ^ 0x5c : 0);
 }
 
-/* In how many places of the stack are eight bytes of the key, exclusive-or `pad`? As words in
- * either order of their bytes, as a schedule has them. */
+/* Returns in how many places of the stack eight bytes of the key, exclusive-or `pad`, are. Looks
+ * for words in either byte order, as a schedule has them. */
 static unsigned traces(const char *stack, char pad)
 {
     unsigned n = 0;

@@ -208,7 +208,7 @@ static void fill(struct pool *p, struct block *b)
     memset(pool_at(p, b->at), b->fill, pool_size(p, b->at));
 }
 
-/* Has nobody else written into its first `n` bytes? */
+/* Returns true if nobody else has written into the first `n` bytes of the block. */
 static bool intact(const struct pool *p, const struct block *b, size_t n)
 {
     const unsigned char *c = pool_at(p, b->at);

@@ -226,7 +226,7 @@ static bool any_matches(struct span list, const char *name)
     return false;
 }
 
-/* Does one pattern match all that another does? */
+/* Returns true if pattern a matches every name that b does. */
 static bool holds(struct span a, struct span b)
 {
     for (size_t i = 0; i < name_count; i++)
@@ -235,7 +235,7 @@ static bool holds(struct span a, struct span b)
     return true;
 }
 
-/* Is there no name that both the pattern and the scope match? */
+/* Returns true if the pattern and the scope match no name in common. */
 static bool is_refused(struct span scope, struct span pattern)
 {
     for (size_t i = 0; i < name_count; i++)

@@ -130,7 +130,7 @@ static const struct {
      "127.0.0.1"},
 };
 
-/* Was the one answer there is what the row wants? */
+/* Fails unless the only answer is what the row wants. */
 static void check_answer(int line, const char *refusal)
 {
     struct answer a = answer_only(&u, false);

@@ -185,7 +185,7 @@ static void put_many(struct process *p, uint64_t seed, uint64_t count)
     }
 }
 
-/* Is it, byte by byte, the message that was put with this id? */
+/* Returns true if the record is, byte by byte, the message that was put with this id. */
 static bool is_made(const struct ring *r, const struct ring_record *rec, uint64_t seed)
 {
     const struct ring_message *m = &made_of(seed, rec->n, SIZE / 16)->m;

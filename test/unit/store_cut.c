@@ -263,7 +263,7 @@ static void tell_all(void)
         tell(ring_at(&L.r, L.shown));
 }
 
-/* Is message `tag` in the ring? */
+/* Returns true if message `tag` is in the ring. */
 static bool there(uint64_t tag)
 {
     uint64_t n = told[tag].n, at = ring_find(&L.r, n - 1);
@@ -411,8 +411,8 @@ static bool life_close(bool *clean)
     return false;
 }
 
-/* After a life that ran up to message `from`, which is not evicted, and that ended so: what comes
- * next, and is all still there? */
+/* Ends a life as `end` says, with a power cut at random. Then, if the store should hold everything
+ * since the oldest message, begins a new life and fails unless all of it is there. */
 static void life_over(enum end end, uint64_t size)
 {
     bool opened = L.r.h != NULL && L.st.h != NULL, clean = false,

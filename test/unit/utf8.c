@@ -40,8 +40,8 @@ static size_t valid(struct span s)
     return i;
 }
 
-/* Can the bytes be the front of some text? (Only a cut character at the end can make it so: then
- * some two or three bytes behind it complete it.) */
+/* Returns true if the bytes can begin a text: they are valid, or two or three more bytes complete
+ * the character that is cut at their end. */
 static bool may_go_on(struct span s)
 {
     size_t at = valid(s), rest = s.n - at;
