@@ -693,8 +693,7 @@ static enum opt_result no_sync(const struct parser *x)
     const struct row *row = find_name(SPAN("fsync"));
     assert(row != NULL);
     write_subject(x->err, row, (enum source)x->by[row - rows]);
-    text_str(x->err, syncs[x->o->fsync]);
-    text_str(x->err, ": needs --workers 1; with more, --fsync is interval or never");
+    text_str(x->err, "always: needs --workers 1; with more, --fsync is interval or never");
     return OPT_WRONG;
 }
 
