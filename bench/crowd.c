@@ -185,7 +185,8 @@ static struct answer load_wait(const struct load *l)
 
 static uint16_t server_begin(char *argv[], char *flags[])
 {
-    char *args[64] = {argv[1], "--port", "0", "--workers", argv[2], "--log", "warn"}, line[256];
+    const char *args[64] = {argv[1], "--port", "0", "--workers", argv[2], "--log", "warn"};
+    char line[256];
     int out[2], n = 7;
     while (*flags != NULL && n < 63)
         args[n++] = *flags++;
@@ -194,7 +195,7 @@ static uint16_t server_begin(char *argv[], char *flags[])
     if ((server = fork()) == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(out[1], 1);
-        execv(argv[1], args);
+        execv(argv[1], (char *const *)(uintptr_t)args); /* whose type is older than const */
         _exit(127);
     }
     close(out[1]);

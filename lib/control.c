@@ -5,13 +5,14 @@
 
 #include <assert.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
+    FUTEX_WAIT = 0, /* as in linux/futex.h, which not every libc comes with; not FUTEX_PRIVATE: */
+    FUTEX_WAKE = 1, /* processes share the words */
     LOCK_WAIT_NS = 2000000, /* at a time: the parent may have freed it without a word */
     PAUSE_NS = 200000,
 };

@@ -69,27 +69,39 @@ uint64_t broker_follow(struct broker *b)
     return left;
 }
 
-/* The same in a shared ring: the next record is taken into the view, marked for fan-out, and in its
- * topic's chain. */
-static void adopt(struct broker *b)
+/* Opens the topic of a record of a shared ring. Others have let it in, so --max-topics is theirs, but
+ * where nobody else has seen it yet. Returns 0 if there is no room. */
+static uint32_t adopt_topic(struct broker *b, uint64_t at, bool link)
 {
-    uint64_t at = ring_head(b->ring);
-    uint32_t limit = b->topics->topics_max;
+    const uint32_t limit = b->topics->topics_max;
     bool made;
-    ring_take(b->ring);
-    b->topics->topics_max = 0;
+    if (!link)
+        b->topics->topics_max = 0;
     uint32_t topic = broker_open(b, ring_topic(ring_at(b->ring, at)), &made);
     b->topics->topics_max = limit;
+    return topic;
+}
+
+/* The same in a shared ring: the next record is taken into the view, marked for fan-out, and in its
+ * topic's chain. */
+static void adopt(struct broker *b, bool link)
+{
+    const uint64_t at = ring_head(b->ring);
+    ring_take(b->ring);
+    const uint32_t topic = adopt_topic(b, at, link);
     if (topic == 0) {
         chain_skip(&b->chains, at);
+        b->left_out += link;
+        if (link && ring_topic(ring_at(b->ring, at)).n > 0)
+            ring_wipe(b->ring, at); /* which no other is to take in */
         return;
     }
     topic_at(b->topics, topic)->kept = 1;
-    chain_adopt(&b->chains, topic, at);
+    chain_adopt(&b->chains, topic, at, link);
     topic_mark(b->topics, topic);
 }
 
-void broker_follow_shared(struct broker *b)
+static void follow_shared(struct broker *b, bool link)
 {
     struct ring *r = b->ring;
     struct control_state s;
@@ -99,10 +111,20 @@ void broker_follow_shared(struct broker *b)
             ring_let_go(r);
         if (ring_head(r) == s.head)
             break;
-        adopt(b);
+        adopt(b, link);
     }
     ring_taken(r, &s);
     ring_renew(r);
+}
+
+void broker_follow_shared(struct broker *b)
+{
+    follow_shared(b, false);
+}
+
+void broker_link_shared(struct broker *b)
+{
+    follow_shared(b, true);
 }
 
 /* The ring's callback: it is about to evict its oldest record. */

@@ -52,6 +52,7 @@ struct broker {
     uint64_t turn;    /* of the page's state that was followed last */
     uint64_t put_n;   /* the id of the message that was put last, by this process */
     uint64_t evicted; /* messages that this process's own let go below the tail, so far */
+    uint64_t left_out; /* by broker_link_shared() */
 };
 
 /* Return how many bytes broker_init() needs for a table of `entries` over a ring of `ring_size`
@@ -116,6 +117,11 @@ static inline void broker_catch_up(struct broker *b)
     if (b->ring->shared != NULL && ring_news(b->ring, b->turn))
         broker_follow_shared(b);
 }
+
+/* Does so in a ring that this process is the first to follow, as it was found in a store: the links
+ * of the records are not what they should be yet, and are written. Records for whose topics there
+ * is no room are left out for good, and counted in left_out. */
+void broker_link_shared(struct broker *b);
 
 /* Does what broker_put() does in a shared ring, which is caught up with before and after. Waits for
  * others to let go of what is to be written over, BROKER_PAUSES times a fifth of a millisecond;

@@ -143,12 +143,25 @@ void chain_link(struct chains *c, uint32_t topic, uint64_t at)
     chain_append(c, chain, at, false);
 }
 
-void chain_adopt(struct chains *c, uint32_t topic, uint64_t at)
+/* Writes the links of a record that is to be the newest of chain `topic`. */
+static void write_links(const struct chains *c, uint32_t topic, uint64_t at)
+{
+    const struct ring_links plan = chain_plan(c, topic);
+    struct ring_links *links = ring_links(c->ring, at);
+    assert(links->next == 0);
+    links->prev = plan.prev;
+    links->jump = plan.jump;
+    links->depth = plan.depth;
+}
+
+void chain_adopt(struct chains *c, uint32_t topic, uint64_t at, bool link)
 {
     struct chain *chain = chain_at(c, topic);
     uint32_t *entry = chain_entry(c, at);
     assert(*entry == 0);
     *entry = topic;
+    if (link)
+        write_links(c, topic, at);
     const struct ring_links *links = &followed(c, at)->links;
     assert(chain->last == 0 ? links->prev < ring_tail(c->ring)
                             : links->prev == chain->last && links->depth == chain->depth);

@@ -104,8 +104,12 @@ static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 
 int acceptor_open(struct acceptor *d, int unsent, const struct user *user, struct text *why)
 {
-    struct listeners own, *l = d->workers != NULL ? &d->workers->listeners : &own;
-    int err = d->workers != NULL ? 0 : listen_all(&d->s->config.opt, unsent, user, l, why);
+    struct listeners own, *l = &own;
+    int err = 0;
+    if (d->workers != NULL)
+        l = &d->workers->listeners;
+    else
+        err = listen_all(&d->s->config.opt, unsent, user, l, why);
     for (unsigned i = 0; i < l->n && err == 0; i++)
         err = listener(d, l->fd[i], l->admin[i], why);
     acceptor_note_listeners(d);

@@ -330,31 +330,45 @@ static bool broker_make(struct tables *t, struct server *s, struct text *why)
     return true;
 }
 
-static bool stored_ring(struct tables *t, struct server *s, struct text *why)
+bool tables_store_open(struct store *store, struct server *s, struct store_report *report,
+                       struct text *why)
 {
-    char bytes[512];
-    struct text found = text_for_string(bytes, sizeof bytes);
-    struct store_report report;
     const struct store_ask ask = {.path = s->config.opt.store,
                                   .ring = s->config.opt.ring,
                                   .ring_given = s->config.opt.ring_given,
                                   .mode = s->config.opt.fsync,
                                   .wall_ms = s->clock.wall,
                                   .boot_ms = boot_ms()};
+    if (!store_open(store, &s->ring, &ask, report, why))
+        return false;
+    s->clock.ahead = report->clock_ms - s->clock.now;
+    return true;
+}
+
+void tables_store_say(struct server *s, const struct store_report *report)
+{
+    char bytes[512];
+    struct text found = text_for_string(bytes, sizeof bytes);
+    store_describe(report, &found);
+    bool bad =
+        report->dropped > 0 || report->places > 0 || report->cut > 0 || report->topics_full > 0;
+    s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->config.opt.store, "found",
+               text_string(&found), NULL);
+}
+
+static bool stored_ring(struct tables *t, struct server *s, struct text *why)
+{
+    struct store_report report;
     topics_limit(&s->topics, s->config.opt.max_topics + 1); /* plus the inside topic of /-/ready */
-    if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
+    if (!tables_store_open(&t->store, s, &report, why) || !broker_make(t, s, why))
         return false;
     store_follow(&s->broker, &report);
     ready_recover(&s->config, &s->broker, &s->ready);
-    s->clock.ahead = report.clock_ms - s->clock.now;
     if (s->config.opt.max_age_ms > 0 &&
         report.clock_ms > s->config.opt.max_age_ms) /* some may be older than that */
         while (ring_expire(&s->ring, report.clock_ms - s->config.opt.max_age_ms, UINT32_MAX) > 0) {
         }
-    store_describe(&report, &found);
-    bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0 || report.topics_full > 0;
-    s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->config.opt.store, "found",
-               text_string(&found), NULL);
+    tables_store_say(s, &report);
     return true;
 }
 
@@ -397,7 +411,8 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
     bool opened = from == NULL && t->workers == NULL && s->config.opt.store != NULL;
     if (!opened && !broker_make(t, s, why))
         return false;
-    broker_catch_up(&s->broker);
+    if (t->workers != NULL)
+        workers_follow(t->workers, s);
     s->ring.clock_ms = s->clock.now + s->clock.ahead;
     s->hold.on = t->store.h != NULL && t->store.mode == OPT_FSYNC_ALWAYS;
     s->hold.to = ring_head(&s->ring);

@@ -48,6 +48,12 @@ bool tables_make(struct tables *t, struct server *s, const struct handover *from
 bool tables_ring(struct tables *t, struct server *s, const struct handover *from, bool trial,
                  struct text *why);
 
+/* Open the store that s->opt has, as store_open() does, and set the ring's clock by it; log what it
+ * held. */
+bool tables_store_open(struct store *store, struct server *s, struct store_report *report,
+                       struct text *why);
+void tables_store_say(struct server *s, const struct store_report *report);
+
 /* Records in *h what of all this is handed over. */
 void tables_hand_over(const struct tables *t, const struct server *s, struct handover *h);
 

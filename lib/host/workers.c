@@ -61,29 +61,15 @@ static bool failed(struct text *why, const char *what)
 static bool ring_begin_shared(struct workers *w, struct server *s, struct text *why)
 {
     struct store_report report;
-    const struct opt *opt = &s->config.opt;
-    const struct store_ask ask = {.path = opt->store,
-                                  .ring = opt->ring,
-                                  .ring_given = opt->ring_given,
-                                  .mode = opt->fsync,
-                                  .wall_ms = s->clock.wall,
-                                  .boot_ms = clock_us(CLOCK_BOOTTIME) / 1000};
-    if (opt->store == NULL) {
-        int err = ring_open(&s->ring, opt->ring, s->clock.wall);
+    if (s->config.opt.store == NULL) {
+        int err = ring_open(&s->ring, s->config.opt.ring, s->clock.wall);
         s->clock.ahead = s->clock.wall - s->clock.now;
         errno = -err;
         return err == 0 || failed(why, "cannot reserve the ring");
     }
-    if (!store_open(&w->store, &s->ring, &ask, &report, why))
+    if (!tables_store_open(&w->store, s, &report, why))
         return false;
-    char bytes[512];
-    struct text found = text_in(bytes, sizeof bytes - 1);
-    s->clock.ahead = report.clock_ms - s->clock.now;
-    store_describe(&report, &found);
-    bytes[found.n] = '\0';
-    bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0;
-    s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", opt->store, "found", bytes,
-               NULL);
+    tables_store_say(s, &report);
     return true;
 }
 
@@ -467,6 +453,19 @@ int workers_join(struct workers *w, struct server *s)
     s->topics.heard = team_heard;
     s->topics.heard_arg = s;
     return err;
+}
+
+void workers_follow(struct workers *w, struct server *s)
+{
+    if (atomic_load(&w->whole->linked) != 0) {
+        broker_catch_up(&s->broker);
+        return;
+    }
+    broker_link_shared(&s->broker);
+    if (s->broker.left_out > 0)
+        s->log.say(OPT_LOG_WARN, "messages of the store are left out: their topics are too many",
+                   "messages", QUOTE_NUM(s->broker.left_out), NULL);
+    atomic_store(&w->whole->linked, 1);
 }
 
 bool workers_ready(struct workers *w)

@@ -76,6 +76,10 @@ int workers_run(struct workers *w, struct server *s, uint32_t n, int unsent);
 /* Joins the ring: *s gets its view of it. 0, or minus an errno. */
 int workers_join(struct workers *w, struct server *s);
 
+/* Follows the ring for the first time; the first worker of all writes the links of what was in the
+ * store. */
+void workers_follow(struct workers *w, struct server *s);
+
 /* This worker serves from now on. Returns true for the one that announces the server. */
 bool workers_ready(struct workers *w);
 

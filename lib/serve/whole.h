@@ -54,6 +54,7 @@ struct whole {
     uint32_t workers;
     _Atomic uint64_t restarts;  /* of workers */
     _Atomic uint32_t announced; /* the server was: 1 */
+    _Atomic uint32_t linked;    /* the messages in the ring have their links: 1 */
     struct stat_counters gone;  /* of those that have died */
     uint64_t seed[2];           /* that all hash names with */
     struct throttle failures;   /* bad tokens, by address; who writes at once may lose one */
