@@ -21,7 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TALLY_NEAR 16u
+#define TALLY_NEAR  16u
+#define TALLY_BYTES 64u /* of a table, for each key, at most; besides a kilobyte */
 
 struct tally_place {
     _Atomic uint64_t key;

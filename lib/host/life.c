@@ -72,10 +72,10 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
         s->config.opt.ring = from->ring_size;
         s->config.opt.ring_given = true;
     }
+    d->t->workers = d->workers;
     int code = keys_make(d, user, &why);
     if (code == 0 && !acceptor_measure(d, &why))
         code = EX_CONFIG;
-    d->t->workers = d->workers;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
         code = EX_OSERR;
     if (code != 0)

@@ -116,15 +116,17 @@ static bool wants_passes(const struct opt *opt)
            opt->access_log;
 }
 
-/* Returns the bytes of the ring: an existing store keeps its size unless --ring is given. */
-static uint64_t ring_bytes(const struct server *s)
+/* Returns the bytes of the ring, and in *shared those that several workers have in common. An
+ * existing store keeps its size unless --ring is given. */
+static uint64_t ring_bytes(const struct server *s, uint64_t *shared)
 {
     struct stat st;
     uint64_t size = s->config.opt.ring;
     if (s->config.opt.store != NULL && !s->config.opt.ring_given &&
         stat(s->config.opt.store, &st) == 0 && (uint64_t)st.st_size > RING_PAGE)
         size = (uint64_t)st.st_size - RING_PAGE;
-    return size + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) + RING_PAGE +
+    *shared = size + RING_PAGE;
+    return *shared + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) +
            broker_size(size, 0);
 }
 
@@ -146,13 +148,17 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
 {
     struct opt *opt = &s->config.opt;
     struct budget b;
-    const uint64_t ring = ring_bytes(s), n = t->workers != NULL ? t->workers->n : 1;
+    uint64_t shared;
+    const uint64_t ring = ring_bytes(s, &shared), n = t->workers != NULL ? t->workers->n : 1,
+                   tallies =
+                       t->workers != NULL ? t->workers->tally_topics + t->workers->tally_peers : 0;
     const struct budget_needs needs = {
-        .memory = opt->max_memory > ring ? ring + (opt->max_memory - ring) / n : opt->max_memory,
+        .memory =
+            opt->max_memory > shared ? shared + (opt->max_memory - shared) / n : opt->max_memory,
         .ring = ring,
         .twice = n > 1,
         .scratch = shares_bytes(t, s),
-        .fixed = FIXED + (opt->key_file != NULL ? grants_size(opt->max_scopes) : 0),
+        .fixed = FIXED + tallies + (opt->key_file != NULL ? grants_size(opt->max_scopes) : 0),
         .message = opt->max_message + 1024,
         .per_descriptor = (uint32_t)sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0) +
                           (wants_passes(opt) ? (uint32_t)sizeof(struct pass) : 0),
@@ -165,8 +171,10 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .buffers = {opt->max_buffers, opt->buffers_given},
     };
     if (!budget_fit(&needs, &b, why)) {
-        if (n > 1)
-            text_str(why, ", in each of the --workers beside the ring, which they share");
+        if (n > 1) {
+            text_str(why, " in each of the --workers, which share the ring; --max-memory for all: ");
+            budget_write_size(why, shared + n * (b.total - shared));
+        }
         return false;
     }
     opt->max_connections = b.connections;
@@ -175,7 +183,7 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
     t->entries = b.entries;
     b.connections = (uint32_t)(b.connections * n);
     b.buffers *= n;
-    b.total = ring + n * (b.total - ring);
+    b.total = shared + n * (b.total - shared);
     struct text room = text_for_string(t->room, sizeof t->room);
     budget_describe(&room, &b);
     t->worst = b.total;

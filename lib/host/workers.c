@@ -79,18 +79,27 @@ static size_t whole_pages(size_t n)
     return (n + RING_PAGE - 1) & ~(size_t)(RING_PAGE - 1);
 }
 
+/* Returns how many topics' subscribers a worker counts by name: all, unless that takes more than a
+ * 16th of what memory it may have. Of the others it hears whenever anything is published. */
+static uint32_t tally_topics(const struct workers *w, const struct opt *opt)
+{
+    const uint64_t most = opt->max_memory / w->n / 16 / TALLY_BYTES;
+    return opt->max_memory == 0 || opt->max_topics < most ? opt->max_topics : (uint32_t)most;
+}
+
 /* Makes what each worker counts by topic and by address. */
 static bool tallies_make(struct workers *w, struct server *s, struct text *why)
 {
     const struct opt *opt = &s->config.opt;
     struct team *t = &s->team;
-    w->tally_topics = whole_pages(tally_size(opt->max_topics));
+    const uint32_t topics = tally_topics(w, opt);
+    w->tally_topics = whole_pages(tally_size(topics));
     w->tally_peers = opt->max_per_address > 0 ? whole_pages(tally_size(tables_descriptors())) : 0;
     char *p = memory_map(&w->memory, w->n * (w->tally_topics + w->tally_peers));
     if (p == NULL)
         return failed(why, "cannot reserve memory");
     for (uint32_t i = 0; i < w->n; i++) {
-        tally_init(&t->interest[i], opt->max_topics, p);
+        tally_init(&t->interest[i], topics, p);
         p += w->tally_topics;
         if (w->tally_peers > 0)
             tally_init(&t->peers[i], tables_descriptors(), p);

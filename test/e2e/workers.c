@@ -172,6 +172,60 @@ START_TEST(stopped)
 }
 END_TEST
 
+static char dir[64], store[96];
+
+/* Starts the server again, with a store and so many workers. */
+static void start_stored(const char *workers, const char *ring)
+{
+    e2e_start(&s, "--store", store, "--workers", workers, "--ring", ring, "--no-sandbox", NULL);
+}
+
+/* Topic t<i> has that many messages. */
+static void has(unsigned i, unsigned count)
+{
+    struct e2e_response r;
+    char path[64], want[32];
+    snprintf(path, sizeof path, "/t%u?since=0&limit=1000", i);
+    get(path, &r);
+    unsigned n = 0;
+    for (char *p = r.body; (p = strstr(p, "\"data\":\"m")) != NULL; p++) {
+        snprintf(want, sizeof want, "\"data\":\"m%u\"", n++);
+        ck_assert_msg(strncmp(p, want, strlen(want)) == 0, "not %s: %s", want, r.body);
+    }
+    ck_assert_msg(n == count, "%u messages, not %u: %s", n, count, r.body);
+}
+
+/* A store is that of one worker and of many, of rings of all sizes, killed or not. */
+START_TEST(stored)
+{
+    static const char *const run[][2] = {{"1", "1M"}, {"3", "1M"}, {"1", "1M"},
+                                         {"2", "1M"}, {"3", "2M"}, {"2", "1M"}};
+    unsigned n = 0;
+    snprintf(dir, sizeof dir, "/tmp/check_workers.XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(store, sizeof store, "%s/store", dir);
+    for (unsigned i = 0; i < COUNT(run); i++) {
+        start_stored(run[i][0], run[i][1]);
+        for (unsigned k = 0; k < 15; k++) {
+            char topic[16], data[16];
+            has(k % 3, n + k / 3);
+            snprintf(topic, sizeof topic, "/t%u", k % 3);
+            snprintf(data, sizeof data, "m%u", n + k / 3);
+            (void)e2e_publish(&s, topic, data);
+        }
+        n += 5;
+        for (unsigned k = 0; k < 3; k++)
+            has(k, n);
+        if (i % 2 == 0)
+            e2e_stop(&s);
+        else
+            e2e_kill(&s);
+    }
+    unlink(store);
+    rmdir(dir);
+}
+END_TEST
+
 /* If the parent dies, the workers end. */
 START_TEST(orphans)
 {
@@ -200,6 +254,7 @@ int main(void)
     tcase_add_test(tc, killed);
     tcase_add_test(tc, stopped);
     tcase_add_test(tc, orphans);
+    tcase_add_test(tc, stored);
     suite_add_tcase(suite, tc);
     return run(suite);
 }
