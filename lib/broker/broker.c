@@ -69,8 +69,8 @@ uint64_t broker_follow(struct broker *b)
     return left;
 }
 
-/* Opens the topic of a record of a shared ring. Others have let it in, so --max-topics is theirs, but
- * where nobody else has seen it yet. Returns 0 if there is no room. */
+/* Opens the topic of a record of a shared ring. Who put it has seen to the limit of topics, unless
+ * that was an earlier server (`link`). Returns 0 if there is no room. */
 static uint32_t adopt_topic(struct broker *b, uint64_t at, bool link)
 {
     const uint32_t limit = b->topics->topics_max;

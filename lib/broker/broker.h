@@ -49,9 +49,9 @@ struct broker {
     void (*gone)(void *arg, uint32_t topic); /* called before a topic is freed; NULL: no callback */
     void *arg;
     /* In a shared ring: */
-    uint64_t turn;    /* of the page's state that was followed last */
-    uint64_t put_n;   /* the id of the message that was put last, by this process */
-    uint64_t evicted; /* messages that this process's own let go below the tail, so far */
+    uint64_t turn;     /* of the page's state that was followed last */
+    uint64_t put_n;    /* the id of the message that was put last, by this process */
+    uint64_t evicted;  /* messages that this process's own let go below the tail, so far */
     uint64_t left_out; /* by broker_link_shared() */
 };
 

@@ -172,7 +172,8 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
     };
     if (!budget_fit(&needs, &b, why)) {
         if (n > 1) {
-            text_str(why, " in each of the --workers, which share the ring; --max-memory for all: ");
+            text_str(why,
+                     " in each of the --workers, which share the ring; --max-memory for all: ");
             budget_write_size(why, shared + n * (b.total - shared));
         }
         return false;
