@@ -728,6 +728,7 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
 {
     struct parser x = {.o = o, .err = err};
     memset(o, 0, sizeof(*o));
+    o->workers = 1; /* also for --explain-limits */
     enum opt_result result = do_flags(&x, argc, argv);
     if (result == OPT_RUN)
         result = do_variables(&x, envp);

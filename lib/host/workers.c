@@ -392,6 +392,7 @@ static bool run(struct parent *p, const sigset_t *set)
 {
     const struct timespec tick = {0, TICK_MS * 1000000L};
     for (;;) {
+        p->s->clock.wall = clock_us(CLOCK_REALTIME) / 1000; /* for what is logged */
         reap(p);
         if (p->ending && living(p->w) == 0)
             return false;
