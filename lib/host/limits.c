@@ -82,9 +82,9 @@ uint64_t limits_connections(const struct limits *l, enum limit which)
 static bool enough(const struct limits *l, enum limit which)
 {
     const uint64_t needed = rows[which].needed, n = l->workers;
-    return l->value[which] >= l->used[which] + (which == LIMIT_COMMIT              ? needed * n
+    return l->value[which] >= l->used[which] + (which == LIMIT_COMMIT          ? needed * n
                                                 : which == LIMIT_PIDS && n > 1 ? n + 1
-                                                                                   : needed);
+                                                                               : needed);
 }
 
 enum limit limits_first(const struct limits *l)
