@@ -192,6 +192,7 @@ static const uint8_t slots[64] = {
     [SLOT(13, 'l')] = 1 + FIELD_LAST_EVENT_ID,
     [SLOT(14, 'c')] = 1 + FIELD_CONTENT_LENGTH,
     [SLOT(15, 'x')] = 1 + FIELD_X_FORWARDED_FOR,
+    [SLOT(15, 'i')] = 1 + FIELD_IDEMPOTENCY_KEY,
     [SLOT(16, 'c')] = 1 + FIELD_CONTENT_ENCODING,
     [SLOT(17, 's')] = 1 + FIELD_SEC_WEBSOCKET_KEY,
     [SLOT(17, 't')] = 1 + FIELD_TRANSFER_ENCODING,

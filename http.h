@@ -71,7 +71,8 @@ enum http_method {
     X(X_FORWARDED_PROTO, "x-forwarded-proto")                           \
     X(ACCESS_CONTROL_REQUEST_METHOD, "access-control-request-method")   \
     X(ACCESS_CONTROL_REQUEST_HEADERS, "access-control-request-headers") \
-    X(CONTENT_ENCODING, "content-encoding")
+    X(CONTENT_ENCODING, "content-encoding")                             \
+    X(IDEMPOTENCY_KEY, "idempotency-key")
 
 enum http_field_id {
 #define X(id, name) HTTP_##id,

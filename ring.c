@@ -196,11 +196,6 @@ void ring_close(struct ring *r)
 
 /* ---- eviction ---- */
 
-static inline struct ring_record *ring_record(const struct ring *r, uint64_t at)
-{
-    return (struct ring_record *)(void *)(r->writing + (at & r->mask));
-}
-
 void ring_tell(struct ring *r, void (*evicts)(void *arg), void *arg)
 {
     r->evicts = evicts;
@@ -246,11 +241,15 @@ static inline struct span ring_header(const struct ring_record *rec)
     return (struct span){(const char *)rec + from, offsetof(struct ring_record, size) - from};
 }
 
-/* Returns the checksum of the content, seeded with the key; the header's checksum includes it. */
-static inline uint32_t ring_check_content(const struct ring *r, const struct ring_record *rec,
+/* A sum that begins with a secret; the header, with it, is signed. */
+static inline uint32_t ring_check_content(const struct ring *r, struct ring_record *rec,
                                           uint64_t place)
 {
-    return crc32c((uint32_t)(r->key >> 32 ^ place / RING_ALIGN), ring_content(rec));
+    uint32_t sum = crc32c((uint32_t)(r->key >> 32 ^ place / RING_ALIGN), ring_content(rec));
+    if ((rec->flags & RING_KEYED) == 0)
+        return sum;
+    const struct ring_key *key = ring_key(rec);
+    return crc32c(sum, (struct span){(const char *)key->hash, sizeof key->hash});
 }
 
 static inline uint32_t ring_check_header(const struct ring *r, const struct ring_record *rec,
@@ -259,23 +258,36 @@ static inline uint32_t ring_check_header(const struct ring *r, const struct ring
     return (uint32_t)hash_table(r->key, ~place, ring_header(rec)) & 0xffffff;
 }
 
-/* Writes a record's checksums, for a store: it is complete from here on. */
-static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at)
+/* The first word of a record: its header's check and its flags. */
+typedef uint32_t __attribute__((may_alias)) ring_word;
+_Static_assert(offsetof(struct ring_record, flags) == 3, "in the first word");
+
+static inline void ring_put_check(struct ring_record *rec, uint32_t check)
 {
-    rec->content_check = ring_check_content(r, rec, at & r->mask);
-    uint32_t check = ring_check_header(r, rec, at & r->mask);
     rec->check[0] = (uint8_t)check;
     rec->check[1] = (uint8_t)(check >> 8);
     rec->check[2] = (uint8_t)(check >> 16);
+}
+
+/* Ends a record for a store: it is whole from here on. */
+static void ring_seal(const struct ring *r, struct ring_record *rec, uint64_t at)
+{
+    rec->content_check = ring_check_content(r, rec, at & r->mask);
+    ring_put_check(rec, ring_check_header(r, rec, at & r->mask));
 }
 
 /* Returns true if the numbers in a record's header agree. */
 static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 {
     uint64_t size = ring_record_size(rec), line = rec->skip;
+    const unsigned flags = rec->flags, kind = flags & (RING_BARE | RING_END | RING_PURGE);
+    if ((flags & RING_BARE) != 0 &&
+        ((kind != (RING_BARE | RING_END) && kind != (RING_BARE | RING_PURGE)) ||
+         rec->data_size > 0 || rec->skip > 0 || rec->event_size > 0))
+        return false;
     if (line == 0 && rec->event_size > 0)
         line = EVENT_NAME_AT + (uint64_t)rec->event_size + 1;
-    if ((rec->flags & RING_APART) == 0)
+    if ((flags & (RING_APART | RING_BARE)) == 0)
         line += event_data_at(0) + (uint64_t)rec->data_size;
     return rec->topic_size > 0 && (rec->skip == 0 || rec->event_size == 0) && rec->n > 0 &&
            rec->n <= RING_N_MAX && size >= RING_LEAST && size <= r->size && size <= UINT32_MAX &&
@@ -284,13 +296,14 @@ static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 
 struct ring_record *ring_whole(const struct ring *r, uint64_t place)
 {
-    struct ring_record *rec = ring_record(r, place);
+    struct ring_record *rec = ring_writable(r, place);
     assert(r->key != 0 && place < r->size && place % RING_ALIGN == 0);
     if (!ring_sound(r, rec))
         return NULL;
     uint32_t check = rec->check[0] | (uint32_t)rec->check[1] << 8 | (uint32_t)rec->check[2] << 16;
-    bool whole = check == ring_check_header(r, rec, place) &&
-                 rec->content_check == ring_check_content(r, rec, place);
+    bool whole =
+        check == ring_check_header(r, rec, place) &&
+        ((rec->flags & RING_WIPED) != 0 || rec->content_check == ring_check_content(r, rec, place));
     return whole ? rec : NULL;
 }
 
@@ -301,7 +314,12 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
 {
     struct span name = m->event.n > 0 ? m->event : event_name_of_topic(m->topic);
     struct span id = {r->h->id, r->h->id_size};
-    return (struct event){.name = name, .data = m->data, .id = id, .binary = m->binary};
+    return (struct event){.name = name,
+                          .data = m->data,
+                          .id = id,
+                          .binary = m->binary,
+                          .bare = m->bare || m->purge,
+                          .ends = {m->topic.p, m->end || m->purge ? m->topic.n : 0}};
 }
 
 /* Writes the part of a record after its header. */
@@ -330,12 +348,7 @@ static inline void ring_advance(struct ring *r, uint64_t end)
     assert(end - r->h->tail <= r->size);
 }
 
-static inline uint64_t ring_round(uint64_t n, uint64_t to)
-{
-    return (n + to - 1) & ~(to - 1);
-}
-
-/* Evicts the oldest records until there is room for one of `size`. */
+/* Evicts the oldest until there is room for a record. */
 static inline void ring_make_room(struct ring *r, uint64_t size)
 {
     assert(size <= r->size);
@@ -343,7 +356,12 @@ static inline void ring_make_room(struct ring *r, uint64_t size)
         ring_evict(r);
 }
 
-/* The layout of a message as a record. */
+static inline bool has_key(const struct ring_message *m)
+{
+    return m->key[0] != 0;
+}
+
+/* What a message will be as a record. */
 struct ring_plan {
     struct event event;
     struct event_layout layout;
@@ -356,38 +374,44 @@ static inline struct ring_plan ring_measure(const struct ring *r, const struct r
     assert(m->topic.n >= 1 && m->topic.n <= RING_NAME_MAX && m->event.n <= RING_NAME_MAX);
     assert(m->data.n <= ring_message_max(r->size));
     assert((uintptr_t)m->data.p - (uintptr_t)r->arena >= 2 * r->size);
+    assert(!p.event.bare || (m->end != m->purge && m->event.n + m->data.n == 0 && !m->binary));
     p.layout = event_measure(&p.event);
     p.size = sizeof(struct ring_record) + p.layout.size + m->topic.n;
-    p.size = ring_round(p.size + (p.layout.whole ? 0 : m->data.n), RING_ALIGN);
+    p.size = ring_pad(p.size + (p.layout.whole ? 0 : m->data.n), has_key(m));
     assert(p.size >= RING_LEAST);
     return p;
 }
 
-/* Writes the next record, with id n, at `at`, where there is room for it. */
-static inline void ring_render(struct ring *r, uint64_t at, uint64_t n,
-                               const struct ring_message *m, const struct ring_plan *p,
-                               uint64_t now_ms)
+/* Writes the next record, with id n, at `at`, where there is room for it. It is part of both of its
+ * callers, as a call costs as much as a fifth of it. */
+__attribute__((always_inline)) static inline void
+ring_render(struct ring *r, uint64_t at, uint64_t n, const struct ring_message *m,
+            const struct ring_plan *p, uint64_t now_ms)
 {
     struct ring_head *h = r->h;
-    struct ring_record *rec = ring_record(r, at);
+    struct ring_record *rec = ring_writable(r, at);
     ring_write(rec, m, &p->event, p->layout);
     uint64_t age_ms = r->clock_ms != 0 ? r->clock_ms : now_ms;
     h->time_max = age_ms > h->time_max ? age_ms : h->time_max;
     bool named = m->event.n > 0;
     *rec = (struct ring_record){
         .flags = (uint8_t)((m->binary ? RING_BINARY : 0) | (named ? RING_NAMED : 0) |
-                           (p->layout.whole ? 0 : RING_APART)),
+                           (p->layout.whole ? 0 : RING_APART) | (m->end ? RING_END : 0) |
+                           (m->bare ? RING_BARE : 0) | (m->purge ? RING_BARE | RING_PURGE : 0) |
+                           (has_key(m) ? RING_KEYED : 0)),
         .n = n,
         .time_ms = now_ms,
         .time_max = h->time_max,
         .sse_size = (uint32_t)p->layout.size,
         .data_size = (uint32_t)m->data.n,
-        .skip = (uint16_t)(named ? 0 : event_line_size(p->event.name)),
+        .skip = (uint16_t)(named || p->event.bare ? 0 : event_line_size(p->event.name)),
         .event_size = (uint8_t)m->event.n,
         .topic_size = (uint8_t)m->topic.n,
         .size = (uint32_t)p->size,
         .links = {.o = (uint32_t)(h->o + h->held + 1)},
     };
+    if (has_key(m))
+        *ring_key(rec) = (struct ring_key){{m->key[0], m->key[1]}, 0};
     if (r->key != 0)
         ring_seal(r, rec, at);
 }
@@ -435,7 +459,7 @@ uint64_t ring_show(struct ring *r)
 {
     struct ring_head *h = r->h;
     uint64_t at = h->head;
-    const struct ring_record *rec = ring_record(r, at);
+    const struct ring_record *rec = ring_writable(r, at);
     assert(h->held > 0 && rec->n > h->n && rec->size <= h->held_size);
     h->held--;
     h->held_size -= rec->size;
@@ -460,7 +484,7 @@ void ring_begin(struct ring *r, uint64_t at, uint64_t n)
 static void ring_append(struct ring *r, uint64_t size)
 {
     struct ring_head *h = r->h;
-    struct ring_record *rec = ring_record(r, h->head);
+    struct ring_record *rec = ring_writable(r, h->head);
     assert(rec->n > h->n && rec->time_max >= h->time_max && h->held == 0);
     h->n = rec->n;
     h->time_max = rec->time_max;
@@ -479,7 +503,7 @@ void ring_keep(struct ring *r, uint64_t at, uint64_t last)
         for (uint64_t b = h->head / RING_BLOCK; r->index[b & blocks] == h->head; b--)
             r->index[b & blocks] = at; /* the block's first record begins here, not at head */
         if (h->o > h->lost_o) {
-            struct ring_record *before = ring_record(r, last);
+            struct ring_record *before = ring_writable(r, last);
             assert(ring_behind(ring_at(r, last), last) == h->head && at - last <= UINT32_MAX);
             before->size = (uint32_t)(at - last);
         }
@@ -488,7 +512,7 @@ void ring_keep(struct ring *r, uint64_t at, uint64_t last)
         if (--h->o == h->lost_o) /* it was not a record */
             h->tail = at;
     }
-    ring_append(r, ring_record_size(ring_record(r, at)));
+    ring_append(r, ring_record_size(ring_writable(r, at)));
 }
 
 void ring_copy(struct ring *r, const struct ring_record *from)
@@ -496,7 +520,7 @@ void ring_copy(struct ring *r, const struct ring_record *from)
     uint64_t size = ring_record_size(from);
     assert(from->data_size <= ring_message_max(r->size));
     ring_make_room(r, size);
-    struct ring_record *rec = ring_record(r, r->h->head);
+    struct ring_record *rec = ring_writable(r, r->h->head);
     memcpy(rec, from, size);
     if (r->key != 0)
         ring_seal(r, rec, r->h->head);
@@ -511,10 +535,36 @@ void ring_miss(struct ring *r, uint64_t n)
     ring_write_id(r->h);
 }
 
-void ring_wipe(struct ring *r, uint64_t at)
+void ring_drop(struct ring *r, uint64_t at)
 {
     assert(ring_at(r, at)->topic_size > 0);
-    ring_record(r, at)->topic_size = 0;
+    ring_writable(r, at)->topic_size = 0;
+}
+
+/* ---- wiping ---- */
+
+/* Wipes bytes, unless they are. */
+static void ring_zero(char *p, size_t n)
+{
+    if (n > 0 && (p[0] != '\0' || memcmp(p, p + 1, n - 1) != 0))
+        hash_wipe(p, n);
+}
+
+void ring_wipe(struct ring *r, uint64_t at)
+{
+    struct ring_record *rec = ring_writable(r, at), front = *rec;
+    size_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
+    if ((rec->flags & RING_WIPED) == 0) {
+        uint32_t word;
+        front.flags |= RING_WIPED;
+        ring_put_check(&front, ring_check_header(r, &front, at & r->mask));
+        memcpy(&word, &front,
+               sizeof word); /* flags and check in one store: either state is whole */
+        __atomic_store_n((ring_word *)(void *)rec, word, __ATOMIC_RELEASE);
+    }
+    ring_zero((char *)(rec + 1), rec->sse_size + apart);
+    if ((rec->flags & RING_KEYED) != 0)
+        ring_zero((char *)ring_key(rec)->hash, sizeof ring_key(rec)->hash);
 }
 
 /* ---- finding ---- */
@@ -725,7 +775,7 @@ static void ring_state_evict(const struct ring *r, struct control_state *s)
 }
 
 uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t now_ms,
-                        const struct ring_links *links, uint64_t *evicted)
+                        const struct ring_links *links, uint64_t older, uint64_t *evicted)
 {
     struct control_state s;
     const uint64_t turn = control_read(r->shared, &s), lost = s.lost_o;
@@ -747,6 +797,8 @@ uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t n
     own->prev = links->prev;
     own->jump = links->jump;
     own->depth = links->depth;
+    if (has_key(m))
+        ring_key(ring_writable(r, at))->older = older;
     CONTROL_STEP();
     s.head = end;
     s.n++;

@@ -21,11 +21,17 @@
  *
  * A RECORD, RING_ALIGN-aligned:
  *
- *   +--------+----------------------------------------------+---------------+-------+-----+
- *   | header | event: NAME\n | data: ..\n ... | id: MS-N\n \n| payload apart | topic | pad |
- *   +--------+---------------+----------------+--------------+---------------+-------+-----+
+ *   +--------+----------------------------------------------+---------------+-------+----------+
+ *   | header | event: NAME\n | data: ..\n ... | id: MS-N\n \n| payload apart | topic | pad, key |
+ *   +--------+---------------+----------------+--------------+---------------+-------+----------+
  *            `skip`------------^ unnamed messages carry "event: TOPIC\n" here, which a stream of
  *            `sse_size`----------------------^  one topic leaves out by starting at `skip`
+ *
+ * A record may END its topic: its rendering has the event "ended" behind the message (lib/event.h),
+ * or, where there is no message, alone. The ring does not look at this: who follows it does.
+ *
+ * A record may PURGE its topic: who follows it takes the older ones of the topic away, and wipes
+ * them (ring_wipe()). It is no message, and its rendering, which nobody is sent, is that of an end.
  *
  * The payload (the published data) is a slice of the data line if it is text in one line; it
  * follows the rendering, apart, if it has line ends or is binary.
@@ -103,9 +109,14 @@
 #define RING_PAGE RING_MIN
 
 enum ring_flag {
-    RING_BINARY = 1, /* not text: SSE carries it as a data: URL */
-    RING_NAMED = 2,  /* has an event name of its own */
-    RING_APART = 4,  /* the payload follows the rendering */
+    RING_BINARY = 1,  /* not text: SSE carries it as a data: URL */
+    RING_NAMED = 2,   /* has an event name of its own */
+    RING_APART = 4,   /* the payload follows the rendering */
+    RING_END = 8,     /* the last of its topic: its rendering tells of the end */
+    RING_BARE = 16,   /* END: of that alone, there is no message */
+    RING_KEYED = 32,  /* it was published with a key: struct ring_key stands at the end */
+    RING_PURGE = 64,  /* not a message: the records of its topic before it are purged */
+    RING_WIPED = 128, /* its bytes are wiped, but for its topic's name */
 };
 
 /* The links, written by the code that follows the ring, each once but `next`: that is 0 until the
@@ -174,11 +185,21 @@ struct ring {
     int arena_fd; /* the arena: one in memory, or a store's */
 };
 
+/* The end of a record that was published with a key, aligned. `older` is a link as those are. */
+struct ring_key {
+    uint64_t hash[2]; /* of the key; the first is never 0 */
+    uint64_t older;   /* private to those who follow the ring */
+};
+
 struct ring_message {
     struct span topic; /* the name, 1 to RING_NAME_MAX bytes */
     struct span event; /* empty: unnamed; at most RING_NAME_MAX bytes, no CR, LF or NUL */
     struct span data;
     bool binary;
+    bool end;        /* it is the last of its topic, ... */
+    bool bare;       /* ... or nothing is: there is no message */
+    bool purge;      /* it is no message, and purges those before it of its topic */
+    uint64_t key[2]; /* what struct ring_key has; the first is 0: it has no key */
 };
 
 /* Makes an empty ring of `size` bytes (a power of two, RING_MIN to RING_MAX) whose ids begin with
@@ -297,6 +318,13 @@ static inline uint64_t ring_number(const struct ring *r, uint64_t at)
     return r->h->o - (uint32_t)((uint32_t)r->h->o - ring_at(r, at)->links.o);
 }
 
+/* The record at an offset, there or held. */
+static inline struct ring_record *ring_place(const struct ring *r, uint64_t at)
+{
+    assert(at >= r->h->tail && at < ring_end(r) && at % RING_ALIGN == 0);
+    return (struct ring_record *)(void *)(r->arena + (at & r->mask));
+}
+
 /* Returns the offset after a record: where the next one begins, or head. */
 static inline uint64_t ring_behind(const struct ring_record *rec, uint64_t at)
 {
@@ -323,11 +351,15 @@ uint64_t ring_block_before(const struct ring *r, uint64_t end);
  * it leads to `at`. */
 struct cursor ring_before(const struct ring *r, uint64_t at);
 
-/* Returns the links of the record at an offset, for writing. */
+/* Returns the record at an offset, for writing; its links. */
+static inline struct ring_record *ring_writable(const struct ring *r, uint64_t at)
+{
+    return (struct ring_record *)(void *)(r->writing + (at & r->mask));
+}
+
 static inline struct ring_links *ring_links(const struct ring *r, uint64_t at)
 {
-    struct ring_record *rec = (struct ring_record *)(void *)(r->writing + (at & r->mask));
-    return &rec->links;
+    return &ring_writable(r, at)->links;
 }
 
 /* The same, to be read. */
@@ -384,16 +416,37 @@ static inline struct span ring_topic(const struct ring_record *rec)
     return (struct span){(const char *)(rec + 1) + rec->sse_size + apart, rec->topic_size};
 }
 
-/* RESTORING a ring from the arena of a store's file: ring_open_in(), then ring_begin(), then the
- * messages, the oldest first. */
+/* What the parts of a record take, with those that are aligned. */
+static inline uint64_t ring_pad(uint64_t size, bool keyed)
+{
+    size = keyed ? ((size + 7) & ~UINT64_C(7)) + sizeof(struct ring_key) : size;
+    return (size + RING_ALIGN - 1) & ~(uint64_t)(RING_ALIGN - 1);
+}
 
 /* Returns the bytes that a record needs; its `size` may be larger. */
 static inline uint64_t ring_record_size(const struct ring_record *rec)
 {
     uint64_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
     uint64_t size = sizeof(*rec) + (uint64_t)rec->sse_size + apart + rec->topic_size;
-    return (size + RING_ALIGN - 1) & ~(uint64_t)(RING_ALIGN - 1);
+    return ring_pad(size, (rec->flags & RING_KEYED) != 0);
 }
+
+/* The key of a record that has one. Its size is asked of the parts, as `size` may lead over a
+ * hole. */
+static inline struct ring_key *ring_key(struct ring_record *rec)
+{
+    assert((rec->flags & RING_KEYED) != 0);
+    char *end = (char *)rec + ring_record_size(rec);
+    return (struct ring_key *)(void *)(end - sizeof(struct ring_key));
+}
+
+/* Wipes what a record held: its bytes but for its topic's name, its key. It stays where it is, and
+ * is whole at any moment, so that a process that is killed meanwhile leaves one that is wiped, or
+ * that is to be wiped once more. */
+void ring_wipe(struct ring *r, uint64_t at);
+
+/* RESTORING a ring from the arena of a store's file: ring_open_in(), then ring_begin(), then the
+ * messages, the oldest first. */
 
 /* Returns the record at a place of the arena, a multiple of RING_ALIGN below the ring's size, if it
  * is complete and its checksums are right; else NULL. The ring must have a key. */
@@ -418,7 +471,7 @@ void ring_miss(struct ring *r, uint64_t n);
 
 /* Invalidates the record at `at`, so that ring_whole() does not find it and the next start does
  * without it. Until it is evicted it is there, and its topic has no name. */
-void ring_wipe(struct ring *r, uint64_t at);
+void ring_drop(struct ring *r, uint64_t at);
 
 /* ---- sharing --------------------------------------------------------------------------------- */
 
@@ -463,13 +516,14 @@ void ring_taken(struct ring *r, const struct control_state *s);
 void ring_let_go(struct ring *r);
 void ring_renew(const struct ring *r);
 
-/* Puts a message, as ring_put() does, with those links (but for `o` and `next`), and commits it.
+/* Puts a message, as ring_put() does, with those links (but for `o` and `next`), and what its key
+ * is linked to, and commits it.
  * The lock is held, and all that is committed was taken; it is to be taken into this view, too,
  * when the lock was given back. Adds to *evicted how many messages have gone below the new tail.
  * Returns the record's offset; 0: there is no room beyond all leases; the page says now what is
  * wanted: give the lock back, let go, wait, try again. */
 uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t now_ms,
-                        const struct ring_links *links, uint64_t *evicted);
+                        const struct ring_links *links, uint64_t older, uint64_t *evicted);
 
 /* As ring_expire(), of a shared ring: has all let go of them. The lock is held, and all that is
  * committed was taken. */

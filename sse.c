@@ -193,7 +193,8 @@ static int sleep_ms(void)
     if (s->clients.conns.clients == 0 && !conn_buffers_stale(&s->clients.conns) &&
         !L.acceptor.paused && s->log.refusals.more == 0 && L.up.trial.child == 0 &&
         !(L.t.store.mode == OPT_FSYNC_INTERVAL && commit_pending(&L.t, s)) &&
-        (s->config.opt.max_age_ms == 0 || ring_count(&s->ring) == 0))
+        (s->config.opt.max_age_ms == 0 || ring_count(&s->ring) == 0) &&
+        s->config.opt.key_refresh_ms == 0)
         return -1;
     uint64_t due = L.swept + L.slice_ms, now = clock_us(CLOCK_MONOTONIC) / 1000;
     return due > now ? (int)(due - now) : 0;
@@ -203,6 +204,8 @@ static int sleep_ms(void)
 static void tick(void)
 {
     struct server *s = &L.server;
+    if (s->config.opt.key_refresh_ms > 0)
+        keys_tick(s, L.acceptor.keeper);
     access_log_suppressed(&s->clock, &s->log, false);
     int err = L.cut ? -EIO : L.t.store.h != NULL ? commit_tick(&L.t, s) : 0;
     if (err < 0)
@@ -226,6 +229,8 @@ static int turn_wait(void)
     if (shared) {
         workers_rise(&L.workers);
         broker_catch_up(&s->broker);
+        s->forget |= s->broker.purged;
+        s->broker.purged = false;
         acceptor_balance(&L.acceptor);
     }
     return n;
@@ -258,7 +263,7 @@ static void loop_turn(void)
     tick();
     if (s->hold.on)
         loop_commit(&L);
-    if (s->team.wake != 0)
+    if (s->team.whole != NULL && s->team.wake != 0)
         others_wake();
     loop_fanout(&L);
     loop_reap(&L);

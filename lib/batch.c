@@ -158,6 +158,8 @@ static bool read_block(struct batch *b, char *block, size_t n, struct batch_mess
     }
     if (count > 1)
         join_data(block, n, m);
+    if (span_eq(m->event, SPAN("ended")))
+        *m = (struct batch_message){.end = true, .bare = true};
     return count > 0;
 }
 
@@ -229,13 +231,21 @@ enum member {
     MEMBER_DATA = 1,
     MEMBER_BASE64 = 2,
     MEMBER_TOPIC = 3,
-    MEMBER_DROPPED = 4, /* and the members after it */
+    MEMBER_END = 4,
+    MEMBER_KEY = 5,
+    MEMBER_DROPPED = 6, /* and those behind it */
 };
+
+/* Returns true if a member is a string, or null, or not there. */
+static bool is_name(const struct json_value *v)
+{
+    return v->kind == JSON_NULL || v->kind == JSON_STRING;
+}
 
 /* Returns true if the object is a message as this server writes one. */
 static bool read_members(const struct json_value *object, struct json_value value[])
 {
-    static const char names[][7] = {"event", "data", "base64", "topic", "id", "time"};
+    static const char names[][7] = {"event", "data", "base64", "topic", "end", "key", "id", "time"};
     const size_t count = sizeof(names) / sizeof(names[0]);
     unsigned seen = 0;
     struct span name;
@@ -251,9 +261,15 @@ static bool read_members(const struct json_value *object, struct json_value valu
             value[i] = v;
     }
     bool data = (seen & 1u << MEMBER_DATA) != 0, base64 = (seen & 1u << MEMBER_BASE64) != 0;
-    return data != base64 && value[data ? MEMBER_DATA : MEMBER_BASE64].kind == JSON_STRING &&
-           (value[MEMBER_EVENT].kind == JSON_NULL || value[MEMBER_EVENT].kind == JSON_STRING) &&
-           (value[MEMBER_TOPIC].kind == JSON_NULL || value[MEMBER_TOPIC].kind == JSON_STRING);
+    enum json_kind end = value[MEMBER_END].kind;
+    if ((seen & 1u << MEMBER_END) != 0 && end != JSON_TRUE && end != JSON_FALSE)
+        return false;
+    if (!is_name(&value[MEMBER_TOPIC]) || !is_name(&value[MEMBER_KEY]) ||
+        !is_name(&value[MEMBER_EVENT]))
+        return false;
+    if (!data && !base64)
+        return end == JSON_TRUE && (seen & 1u << MEMBER_EVENT) == 0;
+    return data != base64 && value[data ? MEMBER_DATA : MEMBER_BASE64].kind == JSON_STRING;
 }
 
 /* Decodes a string in place; returns an empty span for any other value. */
@@ -279,6 +295,13 @@ static bool read_line(char *buf, struct span line, struct batch_message *m, cons
     if (v.kind != JSON_OBJECT || !read_members(&v, value))
         return true;
     m->topic = unescape(buf, &value[MEMBER_TOPIC]);
+    m->key = unescape(buf, &value[MEMBER_KEY]);
+    m->end = value[MEMBER_END].kind == JSON_TRUE;
+    m->bare = value[MEMBER_DATA].kind != JSON_STRING && value[MEMBER_BASE64].kind != JSON_STRING;
+    if (m->bare) {
+        m->data = (struct span){NULL, 0};
+        return true;
+    }
     m->event = unescape(buf, &value[MEMBER_EVENT]);
     m->binary = value[MEMBER_BASE64].kind == JSON_STRING;
     m->data = unescape(buf, &value[m->binary ? MEMBER_BASE64 : MEMBER_DATA]);

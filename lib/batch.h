@@ -3,15 +3,17 @@
  *
  * text/event-stream (HTML standard, section 9.2.6): fields `event` and `data`; lines end in CRLF,
  * LF or CR; comments, `id`, `retry` and unknown fields are dropped; a byte order mark at the very
- * start is dropped; a block without a data field is not a message. The last block counts even
- * without an empty line after it: the body is complete.
+ * start is dropped; a block with no data field is no message. Where the body ends without an empty
+ * line the last block counts all the same: it was sent whole. The event "ended", as this server
+ * tells of the end of a topic, is the end of the topic that is published to.
  *
- * application/x-ndjson: one message per line, ended by LF or CRLF, the last one also by the end of
- * the body; empty lines are dropped, and so is an RS (0x1E) that begins a line, as in
- * application/json-seq (RFC 7464). A JSON object is a message if it has no members but those that
- * this server writes ("id", "time", "topic", "event", "data", "base64", each at most once), if
- * "data" or "base64" is a string, and if "topic" and "event" are strings or null; id and time are
- * dropped. Every other JSON value is itself the data, byte for byte.
+ * application/x-ndjson: a message a line, ended by LF or CRLF, the last one also by the end; empty
+ * lines are dropped, and so is an RS (0x1E) that begins a line, as in application/json-seq (RFC
+ * 7464). A JSON object with nothing but members of a message as this server writes it ("id",
+ * "time", "topic", "event", "data", "base64", "end", "key", each at most once), of which "data" or
+ * "base64" is a string, "topic", "event" and "key" a string or null, and "end" true or false, is
+ * that message (id and time are dropped). With "end":true there may be no data: then it is the end
+ * of the topic alone. Every other JSON value is itself the data, as it stands in the line.
  *
  * The caller keeps the bytes that were not taken, contiguous, and passes them again with what has
  * arrived since. The parser writes into that buffer to unescape and join lines; what it returns
@@ -39,8 +41,18 @@ struct batch_message {
     struct span topic; /* as the line names it; a null pointer where it names none */
     struct span event; /* empty where unnamed */
     struct span data;
-    bool binary; /* was "base64" */
+    struct span key; /* the publisher's name for it, by which it is published once; empty: none */
+    bool binary;     /* was "base64" */
+    bool end;        /* its topic ends with it, ... */
+    bool bare;       /* ... or before it: there is no message */
 };
+
+/* A message that ends its topic, and comes without data of its own, is just that end. */
+static inline void batch_end(struct batch_message *m)
+{
+    if (m->end && m->data.n == 0)
+        *m = (struct batch_message){.topic = m->topic, .key = m->key, .end = true, .bare = true};
+}
 
 /* Returns the kind of batch that a Content-Type names; 0 if it names none. NDJSON has several
  * names. */

@@ -116,6 +116,18 @@ uint64_t control_least(const struct control *c)
     return least;
 }
 
+uint64_t control_followed(const struct control *c)
+{
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < c->workers; i++) {
+        uint64_t followed = atomic_load_explicit(&c->slot[i].followed, memory_order_acquire);
+        if (atomic_load_explicit(&c->slot[i].lease, memory_order_relaxed) != UINT64_MAX &&
+            followed < least)
+            least = followed;
+    }
+    return least;
+}
+
 void control_want(struct control *c, uint64_t need)
 {
     CONTROL_STEP();

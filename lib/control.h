@@ -123,12 +123,15 @@ static inline bool control_holds(const struct control *c, uint32_t me)
 static inline void control_renew(struct control *c, uint32_t me, uint64_t lease, uint64_t followed)
 {
     CONTROL_STEP();
-    atomic_store_explicit(&c->slot[me].followed, followed, memory_order_relaxed);
+    atomic_store_explicit(&c->slot[me].followed, followed, memory_order_release);
     atomic_store_explicit(&c->slot[me].lease, lease, memory_order_release);
 }
 
 /* Returns the lowest lease: nobody touches anything below it. The lock is held. */
 uint64_t control_least(const struct control *c);
+
+/* Returns up to where all have followed: what was put before it they know. */
+uint64_t control_followed(const struct control *c);
 
 /* Notes that a message waits until all leases are at `need` or above. The lock is held. */
 void control_want(struct control *c, uint64_t need);

@@ -104,8 +104,10 @@ void cors_write(struct text *t, const struct span *list, uint32_t n, uint16_t fo
         text_str(t, "\r\n");
         if (cors_is_one(list[found - 1]))
             text_str(t, "Access-Control-Allow-Credentials: true\r\n");
-        text_str(t, "Access-Control-Expose-Headers: ETag, Gap, Last-Event-ID, Preference-Applied, "
-                    "Retry-After, WWW-Authenticate\r\n");
+        text_str(
+            t,
+            "Access-Control-Expose-Headers: ETag, Ended, Gap, Last-Event-ID, Preference-Applied, "
+            "Retry-After, WWW-Authenticate\r\n");
     }
     if (!fixed)
         text_str(t, "Vary: Origin\r\n");

@@ -9,6 +9,7 @@
 #include <assert.h>
 
 #include "lib/hash.h"
+#include "lib/json.h"
 #include "lib/word.h"
 
 #define EVENT_BINARY SPAN("data:;base64,")
@@ -55,12 +56,14 @@ bool event_name_fits(struct span name)
 
 bool event_name_reserved(struct span name)
 {
-    return span_eq(name, SPAN("gap")) || span_eq(name, SPAN("expired"));
+    return span_eq(name, SPAN("gap")) || span_eq(name, SPAN("expired")) ||
+           span_eq(name, SPAN("ended"));
 }
 
 struct span event_name_of_topic(struct span topic)
 {
-    static const char taken[][11] = {"/error", "/open", "/gap", "/expired", "/hello", "/heartbeat"};
+    static const char taken[][11] = {"/error", "/open",      "/gap",  "/expired",
+                                     "/hello", "/heartbeat", "/ended"};
     const char first = topic.p[0];
     if (first != 'e' && first != 'o' && first != 'g' && first != 'h')
         return topic; /* the common case */
@@ -70,11 +73,36 @@ struct span event_name_of_topic(struct span topic)
     return topic;
 }
 
+/* ---- the end of a topic ---- */
+
+#define ENDED_FRONT SPAN("event: ended\ndata: {\"topic\":")
+#define ENDED_ID    SPAN("}\nid: ")
+
+void event_ended(struct text *t, struct span topic, struct span id)
+{
+    text_add(t, ENDED_FRONT);
+    json_string(t, topic);
+    text_add(t, ENDED_ID);
+    text_add(t, id);
+    text_str(t, "\n\n");
+}
+
+/* Bytes of the event that tells of it. */
+static inline size_t event_ended_size(const struct event *e)
+{
+    if (e->ends.n == 0)
+        return 0;
+    return ENDED_FRONT.n + 2 + json_escaped_size(e->ends) + ENDED_ID.n + e->id.n + 2;
+}
+
 /* ---- measuring ---- */
 
 struct event_layout event_measure(const struct event *e)
 {
-    size_t around = event_line_size(e->name) + sizeof("id: \n\n") - 1 + e->id.n;
+    size_t around = event_ended_size(e);
+    if (e->bare)
+        return (struct event_layout){around, true};
+    around += event_line_size(e->name) + sizeof("id: \n\n") - 1 + e->id.n;
     size_t line = sizeof("data: \n") - 1;
     if (e->binary)
         return (struct event_layout){around + line + EVENT_BINARY.n + base64_size(e->data.n),
@@ -121,10 +149,9 @@ static char *event_lines(char *out, struct span text)
     }
 }
 
-void event_write(char *out, const struct event *e, struct event_layout layout)
+/* Writes the message; returns the place behind. */
+static inline char *event_message(char *p, const struct event *e, struct event_layout layout)
 {
-    assert(event_name_fits(e->name));
-    char *p = out;
     if (e->name.n > 0)
         p = event_field(p, SPAN("event: "), e->name);
     if (e->binary) {
@@ -138,5 +165,18 @@ void event_write(char *out, const struct event *e, struct event_layout layout)
     }
     p = event_field(p, SPAN("id: "), e->id);
     *p++ = '\n';
+    return p;
+}
+
+void event_write(char *out, const struct event *e, struct event_layout layout)
+{
+    assert(event_name_fits(e->name) && (!e->bare || e->ends.n > 0));
+    char *p = e->bare ? out : event_message(out, e, layout);
+    if (e->ends.n > 0) {
+        struct text t = text_in(p, layout.size - (size_t)(p - out));
+        event_ended(&t, e->ends, e->id);
+        assert(!t.full);
+        p += t.n;
+    }
     assert((size_t)(p - out) == layout.size);
 }

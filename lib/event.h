@@ -11,18 +11,28 @@
  * one line, a URL: "data: data:;base64,...". The id comes last: clients take it at its line, and a
  * connection that is cut inside a message must not lose it.
  *
+ * A message that ends its topic has the event "ended" behind it; an end that comes with no message
+ * is that event alone:
+ *
+ *   event: ended\n
+ *   data: {"topic":"NAME"}\n
+ *   id: MS-N\n
+ *   \n
+ *
  * The caller measures first, finds room for just that many bytes, then writes.
  */
 #ifndef SSE_LIB_EVENT_H
 #define SSE_LIB_EVENT_H
 
-#include "lib/span.h"
+#include "lib/text.h"
 
 struct event {
     struct span name; /* empty: no event line; else as event_name_fits() wants it */
     struct span data;
     struct span id; /* no line ends: asserted */
     bool binary;
+    bool bare;        /* there is no message, just the end; `ends` is not empty */
+    struct span ends; /* the topic that ends with it; empty: none does */
 };
 
 struct event_layout {
@@ -33,8 +43,8 @@ struct event_layout {
 /* Returns true if `name` may stand in an event line: it has no CR, LF or NUL. */
 bool event_name_fits(struct span name);
 
-/* Returns true if `name` is one of the server's own events ("gap", "expired"), which no message may
- * have. */
+/* Returns true if `name` is one of the server's own events ("gap", "expired", "ended"), which no
+ * message may have. */
 bool event_name_reserved(struct span name);
 
 /* Returns the event name of an unnamed message in a stream of several topics: the topic's name; or,
@@ -57,6 +67,9 @@ static inline size_t event_data_at(size_t line_size)
 {
     return line_size + 6;
 }
+
+/* Appends the event "ended" of a topic. */
+void event_ended(struct text *t, struct span topic, struct span id);
 
 /* Returns the layout of the rendering. One pass through the data. */
 struct event_layout event_measure(const struct event *e);

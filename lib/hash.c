@@ -2,6 +2,7 @@
  * hash.c - base64 and base64url, SHA-1, SHA-256 and HMAC, and the hash for tables.
  */
 #include "lib/hash.h"
+#include "lib/sha2.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -187,143 +188,32 @@ void hash_sha1(uint8_t out[20], struct span s)
 
 /* ---- SHA-256 ---- */
 
-#define SHA256_BLOCK 64u
-
-/* Everything that may hold parts of a key, to be wiped. */
-struct sha256 {
-    uint32_t h[8];
-    uint32_t w[16]; /* the schedule's last sixteen words */
-    uint64_t n;     /* bytes so far */
-    unsigned char block[SHA256_BLOCK];
-};
-
-/* FIPS 180-4 section 4.2.2. */
-static const uint32_t sha256_k[64] = {
-    0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u,
-    0xab1c5ed5u, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u, 0x72be5d74u, 0x80deb1feu,
-    0x9bdc06a7u, 0xc19bf174u, 0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu, 0x2de92c6fu,
-    0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau, 0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u,
-    0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u, 0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu,
-    0x53380d13u, 0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u, 0xa2bfe8a1u, 0xa81a664bu,
-    0xc24b8b70u, 0xc76c51a3u, 0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u, 0x19a4c116u,
-    0x1e376c08u, 0x2748774cu, 0x34b0bcb5u, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u,
-    0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u,
-    0xc67178f2u,
-};
-
-static inline uint32_t sha256_rotr(uint32_t v, unsigned n)
-{
-    return v >> n | v << (32 - n);
-}
-
-/* Round t of FIPS 180-4 section 6.2.2 step 3, with its word of the schedule. The eight variables
- * are not moved but renamed: a is v[-t mod 8], b the next. */
-static inline __attribute__((always_inline)) void sha256_round(uint32_t v[8], uint32_t w[16],
-                                                               size_t t)
-{
-#define V(i) v[((i)-t) % 8]
-    uint32_t a = V(0), e = V(4), b = w[(t + 1) % 16], y = w[(t + 14) % 16];
-    if (t >= 16)
-        w[t % 16] += (sha256_rotr(b, 7) ^ sha256_rotr(b, 18) ^ b >> 3) + w[(t + 9) % 16] +
-                     (sha256_rotr(y, 17) ^ sha256_rotr(y, 19) ^ y >> 10);
-    uint32_t t1 = V(7) + (sha256_rotr(e, 6) ^ sha256_rotr(e, 11) ^ sha256_rotr(e, 25)) +
-                  ((e & V(5)) ^ (~e & V(6))) + sha256_k[t] + w[t % 16];
-    V(3) += t1;
-    V(7) = t1 + (sha256_rotr(a, 2) ^ sha256_rotr(a, 13) ^ sha256_rotr(a, 22)) +
-           ((a & V(1)) ^ (a & V(2)) ^ (V(1) & V(2)));
-#undef V
-}
-
-static void sha256_block(struct sha256 *x, const unsigned char *p)
-{
-    uint32_t v[8];
-    memcpy(v, x->h, sizeof(v));
-    for (size_t i = 0; i < 16; i++) {
-        memcpy(&x->w[i], p + 4 * i, 4);
-        x->w[i] = be32toh(x->w[i]);
-    }
-    for (size_t t = 0; t < 64; t += 16) {
-#if defined(LEAN)
-#elif defined(__clang__)
-#pragma unroll 16
-#else
-#pragma GCC unroll 16
-#endif
-        for (size_t i = 0; i < 16; i++)
-            sha256_round(v, x->w, t + i);
-    }
-    for (size_t i = 0; i < 8; i++)
-        x->h[i] += v[i];
-}
-
-static void sha256_begin(struct sha256 *x)
-{
-    static const uint32_t first[8] = {
-        0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
-        0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u,
-    };
-    memcpy(x->h, first, sizeof(first));
-    x->n = 0;
-}
-
-static void sha256_add(struct sha256 *x, struct span s)
-{
-    while (s.n > 0) {
-        size_t at = x->n % SHA256_BLOCK, n = SHA256_BLOCK - at;
-        if (at == 0 && s.n >= SHA256_BLOCK) {
-            sha256_block(x, (const unsigned char *)s.p);
-        } else {
-            n = n < s.n ? n : s.n;
-            memcpy(x->block + at, s.p, n);
-            if (at + n == SHA256_BLOCK)
-                sha256_block(x, x->block);
-        }
-        x->n += n;
-        s = span_from(s, n);
-    }
-}
-
-/* Appends a one bit, zeros, and the length in bits at the end of a block. */
-static void sha256_end(struct sha256 *x, uint8_t out[HASH_SHA256_SIZE])
-{
-    static const char end[SHA256_BLOCK] = {'\x80'};
-    uint64_t bits = htobe64(x->n * 8);
-    size_t at = x->n % SHA256_BLOCK, room = SHA256_BLOCK - sizeof(bits);
-    sha256_add(x, (struct span){end, (at < room ? room : room + SHA256_BLOCK) - at});
-    sha256_add(x, (struct span){(const char *)&bits, sizeof(bits)});
-    assert(x->n % SHA256_BLOCK == 0);
-    for (size_t i = 0; i < 8; i++) {
-        uint32_t word = htobe32(x->h[i]);
-        memcpy(out + 4 * i, &word, sizeof(word));
-    }
-}
-
 void hash_sha256(uint8_t out[HASH_SHA256_SIZE], struct span s)
 {
-    struct sha256 x;
-    sha256_begin(&x);
-    sha256_add(&x, s);
-    sha256_end(&x, out);
+    struct sha2 x;
+    sha2_begin(&x, SHA256_BLOCK);
+    sha2_add(&x, s);
+    sha2_end(&x, out);
     hash_wipe(&x, sizeof(x));
 }
 
 /* ---- HMAC ---- */
 
-/* Begins a digest with the key, padded to a block and exclusive-ored with `pad` byte by byte. */
-static void hmac_begin(struct sha256 *x, const unsigned char key[SHA256_BLOCK], unsigned char pad)
+/* Begins a digest with the key, padded to a block, each byte of it exclusive-or `pad`. */
+static void hmac_begin(struct sha2 *x, const unsigned char key[SHA256_BLOCK], unsigned char pad)
 {
     char block[SHA256_BLOCK];
     for (size_t i = 0; i < SHA256_BLOCK; i++)
         block[i] = (char)(key[i] ^ pad);
-    sha256_begin(x);
-    sha256_add(x, (struct span){block, SHA256_BLOCK});
+    sha2_begin(x, SHA256_BLOCK);
+    sha2_add(x, (struct span){block, SHA256_BLOCK});
     hash_wipe(block, sizeof(block));
 }
 
 void hash_hmac(uint8_t out[HASH_SHA256_SIZE], struct span key, const struct span part[],
                size_t parts)
 {
-    struct sha256 x;
+    struct sha2 x;
     unsigned char block[SHA256_BLOCK] = {0};
     if (key.n > SHA256_BLOCK)
         hash_sha256(block, key);
@@ -331,13 +221,13 @@ void hash_hmac(uint8_t out[HASH_SHA256_SIZE], struct span key, const struct span
         memcpy(block, key.p, key.n);
     hmac_begin(&x, block, 0x36);
     for (size_t i = 0; i < parts; i++)
-        sha256_add(&x, part[i]);
-    sha256_end(&x, out);
+        sha2_add(&x, part[i]);
+    sha2_end(&x, out);
     hmac_begin(&x, block, 0x5c);
-    sha256_add(&x, (struct span){(const char *)out, HASH_SHA256_SIZE});
-    sha256_end(&x, out);
-    hash_wipe(block, sizeof(block));
+    sha2_add(&x, (struct span){(const char *)out, HASH_SHA256_SIZE});
+    sha2_end(&x, out);
     hash_wipe(&x, sizeof(x));
+    hash_wipe(block, sizeof(block));
 }
 
 /* ---- secrets ---- */

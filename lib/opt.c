@@ -41,7 +41,10 @@ enum kind {
     VERSION = 18,
     EXPLAIN = 19,
     USER = 20,  /* one, or "none" */
-    CORES = 21, /* a number, or "auto": 0 */
+    WORDS = 21, /* a list of any words */
+    WORD = 22,  /* any, or "none" */
+    PATHS = 23, /* a list of files' paths; "none" adds nothing */
+    CORES = 24, /* a number, or "auto": 0 */
 };
 
 #define KIB 1024ull
@@ -84,10 +87,16 @@ enum kind {
     X(TIME, idle_timeout_ms, ' ', "idle-timeout", "75s", 10, 24 * HOUR)                            \
     X(TIME, write_timeout_ms, ' ', "write-timeout", "30s", 10, 24 * HOUR)                          \
     X(TIME, drain_ms, ' ', "drain", "5s", 0, 24 * HOUR)                                            \
-    X(PATH, key_file, ' ', "key-file", "none", 0, 0)                                               \
+    X(PATHS, key_files, ' ', "key-file", "none", 0, OPT_LIST_MAX)                                  \
+    X(AGE, key_refresh_ms, ' ', "key-refresh", "none", SECOND, 24 * HOUR)                          \
+    X(WORDS, audience, ' ', "audience", "none", 0, OPT_LIST_MAX)                                   \
+    X(WORDS, issuer, ' ', "issuer", "none", 0, OPT_LIST_MAX)                                       \
+    X(WORD, claims, ' ', "claims", "none", 0, 0)                                                   \
     X(WAYS, anonymous, ' ', "anonymous", "subscribe", 0, 0)                                        \
     X(COUNT, max_failures, ' ', "max-failures", "60", 0, MIB)                                      \
     X(SIZE, max_scopes, ' ', "max-scopes", "16M", 64 * KIB, GIB)                                   \
+    X(COUNT, max_revoked, ' ', "max-revoked", "1000", 0, OPT_REVOKED_MAX)                          \
+    X(YES, log_subject, ' ', "log-subject", "no", 0, 1)                                            \
     X(NETWORKS, trust_proxy, ' ', "trust-proxy", "none", 0, NETS_MAX)                              \
     X(YES, proxy_protocol, ' ', "proxy-protocol", "no", 0, 1)                                      \
     X(ORIGINS, cors, ' ', "cors", "none", 0, OPT_LIST_MAX)                                         \
@@ -284,6 +293,8 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
                       : row->kind == NETWORKS ? net_read(value, &net)
                       : row->kind == HOSTS    ? authority_name_wrong(value)
                                               : NULL;
+    if (row->kind == PATHS && value.n >= OPT_PATH_MAX)
+        why = "is longer than a path can be";
     if (why == NULL && list->n == OPT_LIST_MAX)
         why = "is one more than there can be";
     return why;
@@ -291,7 +302,8 @@ static const char *item_wrong(const struct parser *x, const struct row *row, str
 
 static bool is_list(const struct row *row)
 {
-    return row->kind >= ADDRESSES && row->kind <= HOSTS;
+    return (row->kind >= ADDRESSES && row->kind <= HOSTS) || row->kind == WORDS ||
+           row->kind == PATHS;
 }
 
 /* Returns true if the row has no field. */
@@ -310,7 +322,16 @@ static bool set_path(const struct parser *x, const struct row *row, struct span 
     return value.n > 0;
 }
 
-/* Sets the value of a row. Returns false if it is wrong. */
+const char *opt_path(const struct opt_list *list, uint32_t i, char out[OPT_PATH_MAX])
+{
+    struct span path = list->item[i];
+    assert(path.n < OPT_PATH_MAX);
+    memcpy(out, path.p, path.n);
+    out[path.n] = '\0';
+    return out;
+}
+
+/* Takes a value for a row; false if it is wrong. */
 static bool set(const struct parser *x, const struct row *row, struct span value)
 {
     uint64_t v = 0;
@@ -319,7 +340,8 @@ static bool set(const struct parser *x, const struct row *row, struct span value
         struct opt_list *list = field_of(x, row);
         if (item_wrong(x, row, value) != NULL)
             return false;
-        list->item[list->n++] = value;
+        if (row->kind != PATHS || !span_eq(value, SPAN("none")))
+            list->item[list->n++] = value;
         return true;
     }
     switch ((enum kind)row->kind) {
@@ -344,6 +366,7 @@ static bool set(const struct parser *x, const struct row *row, struct span value
         break;
     case PATH:
     case USER:
+    case WORD:
         return set_path(x, row, value);
     case CORES:
         good = span_eq(value, SPAN("auto")) || read_bounded(row, value, &v);
@@ -449,6 +472,9 @@ static void write_right(struct text *t, const struct row *row, struct span value
         break;
     case USER:
         text_str(t, "must be NAME or UID, perhaps with :GROUP");
+        break;
+    case WORD:
+        text_str(t, "must be a name, or none");
         break;
     case WAYS:
         text_str(t, "must be publish, subscribe, or both with a comma between, or none");
@@ -739,9 +765,9 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
     o->connections_given = is_given(&x, "max-connections") && o->max_connections > 0;
     o->topics_given = is_given(&x, "max-topics");
     o->buffers_given = is_given(&x, "max-buffers");
-    if (o->key_file != NULL && !is_given(&x, "anonymous"))
-        o->anonymous = 0; /* with keys, nobody comes in without a token */
-    if (o->key_file == NULL && o->anonymous != 0)
-        o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing includes subscribing */
+    if (o->key_files.n > 0 && !is_given(&x, "anonymous"))
+        o->anonymous = 0; /* who has keys lets nobody in without a token */
+    if (o->key_files.n == 0 && o->anonymous != 0)
+        o->anonymous |= OPT_ANONYMOUS_SUBSCRIBE; /* publishing comes on top of what all may */
     return check(&x);
 }

@@ -11,7 +11,9 @@
 
 #include "lib/text.h"
 
-#define OPT_LIST_MAX 64
+#define OPT_LIST_MAX    64
+#define OPT_REVOKED_MAX 1900
+#define OPT_PATH_MAX    4096
 
 enum opt_log {
     OPT_LOG_ERROR = 0,
@@ -67,10 +69,15 @@ struct opt {
     uint32_t request_timeout_ms, idle_timeout_ms, write_timeout_ms;
     uint32_t min_rate;           /* least bytes a second of a body, after request_timeout_ms */
     uint32_t drain_ms;           /* the time over which a stopping server closes its connections */
-    const char *key_file;        /* NULL: none, and a client's rights depend on where it is */
+    struct opt_list key_files;   /* none: a client's rights depend on where it is */
+    struct opt_list audience;    /* a token's `aud` must hold one of these */
+    struct opt_list issuer;      /* a token's `iss` must be one of these */
+    const char *claims;          /* the member of tokens that holds their rights; NULL: none */
+    uint32_t key_refresh_ms;     /* how often to look whether a key file has changed; 0: never */
     uint8_t anonymous;           /* enum opt_anonymous */
     uint32_t max_failures;       /* bad tokens from an address in a minute; 0: any number */
     uint64_t max_scopes;         /* bytes for the scopes of WebSockets' tokens */
+    uint32_t max_revoked;        /* revocations of tokens; 0: none can be revoked */
     bool proxy_protocol;         /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
     struct opt_list cors;        /* origins; one may be "*" */
@@ -79,8 +86,12 @@ struct opt {
     bool no_sandbox;
     enum opt_log log;
     bool access_log;
-    bool no_page; /* no live page at "/" */
+    bool log_subject; /* and refusals tell the `sub` of the token */
+    bool no_page;     /* no live page at "/" */
 };
+
+/* Item i of a list of files' paths, as a string in `out`. */
+const char *opt_path(const struct opt_list *list, uint32_t i, char out[OPT_PATH_MAX]);
 
 enum opt_result {
     OPT_RUN = 0,

@@ -197,6 +197,7 @@ uint32_t pool_grow(struct pool *p, uint32_t block, size_t bytes, size_t keep)
     if (wider == 0)
         return 0;
     memcpy(pool_at(p, wider), pool_at(p, block), keep);
+    memset(pool_at(p, block), 0, keep); /* no copy of it stays behind */
     pool_free(p, block);
     return wider;
 }

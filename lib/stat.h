@@ -17,6 +17,12 @@
     X(refused, "requests_refused", "Requests answered with a status of 400 or above.")            \
     X(published, "messages_published", "Messages put into the ring.")                             \
     X(published_bytes, "messages_published_bytes", "Bytes of data in them.")                      \
+    X(ended, "topics_ended", "Ends of topics put into the ring.")                                 \
+    X(publish_ended, "publish_ended", "Messages refused as their topic has ended.")               \
+    X(duplicates, "messages_duplicate", "Messages whose key had been published before.")          \
+    X(keys_reused, "keys_reused", "Messages refused as their key was another message's.")         \
+    X(purges, "purges", "Topics purged.")                                                         \
+    X(purged, "messages_purged", "Messages that purging took away.")                              \
     X(delivered, "messages_delivered",                                                            \
       "Messages written whole to a stream or WebSocket, not in polls.")                           \
     X(sent_bytes, "sent_bytes", "Bytes written to sockets.")                                      \
@@ -55,6 +61,9 @@
     X(access_denied, "access_denied", "Requests and frames that their client may not make.")      \
     X(host_refused, "host_refused", "Requests refused whose Host is not one of this server's.")   \
     X(expired, "tokens_expired", "Streams, WebSockets and bodies whose token has expired.")       \
+    X(revocations, "revocations", "Revocations of tokens taken.")                                 \
+    X(revoked, "tokens_revoked", "Streams, WebSockets and bodies whose token was revoked.")       \
+    X(limit_revoked, "limit_max_revoked", "Revocations refused by --max-revoked.")                \
     X(key_loads, "key_loads", "Times the key file was read.")                                     \
     X(key_errors, "key_errors", "Times the key file could not be read again.")                    \
     X(upgrades, "upgrades", "Upgrades in place.")                                                 \

@@ -50,6 +50,15 @@ void stream_id_object(struct text *t, struct cursor id, bool heartbeat)
     text_str(t, heartbeat ? "\"}}" : "\"}");
 }
 
+void stream_ended_object(struct text *t, struct span topic, struct cursor id)
+{
+    text_str(t, "{\"ended\":{\"topic\":");
+    json_string(t, topic);
+    text_str(t, ",\"id\":\"");
+    cursor_write(t, id);
+    text_str(t, "\"}}");
+}
+
 void stream_checkpoint(struct text *t, struct cursor id)
 {
     text_str(t, "id: ");

@@ -27,6 +27,10 @@ void stream_heartbeat(struct text *t, struct cursor id);
  * {"heartbeat":{"id":"CURSOR"}}. */
 void stream_id_object(struct text *t, struct cursor id, bool heartbeat);
 
+/* Appends what tells of the end of a topic, {"ended":{"topic":"NAME","id":"ID"}}, in lines and
+ * frames; `id` is that of its last record. The event is event_ended() (lib/event.h). */
+void stream_ended_object(struct text *t, struct span topic, struct cursor id);
+
 /* Appends a block that only sets the last event id: a checkpoint. */
 void stream_checkpoint(struct text *t, struct cursor id);
 

@@ -58,6 +58,7 @@ enum ws_opcode {
 };
 
 enum ws_code {
+    WS_NORMAL = 1000,
     WS_AWAY = 1001, /* the server stops */
     WS_PROTOCOL_ERROR = 1002,
     WS_NO_CODE = 1005, /* never sent: stands for a close without a code */

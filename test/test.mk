@@ -51,7 +51,7 @@ test: ## installs what is missing (as root), then runs every test
 	@mkdir -p build
 	+@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz/run 0 $(FUZZERS:%=$(FUZZ)/test/%) | SSE_BIN=$(SAN)/sse \
-	 test/run test/readme $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') \
+	 test/run test/readme test/recipe $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') \
 	 $(SHARED:%='SSE_BIN=$(SAN)/sse SSE_WORKERS=3 $(SAN)/test/%') \
 	 $(MEASURED:%='SSE_BIN=$(OUT)/sse CK_RUN_CASE=memory $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 

@@ -1,5 +1,5 @@
 /*
- * auth.c - keys, tokens and signed URLs.
+ * auth.c - tokens and signed URLs.
  *
  * A token is read in the order of trust: its form, its header, its signature, then its claims.
  * Before the signature only the key's name is used.
@@ -8,12 +8,15 @@
 
 #include <assert.h>
 
+#include "lib/auth/ed25519.h"
+#include "lib/auth/object.h"
 #include "lib/clean.h"
 #include "lib/hash.h"
 #include "lib/json.h"
 #include "lib/name.h"
 
-#define GIVEN_MAX 60u /* bytes of foreign text that are quoted */
+#define TAKEN     "only HS256, RS256, ES256 and EdDSA are taken"
+#define GIVEN_MAX 60u /* bytes of what came that are quoted */
 
 /* ---- words ---- */
 
@@ -36,108 +39,6 @@ static void say_time(struct text *why, uint64_t s)
 
 /* ---- keys ---- */
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Cuts the text before the first blank off the front of the line, and the blanks. */
-static struct span cut_word(struct span *line)
-{
-    struct span word = {line->p, 0};
-    while (word.n < line->n && !is_blank(line->p[word.n]))
-        word.n++;
-    *line = span_trim(span_from(*line, word.n));
-    return word;
-}
-
-static bool has_control(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (((unsigned char)s.p[i] < ' ' && s.p[i] != '\t') || s.p[i] == 0x7F)
-            return true;
-    return false;
-}
-
-/* Returns what is wrong with the name of a key, in words that may be shown to others; NULL if
- * nothing is. */
-static const char *kid_wrong(struct span kid)
-{
-    if (kid.n > AUTH_KID_MAX)
-        return "the name in front of the key has more than 64 bytes";
-    for (size_t i = 0; i < kid.n; i++)
-        if (!clean_visible(kid.p[i]) || kid.p[i] == '"' || kid.p[i] == '\\')
-            return "the name in front of the key has a byte that is not plain ASCII";
-    return NULL;
-}
-
-/* Adds the key of a line. Returns what is wrong with it; NULL if nothing is. */
-static const char *add_key(struct auth_keys *k, struct span line)
-{
-    struct span kid = {NULL, 0}, key = cut_word(&line);
-    if (line.n > 0) {
-        kid = key;
-        key = cut_word(&line);
-    }
-    if (line.n > 0)
-        return "there are more than two words: it is to be a key, or a name and a key";
-    if (key.n < AUTH_KEY_MIN)
-        return "the key has fewer than 32 bytes";
-    if (key.n > AUTH_KEY_MAX)
-        return "the key has more than 512 bytes";
-    if (k->n == AUTH_KEYS_MAX)
-        return "there are more than 16 keys";
-    const char *wrong = kid_wrong(kid);
-    if (wrong != NULL)
-        return wrong;
-    struct auth_key *to = &k->key[k->n++];
-    *to = (struct auth_key){.n = (uint16_t)key.n, .kid_n = (uint8_t)kid.n};
-    memcpy(to->bytes, key.p, key.n);
-    if (kid.n > 0)
-        memcpy(to->kid, kid.p, kid.n);
-    return NULL;
-}
-
-/* Adds the key of a line, if it is not blank or a comment. Returns as add_key() does. */
-static const char *add_line(struct auth_keys *k, struct span line)
-{
-    if (line.n > 0 && line.p[line.n - 1] == '\r')
-        line.n--;
-    if (has_control(line))
-        return "there is a control byte";
-    if (span_begins(line, SPAN("\xEF\xBB\xBF")))
-        return "there is a byte order mark";
-    line = span_trim(line);
-    return line.n == 0 || line.p[0] == '#' ? NULL : add_key(k, line);
-}
-
-bool auth_keys_read(struct auth_keys *k, struct span file, struct text *why)
-{
-    const char *wrong = NULL;
-    uint64_t line = 0;
-    auth_keys_wipe(k);
-    while (file.n > 0 && wrong == NULL) {
-        line++;
-        wrong = add_line(k, span_cut(&file, '\n'));
-    }
-    if (wrong != NULL) {
-        text_str(why, "line ");
-        text_u64(why, line);
-        text_str(why, ": ");
-        text_str(why, wrong);
-    } else if (k->n == 0) {
-        text_str(why, "there is no key");
-    }
-    if (wrong != NULL || k->n == 0)
-        auth_keys_wipe(k);
-    return k->n > 0;
-}
-
-void auth_keys_wipe(struct auth_keys *k)
-{
-    hash_wipe(k, sizeof(*k));
-}
-
 static struct span kid_of(const struct auth_key *key)
 {
     return (struct span){key->kid, key->kid_n};
@@ -146,83 +47,26 @@ static struct span kid_of(const struct auth_key *key)
 static void sign(uint8_t mac[HASH_SHA256_SIZE], const struct auth_key *key,
                  const struct span part[], size_t parts)
 {
+    assert(key->algorithm == KEY_HS256);
     hash_hmac(mac, (struct span){key->bytes, key->n}, part, parts);
 }
 
 /* ---- objects ---- */
 
-struct member {
-    struct span name; /* decoded */
-    struct json_value v;
-};
-
-struct object {
-    const char *what; /* "header", "claims" */
-    unsigned n;
-    struct member m[AUTH_MEMBERS_MAX];
-};
-
-static bool has_repeats(const struct object *o)
-{
-    for (unsigned i = 1; i < o->n; i++)
-        for (unsigned j = 0; j < i; j++)
-            if (span_eq(o->m[i].name, o->m[j].name))
-                return true;
-    return false;
-}
-
-/* Reads the members of the object in json[0..n); decodes their names in place. Returns what is
- * wrong with it; NULL if nothing is. */
-static const char *object_read(struct object *o, char *json, size_t n)
-{
-    struct json_value v, value;
-    struct span name;
-    size_t at, pos = 0;
-    o->n = 0;
-    if (json_read((struct span){json, n}, &v, &at) != 0)
-        return "not JSON";
-    if (v.kind != JSON_OBJECT)
-        return "not a JSON object";
-    while (json_next(&v, &pos, &name, &value)) {
-        if (o->n == AUTH_MEMBERS_MAX)
-            return "an object of more than 64 members";
-        o->m[o->n++] = (struct member){name, value};
-    }
-    for (unsigned i = 0; i < o->n; i++) {
-        char *to = json + (o->m[i].name.p - json);
-        o->m[i].name = (struct span){to, json_unescape(o->m[i].name, to)};
-    }
-    return has_repeats(o) ? "an object that has a member twice" : NULL;
-}
-
-/* Decodes base64url to `to` and reads the object in it. Returns the bytes decoded, or -1 with
- * *why. */
-static ptrdiff_t object_decode(struct object *o, char *to, struct span s, struct text *why)
+/* Decodes base64url to `to` and reads the object that it is, the `what` of the token. Returns the
+ * bytes decoded, or -1. */
+static ptrdiff_t part_read(struct object *o, const char *what, char *to, struct span s,
+                           struct text *why)
 {
     ptrdiff_t n = base64url_read(to, s);
     const char *wrong = n == -1 ? "not base64url" : object_read(o, to, (size_t)n);
     if (wrong == NULL)
         return n;
     text_str(why, "the ");
-    text_str(why, o->what);
+    text_str(why, what);
     text_str(why, " of the token: ");
     text_str(why, wrong);
     return -1;
-}
-
-static const struct json_value *object_get(const struct object *o, struct span name)
-{
-    for (unsigned i = 0; i < o->n; i++)
-        if (span_eq(o->m[i].name, name))
-            return &o->m[i].v;
-    return NULL;
-}
-
-/* Returns the text of a string in the buffer `json`, decoded in place. */
-static struct span string_in(char *json, struct span raw)
-{
-    char *to = json + (raw.p - json);
-    return (struct span){to, json_unescape(raw, to)};
 }
 
 /* ---- the header ---- */
@@ -232,7 +76,8 @@ struct token {
     struct span payload;   /* as it came */
     struct span signature; /* likewise */
     struct span kid;       /* in room */
-    char *room;            /* the free part of the room */
+    char *room;            /* what is left of it */
+    enum key_algorithm algorithm;
 };
 
 /* Cuts the token into its three parts; *header is the first one. Returns false with *why if it has
@@ -263,15 +108,16 @@ static enum auth_result header_check(struct token *x, const struct object *o, st
 {
     const struct json_value *alg = object_get(o, SPAN("alg")), *kid = object_get(o, SPAN("kid"));
     if (alg == NULL || alg->kind != JSON_STRING) {
-        text_str(why, alg == NULL ? "the token names no algorithm: only HS256 is taken"
-                                  : "the algorithm of the token is no string: only HS256 is taken");
+        text_str(why, alg == NULL ? "the token names no algorithm: " TAKEN
+                                  : "the algorithm of the token is no string: " TAKEN);
         return AUTH_ALGORITHM;
     }
-    struct span name = string_in(x->room, alg->raw);
-    if (!span_eq(name, SPAN("HS256"))) {
+    struct span name = alg->raw;
+    x->algorithm = key_algorithm(name);
+    if (x->algorithm == KEY_NONE) {
         text_str(why, "the token is made with the algorithm '");
         say_given(why, name);
-        text_str(why, "': only HS256 is taken");
+        text_str(why, "': " TAKEN);
         return AUTH_ALGORITHM;
     }
     if (object_get(o, SPAN("crit")) != NULL) {
@@ -283,19 +129,19 @@ static enum auth_result header_check(struct token *x, const struct object *o, st
         return AUTH_MALFORMED;
     }
     if (kid != NULL)
-        x->kid = string_in(x->room, kid->raw);
+        x->kid = kid->raw;
     return AUTH_GOOD;
 }
 
 /* Reads the token up to its claims. */
 static enum auth_result token_open(struct token *x, struct span token, char *room, struct text *why)
 {
-    struct object o = {.what = "header", .n = 0};
+    struct object o;
     struct span header;
     *x = (struct token){.room = room};
     if (!token_cut(x, token, &header, why))
         return AUTH_MALFORMED;
-    ptrdiff_t n = object_decode(&o, room, header, why);
+    ptrdiff_t n = part_read(&o, "header", room, header, why);
     if (n == -1)
         return AUTH_MALFORMED;
     enum auth_result r = header_check(x, &o, why);
@@ -305,41 +151,54 @@ static enum auth_result token_open(struct token *x, struct span token, char *roo
 
 /* ---- the signature ---- */
 
-/* Returns the key that signed the token, or NULL. *named says whether a key may have. */
+/* Which keys may have signed a token. */
+struct found {
+    bool named;  /* one of its name, or without a name */
+    bool suited; /* and of its algorithm */
+};
+
+/* Returns the key that has signed it, or NULL. A key is tried if its algorithm is the token's. */
 static const struct auth_key *token_signer(const struct token *x, const struct auth_keys *k,
-                                           bool *named)
+                                           struct found *found)
 {
-    char mac[AUTH_URL_SIGN];
-    uint8_t want[HASH_SHA256_SIZE];
-    const struct auth_key *signer = NULL;
-    bool whole =
-        x->signature.n == AUTH_URL_SIGN && base64url_read(mac, x->signature) == sizeof(want);
-    *named = false;
-    for (unsigned i = 0; i < k->n && signer == NULL; i++) {
+    char bytes[KEY_BYTES_MAX + 3];
+    struct span signature = {bytes, 0};
+    ptrdiff_t n = -1;
+    *found = (struct found){.named = false};
+    if (x->signature.n <= base64url_size(KEY_BYTES_MAX))
+        n = base64url_read(bytes, x->signature);
+    signature.n = n > 0 ? (size_t)n : 0;
+    for (unsigned i = 0; i < k->n; i++) {
         const struct auth_key *key = &k->key[i];
         if (x->kid.n > 0 && key->kid_n > 0 && !span_eq(x->kid, kid_of(key)))
             continue;
-        *named = true;
-        sign(want, key, &x->signing, 1);
-        if (whole && hash_equal(mac, want, sizeof(want)))
-            signer = key;
+        found->named = true;
+        if (key->algorithm != x->algorithm)
+            continue;
+        found->suited = true;
+        if (key_verify(key, x->signing, signature))
+            return key;
     }
-    hash_wipe(want, sizeof(want));
-    return signer;
+    return NULL;
 }
 
 static enum auth_result token_verify(const struct token *x, const struct auth_keys *k,
                                      struct text *why)
 {
-    bool named;
-    if (token_signer(x, k, &named) != NULL)
+    struct found found;
+    if (token_signer(x, k, &found) != NULL)
         return AUTH_GOOD;
-    if (named || k->n == 0) {
-        text_str(why, "the signature of the token is not of a key that this server has");
-    } else {
+    if (!found.named && k->n > 0) {
         text_str(why, "the token names the key '");
         say_given(why, x->kid);
         text_str(why, "', which this server does not have");
+    } else if (!found.suited && k->n > 0) {
+        text_str(why, "the token is made with the algorithm ");
+        text_str(why, key_algorithm_name(x->algorithm));
+        text_str(why, x->kid.n > 0 ? ", and the key of its name is for another"
+                                   : ", and no key of this server is for that");
+    } else {
+        text_str(why, "the signature of the token is not of a key that this server has");
     }
     return AUTH_SIGNATURE;
 }
@@ -420,56 +279,25 @@ static bool claims_date(const struct object *o, struct span name, bool *there, u
     return false;
 }
 
-/* Returns what is wrong with an element of a list of topics; NULL if nothing is, and *part is its
- * text, decoded in place. */
-static const char *topic_wrong(char *json, const struct json_value *v, struct span *part)
+/* Appends what is wrong with a claim. */
+static bool claim_wrong(struct text *why, struct span name, const char *wrong)
 {
-    *part = (struct span){NULL, 0};
-    if (v->kind != JSON_STRING)
-        return "is no string";
-    *part = string_in(json, v->raw);
-    return topic_pattern_wrong(*part);
+    text_str(why, "the claim ");
+    say_given(why, name);
+    text_str(why, " of the token");
+    text_str(why, wrong);
+    return false;
 }
 
-/* Reads a list of topics into a scope, which is shorter and takes the list's place. */
-static bool claims_scope(char *json, const struct object *o, struct span name, struct span *scope,
-                         struct text *why)
+/* Appends what is wrong with one of a claim's topics; an empty one may be no string. */
+static bool topic_wrong(struct text *why, struct span name, uint64_t number, struct span topic,
+                        const char *wrong)
 {
-    const struct json_value *v = object_get(o, name);
-    struct json_value item;
-    struct span none, part = {NULL, 0};
-    size_t pos = 0, n = 0, count = 0;
-    const char *wrong = NULL;
-    *scope = (struct span){NULL, 0};
-    if (v == NULL)
-        return true;
-    char *to = json + (v->raw.p - json);
-    if (v->kind != JSON_ARRAY)
-        wrong = "is no list of topics";
-    while (wrong == NULL && json_next(v, &pos, &none, &item)) {
-        count++;
-        wrong = topic_wrong(json, &item, &part);
-        if (wrong != NULL)
-            break;
-        if (n > 0)
-            to[n++] = ',';
-        memmove(to + n, part.p, part.n);
-        n += part.n;
-    }
-    if (wrong == NULL) {
-        *scope = (struct span){to, n};
-        return true;
-    }
-    text_str(why, "the claim ");
-    text_add(why, name);
-    text_str(why, " of the token");
-    if (count > 0) {
-        text_str(why, ", in its topic number ");
-        text_u64(why, count);
-    }
-    if (part.p != NULL) {
+    claim_wrong(why, name, ", in its topic number ");
+    text_u64(why, number);
+    if (topic.p != NULL) {
         text_str(why, ", '");
-        say_given(why, part);
+        say_given(why, topic);
         text_str(why, "',");
     }
     text_str(why, " ");
@@ -477,21 +305,201 @@ static bool claims_scope(char *json, const struct object *o, struct span name, s
     return false;
 }
 
-static enum auth_result claims_read(const struct token *x, struct auth_said *said, struct text *why)
+/* Reads a list of topics into a scope that takes its place: it is shorter. */
+static bool claims_list(char *json, const struct json_value *v, struct span name, bool mercure,
+                        struct span *scope, struct text *why)
 {
-    struct object o = {.what = "claims", .n = 0};
-    *said = (struct auth_said){.kid = x->kid};
-    if (object_decode(&o, x->room, x->payload, why) == -1)
-        return AUTH_CLAIMS;
-    if (object_get(&o, SPAN("aud")) != NULL) {
+    struct json_value item;
+    struct span none;
+    size_t pos = 0, n = 0;
+    if (v == NULL)
+        return true;
+    if (v->kind != JSON_ARRAY)
+        return claim_wrong(why, name, " is no list of topics");
+    char *to = json + (v->raw.p - json);
+    for (uint64_t count = 1; json_next(v, &pos, &none, &item); count++) {
+        if (item.kind != JSON_STRING)
+            return topic_wrong(why, name, count, (struct span){NULL, 0}, "is no string");
+        struct span topic = object_decode(json, item.raw);
+        if (mercure && span_eq(topic, SPAN("*")))
+            topic = SPAN("**");
+        const char *wrong = topic_pattern_wrong(topic);
+        if (wrong != NULL)
+            return topic_wrong(why, name, count, topic, wrong);
+        if (n > 0)
+            to[n++] = ',';
+        memmove(to + n, topic.p, topic.n);
+        n += topic.n;
+    }
+    *scope = (struct span){to, n};
+    return true;
+}
+
+/* Reads the words of `scope` that begin with `what` into a scope at `to`; false: one is wrong. */
+static bool scope_words(struct span words, struct span what, char *to, struct span *scope,
+                        struct text *why)
+{
+    size_t n = 0;
+    for (uint64_t count = 1; words.n > 0; count++) {
+        struct span word = span_cut(&words, ' ');
+        if (!span_begins(word, what))
+            continue;
+        word = span_from(word, what.n);
+        const char *wrong = topic_pattern_wrong(word);
+        if (wrong != NULL)
+            return topic_wrong(why, SPAN("scope"), count, word, wrong);
+        if (n > 0)
+            to[n++] = ',';
+        memcpy(to + n, word.p, word.n);
+        n += word.n;
+    }
+    *scope = (struct span){to, n};
+    return true;
+}
+
+/* The string `scope`, in whose place both scopes come: they are shorter. */
+static bool claims_words(char *json, const struct object *o, struct auth_said *said,
+                         struct text *why)
+{
+    char copy[AUTH_TOKEN_MAX];
+    const struct json_value *v = object_get(o, SPAN("scope"));
+    if (v == NULL)
+        return true;
+    if (v->kind != JSON_STRING)
+        return claim_wrong(why, SPAN("scope"), " is no string");
+    said->rights = "scope";
+    struct span words = v->raw;
+    char *to = json + (words.p - json);
+    assert(words.n <= sizeof(copy));
+    memcpy(copy, words.p, words.n);
+    words.p = copy;
+    return scope_words(words, SPAN("publish:"), to, &said->publish, why) &&
+           scope_words(words, SPAN("subscribe:"), to + said->publish.n, &said->subscribe, why) &&
+           scope_words(words, SPAN("purge:"), to + said->publish.n + said->subscribe.n,
+                       &said->purge, why);
+}
+
+/* The object that `publish` and `subscribe` are in: the claims themselves or one of them. */
+static bool claims_object(const struct token *x, const struct object *claims,
+                          const struct auth_rules *rules, struct object *in, struct text *why)
+{
+    struct span name = span_of(rules->claims);
+    const struct json_value *v = object_get(claims, name);
+    if (v == NULL)
+        return true;
+    if (v->kind != JSON_OBJECT)
+        return claim_wrong(why, name, " is no object");
+    const char *wrong = object_read(in, x->room + (v->raw.p - x->room), v->raw.n);
+    if (wrong == NULL)
+        return true;
+    claim_wrong(why, name, " is ");
+    text_str(why, wrong);
+    return false;
+}
+
+/* What the token allows. */
+static bool claims_scope(const struct token *x, const struct object *claims,
+                         const struct auth_rules *rules, struct auth_said *said, struct text *why)
+{
+    struct object inner = {.n = 0};
+    const struct object *in = rules->claims != NULL ? &inner : claims;
+    bool mercure = in == &inner && span_eq(span_of(rules->claims), SPAN("mercure"));
+    if (in == &inner && !claims_object(x, claims, rules, &inner, why))
+        return false;
+    const struct json_value *publish = object_get(in, SPAN("publish")),
+                            *subscribe = object_get(in, SPAN("subscribe")),
+                            *purge = object_get(in, SPAN("purge")),
+                            *admin = object_get(in, SPAN("admin"));
+    said->admin = admin != NULL && admin->kind == JSON_TRUE;
+    said->rights = rules->claims;
+    if (publish == NULL && subscribe == NULL && purge == NULL)
+        return claims_words(x->room, claims, said, why);
+    return claims_list(x->room, publish, SPAN("publish"), mercure, &said->publish, why) &&
+           claims_list(x->room, subscribe, SPAN("subscribe"), mercure, &said->subscribe, why) &&
+           claims_list(x->room, purge, SPAN("purge"), mercure, &said->purge, why);
+}
+
+/* A claim that is a string; a number counts as its text. Anything else is none. */
+static struct span claims_text(const struct object *o, struct span name)
+{
+    const struct json_value *v = object_get(o, name);
+    bool is = v != NULL && (v->kind == JSON_STRING || v->kind == JSON_NUMBER);
+    return is ? v->raw : (struct span){NULL, 0};
+}
+
+/* What it may be revoked by. Where `iat` is no time, it counts as issued before any. */
+static void claims_bearer(const struct object *o, struct auth_said *said)
+{
+    const struct json_value *iat = object_get(o, SPAN("iat"));
+    uint64_t at = iat != NULL && iat->kind == JSON_NUMBER ? date_read(iat->raw) : 0;
+    said->issued = at > 0 && at <= AUTH_TIME_MAX;
+    said->iat_s = said->issued ? at : 0;
+    said->jti = claims_text(o, SPAN("jti"));
+    said->sub = claims_text(o, SPAN("sub"));
+}
+
+static bool is_one_of(struct span s, const struct span *of, uint32_t n)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < n && s.p != NULL && !found; i++)
+        found = span_eq(s, of[i]);
+    return found;
+}
+
+/* `aud` is a string or a list of strings (RFC 7519 section 4.1.3). */
+static bool claims_audience(char *json, const struct object *o, const struct auth_rules *rules,
+                            struct text *why)
+{
+    const struct json_value *v = object_get(o, SPAN("aud"));
+    struct json_value item;
+    struct span none;
+    size_t pos = 0;
+    if (rules->any_audience || (v == NULL && rules->audiences == 0))
+        return true;
+    if (rules->audiences == 0) {
         text_str(why, "the token is for somebody else (aud): this server has no name of its own");
+        return false;
+    }
+    if (v == NULL) {
+        text_str(why, "the token names no audience (aud), and this server takes only its own");
+        return false;
+    }
+    bool found = is_one_of(object_text(o, SPAN("aud")), rules->audience, rules->audiences);
+    while (v->kind == JSON_ARRAY && !found && json_next(v, &pos, &none, &item))
+        found = item.kind == JSON_STRING &&
+                is_one_of(object_decode(json, item.raw), rules->audience, rules->audiences);
+    if (!found)
+        text_str(why, "the token is for somebody else (aud)");
+    return found;
+}
+
+static bool claims_issuer(const struct object *o, const struct auth_rules *rules, struct text *why)
+{
+    const struct json_value *v = object_get(o, SPAN("iss"));
+    if (rules->issuers == 0 ||
+        is_one_of(object_text(o, SPAN("iss")), rules->issuer, rules->issuers))
+        return true;
+    text_str(why, v == NULL ? "the token names no issuer (iss), and this server wants one"
+                            : "the token is of an issuer (iss) that this server does not take");
+    return false;
+}
+
+static enum auth_result claims_read(const struct token *x, const struct auth_rules *rules,
+                                    struct auth_said *said, struct text *why)
+{
+    static const struct auth_rules no_rules = {.claims = NULL};
+    struct object o;
+    rules = rules != NULL ? rules : &no_rules;
+    *said = (struct auth_said){.kid = x->kid, .algorithm = x->algorithm};
+    if (part_read(&o, "claims", x->room, x->payload, why) == -1 ||
+        !claims_audience(x->room, &o, rules, why) || !claims_issuer(&o, rules, why) ||
+        !claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
+        !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
+        !claims_scope(x, &o, rules, said, why)) {
+        said->publish = said->subscribe = said->purge = (struct span){NULL, 0};
         return AUTH_CLAIMS;
     }
-    if (!claims_date(&o, SPAN("exp"), &said->ends, &said->exp_s, why) ||
-        !claims_date(&o, SPAN("nbf"), &said->begins, &said->nbf_s, why) ||
-        !claims_scope(x->room, &o, SPAN("publish"), &said->publish, why) ||
-        !claims_scope(x->room, &o, SPAN("subscribe"), &said->subscribe, why))
-        return AUTH_CLAIMS;
+    claims_bearer(&o, said);
     return AUTH_GOOD;
 }
 
@@ -524,39 +532,75 @@ enum auth_result auth_said_check_times(const struct auth_said *said, uint64_t no
 
 /* ---- a token ---- */
 
-enum auth_result auth_read(struct span token, char *room, struct auth_said *said, struct text *why)
+enum auth_result auth_read(const struct auth_rules *rules, struct span token, char *room,
+                           struct auth_said *said, struct text *why)
 {
     struct token x;
     *said = (struct auth_said){.ends = false};
     enum auth_result r = token_open(&x, token, room, why);
-    return r == AUTH_GOOD ? claims_read(&x, said, why) : r;
+    return r == AUTH_GOOD ? claims_read(&x, rules, said, why) : r;
 }
 
 const struct auth_key *auth_signer(const struct auth_keys *k, struct span token, char *room)
 {
     struct token x;
     char words[1];
-    bool named;
+    struct found found;
     struct text why = text_in(words, 0); /* not asked for */
-    return token_open(&x, token, room, &why) == AUTH_GOOD ? token_signer(&x, k, &named) : NULL;
+    return token_open(&x, token, room, &why) == AUTH_GOOD ? token_signer(&x, k, &found) : NULL;
 }
 
-enum auth_result auth_check(const struct auth_keys *k, struct span token, uint64_t now_s,
-                            char *room, struct auth_claims *claims, struct text *why)
+bool auth_takes_long(struct span token, char *room)
+{
+    struct token x;
+    char words[1];
+    struct text why = text_in(words, 0); /* not asked for */
+    return token_open(&x, token, room, &why) == AUTH_GOOD && x.algorithm != KEY_HS256;
+}
+
+/* Checks a token; k NULL: its signature is known to be good. */
+static enum auth_result check(const struct auth_keys *k, const struct auth_rules *rules,
+                              struct span token, uint64_t now_s, char *room,
+                              struct auth_claims *claims, struct text *why)
 {
     struct token x;
     struct auth_said said;
     *claims = (struct auth_claims){.expires_s = 0};
     enum auth_result r = token_open(&x, token, room, why);
-    if (r == AUTH_GOOD)
+    if (r == AUTH_GOOD && k != NULL)
         r = token_verify(&x, k, why);
     if (r == AUTH_GOOD)
-        r = claims_read(&x, &said, why);
+        r = claims_read(&x, rules, &said, why);
     if (r == AUTH_GOOD)
         r = auth_said_check_times(&said, now_s, why);
     if (r == AUTH_GOOD)
-        *claims = (struct auth_claims){said.publish, said.subscribe, until(&said)};
+        *claims = (struct auth_claims){
+            .publish = said.publish,
+            .subscribe = said.subscribe,
+            .purge = said.purge,
+            .expires_s = until(&said),
+            .begins_s = said.nbf_s > AUTH_LEEWAY_S ? said.nbf_s - AUTH_LEEWAY_S : 0,
+            .algorithm = x.algorithm,
+            .jti = said.jti,
+            .sub = said.sub,
+            .iat_s = said.iat_s,
+            .admin = said.admin,
+        };
     return r;
+}
+
+enum auth_result auth_check(const struct auth_keys *k, const struct auth_rules *rules,
+                            struct span token, uint64_t now_s, char *room,
+                            struct auth_claims *claims, struct text *why)
+{
+    assert(k != NULL);
+    return check(k, rules, token, now_s, room, claims, why);
+}
+
+enum auth_result auth_check_again(const struct auth_rules *rules, struct span token, uint64_t now_s,
+                                  char *room, struct auth_claims *claims, struct text *why)
+{
+    return check(NULL, rules, token, now_s, room, claims, why);
 }
 
 /* ---- minting ---- */
@@ -570,14 +614,35 @@ static void add_base64url(struct text *t, struct span s)
         t->n += base64url_write(t->p + t->n, s);
 }
 
-/* Appends a claim with a list, unless the list is empty. */
+/* Appends a claim's name, with a comma in front where it is not the first. */
+static void add_name(struct text *t, const char *name)
+{
+    text_str(t, t->n > 1 ? "," : "");
+    text_str(t, name);
+}
+
+static void add_number(struct text *t, const char *name, uint64_t v)
+{
+    if (v == 0)
+        return;
+    add_name(t, name);
+    text_u64(t, v);
+}
+
+static void add_string(struct text *t, const char *name, struct span s)
+{
+    if (s.n == 0)
+        return;
+    add_name(t, name);
+    json_string(t, s);
+}
+
+/* Appends a claim that is a list, if there is anything in it. */
 static void add_scope(struct text *t, const char *name, struct span scope)
 {
     if (scope.n == 0)
         return;
-    if (t->n > 1)
-        text_str(t, ",");
-    text_str(t, name);
+    add_name(t, name);
     for (const char *between = "["; scope.p != NULL; between = ",") {
         text_str(t, between);
         json_string(t, span_cut(&scope, ','));
@@ -587,7 +652,9 @@ static void add_scope(struct text *t, const char *name, struct span scope)
 
 static void add_header(struct text *t, const struct auth_key *key)
 {
-    text_str(t, "{\"alg\":\"HS256\"");
+    text_str(t, "{\"alg\":\"");
+    text_str(t, key_algorithm_name(key->algorithm));
+    text_str(t, "\"");
     if (key->kid_n > 0) {
         text_str(t, ",\"kid\":");
         json_string(t, kid_of(key));
@@ -598,19 +665,23 @@ static void add_header(struct text *t, const struct auth_key *key)
 static void add_claims(struct text *t, const struct auth_claims *claims)
 {
     text_str(t, "{");
-    if (claims->expires_s > 0) {
-        text_str(t, "\"exp\":");
-        text_u64(t, claims->expires_s);
-    }
+    add_number(t, "\"exp\":", claims->expires_s);
+    add_number(t, "\"iat\":", claims->iat_s);
+    add_string(t, "\"jti\":", claims->jti);
+    add_string(t, "\"sub\":", claims->sub);
+    if (claims->admin)
+        add_name(t, "\"admin\":true");
     add_scope(t, "\"publish\":", claims->publish);
     add_scope(t, "\"subscribe\":", claims->subscribe);
+    add_scope(t, "\"purge\":", claims->purge);
     text_str(t, "}");
 }
 
 void auth_mint(struct text *t, const struct auth_key *key, const struct auth_claims *claims)
 {
     char json[AUTH_TOKEN_MAX], whole[AUTH_TOKEN_MAX];
-    uint8_t mac[HASH_SHA256_SIZE];
+    uint8_t mac[ED25519_SIGN];
+    bool secret = key->algorithm == KEY_HS256;
     struct text j = text_in(json, sizeof(json)), token = text_in(whole, sizeof(whole));
     add_header(&j, key);
     add_base64url(&token, text_span(&j));
@@ -619,9 +690,14 @@ void auth_mint(struct text *t, const struct auth_key *key, const struct auth_cla
     add_claims(&j, claims);
     add_base64url(&token, text_span(&j));
     const struct span signing = text_span(&token);
-    sign(mac, key, &signing, 1);
+    assert(secret || (key->algorithm == KEY_EDDSA && key->n == ED25519_SECRET));
+    if (secret)
+        sign(mac, key, &signing, 1);
+    else
+        ed25519_sign(mac, (const uint8_t *)key->bytes, signing);
     text_str(&token, ".");
-    add_base64url(&token, (struct span){(const char *)mac, sizeof(mac)});
+    add_base64url(&token,
+                  (struct span){(const char *)mac, secret ? HASH_SHA256_SIZE : ED25519_SIGN});
     if (j.full || token.full)
         t->full = true;
     else
@@ -671,6 +747,8 @@ enum auth_result auth_url_check(const struct auth_keys *k, enum auth_class class
         return AUTH_MALFORMED;
     }
     for (unsigned i = 0; i < k->n && !good; i++) {
+        if (k->key[i].algorithm != KEY_HS256)
+            continue;
         url_sign(want, &k->key[i], class, topics, expires_s);
         good = hash_equal(want, signature.p, AUTH_URL_SIGN);
     }

@@ -40,12 +40,23 @@ void broker_release(struct broker *b, uint32_t id)
     topic_release(b->topics, id, gone_chain, b);
 }
 
+#define WIPE_BYTES (256u << 10) /* of a purged topic at once: well below a millisecond */
+
+/* Must purged records wait, as another process may send them still? */
+static bool wipe_waits(const struct broker *b)
+{
+    return b->ring->shared != NULL && control_followed(b->ring->shared) < b->purged_to;
+}
+
 bool broker_release_emptied(struct broker *b)
 {
     uint32_t topic = chains_take_emptied(&b->chains);
     if (topic == 0)
         return false;
     check_kept(b, topic);
+    if (chain_at(&b->chains, topic)->wipe != 0 && broker_wipe(b, topic, WIPE_BYTES) &&
+        wipe_waits(b))
+        return false; /* it is on the list again */
     if (chain_is_empty(chain_at(&b->chains, topic)))
         broker_release(b, topic);
     return true;
@@ -53,13 +64,57 @@ bool broker_release_emptied(struct broker *b)
 
 /* ---- following ------------------------------------------------------------------------------- */
 
+/* Notes that a topic may not be needed any more, or is again. */
+static void keep(struct broker *b, uint32_t topic)
+{
+    topic_at(b->topics, topic)->kept = !chain_is_empty(chain_at(&b->chains, topic));
+}
+
+uint32_t broker_follow_purge(struct broker *b, uint32_t topic, uint64_t at)
+{
+    uint32_t count = chain_purge(&b->chains, topic, at);
+    keep(b, topic);
+    return count;
+}
+
+bool broker_wipe(struct broker *b, uint32_t topic, uint64_t most)
+{
+    most = wipe_waits(b) ? 0 : most;
+    bool more = chain_wipe(&b->chains, topic, most);
+    keep(b, topic);
+    return more;
+}
+
+/* Follows a record that an earlier process wiped, or that purges: all at once, as nobody waits. */
+static void follow_no_message(struct broker *b, const struct ring_record *rec, uint64_t at)
+{
+    uint32_t topic = topic_find(b->topics, ring_topic(rec));
+    if ((rec->flags & RING_WIPED) != 0) {
+        ring_wipe(b->ring, at); /* it may have been killed over it */
+        chain_pass(&b->chains, at);
+    } else if (topic == 0) {
+        chain_pass(&b->chains, at);
+    } else {
+        (void)broker_follow_purge(b, topic, at);
+        (void)chain_wipe(&b->chains, topic, UINT64_MAX);
+        keep(b, topic);
+    }
+}
+
 uint64_t broker_follow(struct broker *b)
 {
     uint64_t left = 0, at;
     bool made;
     while ((at = b->chains.h->followed) < ring_head(b->ring)) {
-        uint32_t topic = broker_open(b, ring_topic(ring_at(b->ring, at)), &made);
+        const struct ring_record *rec = ring_at(b->ring, at);
+        if ((rec->flags & (RING_WIPED | RING_PURGE)) != 0) {
+            follow_no_message(b, rec, at);
+            continue;
+        }
+        uint32_t topic = broker_open(b, ring_topic(rec), &made);
         if (topic != 0) {
+            if ((rec->flags & RING_KEYED) != 0)
+                once_add(&b->once, at);
             broker_follow_as(b, topic, at);
         } else {
             chain_skip(&b->chains, at);
@@ -82,20 +137,49 @@ static uint32_t adopt_topic(struct broker *b, uint64_t at, bool link)
     return topic;
 }
 
+/* Follows a record of a shared ring that was wiped, or that purges. Where others are, it is they
+ * who wipe as well, and one that was wiped while this one joined is of its chain still, unless it
+ * is the first there. Returns false: it is to be followed as any other. */
+static bool adopt_no_message(struct broker *b, const struct ring_record *rec, uint64_t at,
+                             bool link)
+{
+    if (link) {
+        follow_no_message(b, rec, at);
+        return true;
+    }
+    const uint32_t topic = topic_find(b->topics, ring_topic(rec));
+    const bool purges = (rec->flags & RING_PURGE) != 0;
+    if (!purges && topic != 0 && chain_at(&b->chains, topic)->count > 0)
+        return false;
+    if (!purges || topic == 0) {
+        chain_pass(&b->chains, at);
+        return true;
+    }
+    (void)broker_follow_purge(b, topic, at);
+    b->purged_to = ring_head(b->ring);
+    b->purged = true;
+    return true;
+}
+
 /* The same in a shared ring: the next record is taken into the view, marked for fan-out, and in its
  * topic's chain. */
 static void adopt(struct broker *b, bool link)
 {
     const uint64_t at = ring_head(b->ring);
     ring_take(b->ring);
+    const struct ring_record *rec = ring_at(b->ring, at);
+    if ((rec->flags & (RING_WIPED | RING_PURGE)) != 0 && adopt_no_message(b, rec, at, link))
+        return;
     const uint32_t topic = adopt_topic(b, at, link);
     if (topic == 0) {
         chain_skip(&b->chains, at);
         b->left_out += link;
         if (link && ring_topic(ring_at(b->ring, at)).n > 0)
-            ring_wipe(b->ring, at); /* which no other is to take in */
+            ring_drop(b->ring, at); /* which no other is to take in */
         return;
     }
+    if ((rec->flags & RING_KEYED) != 0)
+        (link ? once_add : once_adopt)(&b->once, at);
     topic_at(b->topics, topic)->kept = 1;
     chain_adopt(&b->chains, topic, at, link);
     topic_mark(b->topics, topic);
@@ -143,7 +227,8 @@ static void let_go(void *broker)
 void broker_init(struct broker *b, struct ring *r, struct topics *t, void *memory, void *heap)
 {
     *b = (struct broker){.ring = r, .topics = t, .heap = heap, .turn = UINT64_MAX};
-    chains_init(&b->chains, r, t->max, memory);
+    once_init(&b->once, r, t->h->seed[0], memory);
+    chains_init(&b->chains, r, t->max, (char *)memory + once_size(r->size));
     if (b->chains.h->followed == 0)
         chains_begin(&b->chains);
     ring_tell(r, let_go, b);
@@ -159,14 +244,24 @@ static void lock_level(struct broker *b)
     broker_catch_up(b);
 }
 
+/* Has another process ended the topic meanwhile, or published a message with that key? */
+static bool is_late(const struct broker *b, uint32_t topic, const struct ring_message *m)
+{
+    return !m->purge &&
+           (broker_end(b, topic) != 0 || (m->key[0] != 0 && broker_once(b, m->key) != 0));
+}
+
 /* Puts it, if there is room now. */
 static uint64_t try_put(struct broker *b, uint32_t topic, const struct ring_message *m,
                         uint64_t now_ms)
 {
+    uint64_t at = 0;
     lock_level(b);
-    const struct ring_links links = chain_plan(&b->chains, topic);
-    b->put_n = ring_given(b->ring) + 1;
-    uint64_t at = ring_share_put(b->ring, m, now_ms, &links, &b->evicted);
+    if (!is_late(b, topic, m)) {
+        const struct ring_links links = chain_plan(&b->chains, topic);
+        b->put_n = ring_given(b->ring) + 1;
+        at = ring_share_put(b->ring, m, now_ms, &links, once_newest(&b->once, m->key), &b->evicted);
+    }
     control_unlock(b->ring->shared);
     broker_catch_up(b);
     return at;
@@ -177,10 +272,10 @@ uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_m
 {
     struct control *c = b->ring->shared;
     uint64_t at = try_put(b, topic, m, now_ms);
-    if (at != 0)
+    if (at != 0 || is_late(b, topic, m))
         return at;
     uint64_t began = control_us();
-    for (unsigned i = 0; at == 0 && i < BROKER_PAUSES; i++) {
+    for (unsigned i = 0; at == 0 && i < BROKER_PAUSES && !is_late(b, topic, m); i++) {
         if (wake != NULL)
             wake(control_sleepers(c, control_blockers(c)));
         control_pause(c);
@@ -214,7 +309,21 @@ uint64_t broker_hold(struct broker *b, uint32_t topic, const struct ring_message
     if (at == 0)
         return 0;
     topic_at(b->topics, topic)->kept = 1;
-    chain_hold(&b->chains, topic, at);
+    if (m->key[0] != 0)
+        once_add(&b->once, at);
+    chain_hold(&b->chains, topic, at, m->end ? ring_given(b->ring) : 0);
+    return at;
+}
+
+uint64_t broker_purge(struct broker *b, uint32_t topic, bool hold, uint64_t now_ms)
+{
+    const struct ring_message m = {.topic = topic_name(b->topics, topic), .purge = true};
+    if (hold)
+        return broker_hold(b, topic, &m, now_ms);
+    if (b->ring->shared != NULL)
+        return broker_put_shared(b, topic, &m, now_ms, NULL);
+    uint64_t at = ring_put(b->ring, &m, now_ms);
+    (void)broker_follow_purge(b, topic, at);
     return at;
 }
 
@@ -222,6 +331,9 @@ uint32_t broker_show(struct broker *b)
 {
     uint64_t at = ring_show(b->ring);
     uint32_t topic = chain_unhold(&b->chains, at);
-    broker_follow_as(b, topic, at);
+    if ((ring_at(b->ring, at)->flags & RING_PURGE) != 0)
+        (void)broker_follow_purge(b, topic, at);
+    else
+        broker_follow_as(b, topic, at);
     return topic;
 }

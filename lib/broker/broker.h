@@ -37,6 +37,7 @@
 #define SSE_LIB_BROKER_BROKER_H
 
 #include "lib/broker/chain.h"
+#include "lib/broker/once.h"
 #include "lib/topic/members.h"
 #include "lib/topic/names.h"
 #include "lib/topic/sets.h"
@@ -45,21 +46,24 @@ struct broker {
     struct ring *ring;
     struct topics *topics;
     struct chains chains; /* as many as the table has entries */
+    struct once once;     /* the messages that have keys */
     uint64_t *heap;       /* scratch memory for merging chains: a number per chain */
     void (*gone)(void *arg, uint32_t topic); /* called before a topic is freed; NULL: no callback */
     void *arg;
     /* In a shared ring: */
-    uint64_t turn;     /* of the page's state that was followed last */
-    uint64_t put_n;    /* the id of the message that was put last, by this process */
-    uint64_t evicted;  /* messages that this process's own let go below the tail, so far */
-    uint64_t left_out; /* by broker_link_shared() */
+    uint64_t turn;      /* of the page's state that was followed last */
+    uint64_t put_n;     /* the id of the message that was put last, by this process */
+    uint64_t evicted;   /* messages that this process's own let go below the tail, so far */
+    uint64_t left_out;  /* by broker_link_shared() */
+    uint64_t purged_to; /* what was purged is wiped once all have followed up to here */
+    bool purged;        /* copies of its bytes are to be wiped; the caller clears it */
 };
 
 /* Return how many bytes broker_init() needs for a table of `entries` over a ring of `ring_size`
  * bytes: of zeroed memory, and of heap. */
 static inline uint64_t broker_size(uint64_t ring_size, uint32_t entries)
 {
-    return chains_size(ring_size, entries);
+    return once_size(ring_size) + chains_size(ring_size, entries);
 }
 
 static inline uint64_t broker_heap_size(uint32_t entries)
@@ -85,6 +89,9 @@ static inline void broker_follow_as(struct broker *b, uint32_t topic, uint64_t a
     chain_link(&b->chains, topic, at);
 }
 
+/* Private: does so with one that purges it. Returns how many messages that takes away. */
+uint32_t broker_follow_purge(struct broker *b, uint32_t topic, uint64_t at);
+
 /* Returns the topic of a valid name with its chain, both made if need be (*made says so); 0 if the
  * limit of topics is reached (topic_open()). */
 static inline uint32_t broker_open(struct broker *b, struct span name, bool *made)
@@ -106,6 +113,8 @@ static inline uint64_t broker_put(struct broker *b, uint32_t topic, const struct
                                   uint64_t now_ms)
 {
     uint64_t at = ring_put(b->ring, m, now_ms);
+    if (m->key[0] != 0)
+        once_add(&b->once, at);
     broker_follow_as(b, topic, at);
     return at;
 }
@@ -127,7 +136,8 @@ void broker_link_shared(struct broker *b);
  * others to let go of what is to be written over, BROKER_PAUSES times a fifth of a millisecond;
  * calls `wake`, if not NULL, for those who hold it, as they may sleep. Returns the record's offset,
  * the message's id in put_n (others may have put more by then); 0 with nothing put if there was no
- * room in that time. */
+ * room in that time, or if another process has ended the topic meanwhile (broker_end()), or has put
+ * a message with that key (broker_once()). */
 #define BROKER_PAUSES 250u
 uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_message *m,
                            uint64_t now_ms, void (*wake)(uint64_t workers));
@@ -141,8 +151,24 @@ unsigned broker_expire(struct broker *b, uint64_t before_ms, unsigned most);
 uint64_t broker_hold(struct broker *b, uint32_t topic, const struct ring_message *m,
                      uint64_t now_ms);
 
+/* Returns the offset of the message that was published with a key (once_hash()), there or held; 0:
+ * there is none. */
+static inline uint64_t broker_once(const struct broker *b, const uint64_t key[2])
+{
+    uint64_t at = once_find(&b->once, key);
+    return at != 0 && chain_of(&b->chains, at) != 0 ? at : 0; /* else it is purged */
+}
+
 /* Shows the oldest held message, of which there must be one, and links it. Returns its topic. */
 uint32_t broker_show(struct broker *b);
+
+/* Purges topic `topic`: puts a record that does, or holds it. Returns its offset; 0 if the ring can
+ * hold no more, and nothing was done. What is purged is gone for readers once the record is shown,
+ * and wiped by and by: broker_wipe(), in a shared ring once all have followed that. A topic that has ended has no end then. */
+uint64_t broker_purge(struct broker *b, uint32_t topic, bool hold, uint64_t now_ms);
+
+/* Wipes purged records of a topic, about `most` bytes. Returns false if there are no more. */
+bool broker_wipe(struct broker *b, uint32_t topic, uint64_t most);
 
 /* Frees an entry if nobody needs it (topic_release()), and closes the chains of the topics freed
  * with it. */
@@ -191,5 +217,28 @@ bool broker_lost_after(const struct broker *b, uint32_t id, uint64_t n);
  * set, if count is above FIND_BACK, or if it has too many topics and too few of the last messages
  * are its own. */
 bool broker_from_newest(const struct broker *b, uint32_t id, uint64_t count, uint64_t *at);
+
+/* ---- topics that have ended ------------------------------------------------------------------ */
+
+/* Returns the n of the record that ended a topic, also while that is held; 0: it has not ended. */
+static inline uint64_t broker_end(const struct broker *b, uint32_t topic)
+{
+    return chain_at(&b->chains, topic)->end_n;
+}
+
+/* Returns true if any topic has ended. */
+static inline bool broker_any_ended(const struct broker *b)
+{
+    return b->chains.h->ended > 0;
+}
+
+/* Returns true if a subscriber of entry `id` at `at` gets nothing more, as each of its topics has
+ * ended before that place. A wildcard never ends. At most a step for each of its topics, and mostly
+ * one. */
+bool broker_over(const struct broker *b, uint32_t id, uint64_t at);
+
+/* Returns the n of the record that ended the topic of that name, if that is in front of `at`; else
+ * 0. */
+uint64_t broker_ended_before(const struct broker *b, struct span name, uint64_t at);
 
 #endif

@@ -6,7 +6,7 @@
 /* Ends the list of emptied chains, whose links are never 0. */
 #define CHAINS_LIST_END UINT32_MAX
 
-_Static_assert(sizeof(struct chain) == 48, "no padding");
+_Static_assert(sizeof(struct chain) == 64, "no padding");
 _Static_assert(sizeof(struct chains_head) % sizeof(uint64_t) == 0, "what follows is aligned");
 
 /* Returns the number of entries of the table of chains by record. */
@@ -135,7 +135,9 @@ void chain_link(struct chains *c, uint32_t topic, uint64_t at)
     uint32_t *entry = chain_entry(c, at);
     assert(*entry == 0);
     *entry = topic;
-    followed(c, at);
+    const struct ring_record *rec = followed(c, at);
+    if ((rec->flags & RING_END) != 0)
+        chain_ends(c, chain, rec->n);
     links->depth = chain->depth++;
     links->prev = chain->last != 0 ? chain->last : chain->lost_at;
     links->jump = jump_behind(c->ring, links->prev);
@@ -162,9 +164,11 @@ void chain_adopt(struct chains *c, uint32_t topic, uint64_t at, bool link)
     *entry = topic;
     if (link)
         write_links(c, topic, at);
-    const struct ring_links *links = &followed(c, at)->links;
-    assert(chain->last == 0 ? links->prev < ring_tail(c->ring)
-                            : links->prev == chain->last && links->depth == chain->depth);
+    const struct ring_record *rec = followed(c, at);
+    const struct ring_links *links = &rec->links;
+    assert(chain->last == 0 || (links->prev == chain->last && links->depth == chain->depth));
+    if ((rec->flags & RING_END) != 0)
+        chain_ends(c, chain, rec->n);
     chain->depth = links->depth + 1;
     chain_append(c, chain, at, true);
 }
@@ -173,6 +177,65 @@ void chain_skip(struct chains *c, uint64_t at)
 {
     assert(chain_of(c, at) == 0);
     c->h->left_n = followed(c, at)->n;
+}
+
+/* Puts a chain on the list of those that are emptied, or have something to be wiped. */
+static void list_emptied(struct chains *c, uint32_t topic)
+{
+    struct chain *chain = &c->chain[topic];
+    if (chain->empty_next != 0)
+        return;
+    chain->empty_next = c->h->emptied != 0 ? c->h->emptied : CHAINS_LIST_END;
+    c->h->emptied = topic;
+}
+
+/* Takes the oldest purged record off its chain. */
+static void wiped(struct chains *c, struct chain *chain)
+{
+    uint64_t at = chain->wipe, next = ring_next(c->ring, ring_at(c->ring, at));
+    *chain_entry(c, at) = 0;
+    chain->wipe = next; /* what came later is not linked to these */
+    c->h->wiping -= chain->wipe == 0;
+}
+
+uint32_t chain_purge(struct chains *c, uint32_t topic, uint64_t at)
+{
+    chain_pass(c, at);
+    struct chain *chain = topic != 0 ? chain_at(c, topic) : NULL;
+    uint32_t count = chain != NULL ? chain->count : 0;
+    if (count == 0)
+        return 0;
+    while (chain->wipe != 0) /* of an earlier purge */
+        (void)chain_wipe(c, topic, UINT64_MAX);
+    if (chain_has_ended(c, chain)) {
+        chain->end_n = 0;
+        c->h->ended--;
+    }
+    chain->wipe = chain->first;
+    chain->first = chain->last = 0;
+    chain->count = 0;
+    c->h->wiping++;
+    list_emptied(c, topic);
+    return count;
+}
+
+bool chain_wipe(struct chains *c, uint32_t topic, uint64_t most)
+{
+    struct chain *chain = chain_at(c, topic);
+    for (uint64_t bytes = 0; chain->wipe != 0 && bytes < most;) {
+        bytes += ring_at(c->ring, chain->wipe)->size;
+        ring_wipe(c->ring, chain->wipe);
+        wiped(c, chain);
+    }
+    if (chain->wipe != 0)
+        list_emptied(c, topic);
+    return chain->wipe != 0;
+}
+
+void chain_pass(struct chains *c, uint64_t at)
+{
+    assert(*chain_entry(c, at) == 0);
+    (void)followed(c, at);
 }
 
 uint32_t chain_evict(struct chains *c)
@@ -185,20 +248,27 @@ uint32_t chain_evict(struct chains *c)
     if (topic == 0)
         return 0;
     struct chain *chain = chain_at(c, topic);
+    if (at == chain->wipe) {
+        wiped(c, chain);
+        if (chain_is_empty(chain))
+            list_emptied(c, topic);
+        return chain_is_empty(chain) ? topic : 0;
+    }
     assert(chain->first == at && chain->count > 0 && rec->n > chain->lost_n);
     *entry = 0;
     chain->lost_n = rec->n;
     chain->lost_at = at;
+    if (rec->n == chain->end_n) {
+        chain->end_n = 0;
+        h->ended--;
+    }
     chain->first = ring_next(c->ring, rec);
     chain->count--;
     assert((chain->count == 0) == (chain->first == 0));
     if (chain->count > 0)
         return 0;
     chain->last = 0;
-    if (chain->empty_next == 0) {
-        chain->empty_next = h->emptied != 0 ? h->emptied : CHAINS_LIST_END;
-        h->emptied = topic;
-    }
+    list_emptied(c, topic);
     return topic;
 }
 
@@ -228,10 +298,12 @@ uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at)
 uint64_t chain_from_newest(const struct chains *c, uint32_t topic, uint32_t count)
 {
     const struct chain *chain = chain_at(c, topic);
-    if (count == 0)
+    uint32_t messages = chain_messages(c, topic);
+    if (count == 0 || messages == 0)
         return 0;
-    if (count >= chain->count)
+    if (count >= messages)
         return chain->first;
+    count += chain->count - messages; /* what does not count is on the way */
     uint64_t x = chain->last;
     for (uint32_t left = count - 1; left > 0;) {
         const struct ring_links *links = &ring_at(c->ring, x)->links;

@@ -37,6 +37,8 @@ struct chain {
     uint64_t first, last; /* offsets; 0: the chain is empty */
     uint64_t lost_n;      /* the newest evicted: its n; 0: none */
     uint64_t lost_at;     /*                     its offset */
+    uint64_t wipe;        /* the oldest purged record that is not wiped yet; 0: none */
+    uint64_t end_n;       /* the record that ended the topic, held or there: its n; 0: none */
     uint32_t count;       /* messages in the chain */
     uint32_t depth;       /* messages ever, modulo 2^32 */
     uint32_t empty_next;  /* private: list of the emptied; 0: not in it */
@@ -54,6 +56,8 @@ struct chains_head {
     uint64_t forgotten_max; /* the largest n in the table */
     uint64_t left_n;        /* the newest message that is in the ring but in no chain; 0: none */
     uint32_t emptied;       /* list of chains */
+    uint32_t ended;         /* how many have an end, ... */
+    uint32_t wiping;        /* ... and how many have records that are to be wiped */
     struct chain_forgotten forgotten[CHAINS_FORGOTTEN];
 };
 
@@ -90,10 +94,10 @@ static inline struct chain *chain_at(const struct chains *c, uint32_t topic)
     return &c->chain[topic];
 }
 
-/* Returns true if the chain has no message, shown or held. */
+/* Returns true if the chain has no message, shown or held, and none that is still to be wiped. */
 static inline bool chain_is_empty(const struct chain *c)
 {
-    return c->count == 0 && c->open <= 1;
+    return c->count == 0 && c->wipe == 0 && c->open <= 1;
 }
 
 /* Takes the next open chain that eviction has emptied off a list; returns 0 if there is none. It
@@ -119,18 +123,41 @@ static inline uint32_t *chain_entry(const struct chains *c, uint64_t at)
     return &c->topic[(at & c->ring->mask) / RING_LEAST];
 }
 
+/* Returns true if the record at an offset, of chain `topic` (0: none), is purged. */
+static inline bool chain_purged(const struct chains *c, uint32_t topic, uint64_t at)
+{
+    const struct chain *chain = &c->chain[topic];
+    return chain->wipe != 0 && (chain->first == 0 || at < chain->first) && at < c->h->followed;
+}
+
 /* Returns the chain of the record at an offset; 0 if it is in none. */
 static inline uint32_t chain_of(const struct chains *c, uint64_t at)
 {
-    return *chain_entry(c, at);
+    uint32_t topic = *chain_entry(c, at);
+    return c->h->wiping != 0 && chain_purged(c, topic, at) ? 0 : topic;
 }
 
-/* Notes that the held record at `at` belongs to chain `topic`, which stays in use until it is
- * linked. */
-static inline void chain_hold(struct chains *c, uint32_t topic, uint64_t at)
+/* Notes the n of a record that ends the topic of a chain. */
+static inline void chain_ends(struct chains *c, struct chain *chain, uint64_t n)
+{
+    c->h->ended += chain->end_n == 0;
+    chain->end_n = n;
+}
+
+/* Returns true if the end of the topic is there, and not only held. */
+static inline bool chain_has_ended(const struct chains *c, const struct chain *chain)
+{
+    return chain->end_n != 0 && chain->end_n <= ring_newest(c->ring).n;
+}
+
+/* Notes that the record at `at`, which is held, is to be of chain `topic`, which stays in use until
+ * it is linked; `end_n`: its n where it ends the topic, else 0. */
+static inline void chain_hold(struct chains *c, uint32_t topic, uint64_t at, uint64_t end_n)
 {
     chain_at(c, topic)->open++;
     *chain_entry(c, at) = topic;
+    if (end_n != 0)
+        chain_ends(c, chain_at(c, topic), end_n);
 }
 
 /* Ends that for the record at `at`, which is to be linked next. Returns its chain. */
@@ -155,6 +182,18 @@ void chain_adopt(struct chains *c, uint32_t topic, uint64_t at, bool link);
 /* Leaves the record at `at`, the next one of the ring to be followed, out of all chains. */
 void chain_skip(struct chains *c, uint64_t at);
 
+/* Follows the next record, which purges chain `topic` (0: there is none): its messages are gone,
+ * and are to be wiped. Returns how many. */
+uint32_t chain_purge(struct chains *c, uint32_t topic, uint64_t at);
+
+/* Wipes purged records of chain `topic` of about `most` bytes in all. Returns false if there are no
+ * more. */
+bool chain_wipe(struct chains *c, uint32_t topic, uint64_t most);
+
+/* Follows the next record, which was wiped, or purges nothing: it is of no chain, and was not lost.
+ * */
+void chain_pass(struct chains *c, uint64_t at);
+
 /* Unlinks the ring's oldest record, which is about to be evicted. Returns the chain that this
  * empties; 0 if none. */
 uint32_t chain_evict(struct chains *c);
@@ -172,10 +211,19 @@ static inline uint64_t chain_next(const struct chains *c, uint32_t topic, uint64
     return at > chain->last ? 0 : chain_seek(c, topic, at);
 }
 
+/* Returns how many messages chain `topic` has: an end without one does not count. */
+static inline uint32_t chain_messages(const struct chains *c, uint32_t topic)
+{
+    const struct chain *chain = chain_at(c, topic);
+    if (chain->end_n == 0 || chain->count == 0)
+        return chain->count;
+    return chain->count - ((ring_at(c->ring, chain->last)->flags & RING_BARE) != 0);
+}
+
 /* Returns how many records of chain `topic` are at offset `at` or after it. O(log n). */
 uint32_t chain_count_from(const struct chains *c, uint32_t topic, uint64_t at);
 
-/* Returns the `count`th newest record of the chain, 1 being the newest; its oldest, if it has
+/* Returns the `count`th newest message of the chain, 1 being the newest; its oldest, if it has
  * fewer; 0 if it has none. O(log n). */
 uint64_t chain_from_newest(const struct chains *c, uint32_t topic, uint32_t count);
 

@@ -149,7 +149,38 @@ bool broker_lost_after(const struct broker *b, uint32_t id, uint64_t n)
     return false;
 }
 
-/* broker_from_newest() for a set by walking the ring backwards, block by block, at most `steps`. */
+/* ---- topics that have ended ------------------------------------------------------------------ */
+
+/* Returns true if the topic has ended, and its last record is in front of `at`. */
+static inline bool ended_before(const struct broker *b, uint32_t topic, uint64_t at)
+{
+    const struct chain *c = chain_at(&b->chains, topic);
+    return chain_has_ended(&b->chains, c) && c->last < at;
+}
+
+bool broker_over(const struct broker *b, uint32_t id, uint64_t at)
+{
+    uint32_t pos = 0, topic;
+    if (!topic_is_set(id))
+        return ended_before(b, id, at);
+    const struct topic_set *set = set_at(b->topics, id);
+    if (set->wild || b->chains.h->ended < set->member_count)
+        return false;
+    while ((topic = topic_member(b->topics, id, &pos)) != 0)
+        if (!ended_before(b, topic, at))
+            return false;
+    return true;
+}
+
+uint64_t broker_ended_before(const struct broker *b, struct span name, uint64_t at)
+{
+    uint32_t topic = b->chains.h->ended > 0 ? topic_find(b->topics, name) : 0;
+    return topic != 0 && ended_before(b, topic, at) ? broker_end(b, topic) : 0;
+}
+
+/* ---- the newest ------------------------------------------------------------------------------ */
+
+/* broker_from_newest() for a set by going back in the ring, block by block, at most `steps`. */
 static bool last_walk(const struct broker *b, uint32_t id, uint64_t count, uint64_t steps,
                       uint64_t *at)
 {
@@ -165,7 +196,7 @@ static bool last_walk(const struct broker *b, uint32_t id, uint64_t count, uint6
             rec[all++] = x;
         }
         for (uint64_t i = 0; i < all; i++)
-            if (is_of(b, id, rec[i]))
+            if ((ring_at(b->ring, rec[i])->flags & RING_BARE) == 0 && is_of(b, id, rec[i]))
                 rec[n++] = rec[i];
         done += all * each;
         if (n > 0)
@@ -188,18 +219,24 @@ static bool last_merge(const struct broker *b, uint32_t id, uint64_t count, uint
     *at = ring_head(b->ring);
     while ((topic = topic_member(b->topics, id, &pos)) != 0) {
         const struct chain *c = chain_at(&b->chains, topic);
-        if (c->count == 0)
+        uint32_t messages = chain_messages(&b->chains, topic);
+        if (messages == 0)
             continue;
-        total += c->count;
+        total += messages;
         *at = c->first < *at ? c->first : *at;
         b->heap[n++] = UINT64_MAX - c->last; /* the newest first */
     }
     if (total <= count || count > FIND_BACK)
         return total <= count;
     heap_make(b->heap, n, heap_sink_number);
-    for (; count > 0; count--) {
-        *at = UINT64_MAX - b->heap[0];
-        uint64_t prev = ring_at(b->ring, *at)->links.prev;
+    while (count > 0) {
+        uint64_t newest = UINT64_MAX - b->heap[0];
+        const struct ring_record *rec = ring_at(b->ring, newest);
+        uint64_t prev = rec->links.prev;
+        if ((rec->flags & RING_BARE) == 0) {
+            *at = newest;
+            count--;
+        }
         n = heap_replace(b->heap, n, UINT64_MAX - (prev >= ring_tail(b->ring) ? prev : 0),
                          UINT64_MAX);
     }

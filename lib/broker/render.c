@@ -6,6 +6,7 @@
 #include "lib/hash.h"
 #include "lib/heap.h"
 #include "lib/json.h"
+#include "lib/stream.h"
 #include "lib/ws.h"
 
 #include <assert.h>
@@ -114,19 +115,43 @@ static size_t data_text(struct share *s, struct span data, size_t place, size_t 
     return PLACE_BYTE * i;
 }
 
-/* Makes pieces of a message's object from a place on, with `before` in front of it and `behind` at
- * its end; after about `most` bytes of its data it ends early. `framed`: a frame's head precedes
+/* Appends what a stream tells of the end of a record's topic: a line, or a frame; a frame of data
+ * alone can't, so it is one that means nothing (RFC 6455 section 5.5.3). */
+static void ended(struct text *t, const struct ring *r, const struct ring_record *rec,
+                  enum form form)
+{
+    size_t head = t->n;
+    assert(t->cap - head >= WS_HEAD_MAX);
+    if (form == FORM_FRAMES) {
+        t->n += ws_head(t->p + head, WS_PONG, 0);
+        return;
+    }
+    stream_ended_object(t, ring_topic(rec), (struct cursor){ring_newest(r).ms, rec->n});
+    if (form != FORM_OBJECTS) {
+        text_str(t, "\n");
+        return;
+    }
+    char bytes[WS_HEAD_MAX];
+    size_t size = t->n - head, n = ws_head(bytes, WS_TEXT, size);
+    assert(!t->full && t->cap - t->n >= n);
+    memmove(t->p + head + n, t->p + head, size);
+    memcpy(t->p + head, bytes, n);
+    t->n += n;
+}
+
+/* The object of a message from a place on, with `before` in front of it and `behind` at its end; of
+ * its data about `most` bytes, and then it is not whole. `framed`: a frame's head goes before
  * it. */
 static void object(struct share *s, const struct ring *r, const struct ring_record *rec,
                    struct span before, struct span behind, bool framed, size_t place, size_t most)
 {
     struct text *t = &s->scratch;
     struct span front = object_begin(t, r, rec, before);
-    size_t places = data_places(rec), tail_size = 2 + behind.n;
+    size_t places = data_places(rec);
     if (framed && place < PLACE_FRONT) {
         char *head = t->p + t->n;
         assert(t->cap - t->n >= WS_HEAD_MAX);
-        t->n += ws_head(head, WS_TEXT, front.n + data_size(rec) + tail_size);
+        t->n += ws_head(head, WS_TEXT, front.n + data_size(rec) + 2);
         piece_scratch(s, (size_t)(head - t->p) + place);
     }
     place = place < PLACE_FRONT ? 0 : place - PLACE_FRONT;
@@ -144,6 +169,8 @@ static void object(struct share *s, const struct ring *r, const struct ring_reco
     size_t from = t->n;
     text_str(t, "\"}");
     text_add(t, behind);
+    if ((rec->flags & RING_END) != 0 && s->form != FORM_LIST)
+        ended(t, r, rec, (enum form)s->form);
     piece_scratch(s, from + (place - places));
 }
 
@@ -212,7 +239,15 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
                    size_t place)
 {
     unsigned first = s->pieces;
-    size_t most = place > 0 || rec->data_size > LONG ? CHUNK : SIZE_MAX;
+    size_t most = place > 0 || rec->data_size > LONG ? CHUNK : SIZE_MAX, from = s->scratch.n;
+    bool tells = s->form != FORM_LIST && s->form != FORM_TEXT && s->form != FORM_NONE;
+    if ((rec->flags & RING_BARE) != 0) {
+        if (tells) {
+            ended(&s->scratch, r, rec, (enum form)s->form);
+            piece_scratch(s, from + place);
+        }
+        return;
+    }
     switch ((enum form)s->form) {
     case FORM_EVENTS:
         assert(false); /* handled by the caller */
@@ -224,7 +259,7 @@ static void record(struct share *s, const struct ring *r, const struct ring_reco
         object(s, r, rec, SPAN(""), SPAN("\n"), false, 0, SIZE_MAX);
         return;
     case FORM_LIST:
-        object(s, r, rec, s->records > 0 ? SPAN(",") : SPAN(""), SPAN(""), false, 0, SIZE_MAX);
+        object(s, r, rec, s->size > 0 ? SPAN(",") : SPAN(""), SPAN(""), false, 0, SIZE_MAX);
         return;
     case FORM_TEXT:
         piece(s, ring_data(rec));
@@ -262,8 +297,32 @@ static bool walks(const struct broker *b, uint32_t id, uint64_t at)
     return ends > ENDS_MOST || (ring_head(b->ring) - at) / 1024 < ends;
 }
 
-/* Finds the first `most` newest messages by the ends of the topics' chains, whatever lies between.
- * During the search the last of them is the top of a heap of complements. */
+/* Returns true if the record at `at` is an end without a message: the newest message of its topic
+ * is the one before it. */
+static inline bool is_bare(const struct broker *b, uint64_t at)
+{
+    return (ring_at(b->ring, at)->flags & RING_BARE) != 0;
+}
+
+/* Adds an offset to a heap of the `most` smallest, of which there are `got`; the last of them is
+ * its top, as they are complements. *next is the least that is left out. Returns how many there
+ * are. */
+static unsigned ends_add(uint64_t *rec, unsigned got, unsigned most, uint64_t at, uint64_t *next)
+{
+    if (got < most) {
+        rec[got++] = ~at;
+        if (got == most)
+            heap_make(rec, most, heap_sink_number);
+        return got;
+    }
+    uint64_t out = at < ~rec[0] ? ~rec[0] : at; /* the latest of all is left out */
+    *next = out < *next ? out : *next;
+    if (out != at)
+        (void)heap_replace(rec, most, ~at, 0);
+    return got;
+}
+
+/* By the ends of the topics' chains, whatever is in between: the first `most` of these. */
 static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, uint64_t *rec,
                             unsigned most)
 {
@@ -272,18 +331,12 @@ static unsigned newest_ends(const struct broker *b, uint32_t id, uint64_t *at, u
     unsigned got = 0;
     while ((topic = topic_member(b->topics, id, &pos)) != 0) {
         uint64_t last = chain_at(&b->chains, topic)->last;
-        if (last < *at)
-            continue; /* also an empty chain */
-        if (got < most) {
-            rec[got++] = ~last;
-            if (got == most)
-                heap_make(rec, most, heap_sink_number);
-            continue;
+        for (unsigned ends = 1; last >= *at && ends < 3; ends++) { /* not of an empty chain */
+            got = ends_add(rec, got, most, last, &next);
+            if (!is_bare(b, last))
+                break;
+            last = ring_links(b->ring, last)->prev;
         }
-        uint64_t out = last < ~rec[0] ? ~rec[0] : last; /* the latest is dropped */
-        next = out < next ? out : next;
-        if (out != last)
-            (void)heap_replace(rec, most, ~last, 0);
     }
     heap_sort(rec, sizeof *rec, got, heap_sink_number);
     for (unsigned i = 0; i < got; i++)
@@ -302,7 +355,8 @@ static unsigned newest(const struct broker *b, uint32_t id, uint64_t *at, uint64
     uint32_t weight = topic_weight(b->topics, id);
     for (unsigned steps = 0; *at < ring_head(b->ring) && got < most && steps < FIND_WALK; steps++) {
         const struct ring_record *record = ring_at(b->ring, *at);
-        if (ring_next(b->ring, record) == 0) {
+        uint64_t behind = ring_next(b->ring, record);
+        if (behind == 0 || (b->chains.h->ended > 0 && is_bare(b, behind))) {
             uint32_t topic = broker_topic(b, *at);
             steps += weight;
             if (topic != 0 && topic_in_set(b->topics, id, topic))
@@ -336,7 +390,7 @@ uint64_t share_left_out(const struct share *s, const struct broker *b, uint32_t 
         uint32_t topic = broker_topic(b, s->rec[i]);
         if (walk)
             n -= s->rec[i] < to;
-        else
+        else if (!is_bare(b, s->rec[i])) /* what is in front of one counts with the message */
             n +=
                 chain_count_from(&b->chains, topic, from) - chain_count_from(&b->chains, topic, at);
     }
@@ -369,6 +423,7 @@ fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t p
     bool several = topic_is_set(id);
     uint32_t most = s->form == FORM_LINES || s->form == FORM_OBJECTS ? LONG : UINT32_MAX;
     const struct ring_record *rec = NULL;
+    unsigned ends = 0;
     s->low = s->end = at;
     s->size = 0;
     s->pieces = 0;
@@ -389,10 +444,11 @@ fill(struct share *s, const struct broker *b, uint32_t id, uint64_t at, size_t p
         else
             record(s, r, rec, place);
         s->upto[s->records++] = s->size;
+        ends |= next->flags & RING_END;
     }
     if (rec != NULL)
         s->n = rec->n;
-    s->whole = s->size;
+    s->whole = ends ? SIZE_MAX : s->size;
     if (s->partial)
         s->whole = s->upto[s->records - 1] = SIZE_MAX;
 }
@@ -449,7 +505,8 @@ void share_end(struct share *s, struct span bytes)
 static size_t place_behind(const struct share *s, const struct ring *r,
                            const struct ring_record *rec, size_t place, size_t w)
 {
-    if (w > 0 && (s->form == FORM_LINES || s->form == FORM_OBJECTS))
+    if (w > 0 && (s->form == FORM_LINES || s->form == FORM_OBJECTS) &&
+        (rec->flags & RING_BARE) == 0)
         return object_place(r, rec, s->form == FORM_OBJECTS, place, w);
     return place + w;
 }

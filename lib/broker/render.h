@@ -55,7 +55,7 @@ struct share {
     uint64_t low, first; /* valid for places low <= at <= first; first 0: for none */
     uint64_t end, n;     /* where it ends: offset, id */
     size_t size;         /* bytes */
-    size_t whole;        /* bytes that lead to its end; SIZE_MAX: none do, as it is partial */
+    size_t whole;        /* so many lead to its end, and no topic ends in it; SIZE_MAX: none do */
     unsigned records, pieces, most;
     uint8_t form;  /* enum form */
     bool partial;  /* the last record goes on after it */

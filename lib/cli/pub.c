@@ -21,14 +21,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#define KEY_MAX   230u /* with the number of a line behind it a key has 255 at most */
 #define READ_SIZE 16384u
 #define OUT_SIZE  (6 * READ_SIZE + (64u << 10)) /* what was read, as JSON, and what stands around */
 
 struct pub {
     const char *text; /* the URL */
     struct url url;
-    const char *data, *event, *token;
-    bool binary, verbose;
+    const char *data, *event, *key, *token;
+    bool binary, last, verbose;
 
     int fd;
     bool connected, lines; /* stdin is read by lines */
@@ -88,6 +89,16 @@ static void line_begin(struct pub *p)
     if (p->event != NULL) {
         text_str(&p->out, "\"event\":");
         json_string(&p->out, span_of(p->event));
+        text_str(&p->out, ",");
+    }
+    if (p->key != NULL) {
+        char bytes[300];
+        struct text key = text_in(bytes, sizeof bytes);
+        text_str(&key, p->key);
+        text_str(&key, "-");
+        text_u64(&key, p->number);
+        text_str(&p->out, "\"key\":");
+        json_string(&p->out, text_span(&key));
         text_str(&p->out, ",");
     }
     text_str(&p->out, "\"data\":\"");
@@ -175,12 +186,18 @@ static int read_stdin(struct pub *p)
 /* Puts the head of the request into `out`, with TEXT if it fits. Returns 0, or an exit code. */
 static int write_head(struct pub *p)
 {
-    char bytes[1024];
+    char bytes[2048];
     struct text query = text_in(bytes, sizeof bytes);
     size_t n = p->data != NULL ? strlen(p->data) : 0;
     for (const char *e = p->lines ? NULL : p->event; e != NULL && *e != '\0'; e++) {
         text_str(&query, e == p->event ? "event=" : "");
         url_escape(&query, *e);
+    }
+    if (p->last)
+        text_str(&query, query.n > 0 ? "&end" : "end");
+    for (const char *k = p->lines ? NULL : p->key; k != NULL && *k != '\0'; k++) {
+        text_str(&query, k > p->key ? "" : query.n > 0 ? "&key=" : "key=");
+        url_escape(&query, *k);
     }
     client_request(&p->out, "POST", &p->url, text_span(&query), p->token);
     http_add(&p->out, "Content-Type",
@@ -367,10 +384,14 @@ static int argument(struct pub *p, int argc, char **argv, int *i, bool *plain)
         *plain = true;
     } else if (strcmp(name, "--binary") == 0) {
         p->binary = true;
+    } else if (strcmp(name, "--end") == 0) {
+        p->last = true;
     } else if (strcmp(name, "--verbose") == 0 || strcmp(name, "-v") == 0) {
         p->verbose = true;
     } else if (client_flag(argc, argv, i, "--event", &value)) {
         p->event = value;
+    } else if (client_flag(argc, argv, i, "--key", &value)) {
+        p->key = value;
     } else if (client_flag(argc, argv, i, "--token", &value)) {
         p->token = value;
     } else {
@@ -401,6 +422,9 @@ static int read_line(struct pub *p, int argc, char **argv)
     if (p->event != NULL &&
         (strlen(p->event) > 255 || utf8_valid(span_of(p->event)) < strlen(p->event)))
         return wrong("--event", "is longer than 255 bytes, or not UTF-8");
+    if (p->key != NULL && (p->key[0] == '\0' || strlen(p->key) > KEY_MAX ||
+                           utf8_valid(span_of(p->key)) < strlen(p->key)))
+        return wrong("--key", "has 1 to 230 bytes, and is UTF-8");
     return 0;
 }
 

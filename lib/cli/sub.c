@@ -52,7 +52,9 @@ struct source {
     int fd;            /* -1: none */
     uint64_t at;       /* ms: when to connect, or by when it must answer */
     bool had;          /* it has been connected */
-    unsigned failures; /* since the last message */
+    unsigned failures; /* since it brought a message */
+    bool ended;        /* a topic ended since then, */
+    bool asked;        /* and whether all have was asked already */
     uint64_t since;    /* ms: STREAM: when that began */
     uint64_t silence;  /* ms: how long its stream may be quiet */
     bool lines;        /* NDJSON; else events */
@@ -150,12 +152,31 @@ static void gap(struct sub *s, const struct source *c, struct span object)
         s->code = 1;
 }
 
-/* Handles an event of the server's own. */
-static void notice(struct sub *s, const struct source *c)
+/* A topic has ended. */
+static void topic_ended(const struct sub *s, struct source *c, struct span object)
+{
+    char topic[128];
+    c->ended = true;
+    if (s->verbose)
+        client_say("sub", c->text, ": topic ", member_of(object, SPAN("topic"), topic),
+                   " has ended", NULL);
+}
+
+/* Returns true if the event is one that the server tells of its stream, and not a message: those
+ * that have these names, but for an "ended" of another server that means something else. */
+static bool is_notice(const struct eventsource *es)
+{
+    return span_eq(es->event, SPAN("gap")) || span_eq(es->event, SPAN("expired")) ||
+           (span_eq(es->event, SPAN("ended")) && span_begins(es->data, SPAN("{\"topic\":\"")));
+}
+
+/* The server has something to say of its stream of events. */
+static void notice(struct sub *s, struct source *c)
 {
     const struct eventsource *es = &c->es;
     struct json_value v;
     size_t at;
+    bool ends = span_eq(es->event, SPAN("ended"));
     if (span_eq(es->event, SPAN("expired"))) {
         client_say("sub", c->text, ": the token has expired", NULL);
         return;
@@ -164,12 +185,15 @@ static void notice(struct sub *s, const struct source *c)
         show_string(&s->show, "{\"id\":\"", es->id);
         if (s->sources > 1)
             show_string(&s->show, ",\"url\":\"", span_of(c->text));
-        show_text(&s->show, SPAN(",\"gap\":"));
+        show_text(&s->show, ends ? SPAN(",\"ended\":") : SPAN(",\"gap\":"));
         show_json(&s->show, es->data);
         show_text(&s->show, SPAN("}\n"));
         flush(s);
     }
-    gap(s, c, es->data);
+    if (ends)
+        topic_ended(s, c, es->data);
+    else
+        gap(s, c, es->data);
 }
 
 /* ---- a source -------------------------------------------------------------------------------- */
@@ -205,6 +229,42 @@ static void failed(struct sub *s, struct source *c, uint64_t ms, const char *why
     }
     c->at += client_jitter(ms > wait ? ms : wait);
     c->failures++;
+}
+
+/* Returns true if a URL names one topic. */
+static bool is_one(const struct url *u)
+{
+    struct span path = u->target;
+    path = span_cut(&path, '?');
+    for (size_t i = 0; i < path.n; i++)
+        if (path.p[i] == ',' || path.p[i] == '*' || path.p[i] == '%')
+            return false;
+    return true;
+}
+
+/* There is nothing more to come. */
+static void over(struct source *c)
+{
+    close(c->fd);
+    c->fd = -1;
+    c->state = OVER;
+}
+
+/* The server has ended a stream. Where that was because all topics have ended, it is over: of
+ * several it is asked once more, at once. */
+static void stream_ended(struct sub *s, struct source *c)
+{
+    if (!c->ended) {
+        failed(s, c, 0, "the stream has ended");
+        return;
+    }
+    bool all = c->asked || is_one(&c->url);
+    c->asked = true;
+    over(c);
+    if (!all) {
+        c->state = WAITING;
+        c->at = client_now();
+    }
 }
 
 static void begin(struct sub *s, struct source *c)
@@ -268,6 +328,7 @@ static void ask(struct sub *s, struct source *c)
 static void counted(struct sub *s, struct source *c)
 {
     c->failures = 0;
+    c->ended = c->asked = false;
     if (++s->messages == s->count && s->code < 0)
         s->code = EX_OK;
 }
@@ -283,7 +344,7 @@ static void stream(struct sub *s, struct source *c, struct span bytes)
             client_say("sub", c->text, ": an event is too large", NULL);
             s->code = EX_DATAERR;
         } else if (got == EVENTSOURCE_EVENT) {
-            if (span_eq(c->es.event, SPAN("gap")) || span_eq(c->es.event, SPAN("expired"))) {
+            if (is_notice(&c->es)) {
                 notice(s, c);
                 continue;
             }
@@ -296,7 +357,7 @@ static void stream(struct sub *s, struct source *c, struct span bytes)
 /* Handles a line of NDJSON: a message, a checkpoint, a gap, or another object of the server. */
 static void take_line(struct sub *s, struct source *c, struct span line)
 {
-    struct json_value v, member, lost = {JSON_NULL, {NULL, 0}};
+    struct json_value v, member, lost = {JSON_NULL, {NULL, 0}}, ended = lost;
     struct span name;
     size_t at, pos = 0;
     bool message = false, expired = false;
@@ -315,8 +376,10 @@ static void take_line(struct sub *s, struct source *c, struct span line)
         expired |= span_eq(name, SPAN("expired"));
         if (span_eq(name, SPAN("gap")))
             lost = member;
+        if (span_eq(name, SPAN("ended")))
+            ended = member;
     }
-    if (message || lost.kind == JSON_OBJECT)
+    if (message || lost.kind == JSON_OBJECT || ended.kind == JSON_OBJECT)
         print_line(s, c, line);
     if (lost.kind == JSON_OBJECT)
         gap(s, c, lost.raw);
@@ -324,6 +387,8 @@ static void take_line(struct sub *s, struct source *c, struct span line)
         client_say("sub", c->text, ": the token has expired", NULL);
     else if (message)
         counted(s, c);
+    else if (ended.kind == JSON_OBJECT)
+        topic_ended(s, c, ended.raw);
 }
 
 /* Handles bytes of NDJSON. A complete line is used in place. */
@@ -361,8 +426,10 @@ static void stream_raw(struct sub *s, struct source *c, char *bytes, size_t n)
         result = http_body_decode(&c->body, bytes, n, &took, &got);
     c->at = s->silence > 0 ? client_now() + c->silence : UINT64_MAX;
     (c->lines ? lines : stream)(s, c, (struct span){bytes, got});
-    if (s->code < 0 && result != 0)
-        failed(s, c, 0, result > 0 ? "the stream has ended" : "its chunks are not well-formed");
+    if (s->code < 0 && result > 0)
+        stream_ended(s, c);
+    else if (s->code < 0 && result < 0)
+        failed(s, c, 0, "its chunks are not well-formed");
 }
 
 /* Handles a refusal, as far as it has come. */
@@ -388,9 +455,7 @@ static void answered(struct sub *s, struct source *c)
     struct client_answer *a = &c->answer;
     c->lines = s->json && span_same(a->reply.type, SPAN("application/x-ndjson"));
     if (a->reply.status == 204) {
-        close(c->fd);
-        c->fd = -1;
-        c->state = OVER;
+        over(c);
     } else if (a->reply.status != 200) {
         c->state = REASON;
     } else if (!c->lines && !span_same(a->reply.type, SPAN("text/event-stream"))) {
@@ -436,11 +501,12 @@ static void receive(struct sub *s, struct source *c)
     ssize_t n = read(c->fd, to, streams ? sizeof bytes : CLIENT_ANSWER - a->n);
     if (n == -1 && (errno == EINTR || errno == EAGAIN))
         return;
-    const char *why = n == -1 ? strerror(errno) : "the stream has ended";
     if (streams && n > 0) {
         stream_raw(s, c, bytes, (size_t)n);
+    } else if (streams && n == 0) {
+        stream_ended(s, c);
     } else if (streams || (n == -1 && c->state == HEAD)) {
-        failed(s, c, 0, why);
+        failed(s, c, 0, strerror(errno));
     } else {
         a->n += n > 0 ? (size_t)n : 0;
         take_answer(s, c, n <= 0);

@@ -1,7 +1,7 @@
 /*
  * token.c - the command `sse token`.
  *
- * Flags first, all of them; then one of the three things it does. The keys are in memory as long as
+ * Flags first, all of them; then one of the four things it does. The keys are in memory as long as
  * it takes to sign or to check.
  */
 #include "lib/cli/token.h"
@@ -10,7 +10,10 @@
 #include "lib/clean.h"
 #include "lib/cli/client.h"
 #include "lib/cli/help.h"
+#include "lib/cli/pub.h"
+#include "lib/host/keeper.h"
 #include "lib/host/keys.h"
+#include "lib/json.h"
 #include "lib/name.h"
 #include "lib/unit.h"
 
@@ -34,20 +37,32 @@ enum flag {
     FOR = 5,
     EXPIRES = 6,
     CHECK = 7,
-    FLAGS = 8,
+    PRIVATE = 8,
+    SUB = 9,
+    JTI = 10,
+    ADMIN = 11,
+    AUDIENCE = 12,
+    ISSUER = 13,
+    CLAIMS = 14,
+    REVOKE = 15,
+    PURGE = 16,
+    FLAGS = 17,
 };
 
 static const char flag_names[FLAGS][12] = {
-    "--key-file", "--kid", "--publish", "--subscribe", "--url", "--for", "--expires", "--check",
+    "--key-file", "--kid",    "--publish", "--subscribe", "--url",   "--for",
+    "--expires",  "--check",  "--private", "--sub",       "--jti",   "--admin",
+    "--audience", "--issuer", "--claims",  "--revoke",    "--purge",
 };
 
 struct ask {
     const char *value[FLAGS]; /* NULL: not given */
-    struct text scope[2];     /* of PUBLISH and SUBSCRIBE */
+    struct opt_list key_files;
+    struct text scope[3]; /* of PUBLISH, SUBSCRIBE and PURGE */
     enum auth_class class;
     bool never;
     uint64_t now_s, expires_s;
-    char scope_bytes[2][AUTH_TOKEN_MAX];
+    char scope_bytes[3][AUTH_TOKEN_MAX];
 };
 
 /* Ends the process with what is wrong, in two parts. */
@@ -89,16 +104,25 @@ static void add_topics(struct ask *a, enum flag flag, const char *value)
         wrong(flag_names[flag], value, "there are more topics than a token of 8192 bytes can hold");
 }
 
+static void add_file(struct ask *a, struct span path)
+{
+    if (a->key_files.n == OPT_LIST_MAX || path.n >= OPT_PATH_MAX)
+        wrong("--key-file", path.p, "there are too many, or it is longer than a path can be");
+    a->key_files.item[a->key_files.n++] = path;
+}
+
 static void set_flag(struct ask *a, enum flag flag, const char *value)
 {
-    bool topics = flag == PUBLISH || flag == SUBSCRIBE;
-    if (a->value[flag] != NULL && !topics)
+    bool topics = flag == PUBLISH || flag == SUBSCRIBE || flag == PURGE;
+    if (a->value[flag] != NULL && !topics && flag != KEY_FILE)
         wrong(flag_names[flag], value, "it is given twice");
     if (*value == '\0')
         wrong(flag_names[flag], NULL, "the value is empty");
     a->value[flag] = value;
     if (topics)
         add_topics(a, flag, value);
+    if (flag == KEY_FILE && strcmp(value, "none") != 0)
+        add_file(a, span_of(value));
 }
 
 /* Reads the flags; true if they ask for help. */
@@ -113,7 +137,11 @@ static bool read_flags(struct ask *a, int argc, char **argv)
             flag++;
         if (flag == FLAGS)
             wrong(argv[i], NULL, argv[i][0] == '-' ? "there is no such flag" : "it is no flag");
-        if (value.p != NULL)
+        if (flag == ADMIN && value.p != NULL)
+            wrong(argv[i], NULL, "it has no value");
+        if (flag == ADMIN)
+            set_flag(a, ADMIN, "yes");
+        else if (value.p != NULL)
             set_flag(a, (enum flag)flag, value.p);
         else if (i + 1 == argc)
             wrong(argv[i], NULL, "its value is missing");
@@ -123,24 +151,41 @@ static bool read_flags(struct ask *a, int argc, char **argv)
     return false;
 }
 
-/* Ends the process if the flags do not go together. */
+#define BIT(flag) (1u << (flag))
+
+/* What it can do, each with the flags that go with it; the first of these that is given says it. */
+static const struct {
+    enum flag flag;
+    unsigned with;
+} deeds[] = {
+    {CHECK, BIT(CHECK) | BIT(KEY_FILE) | BIT(AUDIENCE) | BIT(ISSUER) | BIT(CLAIMS)},
+    {REVOKE, BIT(REVOKE) | BIT(URL) | BIT(KEY_FILE) | BIT(KID) | BIT(PRIVATE) | BIT(EXPIRES)},
+    {URL, BIT(URL) | BIT(FOR) | BIT(KEY_FILE) | BIT(KID) | BIT(EXPIRES)},
+    {PUBLISH, BIT(PUBLISH) | BIT(SUBSCRIBE) | BIT(ADMIN) | BIT(KEY_FILE) | BIT(KID) | BIT(PRIVATE) |
+                  BIT(EXPIRES) | BIT(SUB) | BIT(JTI)},
+};
+
+/* Which flags go with which. */
 static void flags_agree(const struct ask *a)
 {
     const char *const *v = a->value;
-    bool mint = v[PUBLISH] != NULL || v[SUBSCRIBE] != NULL;
-    if (v[CHECK] != NULL) {
-        for (unsigned i = 0; i < FLAGS; i++)
-            if (v[i] != NULL && i != CHECK && i != KEY_FILE)
-                wrong(flag_names[i], NULL, "it does not go with --check");
-        return;
-    }
-    if (!mint && v[URL] == NULL)
-        wrong("nothing to do", NULL, "--publish, --subscribe, --url or --check is needed");
-    if (mint && v[URL] != NULL)
-        wrong("--url", NULL, "it goes with --for, and not with --publish and --subscribe");
-    if (v[FOR] != NULL && v[URL] == NULL)
-        wrong("--for", NULL, "it goes with --url");
-    if (v[KEY_FILE] == NULL)
+    char words[64];
+    struct text why = text_for_string(words, sizeof words);
+    bool mint = v[PUBLISH] != NULL || v[SUBSCRIBE] != NULL || v[PURGE] != NULL || v[ADMIN] != NULL;
+    size_t deed = 0;
+    while (deed < 3 && v[deeds[deed].flag] == NULL)
+        deed++;
+    if (deed == 3 && !mint)
+        wrong("nothing to do", NULL,
+              "--publish, --subscribe, --purge, --admin, --url, --check or --revoke is needed");
+    text_str(&why, "it does not go with ");
+    text_str(&why, flag_names[deeds[deed].flag]);
+    for (unsigned i = 0; i < FLAGS; i++)
+        if (v[i] != NULL && (deeds[deed].with & BIT(i)) == 0)
+            wrong(flag_names[i], NULL, text_string(&why));
+    if (v[REVOKE] != NULL && v[URL] == NULL)
+        wrong("--revoke", NULL, "--url is needed, the server's");
+    if (deed >= 2 && v[KEY_FILE] == NULL && v[PRIVATE] == NULL)
         wrong("--key-file", NULL, "it is needed to sign");
 }
 
@@ -153,7 +198,7 @@ static void read_values(struct ask *a)
         wrong("--for", what, "must be publish or subscribe");
     a->class = what != NULL && strcmp(what, "publish") == 0 ? AUTH_PUBLISH : AUTH_SUBSCRIBE;
     a->never = expires != NULL && strcmp(expires, "never") == 0;
-    if (a->never && a->value[URL] != NULL)
+    if (a->never && a->value[URL] != NULL && a->value[REVOKE] == NULL)
         wrong("--expires", expires, "a signed URL ends, so it must be a time");
     if (expires != NULL && !a->never &&
         (!unit_read(span_of(expires), UNIT_TIME, &ms) || ms < 1000 ||
@@ -168,20 +213,42 @@ static void read_values(struct ask *a)
 static void load(const struct ask *a, struct auth_keys *k)
 {
     char line[1024];
+    struct keys_seen seen[OPT_LIST_MAX];
     struct text why = text_for_string(line, sizeof line);
-    int code = keys_read(a->value[KEY_FILE], k, &why);
+    int code = keys_read(&a->key_files, KEEPER_NONE, NULL, k, seen, &why);
     if (code != 0)
         fail(code, text_string(&why), "");
 }
 
-/* Returns the key to sign with: the last of that name, or the last. */
+/* The key to sign with: the last secret of that name, or the last. */
 static const struct auth_key *key_to_sign(const struct ask *a, const struct auth_keys *k)
 {
     struct span kid = span_of(a->value[KID]);
     for (unsigned i = k->n; i-- > 0;)
-        if (kid.p == NULL || span_eq((struct span){k->key[i].kid, k->key[i].kid_n}, kid))
+        if (k->key[i].algorithm != KEY_HS256)
+            continue;
+        else if (kid.p == NULL || span_eq((struct span){k->key[i].kid, k->key[i].kid_n}, kid))
             return &k->key[i];
+    if (kid.p == NULL)
+        wrong("--key-file", a->value[KEY_FILE], "it holds public keys alone, which sign nothing");
     wrong("--kid", kid.p, "there is no key of that name in the key file");
+}
+
+/* Reads the key of --private; --kid is its name. */
+static void load_private(const struct ask *a, struct auth_key *key)
+{
+    char line[1024];
+    struct text why = text_for_string(line, sizeof line);
+    struct span kid = span_of(a->value[KID]);
+    const char *kid_wrong = key_kid_wrong(kid);
+    if (kid_wrong != NULL)
+        wrong("--kid", kid.p, kid_wrong);
+    int code = keys_private(a->value[PRIVATE], key, &why);
+    if (code != 0)
+        fail(code, text_string(&why), "");
+    key->kid_n = (uint8_t)kid.n;
+    if (kid.n > 0)
+        memcpy(key->kid, kid.p, kid.n);
 }
 
 static int print(struct span s)
@@ -197,20 +264,96 @@ static int print(struct span s)
 
 /* ---- making a token ---- */
 
-static int mint(const struct ask *a)
+/* Appends a token with these claims, made with the key that the flags name. */
+static void add_token(const struct ask *a, const struct auth_claims *claims, struct text *out)
 {
     struct auth_keys keys;
+    if (a->value[PRIVATE] != NULL) {
+        load_private(a, &keys.key[0]);
+        auth_mint(out, &keys.key[0], claims);
+    } else {
+        load(a, &keys);
+        auth_mint(out, key_to_sign(a, &keys), claims);
+    }
+    auth_keys_wipe(&keys);
+    if (out->full)
+        fail(EX_USAGE, "it would have more than 8192 bytes: name fewer topics", "");
+}
+
+static int mint(const struct ask *a)
+{
     char bytes[AUTH_TOKEN_MAX + 1];
     struct text out = text_in(bytes, sizeof bytes);
-    const struct auth_claims claims = {text_span(&a->scope[0]), text_span(&a->scope[1]),
-                                       a->expires_s};
-    load(a, &keys);
-    auth_mint(&out, key_to_sign(a, &keys), &claims);
-    auth_keys_wipe(&keys);
-    if (out.full)
-        fail(EX_USAGE, "it would have more than 8192 bytes: name fewer topics", "");
+    const struct auth_claims claims = {.publish = text_span(&a->scope[0]),
+                                       .subscribe = text_span(&a->scope[1]),
+                                       .purge = text_span(&a->scope[2]),
+                                       .expires_s = a->expires_s,
+                                       .jti = span_of(a->value[JTI]),
+                                       .sub = span_of(a->value[SUB]),
+                                       .iat_s = a->value[JTI] != NULL || a->value[SUB] != NULL
+                                                    ? a->now_s
+                                                    : 0,
+                                       .admin = a->value[ADMIN] != NULL};
+    add_token(a, &claims, &out);
     text_str(&out, "\n");
     return print(text_span(&out));
+}
+
+/* ---- revoking ---- */
+
+/* Appends what is to be revoked, as the server takes it: of a token its `jti` and its `exp`. */
+static void add_revocation(const struct ask *a, struct text *t)
+{
+    char room[AUTH_TOKEN_MAX], line[256];
+    struct text why = text_for_string(line, sizeof line);
+    struct auth_said said;
+    const struct auth_rules rules = {.any_audience = true};
+    struct span what = span_of(a->value[REVOKE]), jti = {NULL, 0}, sub = {NULL, 0};
+    uint64_t until = a->value[EXPIRES] != NULL ? a->expires_s : 0;
+    if (span_begins(what, SPAN("sub:"))) {
+        sub = span_from(what, 4);
+    } else if (span_begins(what, SPAN("jti:"))) {
+        jti = span_from(what, 4);
+    } else {
+        enum auth_result r = auth_read(&rules, what, room, &said, &why);
+        if (r != AUTH_GOOD)
+            fail(NOT_GOOD, text_string(&why), "");
+        jti = said.jti;
+        until = said.exp_s;
+    }
+    if (jti.n + sub.n == 0)
+        fail(NOT_GOOD,
+             "--revoke: ", "the token has no jti: all of its subject's are revoked with sub:NAME");
+    text_str(t, jti.n > 0 ? "{\"jti\":" : "{\"sub\":");
+    json_string(t, jti.n > 0 ? jti : sub);
+    if (until > 0) {
+        text_str(t, ",\"exp\":");
+        text_u64(t, until);
+    }
+    text_str(t, "}");
+}
+
+/* Publishes that at /-/revoke, which is what `sse pub` does. */
+static int ask_revoke(const struct ask *a)
+{
+    char json[AUTH_TOKEN_MAX + 64], url[4096], token[AUTH_TOKEN_MAX + 1];
+    char name[] = "pub", flag[] = "--token";
+    struct text j = text_for_string(json, sizeof json), u = text_for_string(url, sizeof url),
+                t = text_for_string(token, sizeof token);
+    struct span base = span_of(a->value[URL]);
+    const struct auth_claims claims = {.expires_s = a->now_s + 60, .admin = true};
+    add_revocation(a, &j);
+    while (base.n > 0 && base.p[base.n - 1] == '/')
+        base.n--;
+    text_add(&u, base);
+    text_str(&u, "/-/revoke");
+    if (a->value[KEY_FILE] != NULL || a->value[PRIVATE] != NULL) {
+        add_token(a, &claims, &t);
+    }
+    if (u.full || j.full)
+        wrong("--url", a->value[URL], "is too long");
+    char *argv[] = {name, text_string(&u), text_string(&j), flag, text_string(&t), NULL};
+    return pub_run(t.n > 0 ? 5 : 3, argv);
 }
 
 /* ---- signing a URL ---- */
@@ -378,10 +521,22 @@ static void describe(const struct auth_said *said, const struct auth_keys *k, st
 {
     char words[AUTH_TOKEN_MAX + 1024];
     struct text out = text_in(words, sizeof words);
-    add_line(&out, "algorithm    ", SPAN("HS256"), NULL);
+    add_line(&out, "algorithm    ", span_of(key_algorithm_name(said->algorithm)), NULL);
     add_line(&out, "key          ", said->kid, "the token names none");
     add_line(&out, "publish      ", said->publish, "nothing");
     add_line(&out, "subscribe    ", said->subscribe, "nothing");
+    if (said->purge.n > 0)
+        add_line(&out, "purge        ", said->purge, NULL);
+    if (said->rights != NULL)
+        add_line(&out, "by its claim ", span_of(said->rights), NULL);
+    if (said->admin)
+        text_str(&out, "revoke       any token\n");
+    if (said->sub.n > 0)
+        add_line(&out, "subject      ", said->sub, NULL);
+    if (said->jti.n > 0)
+        add_line(&out, "id           ", said->jti, NULL);
+    if (said->issued)
+        add_time(&out, "issued       ", said->iat_s, now_s);
     if (said->begins)
         add_time(&out, "valid from   ", said->nbf_s, now_s);
     if (said->ends)
@@ -401,12 +556,18 @@ static int check(const struct ask *a)
     struct text why = text_for_string(line, sizeof line);
     struct span token = token_of(a->value[CHECK], buf);
     bool checked = a->value[KEY_FILE] != NULL;
+    const struct span audience = span_of(a->value[AUDIENCE]), issuer = span_of(a->value[ISSUER]);
+    const struct auth_rules rules = {.audience = &audience,
+                                     .audiences = audience.p != NULL,
+                                     .issuer = &issuer,
+                                     .issuers = issuer.p != NULL,
+                                     .claims = a->value[CLAIMS]};
     if (checked)
         load(a, &keys);
-    enum auth_result r = auth_read(token, room, &said, &why);
+    enum auth_result r = auth_read(&rules, token, room, &said, &why);
     if (r == AUTH_GOOD) {
         describe(&said, checked ? &keys : NULL, token, a->now_s);
-        r = checked ? auth_check(&keys, token, a->now_s, room, &claims, &why)
+        r = checked ? auth_check(&keys, &rules, token, a->now_s, room, &claims, &why)
                     : auth_said_check_times(&said, a->now_s, &why);
     }
     if (checked)
@@ -418,23 +579,34 @@ static int check(const struct ask *a)
 
 /* ---- the command ---- */
 
+/* The key files of the variable, with blanks between, where no flag names any. */
+static void read_variable(struct ask *a)
+{
+    struct span files = span_of(getenv("SSE_KEY_FILE"));
+    while (a->value[KEY_FILE] == NULL && files.n > 0) {
+        struct span path = span_cut(&files, ' ');
+        if (path.n > 0 && !span_eq(path, SPAN("none")))
+            add_file(a, path);
+    }
+    a->value[KEY_FILE] = a->key_files.n > 0 ? a->key_files.item[0].p : NULL;
+}
+
 int token_run(int argc, char **argv)
 {
     struct timespec now;
     struct ask a = {.class = AUTH_SUBSCRIBE};
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < sizeof a.scope / sizeof a.scope[0]; i++)
         a.scope[i] = text_in(a.scope_bytes[i], sizeof a.scope_bytes[i]);
     if (read_flags(&a, argc, argv))
         return help_print("token");
-    const char *file = getenv("SSE_KEY_FILE");
-    if (a.value[KEY_FILE] == NULL && file != NULL && *file != '\0')
-        a.value[KEY_FILE] = file;
-    if (a.value[KEY_FILE] != NULL && strcmp(a.value[KEY_FILE], "none") == 0)
-        a.value[KEY_FILE] = NULL;
+    read_variable(&a);
     if (clock_gettime(CLOCK_REALTIME, &now) == -1)
         fail(EX_OSERR, "the clock: ", strerror(errno));
     a.now_s = (uint64_t)now.tv_sec;
     flags_agree(&a);
     read_values(&a);
-    return a.value[CHECK] != NULL ? check(&a) : a.value[URL] != NULL ? sign_url(&a) : mint(&a);
+    return a.value[CHECK] != NULL    ? check(&a)
+           : a.value[REVOKE] != NULL ? ask_revoke(&a)
+           : a.value[URL] != NULL    ? sign_url(&a)
+                                     : mint(&a);
 }

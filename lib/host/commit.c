@@ -33,10 +33,11 @@ static void time_note(struct tables *t, const struct server *s)
 void commit_begin(struct tables *t, struct server *s)
 {
     struct hold *h = &s->hold;
-    assert(h->on && h->running == 0 && s->ring.h->held > 0);
+    assert(h->on && h->running == 0 && (h->more || s->ring.h->held > 0));
     h->running = h->group;
     h->group = (uint8_t)(h->group % CONN_GROUPS + 1);
     h->to = ring_end(&s->ring);
+    h->more = false;
     s->stat.store_syncs++;
     time_note(t, s);
     store_sync_begin(&t->store, &s->ring);
@@ -47,6 +48,10 @@ int commit_tick(struct tables *t, struct server *s)
     if (s->clock.now - t->store_ticked < TICK_MS)
         return 0;
     t->store_ticked = s->clock.now;
+    if (s->hold.more && !s->hold.on) {
+        t->store.synced = STORE_NOTHING;
+        s->hold.more = false;
+    }
     s->stat.store_syncs += t->store.mode == OPT_FSYNC_INTERVAL && commit_unsynced(t, s);
     time_note(t, s);
     return store_tick(&t->store, &s->ring);

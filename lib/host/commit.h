@@ -22,10 +22,10 @@
 
 #include "lib/host/acceptor.h"
 
-/* Returns true if a message has not been synced. */
+/* Returns true if some message or revocation has not been synced. */
 static inline bool commit_unsynced(const struct tables *t, const struct server *s)
 {
-    return t->store.h != NULL && t->store.synced != ring_end(&s->ring);
+    return t->store.h != NULL && (s->hold.more || t->store.synced != ring_end(&s->ring));
 }
 
 /* Returns true if commit_tick() has something to do or a result to report. */

@@ -45,6 +45,15 @@ bool guard_begin(struct guard *g, const struct user *u, const char *path)
     return false;
 }
 
+bool guard_take(struct guard *g, const struct user *u, const char *path, struct text *why)
+{
+    if (guard_begin(g, u, path))
+        return true;
+    text_str(why, "--user: the rights of the user cannot be taken: ");
+    text_str(why, strerror(errno));
+    return false;
+}
+
 void guard_end(struct guard *g)
 {
     if (!g->on)

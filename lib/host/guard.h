@@ -34,7 +34,10 @@ bool guard_only_root(const char *path);
  * (NULL: none) is not root's. Returns false with errno set and nothing changed if that fails. */
 bool guard_begin(struct guard *g, const struct user *u, const char *path);
 
-/* Takes root's rights again. A failure ends the process. */
+/* The same for a start. False: *why says what is wrong. */
+bool guard_take(struct guard *g, const struct user *u, const char *path, struct text *why);
+
+/* Takes root's rights back. A failure ends the process. */
 void guard_end(struct guard *g);
 
 /* Returns true if what this process opened, or made, may be given to the user: a regular file, or a

@@ -1,5 +1,5 @@
 /*
- * keeper.c - the process that opens the key file.
+ * keeper.c - the process that opens the key files.
  */
 #include "lib/host/keeper.h"
 
@@ -99,16 +99,17 @@ static bool leave_behind(int sock)
            syscall(436, sock + 1, ~0u, 0, 0, 0, 0) == 0;
 }
 
-/* Enters the keeper's sandbox. Returns false with errno set on failure. */
-static bool keeper_enter(const char *path, const struct user *u)
+/* Enters its sandbox. */
+static bool keeper_enter(const struct opt_list *files, const struct user *u)
 {
-    char bytes[256];
+    char bytes[256], path[OPT_PATH_MAX];
     struct text why = text_in(bytes, sizeof bytes);
     struct landlock l;
     struct filter_insn insns[CALLS_FILTER];
     if (landlock_begin(&l, false) < 0 || l.abi == 0)
         return false;
-    (void)landlock_allow_beside(&l, path, LANDLOCK_READ);
+    for (uint32_t i = 0; i < files->n; i++)
+        (void)landlock_allow_beside(&l, opt_path(files, i, path), LANDLOCK_READ);
     if (prctl(PR_SET_NAME, KEEPER_NAME) == -1 || user_become(u, &why) != 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 || landlock_enter(&l) < 0)
         return false;
@@ -117,15 +118,19 @@ static bool keeper_enter(const char *path, const struct user *u)
     return err == 0 || err == -ENOSYS;
 }
 
-/* Answers each request with a descriptor of the file. */
-static _Noreturn void keeper_run(int sock, const char *path)
+/* Opens a file for each who asks. */
+static _Noreturn void keeper_run(int sock, const struct opt_list *files)
 {
+    char path[OPT_PATH_MAX];
     int number, to;
     ssize_t n;
     while ((n = packet_take(sock, &number, &to)) > 0) {
-        /* non-blocking: it may be a pipe without a writer */
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        int err = fd == -1 ? errno : 0;
+        /* without waiting: it may be a pipe that nobody writes to */
+        bool known = number >= 0 && (uint32_t)number < files->n;
+        int fd = known ? open(opt_path(files, (uint32_t)number, path),
+                              O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+                       : -1;
+        int err = !known ? ENOENT : fd == -1 ? errno : 0;
         if (to != -1) {
             (void)packet_send(to, err, fd); /* the asker may have gone */
             close(to);
@@ -136,7 +141,7 @@ static _Noreturn void keeper_run(int sock, const char *path)
     _exit(n == 0 ? EX_OK : EX_OSERR);
 }
 
-int keeper_start(const char *path, const struct user *u)
+int keeper_start(const struct opt_list *files, const struct user *u)
 {
     struct landlock l;
     int ends[2], number = 0, none;
@@ -148,10 +153,10 @@ int keeper_start(const char *path, const struct user *u)
     pid_t pid = fork();
     int err = errno;
     if (pid == 0) {
-        bool good = leave_behind(ends[1]) && keeper_enter(path, u);
+        bool good = leave_behind(ends[1]) && keeper_enter(files, u);
         if (!packet_send(ends[1], good ? 0 : errno != 0 ? errno : EPERM, -1) || !good)
             _exit(EX_OSERR);
-        keeper_run(ends[1], path);
+        keeper_run(ends[1], files);
     }
     close(ends[1]);
     if (pid == -1 || packet_take(ends[0], &number, &none) <= 0 || number != 0) {
@@ -163,13 +168,13 @@ int keeper_start(const char *path, const struct user *u)
 
 /* ---- who asks -------------------------------------------------------------------------------- */
 
-int keeper_ask(int keeper)
+int keeper_ask(int keeper, uint32_t i)
 {
     int ends[2], number = 0, fd = -1, err = 0;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
         return -1;
     struct pollfd p = {ends[0], POLLIN, 0};
-    if (!packet_send(keeper, 0, ends[1]))
+    if (!packet_send(keeper, (int)i, ends[1]))
         err = errno;
     close(ends[1]);
     for (int n = 0; err == 0 && n != 1;)

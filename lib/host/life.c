@@ -22,40 +22,17 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* Takes the user's rights to open a path. Returns false with *why set on failure. */
-static bool rights_take(struct guard *g, const struct user *user, const char *path,
-                        struct text *why)
-{
-    if (guard_begin(g, user, path))
-        return true;
-    text_str(why, "--user: the rights of the user cannot be taken: ");
-    text_str(why, strerror(errno));
-    return false;
-}
-
 /* Makes the ring, or takes it over; a store is opened with the rights of the user that could change
  * its path (guard.h). */
 static bool ring_make(struct acceptor *d, const struct handover *from, const struct user *user,
                       bool trial, struct text *why)
 {
     struct guard g;
-    if (!rights_take(&g, user, from == NULL ? d->s->config.opt.store : NULL, why))
+    if (!guard_take(&g, user, from == NULL ? d->s->config.opt.store : NULL, why))
         return false;
     bool good = tables_ring(d->t, d->s, from, trial, why);
     guard_end(&g);
     return good;
-}
-
-/* Reads the keys with those rights. Returns 0 or an exit code. */
-static int keys_make(struct acceptor *d, const struct user *user, struct text *why)
-{
-    struct guard g;
-    struct server *s = d->s;
-    if (!rights_take(&g, user, s->config.opt.key_file, why))
-        return EX_OSERR;
-    int code = keys_load(s, d->keeper, why);
-    guard_end(&g);
-    return code;
 }
 
 /* Makes the tables and the ring, or takes them over. */
@@ -65,7 +42,9 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
     char bytes[1024];
     struct text why = text_for_string(bytes, sizeof bytes);
     struct server *s = d->s;
-    if (getrandom(&s->clock.random, sizeof s->clock.random, 0) != (ssize_t)sizeof s->clock.random)
+    uint64_t *seed = s->remember.seed;
+    if (getrandom(&s->clock.random, sizeof s->clock.random, 0) != (ssize_t)sizeof s->clock.random ||
+        getrandom(seed, sizeof s->remember.seed, 0) != (ssize_t)sizeof s->remember.seed)
         process_fail(EX_OSERR, "cannot get random bytes: ", strerror(errno), NULL);
     s->clock.random |= 1;
     if (from != NULL) { /* also for a store, whose file may be unreachable by now */
@@ -73,7 +52,7 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
         s->config.opt.ring_given = true;
     }
     d->t->workers = d->workers;
-    int code = keys_make(d, user, &why);
+    int code = keys_load(s, d->keeper, user, &why); /* likewise */
     if (code == 0 && !acceptor_measure(d, &why))
         code = EX_CONFIG;
     if (code == 0 && (!tables_make(d->t, s, from, &why) || !ring_make(d, from, user, trial, &why)))
@@ -109,12 +88,12 @@ void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls
     int code = user_find(s->config.opt.user, &user, &why);
     if (code != 0)
         process_fail(code, text_string(&why), NULL);
-    int keeper = KEEPER_NONE; /* first, as the child is a copy of all memory so far */
-    if (s->config.opt.key_file != NULL && !s->config.opt.no_sandbox)
-        keeper = keeper_start(s->config.opt.key_file, &user);
+    int keeper = KEEPER_NONE; /* first, as it is a copy of all that there is by then */
+    if (s->config.opt.key_files.n > 0 && !s->config.opt.no_sandbox)
+        keeper = keeper_start(&s->config.opt.key_files, &user);
     if (keeper < KEEPER_NONE)
         process_fail(EX_OSERR,
-                     "the sandbox: the process that opens the key file: ", strerror(-keeper - 1),
+                     "the sandbox: the process that opens the key files: ", strerror(-keeper - 1),
                      " (--no-sandbox goes without)", NULL);
     memory_make(d, NULL, &user, false);
     d->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -125,15 +104,16 @@ void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls
     signals_take(d);
     if (!workers_hear(d))
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
-    const struct sandbox_file keys = {s->config.opt.key_file};
     code = acceptor_open(d, unsent, &user, &why);
     if (code == 0)
-        code = sandbox_enter(s, d->t, &user, argv, &keys, 1, held, &why);
+        code = sandbox_enter(s, d->t, &user, argv, held, &why);
     if (code != 0)
         process_fail(code, text_string(&why), NULL);
     commit_start_thread(d);
     if (d->workers == NULL || workers_ready(d->workers))
         announce_started(s, d->t);
+    if (s->team.me == 0)
+        keys_skipped(s);
 }
 
 /* Returns true if it was the old program's own descriptor, and is closed: exec closes all but the

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -55,6 +56,12 @@ void *memory_scratch(uint64_t size)
 void memory_give_back(void *p, size_t n)
 {
     madvise(p, n, MADV_REMOVE);
+}
+
+void memory_drop(void *p, size_t n)
+{
+    if (madvise(p, n, MADV_DONTNEED) == -1)
+        memset(p, 0, n);
 }
 
 void memory_close(struct memory *m)

@@ -39,6 +39,9 @@ void *memory_scratch(uint64_t size);
 /* Returns the whole pages inside p[0..n) to the system; they read as zero afterwards. */
 void memory_give_back(void *p, size_t n);
 
+/* Makes whole pages of memory_scratch() zero again, and returns them to the system. */
+void memory_drop(void *p, size_t n);
+
 /* Closes the descriptors. */
 void memory_close(struct memory *m);
 

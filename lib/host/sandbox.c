@@ -265,18 +265,18 @@ static void files_give(struct server *s, const struct tables *t, const struct us
     }
 }
 
-/* Warns of files that the user may not read, as reading them again will fail. */
-static void files_try(struct server *s, const struct sandbox_file *files, size_t n)
+/* What the user may not read will not be read again. */
+static void files_try(struct server *s)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (files[i].path == NULL)
-            continue;
-        int fd = open(files[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    char bytes[OPT_PATH_MAX];
+    for (uint32_t i = 0; i < s->config.opt.key_files.n; i++) {
+        const char *path = opt_path(&s->config.opt.key_files, i, bytes);
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         if (fd != -1)
             close(fd);
         else
-            s->log.say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path",
-                       files[i].path, "error", strerror(errno), NULL);
+            s->log.say(OPT_LOG_WARN, "cannot be read again: it is not the user's", "path", path,
+                       "error", strerror(errno), NULL);
     }
 }
 
@@ -310,8 +310,7 @@ static int rights_drop(struct server *s, const struct tables *t, const struct us
 }
 
 int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
-                  char *const argv[], const struct sandbox_file *files, size_t n,
-                  struct calls_held *held, struct text *why)
+                  char *const argv[], struct calls_held *held, struct text *why)
 {
     struct landlock l = {.rules = -1};
     int err = 0, code;
@@ -320,7 +319,7 @@ int sandbox_enter(struct server *s, const struct tables *t, const struct user *u
         return failed(why, "Landlock", -err);
     code = rights_drop(s, t, u, why);
     if (code == 0)
-        files_try(s, files, n);
+        files_try(s);
     if (code != 0 || s->config.opt.no_sandbox) {
         landlock_drop(&l);
         return code;

@@ -40,21 +40,15 @@
 #include "lib/host/tables.h"
 #include "lib/host/user.h"
 
-/* A file that will be read again later, from outside (keeper.h). */
-struct sandbox_file {
-    const char *path; /* NULL: none */
-};
-
 /* Installs the handler of SIGSYS: a call that an inherited filter refuses is reported before it
  * ends the process, and signal masks can be changed inside one. Call it before any is changed. */
 void sandbox_watch(void);
 
 /* Drops what the server does not need after its start. Before that it gives the store and the unix
- * sockets to the user. `files` has `n` entries. The result is logged, and stored in *held, to be
- * handed over. Returns 0, or an exit code with the reason in *why. */
+ * sockets to the user. The result is logged, and stored in *held, to be handed over. Returns 0, or
+ * an exit code with the reason in *why. */
 int sandbox_enter(struct server *s, const struct tables *t, const struct user *u,
-                  char *const argv[], const struct sandbox_file *files, size_t n,
-                  struct calls_held *held, struct text *why);
+                  char *const argv[], struct calls_held *held, struct text *why);
 
 /* Puts a filter into force. Returns 0, or minus an errno: ENOSYS if the kernel or the machine has
  * no filters. */

@@ -4,6 +4,7 @@
  */
 #include "lib/host/store.h"
 
+#include "lib/auth/revoke.h"
 #include "lib/hash.h"
 #include "lib/host/path.h"
 #include "lib/name.h"
@@ -23,9 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STORE_VERSION 1u
-#define STORE_ORDER   0x01020304u /* in this machine's byte order */
-#define STORE_HEAD    4096u       /* bytes of the first page that are used, and mapped */
+#define STORE_VERSION 2u          /* 1: without ends of topics */
+#define STORE_ORDER   0x01020304u /* as this machine writes it */
 #define STORE_STACK   (64u << 10)
 #define STORE_SET_MS  1000     /* a wall clock that differs by more was set */
 #define LOCK_TIMES    100u     /* the lock is tried so often, */
@@ -67,6 +67,7 @@ struct store_head {
 _Static_assert(sizeof(struct store_state) == 512, "a sector");
 _Static_assert(offsetof(struct store_head, state) == 512, "a sector of its own");
 _Static_assert(sizeof(struct store_head) <= STORE_HEAD, "it fits");
+_Static_assert(STORE_HEAD + REVOKE_BYTES <= RING_PAGE, "revocations fit");
 _Static_assert(sizeof(atomic_int) == sizeof(int), "lock-free");
 
 static const char store_magic[8] = {'s', 's', 'e', '-', 'r', 'i', 'n', 'g'};
@@ -182,7 +183,7 @@ static void state_hint(struct store *st, uint64_t n)
 
 static int head_map(struct store *st, int fd)
 {
-    void *p = mmap(NULL, STORE_HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *p = mmap(NULL, RING_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED)
         return -errno;
     st->h = p;
@@ -206,9 +207,9 @@ static bool head_right(struct opening *o)
     if (h->order == __builtin_bswap32(STORE_ORDER))
         return wrong(o, " was made on a machine of the other byte order", NULL);
     text_u64(&t, h->version);
-    if (h->order == STORE_ORDER && h->version != STORE_VERSION)
+    if (h->order == STORE_ORDER && (h->version < 1 || h->version > STORE_VERSION))
         return wrong(o, " was made by another version of this program: its format is ",
-                     text_string(&t), ", this one reads format 1", NULL);
+                     text_string(&t), ", this one reads formats 1 and 2", NULL);
     if (h->check != head_check(h) || !size_right(h->size) || h->key == 0)
         return wrong(o, " is a store whose header is damaged", NULL);
     return true;
@@ -645,7 +646,7 @@ static bool ring_set_up(struct opening *o, int fd, uint64_t size)
         (err = ring_open_in(o->r, fd, RING_PAGE, size, o->head.epoch, o->head.key)) == 0)
         return true;
     if (st->h != NULL)
-        munmap(st->h, STORE_HEAD);
+        munmap(st->h, RING_PAGE);
     st->h = NULL;
     return wrong_errno(o, "cannot be mapped", -err);
 }
@@ -697,7 +698,21 @@ static bool make(struct opening *o)
     return set_in_use(o);
 }
 
-/* Opens the store in the file, with its size. */
+/* Has the first page say that this program's format is in the file, before it is: an earlier one is
+ * to refuse it. In one write, so that the page is right at any time. */
+static bool head_renew(struct opening *o)
+{
+    const size_t size = offsetof(struct store_head, state);
+    if (o->head.version == STORE_VERSION)
+        return true;
+    o->head.version = STORE_VERSION;
+    o->head.check = head_check(&o->head);
+    if (pwrite(o->fd, &o->head, size, 0) == (ssize_t)size)
+        return true;
+    return wrong_errno(o, "its first page cannot be written", errno);
+}
+
+/* Opens the store that is in the file, at its size. */
 static bool recover(struct opening *o)
 {
     uint64_t size = o->head.size, want = RING_PAGE + size;
@@ -708,7 +723,7 @@ static bool recover(struct opening *o)
     if (f.count > 0)
         keep_records(o, &f);
     settle_ids(o, o->fd);
-    return set_in_use(o);
+    return head_renew(o) && set_in_use(o);
 }
 
 /* Copies the messages of the old ring into the new one, and renames that to the old one's path. */
@@ -720,8 +735,11 @@ static bool move_to(struct opening *o, const struct ring *old, const char *path,
     settle_ids(o, o->fd);
     struct store_head head = o->head;
     head.size = o->r->size;
+    head.version = STORE_VERSION;
     head.check = head_check(&head);
     *o->st->h = head;
+    if (pread(o->fd, store_revoked(o->st), REVOKE_BYTES, STORE_HEAD) != (ssize_t)REVOKE_BYTES)
+        return wrong_errno(o, "its revocations cannot be read", errno);
     state_write(o->st, o->r->h->n, STORE_IN_USE);
     o->st->synced = ring_head(o->r);
     o->st->noted_n = o->r->h->n;
@@ -822,7 +840,7 @@ bool store_open(struct store *st, struct ring *r, const struct store_ask *ask,
         return true;
     if (st->h != NULL) {
         thread_end(st);
-        munmap(st->h, STORE_HEAD);
+        munmap(st->h, RING_PAGE);
         st->h = NULL;
         if (o.fd == st->fd)
             o.fd = -1;
@@ -841,8 +859,8 @@ void store_follow(struct broker *b, struct store_report *rep)
     rep->messages -= rep->topics_full;
     for (uint64_t at = ring_tail(r); rep->topics_full > 0 && at < ring_head(r);
          at = ring_behind(ring_at(r, at), at))
-        if (broker_topic(b, at) == 0)
-            ring_wipe(r, at);
+        if (broker_topic(b, at) == 0 && (ring_at(r, at)->flags & (RING_WIPED | RING_PURGE)) == 0)
+            ring_drop(r, at);
 }
 
 int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
@@ -853,7 +871,7 @@ int store_attach(struct store *st, const struct ring *r, enum opt_fsync mode)
     if (err == 0 && (st->h->key != r->key || r->arena_from != RING_PAGE))
         err = -EINVAL;
     if (err < 0 && st->h != NULL) {
-        munmap(st->h, STORE_HEAD);
+        munmap(st->h, RING_PAGE);
         st->h = NULL;
     }
     return err;
@@ -959,7 +977,7 @@ int store_close(struct store *st, const struct ring *r)
     state_write(st, ring_given(r), err == 0 ? STORE_CLEAN : STORE_FAILED);
     if (syncs || err < 0)
         err = sync_result(st, file_sync(st->fd));
-    munmap(st->h, STORE_HEAD);
+    munmap(st->h, RING_PAGE);
     st->h = NULL;
     (void)flock(st->fd, LOCK_UN); /* else done at the end of the process */
     return err;

@@ -2,15 +2,16 @@
  * store.h - the ring in a file that outlives the process.
  *
  *   0          first page: what never changes; two copies of the state, written in turn
+ *   STORE_HEAD revocations of tokens (lib/auth/revoke.h)
  *   RING_PAGE  the arena, mapped by the ring: a message is in the file when ring_put() returns
  *
- * The file holds only messages: opening it rebuilds the index, and following the ring rebuilds
- * chains and topics (lib/broker). Every record with right checksums is kept, in the order of the
- * ids; damage is left out, and clients get a gap (ring.h, "hole"). Ids only grow: where the newest
- * is unknown (the machine went down, a sync failed, or this is a copy), they jump to a multiple of
- * STORE_JUMP at least half a STORE_JUMP away. To keep that beyond every id ever used, in every
- * mode, the state is marked "in use" and synced before the first message is put, and synced again
- * after each quarter of STORE_JUMP messages.
+ * The file holds only messages and revocations: opening it rebuilds the index, and following the
+ * ring rebuilds chains and topics (lib/broker). Every record with right checksums is kept, in the
+ * order of the ids; damage is left out, and clients get a gap (ring.h, "hole"). Ids only grow:
+ * where the newest is unknown (the machine went down, a sync failed, or this is a copy), they jump
+ * to a multiple of STORE_JUMP at least half a STORE_JUMP away. To keep that beyond every id ever
+ * used, in every mode, the state is marked "in use" and synced before the first message is put, and
+ * synced again after each quarter of STORE_JUMP messages.
  *
  * WHAT SURVIVES. The end of the process, however it comes: every message. A power cut: all messages
  * before the last completed fdatasync: with OPT_FSYNC_ALWAYS store_sync_begin() syncs before anyone
@@ -43,7 +44,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define STORE_JUMP 1000000000u
+#define STORE_JUMP    1000000000u
+#define STORE_HEAD    4096u
+#define STORE_NOTHING UINT64_MAX /* `synced`: as if nothing were */
 
 struct store_head; /* the first page */
 
@@ -112,6 +115,12 @@ struct store_report {
  * existing file is unchanged. */
 bool store_open(struct store *st, struct ring *r, const struct store_ask *ask,
                 struct store_report *rep, struct text *why);
+
+/* REVOKE_BYTES of the store, for a table of revocations: synced with the messages. */
+static inline void *store_revoked(const struct store *st)
+{
+    return (char *)st->h + STORE_HEAD;
+}
 
 /* Has the broker follow the ring of an opened store, and adds to the report the messages it leaves
  * out for want of topics: these are wiped, so the next start does without them too. */

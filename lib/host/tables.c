@@ -112,8 +112,13 @@ static bool shares_make(struct tables *t, struct server *s, struct text *why)
 /* Returns true if a flag needs the client of each connection. */
 static bool wants_passes(const struct opt *opt)
 {
-    return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_file != NULL ||
-           opt->access_log;
+    return opt->trust_proxy.n > 0 || opt->proxy_protocol || opt->key_files.n > 0 || opt->access_log;
+}
+
+/* Returns true if tokens can be revoked. */
+static bool wants_bearers(const struct opt *opt)
+{
+    return opt->key_files.n > 0 && opt->max_revoked > 0;
 }
 
 /* Returns the bytes of the ring, and in *shared those that several workers have in common. An
@@ -158,10 +163,13 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .ring = ring,
         .twice = n > 1,
         .scratch = shares_bytes(t, s),
-        .fixed = FIXED + tallies + (opt->key_file != NULL ? grants_size(opt->max_scopes) : 0),
+        .fixed =
+            FIXED + tallies +
+            (opt->key_files.n > 0 ? grants_size(opt->max_scopes) + sizeof(struct remember) : 0),
         .message = opt->max_message + 1024,
         .per_descriptor = (uint32_t)sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0) +
-                          (wants_passes(opt) ? (uint32_t)sizeof(struct pass) : 0),
+                          (wants_passes(opt) ? (uint32_t)sizeof(struct pass) : 0) +
+                          (wants_bearers(opt) ? (uint32_t)sizeof(struct bearer) : 0),
         .per_entry = sizeof(struct chain) + sizeof(uint64_t),
         .descriptors = s->clients.conns.max,
         .reserve = reserve,
@@ -276,7 +284,7 @@ static bool grants_make(struct tables *t, struct server *s, const struct handove
                         struct text *why)
 {
     uint64_t seed[2], bytes = s->config.opt.max_scopes;
-    if (s->config.opt.key_file == NULL)
+    if (s->config.opt.key_files.n == 0)
         return true;
     void *memory = memory_map(&t->memory, grants_size(bytes));
     if (memory == NULL)
@@ -297,6 +305,46 @@ static bool passes_make(struct tables *t, struct server *s, struct text *why)
     return s->clients.pass != NULL || !wants_passes(&s->config.opt) || tables_failed(why, size);
 }
 
+/* What tokens are revoked by; the table itself where there is no store to have it. */
+static bool bearers_make(struct tables *t, struct server *s, struct text *why)
+{
+    const struct opt *opt = &s->config.opt;
+    uint64_t size = s->clients.conns.max * sizeof *s->clients.bearer, seed[2];
+    if (!wants_bearers(opt))
+        return true;
+    s->clients.bearer = memory_map(&t->memory, size);
+    if (s->clients.bearer == NULL)
+        return tables_failed(why, size);
+    if (opt->store != NULL || t->workers != NULL)
+        return true;
+    void *memory = memory_map(&t->memory, REVOKE_BYTES);
+    if (memory == NULL)
+        return tables_failed(why, REVOKE_BYTES);
+    if (!random_bytes(seed, sizeof seed, why))
+        return false;
+    (void)revoke_attach(&s->clients.revoked, memory, seed);
+    return true;
+}
+
+/* Uses the table of revocations in the store that was opened, or that workers share. */
+static bool revocations_make(struct tables *t, struct server *s, struct text *why)
+{
+    uint64_t seed[2];
+    if ((t->store.h == NULL && t->workers == NULL) || !wants_bearers(&s->config.opt))
+        return true;
+    if (!random_bytes(seed, sizeof seed, why))
+        return false;
+    team_lock(s);
+    uint32_t damaged =
+        revoke_attach(&s->clients.revoked,
+                      t->workers != NULL ? t->workers->revoked : store_revoked(&t->store), seed);
+    team_unlock(s);
+    if (damaged > 0)
+        s->log.say(OPT_LOG_ERROR, "revocations of the store are damaged, and not in force", "count",
+                   QUOTE_NUM(damaged), NULL);
+    return true;
+}
+
 bool tables_make(struct tables *t, struct server *s, const struct handover *from, struct text *why)
 {
     t->memory = (struct memory){.n = 0};
@@ -306,7 +354,8 @@ bool tables_make(struct tables *t, struct server *s, const struct handover *from
         t->memory.n = 0;
     }
     if (!conns_make(t, s, from, why) || !topics_make(t, s, from, why) ||
-        !peers_make(t, s, from, why) || !passes_make(t, s, why) || !grants_make(t, s, from, why))
+        !peers_make(t, s, from, why) || !passes_make(t, s, why) || !grants_make(t, s, from, why) ||
+        !bearers_make(t, s, why))
         return false;
     return shares_make(t, s, why);
 }
@@ -422,6 +471,8 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
         return false;
     if (t->workers != NULL)
         workers_follow(t->workers, s);
+    if (!revocations_make(t, s, why))
+        return false;
     s->ring.clock_ms = s->clock.now + s->clock.ahead;
     s->hold.on = t->store.h != NULL && t->store.mode == OPT_FSYNC_ALWAYS;
     s->hold.to = ring_head(&s->ring);

@@ -120,6 +120,10 @@ static bool pages_make(struct workers *w, struct server *s, struct text *why)
             return failed(why, "eventfd");
     if (!ring_begin_shared(w, s, why))
         return false;
+    w->revoked = s->config.opt.store != NULL ? store_revoked(&w->store)
+                                             : memory_map(&w->memory, REVOKE_BYTES);
+    if (w->revoked == NULL)
+        return failed(why, "cannot reserve memory");
     w->ring_size = s->ring.size;
     ring_share(&s->ring, w->control, &state);
     control_init(w->control, w->n, &state);

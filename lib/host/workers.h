@@ -54,6 +54,7 @@ struct workers {
     struct memory memory;
     struct control *control;
     struct whole *whole;
+    void *revoked; /* the table of revocations */
     uint64_t ring_size;
     size_t tally_topics, tally_peers; /* bytes of each worker's tables; the latter 0: none */
     int wake[CONTROL_WORKERS];        /* eventfds: to wake each */

@@ -20,7 +20,8 @@ void loop_reap_some(struct loop *l);
 /* Closes doomed connections, and frees the topics that eviction has emptied. */
 static inline void loop_reap(struct loop *l)
 {
-    if (l->server.clients.conns.doomed != 0 || broker_any_emptied(&l->server.broker))
+    if (l->server.clients.conns.doomed != 0 || broker_any_emptied(&l->server.broker) ||
+        l->server.forget)
         loop_reap_some(l);
 }
 

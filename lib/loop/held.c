@@ -70,6 +70,7 @@ void loop_store_failed(struct loop *l, int err)
     l->code = EX_IOERR;
     l->stop = true;
     s->hold.running = 0;
+    s->hold.more = false;
     s->hold.to = ring_end(&s->ring); /* nobody waits any more */
     for (uint32_t n = s->clients.conns.held_count; n > 0; n--) {
         struct conn *c = queue_take(&s->clients.conns, QUEUE_HELD);
@@ -86,14 +87,14 @@ void loop_commit(struct loop *l)
         loop_store_failed(l, err);
     else if (err == 0)
         held_show(l, false);
-    if (!l->stop && s->hold.running == 0 && s->ring.h->held > 0 && !l->up.passed)
+    if (!l->stop && s->hold.running == 0 && (s->ring.h->held > 0 || s->hold.more) && !l->up.passed)
         commit_begin(&l->t, s);
 }
 
 void loop_commit_settle(struct loop *l)
 {
     struct server *s = &l->server;
-    while (l->code == EX_OK && s->ring.h->held > 0) {
+    while (l->code == EX_OK && (s->ring.h->held > 0 || s->hold.more || s->hold.running != 0)) {
         if (s->hold.running == 0)
             commit_begin(&l->t, s);
         int err = store_sync_wait(&l->t.store);

@@ -96,12 +96,15 @@ static bool step_waits(struct loop *l, struct conn *c, char first)
            (c->state == CONN_BODY || hold_delays(&s->broker, &s->hold, c));
 }
 
-/* Records that a connection has published. */
+/* Notes that a connection has published, or has published again what waits for a sync. */
 static void conn_mark_published(struct loop *l, struct conn *c)
 {
     struct server *s = &l->server;
-    s->hold.put = false;
-    c->marks = (uint16_t)((c->marks & ~CONN_GROUP) | s->hold.group << CONN_GROUP_SHIFT);
+    int group = s->hold.put, had = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
+    if (had == s->hold.group && ring_end(&s->ring) > s->hold.to)
+        group = had; /* it waits for the later one already */
+    s->hold.put = 0;
+    c->marks = (uint16_t)((c->marks & ~CONN_GROUP) | group << CONN_GROUP_SHIFT);
 }
 
 /* Handles buf[0..len), step by step: requests, parts of a body, frames. Returns the bytes handled.

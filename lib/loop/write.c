@@ -100,9 +100,12 @@ static struct iovec *stream_next(struct loop *l, struct conn *c, unsigned *n)
         return l->t.own.iov;
     }
     if (!conn_streams(c))
-        return l->t.own.iov; /* the connection has ended */
-    if (!subscriber_next(&s->broker, &s->stat, c, &l->t.own))
+        return l->t.own.iov; /* that was the end of it */
+    if (!subscriber_next(&s->broker, &s->stat, c, &l->t.own)) {
+        if (broker_any_ended(&s->broker))
+            subscriber_over(s, c);
         return l->t.own.iov;
+    }
     *n = l->t.own.pieces;
     return l->t.own.iov;
 }

@@ -149,7 +149,37 @@ static void access_without(const struct config *config, struct exchange *ex, enu
         a->subscribe = ALL;
     if (here || config->opt.anonymous & OPT_ANONYMOUS_PUBLISH)
         a->publish = ALL;
+    if (here)
+        a->purge = ALL;
     a->kind = config->keys.n > 0 ? ACCESS_NONE : ACCESS_PLACE;
+}
+
+/* Checks a token, and returns what it may be revoked by in *bearer. One that is remembered costs no
+ * more than its hash, or at least no signature. */
+static enum auth_result check_token(struct server *s, struct span token, struct auth_claims *claims,
+                                    struct bearer *bearer, struct text *why)
+{
+    const struct opt *o = &s->config.opt;
+    const struct auth_rules rules = {.audience = o->audience.item,
+                                     .audiences = o->audience.n,
+                                     .issuer = o->issuer.item,
+                                     .issuers = o->issuer.n,
+                                     .claims = o->claims};
+    uint64_t now = s->clock.wall / 1000;
+    const struct remember_entry *e = remember_find(&s->remember, token);
+    if (e != NULL && !o->log_subject && remember_claims(e, now, s->ex.token, claims)) {
+        *bearer = e->bearer;
+        return AUTH_GOOD;
+    }
+    enum auth_result r =
+        e != NULL ? auth_check_again(&rules, token, now, s->ex.token, claims, why)
+                  : auth_check(&s->config.keys, &rules, token, now, s->ex.token, claims, why);
+    if (r != AUTH_GOOD)
+        return r;
+    *bearer = revoke_bearer(&s->clients.revoked, claims->jti, claims->sub, claims->iat_s);
+    if (e == NULL && claims->algorithm != KEY_HS256)
+        remember_add(&s->remember, token, claims, bearer);
+    return r;
 }
 
 static bool access_by_token(struct server *s, struct conn *c, struct span token, const char *what)
@@ -157,13 +187,20 @@ static bool access_by_token(struct server *s, struct conn *c, struct span token,
     char bytes[512];
     struct text why = text_in(bytes, sizeof bytes);
     struct auth_claims claims;
-    if (auth_check(&s->config.keys, token, s->clock.wall / 1000, s->ex.token, &claims, &why) !=
-        AUTH_GOOD)
+    struct bearer bearer;
+    if (check_token(s, token, &claims, &bearer, &why) != AUTH_GOOD)
         return refuse_token(s, c, what, text_span(&why));
+    if (revoke_has(&s->clients.revoked, &bearer, s->clock.wall / 1000))
+        return refuse_token(s, c, what, SPAN("the token has been revoked"));
+    if (s->config.opt.log_subject)
+        s->ex.ask.sub = claims.sub;
     s->ex.access = (struct access){.kind = ACCESS_TOKEN,
                                    .publish = claims.publish,
+                                   .purge = claims.purge,
                                    .subscribe = claims.subscribe,
-                                   .expires_s = claims.expires_s};
+                                   .expires_s = claims.expires_s,
+                                   .admin = claims.admin,
+                                   .bearer = bearer};
     return true;
 }
 
@@ -211,6 +248,28 @@ bool access_find(struct server *s, struct conn *c, enum auth_class class, struct
     access_without(&s->config, &s->ex, class);
     s->ex.access.cookie = token.p != NULL;
     return true;
+}
+
+/* The token that access_find() would check; one of the query is decoded into `text`. */
+static struct span token_there(const struct exchange *ex, char text[SERVE_ROOM])
+{
+    struct span token = http_field(&ex->req, HTTP_AUTHORIZATION);
+    if (token.n > 0) {
+        span_cut(&token, ' ');
+        return span_trim(token);
+    }
+    token = query_value(&ex->query, QUERY_ACCESS_TOKEN, text, SERVE_ROOM);
+    return token.p != NULL ? token : token_of_cookie(ex);
+}
+
+bool access_takes_long(struct server *s)
+{
+    if (!auth_keys_public(&s->config.keys))
+        return false;
+    char text[SERVE_ROOM];
+    struct span token = token_there(&s->ex, text);
+    return token.n > 0 && remember_find(&s->remember, token) == NULL &&
+           auth_takes_long(token, s->ex.token);
 }
 
 /* ---- subscribing ----------------------------------------------------------------------------- */
@@ -370,6 +429,20 @@ int access_publish(struct stat_counters *stat, const struct exchange *ex, const 
     return 403;
 }
 
+int access_purge(struct stat_counters *stat, const struct access *a, struct span topic,
+                 struct text *why)
+{
+    if (span_eq(a->purge, ALL) || (a->purge.n > 0 && auth_covers(a->purge, topic)))
+        return 0;
+    stat->access_denied++;
+    text_str(why, a->kind == ACCESS_PLACE  ? "only clients on this host may purge "
+                  : a->kind == ACCESS_NONE ? "purging takes a token whose claim purge has "
+                  : a->kind == ACCESS_URL  ? "a signed URL is not for purging "
+                                           : "the token does not allow purging (its claim purge) ");
+    text_str(why, QUOTE(topic));
+    return a->kind == ACCESS_NONE ? 401 : 403;
+}
+
 /* ---- what is remembered ---------------------------------------------------------------------- */
 
 bool access_keep_expiry_and_scopes(struct server *s, struct conn *c)
@@ -377,7 +450,7 @@ bool access_keep_expiry_and_scopes(struct server *s, struct conn *c)
     struct pass *p = pass_of(&s->clients, c);
     if (p == NULL || s->config.keys.n == 0)
         return true;
-    pass_keep_expiry(&s->config, &s->clients, &s->ex, c);
+    pass_keep_token(&s->config, &s->clients, &s->ex, c);
     pass_drop_scopes(&s->clients, c);
     p->grant = grant_enter(&s->clients.grants, s->ex.access.publish, s->ex.access.subscribe);
     if (p->grant != 0)
@@ -428,6 +501,34 @@ bool access_admin(struct server *s, struct conn *c)
         return true;
     text_str(&why, "this tells of all topics, and the token does not allow subscribing to **");
     return refuse(s, c, 403, "insufficient_scope", &why);
+}
+
+bool access_revoke(struct server *s, struct conn *c)
+{
+    char bytes[768];
+    struct text why = text_for_string(bytes, sizeof bytes);
+    bool here = (c->marks & CONN_ADMIN) != 0;
+    if (here && !serve_host_is_own(&s->config, &s->ex))
+        return refuse_foreign(s, c);
+    if (s->clients.revoked.t == NULL) {
+        serve_refuse(s, c, 403, NULL,
+                     s->config.opt.key_files.n == 0
+                         ? "there are no tokens to revoke, as there is no --key-file"
+                         : "no tokens can be revoked here: --max-revoked 0",
+                     NULL);
+        return false;
+    }
+    if (!here && !access_find(s, c, AUTH_PUBLISH, (struct span){NULL, 0}))
+        return false;
+    if (!here && s->ex.access.kind != ACCESS_TOKEN) {
+        tokenless(&s->ex, &why, "revoking");
+        return refuse(s, c, 401, NULL, &why);
+    }
+    if (!here && !s->ex.access.admin) {
+        text_str(&why, "the token does not allow revoking: its claim admin is not true");
+        return refuse(s, c, 403, "insufficient_scope", &why);
+    }
+    return access_check_origin(s, c, " may not revoke here");
 }
 
 bool access_check_origin(struct server *s, struct conn *c, const char *may_not)

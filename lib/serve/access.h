@@ -33,6 +33,10 @@
  * may be signed. Returns false if it has refused the request. */
 bool access_find(struct server *s, struct conn *c, enum auth_class class, struct span topics);
 
+/* Returns true if access_find() has to verify a signature of a public key for the current request,
+ * which is work of up to a few ms. */
+bool access_takes_long(struct server *s);
+
 /* Narrows a path's names to those to which the request may subscribe. Returns false if it has
  * refused the request. */
 bool access_subscribe(struct server *s, struct conn *c, struct span *names);
@@ -41,6 +45,11 @@ bool access_subscribe(struct server *s, struct conn *c, struct span *names);
  * 403, with the reason in *why. */
 int access_publish(struct stat_counters *stat, const struct exchange *ex, const struct access *a,
                    struct span topic, struct text *why);
+
+/* May this one purge the topic of that name, to which it may publish? Without keys clients on this
+ * host may; a token says so by itself. Returns as access_publish() does. */
+int access_purge(struct stat_counters *stat, const struct access *a, struct span topic,
+                 struct text *why);
 
 struct challenge {
     char line[1024];
@@ -54,6 +63,10 @@ const char *access_challenge(const struct config *config, struct challenge *ch, 
 /* Keeps the expiry and the scopes of the token in ex.access, for a WebSocket or a batch. Returns
  * false if the scopes have no room (--max-scopes); it has refused the request with 503 then. */
 bool access_keep_expiry_and_scopes(struct server *s, struct conn *c);
+
+/* May the request revoke tokens? Those at the address of --admin may, and those whose token has the
+ * claim `admin`. False: it has been refused. */
+bool access_revoke(struct server *s, struct conn *c);
 
 /* Returns true if the page that makes the request may publish or open a WebSocket: its origin is
  * the server's own, or one that --cors names. A request without Origin is not from a page. Else it

@@ -1,8 +1,8 @@
 /*
  * access_log.c - logs requests: refusals, and with --access-log every answer.
  *
- * Only a request's method and path are logged. Fields and the query may hold a token, so they never
- * are.
+ * Of a request only its method and its path are told. A token may be in a field or in the query, so
+ * neither is ever written; who a good one is of only with --log-subject.
  */
 #include "lib/serve/access_log.h"
 #include "lib/addr.h"
@@ -61,10 +61,11 @@ void access_log_write_answer(struct server *s, int status, uint64_t bytes)
     const char *ms = QUOTE_NUM(ask->conn != NULL ? (uint32_t)s->clock.now - ask->began : 0);
     const char *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0}),
                *way = ask->log_way != NULL ? ask->log_way : "none";
+    const char *sub = ask->sub.p != NULL ? QUOTE(ask->sub) : NULL;
     if (ask->path.p != NULL)
         s->log.say(OPT_LOG_ACCESS, "request", "method", access_log_method_name(ask->method), "path",
                    QUOTE(ask->path), "status", code, "bytes", size, "ms", ms, "way", way, "peer",
-                   who, NULL);
+                   who, sub != NULL ? "sub" : NULL, sub, NULL);
     else
         s->log.say(OPT_LOG_ACCESS, "request", "status", code, "bytes", size, "ms", ms, "way", way,
                    "peer", who, NULL);
@@ -92,10 +93,11 @@ void access_log_refusal(struct server *s, int status, struct span detail)
     text_add_cut(&text, detail);
     const char *code = QUOTE_NUM((uint64_t)status),
                *who = client_of(&s->config, &s->clients, &s->log, &s->ex, (char[QUOTE_MAX]){0});
+    const char *sub = ask->sub.p != NULL ? QUOTE(ask->sub) : NULL;
     if (ask->path.p != NULL)
         s->log.say(OPT_LOG_INFO, "refused", "method", access_log_method_name(ask->method), "path",
                    QUOTE(ask->path), "status", code, "detail", text_string(&text), "peer", who,
-                   NULL);
+                   sub != NULL ? "sub" : NULL, sub, NULL);
     else
         s->log.say(OPT_LOG_INFO, "refused", "status", code, "detail", text_string(&text), "peer",
                    who, NULL);

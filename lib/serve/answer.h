@@ -7,6 +7,9 @@
 #include "lib/serve/quote.h"
 #include "lib/serve/server.h"
 
+/* The field line of an answer to one who has had all of topics that have ended. */
+#define SERVE_ENDED "Ended: true\r\n"
+
 /* Frees an entry of the table of topics if nobody needs it. */
 static inline void serve_release(struct broker *broker, uint32_t id)
 {

@@ -5,6 +5,7 @@
 #define SSE_LIB_SERVE_CLIENTS_H
 
 #include "lib/auth/grant.h"
+#include "lib/auth/revoke.h"
 #include "lib/auth/throttle.h"
 #include "lib/serve/conn.h"
 
@@ -17,7 +18,10 @@ struct pass {
 
 struct clients {
     struct conns conns;
-    struct pass *pass;        /* by descriptor; NULL: no flag needs it */
+    struct pass *pass;     /* by descriptor; NULL: no flag needs it */
+    struct bearer *bearer; /* likewise: whose token a STREAM, SOCKET, WAIT or BODY came with;
+                               * NULL: tokens cannot be revoked */
+    struct revoked revoked;
     struct grants grants;     /* where there are keys */
     struct throttle failures; /* bad tokens, by address */
     bool draining; /* set by the loop: the server ends, and keeps no connection after its answer */

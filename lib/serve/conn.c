@@ -159,8 +159,12 @@ void conn_buffer_free(struct conns *t, uint32_t *block)
 {
     if (*block == 0)
         return;
-    if (pool_size(&t->buffers, *block) >= LARGE)
-        t->give_back(pool_at(&t->buffers, *block), pool_size(&t->buffers, *block));
+    char *at = pool_at(&t->buffers, *block);
+    size_t size = pool_size(&t->buffers, *block);
+    if (size >= LARGE)
+        t->give_back(at, size);
+    else
+        memset(at, 0, size); /* what is purged is to be nowhere */
     pool_free(&t->buffers, *block);
     *block = 0;
 }

@@ -113,6 +113,7 @@ enum conn_mark {
     CONN_BEATS = 256, /* its heartbeats are visible to a page: events, lines or frames */
     CONN_BARE = 512,  /* WAIT: the request is a HEAD */
     CONN_TAGGED = 1024, /* WAIT: the request came with If-None-Match */
+    CONN_PURGES = 2048, /* HEAD: its DELETE has begun: struct conn_purge */
 };
 
 #define CONN_GROUP_SHIFT 6  /* of CONN_GROUP */
@@ -144,6 +145,13 @@ struct conn_wait {
     uint32_t cors : 15;    /* what cors_find() returned for its origin */
 };
 
+/* HEAD, while CONN_PURGES */
+struct conn_purge {
+    uint64_t n;        /* of the record that purges */
+    uint32_t messages; /* that it took away */
+    bool wiped;        /* their bytes are */
+};
+
 /* LINGER */
 struct conn_linger {
     uint64_t dropped; /* bytes received and dropped */
@@ -167,6 +175,7 @@ struct conn {
         struct conn_place place;
         struct conn_stream stream;
         struct conn_wait wait;
+        struct conn_purge purge;
         struct conn_linger linger;
         struct conn_doomed doomed;
         struct conn_own own;

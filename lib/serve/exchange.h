@@ -13,6 +13,7 @@
 
 #include "http.h"
 #include "lib/auth/auth.h"
+#include "lib/auth/revoke.h"
 #include "lib/broker/render.h"
 #include "lib/cors.h"
 #include "lib/serve/query.h"
@@ -52,6 +53,7 @@ struct context {
 
     /* for the log */
     struct span path;        /* decoded; a null pointer: not known */
+    struct span sub;         /* of its token, which is good: with --log-subject; likewise */
     const struct conn *conn; /* its connection; NULL: it has no slot */
     const char *log_way;     /* the transport or kind of request; NULL: not known yet */
     uint32_t began;          /* ms: when its first byte came */
@@ -67,9 +69,11 @@ enum access_kind {
 
 struct access {
     enum access_kind kind;
-    struct span publish, subscribe; /* scopes, as lib/auth/auth.h has them */
-    uint64_t expires_s;             /* unix time; 0: does not expire */
-    bool cookie;                    /* NONE: it has a cookie, which does not count */
+    struct span publish, subscribe, purge; /* scopes, as lib/auth/auth.h has them */
+    uint64_t expires_s;                    /* unix time; 0: does not expire */
+    bool cookie;                           /* NONE: it has a cookie, which does not count */
+    bool admin;                            /* TOKEN: it may revoke others */
+    struct bearer bearer;                  /* TOKEN: what it may be revoked by */
 };
 
 /* The last answer to a long poll that a message ended, built once for all clients that wait at the

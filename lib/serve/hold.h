@@ -11,7 +11,10 @@
  * numbered, from 1 to CONN_GROUPS in turn. */
 struct hold {
     bool on;
-    bool put;        /* set by submit_record(): the current connection has published */
+    uint8_t put;     /* set by submit.c: the current connection has published, and waits for this
+                      * sync; 0: it has not */
+    bool more;       /* the store has something besides messages to be synced, as a revocation;
+                      * also without `on` */
     uint8_t group;   /* the sync for which messages put now wait, ... */
     uint8_t running; /* ... and the sync that runs, or whose messages are being shown; 0: none */
     uint64_t to;     /* where what the last sync covers ends */
@@ -23,7 +26,8 @@ static inline bool hold_delays(const struct broker *broker, const struct hold *h
 {
     uint8_t group = (c->marks & CONN_GROUP) >> CONN_GROUP_SHIFT;
     return group != 0 &&
-           (group == hold->running || (group == hold->group && ring_end(broker->ring) > hold->to));
+           (group == hold->running ||
+            (group == hold->group && (hold->more || ring_end(broker->ring) > hold->to)));
 }
 
 /* Returns true if so much is held that publishers should wait for the next sync. */

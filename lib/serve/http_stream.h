@@ -15,11 +15,14 @@ void serve_stream(struct server *s, struct conn *c, struct span names,
 struct gap;
 void sse_begin(struct server *s, struct conn *c, const struct cursor *from);
 void sse_gap(struct server *s, struct conn *c, const struct gap *gap);
+void sse_ended(struct server *s, struct conn *c, struct span topic, uint64_t n);
 void sse_heartbeat(struct server *s, struct conn *c, bool old);
 void sse_expired(struct server *s, struct conn *c);
 void sse_away(struct server *s, struct conn *c);
 void lines_begin(struct server *s, struct conn *c, const struct cursor *from);
 void lines_gap(struct server *s, struct conn *c, const struct gap *gap);
+void lines_ended(struct server *s, struct conn *c, struct span topic, uint64_t n);
+void stream_over(struct server *s, struct conn *c);
 void lines_heartbeat(struct server *s, struct conn *c, bool old);
 void lines_expired(struct server *s, struct conn *c);
 void lines_away(struct server *s, struct conn *c);

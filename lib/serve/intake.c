@@ -12,18 +12,23 @@
 /* The same for the rest of a message: names of 255 bytes, all escaped, ids, times. */
 #define TEXT_AROUND 4096u
 
-void intake_init(struct intake *in, struct span topic, struct span event, uint8_t batch_kind,
-                 bool binary)
+void intake_init(struct intake *in, struct span topic, const struct batch_message *like,
+                 uint8_t batch_kind)
 {
-    assert(topic.n <= UINT16_MAX && event.n <= UINT16_MAX);
+    const struct span event = like->event, key = like->key;
+    assert(topic.n <= UINT16_MAX && event.n <= UINT16_MAX && key.n <= UINT16_MAX);
     *in = (struct intake){.batch.kind = batch_kind,
                           .line = 1,
                           .topic_size = (uint16_t)topic.n,
                           .event_size = (uint16_t)event.n,
-                          .binary = binary};
+                          .key_size = (uint16_t)key.n,
+                          .binary = like->binary,
+                          .end = like->end};
     memcpy(in->bytes, topic.p, topic.n);
     if (event.n > 0)
         memcpy(in->bytes + topic.n, event.p, event.n);
+    if (key.n > 0)
+        memcpy(in->bytes + topic.n + event.n, key.p, key.n);
 }
 
 static struct span event_of(const struct intake *in)
@@ -33,7 +38,7 @@ static struct span event_of(const struct intake *in)
 
 static char *undigested(struct intake *in)
 {
-    return in->bytes + in->topic_size + in->event_size;
+    return in->bytes + in->topic_size + in->event_size + in->key_size;
 }
 
 bool intake_fits(const struct intake *in, size_t more, uint64_t most)
@@ -61,8 +66,11 @@ enum batch_result intake_next(struct intake *in, bool end, struct batch_message 
             return BATCH_MORE;
         in->given = 1;
         *m = (struct batch_message){.event = event_of(in),
+                                    .key = {bytes - in->key_size, in->key_size},
                                     .data = {bytes, in->have},
-                                    .binary = in->binary != 0};
+                                    .binary = in->binary != 0,
+                                    .end = in->end != 0};
+        batch_end(m);
         return BATCH_MESSAGE;
     }
     enum batch_result got =
@@ -70,12 +78,17 @@ enum batch_result intake_next(struct intake *in, bool end, struct batch_message 
     in->from += (uint32_t)took;
     in->line = got == BATCH_MESSAGE ? in->batch.lines : in->batch.lines + 1;
     assert(in->from <= in->have);
-    if (got == BATCH_MESSAGE && m->event.n == 0)
+    if (got == BATCH_MESSAGE && m->event.n == 0 && !m->bare)
         m->event = event_of(in);
     if (got == BATCH_MORE && in->from > 0) {
         memmove(bytes, bytes + in->from, in->have - in->from);
         in->have -= in->from;
         in->from = 0;
+    }
+    if (got == BATCH_MORE && end && in->end && !in->given) {
+        in->given = 1;
+        *m = (struct batch_message){.end = true, .bare = true};
+        return BATCH_MESSAGE;
     }
     return got;
 }

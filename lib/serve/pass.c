@@ -37,13 +37,15 @@ void pass_drop_scopes(struct clients *clients, const struct conn *c)
     p->grant = 0;
 }
 
-void pass_keep_expiry(const struct config *config, const struct clients *clients,
-                      const struct exchange *ex, const struct conn *c)
+void pass_keep_token(const struct config *config, const struct clients *clients,
+                     const struct exchange *ex, const struct conn *c)
 {
     uint64_t expires = ex->access.expires_s;
     struct pass *p = pass_of(clients, c);
     if (p != NULL && config->keys.n > 0)
         p->expires = expires < UINT32_MAX ? (uint32_t)expires : 0;
+    if (clients->bearer != NULL)
+        clients->bearer[conn_fd(&clients->conns, c)] = ex->access.bearer;
 }
 
 void pass_forget(struct clients *clients, const struct conn *c)
@@ -53,6 +55,8 @@ void pass_forget(struct clients *clients, const struct conn *c)
         return;
     pass_drop_scopes(clients, c);
     *p = (struct pass){0};
+    if (clients->bearer != NULL)
+        clients->bearer[conn_fd(&clients->conns, c)] = (struct bearer){.iat = 0};
 }
 
 bool pass_expired(const struct clients *clients, const struct moment *clock, const struct conn *c)
@@ -60,4 +64,12 @@ bool pass_expired(const struct clients *clients, const struct moment *clock, con
     const struct pass *p = pass_of(clients, c);
     return p != NULL && p->expires != 0 && clock->wall / 1000 >= p->expires &&
            (conn_streams(c) || c->state == CONN_WAIT);
+}
+
+bool pass_revoked(struct clients *clients, const struct moment *clock, const struct conn *c)
+{
+    return clients->bearer != NULL &&
+           (conn_streams(c) || c->state == CONN_WAIT || c->state == CONN_BODY) &&
+           revoke_has(&clients->revoked, &clients->bearer[conn_fd(&clients->conns, c)],
+                      clock->wall / 1000);
 }

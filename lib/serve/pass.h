@@ -20,9 +20,9 @@ struct pass *pass_of(const struct clients *clients, const struct conn *c);
 struct access pass_access(const struct config *config, const struct clients *clients,
                           const struct conn *c);
 
-/* Keeps with the connection when the token in ex.access expires. */
-void pass_keep_expiry(const struct config *config, const struct clients *clients,
-                      const struct exchange *ex, const struct conn *c);
+/* Notes with the connection when the token in ex.access ends, and what it may be revoked by. */
+void pass_keep_token(const struct config *config, const struct clients *clients,
+                     const struct exchange *ex, const struct conn *c);
 
 /* Frees the scopes that access_keep_expiry_and_scopes() kept: the WebSocket or batch is over. */
 void pass_drop_scopes(struct clients *clients, const struct conn *c);
@@ -38,5 +38,8 @@ void pass_forget(struct clients *clients, const struct conn *c);
 
 /* Returns true if a subscriber's token has expired. */
 bool pass_expired(const struct clients *clients, const struct moment *clock, const struct conn *c);
+
+/* Returns true if the token that a connection came with has been revoked since. */
+bool pass_revoked(struct clients *clients, const struct moment *clock, const struct conn *c);
 
 #endif

@@ -119,18 +119,26 @@ static bool wait_read(struct server *s, struct conn *c)
 
 /* ---- answering ------------------------------------------------------------------------------- */
 
+/* What an answer leads to: an id, and whether all its topics have ended by then. */
+struct reached {
+    uint64_t n;
+    bool over;
+};
+
 /* Appends the field lines that every answer to a poll has. */
 static void poll_fields(const struct broker *broker, const struct exchange *ex, struct text *t,
-                        uint64_t id)
+                        struct reached to)
 {
     char bytes[CURSOR_MAX];
     struct text cursor = text_in(bytes, sizeof bytes);
-    ring_id_write(broker->ring, &cursor, id);
+    ring_id_write(broker->ring, &cursor, to.n);
     text_str(t, "Last-Event-ID: ");
     text_add(t, text_span(&cursor));
     text_str(t, "\r\nETag: W/\"");
     text_add(t, text_span(&cursor));
     text_str(t, "\"\r\nVary: Accept, Prefer\r\nCache-Control: no-store\r\n");
+    if (to.over)
+        text_str(t, SERVE_ENDED);
     if (ex->ask.waits) {
         text_str(t, "Preference-Applied: wait=");
         text_u64(t, ex->ask.wait);
@@ -138,40 +146,42 @@ static void poll_fields(const struct broker *broker, const struct exchange *ex, 
     }
 }
 
-/* Answers that there is nothing new. */
-static void answer_nothing(struct server *s, struct conn *c, bool tagged, uint64_t id)
+/* Appends the answer that there is nothing new. */
+static void answer_nothing(struct server *s, struct conn *c, bool tagged, struct reached to)
 {
     char bytes[512];
     struct text t = text_in(bytes, sizeof bytes);
-    poll_fields(&s->broker, &s->ex, &t, id);
+    poll_fields(&s->broker, &s->ex, &t, to);
     assert(!t.full);
     serve_answer(s, c, tagged ? 304 : 204, text_span(&t), NULL, (struct span){NULL, 0});
 }
 
 /* How the body of an answer is written in a form. */
 struct body_form {
-    /* Appends the front of the body; NULL: the gap is sent in a field. */
-    void (*front)(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap);
+    /* Appends the front of the body; NULL: the gap is told in a field. */
+    void (*front)(const struct ring *r, struct text *t, struct reached to, const struct gap *gap);
     struct span end;
 };
 
-/* Appends the cursor, the gap, and the beginning of the array of messages. */
-static void json_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
+/* The cursor, the gap, the array of messages. */
+static void json_front(const struct ring *r, struct text *t, struct reached to,
+                       const struct gap *gap)
 {
     text_str(t, "{\"id\":\"");
-    ring_id_write(r, t, id);
+    ring_id_write(r, t, to.n);
     text_str(t, "\",\"gap\":");
     if (gap != NULL)
         stream_gap_object(t, gap->reason, gap->after, gap->resume, gap->any);
     else
         text_str(t, "null");
-    text_str(t, ",\"messages\":[");
+    text_str(t, to.over ? ",\"ended\":true,\"messages\":[" : ",\"messages\":[");
 }
 
-/* Appends a line for the gap. */
-static void lines_front(const struct ring *r, struct text *t, uint64_t id, const struct gap *gap)
+/* A line for the gap. */
+static void lines_front(const struct ring *r, struct text *t, struct reached to,
+                        const struct gap *gap)
 {
-    (void)r, (void)id;
+    (void)r, (void)to;
     if (gap == NULL)
         return;
     text_str(t, "{\"gap\":");
@@ -190,15 +200,15 @@ static const struct body_form bodies[] = {
 /* Answers with the messages in ex.poll; many are left in ex.tail, to be written after `out`.
  * Returns the bytes of the body. */
 static size_t answer_messages(struct server *s, struct conn *c, enum conn_transport transport,
-                              uint64_t id, const struct gap *gap)
+                              struct reached to, const struct gap *gap)
 {
     struct share *share = &s->ex.poll;
     char front_bytes[1024], bytes[2048];
     struct text front = text_in(front_bytes, sizeof front_bytes);
     struct text t = text_in(bytes, sizeof bytes);
     if (bodies[transport].front != NULL)
-        bodies[transport].front(&s->ring, &front, id, gap);
-    poll_fields(&s->broker, &s->ex, &t, id);
+        bodies[transport].front(&s->ring, &front, to, gap);
+    poll_fields(&s->broker, &s->ex, &t, to);
     if (gap != NULL && bodies[transport].front == NULL) {
         text_str(&t, "Gap: ");
         stream_gap_object(&t, gap->reason, gap->after, gap->resume, gap->any);
@@ -249,18 +259,30 @@ static void poll_build(struct server *s, const struct conn *c, uint32_t id,
         s->stat.conflated += share_left_out(&s->ex.poll, &s->broker, id, c->place.at, at);
 }
 
-/* Answers a client with the messages in ex.poll, or that there is nothing new. The cursor is that
- * of the last message carried, or the newest if all pending ones are. Returns the bytes of the
- * body. */
-static size_t poll_answer(struct server *s, struct conn *c, enum conn_transport transport,
-                          bool tagged, const struct gap *gap)
+/* Returns true if ex.poll holds something to tell a client of entry `id`: messages, or that all its
+ * topics have ended. The end of one of several is no answer by itself where its form cannot say
+ * which it is. */
+static bool poll_tells(const struct server *s, uint32_t id)
 {
-    uint64_t id = ring_newest(&s->ring).n;
+    const struct share *share = &s->ex.poll;
+    bool bytes = share->size > 0 || (share->form == FORM_NONE && share->records > 0);
+    return bytes || (broker_any_ended(&s->broker) && broker_over(&s->broker, id, share->end));
+}
+
+/* Answers a client with what ex.poll holds; where that is nothing, that there is nothing new. The
+ * cursor is that of the last message carried, or, with all there is carried, the newest.
+ * Returns how many bytes the body has. */
+static size_t poll_answer(struct server *s, struct conn *c, uint32_t id, bool tagged,
+                          const struct gap *gap)
+{
+    enum conn_transport transport = (enum conn_transport)c->transport;
+    bool over = broker_any_ended(&s->broker) && broker_over(&s->broker, id, s->ex.poll.end);
+    struct reached to = {ring_newest(&s->ring).n, over};
     if (s->ex.poll.end < ring_head(&s->ring))
-        id = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
-    if (s->ex.poll.records > 0 || gap != NULL)
-        return answer_messages(s, c, transport, id, gap);
-    answer_nothing(s, c, tagged, id);
+        to.n = s->ex.poll.records > 0 ? s->ex.poll.n : ring_before(&s->ring, s->ex.poll.end).n;
+    if (gap != NULL || (s->ex.poll.records > 0 && poll_tells(s, id)))
+        return answer_messages(s, c, transport, to, gap);
+    answer_nothing(s, c, tagged, to);
     return 0;
 }
 
@@ -281,7 +303,7 @@ void poll_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_tr
     saved_keep_wait(&s->ex.ask, c);
     c->transport = (uint8_t)transport;
     c->wait.due = (uint32_t)(s->clock.now + ms);
-    pass_keep_expiry(&s->config, &s->clients, &s->ex, c);
+    pass_keep_token(&s->config, &s->clients, &s->ex, c);
     conn_go(&s->clients.conns, c, CONN_WAIT);
     if (transports[transport].kind == CONN_KIND_WAIT && c->place.at < ring_head(&s->ring))
         queue_put(&s->clients.conns, c, QUEUE_READY); /* there is more to search */
@@ -351,8 +373,8 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     woken_note(&s->broker, &s->clients, &s->clock, &s->ex, c);
     poll_build(s, c, id, transport, false);
     bool all = s->ex.poll.end == ring_head(&s->ring);
-    if (s->ex.poll.records == 0 && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
-        c->place.at = s->ex.poll.end; /* the new messages are not for it */
+    if (!poll_tells(s, id) && lost == NULL && !timeout && (c->wait.seconds > 0 || !all)) {
+        c->place.at = s->ex.poll.end; /* what came is not for it */
         if (!all)
             queue_put(&s->clients.conns, c, QUEUE_READY);
         return;
@@ -360,9 +382,9 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
     poll_wait_end(&s->broker, &s->clients, &s->ex, c);
-    size_t body = poll_answer(s, c, transport, tagged, lost);
-    woken_keep(&s->ex, fits, from, body);
-    serve_release(&s->broker, id); /* else fan-out releases it after its walk */
+    size_t body = poll_answer(s, c, id, tagged, lost);
+    woken_keep(&s->ex, fits && body > 0, from, body);
+    serve_release(&s->broker, id); /* which fan-out does when it is through */
 }
 
 void poll_end(struct server *s, struct conn *c)
@@ -425,15 +447,15 @@ void serve_poll(struct server *s, struct conn *c, struct span names)
         gap_skip(&s->broker, &s->stat, c, id, start.gap, &gap);
     }
     poll_build(s, c, id, transport, s->ex.ask.method == HTTP_HEAD);
-    bool more =
-        s->ex.poll.end < ring_head(&s->ring); /* a poll that does not wait searches on, too */
-    if ((waits || more) && s->ex.poll.records == 0 && start.gap == NULL &&
+    bool more = s->ex.poll.end < ring_head(&s->ring); /* one that does not wait looks on, too */
+    if ((waits || more) && !poll_tells(s, id) && start.gap == NULL &&
         s->ex.ask.method == HTTP_GET && !s->clients.draining) {
         c->place.at = s->ex.poll.end;
         c->marks = (uint16_t)((c->marks & ~CONN_TAGGED) | (start.tagged ? CONN_TAGGED : 0));
         poll_wait_begin(s, c, id, transport, (waits ? s->ex.ask.wait : LOOK_SECONDS) * 1000);
         return;
     }
-    poll_answer(s, c, transport, start.tagged, start.gap != NULL ? &gap : NULL);
+    c->transport = (uint8_t)transport;
+    poll_answer(s, c, id, start.tagged, start.gap != NULL ? &gap : NULL);
     serve_release(&s->broker, id);
 }

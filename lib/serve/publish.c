@@ -10,8 +10,10 @@
 #include "lib/serve/pass.h"
 #include "lib/serve/query.h"
 #include "lib/serve/quote.h"
+#include "lib/serve/revoke.h"
 #include "lib/serve/saved.h"
 #include "lib/serve/submit.h"
+#include "lib/utf8.h"
 
 #include <assert.h>
 
@@ -52,10 +54,18 @@ static void refuse_put(struct server *s, struct conn *c, const struct intake *in
                  submit_detail(p), NULL);
 }
 
-/* Returns true if this client may publish to this topic; else it has refused the request. */
+/* Returns true if it is not a message that is sent there. No topic begins with a dash. */
+static inline bool is_revocation(struct span topic)
+{
+    return topic.n > 0 && topic.p[0] == '-' && span_eq(topic, REVOKE_PATH);
+}
+
+/* May this client publish to this topic? Else it has been refused. */
 static bool may_publish(struct server *s, struct conn *c, struct span topic)
 {
     struct submission p;
+    if (is_revocation(topic))
+        return access_revoke(s, c);
     if (!access_find(s, c, AUTH_PUBLISH, topic))
         return false;
     if (topic.n > 0 ? !submit_check_topic(&s->config, &s->stat, &s->ex, &s->ex.access, topic, &p)
@@ -80,41 +90,54 @@ static void refuse_full(struct server *s, struct conn *c, const struct intake *i
     serve_refuse_buffer_limit(s, c, WHERE(in));
 }
 
-/* Puts one message, of `in` or the only one, into the ring; *reach is set to its subscribers.
- * Returns its n; 0 if it has refused the request. */
-static uint64_t put(struct server *s, struct conn *c, const struct intake *in, struct span topic,
-                    const struct batch_message *m, uint32_t *reach)
+/* Puts one message, of `in` or the only one, into the ring. Returns false if it has been refused,
+ * or was a revocation and has been answered. */
+static bool put(struct server *s, struct conn *c, const struct intake *in, struct span topic,
+                const struct batch_message *m, struct submission *p)
 {
-    struct submission p;
-    if (!submit_message(s, topic, m, &p)) {
-        refuse_put(s, c, in, &p);
-        return 0;
+    if (is_revocation(topic)) {
+        serve_revoke(s, c, m->data);
+        return false;
     }
-    *reach = p.reach;
-    return p.n;
+    bool done = submit_message(s, topic, m, p);
+    if (!done)
+        refuse_put(s, c, in, p);
+    return done;
 }
 
-/* Answers 201: the id of the last message (0: there was none), their number (of a batch), and the
- * subscribers of the last. */
-static void answer_published(struct server *s, struct conn *c, uint64_t last, bool batch,
-                             uint64_t count, uint32_t reach)
+/* What is answered to a publisher. */
+struct published {
+    uint64_t last; /* the n of the last message; 0: there was none */
+    uint64_t count,
+        duplicates; /* messages that are new, and those that had been published before */
+    uint32_t reach; /* the subscribers of the last */
+    bool batch;
+};
+
+/* Answers 201, or 200 where nothing is new. */
+static void answer_published(struct server *s, struct conn *c, const struct published *p)
 {
-    char bytes[160];
+    char bytes[192];
     struct text t = text_in(bytes, sizeof bytes);
-    text_str(&t, last > 0 ? "{\"id\":\"" : "{\"id\":null");
-    if (last > 0) {
-        ring_id_write(&s->ring, &t, last);
+    text_str(&t, p->last > 0 ? "{\"id\":\"" : "{\"id\":null");
+    if (p->last > 0) {
+        ring_id_write(&s->ring, &t, p->last);
         text_str(&t, "\"");
     }
-    if (batch) {
+    if (p->batch) {
         text_str(&t, ",\"count\":");
-        text_u64(&t, count);
+        text_u64(&t, p->count);
+    }
+    if (p->duplicates > 0) {
+        text_str(&t, p->batch ? ",\"duplicates\":" : ",\"duplicate\":true");
+        if (p->batch)
+            text_u64(&t, p->duplicates);
     }
     text_str(&t, ",\"subscribers\":");
-    text_u64(&t, reach);
+    text_u64(&t, p->reach);
     text_str(&t, "}\n");
-    serve_answer(s, c, last > 0 ? 201 : 200, (struct span){NULL, 0}, "application/json",
-                 text_span(&t));
+    bool new = p->last > 0 && (p->count > 0 || p->duplicates == 0);
+    serve_answer(s, c, new ? 201 : 200, (struct span){NULL, 0}, "application/json", text_span(&t));
 }
 
 static struct body *body_of(struct intake *in)
@@ -122,22 +145,23 @@ static struct body *body_of(struct intake *in)
     return (struct body *)(void *)in->caller;
 }
 
-/* Begins a body that is not here whole, or holds many messages. */
-static void body_begin(struct server *s, struct conn *c, struct span topic, struct span event,
-                       uint8_t batch, bool binary)
+/* Begins a body that is not here in one piece, or holds many messages. */
+static void body_begin(struct server *s, struct conn *c, struct span topic,
+                       const struct batch_message *like, uint8_t batch)
 {
     bool all = span_eq(s->ex.access.publish, SPAN("**"));
     if (batch == BATCH_NDJSON && !all && !access_keep_expiry_and_scopes(s, c))
         return;
-    /* room is made as bytes come: a length alone takes nothing from other clients */
-    uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, event, 0));
+    /* room for more is made when more comes: a length alone takes nothing from others */
+    uint32_t block = conn_buffer_alloc(&s->clients.conns, intake_size(topic, like, 0));
     if (block == 0) {
         pass_drop_scopes(&s->clients, c);
         refuse_full(s, c, NULL);
         return;
     }
     struct intake *in = pool_at(&s->clients.conns.buffers, block);
-    intake_init(in, topic, event, batch, binary);
+    intake_init(in, topic, like, batch);
+    pass_keep_token(&s->config, &s->clients, &s->ex, c);
     *body_of(in) = (struct body){.request = saved_of(&s->config, &s->ex),
                                  .expires = s->ex.access.expires_s,
                                  .all = all};
@@ -155,13 +179,75 @@ bool body_names_topics(const struct exchange *ex)
     return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
 }
 
+/* Reads the key of a request: the field, a string (RFC 9651 section 3.3.3) or bare, or the
+ * parameter. False: it has been refused. */
+static bool key_read(struct server *s, struct conn *c, struct span *key, char out[QUERY_MAX])
+{
+    struct span field = http_field(&s->ex.req, HTTP_IDEMPOTENCY_KEY);
+    *key = query_value(&s->ex.query, QUERY_KEY, out, QUERY_MAX);
+    bool both = field.p != NULL && key->p != NULL, right = true;
+    bool quoted = field.n > 1 && field.p[0] == '"';
+    struct span inner = {quoted ? field.p + 1 : NULL, quoted ? field.n - 2 : 0};
+    if (quoted && field.p[field.n - 1] == '"' && memchr(inner.p, '\\', inner.n) == NULL &&
+        memchr(inner.p, '"', inner.n) == NULL) {
+        *key = inner; /* as most are */
+    } else if (quoted) {
+        size_t n = 0, i = 1;
+        for (; i + 1 < field.n && n < QUERY_MAX && field.p[i] != '"'; i++) {
+            i += field.p[i] == '\\';
+            out[n++] = field.p[i];
+        }
+        right = i + 1 == field.n && field.p[i] == '"';
+        *key = (struct span){out, n};
+    } else if (field.p != NULL) {
+        *key = field;
+    }
+    if (!both && right &&
+        (key->p == NULL || (key->n > 0 && key->n <= RING_NAME_MAX && utf8_valid(*key) == key->n)))
+        return true;
+    serve_refuse(s, c, 400, NULL,
+                 both ? "the key is in Idempotency-Key and in key=: send one"
+                      : "a key (Idempotency-Key, key=) is a string of 1 to 255 bytes, UTF-8",
+                 NULL);
+    return false;
+}
+
+/* Reads what a request says of the message besides its body: its event and its key, into the
+ * buffers, and whether it is the last. False: it has been refused. */
+static bool parameters(struct server *s, struct conn *c, struct batch_message *m,
+                       char event[QUERY_MAX], char key[QUERY_MAX])
+{
+    char bytes[QUERY_MAX];
+    struct span end;
+    if (s->ex.query.has == 0)
+        return key_read(s, c, &m->key, key);
+    ptrdiff_t n = query_decode(&s->ex.query, QUERY_EVENT, event, QUERY_MAX);
+    m->event = (struct span){event, n > 0 ? (size_t)n : 0};
+    if (n == -1 || n == -2) {
+        serve_refuse(s, c, 400, NULL,
+                     n == -1 ? "event= has bad percent-encoding"
+                             : "event= is longer than 255 bytes",
+                     NULL);
+        return false;
+    }
+    struct submission p;
+    if (!submit_check_event(m->event, &p)) {
+        refuse_put(s, c, NULL, &p);
+        return false;
+    }
+    if (query_flag(&s->ex.query, QUERY_END, &m->end, &end, bytes))
+        return key_read(s, c, &m->key, key);
+    serve_refuse(s, c, 400, NULL, "end=", QUOTE(end), ": must be 1 or 0, or nothing", NULL);
+    return false;
+}
+
 size_t serve_publish(struct server *s, struct conn *c, struct span topic, const char *rest,
                      size_t len)
 {
     struct span type = http_field(&s->ex.req, HTTP_CONTENT_TYPE);
     struct span coding = http_field(&s->ex.req, HTTP_CONTENT_ENCODING);
-    uint8_t batch = type.n > 0 ? batch_kind(type) : 0;
-    uint32_t reach;
+    uint8_t batch = type.n > 0 && !is_revocation(topic) ? batch_kind(type) : 0;
+    struct submission p;
     if (!may_publish(s, c, topic))
         return 0;
     if (coding.n > 0 && !span_same(coding, SPAN("identity"))) {
@@ -169,40 +255,41 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
                      "no Content-Encoding is understood", NULL);
         return 0;
     }
-    char event[QUERY_MAX];
-    ptrdiff_t n = query_decode(&s->ex.query, QUERY_EVENT, event, sizeof event);
-    struct batch_message m = {.event = {event, n > 0 ? (size_t)n : 0},
-                              .binary = http_is_type(type, SPAN("application/octet-stream"))};
-    if (n == -1 || n == -2) {
-        serve_refuse(s, c, 400, NULL,
-                     n == -1 ? "event= has bad percent-encoding"
-                             : "event= is longer than 255 bytes",
-                     NULL);
+    char event[QUERY_MAX], key[QUERY_MAX];
+    struct batch_message m = {.binary = http_is_type(type, SPAN("application/octet-stream"))};
+    bool plain = s->ex.query.has == 0 && (s->ex.req.has & 1u << HTTP_IDEMPOTENCY_KEY) == 0;
+    if (!plain && !parameters(s, c, &m, event, key)) /* nothing is asked for, as most often */
         return 0;
-    }
-    struct submission p;
-    if (!submit_check_event(m.event, &p)) {
-        refuse_put(s, c, NULL, &p);
+    if (batch != 0 && m.key.n > 0) {
+        serve_refuse(s, c, 400, NULL, "a batch has no key: each of its lines may have one, as ",
+                     "{\"data\":..,\"key\":..}", NULL);
         return 0;
     }
     if (batch == 0 && s->ex.req.length > s->config.opt.max_message) {
         refuse_large(s, c, NULL);
         return 0;
     }
-    if (batch != 0 && !s->ex.ask.body) {
-        answer_published(s, c, 0, true, 0, 0); /* its body is empty */
-        return 0;
+    if (batch != 0 && !s->ex.ask.body) { /* no bytes of it will come */
+        if (!m.end || topic.n == 0) {
+            answer_published(s, c, &(struct published){.batch = true});
+            return 0;
+        }
+        batch = 0;
     }
     if (batch != 0 || s->ex.req.chunked || s->ex.req.length > len) {
-        body_begin(s, c, topic, m.event, batch, m.binary);
+        body_begin(s, c, topic, &m, batch);
         return 0;
     }
     m.data = (struct span){rest, (size_t)s->ex.req.length};
+    batch_end(&m);
     s->ex.ask.body = false;
-    uint64_t last = put(s, c, NULL, topic, &m, &reach);
-    if (last > 0)
-        answer_published(s, c, last, false, 1, reach);
-    return m.data.n;
+    if (put(s, c, NULL, topic, &m, &p))
+        answer_published(s, c,
+                         &(struct published){.last = p.n,
+                                             .count = !p.duplicate,
+                                             .duplicates = p.duplicate,
+                                             .reach = p.reach});
+    return (size_t)s->ex.req.length;
 }
 
 /* Returns the topic of a message: the body's, or the one that a line names, if the client may
@@ -225,8 +312,23 @@ static struct span topic_of(struct server *s, struct conn *c, struct intake *in,
     return topic;
 }
 
-/* Publishes the complete messages of a body; `end`: the body is complete. Returns false if it has
- * refused the request. */
+/* Is the token of a body valid still? Else it has been refused. */
+static bool body_valid(struct server *s, struct conn *c, struct intake *in)
+{
+    struct challenge ch;
+    bool over = body_of(in)->expires != 0 && s->clock.wall / 1000 >= body_of(in)->expires;
+    if (!over && !pass_revoked(&s->clients, &s->clock, c))
+        return true;
+    s->stat.expired += over;
+    s->stat.revoked += !over;
+    serve_refuse(s, c, 401,
+                 access_challenge(&s->config, &ch, 401, "invalid_token",
+                                  over ? SPAN("it has expired") : SPAN("it has been revoked")),
+                 WHERE(in), over ? "the token has expired" : "the token has been revoked", NULL);
+    return false;
+}
+
+/* Publishes what is whole of a body; `end`: all of it has come. False: it has been refused. */
 static bool body_publish(struct server *s, struct conn *c, struct intake *in, bool end)
 {
     struct batch_message m;
@@ -237,21 +339,18 @@ static bool body_publish(struct server *s, struct conn *c, struct intake *in, bo
             serve_refuse(s, c, 400, NULL, WHERE(in), why, NULL);
             return false;
         }
-        if (body_of(in)->expires != 0 && s->clock.wall / 1000 >= body_of(in)->expires) {
-            s->stat.expired++;
-            struct challenge ch;
-            serve_refuse(s, c, 401,
-                         access_challenge(&s->config, &ch, 401, "invalid_token",
-                                          SPAN("it has expired")),
-                         WHERE(in), "the token has expired", NULL);
+        if (!body_valid(s, c, in))
             return false;
-        }
         struct span topic = topic_of(s, c, in, &m);
-        uint64_t n = topic.p != NULL ? put(s, c, in, topic, &m, &in->reach) : 0;
-        if (n == 0)
+        struct submission p;
+        if (topic.p == NULL)
             return false;
-        in->last = n;
-        in->count++;
+        if (!put(s, c, in, topic, &m, &p))
+            return false;
+        in->last = p.n;
+        in->reach = p.reach;
+        in->duplicates += p.duplicate;
+        in->count += !m.bare && !p.duplicate;
     }
     return true;
 }
@@ -310,7 +409,12 @@ size_t body_input(struct server *s, struct conn *c, char *buf, size_t len)
     pace_moved(&body_of(in)->pace, s->clock.now, begins ? in->have : got, s->config.opt.min_rate,
                s->config.opt.request_timeout_ms);
     if (done == 1)
-        answer_published(s, c, in->last, batch, in->count, in->reach);
+        answer_published(s, c,
+                         &(struct published){.last = in->last,
+                                             .count = in->count,
+                                             .duplicates = in->duplicates,
+                                             .reach = in->reach,
+                                             .batch = batch});
     else if (done < 0)
         serve_refuse(s, c, -done, NULL, WHERE(in),
                      "the body's chunks are not well-formed (RFC 9112, section 7.1): ",

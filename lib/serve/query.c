@@ -95,6 +95,18 @@ struct span query_value_there(const struct query *q, enum query_id id, char *out
     return n < 0 ? SPAN("\xFF") : (struct span){out, (size_t)n};
 }
 
+bool query_flag(const struct query *q, enum query_id id, bool *on, struct span *wrong,
+                char out[QUERY_MAX])
+{
+    struct span text = query_value(q, id, out, QUERY_MAX);
+    *wrong = text;
+    *on = false;
+    if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
+        return true;
+    *on = true;
+    return text.n == 0 || span_eq(text, SPAN("1")) || span_same(text, SPAN("true"));
+}
+
 bool query_starts_now(const struct http_request *req, const struct query *q)
 {
     char bytes[QUERY_MAX];

@@ -45,6 +45,8 @@ enum query_kind {
     X(EXPIRES, "expires", QUERY_READ | QUERY_PUBLISH | QUERY_OWN)           \
     X(SIGNATURE, "signature", QUERY_READ | QUERY_PUBLISH | QUERY_OWN)       \
     X(EVENT, "event", QUERY_PUBLISH)                                        \
+    X(END, "end", QUERY_PUBLISH)                                            \
+    X(KEY, "key", QUERY_PUBLISH)                                            \
     X(MATCH, "match", QUERY_OWN)                                            \
     X(AFTER, "after", QUERY_OWN)                                            \
     X(LIMIT, "limit", QUERY_OWN)
@@ -95,6 +97,11 @@ static inline struct span query_value(const struct query *q, enum query_id id, c
 {
     return query_has(q, id) ? query_value_there(q, id, out, cap) : (struct span){NULL, 0};
 }
+
+/* Reads a parameter that is there or not: `name`, name=1 or name=true; name=0 or name=false is as
+ * if it were not there. Returns false for another value, which is in *wrong. */
+bool query_flag(const struct query *q, enum query_id id, bool *on, struct span *wrong,
+                char out[QUERY_MAX]);
 
 /* Returns the cursor that the request brings in a field of its own or in the query, as text, which
  * may be decoded into out. */

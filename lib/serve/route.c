@@ -13,13 +13,15 @@
 #include "lib/serve/own_pages.h"
 #include "lib/serve/poll.h"
 #include "lib/serve/publish.h"
+#include "lib/serve/purge.h"
 #include "lib/serve/quote.h"
 #include "lib/serve/ready.h"
+#include "lib/serve/revoke.h"
 #include "lib/serve/socket.h"
 
 #include <assert.h>
 
-#define METHODS "GET, HEAD, POST, PUT, OPTIONS"
+#define METHODS "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 
 static void healthy(struct server *s, struct conn *c)
 {
@@ -41,12 +43,12 @@ static void route_nothing(struct server *s, struct conn *c)
     if (c->marks & CONN_ADMIN)
         serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
                      ": this is the address of --admin, which has /-/healthy, /-/ready, "
-                     "/-/metrics and /-/topics alone",
+                     "/-/metrics, /-/topics and /-/revoke alone",
                      NULL);
     else
         serve_refuse(s, c, 404, NULL, "there is nothing at ", path,
                      ": a topic is a path as /news, and the server's own are /, /-/sse.js, ",
-                     "/-/healthy, /-/ready, /-/metrics and /-/topics", NULL);
+                     "/-/healthy, /-/ready, /-/metrics, /-/topics and /-/revoke", NULL);
 }
 
 /* Handles a path for which is_own() is true. */
@@ -83,12 +85,30 @@ static void route_own(struct server *s, struct conn *c)
         own[i].answer(s, c);
 }
 
-/* Answers OPTIONS: the methods allowed and, to a preflight, the origin. */
+static bool is_revoke(const struct exchange *ex)
+{
+    return span_eq(span_from(ex->req.path, 1), REVOKE_PATH);
+}
+
+/* Revokes. Its body is taken as that of a message. */
+static size_t route_revoke(struct server *s, struct conn *c, const char *rest, size_t len)
+{
+    if (s->ex.ask.method == HTTP_POST)
+        return serve_publish(s, c, REVOKE_PATH, rest, len);
+    s->ex.ask.log_way = "own";
+    serve_refuse(s, c, 405, "Allow: POST, OPTIONS\r\n", "tokens are revoked with POST", NULL);
+    return 0;
+}
+
+/* OPTIONS: what can be done here, and, of a preflight, who may. */
 static void route_options(struct server *s, struct conn *c)
 {
     char bytes[4096];
     struct text t = text_in(bytes, sizeof bytes);
-    http_add(&t, "Allow", c->marks & CONN_ADMIN ? SPAN("GET, HEAD, OPTIONS") : SPAN(METHODS));
+    http_add(&t, "Allow",
+             is_revoke(&s->ex)       ? SPAN("POST, OPTIONS")
+             : c->marks & CONN_ADMIN ? SPAN("GET, HEAD, OPTIONS")
+                                     : SPAN(METHODS));
     cors_preflight(&t, s->ex.ask.cors, METHODS,
                    http_field(&s->ex.req, HTTP_ACCESS_CONTROL_REQUEST_HEADERS));
     if (t.full)
@@ -216,10 +236,14 @@ static size_t route(struct server *s, struct conn *c, const char *rest, size_t l
     else if (publishes && !(c->marks & CONN_ADMIN) && span_eq(s->ex.req.path, SPAN("/")) &&
              body_names_topics(&s->ex))
         return serve_publish(s, c, SPAN(""), rest, len);
+    else if (own && is_revoke(&s->ex))
+        return route_revoke(s, c, rest, len);
     else if (own)
         route_own(s, c);
     else if (publishes)
         return serve_publish(s, c, span_from(path, 1), rest, len);
+    else if (s->ex.req.method == HTTP_DELETE)
+        serve_purge(s, c, span_from(path, 1));
     else if (s->ex.req.method != HTTP_GET && s->ex.req.method != HTTP_HEAD)
         serve_refuse(s, c, 405, "Allow: " METHODS "\r\n", access_log_method_name(s->ex.req.method),
                      " is not for topics", NULL);
@@ -335,7 +359,8 @@ static size_t head_input(struct server *s, struct conn *c, const char *buf, size
         refuse_request(s, c, -used, buf);
         return len;
     }
-    if (s->ex.brief && takes_long(&s->ex) && exchange_postpone(&s->ex))
+    if (s->ex.brief && (takes_long(&s->ex) || (s->config.keys.n > 0 && access_takes_long(s))) &&
+        exchange_postpone(&s->ex))
         return 0;
     s->stat.requests++;
     size_t body = route(s, c, buf + used, len - (size_t)used);

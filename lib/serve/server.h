@@ -24,6 +24,7 @@
 #ifndef SSE_LIB_SERVE_SERVER_H
 #define SSE_LIB_SERVE_SERVER_H
 
+#include "lib/auth/remember.h"
 #include "lib/broker/broker.h"
 #include "lib/serve/clients.h"
 #include "lib/serve/config.h"
@@ -47,6 +48,11 @@ struct ready {
     uint32_t topic; /* the inside topic; 0: none now */
 };
 
+/* What a key file was when it was read last. */
+struct keys_seen {
+    uint64_t inode, size, time_ns;
+};
+
 struct server {
     struct config config;
     struct ring ring;
@@ -61,9 +67,13 @@ struct server {
     struct log log;
     uint64_t started;     /* ms, wall clock: when the server started; kept in upgrades */
     uint64_t turn_max_us; /* the longest turn of the loop so far */
+    bool forget;          /* copies of purged bytes are to be wiped before the turn ends */
     struct lag lag;       /* as of the last sweep over the whole table */
     struct exchange ex;
-    struct page files; /* files.c: unpacked files */
+    struct page files;                        /* files.c: unpacked files */
+    struct keys_seen keys_seen[OPT_LIST_MAX]; /* of each key file: host/keys.c */
+    uint64_t keys_next;       /* clock.now: when to look again whether they have changed */
+    struct remember remember; /* tokens whose signature is known to be good */
 };
 
 #endif

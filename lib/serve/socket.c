@@ -1,10 +1,10 @@
 /*
  * socket.c - WebSocket: the handshake, frames in, the json subprotocol, the close.
  *
- * Without a subprotocol a frame is a message's data, in either direction. With "json" each frame is
- * an object: out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in,
- * {"topic","event","data"} (or "base64"), {"subscribe":[..]} or {"unsubscribe":[..]}, answered
- * {"ok":..} or {"error":..}.
+ * Without a subprotocol a frame is a message's data, either way. With "json" each frame is an
+ * object: out, a message as a poll has it, {"gap":..}, or {"id":..}, a checkpoint; in,
+ * {"topic","event","data","end","key"} (or "base64"; or just an end), {"subscribe":[..]} or
+ * {"unsubscribe":[..]}, answered {"ok":..} or {"error":..}.
  */
 #include "lib/serve/socket.h"
 #include "lib/hash.h"
@@ -128,6 +128,21 @@ void objects_gap(struct server *s, struct conn *c, const struct gap *gap)
     text_str(&t, "}");
     frame(&s->ex, WS_TEXT, text_span(&t));
     id_frame(&s->ex, gap->resume, false);
+}
+
+void objects_ended(struct server *s, struct conn *c, struct span topic, uint64_t n)
+{
+    char bytes[2048];
+    struct text t = text_in(bytes, sizeof bytes);
+    (void)c;
+    stream_ended_object(&t, topic, (struct cursor){ring_newest(&s->ring).ms, n});
+    assert(!t.full);
+    frame(&s->ex, WS_TEXT, text_span(&t));
+}
+
+void socket_over(struct server *s, struct conn *c)
+{
+    end(s, c, WS_NORMAL, SPAN("ended"));
 }
 
 void socket_expired(struct server *s, struct conn *c)
@@ -345,12 +360,19 @@ static const char *names_narrow(const struct config *config, const struct client
                            "much: name fewer at once (--max-subscriptions)";
 }
 
-/* Handles {"subscribe":[..]} or {"unsubscribe":[..]}. */
+/* Tells which of these topics have ended; closes a socket for which there is no room for that. */
+static void tell_ended(struct server *s, struct conn *c, struct span names)
+{
+    if (!subscriber_tell_ended(s, c, names))
+        end(s, c, WS_TRY_LATER, span_of(serve_buffer_limit(&s->clients)));
+}
+
+/* {"subscribe":[..]} or {"unsubscribe":[..]}. */
 static void subscription(struct server *s, struct conn *c, const struct json_value *list, bool on)
 {
     char limit[QUOTE_MAX];
     struct text t = text_in(s->ex.listed, sizeof s->ex.listed);
-    struct span now = {NULL, 0};
+    struct span now = {NULL, 0}, fresh = {NULL, 0};
     const char *wrong = NULL;
     if (c->link.topic != 0)
         now = topic_name(&s->topics, c->link.topic);
@@ -377,6 +399,11 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
         names_without(&left, now, listed);
         t = left;
     }
+    if (on && !many && s->broker.chains.h->ended > 0) { /* what it is told of below */
+        struct text more = {t.p + t.n, 0, t.cap - t.n, false};
+        names_without(&more, span_from(text_span(&t), begin), now);
+        fresh = text_span(&more);
+    }
     if (many) {
         wrong = too_many(&s->stat);
     } else if (t.n > 0) {
@@ -386,16 +413,19 @@ static void subscription(struct server *s, struct conn *c, const struct json_val
     } else {
         wrong = serve_buffer_limit(&s->clients);
     }
-    if (wrong != NULL)
+    if (wrong != NULL) {
         answer_error(&s->ex, span_of(wrong));
-    else
-        answer_subscribed(&s->broker, &s->ex, c);
+        return;
+    }
+    answer_subscribed(&s->broker, &s->ex, c);
+    tell_ended(s, c, fresh);
 }
 
 /* The members that a frame may have. */
 struct command {
-    struct json_value topic, event, data, base64, subscribe, unsubscribe;
-    bool has_topic, has_event, has_data, has_base64, has_subscribe, has_unsubscribe;
+    struct json_value topic, event, data, base64, end, key, subscribe, unsubscribe;
+    bool has_topic, has_event, has_data, has_base64, has_end, has_key, has_subscribe,
+        has_unsubscribe;
 };
 
 /* Reads the members. Returns NULL, or what is wrong. */
@@ -420,19 +450,28 @@ static const char *command_read(struct span text, struct command *k)
         MEMBER(event)
         MEMBER(data)
         MEMBER(base64)
+        MEMBER(end)
+        MEMBER(key)
         MEMBER(subscribe)
         MEMBER(unsubscribe)
-        return "has a member that is not topic, event, data, base64, subscribe or unsubscribe";
+        return "has a member that is not topic, event, data, base64, end, key, subscribe or "
+               "unsubscribe";
     }
 #undef MEMBER
-    if (k->has_subscribe + k->has_unsubscribe + (k->has_data || k->has_base64) != 1 ||
-        (k->has_data && k->has_base64))
-        return "must have one of data, base64, subscribe and unsubscribe";
+    bool publishes = k->has_data || k->has_base64 || k->has_end;
+    if (k->has_subscribe + k->has_unsubscribe + publishes != 1 || (k->has_data && k->has_base64))
+        return "must have one of data, base64, subscribe and unsubscribe, or an end";
+    if (k->has_end && k->end.kind != JSON_TRUE && k->end.kind != JSON_FALSE)
+        return "end must be true or false";
+    k->has_end = k->has_end && k->end.kind == JSON_TRUE;
+    if (publishes && !k->has_data && !k->has_base64 && (!k->has_end || k->has_event))
+        return "must have data or base64, unless it is just an end";
     if ((k->has_topic && k->topic.kind != JSON_STRING) ||
         (k->has_data && k->data.kind != JSON_STRING) ||
         (k->has_base64 && k->base64.kind != JSON_STRING) ||
+        (k->has_key && (k->key.kind != JSON_STRING || k->key.raw.n == 0)) ||
         (k->has_event && k->event.kind != JSON_STRING && k->event.kind != JSON_NULL))
-        return "topic, event, data and base64 must be strings";
+        return "topic, event, data, base64 and key must be strings";
     return NULL;
 }
 
@@ -445,13 +484,17 @@ static struct span unescape(const struct json_value *v)
 
 static void command_publish(struct server *s, struct conn *c, struct command *k)
 {
-    struct batch_message m = {.binary = k->has_base64};
+    bool bare = !k->has_data && !k->has_base64;
+    struct batch_message m = {.binary = k->has_base64, .end = k->has_end, .bare = bare};
     struct submission p;
     if (k->has_topic)
         m.topic = unescape(&k->topic);
     if (k->has_event && k->event.kind == JSON_STRING)
         m.event = unescape(&k->event);
-    m.data = unescape(k->has_base64 ? &k->base64 : &k->data);
+    if (k->has_key)
+        m.key = unescape(&k->key);
+    if (!bare)
+        m.data = unescape(k->has_base64 ? &k->base64 : &k->data);
     if (k->has_base64) {
         char *place = (char *)(uintptr_t)m.data.p;
         ptrdiff_t n = base64_read(place, m.data);
@@ -469,7 +512,7 @@ static void command_publish(struct server *s, struct conn *c, struct command *k)
     struct text t = text_in(bytes, sizeof bytes);
     text_str(&t, "{\"ok\":{\"id\":\"");
     ring_id_write(&s->ring, &t, p.n);
-    text_str(&t, "\",\"subscribers\":");
+    text_str(&t, p.duplicate ? "\",\"duplicate\":true,\"subscribers\":" : "\",\"subscribers\":");
     text_u64(&t, p.reach);
     text_str(&t, "}}");
     frame(&s->ex, WS_TEXT, text_span(&t));
@@ -754,5 +797,7 @@ void serve_socket(struct server *s, struct conn *c, struct span names)
         transport_of(c)->gap(s, c, &gap);
     } else {
         transport_of(c)->begin(s, c, &start.id);
+        if (!start_resumes(&start))
+            tell_ended(s, c, topic_name(&s->topics, id));
     }
 }

@@ -33,6 +33,8 @@ void frames_heartbeat(struct server *s, struct conn *c, bool old);
 void frames_message(struct server *s, struct conn *c, struct span data, bool binary);
 void objects_begin(struct server *s, struct conn *c, const struct cursor *from);
 void objects_gap(struct server *s, struct conn *c, const struct gap *gap);
+void objects_ended(struct server *s, struct conn *c, struct span topic, uint64_t n);
+void socket_over(struct server *s, struct conn *c);
 void objects_heartbeat(struct server *s, struct conn *c, bool old);
 void objects_message(struct server *s, struct conn *c, struct span text, bool binary);
 void socket_expired(struct server *s, struct conn *c);

@@ -102,12 +102,10 @@ static bool heartbeat_asked(struct server *s, struct conn *c)
 static bool conflate_asked(struct server *s, struct conn *c)
 {
     char bytes[QUERY_MAX];
-    struct span text = query_value(&s->ex.query, QUERY_CONFLATE, bytes, sizeof bytes);
-    c->flags &= (uint16_t)~CONN_CONFLATE;
-    if (text.p == NULL || span_eq(text, SPAN("0")) || span_same(text, SPAN("false")))
-        return true;
-    c->flags |= CONN_CONFLATE;
-    if (text.n == 0 || span_eq(text, SPAN("1")) || span_same(text, SPAN("true")))
+    struct span text;
+    bool on, right = query_flag(&s->ex.query, QUERY_CONFLATE, &on, &text, bytes);
+    c->flags = (uint16_t)((c->flags & ~CONN_CONFLATE) | (on ? CONN_CONFLATE : 0));
+    if (right)
         return true;
     serve_refuse(s, c, 400, NULL, "conflate=", QUOTE(text), ": must be 1 or 0, or nothing", NULL);
     return false;

@@ -47,6 +47,13 @@ static inline bool serve_options(struct server *s, struct conn *c)
     return true;
 }
 
+/* Returns true if it goes on behind a message that it names, so that what ended up to there has
+ * been told. */
+static inline bool start_resumes(const struct start *st)
+{
+    return st->after.p != NULL && st->gap == NULL && !st->unreadable;
+}
+
 /* A gap, as clients are sent it. */
 struct gap {
     const char *reason;

@@ -104,7 +104,7 @@ uint64_t submit_record(struct server *s, uint32_t id, const struct ring_message 
     if (s->hold.on) {
         at = broker_hold(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count - ring_count(&s->ring);
-        s->hold.put = true;
+        s->hold.put = s->hold.group;
         if (at == 0)
             return 0;
     } else if (s->ring.shared != NULL) {
@@ -119,10 +119,103 @@ uint64_t submit_record(struct server *s, uint32_t id, const struct ring_message 
     return at;
 }
 
+/* Returns the id of message n, as a string. */
+static const char *id_in(const struct ring *r, uint64_t n, char out[CURSOR_MAX + 1])
+{
+    struct text t = text_in(out, CURSOR_MAX);
+    ring_id_write(r, &t, n);
+    out[t.n] = '\0';
+    return out;
+}
+
+#define ID(r, n) id_in(r, n, (char[CURSOR_MAX + 1]){0})
+
+/* Returns true if a record holds this message. */
+static bool is_same(const struct ring_record *rec, const struct batch_message *m)
+{
+    return span_eq(ring_data(rec), m->data) && span_eq(ring_event(rec), m->event) &&
+           ((rec->flags & RING_BINARY) != 0) == m->binary &&
+           ((rec->flags & RING_END) != 0) == m->end && ((rec->flags & RING_BARE) != 0) == m->bare;
+}
+
+/* Looks for the message that was published with the key. *again: there is one, and *p tells of it;
+ * what tells of it to a client waits for its sync. False: refused. */
+static bool submit_once(struct server *s, struct span topic, const struct batch_message *m,
+                        uint64_t key[2], bool *again, struct submission *p)
+{
+    if (m->key.n > RING_NAME_MAX)
+        return refused(p, 400, "a key has 1 to 255 bytes", NULL);
+    once_hash(&s->broker.once, topic, m->key, key);
+    uint64_t at = broker_once(&s->broker, key);
+    if (at == 0)
+        return true;
+    const struct ring_record *rec = ring_place(&s->ring, at);
+    if (!is_same(rec, m)) {
+        s->stat.keys_reused++;
+        return refused(p, 422, "key ", QUOTE(m->key), " was given to another message, ",
+                       ID(&s->ring, rec->n), NULL);
+    }
+    if (at >= ring_head(&s->ring) && s->hold.put != s->hold.group)
+        s->hold.put = at < s->hold.to ? s->hold.running : s->hold.group;
+    s->stat.duplicates++;
+    *again = p->duplicate = true;
+    p->n = rec->n;
+    p->reach = topic_reach(&s->topics, topic_find(&s->topics, topic));
+    return true;
+}
+
+/* Refuses what comes behind the end of its topic. */
+static bool has_ended(struct server *s, struct span topic, uint32_t id, struct submission *p)
+{
+    s->stat.publish_ended++;
+    return refused(p, 409, "topic ", QUOTE(topic),
+                   " has ended: ", ID(&s->ring, broker_end(&s->broker, id)), " is its end", NULL);
+}
+
+const char *submit_full(struct server *s)
+{
+    if (s->ring.shared != NULL)
+        return "another worker is too slow: it still needs the oldest messages, "
+               "and there is no room for this one";
+    s->stat.limit_unsynced++;
+    return "the disk is too slow: as much waits to be synced as may, "
+           "half of --ring (--fsync always)";
+}
+
+/* A message was not put: another worker has just ended its topic, or published it, or there is no
+ * room. */
+static bool not_put(struct server *s, struct span topic, uint32_t id, const struct batch_message *m,
+                    struct submission *p)
+{
+    uint64_t key[2];
+    bool again = false;
+    if (broker_end(&s->broker, id) != 0)
+        return has_ended(s, topic, id, p);
+    serve_release(&s->broker, id);
+    if (m->key.n > 0 && (!submit_once(s, topic, m, key, &again, p) || again))
+        return again;
+    return refused(p, 503, submit_full(s), NULL);
+}
+
+/* Notes what was published, and whom it reaches. */
+static void count_published(struct server *s, uint32_t id, const struct batch_message *m,
+                            struct submission *p)
+{
+    s->stat.published += !m->bare;
+    s->stat.ended += m->end;
+    s->stat.published_bytes += m->data.n;
+    p->reach = topic_reach(&s->topics, id);
+    if (s->team.whole != NULL)
+        s->team.wake |= team_interest(s, id, &p->reach) | UINT64_C(1) << s->team.me;
+    p->n = s->ring.shared != NULL ? s->broker.put_n : ring_given(&s->ring);
+}
+
 bool submit_message(struct server *s, struct span topic, const struct batch_message *m,
                     struct submission *p)
 {
-    bool made = false;
+    bool made = false, again = false;
+    uint64_t key[2] = {0, 0};
+    p->duplicate = false;
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
     if (m->event.n > 0 && !submit_check_event(m->event, p))
         return false;
@@ -133,6 +226,8 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
     if (right < m->data.n)
         return refused(p, 415, "byte ", QUOTE_NUM(right), " of the data is not UTF-8; ",
                        "binary data is sent as application/octet-stream", NULL);
+    if (m->key.n > 0 && (!submit_once(s, topic, m, key, &again, p) || again))
+        return again;
     uint32_t id = broker_open(&s->broker, topic, &made);
     if (id == 0)
         return refused(
@@ -146,21 +241,17 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
             return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);
         }
     }
-    if (submit_record(s, id, &(struct ring_message){topic, m->event, m->data, m->binary}) == 0) {
-        serve_release(&s->broker, id);
-        if (s->ring.shared != NULL)
-            return refused(p, 503,
-                           "another worker is too slow: it still needs the oldest messages, ",
-                           "and there is no room for this one", NULL);
-        s->stat.limit_unsynced++;
-        return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",
-                       "half of --ring (--fsync always)", NULL);
-    }
-    s->stat.published++;
-    s->stat.published_bytes += m->data.n;
-    p->reach = topic_reach(&s->topics, id);
-    if (s->team.whole != NULL)
-        s->team.wake |= team_interest(s, id, &p->reach) | UINT64_C(1) << s->team.me;
-    p->n = s->ring.shared != NULL ? s->broker.put_n : ring_given(&s->ring);
+    if (broker_end(&s->broker, id) != 0)
+        return has_ended(s, topic, id, p);
+    const struct ring_message message = {.topic = topic,
+                                         .key = {key[0], key[1]},
+                                         .event = m->event,
+                                         .data = m->data,
+                                         .binary = m->binary,
+                                         .end = m->end,
+                                         .bare = m->bare};
+    if (submit_record(s, id, &message) == 0)
+        return not_put(s, topic, id, m, p);
+    count_published(s, id, m, p);
     return true;
 }

@@ -13,6 +13,7 @@
 
 /* The result for a message. */
 struct submission {
+    bool duplicate;     /* it had been published with its key before, as ... */
     uint64_t n;         /* the message's id is (epoch, n), ... */
     uint32_t reach;     /* ... and its topic's subscribers */
     int status;         /* or the status of the refusal, ... */
@@ -21,10 +22,14 @@ struct submission {
 };
 
 /* Checks a message and puts it into the ring; its topic was checked before. Returns false if it is
- * refused: p->status is 400 (event name), 413 (too large), 415 (not UTF-8) or 503 (no room for the
- * topic; too much waits for a sync). */
+ * refused: p->status is 400 (event name, key), 409 (the topic has ended), 413 (too large), 415 (not
+ * UTF-8), 422 (the key is another message's) or 503 (no room for the topic; too much waits for a
+ * sync). */
 bool submit_message(struct server *s, struct span topic, const struct batch_message *m,
                     struct submission *p);
+
+/* Counts that there was no room, and returns what is to be said of it. */
+const char *submit_full(struct server *s);
 
 /* Puts a message into the ring as one of topic `id` and marks the topic for fan-out, or holds the
  * message until the next sync (struct hold); counts evictions. Returns the record's offset; 0 if

@@ -5,6 +5,7 @@
 #include "lib/serve/subscriber.h"
 #include "lib/serve/answer.h"
 #include "lib/serve/conn.h"
+#include "lib/serve/output.h"
 #include "lib/serve/server.h"
 #include "lib/serve/start.h"
 #include "lib/serve/transport.h"
@@ -59,6 +60,12 @@ static bool settle_record(const struct broker *broker, struct clients *clients,
     return room;
 }
 
+/* Returns true if the record at `at` that a subscriber is inside was evicted or purged. */
+static bool is_gone(const struct broker *broker, uint64_t at)
+{
+    return at < ring_tail(broker->ring) || broker_topic(broker, at) == 0;
+}
+
 bool subscriber_finish_record(const struct broker *broker, struct clients *clients,
                               struct stat_counters *stat, struct exchange *ex, struct conn *c)
 {
@@ -67,7 +74,7 @@ bool subscriber_finish_record(const struct broker *broker, struct clients *clien
     const struct conn_stream was = c->stream;
     if (!conn_inside(c))
         return true;
-    if (c->place.at < ring_tail(broker->ring))
+    if (is_gone(broker, c->place.at))
         return false;
     c->out = 0;
     if (!settle_record(broker, clients, stat, ex, c) || !conn_out_keep(&clients->conns, c, kept)) {
@@ -79,6 +86,36 @@ bool subscriber_finish_record(const struct broker *broker, struct clients *clien
     }
     conn_buffer_free(&clients->conns, &old);
     return true;
+}
+
+/* ---- topics that have ended ------------------------------------------------------------------ */
+
+#define ENDED_MOST 2048u /* bytes that tell of one: a byte of its name may be six in JSON */
+
+bool subscriber_tell_ended(struct server *s, struct conn *c, struct span names)
+{
+    const struct transport *transport = transport_of(c);
+    while (names.n > 0 && transport->ended != NULL) {
+        struct span name = span_cut(&names, ',');
+        uint64_t n = broker_ended_before(&s->broker, name, c->place.at);
+        if (n == 0)
+            continue;
+        if (s->ex.out.cap - s->ex.out.n < ENDED_MOST) {
+            if (!output_keep(&s->clients, &s->ex, c)) {
+                serve_count_buffer_limit(&s->clients, &s->stat);
+                return false;
+            }
+            s->ex.out.n = 0;
+        }
+        transport->ended(s, c, name, n);
+    }
+    return true;
+}
+
+void subscriber_over(struct server *s, struct conn *c)
+{
+    if (broker_over(&s->broker, c->link.topic, c->place.at))
+        transport_of(c)->over(s, c);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -104,12 +141,18 @@ void subscriber_expire(struct server *s, struct conn *c)
     transport_of(c)->expired(s, c);
 }
 
+void subscriber_revoke(struct server *s, struct conn *c)
+{
+    s->stat.revoked++;
+    transport_of(c)->expired(s, c);
+}
+
 /* ---- subscribers that are overtaken, or quiet ------------------------------------------------ */
 
 bool subscriber_check(struct server *s, struct conn *c)
 {
     struct gap gap;
-    if (conn_inside(c) && c->place.at < ring_tail(&s->ring)) {
+    if (conn_inside(c) && is_gone(&s->broker, c->place.at)) {
         s->stat.overtaken++;
         return false;
     }

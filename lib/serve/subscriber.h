@@ -43,14 +43,22 @@ void subscriber_wake(struct server *s, struct conn *c, bool timeout);
  * so that its cursor never leaves a busy ring. */
 void subscriber_heartbeat(struct server *s, struct conn *c);
 
+/* Tells a subscriber which of the topics in a list of names ended before its place, in the order of
+ * the list; a wildcard names none. False: that takes more room than there is, which is counted. */
+bool subscriber_tell_ended(struct server *s, struct conn *c, struct span names);
+
+/* Ends what a subscriber has if all its topics have ended, and it has had all there was of them. */
+void subscriber_over(struct server *s, struct conn *c);
+
 /* Sends a client away, as the server ends: a subscriber or a waiting poll is told to come back, in
  * the way of its transport, and gets its last answer. What it is to get of the ring before was
  * written, as far as its socket took it; the rest of a partly written record is kept. Does nothing
  * to other clients. */
 void subscriber_send_away(struct server *s, struct conn *c);
 
-/* Tells a subscriber that its token has expired, and ends its stream, WebSocket or poll. */
+/* Tells a subscriber whose token has expired, or was revoked, and ends what it has. */
 void subscriber_expire(struct server *s, struct conn *c);
+void subscriber_revoke(struct server *s, struct conn *c);
 
 /* Copies the rest of a partly written record into the connection's buffer, before what is kept
  * there, so that the connection no longer depends on the ring. Returns false if there is no room,

@@ -46,6 +46,8 @@ bool timeouts_end_stalled(struct server *s, struct conn *c)
         socket_end_late(s, c);
     else if (pass_expired(&s->clients, &s->clock, c))
         subscriber_expire(s, c);
+    else if (c->state != CONN_BODY && pass_revoked(&s->clients, &s->clock, c))
+        subscriber_revoke(s, c);
     else
         return false;
     return true;

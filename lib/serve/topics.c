@@ -2,7 +2,10 @@
  * topics.c - /-/topics: lists the topics in the order of their names, a page at a time.
  *
  *     GET /-/topics?after=NAME&limit=N&match=PATTERN
- *   {"topics":[{"name":"a","messages":3,"oldest":"MS-1","newest":"MS-9"}],"next":null}
+ *   {"topics":[{"name":"a","subscribers":0,"messages":3,"oldest":"MS-1","newest":"MS-9"}],
+ *    "next":null}
+ *
+ * One that has ended has "ended" as well, the id of its end.
  *
  * A page ends at its limit, or where it is full, or where enough topics have been looked at for one
  * turn: then "next" is the name to go on with as `after`, also where nothing on this page matched.
@@ -109,11 +112,16 @@ static uint32_t write_topic(const struct server *s, struct text *t, uint32_t id)
     text_str(t, ",\"subscribers\":");
     text_u64(t, reach);
     text_str(t, ",\"messages\":");
-    text_u64(t, chain->count);
+    text_u64(t, chain_messages(&broker->chains, id));
     text_str(t, ",\"oldest\":");
     write_id(broker, t, chain->first);
     text_str(t, ",\"newest\":");
     write_id(broker, t, chain->count > 0 ? chain->last : 0);
+    if (chain_has_ended(&broker->chains, chain)) {
+        text_str(t, ",\"ended\":\"");
+        ring_id_write(broker->ring, t, chain->end_n);
+        text_str(t, "\"");
+    }
     text_str(t, "}");
     return own - topic_group(broker->topics, id)->subscribers;
 }

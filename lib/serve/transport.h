@@ -36,6 +36,13 @@ struct transport {
     /* Appends a heartbeat; `old`: with an id, as its last one is old. */
     void (*heartbeat)(struct server *s, struct conn *c, bool old);
 
+    /* Appends that a topic ended before it came, by the record of that n; NULL: it can't be told.
+     * */
+    void (*ended)(struct server *s, struct conn *c, struct span topic, uint64_t n);
+
+    /* Ends what it has: all its topics have ended, of which it has been told. */
+    void (*over)(struct server *s, struct conn *c);
+
     /* End the subscription: its token has expired; the server stops. */
     void (*expired)(struct server *s, struct conn *c);
     void (*away)(struct server *s, struct conn *c);

@@ -89,6 +89,18 @@ void whole_count(struct server *s, struct stat_counters *stat, struct gauges *g)
     }
 }
 
+void team_lock(struct server *s)
+{
+    if (s->ring.shared != NULL)
+        control_lock(s->ring.shared, s->ring.me);
+}
+
+void team_unlock(struct server *s)
+{
+    if (s->ring.shared != NULL)
+        control_unlock(s->ring.shared);
+}
+
 /* ---- who hears of what ----------------------------------------------------------------------- */
 
 static void interest(struct server *s, uint64_t hash, bool more)

@@ -78,6 +78,10 @@ static inline struct whole_slot *team_slot(const struct team *t)
     return &t->whole->slot[t->me];
 }
 
+/* What no two workers may do at once, other than publishing: a moment. Alone, nothing. */
+void team_lock(struct server *s);
+void team_unlock(struct server *s);
+
 /* A subscriber has joined entry `id`, or left it: `heard` of struct topics, for a server. */
 void team_heard(void *server, uint32_t id, bool more);
 

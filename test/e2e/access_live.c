@@ -552,7 +552,7 @@ START_TEST(keys_are_read_again)
             bearer(token_of(HS256, "{\"publish\":[\"a\"]}", KEY_NEXT)));
     ck_assert_int_eq(r.status, 201);
     e2e_expect_message(c, NULL, "x", NULL);
-    ck_assert_ptr_nonnull(strstr(e2e_stderr(&s), "others may use it"));
+    ck_assert_ptr_nonnull(strstr(e2e_stderr(&s), "lets others"));
     ck_assert_ptr_null(strstr(e2e_stderr(&s), KEY_PLAIN));
     kill(s.pid, SIGTERM);
     e2e_until_end(c);
@@ -567,8 +567,8 @@ START_TEST(keys_that_can_not_be_used)
         unsigned mode;
         const char *says;
     } rows[] = {
-        {KEY_PLAIN "\n", 0644, "others may use it"},
-        {KEY_PLAIN "\n", 0602, "others may use it"},
+        {KEY_PLAIN "\n", 0644, "mode 0644 lets others read it, and it holds a secret"},
+        {KEY_PLAIN "\n", 0602, "mode 0602 lets others write it"},
         {"", 0600, "no key"},
         {"# nothing\n", 0600, "no key"},
         {KEY_PLAIN "\nshort\n", 0600, "line 2"},

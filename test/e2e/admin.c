@@ -282,7 +282,7 @@ static const struct {
     {"GET /a", 404, 200},
     {"GET /**?since=-1", 404, 200},
     {"POST /a", 404, 200},
-    {"DELETE /a", 404, 405},
+    {"PATCH /a", 404, 405},
     {"GET /-/nope", 404, 404},
     {"GET /%2D/metrics", 404, 404},
     {"GET /-%2Fmetrics", 404, 404},

@@ -98,7 +98,7 @@ START_TEST(test_pipeline_of_all_kinds)
     e2e_send(c, POST_X "GET /nope HTTP/1.1\r\nHost: test\r\n\r\n"
                        "HEAD /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n"
                        "OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n"
-                       "DELETE /news HTTP/1.1\r\nHost: test\r\n\r\n"
+                       "PATCH /news HTTP/1.1\r\nHost: test\r\n\r\n"
                        "POST /news HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
                        "1;ext=\"v\"\r\ny\r\n2\r\nzz\r\n0\r\nTrailer: t\r\n\r\n"
                        "\r\nGET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n" POST_X
@@ -308,7 +308,7 @@ START_TEST(test_linger)
     static char data[8 << 20];
     static const char *const heads[] = {
         "POST /news HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n",
-        "DELETE /news HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n",
+        "PATCH /news HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n",
         "POST /other HTTP/1.1\r\nHost: test\r\nContent-Length: 8388608\r\n\r\n",
         "NONSENSE\r\n\r\n",
     };
@@ -472,7 +472,7 @@ static const struct {
      "Content-Length: 1\r\n\r\nx"},
     {__LINE__, 405, NULL, "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx"},
     {__LINE__, 404, "/-/", "GET /-/nope HTTP/1.1\r\nHost: test\r\n\r\n"},
-    {__LINE__, 405, "DELETE", "DELETE /news HTTP/1.1\r\nHost: test\r\n\r\n"},
+    {__LINE__, 405, "PATCH", "PATCH /news HTTP/1.1\r\nHost: test\r\n\r\n"},
     {__LINE__, 405, "PATCH", "PATCH /news HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx"},
     {__LINE__, 405, NULL, "POST /-/healthy HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx"},
     {__LINE__, 406, "text/event-stream",
@@ -646,7 +646,7 @@ static const struct {
     {__LINE__, "GET /nothing HTTP/1.1", "If-None-Match: *\r\n\r\n", 304},
     {__LINE__, "GET /-/nope HTTP/1.1", "\r\n", 404},
     {__LINE__, "OPTIONS /news HTTP/1.1", "\r\n", 204},
-    {__LINE__, "DELETE /news HTTP/1.1", "\r\n", 405},
+    {__LINE__, "PATCH /news HTTP/1.1", "\r\n", 405},
     {__LINE__, "POST /news HTTP/1.1", "Content-Length: 99999999\r\n\r\nx", 413},
     {__LINE__, "POST /news HTTP/1.1", "Content-Length: 1\r\n\r\n\xff", 415},
     {__LINE__, "POST /news HTTP/1.1", "Transfer-Encoding: chunked\r\n\r\nz\r\n", 400},

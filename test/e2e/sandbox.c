@@ -72,14 +72,14 @@ static int enter(void)
     char bytes[256];
     struct text why = text_in(bytes, sizeof bytes - 1);
     char *argv[] = {program.sse, NULL};
-    const struct sandbox_file key = {in_dir("key")};
     struct user user;
     inner.log.say = say_nothing;
     inner.config.opt.log = OPT_LOG_ERROR;
+    inner.config.opt.key_files = (struct opt_list){1, {span_of(in_dir("key"))}};
     if (user_find(NULL, &user, &why) != 0)
         return 1;
     sandbox_watch();
-    int code = sandbox_enter(&inner, &tables, &user, argv, &key, 1, &held, &why);
+    int code = sandbox_enter(&inner, &tables, &user, argv, &held, &why);
     bytes[why.n] = '\0';
     if (code != 0)
         tell(bytes);
@@ -423,7 +423,7 @@ static int has_read[2]; /* a pipe: it has read the first */
 static char kept_byte(void)
 {
     char byte = '?';
-    int fd = keeper_ask(keeping);
+    int fd = keeper_ask(keeping, 0);
     if (fd == -1)
         return errno == EACCES ? 'A' : errno == ENOENT ? '-' : '?';
     if (read(fd, &byte, 1) != 1)
@@ -468,7 +468,8 @@ START_TEST(kept)
     text_to(in_dir("elsewhere/key"), "1");
     text_to(in_dir("elsewhere/key.new"), "2");
     ck_assert_int_eq(user_find(NULL, &user, &why), 0);
-    keeping = keeper_start(in_dir("elsewhere/key"), &user);
+    const struct opt_list kept_files = {1, {span_of(in_dir("elsewhere/key"))}};
+    keeping = keeper_start(&kept_files, &user);
     ck_assert_int_ge(keeping, 0);
     ck_assert_int_eq(pipe2(has_read, O_CLOEXEC), 0);
     pid_t other = fork();

@@ -6,6 +6,7 @@
 #include "test/kit/kit.h"
 #include "test/kit/spare.h"
 
+#include "lib/host/keeper.h"
 #include "lib/host/keys.h"
 
 #include <fcntl.h>
@@ -113,9 +114,11 @@ START_TEST(help)
     unsigned lines = 0;
     for (const char *p = out, *end; (end = strchr(p, '\n')) != NULL; p = end + 1, lines++)
         ck_assert_msg(end - p <= 80, "wider than a screen: %.*s", (int)(end - p), p);
-    ck_assert_uint_le(lines, 24);
-    static const char *const flags[] = {"--key-file", "--kid",     "--publish", "--subscribe",
-                                        "--url",      "--expires", "--for",     "--check"};
+    ck_assert_uint_le(lines, 30);
+    static const char *const flags[] = {"--key-file", "--kid",      "--publish", "--subscribe",
+                                        "--url",      "--expires",  "--for",     "--check",
+                                        "--private",  "--revoke",   "--sub",     "--jti",
+                                        "--admin",    "--audience", "--issuer",  "--claims"};
     for (size_t i = 0; i < COUNT(flags); i++)
         has(out, flags[i]);
 }
@@ -126,12 +129,15 @@ static const struct {
     const char *flag[8];
     const char *says;
 } usages[] = {
-    {__LINE__, {NULL}, "nothing to do: --publish, --subscribe, --url or --check is needed"},
+    {__LINE__,
+     {NULL},
+     "nothing to do: --publish, --subscribe, --purge, --admin, --url, --check or --revoke is "
+     "needed"},
     {__LINE__, {"--key-file", "x"}, "nothing to do"},
     {__LINE__, {"--bogus"}, "--bogus: there is no such flag"},
     {__LINE__, {"-x"}, "-x: there is no such flag"},
     {__LINE__, {"--"}, "--: there is no such flag"},
-    {__LINE__, {"--sub", "a"}, "--sub: there is no such flag"},
+    {__LINE__, {"--subs", "a"}, "--subs: there is no such flag"},
     {__LINE__, {"news"}, "news: it is no flag"},
     {__LINE__, {""}, ": it is no flag"},
     {__LINE__, {"--subscribe"}, "--subscribe: its value is missing"},
@@ -148,8 +154,8 @@ static const struct {
     {__LINE__, {"--publish", "a,"}, "--publish a,: is empty"},
     {__LINE__, {"--publish", "-/x"}, "--publish -/x: begins with \"-\""},
     {__LINE__, {"--subscribe", "\xFF"}, "is not UTF-8"},
-    {__LINE__, {"--subscribe", "a", "--url", "/a"}, "--url: it goes with --for, and not with"},
-    {__LINE__, {"--subscribe", "a", "--for", "publish"}, "--for: it goes with --url"},
+    {__LINE__, {"--subscribe", "a", "--url", "/a"}, "--subscribe: it does not go with --url"},
+    {__LINE__, {"--subscribe", "a", "--for", "publish"}, "--for: it does not go with --publish"},
     {__LINE__, {"--check", "a", "--url", "/a"}, "--url: it does not go with --check"},
     {__LINE__, {"--check", "a", "--kid", "a"}, "--kid: it does not go with --check"},
     {__LINE__, {"--check", "a", "--subscribe", "a"}, "--subscribe: it does not go with --check"},
@@ -224,7 +230,8 @@ static void good_token(uint64_t now)
     ck_assert_str_eq(err, "");
     size_t n = strlen(out);
     ck_assert(n > 1 && out[n - 1] == '\n' && strchr(out, '\n') == out + n - 1);
-    enum auth_result r = auth_check(&keys, (struct span){out, n - 1}, now, room, &claims, &why);
+    enum auth_result r =
+        auth_check(&keys, NULL, (struct span){out, n - 1}, now, room, &claims, &why);
     ck_assert_msg(r == AUTH_GOOD, "%.*s", (int)why.n, why.p);
 }
 
@@ -273,7 +280,7 @@ START_TEST(key_choice)
     char line[256];
     struct auth_said said;
     struct text why = text_in(line, sizeof(line));
-    ck_assert(auth_read((struct span){out, strlen(out) - 1}, room, &said, &why) == AUTH_GOOD);
+    ck_assert(auth_read(NULL, (struct span){out, strlen(out) - 1}, room, &said, &why) == AUTH_GOOD);
     ck_assert_uint_eq(said.kid.n, 0);
 }
 END_TEST
@@ -349,7 +356,7 @@ static const struct {
     {__LINE__, HEADER, "{\"nbf\":253402300000,\"exp\":253402300001}", "is not valid yet",
      "9999-12-31T23:46:41.000Z (in "},
     {__LINE__, "{\"alg\":\"none\"}", "{}", "made with the algorithm 'none'", NULL},
-    {__LINE__, "{\"alg\":\"RS256\"}", "{}", "made with the algorithm 'RS256'", NULL},
+    {__LINE__, "{\"alg\":\"RS384\"}", "{}", "made with the algorithm 'RS384'", NULL},
     {__LINE__, "{\"alg\":\"HS256\",\"crit\":[]}", "{}", "crit", NULL},
     {__LINE__, HEADER, "{\"aud\":\"x\"}", "is for somebody else (aud)", NULL},
     {__LINE__, HEADER, "{\"publish\":[\"a//b\"]}", "'a//b', has an empty segment", NULL},
@@ -438,6 +445,45 @@ START_TEST(from_elsewhere)
 }
 END_TEST
 
+/* ---- a private key ---- */
+
+/* RFC 8037 appendix A.1 has the pair. */
+#define PRIVATE_PEM                                                      \
+    "-----BEGIN PRIVATE KEY-----\n"                                      \
+    "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n" \
+    "-----END PRIVATE KEY-----\n"
+#define PUBLIC_JWK                                \
+    "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":" \
+    "\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}"
+
+START_TEST(private_key)
+{
+    char file[96], token[1024];
+    snprintf(file, sizeof(file), "%s/private", dir);
+    write_file(file, 0600, PRIVATE_PEM, sizeof(PRIVATE_PEM) - 1);
+    ck_assert_int_eq(chmod(key_file, 0644), 0);
+    write_file(key_file, 0644, PUBLIC_JWK, sizeof(PUBLIC_JWK) - 1);
+    ck_assert_int_eq(RUN("--private", file, "--kid", "new", "--subscribe", "a"), 0);
+    snprintf(token, sizeof(token), "%.*s", (int)strcspn(out, "\n"), out);
+    ck_assert_int_eq(RUN("--check", token), 0);
+    has(out, "algorithm    EdDSA\nkey          new\n");
+    has(out, "signature    good: of key 1 of the key file\n");
+    ck_assert_int_eq(RUN("--subscribe", "a"), EX_USAGE);
+    has(err, "it holds public keys alone, which sign nothing");
+    ck_assert_int_eq(RUN("--private", file, "--url", "/a"), EX_USAGE);
+    has(err, "--private: it does not go with --url");
+    ck_assert_int_eq(RUN("--private", file, "--kid", "a b", "--subscribe", "a"), EX_USAGE);
+    has(err, "has a byte that is not plain ASCII");
+    ck_assert_int_eq(RUN("--private", key_file, "--subscribe", "a"), EX_CONFIG);
+    has(err, "mode 0644 lets others read it; run chmod o=");
+    ck_assert_int_eq(chmod(key_file, 0600), 0);
+    ck_assert_int_eq(RUN("--private", key_file, "--subscribe", "a"), EX_CONFIG);
+    has(err, "it has no PEM block PRIVATE KEY");
+    ck_assert_int_eq(RUN("--private", "/none/such", "--subscribe", "a"), EX_NOINPUT);
+    ck_assert_int_eq(unlink(file), 0);
+}
+END_TEST
+
 /* ---- the key file ---- */
 
 START_TEST(modes)
@@ -460,7 +506,7 @@ START_TEST(modes)
         has(err, "sse token: the key file ");
         has(err, key_file);
         has(err, row[i].says);
-        has(err, "chmod o=");
+        has(err, "run chmod o");
         ck_assert_int_eq(RUN("--check", made(HEADER, "{}")), EX_CONFIG);
         ck_assert_int_eq(RUN("--url", "/a"), EX_CONFIG);
     }
@@ -490,11 +536,13 @@ START_TEST(no_permission)
 {
     char line[256] = "";
     struct text why = text_in(line, sizeof(line) - 1);
+    struct keys_seen seen[OPT_LIST_MAX];
+    const struct opt_list files = {1, {span_of(key_file)}};
     ck_assert_int_eq(chmod(key_file, 0), 0);
     ck_assert_int_eq(chmod(dir, 0755), 0);
     bool root = geteuid() == 0;
     ck_assert(!root || seteuid(65534) == 0);
-    int code = keys_read(key_file, &keys, &why);
+    int code = keys_read(&files, KEEPER_NONE, NULL, &keys, seen, &why);
     ck_assert(!root || seteuid(0) == 0);
     ck_assert_int_eq(code, EX_NOPERM);
     has(line, "Permission denied");
@@ -502,7 +550,7 @@ START_TEST(no_permission)
     /* The same function says nothing when all is well. */
     ck_assert_int_eq(chmod(key_file, 0600), 0);
     why.n = 0;
-    ck_assert_int_eq(keys_read(key_file, &keys, &why), 0);
+    ck_assert_int_eq(keys_read(&files, KEEPER_NONE, NULL, &keys, seen, &why), 0);
     ck_assert(why.n == 0 && keys.n == 2);
 }
 END_TEST
@@ -695,8 +743,36 @@ START_TEST(from_pyjwt)
                                 "$sse token --key-file keys --check - <token",
                          i < 2 ? "key" : "None", algorithms[i]);
         ck_assert_msg(code == 1, "%s: %d %s", algorithms[i], code, out);
-        has(out, "only HS256 is taken");
+        has(out, "only HS256, RS256, ES256 and EdDSA are taken");
     }
+}
+END_TEST
+
+/* What PyJWT signs with keys of openssl is taken, with their public parts. */
+START_TEST(from_pyjwt_public)
+{
+    static const char *const row[][2] = {
+        {"RS256", "RSA -pkeyopt rsa_keygen_bits:3072"},
+        {"ES256", "EC -pkeyopt ec_paramgen_curve:P-256"},
+        {"EdDSA", "ED25519"},
+    };
+    if (shell("/usr/bin/python3 -c 'import cryptography' 2>/dev/null") != 0)
+        return; /* PyJWT has only HMAC then */
+    for (size_t i = 0; i < COUNT(row); i++) {
+        int code =
+            shell("openssl genpkey -algorithm %s -out key 2>/dev/null && "
+                  "openssl pkey -in key -pubout -out pub && chmod 644 pub && " PYTHON
+                  "print(jwt.encode(dict(sub=\"x\", aud=[\"me\"], iss=\"i\", mercure=dict(publish="
+                  "[\"*\"])), open(\"key\").read(), algorithm=\"%s\"))' >token && "
+                  "$sse token --key-file pub --audience me --issuer i --claims mercure "
+                  "--check - <token",
+                  row[i][1], row[i][0]);
+        ck_assert_msg(code == 0, "%s: %d %s", row[i][0], code, out);
+        has(out, row[i][0]);
+        has(out, "publish      **\nsubscribe    nothing\nby its claim mercure\nsubject      x\n");
+        has(out, "good: of key 1 of the key file");
+    }
+    ck_assert_int_eq(shell("rm key pub"), 0);
 }
 END_TEST
 
@@ -750,6 +826,7 @@ int main(void)
     suite_add_tcase(s, c);
     c = tcase_create("the key file");
     tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, private_key);
     tcase_add_test(c, modes);
     tcase_add_test(c, no_files);
     tcase_add_test(c, no_permission);
@@ -767,6 +844,7 @@ int main(void)
         c = tcase_create("PyJWT");
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_add_test(c, from_pyjwt);
+        tcase_add_test(c, from_pyjwt_public);
         tcase_add_test(c, to_pyjwt);
         tcase_set_timeout(c, 120);
         suite_add_tcase(s, c);

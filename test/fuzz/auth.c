@@ -44,7 +44,7 @@ static void mint_again(const struct auth_claims *was)
     auth_mint(&t, &keys.key[0], &from);
     if (t.full)
         return;
-    assert(auth_check(&keys, text_span(&t), NOW, room, &claims, &why) == AUTH_GOOD);
+    assert(auth_check(&keys, NULL, text_span(&t), NOW, room, &claims, &why) == AUTH_GOOD);
     assert(span_eq(claims.publish, was->publish) && span_eq(claims.subscribe, was->subscribe));
     assert(claims.expires_s == was->expires_s);
 }
@@ -57,14 +57,14 @@ static enum auth_result check(struct span s)
     struct text why = text_in(line, 256);
     struct auth_claims claims;
     struct auth_said said;
-    enum auth_result r = auth_check(&keys, token, NOW, room, &claims, &why);
+    enum auth_result r = auth_check(&keys, NULL, token, NOW, room, &claims, &why);
     assert(!why.full && (r == AUTH_GOOD ? why.n == 0 : kit_is_fit(text_span(&why))));
     if (auth_signer(&keys, token, other) == NULL)
         assert(r != AUTH_GOOD && r != AUTH_EXPIRED && r != AUTH_EARLY);
     else
         assert(r != AUTH_MALFORMED && r != AUTH_ALGORITHM && r != AUTH_SIGNATURE);
     why.n = 0;
-    enum auth_result read = auth_read(token, other, &said, &why);
+    enum auth_result read = auth_read(NULL, token, other, &said, &why);
     assert(read == AUTH_GOOD ? why.n == 0 : kit_is_fit(text_span(&why)));
     if (r != AUTH_SIGNATURE && r != AUTH_EXPIRED && r != AUTH_EARLY)
         assert(read == r);
@@ -111,7 +111,8 @@ static void key_file(struct span s)
         assert(why.n == 0 && k->n > 0 && k->n <= AUTH_KEYS_MAX);
         for (unsigned i = 0; i < k->n; i++) {
             const struct auth_key *key = &k->key[i];
-            assert(key->n >= AUTH_KEY_MIN && key->n <= AUTH_KEY_MAX && key->kid_n <= AUTH_KID_MAX);
+            assert(key->n >= KEY_SECRET_MIN && key->n <= KEY_BYTES_MAX &&
+                   key->kid_n <= KEY_KID_MAX);
             assert(memmem(s.p, s.n, key->bytes, key->n) != NULL);
             assert(key->kid_n == 0 || kit_is_fit((struct span){key->kid, key->kid_n}));
         }

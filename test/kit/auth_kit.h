@@ -62,7 +62,7 @@ static inline void kit_make(struct kit_token *t, struct span header, struct span
 /* The key as the only one. */
 static inline void kit_keys(struct auth_keys *k, struct span kid, struct span key)
 {
-    assert(kid.n <= AUTH_KID_MAX && key.n <= AUTH_KEY_MAX);
+    assert(kid.n <= KEY_KID_MAX && key.n <= KEY_BYTES_MAX);
     memset(k, 0, sizeof(*k));
     k->n = 1;
     k->key[0].n = (uint16_t)key.n;

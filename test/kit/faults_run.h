@@ -9,6 +9,7 @@
 #ifndef SSE_TEST_KIT_FAULTS_RUN_H
 #define SSE_TEST_KIT_FAULTS_RUN_H
 
+#include "lib/hash.h"
 #include "lib/host/keeper.h"
 #include "test/kit/close.h"
 #include "test/kit/faults.h"

@@ -362,10 +362,26 @@ static void scene_store_always(void)
     check_and_stop();
 }
 
-/* One that was not closed, the thread that syncs, and an upgrade. */
+/* Makes that file one of the format before. */
+static const char *store_old(void)
+{
+    const char *path = store_killed();
+    char head[48];
+    const uint32_t version = 1;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert(fd != -1 && pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head);
+    memcpy(head + 12, &version, sizeof version);
+    uint64_t check = hash_table(1, 1, (struct span){head, 40});
+    memcpy(head + 40, &check, sizeof check);
+    ck_assert(pwrite(fd, head, sizeof head, 0) == (ssize_t)sizeof head);
+    close(fd);
+    return path;
+}
+
+/* One that was not closed, and is of the format before; the thread that syncs, and an upgrade. */
 static void scene_store_interval(void)
 {
-    START("--store", store_killed(), "--fsync", "interval");
+    START("--store", store_old(), "--fsync", "interval");
     store_serves(3, true);
     upgrade();
     store_serves(3, true);
@@ -384,6 +400,10 @@ static void scene_store_filled(void)
 {
     START("--store", in_dir("store"), "--ring", "64K", "--fsync", "never");
     store_serves(0, false);
+    struct client *c = dial(false);
+    tell(c, "DELETE /t HTTP/1.1\r\nHost: test\r\n\r\n");
+    (void)answered(c, "200");
+    drop(c);
     check_and_stop();
 }
 

@@ -126,7 +126,7 @@ static void iso_start(unsigned limits)
     o.max_head = ISO_MAX_HEAD;
     o.max_subscriptions = ISO_MAX_SUBSCRIPTIONS;
     o.max_scopes = 64u << 10;
-    o.key_file = iso_keys_path;
+    o.key_files = (struct opt_list){1, {span_of(iso_keys_path)}};
     o.no_sandbox = true; /* in which another process would open it */
     o.anonymous = 0;
     o.log = OPT_LOG_ERROR;

@@ -430,7 +430,7 @@ static inline struct conn *client(struct unit *u, unsigned setup)
 #define CHUNKED   H "Transfer-Encoding: chunked\r\n"
 #define NDJSON    "Content-Type: application/x-ndjson\r\n"
 #define EVENTS    "Content-Type: text/event-stream\r\n"
-#define ALLOWED   "Allow: GET, HEAD, POST, PUT, OPTIONS\r\n"
+#define ALLOWED   "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n"
 #define NO_CHUNKS "the body's chunks are not well-formed (RFC 9112, section 7.1): "
 
 /* ---- bytes that come in pieces --------------------------------------------------------------- */

@@ -30,6 +30,7 @@ static uint64_t reads; /* records that were looked at */
 #include "../../lib/broker/broker.c" /* NOLINT(bugprone-suspicious-include) */
 #include "../../lib/broker/chain.c"  /* NOLINT(bugprone-suspicious-include) */
 #include "../../lib/broker/find.c"   /* NOLINT(bugprone-suspicious-include) */
+#include "../../lib/broker/once.c"   /* NOLINT(bugprone-suspicious-include) */
 #include "../../ring.c"              /* NOLINT(bugprone-suspicious-include) */
 #undef ring_at
 
@@ -42,7 +43,9 @@ static uint64_t reads; /* records that were looked at */
 struct message {
     uint64_t n, at, size, time, time_max;
     unsigned topic;
-    bool binary;
+    bool binary, end, bare;
+    bool none;    /* purged, or no message */
+    unsigned key; /* 0: none */
     struct span event, data;
     char bytes[RING_MIN / 16];
 };
@@ -71,9 +74,11 @@ static struct {
     struct named topic[TOPICS + 1];
     unsigned by_id[CHAINS + 1]; /* of the topics that are there */
     bool emptied[CHAINS + 1];   /* and not yet asked for */
+    bool purged[CHAINS + 1];    /* some may have to be wiped */
+    uint64_t purges;
     struct chain_forgotten table[CHAINS_FORGOTTEN];
     uint32_t set[SETS];
-    uint64_t unknown, refused, merged, walked; /* answers of these kinds */
+    uint64_t unknown, refused, merged, walked, over; /* answers of these kinds */
 } P;
 
 #define MUST(x)                                                                 \
@@ -151,6 +156,7 @@ static void do_open_or_close(unsigned i)
         made(NULL, id);
         topic_at(&P.topics, id)->kept = 1;
     } else if (count_of(i) == 0) {
+        (void)broker_wipe(&P.b, t->id, UINT64_MAX);
         topic_at(&P.topics, t->id)->kept = 0;
         topic_release(&P.topics, t->id, gone, NULL);
         MUST((t->id != 0) == t->listed);
@@ -161,7 +167,7 @@ static void do_open_or_close(unsigned i)
 /* ---- messages ---- */
 
 /* The rendering, byte by byte. */
-static size_t render(char *out, const struct message *m, bool several)
+static size_t render_message(char *out, const struct message *m, bool several)
 {
     const char *topic = P.topic[m->topic].name;
     char *p = out;
@@ -188,12 +194,28 @@ static size_t render(char *out, const struct message *m, bool several)
     return (size_t)(p - out);
 }
 
+/* The same with the end of its topic. */
+static size_t render(char *out, const struct message *m, bool several)
+{
+    size_t n = m->bare ? 0 : render_message(out, m, several);
+    if (!m->end)
+        return n;
+    return n + (size_t)sprintf(out + n,
+                               "event: ended\ndata: {\"topic\":\"%s\"}\nid: %" PRIu64 "-%" PRIu64
+                               "\n\n",
+                               P.topic[m->topic].name, EPOCH, m->n);
+}
+
 static char rendered[RING_MIN];
 
 static void evict(void)
 {
     const struct message *m = message(P.first++);
     struct named *t = &P.topic[m->topic];
+    if (m->none) {
+        P.tail += m->size;
+        return;
+    }
     t->lost_n = t->ever = m->n;
     t->lost_at = m->at;
     P.tail += m->size;
@@ -212,34 +234,85 @@ static void fill(char *p, size_t n)
     }
 }
 
+#define KEYS 50u
+
+static void hash_key(unsigned topic, unsigned key, uint64_t out[2])
+{
+    char text[16];
+    int n = snprintf(text, sizeof text, "k%u", key);
+    once_hash(&P.b.once, span_of(P.topic[topic].name), (struct span){text, (size_t)n}, out);
+}
+
+/* Where the message of that key is; 0: there is none. */
+static uint64_t at_key(unsigned topic, unsigned key)
+{
+    for (uint64_t n = P.first; n <= P.n; n++)
+        if (message(n)->topic == topic && message(n)->key == key)
+            return message(n)->at;
+    return 0;
+}
+
+static void ask_key(unsigned topic, unsigned key)
+{
+    uint64_t hash[2];
+    hash_key(topic, key, hash);
+    MUST(broker_once(&P.b, hash) == at_key(topic, key));
+}
+
+/* The n of the record that ended a topic, 0: none. */
+static uint64_t end_of(unsigned topic)
+{
+    for (uint64_t n = P.first; n <= P.n; n++)
+        if (message(n)->topic == topic && message(n)->end)
+            return n;
+    return 0;
+}
+
 static void do_put(unsigned topic)
 {
     static const char *const events[] = {"", "", "update", "e", "gapless"};
     struct message *m = message(P.n + 1);
-    size_t size = pick(8) > 0 ? pick(120) : pick(30) > 0 ? pick(1200) : sizeof(m->bytes) - pick(3);
+    m->end = pick(topic <= 3 ? 100 : 12) == 0;
+    m->bare = m->end && pick(2) == 0;
+    size_t size = m->bare        ? 0
+                  : pick(8) > 0  ? pick(120)
+                  : pick(30) > 0 ? pick(1200)
+                                 : sizeof(m->bytes) - pick(3);
     fill(m->bytes, size);
     P.now += pick(4);
     if (pick(300) == 0)
         P.now -= pick(1000);
     P.time_max = P.now > P.time_max ? P.now : P.time_max;
     m->n = P.n + 1;
+    m->none = false;
     m->time = P.now;
     m->time_max = P.time_max;
     m->topic = topic;
-    m->binary = pick(5) == 0;
-    m->event = span_of(events[pick(COUNT(events))]);
+    m->binary = !m->bare && pick(5) == 0;
+    m->event = span_of(m->bare ? "" : events[pick(COUNT(events))]);
     m->data = (struct span){m->bytes, size};
+    m->key = pick(2) > 0 ? 0 : 1 + (unsigned)pick(KEYS);
+    m->key = m->key != 0 && at_key(topic, m->key) != 0 ? 0 : m->key; /* as who puts it sees to */
     struct span name = span_of(P.topic[topic].name);
     size_t sse = render(rendered, m, true);
     bool apart = m->binary || memchr(m->bytes, '\n', size) || memchr(m->bytes, '\r', size);
     m->at = P.head;
-    m->size = (80 + sse + (apart ? size : 0) + name.n + 15) / 16 * 16;
+    m->size = 80 + sse + (apart ? size : 0) + name.n;
+    m->size = m->key == 0 ? m->size : (m->size + 7) / 8 * 8 + 24;
+    m->size = (m->size + 15) / 16 * 16;
     while (P.head + m->size - P.tail > P.r.size)
         evict();
     P.head += m->size;
     P.n++;
     MUST(P.n - P.first < LIST);
-    struct ring_message in = {name, m->event, m->data, m->binary};
+    struct ring_message in = {.topic = name,
+                              .event = m->event,
+                              .data = m->data,
+                              .binary = m->binary,
+                              .end = m->end,
+                              .bare = m->bare};
+    if (m->key != 0)
+        hash_key(topic, m->key, in.key);
     if (pick(4) > 0) {
         MUST(broker_put(&P.b, P.topic[topic].id, &in, P.now) == m->at);
         return;
@@ -249,7 +322,45 @@ static void do_put(unsigned topic)
     MUST(broker_hold(&P.b, P.topic[topic].id, &in, P.now) == m->at);
     MUST(ring_head(&P.r) == head && ring_newest(&P.r).n == newest.n);
     MUST(ring_given(&P.r) == P.n && ring_end(&P.r) == P.head);
+    if (m->key != 0)
+        ask_key(topic, m->key);
+    MUST(broker_end(&P.b, P.topic[topic].id) == (m->end ? m->n : 0));
+    MUST(!broker_over(&P.b, P.topic[topic].id, P.head)); /* nobody has been told yet */
     MUST(broker_show(&P.b) == P.topic[topic].id);
+}
+
+/* Of no topic from now on: the messages of this one; and the record that does that. */
+static void do_purge(unsigned topic)
+{
+    uint32_t id = P.topic[topic].id;
+    struct message *m = message(P.n + 1);
+    uint32_t had = count_of(topic);
+    *m = (struct message){.n = P.n + 1, .at = P.head, .time = P.now, .none = true};
+    P.time_max = P.now > P.time_max ? P.now : P.time_max;
+    m->time_max = P.time_max;
+    int n = snprintf(rendered, sizeof rendered,
+                     "event: ended\ndata: {\"topic\":\"%s\"}\nid: %" PRIu64 "-%" PRIu64 "\n\n",
+                     P.topic[topic].name, EPOCH, m->n);
+    m->size = (80 + (uint64_t)n + strlen(P.topic[topic].name) + 15) / 16 * 16;
+    while (P.head + m->size - P.tail > P.r.size)
+        evict();
+    P.head += m->size;
+    P.n++;
+    bool hold = pick(2) == 0;
+    MUST(broker_purge(&P.b, id, hold, P.now) == m->at);
+    if (hold)
+        MUST(broker_show(&P.b) == id);
+    for (uint64_t i = P.first; i < P.n; i++)
+        if (message(i)->topic == topic) {
+            message(i)->topic = 0;
+            message(i)->key = 0;
+            message(i)->end = message(i)->bare = false;
+            message(i)->none = true;
+        }
+    P.purged[id] = true;
+    P.purges += had > 0;
+    if (pick(2) == 0)
+        (void)broker_wipe(&P.b, id, pick(2000));
 }
 
 static void do_expire(void)
@@ -264,7 +375,10 @@ static void do_expire(void)
 static void do_emptied(void)
 {
     for (uint32_t id; (id = chains_take_emptied(&P.b.chains)) != 0;) {
-        MUST(id <= CHAINS && P.by_id[id] != 0 && P.emptied[id]);
+        MUST(id <= CHAINS && P.by_id[id] != 0 && (P.emptied[id] || P.purged[id]));
+        while (broker_wipe(&P.b, id, pick(4000))) {
+        }
+        P.purged[id] = P.b.chains.chain[id].empty_next != 0; /* it may be listed once more */
         P.emptied[id] = false;
     }
     for (uint32_t id = 1; id <= CHAINS; id++) {
@@ -332,9 +446,13 @@ static void ask_chain(unsigned topic)
             continue;
         next = m->at >= at ? m->at : next;
         behind += m->at >= at ? 1 : 0;
-        back = ++seen == depth ? m->at : back;
+        if (!m->bare)
+            back = ++seen == depth ? m->at : back;
         oldest = m->at;
     }
+    oldest = seen > 0 ? oldest : 0;
+    MUST(chain_messages(&P.b.chains, id) == seen);
+    MUST(broker_end(&P.b, id) == end_of(topic));
     MUST(chain_next(&P.b.chains, id, at) == next);
     MUST(chain_count_from(&P.b.chains, id, at) == behind);
     MUST(chain_from_newest(&P.b.chains, id, depth) == (seen < depth ? oldest : back));
@@ -379,12 +497,12 @@ static void ask_collect(uint32_t id, struct span name)
             P.merged++;
         }
         for (unsigned i = 0; i < got; i++, n++) {
-            while (n <= P.n && !reaches(name, message(n)->topic))
+            while (n <= P.n && (message(n)->none || !reaches(name, message(n)->topic)))
                 n++;
             MUST(n <= P.n && rec[i] == message(n)->at && rec[i] < at);
         }
     }
-    while (n <= P.n && !reaches(name, message(n)->topic))
+    while (n <= P.n && (message(n)->none || !reaches(name, message(n)->topic)))
         n++;
     MUST(n == P.n + 1);
 }
@@ -437,7 +555,7 @@ static void ask_entry(uint32_t id, struct span name)
     MUST(ever <= lost);
     ask_lost(id, n, lost > n);
     for (uint64_t i = P.n; i >= P.first && left > 0; i--) {
-        if (reaches(name, message(i)->topic)) {
+        if (!message(i)->none && reaches(name, message(i)->topic) && !message(i)->bare) {
             last = message(i)->at;
             left--;
         }
@@ -448,17 +566,35 @@ static void ask_entry(uint32_t id, struct span name)
         MUST(ring_find(&P.r, ring_before(&P.r, last).n) == last);
 }
 
+/* Is it known that entry `id` gets nothing more from a place on, and which of its topics ended? */
+static void ask_over(uint32_t id, struct span name)
+{
+    uint64_t at = pick(4) > 0 ? P.head : any_place();
+    bool over = memchr(name.p, '*', name.n) == NULL;
+    for (unsigned i = 1; i <= TOPICS; i++) {
+        uint64_t end = P.topic[i].id != 0 ? end_of(i) : 0;
+        bool past = end != 0 && message(end)->at < at; /* it is the last one */
+        MUST(broker_ended_before(&P.b, span_of(P.topic[i].name), at) == (past ? end : 0));
+        over = over && (past || !reaches(name, i));
+    }
+    MUST(broker_over(&P.b, id, at) == over);
+    P.over += over;
+}
+
 static void do_ask(unsigned topic)
 {
     uint32_t id = P.set[pick(SETS)];
     ask_ring();
+    ask_key(topic, 1 + (unsigned)pick(KEYS));
     ask_collect(id, topic_name(&P.topics, id));
     ask_entry(id, topic_name(&P.topics, id));
+    ask_over(id, topic_name(&P.topics, id));
     id = P.topic[topic].id;
     if (id != 0) {
         ask_chain(topic);
         ask_collect(id, span_of(P.topic[topic].name));
         ask_entry(id, span_of(P.topic[topic].name));
+        ask_over(id, span_of(P.topic[topic].name));
     }
 }
 
@@ -467,6 +603,10 @@ static void do_ask(unsigned topic)
 static void verify_record(const struct message *m)
 {
     const struct ring_record *rec = ring_at(&P.r, m->at);
+    if (m->none) {
+        MUST(rec->n == m->n && rec->size == m->size && broker_topic(&P.b, m->at) == 0);
+        return;
+    }
     uint32_t id = P.topic[m->topic].id;
     const struct chain *c = chain_at(&P.b.chains, id);
     MUST(rec->n == m->n && rec->size == m->size && broker_topic(&P.b, m->at) == id);
@@ -557,8 +697,10 @@ START_TEST(random_operations)
         /* Some topics are busy, some rare. */
         unsigned topic = 1 + (unsigned)(pick(4) > 0 ? pick(3) : pick(TOPICS));
         uint64_t what = pick(100);
-        if (what < 60 && P.topic[topic].id != 0)
+        if (what < 60 && P.topic[topic].id != 0 && end_of(topic) == 0)
             do_put(topic);
+        else if (what < 61 && P.topic[topic].id != 0)
+            do_purge(topic);
         else if (what < 80)
             do_ask(topic);
         else if (what < 96)
@@ -572,7 +714,8 @@ START_TEST(random_operations)
     }
     verify();
     MUST(P.head / P.r.size > 100);
-    MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100);
+    MUST(P.unknown > 5 && P.refused > 100 && P.merged > 1000 && P.walked > 100 && P.over > 100 &&
+         P.purges > 100);
     ring_close(&P.r);
     for (unsigned i = 0; i < COUNT(P.memory); i++)
         free(P.memory[i]);

@@ -80,7 +80,7 @@ static uint64_t hold(struct view *v, uint32_t topic, const struct ring_message *
 {
     uint64_t at = ring_hold(v->r, m, now);
     if (at != 0)
-        chain_hold(&v->c, topic, at);
+        chain_hold(&v->c, topic, at, 0);
     return at;
 }
 

@@ -116,8 +116,8 @@ END_TEST
 
 #define ALLOW(o)    "Access-Control-Allow-Origin: " o "\r\n"
 #define CREDENTIALS "Access-Control-Allow-Credentials: true\r\n"
-#define EXPOSE                                                                      \
-    "Access-Control-Expose-Headers: ETag, Gap, Last-Event-ID, Preference-Applied, " \
+#define EXPOSE                                                                             \
+    "Access-Control-Expose-Headers: ETag, Ended, Gap, Last-Event-ID, Preference-Applied, " \
     "Retry-After, WWW-Authenticate\r\n"
 #define VARY "Vary: Origin\r\n"
 

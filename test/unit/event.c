@@ -33,9 +33,9 @@ static const struct {
     struct span want;
 } rows[] = {
 /* clang-format off */
-#define ROW(name, data, binary, whole, want)                                                       \
-    {__LINE__, whole, {{"" name, sizeof(name) - 1}, {"" data, sizeof(data) - 1}, {"7-1", 3},       \
-     binary}, {"" want, sizeof(want) - 1}}
+#define ROW(named, bytes, coded, whole, want)                                                      \
+    {__LINE__, whole, {.name = {"" named, sizeof(named) - 1}, .id = {"7-1", 3}, .binary = coded,   \
+     .data = {"" bytes, sizeof(bytes) - 1}}, {"" want, sizeof(want) - 1}}
     /* clang-format on */
     ROW("", "hello", false, true, "data: hello\nid: 7-1\n\n"),
     ROW("update", "hello", false, true, "event: update\ndata: hello\nid: 7-1\n\n"),
@@ -60,6 +60,18 @@ static const struct {
     ROW("", "\0\n\xff", true, false, "data: data:;base64,AAr/\nid: 7-1\n\n"),
     ROW("png", "a", true, false, "event: png\ndata: data:;base64,YQ==\nid: 7-1\n\n"),
 #undef ROW
+    {__LINE__,
+     true,
+     {.name = SPAN_INIT("n"),
+      .id = SPAN_INIT("7-1"),
+      .data = SPAN_INIT("x"),
+      .ends = SPAN_INIT("a\"\n\xc3\xbc")},
+     SPAN_INIT("event: n\ndata: x\nid: 7-1\n\n"
+               "event: ended\ndata: {\"topic\":\"a\\\"\\n\xc3\xbc\"}\nid: 7-1\n\n")},
+    {__LINE__,
+     true,
+     {.id = SPAN_INIT("7-1"), .bare = true, .ends = SPAN_INIT("t")},
+     SPAN_INIT("event: ended\ndata: {\"topic\":\"t\"}\nid: 7-1\n\n")},
 };
 
 START_TEST(exact)
@@ -236,6 +248,7 @@ static const struct {
     {__LINE__, true, false, {"an event: with more", 19}},
     {__LINE__, true, true, {"gap", 3}},
     {__LINE__, true, true, {"expired", 7}},
+    {__LINE__, true, true, {"ended", 5}},
     {__LINE__, true, false, {"gaps", 4}},
     {__LINE__, true, false, {"Gap", 3}},
     {__LINE__, true, false, {"ga", 2}},

@@ -11,10 +11,12 @@
 
 static struct intake *begin(struct span topic, struct span event, unsigned kind, bool binary)
 {
-    struct intake *in = malloc(intake_size(topic, event, 0));
+    struct intake *in = malloc(intake_size(topic, &(struct batch_message){.event = event}, 0));
     ck_assert_ptr_nonnull(in);
-    intake_init(in, topic, event, (uint8_t)kind, binary);
-    ck_assert_uint_eq(intake_used(in), intake_size(topic, event, 0));
+    intake_init(in, topic, &(struct batch_message){.event = event, .binary = binary},
+                (uint8_t)kind);
+    ck_assert_uint_eq(intake_used(in),
+                      intake_size(topic, &(struct batch_message){.event = event}, 0));
     return in;
 }
 
@@ -293,13 +295,14 @@ static void check_widest(int which, size_t most, size_t step)
 {
     static const unsigned kinds[] = {STREAM, STREAM, NDJSON};
     struct text t = text_in(malloc(1 << 20), 1 << 20);
-    struct intake *in = malloc(intake_size(SPAN("t"), SPAN(""), 1 << 20));
+    struct intake *in =
+        malloc(intake_size(SPAN("t"), &(struct batch_message){.end = false}, 1 << 20));
     struct batch_message m;
     const char *why = NULL;
     enum batch_result result = BATCH_MORE;
     ck_assert(t.p != NULL && in != NULL);
     widest(&t, which, most);
-    intake_init(in, SPAN("t"), SPAN(""), (uint8_t)kinds[which], false);
+    intake_init(in, SPAN("t"), &(struct batch_message){.end = false}, (uint8_t)kinds[which]);
     for (size_t at = 0; at < t.n && result == BATCH_MORE;) {
         size_t n = t.n - at < step ? t.n - at : step;
         if (!intake_fits(in, n, most))
@@ -331,11 +334,12 @@ START_TEST(endless_text_does_not_fit)
     } rows[] = {{STREAM, "data: xxxxxxxx"}, {STREAM, "data\n"}, {STREAM, "event: e\nid: 1\n"},
                 {STREAM, ":comment "},      {NDJSON, "   "},    {NDJSON, "[[["}};
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct intake *in = malloc(intake_size(SPAN("t"), SPAN(""), 1 << 20));
+        struct intake *in =
+            malloc(intake_size(SPAN("t"), &(struct batch_message){.end = false}, 1 << 20));
         struct batch_message m;
         const char *why = NULL;
         ck_assert_ptr_nonnull(in);
-        intake_init(in, SPAN("t"), SPAN(""), (uint8_t)rows[i].kind, false);
+        intake_init(in, SPAN("t"), &(struct batch_message){.end = false}, (uint8_t)rows[i].kind);
         struct span piece = span_of(rows[i].piece);
         while (intake_fits(in, piece.n, 1000)) {
             ck_assert_uint_lt(in->have, 16 << 10);
@@ -360,11 +364,12 @@ START_TEST(what_is_dropped_takes_no_room)
                 {NDJSON, "\n"},
                 {NDJSON, "12\n"}};
     for (size_t i = 0; i < COUNT(rows); i++) {
-        struct intake *in = malloc(intake_size(SPAN("t"), SPAN(""), 64 << 10));
+        struct intake *in =
+            malloc(intake_size(SPAN("t"), &(struct batch_message){.end = false}, 64 << 10));
         struct batch_message m;
         const char *why = NULL;
         ck_assert_ptr_nonnull(in);
-        intake_init(in, SPAN("t"), SPAN(""), (uint8_t)rows[i].kind, false);
+        intake_init(in, SPAN("t"), &(struct batch_message){.end = false}, (uint8_t)rows[i].kind);
         for (int turn = 0; turn < 3; turn++) {
             ck_assert(intake_fits(in, 60 << 10, 10));
             while (in->have < 60 << 10)

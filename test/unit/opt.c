@@ -86,11 +86,17 @@ static const char *show(void)
     show_number(&t, "min-rate=", opt.min_rate);
     show_number(&t, "write-timeout=", opt.write_timeout_ms);
     show_number(&t, "drain=", opt.drain_ms);
-    text_str(&t, "key-file=");
-    text_str(&t, opt.key_file != NULL ? opt.key_file : "(none)");
+    show_list(&t, "key-file=", &opt.key_files);
+    show_number(&t, "key-refresh=", opt.key_refresh_ms);
+    show_list(&t, "audience=", &opt.audience);
+    show_list(&t, "issuer=", &opt.issuer);
+    text_str(&t, "claims=");
+    text_str(&t, opt.claims != NULL ? opt.claims : "(none)");
     show_number(&t, " anonymous=", opt.anonymous);
     show_number(&t, "max-failures=", opt.max_failures);
     show_number(&t, "max-scopes=", opt.max_scopes);
+    show_number(&t, "max-revoked=", opt.max_revoked);
+    show_number(&t, "log-subject=", opt.log_subject);
     show_list(&t, "trust-proxy=", &opt.trust_proxy);
     show_number(&t, "proxy-protocol=", opt.proxy_protocol);
     show_list(&t, "cors=", &opt.cors);
@@ -112,8 +118,10 @@ static const char defaults[] =
     "max-subscriptions=1000 max-sets=67108864 max-share=8 max-line=8192 max-head=16384 "
     "max-buffers=268435456 max-answer=262144 "
     "max-wait=60000 heartbeat=15000 retry=2000 request-timeout=10000 idle-timeout=75000 "
-    "min-rate=500 write-timeout=30000 drain=5000 key-file=(none) anonymous=1 "
-    "max-failures=60 max-scopes=16777216 trust-proxy= proxy-protocol=0 cors= workers=1 user=(none) "
+    "min-rate=500 write-timeout=30000 drain=5000 key-file= "
+    "key-refresh=0 audience= issuer= claims=(none) anonymous=1 "
+    "max-failures=60 max-scopes=16777216 max-revoked=1000 log-subject=0 trust-proxy= "
+    "proxy-protocol=0 cors= workers=1 user=(none) "
     "no-sandbox=0 log=2 access-log=0 "
     "no-page=0 ";
 
@@ -229,8 +237,16 @@ static const struct {
     {__LINE__, "anonymous", "publish,subscribe", "anonymous=3"},
     {__LINE__, "anonymous", "subscribe,publish", "anonymous=3"},
     {__LINE__, "anonymous", "none", "anonymous=0"},
-    {__LINE__, "key-file", "/etc/sse/keys", "key-file=/etc/sse/keys anonymous=0"},
-    {__LINE__, "key-file", "none", "key-file=(none) anonymous=1"},
+    {__LINE__, "key-file", "/etc/sse/keys",
+     "key-file=/etc/sse/keys key-refresh=0 audience= issuer= claims=(none) anonymous=0"},
+    {__LINE__, "key-refresh", "5m", "key-refresh=300000"},
+    {__LINE__, "audience", "https://a", "audience=https://a"},
+    {__LINE__, "issuer", "https://i/", "issuer=https://i/"},
+    {__LINE__, "claims", "https://x/y", "claims=https://x/y"},
+    {__LINE__, "key-file", "none", "key-file= key-refresh=0"},
+    {__LINE__, "max-revoked", "0", "max-revoked=0"},
+    {__LINE__, "max-revoked", "1900", "max-revoked=1900"},
+    {__LINE__, "log-subject", "yes", "log-subject=1"},
     {__LINE__, "max-failures", "0", "max-failures=0"},
     {__LINE__, "workers", "1", "workers=1"},
     {__LINE__, "workers", "64", "workers=64"},
@@ -293,8 +309,9 @@ START_TEST(takes_values)
     has(word, good[_i].line, "variable");
     ck_assert_int_eq(parse(ARGS(both), ARGS(also, bad)), OPT_RUN);
     has(word, good[_i].line, "flag over variable");
-    if (strcmp(name, "access-log") != 0 && strcmp(name, "proxy-protocol") != 0 &&
-        strcmp(name, "no-page") != 0 && strcmp(name, "no-sandbox") != 0) {
+    if (strcmp(name, "access-log") != 0 && strcmp(name, "log-subject") != 0 &&
+        strcmp(name, "proxy-protocol") != 0 && strcmp(name, "no-page") != 0 &&
+        strcmp(name, "no-sandbox") != 0) {
         ck_assert_int_eq(parse(ARGS(flag, value, "--"), ARGS(also)), OPT_RUN);
         has(word, good[_i].line, "--flag value");
     }
@@ -408,10 +425,16 @@ static const struct {
     {__LINE__, "anonymous", "publish, subscribe", WAYS_OF},
     {__LINE__, "anonymous", "", WAYS_OF},
     {__LINE__, "anonymous", "none,publish", WAYS_OF},
-    {__LINE__, "key-file", "", "must be a file, or none"},
+    {__LINE__, "key-file", "", "must not be empty"},
+    {__LINE__, "key-refresh", "1ms", "must be none, or a time from 1s to 24h, such as 10m"},
+    {__LINE__, "audience", "", "must not be empty"},
+    {__LINE__, "issuer", "", "must not be empty"},
+    {__LINE__, "claims", "", "must be a name, or none"},
     {__LINE__, "workers", "0", "must be auto, or a number from 1 to 64"},
     {__LINE__, "workers", "65", "must be auto, or a number from 1 to 64"},
     {__LINE__, "max-failures", "1048577", "must be a number from 0 to 1M"},
+    {__LINE__, "max-revoked", "1901", "must be a number from 0 to 1900"},
+    {__LINE__, "log-subject", "maybe", YES_OF},
     {__LINE__, "max-scopes", "65535", "must be a size from 64K to 1G, such as 16M"},
     {__LINE__, "host", "http://a.example", HOST_OF},
     {__LINE__, "host", "a.example:8080", HOST_OF},
@@ -735,14 +758,15 @@ START_TEST(help_is_true)
         snprintf(arg, sizeof(arg), "--%.*s=%.*s", (int)name.n, name.p, (int)def.n, def.p);
         bool empty = span_eq(name, SPAN("admin")) || span_eq(name, SPAN("host")) ||
                      span_eq(name, SPAN("topic")) || span_eq(name, SPAN("cors")) ||
-                     span_eq(name, SPAN("trust-proxy"));
+                     span_eq(name, SPAN("trust-proxy")) || span_eq(name, SPAN("audience")) ||
+                     span_eq(name, SPAN("issuer")) || span_eq(name, SPAN("key-file"));
         bool store = span_eq(name, SPAN("fsync"));
         ck_assert_int_eq(parse(empty ? NULL : ARGS(arg), store ? ARGS("SSE_STORE=/s") : NULL),
                          OPT_RUN);
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 45);
+    ck_assert_uint_eq(flags, 51);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
@@ -762,7 +786,7 @@ START_TEST(help_fits)
         struct span line = span_cut(&help, '\n');
         ck_assert_msg(line.n <= 80, "%.*s", (int)line.n, line.p);
     }
-    ck_assert_uint_le(lines_there, 54);
+    ck_assert_uint_le(lines_there, 59);
     ck_assert_str_eq(opt_version(), "sse 0.1.0\n");
 }
 END_TEST

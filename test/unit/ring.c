@@ -67,9 +67,10 @@ static const struct {
     unsigned skip, flags;
 } rows[] = {
 /* clang-format off */
-#define ROW(topic, event, data, binary, skip, flags, sse)                                          \
-    {__LINE__, {{"" topic, sizeof(topic) - 1}, {"" event, sizeof(event) - 1},                      \
-     {"" data, sizeof(data) - 1}, binary}, {"" sse, sizeof(sse) - 1}, skip, flags}
+#define ROW(name, named, bytes, coded, skip, flags, sse)                                           \
+    {__LINE__, {.topic = {"" name, sizeof(name) - 1}, .event = {"" named, sizeof(named) - 1},      \
+     .data = {"" bytes, sizeof(bytes) - 1}, .binary = coded, .end = ((flags) & RING_END) != 0,     \
+     .bare = ((flags) & RING_BARE) != 0}, {"" sse, sizeof(sse) - 1}, skip, flags}
     /* clang-format on */
     ROW("news", "", "hi", false, 12, 0, "event: news\ndata: hi\nid: 1790000000000-1\n\n"),
     ROW("news", "up", "hi", false, 0, RING_NAMED, "event: up\ndata: hi\nid: 1790000000000-1\n\n"),
@@ -92,6 +93,15 @@ static const struct {
         "event: a\ndata: data:;base64,AAEC\nid: 1790000000000-1\n\n"),
     ROW("a", "b", "", true, 0, RING_NAMED | RING_BINARY | RING_APART,
         "event: b\ndata: data:;base64,\nid: 1790000000000-1\n\n"),
+    ROW("ended", "", "hi", false, 14, 0, "event: /ended\ndata: hi\nid: 1790000000000-1\n\n"),
+    ROW("a\"b", "", "hi", false, 11, RING_END,
+        "event: a\"b\ndata: hi\nid: 1790000000000-1\n\n"
+        "event: ended\ndata: {\"topic\":\"a\\\"b\"}\nid: 1790000000000-1\n\n"),
+    ROW("a", "b", "x\ny", false, 0, RING_NAMED | RING_APART | RING_END,
+        "event: b\ndata: x\ndata: y\nid: 1790000000000-1\n\n"
+        "event: ended\ndata: {\"topic\":\"a\"}\nid: 1790000000000-1\n\n"),
+    ROW("a", "", "", false, 0, RING_END | RING_BARE,
+        "event: ended\ndata: {\"topic\":\"a\"}\nid: 1790000000000-1\n\n"),
 #undef ROW
 };
 
@@ -523,6 +533,39 @@ static struct ring sealed(uint64_t size, uint64_t key)
     return r;
 }
 
+/* The bytes of a record that is wiped are zero, but for its topic's name; one that a process was
+ * killed over is whole at any moment, and is wiped again. */
+START_TEST(wiped)
+{
+    const struct ring_message made[] = {
+        {.topic = SPAN("news"), .data = SPAN("secret")},
+        {.topic = SPAN("news"), .event = SPAN("secret"), .data = SPAN("se\ncret"), .end = true},
+        {.topic = SPAN("news"), .data = SPAN("secret"), .binary = true, .key = {7, 8}},
+        {.topic = SPAN("news"), .end = true, .bare = true},
+        {.topic = SPAN("news"), .purge = true},
+    };
+    struct ring r = sealed(RING_MIN, KEY);
+    for (size_t i = 0; i < COUNT(made); i++) {
+        uint64_t at = ring_put(&r, &made[i], 1), place = at & r.mask;
+        const struct ring_record *rec = ring_whole(&r, place);
+        ck_assert_msg(rec != NULL && ring_record_size(rec) == rec->size, "row %zu", i);
+        char was[512];
+        memcpy(was, rec, rec->size);
+        ring_wipe(&r, at);
+        ck_assert_ptr_eq(ring_whole(&r, place), rec);
+        ck_assert_ptr_null(memmem(r.arena + place, rec->size, "secret", 6));
+        ck_assert(span_eq(ring_topic(rec), SPAN("news")) && ring_record_size(rec) == rec->size);
+        for (size_t cut = sizeof *rec; cut < rec->size; cut++) { /* of its bytes some are not yet */
+            memcpy(r.arena + place + sizeof *rec, was + sizeof *rec, cut - sizeof *rec);
+            ck_assert_ptr_eq(ring_whole(&r, place), rec);
+            ring_wipe(&r, at);
+            ck_assert_ptr_null(memmem(r.arena + place, rec->size, "secret", 6));
+        }
+    }
+    ring_close(&r);
+}
+END_TEST
+
 /* Any byte of a record that matters, another key, another place: it is whole no longer. */
 START_TEST(whole)
 {
@@ -547,7 +590,7 @@ START_TEST(whole)
     r.key++;
     ck_assert_ptr_null(ring_whole(&r, place));
     r.key--;
-    ring_wipe(&r, at); /* nor one that was wiped */
+    ring_drop(&r, at); /* nor one that was wiped */
     ck_assert_ptr_null(ring_whole(&r, place));
     ring_close(&r);
     r = opened(RING_MIN); /* a ring in memory has no sums */
@@ -716,8 +759,8 @@ static void copy_older(void)
 static void wipe_twice(void)
 {
     uint64_t at = ring_put(&R, &some, 0);
-    ring_wipe(&R, at);
-    ring_wipe(&R, at);
+    ring_drop(&R, at);
+    ring_drop(&R, at);
 }
 
 static void (*const breaches[])(void) = {
@@ -754,6 +797,7 @@ int main(void)
     tcase_add_test(c, holds_largest);
     tcase_add_test(c, ages);
     tcase_add_test(c, finds_in_blocks);
+    tcase_add_test(c, wiped);
     tcase_add_test(c, whole);
     tcase_add_test(c, restored);
     suite_add_tcase(s, c);

@@ -11,7 +11,7 @@
 
 #define NOTHING_AT(path)                                                 \
     "there is nothing at " path ": a topic is a path as /news, and the " \
-    "server's own are /, /-/sse.js, /-/healthy, /-/ready, /-/metrics and /-/topics"
+    "server's own are /, /-/sse.js, /-/healthy, /-/ready, /-/metrics, /-/topics and /-/revoke"
 #define NO_HTTP        "the request is not well-formed HTTP/1.1 (RFC 9112): "
 #define NO_MQTT        "has + or # as a segment: the wildcards are *, one segment, and **, all below"
 #define NOT_HERE(name) "there is no topic " name ": this server has only those that --topic names"
@@ -83,7 +83,7 @@ static const struct {
      "this is read with GET"},
     {__LINE__, PLAIN, "PUT /-/metrics" END, 405, false, "Allow: GET, HEAD, OPTIONS\r\n",
      "this is read with GET"},
-    {__LINE__, PLAIN, "DELETE /news" END, 405, false, ALLOWED, "DELETE is not for topics"},
+    {__LINE__, PLAIN, "PATCH /news" END, 405, false, ALLOWED, "PATCH is not for topics"},
     {__LINE__, PLAIN, "PATCH /news" SIZED(2) "xx", 405, true, ALLOWED, "PATCH is not for topics"},
     {__LINE__, PLAIN, "GET /news" H "Accept: text/html\r\n\r\n", 406, false, "", NO_FORM},
     {__LINE__, PLAIN, "GET /news" H "Accept: */*;q=0\r\n\r\n", 406, false, "", NO_FORM},
@@ -545,9 +545,9 @@ START_TEST(preflights)
              "Access-Control-Request-Headers: content-type\r\n\r\n");
     struct answer a = answer_only(&u, false);
     ck_assert_int_eq(a.status, 204);
-    ck_assert(span_eq(field(a.head, "Allow"), SPAN("GET, HEAD, POST, PUT, OPTIONS")));
+    ck_assert(span_eq(field(a.head, "Allow"), SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS")));
     ck_assert(span_eq(field(a.head, "Access-Control-Allow-Methods"),
-                      SPAN("GET, HEAD, POST, PUT, OPTIONS")));
+                      SPAN("GET, HEAD, POST, PUT, DELETE, OPTIONS")));
     ck_assert(span_eq(field(a.head, "Access-Control-Allow-Headers"), SPAN("content-type")));
     ck_assert(span_eq(field(a.head, "Access-Control-Max-Age"), SPAN("86400")));
     unit_clear(&u);

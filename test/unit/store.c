@@ -124,7 +124,7 @@ static void started(struct process *p, struct store_ask ask)
 static void killed(struct process *p)
 {
     thread_end(&p->st);
-    munmap(p->st.h, STORE_HEAD);
+    munmap(p->st.h, RING_PAGE);
     ring_close(&p->r);
     release(p);
 }
@@ -165,7 +165,9 @@ static struct made *made_of(uint64_t seed, uint64_t n, uint64_t most)
         (struct ring_message){.topic = span_of(m.topic),
                               .event = (kind & 8) != 0 ? span_of(m.event) : (struct span){NULL, 0},
                               .data = {m.data, size},
-                              .binary = (kind & 0x30) == 0};
+                              .binary = (kind & 0x30) == 0,
+                              .end = (kind & 0xc0) == 0,
+                              .key = {(kind & UINT64_C(0x1000000)) != 0 ? kind | 1 : 0, n}};
     return &m;
 }
 
@@ -192,7 +194,11 @@ static bool is_made(const struct ring *r, const struct ring_record *rec, uint64_
     static char text[SIZE], id_text[64];
     struct text id = text_in(id_text, sizeof(id_text));
     cursor_write(&id, (struct cursor){r->h->epoch, rec->n});
-    struct event e = {m->event.n > 0 ? m->event : m->topic, m->data, text_span(&id), m->binary};
+    struct event e = {.name = m->event.n > 0 ? m->event : m->topic,
+                      .data = m->data,
+                      .id = text_span(&id),
+                      .binary = m->binary,
+                      .ends = {m->topic.p, m->end ? m->topic.n : 0}};
     struct event_layout layout = event_measure(&e);
     event_write(text, &e, layout);
     return span_eq(ring_data(rec), m->data) && span_eq(ring_topic(rec), m->topic) &&

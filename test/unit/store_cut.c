@@ -236,7 +236,7 @@ static unsigned lives, cuts, kills, cleans, fails, refused_starts;
 static void forget(void)
 {
     if (L.st.h != NULL)
-        munmap(L.st.h, STORE_HEAD);
+        munmap(L.st.h, RING_PAGE);
     if (L.r.h != NULL)
         ring_close(&L.r);
     L.st.h = NULL;
