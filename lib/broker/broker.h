@@ -164,7 +164,8 @@ uint32_t broker_show(struct broker *b);
 
 /* Purges topic `topic`: puts a record that does, or holds it. Returns its offset; 0 if the ring can
  * hold no more, and nothing was done. What is purged is gone for readers once the record is shown,
- * and wiped by and by: broker_wipe(), in a shared ring once all have followed that. A topic that has ended has no end then. */
+ * and wiped by and by: broker_wipe(); in a shared ring, once all have followed that record. A topic
+ * that has ended has no end then. */
 uint64_t broker_purge(struct broker *b, uint32_t topic, bool hold, uint64_t now_ms);
 
 /* Wipes purged records of a topic, about `most` bytes. Returns false if there are no more. */
