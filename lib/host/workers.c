@@ -205,6 +205,7 @@ struct parent {
     struct server *s;
     sigset_t mask;  /* of signals that were blocked before */
     bool ending;    /* they were told to end */
+    bool served;    /* one of them has */
     bool announced; /* it was told that the server is ready */
     int code;       /* that the server ends with */
 };
@@ -255,9 +256,9 @@ static void end_all(struct parent *p, int sign)
 /* One has ended. */
 static void ended(struct parent *p, uint32_t i, int status)
 {
-    bool first = serving(p->w) == 0 && !p->announced;
+    p->served |= serving(p->w) > 0;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
-    bool again = !p->ending && !first && code != EX_IOERR;
+    bool again = !p->ending && p->served && code != EX_IOERR;
     say_end(p->s, i, status, again);
     bury(p->w, &p->s->team, i, again);
     if (p->ending) {
@@ -283,15 +284,16 @@ static void reap(struct parent *p)
 static bool start_due(struct parent *p)
 {
     struct workers *w = p->w;
+    p->served |= serving(w) > 0;
     for (uint32_t i = 0; i < w->n && !p->ending; i++) {
         if (w->worker[i].pid != 0 || now_ms() < w->worker[i].again)
             continue;
-        if (i > 0 && !p->announced && serving(w) == 0)
+        if (i > 0 && !p->served)
             break;
         if (start(w, p->s, i, &p->mask))
             return true;
     }
-    if (!p->announced && serving(w) == w->n) {
+    if (!p->announced && (atomic_load(&w->whole->announced) != 0 || serving(w) == w->n)) {
         p->announced = true;
         if (!notify("READY=1"))
             p->s->log.say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
