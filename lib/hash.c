@@ -281,24 +281,46 @@ static inline void sip_word(struct sip *s, uint64_t w)
     s->v0 ^= w;
 }
 
-uint64_t hash_table(uint64_t seed0, uint64_t seed1, struct span s)
+/* Takes in all of `s`. */
+static inline void sip_take(struct sip *sip, struct span s)
 {
-    struct sip sip = {seed0 ^ 0x736f6d6570736575u, seed1 ^ 0x646f72616e646f6du,
-                      seed0 ^ 0x6c7967656e657261u, seed1 ^ 0x7465646279746573u};
     const char *p = s.p;
     size_t n = s.n;
     for (; n >= 8; n -= 8, p += 8) {
         uint64_t w;
         memcpy(&w, p, sizeof(w));
-        sip_word(&sip, le64toh(w));
+        sip_word(sip, le64toh(w));
     }
     uint64_t last = (uint64_t)(s.n & 0xff) << 56;
     for (size_t i = 0; i < n; i++)
         last |= (uint64_t)(unsigned char)p[i] << (8 * i);
-    sip_word(&sip, last);
+    sip_word(sip, last);
+}
+
+static inline uint64_t sip_out(struct sip *s)
+{
+    sip_round(s);
+    sip_round(s);
+    sip_round(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t hash_table(uint64_t seed0, uint64_t seed1, struct span s)
+{
+    struct sip sip = {seed0 ^ 0x736f6d6570736575u, seed1 ^ 0x646f72616e646f6du,
+                      seed0 ^ 0x6c7967656e657261u, seed1 ^ 0x7465646279746573u};
+    sip_take(&sip, s);
     sip.v2 ^= 0xff;
-    sip_round(&sip);
-    sip_round(&sip);
-    sip_round(&sip);
-    return sip.v0 ^ sip.v1 ^ sip.v2 ^ sip.v3;
+    return sip_out(&sip);
+}
+
+void hash_wide(uint64_t out[2], uint64_t seed0, uint64_t seed1, struct span s)
+{
+    struct sip sip = {seed0 ^ 0x736f6d6570736575u, seed1 ^ 0x646f72616e646f6du ^ 0xee,
+                      seed0 ^ 0x6c7967656e657261u, seed1 ^ 0x7465646279746573u};
+    sip_take(&sip, s);
+    sip.v2 ^= 0xee;
+    out[0] = sip_out(&sip);
+    sip.v1 ^= 0xdd;
+    out[1] = sip_out(&sip);
 }

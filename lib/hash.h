@@ -30,6 +30,10 @@ void hash_sha1(uint8_t out[20], struct span s);
  * (SipHash-1-3). Not for signatures. */
 uint64_t hash_table(uint64_t seed0, uint64_t seed1, struct span s);
 
+/* Writes one of 128 bits, for where two that are equal would do harm and the strings themselves are
+ * not at hand to compare: SipHash's wide form, with the same rounds. */
+void hash_wide(uint64_t out[2], uint64_t seed0, uint64_t seed1, struct span s);
+
 #define HASH_SHA256_SIZE 32u
 
 /* SHA-256 (FIPS 180-4). */

@@ -21,8 +21,7 @@ void once_hash(const struct once *o, struct span topic, struct span key, uint64_
     text_add(&t, (struct span){"", 1}); /* no name has this byte */
     text_add(&t, key);
     assert(!t.full && key.n > 0);
-    out[0] = hash_table(o->secret, UINT64_C(0x6b65792031), text_span(&t));
-    out[1] = hash_table(o->secret, UINT64_C(0x6b65792032), text_span(&t));
+    hash_wide(out, o->secret, UINT64_C(0x6b6579), text_span(&t));
     out[0] += out[0] == 0; /* 0 is none */
 }
 

@@ -111,7 +111,8 @@ void serve_revoke(struct server *s, struct conn *c, struct span body)
     }
     s->stat.revocations++;
     s->hold.more = true;
-    s->hold.put |= s->hold.on;
+    if (s->hold.on)
+        s->hold.put = s->hold.group;
     s->log.say(OPT_LOG_INFO, "tokens revoked", "by", x.jti.n > 0 ? "jti" : "sub", NULL);
     answer(s, c, &x);
 }

@@ -166,7 +166,7 @@ static const char *request(int cut, char out[160])
 
 static void once(int cut)
 {
-    char text[160], data[8];
+    char text[160], data[16];
     e2e_ask(&s, &r, "%s", request(cut, text));
     ck_assert_msg(r.status == 201 || r.status == 200, "%s", r.body);
     snprintf(data, sizeof data, "%04d", cut);
