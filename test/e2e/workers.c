@@ -135,6 +135,10 @@ START_TEST(killed)
         ck_assert(r.status == 200 && strstr(r.body, "before") != NULL);
         (void)e2e_publish(&s, "/news", "behind");
     }
+    ck_assert_uint_eq(workers(pid), 3); /* and all at once */
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(kill(pid[i], SIGKILL), 0);
+    settles("sse_worker_restarts_total", 6);
     char path[128];
     snprintf(path, sizeof path, "/news?last-event-id=%s", id);
     get(path, &r);
@@ -226,6 +230,44 @@ START_TEST(stored)
 }
 END_TEST
 
+/* What one worker knows of keys, ends, purges and its own messages, all do: each request here may be
+ * at another. */
+START_TEST(known_to_all)
+{
+    struct e2e_response r;
+    char id[64];
+    e2e_start(&s, "--workers", "4", NULL);
+    for (unsigned round = 0; round < 12; round++) {
+        static const char post[] =
+            "POST /t%u?key=k%s HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n"
+            "m";
+        e2e_ask(&s, &r, post, round, "");
+        ck_assert_int_eq(r.status, 201);
+        snprintf(id, sizeof id, "%.60s", r.body);
+        *strchrnul(id, ',') = '\0';
+        for (unsigned i = 0; i < 4; i++) {
+            e2e_ask(&s, &r, post, round, "");
+            ck_assert_msg(r.status == 200 && strncmp(r.body, id, strlen(id)) == 0, "%s", r.body);
+        }
+        e2e_ask(&s, &r, post, round, "e&end");
+        ck_assert_int_eq(r.status, 201);
+        for (unsigned i = 0; i < 4; i++) {
+            e2e_ask(&s, &r, post, round, "2");
+            ck_assert_int_eq(r.status, 409);
+        }
+        e2e_ask(&s, &r, "DELETE /t%u HTTP/1.1\r\nHost: t\r\n\r\n", round);
+        ck_assert_msg(r.status == 200 && strstr(r.body, "\"purged\":2") != NULL, "%s", r.body);
+        for (unsigned i = 0; i < 4; i++) {
+            e2e_ask(&s, &r, "GET /t%u?since=0 HTTP/1.1\r\nHost: t\r\n\r\n", round);
+            ck_assert_msg(strstr(r.body, "\"m\"") == NULL, "%s", r.body);
+        }
+        e2e_ask(&s, &r, post, round, "");
+        ck_assert_int_eq(r.status, 201); /* a key that is purged is new */
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
 /* If the parent dies, the workers end. */
 START_TEST(orphans)
 {
@@ -254,6 +296,7 @@ int main(void)
     tcase_add_test(tc, killed);
     tcase_add_test(tc, stopped);
     tcase_add_test(tc, orphans);
+    tcase_add_test(tc, known_to_all);
     tcase_add_test(tc, stored);
     suite_add_tcase(suite, tc);
     return run(suite);
