@@ -230,8 +230,7 @@ START_TEST(stored)
 }
 END_TEST
 
-/* What one worker knows of keys, ends, purges and its own messages, all do: each request here may be
- * at another. */
+/* What one worker knows of keys, ends and purges, all do: each request here may be at another. */
 START_TEST(known_to_all)
 {
     struct e2e_response r;
