@@ -288,7 +288,7 @@ static bool read_line(char *buf, struct span line, struct batch_message *m, cons
     struct json_value v, value[MEMBER_DROPPED] = {{JSON_NULL, {NULL, 0}}};
     size_t at;
     *m = (struct batch_message){.data = line};
-    if (json_read(line, &v, &at) != 0) {
+    if (!json_read(line, &v, &at)) {
         *why = utf8_valid(line) < line.n ? "is not UTF-8" : "is not JSON, or nests too deep";
         return false;
     }

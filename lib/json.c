@@ -421,7 +421,7 @@ static bool read_value(struct reader *r, struct json_value *v)
     return true;
 }
 
-int json_read(struct span s, struct json_value *v, size_t *at)
+bool json_read(struct span s, struct json_value *v, size_t *at)
 {
     struct reader r = {s, 0};
     skip_space(&r);
@@ -429,7 +429,7 @@ int json_read(struct span s, struct json_value *v, size_t *at)
     if (good)
         skip_space(&r);
     *at = r.at;
-    return good && r.at == s.n ? 0 : -1;
+    return good && r.at == s.n;
 }
 
 bool json_next(const struct json_value *of, size_t *pos, struct span *name, struct json_value *v)

@@ -53,9 +53,10 @@ struct json_value {
     struct span raw; /* the value's text; of a string, what stands between the quotes */
 };
 
-/* Reads `s` as one JSON value with nothing but white space around it, checked in full. Returns 0,
- * or -1 with *at the offset of the first wrong byte (s.n where the text ends too early). */
-int json_read(struct span s, struct json_value *v, size_t *at);
+/* Reads `s` as one JSON value with nothing but white space around it, checked in full. Returns
+ * false if it is none, with *at the offset of the first wrong byte, s.n where the text ends too
+ * early. */
+bool json_read(struct span s, struct json_value *v, size_t *at);
 
 /* Walks the members of an object, or the elements of an array, that json_read() accepted.
  * `*pos` begins at 0. Returns true with the member's name (still escaped; empty for an element) and

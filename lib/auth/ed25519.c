@@ -248,7 +248,7 @@ static void expand(uint8_t digest[SHA512_SIZE], uint64_t a[WORDS],
     const struct span part = bytes_of(secret, ED25519_SECRET);
     sha512(digest, &part, 1);
     digest[0] &= 0xf8;
-    digest[BYTES - 1] = (digest[BYTES - 1] & 0x7f) | 0x40;
+    digest[BYTES - 1] = (uint8_t)((digest[BYTES - 1] & 0x7f) | 0x40);
     read_little(a, digest);
 }
 

@@ -24,7 +24,7 @@ const char *object_read(struct object *o, char *json, size_t n)
     struct span name;
     size_t at, pos = 0;
     o->n = 0;
-    if (json_read((struct span){json, n}, &all, &at) != 0)
+    if (!json_read((struct span){json, n}, &all, &at))
         return "not JSON";
     if (all.kind != JSON_OBJECT)
         return "not a JSON object";

@@ -41,7 +41,8 @@ static void id_of(const struct revoke_table *t, uint8_t id[REVOKE_ID], int kind,
     uint64_t h = hash_table(t->seed[0], t->seed[1] ^ (uint64_t)kind, name);
     for (unsigned i = 0; i < REVOKE_ID; i++)
         id[i] = (uint8_t)(h >> 8 * i);
-    id[0] |= h << 16 == 0;
+    if (h << 16 == 0)
+        id[0] = 1;
 }
 
 static uint16_t *bucket_of(struct revoked *r, const uint8_t id[REVOKE_ID])

@@ -327,6 +327,15 @@ uint64_t broker_purge(struct broker *b, uint32_t topic, bool hold, uint64_t now_
     return at;
 }
 
+bool broker_show_waits(struct broker *b)
+{
+    const struct ring_record *rec = ring_place(b->ring, ring_head(b->ring));
+    if ((rec->flags & RING_PURGE) == 0)
+        return false;
+    uint32_t topic = topic_find(b->topics, ring_topic(rec));
+    return topic != 0 && broker_wipe(b, topic, WIPE_BYTES);
+}
+
 uint32_t broker_show(struct broker *b)
 {
     uint64_t at = ring_show(b->ring);

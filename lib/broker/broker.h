@@ -159,6 +159,10 @@ static inline uint64_t broker_once(const struct broker *b, const uint64_t key[2]
     return at != 0 && chain_of(&b->chains, at) != 0 ? at : 0; /* else it is purged */
 }
 
+/* Returns true if the oldest held message, of which there must be one, had better not be shown yet:
+ * it purges a topic that has purged messages to be wiped, of which this wipes some. */
+bool broker_show_waits(struct broker *b);
+
 /* Shows the oldest held message, of which there must be one, and links it. Returns its topic. */
 uint32_t broker_show(struct broker *b);
 

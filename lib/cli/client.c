@@ -247,8 +247,8 @@ void client_reason(const struct client_answer *a, struct text *t)
         text_str(t, ": it is at ");
         text_add(t, a->reply.location);
     }
-    if (!span_same(a->reply.type, SPAN("application/problem+json")) ||
-        json_read(body, &v, &at) != 0 || v.kind != JSON_OBJECT)
+    if (!span_same(a->reply.type, SPAN("application/problem+json")) || !json_read(body, &v, &at) ||
+        v.kind != JSON_OBJECT)
         return;
     while (json_next(&v, &pos, &name, &member))
         if (span_eq(name, SPAN("detail")) && member.kind == JSON_STRING && member.raw.n <= 2048) {

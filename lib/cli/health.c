@@ -211,7 +211,7 @@ static struct span reason(struct health *h)
     do
         field = span_cut(&body, '\n');
     while (field.n > 1); /* the line that ends the head is only a CR */
-    if (json_read(body, &all, &at) != 0 || all.kind != JSON_OBJECT)
+    if (!json_read(body, &all, &at) || all.kind != JSON_OBJECT)
         return line;
     at = 0;
     while (json_next(&all, &at, &name, &member))

@@ -248,8 +248,7 @@ static int finish(const struct pub *p)
         client_say("pub", p->text, ": ", text_string(&why), NULL);
         return client_code(a->reply.status);
     }
-    if (json_read((struct span){a->bytes + a->head, a->size}, &v, &at) == 0 &&
-        v.kind == JSON_OBJECT)
+    if (json_read((struct span){a->bytes + a->head, a->size}, &v, &at) && v.kind == JSON_OBJECT)
         while (json_next(&v, &pos, &name, &member)) {
             if (span_eq(name, SPAN("id")) && member.kind == JSON_STRING && member.raw.n < sizeof id)
                 id[json_unescape(member.raw, id)] = '\0';

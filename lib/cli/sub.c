@@ -132,7 +132,7 @@ static const char *member_of(struct span object, struct span wanted, char out[12
     struct json_value v, member;
     struct span name;
     size_t at, pos = 0;
-    if (json_read(object, &v, &at) == 0 && v.kind == JSON_OBJECT)
+    if (json_read(object, &v, &at) && v.kind == JSON_OBJECT)
         while (json_next(&v, &pos, &name, &member))
             if (span_eq(name, wanted) && member.kind == JSON_STRING && member.raw.n < 128) {
                 out[json_unescape(member.raw, out)] = '\0';
@@ -181,7 +181,7 @@ static void notice(struct sub *s, struct source *c)
         client_say("sub", c->text, ": the token has expired", NULL);
         return;
     }
-    if (s->json && json_read(es->data, &v, &at) == 0) {
+    if (s->json && json_read(es->data, &v, &at)) {
         show_string(&s->show, "{\"id\":\"", es->id);
         if (s->sources > 1)
             show_string(&s->show, ",\"url\":\"", span_of(c->text));
@@ -363,7 +363,7 @@ static void take_line(struct sub *s, struct source *c, struct span line)
     bool message = false, expired = false;
     if (line.n == 0)
         return;
-    if (json_read(line, &v, &at) != 0 || v.kind != JSON_OBJECT) {
+    if (!json_read(line, &v, &at) || v.kind != JSON_OBJECT) {
         client_say("sub", c->text, ": a line of its answer is no JSON object", NULL);
         s->code = EX_PROTOCOL;
         return;

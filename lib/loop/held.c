@@ -41,7 +41,8 @@ static void held_show(struct loop *l, bool all)
 {
     struct server *s = &l->server;
     loop_phase(l, LOOP_PHASE_US);
-    while (ring_head(&s->ring) < s->hold.to && (all || !loop_spent(l, LOOP_CHEAP)))
+    while (ring_head(&s->ring) < s->hold.to &&
+           (all || (!loop_spent(l, LOOP_CHEAP) && !broker_show_waits(&s->broker))))
         topic_mark(&s->topics, broker_show(&s->broker));
     if (ring_head(&s->ring) < s->hold.to)
         return;

@@ -32,7 +32,7 @@
 
 /* The same of the whole helper, which the page loads with this as its `integrity`, so that code in
  * the page's console can import it. */
-#define PAGE_HELPER "0ut0Na5d3sWhytl9ehOSOQOF1QsjE3od3iTgufVLOKA="
+#define PAGE_HELPER "X9YIZHXfBduvWauDPXk1ch+NNS0FV50Wi+c9hRTW8Dk="
 
 /* The policy that the browser enforces (CSP Level 3): the page runs its own script and the helper,
  * loads nothing else, and connects to this server alone. Not 'self': topics are at this origin, so

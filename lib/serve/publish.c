@@ -186,8 +186,10 @@ static bool key_read(struct server *s, struct conn *c, struct span *key, char ou
     struct span field = http_field(&s->ex.req, HTTP_IDEMPOTENCY_KEY);
     *key = query_value(&s->ex.query, QUERY_KEY, out, QUERY_MAX);
     bool both = field.p != NULL && key->p != NULL, right = true;
-    bool quoted = field.n > 1 && field.p[0] == '"';
-    struct span inner = {quoted ? field.p + 1 : NULL, quoted ? field.n - 2 : 0};
+    bool quoted = field.p != NULL && field.n > 1 && field.p[0] == '"';
+    struct span inner = {NULL, 0};
+    if (quoted)
+        inner = (struct span){field.p + 1, field.n - 2};
     if (quoted && field.p[field.n - 1] == '"' && memchr(inner.p, '\\', inner.n) == NULL &&
         memchr(inner.p, '"', inner.n) == NULL) {
         *key = inner; /* as most are */
@@ -256,7 +258,8 @@ size_t serve_publish(struct server *s, struct conn *c, struct span topic, const 
         return 0;
     }
     char event[QUERY_MAX], key[QUERY_MAX];
-    struct batch_message m = {.binary = http_is_type(type, SPAN("application/octet-stream"))};
+    bool binary = http_is_type(type, SPAN("application/octet-stream"));
+    struct batch_message m = {.binary = binary};
     bool plain = s->ex.query.has == 0 && (s->ex.req.has & 1u << HTTP_IDEMPOTENCY_KEY) == 0;
     if (!plain && !parameters(s, c, &m, event, key)) /* nothing is asked for, as most often */
         return 0;

@@ -25,7 +25,7 @@ static bool members(struct server *s, struct conn *c, struct span body,
     struct json_value all, one;
     struct span name;
     size_t at, pos = 0;
-    if (json_read(body, &all, &at) != 0)
+    if (!json_read(body, &all, &at))
         return refuse(s, c, "it is not JSON, from this byte on: ", QUOTE_NUM(at));
     if (all.kind != JSON_OBJECT)
         return refuse(s, c, "it is no JSON object", "");

@@ -435,7 +435,7 @@ static const char *command_read(struct span text, struct command *k)
     struct span name;
     size_t at = 0, pos = 0;
     *k = (struct command){.has_topic = false};
-    if (json_read(text, &object, &at) == -1 || object.kind != JSON_OBJECT)
+    if (!json_read(text, &object, &at) || object.kind != JSON_OBJECT)
         return "a frame must be a JSON object";
 #define MEMBER(field)                          \
     if (span_eq(name, SPAN(#field))) {         \

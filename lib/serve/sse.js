@@ -1,6 +1,6 @@
 // Subscribes a page to topics: see the README, "In your own page". Returns a function that ends it.
 export function subscribe(url, {topics = [], events = [], since = 'now', token, onmessage, ongap = e => e, onended = e => e, onerror = e => e}) {
-let u = new URL(url, location), kv = {}, n = 0, dead = 45e3, abort = e => e, ended, lead, channel, timer, {locks} = navigator
+let u = new URL(url, globalThis.location), kv = {}, n = 0, dead = 45e3, abort = e => e, ended, lead, channel, timer, {locks} = navigator
 u.pathname += topics.map(encodeURIComponent)
 try { kv = sessionStorage } catch {}
 // the cursor is kept by what is read, and never with a token
@@ -94,7 +94,7 @@ return stop
 }
 // Publishes a message, and tries again until it is known to be there, once: the key sees to that.
 export async function publish(url, data, {event, end, token, tries = 10, key = crypto.getRandomValues(new Uint32Array(4)).join('-')} = {}) {
-let u = new URL(url, location), p = {event, ...end && {end: 1}}
+let u = new URL(url, globalThis.location), p = {event, ...end && {end: 1}}
 for (let k in p) p[k] && u.searchParams.set(k, p[k])
 for (let n = 0; ; n++) {
 let r, e

@@ -4,6 +4,7 @@
  */
 #include "test/kit/ecdsa.h"
 #include "test/kit/socket.h"
+#include "test/kit/spare.h"
 #include "test/kit/tokens.h"
 
 static struct e2e_server s;
@@ -373,11 +374,16 @@ int main(void)
 {
     Suite *suite = suite_create("provider");
     TCase *c = tcase_create("provider");
-    tcase_add_loop_test(c, signed_by_openssl, 0, COUNT(kinds));
+    /* openssl 1.1.1 signs no text with Ed25519 */
+    bool all = can("openssl pkeyutl -help 2>&1 | grep rawin",
+                   "what openssl signs with Ed25519: this one does not");
+    tcase_add_loop_test(c, signed_by_openssl, 0, (int)COUNT(kinds) - !all);
     tcase_add_test(c, attacks_fail);
     tcase_add_test(c, keys_refused);
-    tcase_add_test(c, several_files);
-    tcase_add_test(c, keys_change);
+    if (all) {
+        tcase_add_test(c, several_files);
+        tcase_add_test(c, keys_change);
+    }
     tcase_add_test(c, many_at_once);
     suite_add_tcase(suite, c);
     return run(suite);

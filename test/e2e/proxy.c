@@ -1,8 +1,8 @@
 /*
  * proxy.c - end to end: all ways through each real proxy before the server.
  *
- * Each test starts a server and a proxy of its own, with the configurations of test/proxy/, which
- * the README shows. What a kind of proxy does not do (see proxies.h) the README says.
+ * Each test starts a server and a proxy of its own, with the configurations of test/proxy/
+ * (README.md shows a part of nginx's). What a kind of proxy does not do (see proxies.h) sse.1 says.
  */
 #include "test/kit/e2e.h"
 #include "test/kit/kit.h"

@@ -155,6 +155,52 @@ START_TEST(refused)
 }
 END_TEST
 
+/* With tokens, the right to publish does not suffice, and neither does the claim `purge` alone;
+ * each is asked for twice, as a token that came before is remembered. */
+START_TEST(claims)
+{
+    static const struct {
+        const char *payload, *detail;
+        int status;
+    } rows[] = {
+        {"{\"publish\":[\"**\"]}", "the token does not allow purging", 403},
+        {"{\"publish\":[\"**\"],\"purge\":[\"u\"]}", "the token does not allow purging", 403},
+        {"{\"publish\":[\"u\"],\"purge\":[\"t\"]}", "", 403},
+        {"{\"purge\":[\"**\"]}", "", 403},
+        {"{\"subscribe\":[\"**\"],\"purge\":[\"**\"]}", "", 403},
+        {"{\"publish\":[\"**\"],\"purge\":[\"t\"],\"exp\":1}", "has expired", 401},
+        {"{\"publish\":[\"**\"],\"purge\":\"t\"}", "", 401},
+        {"{\"publish\":[\"t\"],\"purge\":[\"t\"]}", "\"purged\":1", 200},
+        {"{\"scope\":\"publish:t purge:t\"}", "\"purged\":1", 200},
+        {"{\"publish\":[\"**\"],\"purge\":[\"*\"]}", "\"purged\":1", 200},
+    };
+    const char *publisher = token_good("[\"t\"]", "[\"t\"]", 0);
+    program_make();
+    e2e_start(&s, "--log", "error", "--key-file", keys_write(TOKENS_KEYS, 0600), NULL);
+    for (size_t i = 0; i < 2 * COUNT(rows); i++) {
+        const char *token = token_of(HS256, rows[i / 2].payload, KEY_PLAIN);
+        e2e_ask(&s, &r,
+                "POST /t HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nContent-Length: 4\r\n"
+                "\r\nkept",
+                publisher);
+        ck_assert_int_eq(r.status, 201);
+        e2e_ask(&s, &r, "DELETE /t HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n", token);
+        if (r.status != rows[i / 2].status || strstr(r.body, rows[i / 2].detail) == NULL)
+            e2e_fail("%s: %s%s", rows[i / 2].payload, r.head, r.body);
+        e2e_ask(&s, &r, "GET /t?since=-1 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n",
+                publisher);
+        ck_assert_int_eq(strstr(r.body, "kept") != NULL, rows[i / 2].status != 200);
+        e2e_ask(&s, &r, "DELETE /t HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n",
+                token_of(HS256, "{\"publish\":[\"t\"],\"purge\":[\"t\"]}", KEY_PLAIN));
+        ck_assert_int_eq(r.status, 200);
+    }
+    e2e_ask(&s, &r, "DELETE /t HTTP/1.1\r\nHost: h\r\n\r\n");
+    ck_assert_int_eq(r.status, 401);
+    e2e_stop_log(&s, SIGTERM, "");
+    program_remove();
+}
+END_TEST
+
 /* Its bytes are nowhere, however they came and whoever got them. */
 START_TEST(bytes)
 {
@@ -275,6 +321,7 @@ int main(void)
     tcase_add_test(c, gone);
     tcase_add_test(c, begins_anew);
     tcase_add_loop_test(c, refused, 0, 1);
+    tcase_add_test(c, claims);
     tcase_add_loop_test(c, bytes, 0, 2);
     tcase_add_test(c, killed);
     tcase_add_test(c, in_the_middle);

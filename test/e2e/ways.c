@@ -155,7 +155,7 @@ static void told_gap(struct client *k, struct span text)
     struct json_value object, v, after = {0}, oldest = {0}, reason = {0};
     struct span name;
     size_t at, pos = 0;
-    if (json_read(text, &object, &at) != 0 || object.kind != JSON_OBJECT)
+    if (!json_read(text, &object, &at) || object.kind != JSON_OBJECT)
         wrong(k, "not a gap: %.*s", (int)text.n, text.p);
     while (json_next(&object, &pos, &name, &v))
         *(span_eq(name, SPAN("after"))    ? &after
@@ -227,7 +227,7 @@ static void told_object(struct client *k, struct span text, bool message_only)
     struct span name;
     size_t at, pos = 0;
     unsigned members = 0;
-    if (json_read(text, &object, &at) != 0 || object.kind != JSON_OBJECT)
+    if (!json_read(text, &object, &at) || object.kind != JSON_OBJECT)
         wrong(k, "not an object: %.*s", (int)text.n, text.p);
     for (; json_next(&object, &pos, &name, &v); members++) {
         if (span_eq(name, SPAN("gap")) && !message_only && text.n > 0) {
@@ -428,7 +428,7 @@ static void poll_json(struct client *k, struct span body)
     struct json_value object, v, id = {0}, gap = {0}, messages = {0};
     struct span name;
     size_t at, pos = 0;
-    if (json_read(body, &object, &at) != 0 || object.kind != JSON_OBJECT)
+    if (!json_read(body, &object, &at) || object.kind != JSON_OBJECT)
         wrong(k, "not JSON at byte %zu: %.*s", at, (int)body.n, body.p);
     while (json_next(&object, &pos, &name, &v))
         *(span_eq(name, SPAN("id")) ? &id : span_eq(name, SPAN("gap")) ? &gap : &messages) = v;

@@ -275,10 +275,16 @@ static void step_frame(struct client *c)
     say_bytes(c, bytes, frame_put(bytes, i < COUNT(frames) ? frames[i].first : 0x81, data, n));
 }
 
+/* Returns true if a topic has ended, or was purged: the model of what clients get knows neither. */
+static bool beyond_model(void)
+{
+    return S.stat.ended + S.stat.purges > 0;
+}
+
 /* Looks at all it has been sent. */
 static void look_at(struct client *c)
 {
-    if (c->wild)
+    if (c->wild || beyond_model())
         return;
     c->f.answered = answered;
     follow(&c->f);
@@ -513,7 +519,7 @@ static void check_client(struct client *c)
         return;
     size_t n = c->p->out.n < sizeof http - 1 ? c->p->out.n : sizeof http - 1;
     assert(memcmp(got(c->p), http, n) == 0);
-    if (c->wild)
+    if (c->wild || beyond_model())
         return;
     look_at(c);
     if (c->f.state == FOLLOW_EVENTS && !c->p->closed && !c->p->answered)

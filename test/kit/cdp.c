@@ -105,7 +105,7 @@ static bool pipe_message(struct json_value *v, int64_t deadline)
             memcpy(pipe_.message, pipe_.buf, n + 1);
             pipe_.n -= n + 1;
             memmove(pipe_.buf, end + 1, pipe_.n);
-            if (json_read((struct span){pipe_.message, n}, v, &wrong) == 0)
+            if (json_read((struct span){pipe_.message, n}, v, &wrong))
                 return true;
             continue;
         }

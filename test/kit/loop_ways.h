@@ -45,13 +45,21 @@ static inline bool member(const struct json_value *object, const char *name, str
     return false;
 }
 
-/* The N of an id of this server. */
-static inline uint64_t id_of(const struct json_value *v)
+/* The N of an id; UINT64_MAX: it is not one of this server's so far. */
+static inline uint64_t id_read(const struct json_value *v)
 {
     struct cursor c;
     bool right = v->kind == JSON_STRING && cursor_read(v->raw, &c);
-    assert(right && c.ms == ring_newest(&S.ring).ms && c.n <= told.n);
-    return c.n;
+    assert(right);
+    return c.ms == ring_newest(&S.ring).ms && c.n <= told.n ? c.n : UINT64_MAX;
+}
+
+/* The N of an id of this server. */
+static inline uint64_t id_of(const struct json_value *v)
+{
+    uint64_t n = id_read(v);
+    assert(n != UINT64_MAX);
+    return n;
 }
 
 /* Returns true if the string is exactly this. */
@@ -119,7 +127,7 @@ static inline size_t poll_check(struct span s, const char *what, uint64_t after,
         assert(!known || a->id >= after);
         return a->head.n;
     }
-    right = json_read(a->body, &v, &at) == 0 && v.kind == JSON_OBJECT;
+    right = json_read(a->body, &v, &at) && v.kind == JSON_OBJECT;
     right = right && member(&v, "id", &item) && id_of(&item) == a->id;
     right = right && member(&v, "gap", &item) && member(&v, "messages", &list);
     assert(right && (item.kind == JSON_NULL || item.kind == JSON_OBJECT));
@@ -141,8 +149,9 @@ struct talker {
     struct kernel_peer *p;
     char what[64];
     bool json;
-    bool known; /* `last` is: the next message is the next one of these topics */
-    bool loose; /* what it is subscribed to changes: only the order is looked at */
+    bool stranger; /* its last checkpoint was an id of which nothing is known */
+    bool known;    /* `last` is: the next message is the next one of these topics */
+    bool loose;    /* what it is subscribed to changes: only the order is looked at */
     enum {
         TALK_HEAD,
         TALK_OPEN,
@@ -202,25 +211,36 @@ static inline void talk_object(struct talker *t, struct span text)
 {
     struct json_value object, v;
     size_t at = 0;
-    int wrong = json_read(text, &object, &at);
-    assert(wrong == 0 && object.kind == JSON_OBJECT);
+    bool good = json_read(text, &object, &at);
+    assert(good && object.kind == JSON_OBJECT);
     t->known = t->known && !t->loose;
     if (member(&object, "ok", &v)) {
         t->answers++;
     } else if (member(&object, "error", &v)) {
         t->errors++;
     } else if (member(&object, "gap", &v)) {
-        assert(t->known || t->loose);
+        struct json_value reason;
+        assert((t->known || t->loose) && member(&v, "reason", &reason));
+        if (string_is(&reason, SPAN("unknown"))) /* it came with an id that was not there yet */
+            t->last = 0;
         t->gaps++;
-        t->known = false;
+        t->known = t->stranger = false;
     } else if (member(&object, "topic", &v)) {
         uint64_t last = t->last;
+        assert(!t->stranger);
         t->last = object_check(&object, t->loose ? "**" : t->what, last, &t->known);
         assert(t->last > last);
         t->messages++;
     } else {
         bool has = member(&object, "id", &v);
-        assert(has);
+        assert(has && !t->stranger);
+        if (id_read(&v) == UINT64_MAX) { /* the client's own, that it came with: a gap follows */
+            assert(t->checkpoints + t->messages + t->gaps == 0);
+            t->stranger = t->known = true;
+            t->last = 0;
+            t->checkpoints++;
+            return;
+        }
         uint64_t n = id_of(&v), next = wanted_next(t->what, t->last);
         assert(!t->known || (n >= t->last && (next == 0 || next > n)));
         t->last = n;

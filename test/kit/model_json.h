@@ -227,7 +227,7 @@ static inline bool model_step(struct model *m, unsigned char c)
 }
 
 /* Returns what json_read() must return for `s`, and *at. */
-static inline int model_read(struct span s, size_t *at)
+static inline bool model_read(struct span s, size_t *at)
 {
     struct model m = {.state = MODEL_VALUE};
     size_t i = 0;
@@ -235,7 +235,7 @@ static inline int model_read(struct span s, size_t *at)
         i++;
     *at = i;
     bool whole = (m.state == MODEL_BEHIND || model_number_whole(&m)) && m.depth == 0;
-    return i == s.n && whole ? 0 : -1;
+    return i == s.n && whole;
 }
 
 #endif

@@ -185,7 +185,7 @@ static void told_object(struct swarm *s, struct swarm_client *c, struct span lin
     struct span name;
     size_t at, pos = 0, members = 0;
     bool binary = false;
-    if (json_read(line, &object, &at) != 0 || object.kind != JSON_OBJECT)
+    if (!json_read(line, &object, &at) || object.kind != JSON_OBJECT)
         wrong(s, c, "not an object: %.*s", (int)line.n, line.p);
     for (; json_next(&object, &pos, &name, &v); members++) {
         if (span_eq(name, SPAN("gap"))) {
@@ -364,7 +364,7 @@ void swarm_take_body(struct swarm *s, struct swarm_client *c, char *buf, size_t 
     struct json_value object, v, id = {0}, gap = {0}, messages = {0};
     struct span name;
     size_t at, pos = 0;
-    if (json_read((struct span){buf, n}, &object, &at) != 0 || object.kind != JSON_OBJECT)
+    if (!json_read((struct span){buf, n}, &object, &at) || object.kind != JSON_OBJECT)
         wrong(s, c, "not JSON at byte %zu: %.*s", at, (int)n, buf);
     while (json_next(&object, &pos, &name, &v))
         *(span_eq(name, SPAN("id")) ? &id : span_eq(name, SPAN("gap")) ? &gap : &messages) = v;

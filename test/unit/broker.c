@@ -268,6 +268,36 @@ START_TEST(held)
 }
 END_TEST
 
+/* One that purges a topic twice in a sync: what the first took away is wiped in parts before the
+ * second is shown, so that nobody waits for all of it. */
+START_TEST(held_purges)
+{
+    static char data[2000];
+    struct ring r;
+    struct view v;
+    unsigned parts = 0;
+    ck_assert_int_eq(ring_open(&r, 64 * RING_MIN, EPOCH), 0);
+    view(&v, &r);
+    memset(data, 'x', sizeof data - 1);
+    for (unsigned i = 0; i < 1000; i++)
+        put(&v, "a", data);
+    uint32_t a = topic(&v, "a");
+    ck_assert_uint_ne(broker_purge(&v.b, a, true, EPOCH), 0);
+    hold(&v, "a", "between");
+    ck_assert_uint_ne(broker_purge(&v.b, a, true, EPOCH), 0);
+    hold(&v, "a", "after");
+    for (unsigned i = 0; i < 4; i++) {
+        for (; broker_show_waits(&v.b); parts++)
+            ck_assert_uint_ne(chain_at(&v.b.chains, a)->wipe, 0);
+        ck_assert_uint_eq(broker_show(&v.b), a);
+    }
+    ck_assert_uint_gt(parts, 4);
+    ck_assert_uint_eq(chain_at(&v.b.chains, a)->count, 1);
+    view_free(&v);
+    ring_close(&r);
+}
+END_TEST
+
 /* The next program of a process goes on with all of it. */
 START_TEST(taken_over)
 {
@@ -331,6 +361,7 @@ int main(void)
     tcase_add_test(c, leaves_out);
     tcase_add_test(c, kept);
     tcase_add_test(c, held);
+    tcase_add_test(c, held_purges);
     tcase_add_test(c, taken_over);
     suite_add_tcase(s, c);
     TCase *a = tcase_create("contracts");

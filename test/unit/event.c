@@ -34,7 +34,7 @@ static const struct {
 } rows[] = {
 /* clang-format off */
 #define ROW(named, bytes, coded, whole, want)                                                      \
-    {__LINE__, whole, {.name = {"" named, sizeof(named) - 1}, .id = {"7-1", 3}, .binary = coded,   \
+    {__LINE__, whole, {.name = {"" named, sizeof(named) - 1}, .id = {"7-1", 3}, .binary = (coded), \
      .data = {"" bytes, sizeof(bytes) - 1}}, {"" want, sizeof(want) - 1}}
     /* clang-format on */
     ROW("", "hello", false, true, "data: hello\nid: 7-1\n\n"),

@@ -6,20 +6,20 @@
 #include "test/kit/kit.h"
 #include "test/kit/model_json.h"
 
-static int read_on_heap(struct span s, enum json_kind *kind, char *raw, size_t *raw_size,
-                        size_t *at)
+static bool read_on_heap(struct span s, enum json_kind *kind, char *raw, size_t *raw_size,
+                         size_t *at)
 {
     char *p = on_heap(s);
     struct json_value v;
-    int result = json_read((struct span){p, s.n}, &v, at);
-    if (result == 0) {
+    bool good = json_read((struct span){p, s.n}, &v, at);
+    if (good) {
         *kind = v.kind;
         *raw_size = v.raw.n;
         if (v.raw.n > 0)
             memcpy(raw, v.raw.p, v.raw.n);
     }
     free(p);
-    return result;
+    return good;
 }
 
 /* ---- values ---- */
@@ -70,8 +70,8 @@ START_TEST(reads)
     char raw[512];
     size_t raw_size, at;
     struct span s = span_of(good[_i].text), want = span_of(good[_i].raw);
-    int result = read_on_heap(s, &kind, raw, &raw_size, &at);
-    ck_assert_msg(result == 0 && at == s.n, "line %d: wrong at %zu", good[_i].line, at);
+    bool whole = read_on_heap(s, &kind, raw, &raw_size, &at);
+    ck_assert_msg(whole && at == s.n, "line %d: wrong at %zu", good[_i].line, at);
     ck_assert_msg(kind == good[_i].kind, "line %d: kind %d", good[_i].line, (int)kind);
     ck_assert_msg(span_eq((struct span){raw, raw_size}, want), "line %d", good[_i].line);
     /* Cut anywhere it stops too early, or is a number, or has lost only white space. */
@@ -174,8 +174,8 @@ START_TEST(refuses)
     enum json_kind kind;
     char raw[512];
     size_t raw_size, at;
-    int result = read_on_heap(bad[_i].text, &kind, raw, &raw_size, &at);
-    ck_assert_msg(result == -1, "line %d", bad[_i].line);
+    bool whole = read_on_heap(bad[_i].text, &kind, raw, &raw_size, &at);
+    ck_assert_msg(!whole, "line %d", bad[_i].line);
     ck_assert_msg(at == bad[_i].at, "line %d: wrong at %zu", bad[_i].line, at);
 }
 END_TEST
@@ -193,8 +193,8 @@ START_TEST(random_texts)
             p[random_next(&state) % n] = bytes[random_next(&state) % (sizeof(bytes) - 1)];
         struct json_value v;
         struct span s = {p, n - random_next(&state) % 2};
-        int result = json_read(s, &v, &at);
-        ck_assert_msg(result == model_read(s, &want) && at == want,
+        bool whole = json_read(s, &v, &at);
+        ck_assert_msg(whole == model_read(s, &want) && at == want,
                       SEED_FMT ": \"%.*s\": %zu, not %zu", start, (int)s.n, s.p, at, want);
         free(p);
     }
@@ -223,7 +223,7 @@ START_TEST(walks_members)
     char buf[256];
     struct text t = text_in(buf, sizeof(buf));
     size_t at, pos = 0;
-    ck_assert_int_eq(json_read(span_of(walks[_i].text), &of, &at), 0);
+    ck_assert(json_read(span_of(walks[_i].text), &of, &at));
     while (json_next(&of, &pos, &name, &v)) {
         text_add(&t, name);
         text_str(&t, v.kind == JSON_STRING ? "=<" : "=");
@@ -243,7 +243,7 @@ START_TEST(walks_kinds)
     struct json_value of, v;
     struct span name;
     size_t at, pos = 0, n = 0;
-    ck_assert_int_eq(json_read(SPAN("[null,false,true,0,\"\",[],{}]"), &of, &at), 0);
+    ck_assert(json_read(SPAN("[null,false,true,0,\"\",[],{}]"), &of, &at));
     for (; json_next(&of, &pos, &name, &v); n++)
         ck_assert_int_eq(v.kind, kinds[n]);
     ck_assert_uint_eq(n, COUNT(kinds));
@@ -352,7 +352,7 @@ START_TEST(every_character)
         struct json_value v;
         size_t at;
         json_string(&t, (struct span){plain, n});
-        ck_assert(!t.full && json_read(text_span(&t), &v, &at) == 0);
+        ck_assert(!t.full && json_read(text_span(&t), &v, &at));
         ck_assert_uint_eq(json_unescape(v.raw, back), n);
         ck_assert_msg(memcmp(back, plain, n) == 0, "U+%04X and on", high);
         size_t size = high < 0x80 ? 1 : high < 0x800 ? 2 : high < 0x10000 ? 3 : 4;

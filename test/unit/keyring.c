@@ -7,6 +7,7 @@
 #include "lib/auth/der.h"
 #include "lib/auth/pem.h"
 #include "test/kit/ecdsa.h"
+#include "test/kit/spare.h"
 #include "test/kit/vectors.h"
 
 static struct auth_keys keys;
@@ -330,7 +331,10 @@ int main(void)
     TCase *c = tcase_create("keyring");
     tcase_add_loop_test(c, wycheproof, 0, COUNT(tables));
     tcase_add_test(c, example);
-    tcase_add_loop_test(c, openssl, 0, COUNT(kinds));
+    /* openssl 1.1.1 signs no text with Ed25519 */
+    bool all = can("openssl pkeyutl -help 2>&1 | grep rawin",
+                   "what openssl signs with Ed25519: this one does not");
+    tcase_add_loop_test(c, openssl, 0, (int)COUNT(kinds) - !all);
     tcase_add_loop_test(c, file, 0, COUNT(files));
     tcase_add_test(c, der_changed);
     tcase_add_test(c, confusion);

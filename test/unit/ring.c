@@ -69,7 +69,7 @@ static const struct {
 /* clang-format off */
 #define ROW(name, named, bytes, coded, skip, flags, sse)                                           \
     {__LINE__, {.topic = {"" name, sizeof(name) - 1}, .event = {"" named, sizeof(named) - 1},      \
-     .data = {"" bytes, sizeof(bytes) - 1}, .binary = coded, .end = ((flags) & RING_END) != 0,     \
+     .data = {"" bytes, sizeof(bytes) - 1}, .binary = (coded), .end = ((flags) & RING_END) != 0,   \
      .bare = ((flags) & RING_BARE) != 0}, {"" sse, sizeof(sse) - 1}, skip, flags}
     /* clang-format on */
     ROW("news", "", "hi", false, 12, 0, "event: news\ndata: hi\nid: 1790000000000-1\n\n"),
