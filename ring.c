@@ -323,9 +323,10 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
 }
 
 /* Writes the part of a record after its header. */
-__attribute__((always_inline)) static inline void
-ring_write(struct ring_record *rec, const struct ring_message *m, const struct event *e,
-           struct event_layout layout)
+__attribute__((always_inline)) static inline void ring_write(struct ring_record *rec,
+                                                             const struct ring_message *m,
+                                                             const struct event *e,
+                                                             struct event_layout layout)
 {
     char *p = (char *)(rec + 1);
     event_write(p, e, layout);
