@@ -56,6 +56,7 @@ enum {
     LINGER_MS = 2000,    /* how long a refused client is still read */
     HOLD_READS = 64,     /* with --fsync always: bounds what is read at once, see reads_fit() */
     DRAIN_TICK_MS = 5,   /* sleep, while the server stops */
+    FOLLOW_TICK_MS = 1,  /* sleep, while other workers have yet to follow a purge */
 };
 
 static struct loop L;
@@ -185,9 +186,11 @@ static int sleep_ms(void)
 {
     struct server *s = &L.server;
     if (s->clients.conns.ready_count != 0 || s->clients.conns.doomed != 0 ||
-        topic_queue_first(&s->topics) != 0 || L.sweep_left > 0 || broker_any_emptied(&s->broker) ||
-        commit_done(&L.t, s) || (L.up.passed && s->hold.running == 0))
+        topic_queue_first(&s->topics) != 0 || L.sweep_left > 0 || commit_done(&L.t, s) ||
+        (L.up.passed && s->hold.running == 0))
         return 0;
+    if (broker_any_emptied(&s->broker))
+        return broker_wipe_waits(&s->broker) ? FOLLOW_TICK_MS : 0;
     if (s->clients.draining)
         return DRAIN_TICK_MS;
     if (s->clients.conns.clients == 0 && !conn_buffers_stale(&s->clients.conns) &&

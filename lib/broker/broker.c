@@ -42,8 +42,7 @@ void broker_release(struct broker *b, uint32_t id)
 
 #define WIPE_BYTES (256u << 10) /* of a purged topic at once: well below a millisecond */
 
-/* Must purged records wait, as another process may send them still? */
-static bool wipe_waits(const struct broker *b)
+bool broker_wipe_waits(const struct broker *b)
 {
     return b->ring->shared != NULL && control_followed(b->ring->shared) < b->purged_to;
 }
@@ -55,7 +54,7 @@ bool broker_release_emptied(struct broker *b)
         return false;
     check_kept(b, topic);
     if (chain_at(&b->chains, topic)->wipe != 0 && broker_wipe(b, topic, WIPE_BYTES) &&
-        wipe_waits(b))
+        broker_wipe_waits(b))
         return false; /* it is on the list again */
     if (chain_is_empty(chain_at(&b->chains, topic)))
         broker_release(b, topic);
@@ -79,7 +78,7 @@ uint32_t broker_follow_purge(struct broker *b, uint32_t topic, uint64_t at)
 
 bool broker_wipe(struct broker *b, uint32_t topic, uint64_t most)
 {
-    most = wipe_waits(b) ? 0 : most;
+    most = broker_wipe_waits(b) ? 0 : most;
     bool more = chain_wipe(&b->chains, topic, most);
     keep(b, topic);
     return more;
