@@ -182,10 +182,10 @@ void broker_release(struct broker *b, uint32_t id);
 /* Releases one topic whose messages were all evicted. Returns false if there is none. */
 bool broker_release_emptied(struct broker *b);
 
-/* Returns true if purged records are not to be wiped yet, as another process may send them still. */
+/* Returns true if purged records are not to be wiped yet: other processes may send them still. */
 bool broker_wipe_waits(const struct broker *b);
 
-/* Returns true if broker_release_emptied() has something to do, now or once that process has followed. */
+/* Returns true if broker_release_emptied() has something to do, now or once these have followed. */
 static inline bool broker_any_emptied(const struct broker *b)
 {
     return chains_any_emptied(&b->chains);
