@@ -10,6 +10,7 @@
 #include "lib/host/process.h"
 #include "lib/host/tables.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -83,6 +84,7 @@ static size_t whole_pages(size_t n)
  * 16th of what memory it may have. Of the others it hears whenever anything is published. */
 static uint32_t tally_topics(const struct workers *w, const struct opt *opt)
 {
+    assert(w->n > 0);
     const uint64_t most = opt->max_memory / w->n / 16 / TALLY_BYTES;
     return opt->max_memory == 0 || opt->max_topics < most ? opt->max_topics : (uint32_t)most;
 }
