@@ -25,9 +25,19 @@ void once_hash(const struct once *o, struct span topic, struct span key, uint64_
     out[0] += out[0] == 0; /* 0 is none */
 }
 
+uint64_t once_newest(const struct once *o, const uint64_t key[2])
+{
+    return o->bucket[key[0] & o->mask];
+}
+
+void once_adopt(struct once *o, uint64_t at)
+{
+    o->bucket[ring_key(ring_place(o->ring, at))->hash[0] & o->mask] = at;
+}
+
 void once_add(struct once *o, uint64_t at)
 {
-    struct ring_key *key = ring_key(ring_place(o->ring, at));
+    struct ring_key *key = ring_key(ring_writable(o->ring, at));
     uint64_t *bucket = &o->bucket[key->hash[0] & o->mask];
     assert(*bucket < at);
     key->older = *bucket;
