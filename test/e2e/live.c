@@ -628,8 +628,6 @@ START_TEST(the_socket_publishes)
 }
 END_TEST
 
-/* The lines to copy of the helper run in the page's own console, and nothing else from this origin
- * does: topics are at this origin. */
 /* Fills in a field of the page. */
 static void fill(struct tab *t, const char *id, const char *text)
 {
@@ -662,7 +660,7 @@ START_TEST(a_topic_lives_and_ends)
     numbers_become(t, "got", "1,1,1,1");
     press_and_read(t, "Publish", "Published before, as ");
     fill(t, "text", "other");
-    press_and_read(t, "Publish", "Refused. 422 ");
+    press_and_read(t, "Publish", "Not published. 422 ");
     fill(t, "key", "");
     publish(t);
     numbers_become(t, "got", "2,2,2,2");
@@ -687,6 +685,8 @@ START_TEST(a_topic_lives_and_ends)
 }
 END_TEST
 
+/* The lines to copy of the helper run in the page's own console, and nothing else from this origin
+ * does: topics are at this origin. */
 START_TEST(the_snippet_of_the_helper_runs)
 {
     e2e_start(&s, NULL);
