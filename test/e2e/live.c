@@ -700,8 +700,7 @@ START_TEST(workers_are_told_apart)
         char file[32];
         e2e_start(&s, "--workers", table[i].workers, NULL);
         struct tab *t = live(s.address[0]);
-        tab_wait(t, "/Connections by worker%s/.test(tiles.at(-1).el.textContent)",
-                 table[i].shown);
+        tab_wait(t, "/Connections by worker%s/.test(tiles.at(-1).el.textContent)", table[i].shown);
         ck_assert_str_eq(tab_eval(t, "tiles.at(-1).el.hidden"), "false");
         snprintf(file, sizeof(file), "workers-%s.png", table[i].workers);
         tab_picture(t, file);
