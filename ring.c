@@ -327,8 +327,8 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
 }
 
 /* Writes the part of a record after its header. */
-static void ring_write(struct ring_record *rec, const struct ring_message *m, const struct event *e,
-                       struct event_layout layout)
+static inline void ring_write(struct ring_record *rec, const struct ring_message *m,
+                              const struct event *e, struct event_layout layout)
 {
     char *p = (char *)(rec + 1);
     event_write(p, e, layout);
@@ -372,9 +372,11 @@ struct ring_plan {
     uint64_t size;
 };
 
-static inline struct ring_plan ring_measure(const struct ring *r, const struct ring_message *m)
+__attribute__((always_inline)) static inline struct ring_plan
+ring_measure(const struct ring *r, const struct ring_message *m)
 {
-    struct ring_plan p = {.event = ring_event_of(r, m)};
+    struct ring_plan p;
+    p.event = ring_event_of(r, m);
     assert(m->topic.n >= 1 && m->topic.n <= RING_NAME_MAX && m->event.n <= RING_NAME_MAX);
     assert(m->data.n <= ring_message_max(r->size));
     assert((uintptr_t)m->data.p - (uintptr_t)r->arena >= 2 * r->size);
@@ -415,7 +417,7 @@ ring_render(struct ring *r, uint64_t at, uint64_t n, const struct ring_message *
         .links = {.o = (uint32_t)(h->o + h->held + 1)},
     };
     if (has_key(m))
-        *ring_key(rec) = (struct ring_key){{m->key[0], m->key[1]}, 0};
+        *ring_key_in(rec, p->size) = (struct ring_key){{m->key[0], m->key[1]}, 0};
     if (r->key != 0)
         ring_seal(r, rec, at);
 }

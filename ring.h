@@ -392,13 +392,17 @@ static inline uint64_t ring_record_size(const struct ring_record *rec)
     return ring_pad(size, (rec->flags & RING_KEYED) != 0);
 }
 
-/* The key of a record that has one. Its size is asked of the parts, as `size` may lead over a
- * hole. */
-static inline struct ring_key *ring_key(struct ring_record *rec)
+/* The key of a record that has one, and takes `size` bytes. */
+static inline struct ring_key *ring_key_in(struct ring_record *rec, uint64_t size)
 {
     assert((rec->flags & RING_KEYED) != 0);
-    char *end = (char *)rec + ring_record_size(rec);
-    return (struct ring_key *)(void *)(end - sizeof(struct ring_key));
+    return (struct ring_key *)(void *)((char *)rec + size - sizeof(struct ring_key));
+}
+
+/* Its size is asked of the parts, as `size` may lead over a hole. */
+static inline struct ring_key *ring_key(struct ring_record *rec)
+{
+    return ring_key_in(rec, ring_record_size(rec));
 }
 
 /* Wipes what a record held: its bytes but for its topic's name, its key. It stays where it is, and
