@@ -64,9 +64,9 @@ static inline size_t ring_table_size(uint64_t size)
 }
 
 /* Maps the arena twice, in space reserved for both. Returns 0 or minus an errno. */
-static int ring_map_arena(struct ring *r)
+static int ring_map_arena(struct ring *r, int prot)
 {
-    int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     char *room = mmap(NULL, 2 * r->size, PROT_NONE, flags, -1, 0);
     if (room == MAP_FAILED)
         return -errno;
@@ -89,11 +89,12 @@ static int ring_map(struct ring *r)
     char *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, r->table_fd, 0);
     if (table == MAP_FAILED)
         return -errno;
-    int err = ring_map_arena(r);
+    int err = ring_map_arena(r, PROT_READ | PROT_WRITE);
     if (err < 0) {
         munmap(table, size);
         return err;
     }
+    r->writing = r->arena;
     r->h = (struct ring_head *)(void *)table;
     r->index = (uint64_t *)(void *)(table + sizeof(struct ring_head));
     return 0;
@@ -195,11 +196,6 @@ void ring_close(struct ring *r)
 
 /* ---- eviction ---- */
 
-static inline struct ring_record *ring_record(const struct ring *r, uint64_t at)
-{
-    return (struct ring_record *)(void *)(r->arena + (at & r->mask));
-}
-
 void ring_tell(struct ring *r, void (*evicts)(void *arg), void *arg)
 {
     r->evicts = evicts;
@@ -300,7 +296,7 @@ static bool ring_sound(const struct ring *r, const struct ring_record *rec)
 
 struct ring_record *ring_whole(const struct ring *r, uint64_t place)
 {
-    struct ring_record *rec = ring_record(r, place);
+    struct ring_record *rec = ring_writable(r, place);
     assert(r->key != 0 && place < r->size && place % RING_ALIGN == 0);
     if (!ring_sound(r, rec))
         return NULL;
@@ -327,8 +323,10 @@ static struct event ring_event_of(const struct ring *r, const struct ring_messag
 }
 
 /* Writes the part of a record after its header. */
-static inline void ring_write(struct ring_record *rec, const struct ring_message *m,
-                              const struct event *e, struct event_layout layout)
+__attribute__((always_inline)) static inline void ring_write(struct ring_record *rec,
+                                                             const struct ring_message *m,
+                                                             const struct event *e,
+                                                             struct event_layout layout)
 {
     char *p = (char *)(rec + 1);
     event_write(p, e, layout);
@@ -375,8 +373,7 @@ struct ring_plan {
 __attribute__((always_inline)) static inline struct ring_plan
 ring_measure(const struct ring *r, const struct ring_message *m)
 {
-    struct ring_plan p;
-    p.event = ring_event_of(r, m);
+    struct ring_plan p = {.event = ring_event_of(r, m)};
     assert(m->topic.n >= 1 && m->topic.n <= RING_NAME_MAX && m->event.n <= RING_NAME_MAX);
     assert(m->data.n <= ring_message_max(r->size));
     assert((uintptr_t)m->data.p - (uintptr_t)r->arena >= 2 * r->size);
@@ -388,6 +385,13 @@ ring_measure(const struct ring *r, const struct ring_message *m)
     return p;
 }
 
+/* The same in a place of its own, for those who put less often. */
+static __attribute__((noinline)) struct ring_plan ring_measure_apart(const struct ring *r,
+                                                                     const struct ring_message *m)
+{
+    return ring_measure(r, m);
+}
+
 /* Writes the next record, with id n, at `at`, where there is room for it. It is part of both of its
  * callers, as a call costs as much as a fifth of it. */
 __attribute__((always_inline)) static inline void
@@ -395,7 +399,7 @@ ring_render(struct ring *r, uint64_t at, uint64_t n, const struct ring_message *
             const struct ring_plan *p, uint64_t now_ms)
 {
     struct ring_head *h = r->h;
-    struct ring_record *rec = ring_record(r, at);
+    struct ring_record *rec = ring_writable(r, at);
     ring_write(rec, m, &p->event, p->layout);
     uint64_t age_ms = r->clock_ms != 0 ? r->clock_ms : now_ms;
     h->time_max = age_ms > h->time_max ? age_ms : h->time_max;
@@ -417,9 +421,17 @@ ring_render(struct ring *r, uint64_t at, uint64_t n, const struct ring_message *
         .links = {.o = (uint32_t)(h->o + h->held + 1)},
     };
     if (has_key(m))
-        *ring_key_in(rec, p->size) = (struct ring_key){{m->key[0], m->key[1]}, 0};
+        *ring_key(rec) = (struct ring_key){{m->key[0], m->key[1]}, 0};
     if (r->key != 0)
         ring_seal(r, rec, at);
+}
+
+/* The same in a place of its own, for those who put less often. */
+static __attribute__((noinline)) void ring_render_apart(struct ring *r, uint64_t at,
+                                                        const struct ring_message *m,
+                                                        const struct ring_plan *p, uint64_t now_ms)
+{
+    ring_render(r, at, ring_given(r) + 1, m, p, now_ms);
 }
 
 uint64_t ring_put(struct ring *r, const struct ring_message *m, uint64_t now_ms)
@@ -441,12 +453,12 @@ uint64_t ring_put(struct ring *r, const struct ring_message *m, uint64_t now_ms)
 uint64_t ring_hold(struct ring *r, const struct ring_message *m, uint64_t now_ms)
 {
     struct ring_head *h = r->h;
-    const struct ring_plan p = ring_measure(r, m);
+    const struct ring_plan p = ring_measure_apart(r, m);
     if (h->held > 0 && h->held_size + p.size > r->size / 2)
         return 0;
     ring_make_room(r, h->held_size + p.size);
     uint64_t at = ring_end(r);
-    ring_render(r, at, ring_given(r) + 1, m, &p, now_ms);
+    ring_render_apart(r, at, m, &p, now_ms);
     h->held++;
     h->held_size += p.size;
     ring_next_id(h);
@@ -457,7 +469,7 @@ uint64_t ring_show(struct ring *r)
 {
     struct ring_head *h = r->h;
     uint64_t at = h->head;
-    const struct ring_record *rec = ring_record(r, at);
+    const struct ring_record *rec = ring_writable(r, at);
     assert(h->held > 0 && rec->n > h->n && rec->size <= h->held_size);
     h->held--;
     h->held_size -= rec->size;
@@ -482,7 +494,7 @@ void ring_begin(struct ring *r, uint64_t at, uint64_t n)
 static void ring_append(struct ring *r, uint64_t size)
 {
     struct ring_head *h = r->h;
-    struct ring_record *rec = ring_record(r, h->head);
+    struct ring_record *rec = ring_writable(r, h->head);
     assert(rec->n > h->n && rec->time_max >= h->time_max && h->held == 0);
     h->n = rec->n;
     h->time_max = rec->time_max;
@@ -501,7 +513,7 @@ void ring_keep(struct ring *r, uint64_t at, uint64_t last)
         for (uint64_t b = h->head / RING_BLOCK; r->index[b & blocks] == h->head; b--)
             r->index[b & blocks] = at; /* the block's first record begins here, not at head */
         if (h->o > h->lost_o) {
-            struct ring_record *before = ring_record(r, last);
+            struct ring_record *before = ring_writable(r, last);
             assert(ring_behind(ring_at(r, last), last) == h->head && at - last <= UINT32_MAX);
             before->size = (uint32_t)(at - last);
         }
@@ -510,7 +522,7 @@ void ring_keep(struct ring *r, uint64_t at, uint64_t last)
         if (--h->o == h->lost_o) /* it was not a record */
             h->tail = at;
     }
-    ring_append(r, ring_record_size(ring_record(r, at)));
+    ring_append(r, ring_record_size(ring_writable(r, at)));
 }
 
 void ring_copy(struct ring *r, const struct ring_record *from)
@@ -518,7 +530,7 @@ void ring_copy(struct ring *r, const struct ring_record *from)
     uint64_t size = ring_record_size(from);
     assert(from->data_size <= ring_message_max(r->size));
     ring_make_room(r, size);
-    struct ring_record *rec = ring_record(r, r->h->head);
+    struct ring_record *rec = ring_writable(r, r->h->head);
     memcpy(rec, from, size);
     if (r->key != 0)
         ring_seal(r, rec, r->h->head);
@@ -536,7 +548,7 @@ void ring_miss(struct ring *r, uint64_t n)
 void ring_drop(struct ring *r, uint64_t at)
 {
     assert(ring_at(r, at)->topic_size > 0);
-    ring_record(r, at)->topic_size = 0;
+    ring_writable(r, at)->topic_size = 0;
 }
 
 /* ---- wiping ---- */
@@ -550,7 +562,7 @@ static void ring_zero(char *p, size_t n)
 
 void ring_wipe(struct ring *r, uint64_t at)
 {
-    struct ring_record *rec = ring_place(r, at), front = *rec;
+    struct ring_record *rec = ring_writable(r, at), front = *rec;
     size_t apart = (rec->flags & RING_APART) != 0 ? rec->data_size : 0;
     if ((rec->flags & RING_WIPED) == 0) {
         uint32_t word;
@@ -644,4 +656,178 @@ struct cursor ring_before(const struct ring *r, uint64_t at)
         n = ring_at(r, x)->n;
     }
     return (struct cursor){h->epoch, n};
+}
+
+/* ---- sharing --------------------------------------------------------------------------------- */
+
+void ring_share(const struct ring *r, struct control *c, struct control_state *s)
+{
+    const struct ring_head *h = r->h;
+    assert(h->held == 0);
+    c->epoch = h->epoch;
+    c->hole_n = h->hole_n;
+    c->hole_at = h->hole_at;
+    *s = (struct control_state){
+        .head = h->head,
+        .tail = h->tail,
+        .n = h->n,
+        .o = h->o,
+        .time_max = h->time_max,
+        .lost_n = h->lost_n,
+        .lost_o = h->lost_o,
+    };
+}
+
+void ring_look(struct ring *r, const struct control *c)
+{
+    struct control_state s;
+    struct ring_head *h = r->h;
+    (void)control_read(c, &s);
+    h->head = s.head;
+    h->tail = s.tail;
+    h->n = s.n;
+    h->o = s.o;
+    h->time_max = s.time_max;
+    h->lost_n = s.lost_n;
+    h->lost_o = s.lost_o;
+    ring_write_id(h);
+}
+
+int ring_join(struct ring *r, struct control *c, uint32_t me, uint32_t pid)
+{
+    struct ring own = *r;
+    struct control_state s;
+    size_t size = ring_table_size(r->size);
+    int err = own.table_fd = ring_file("ring-table", size);
+    if (err < 0)
+        return err;
+    char *table = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, own.table_fd, 0);
+    err = table == MAP_FAILED ? -errno : ring_map_arena(&own, PROT_READ);
+    if (err < 0) {
+        if (table != MAP_FAILED)
+            munmap(table, size);
+        close(own.table_fd);
+        return err;
+    }
+    control_join(c, me, pid, &s);
+    own.h = (struct ring_head *)(void *)table;
+    own.index = (uint64_t *)(void *)(table + sizeof(struct ring_head));
+    own.shared = c;
+    own.me = me;
+    *own.h = (struct ring_head){
+        .epoch = c->epoch,
+        .head = s.tail,
+        .tail = s.tail,
+        .n = s.lost_n,
+        .o = s.lost_o,
+        .lost_n = s.lost_n,
+        .lost_o = s.lost_o,
+        .hole_n = c->hole_n,
+        .hole_at = c->hole_at,
+    };
+    own.index[s.tail / RING_BLOCK & own.mask / RING_BLOCK] = s.tail;
+    ring_write_id(own.h);
+    *r = own;
+    return 0;
+}
+
+void ring_leave(struct ring *r)
+{
+    ring_unmap(r);
+    close(r->table_fd);
+    (void)control_bury(r->shared, r->me);
+    *r = (struct ring){.table_fd = -1, .arena_fd = -1};
+}
+
+void ring_take(struct ring *r)
+{
+    struct ring_head *h = r->h;
+    const struct ring_record *rec = (const void *)(r->arena + (h->head & r->mask));
+    assert(rec->n > h->n && rec->links.o == (uint32_t)(h->o + 1) && rec->size <= r->size);
+    bool next = rec->n == h->n + 1;
+    h->n = rec->n;
+    h->time_max = rec->time_max;
+    if (next)
+        ring_next_id(h);
+    else
+        ring_write_id(h);
+    ring_advance(r, h->head + rec->size);
+}
+
+void ring_taken(struct ring *r, const struct control_state *s)
+{
+    struct ring_head *h = r->h;
+    assert(h->head == s->head && h->o == s->o && h->n <= s->n);
+    h->time_max = s->time_max;
+    if (h->n == s->n)
+        return;
+    h->n = s->n;
+    ring_write_id(h);
+}
+
+void ring_let_go(struct ring *r)
+{
+    ring_evict(r);
+}
+
+void ring_renew(const struct ring *r)
+{
+    control_renew(r->shared, r->me, r->h->tail, r->h->head);
+}
+
+/* Takes the oldest record that a state still has out of it; all of them are in this view. */
+static void ring_state_evict(const struct ring *r, struct control_state *s)
+{
+    const struct ring_record *rec = ring_at(r, s->tail);
+    s->lost_n = rec->n;
+    s->lost_o++;
+    s->tail += rec->size;
+}
+
+uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t now_ms,
+                        const struct ring_links *links, uint64_t older, uint64_t *evicted)
+{
+    struct control_state s;
+    const uint64_t turn = control_read(r->shared, &s), lost = s.lost_o;
+    assert(control_holds(r->shared, r->me) && r->h->head == s.head && r->h->n == s.n);
+    const struct ring_plan p = ring_measure_apart(r, m);
+    const uint64_t at = s.head, end = at + p.size;
+    while (s.tail < s.head && end + ring_slack(r->size) - s.tail > r->size)
+        ring_state_evict(r, &s);
+    *evicted += s.lost_o - lost;
+    if (end > control_least(r->shared) + r->size) {
+        if (s.lost_o != lost)
+            control_commit(r->shared, &s);
+        control_want(r->shared, end - r->size);
+        return 0;
+    }
+    CONTROL_STEP();
+    ring_render_apart(r, at, m, &p, now_ms);
+    struct ring_links *own = ring_links(r, at);
+    own->prev = links->prev;
+    own->jump = links->jump;
+    own->depth = links->depth;
+    if (has_key(m))
+        ring_key(ring_writable(r, at))->older = older;
+    CONTROL_STEP();
+    s.head = end;
+    s.n++;
+    s.o++;
+    s.time_max = r->h->time_max;
+    control_commit(r->shared, &s);
+    assert(control_turn(r->shared) == turn + 1);
+    return at;
+}
+
+unsigned ring_share_expire(struct ring *r, uint64_t before_ms, unsigned most)
+{
+    struct control_state s;
+    unsigned n = 0;
+    (void)control_read(r->shared, &s);
+    assert(control_holds(r->shared, r->me) && r->h->head == s.head);
+    for (; n < most && s.tail < s.head && ring_at(r, s.tail)->time_max < before_ms; n++)
+        ring_state_evict(r, &s);
+    if (n > 0)
+        control_commit(r->shared, &s);
+    return n;
 }

@@ -62,6 +62,22 @@
  *   - The mappings hold numbers and offsets only: they can be made at any address.
  *   - Readers hold offsets, and the ring never waits for them: it does not know them.
  *
+ * A SHARED RING is one arena for several processes, or several structs of one (lib/control.h). Each
+ * has a head and an index of its own, and so a view that changes only when it says so:
+ *
+ *                    tail: its own                    head: its own      head of the control page
+ *   ----|R4 |R5 |R6 |R7       |R8 |R9                |R10               |............
+ *       ^ tail of the control page: who follows        ^ ring_take() takes one more into the view
+ *         lets go of what is below it
+ *
+ * ring_share_put() writes a record behind the page's head, links included, and commits it; nothing
+ * else writes into the arena but ring_link_next(), which tells for sure what was committed. So all
+ * else reads through a mapping that can't be written to; there is a second one for those two.
+ * What a link leads to may be newer than one's own head: ring_next() says 0 then. What is below the
+ * tail of whoever put the record may be anything: who follows lets go of at least as much first.
+ * Of `size`, a part is left free (ring_slack()), in which messages are put while others still let
+ * go of what was there.
+ *
  * LIMITS: size from RING_MIN to RING_MAX; a message's data at most size / 16, so that its rendering
  * (8 bytes for 1 at worst) takes little more than half the ring, and at most RING_MESSAGE_MAX, so
  * that it is counted in 32 bits; name and event name at most RING_NAME_MAX bytes each.
@@ -75,6 +91,7 @@
 
 #include <assert.h>
 
+#include "lib/control.h"
 #include "lib/cursor.h"
 #include "lib/event.h"
 
@@ -153,9 +170,12 @@ struct ring_head {
 struct ring {
     struct ring_head *h;
     char *arena;
+    char *writing; /* the arena, to be written to: the same mapping, unless it is shared */
     uint64_t *index;
     uint64_t size, mask;
-    uint64_t key;        /* not 0: records have checksums made with it */
+    struct control *shared; /* the control page; NULL: this ring is not shared */
+    uint32_t me;            /* the number of this worker */
+    uint64_t key;           /* not 0: records have checksums made with it */
     uint64_t clock_ms;   /* the caller's: the time in ms of a clock that is never set back; 0: none,
                           * and ring_put()'s time is used */
     uint64_t arena_from; /* where the arena begins in its file */
@@ -331,10 +351,21 @@ uint64_t ring_block_before(const struct ring *r, uint64_t end);
  * it leads to `at`. */
 struct cursor ring_before(const struct ring *r, uint64_t at);
 
-/* Returns the links of the record at an offset, for writing. */
+/* Returns the record at an offset, for writing; its links. */
+static inline struct ring_record *ring_writable(const struct ring *r, uint64_t at)
+{
+    return (struct ring_record *)(void *)(r->writing + (at & r->mask));
+}
+
 static inline struct ring_links *ring_links(const struct ring *r, uint64_t at)
 {
-    struct ring_record *rec = (struct ring_record *)(void *)(r->arena + (at & r->mask));
+    return &ring_writable(r, at)->links;
+}
+
+/* The same, to be read. */
+static inline const struct ring_links *ring_linked(const struct ring *r, uint64_t at)
+{
+    const struct ring_record *rec = (const void *)(r->arena + (at & r->mask));
     return &rec->links;
 }
 
@@ -344,10 +375,18 @@ static inline void ring_link_next(const struct ring *r, uint64_t at, uint64_t ne
     __atomic_store_n(&ring_links(r, at)->next, next, __ATOMIC_RELEASE);
 }
 
-/* Returns the offset of the next record of the same topic; 0 if there is none yet. */
-static inline uint64_t ring_next(const struct ring_record *rec)
+/* Returns the offset of the next record of the same topic, in this view or not. */
+static inline uint64_t ring_raw_next(const struct ring *r, uint64_t at)
 {
+    const struct ring_record *rec = (const void *)(r->arena + (at & r->mask));
     return __atomic_load_n(&rec->links.next, __ATOMIC_ACQUIRE);
+}
+
+/* Returns the offset of the next record of the same topic; 0 if there is none yet below head. */
+static inline uint64_t ring_next(const struct ring *r, const struct ring_record *rec)
+{
+    uint64_t next = __atomic_load_n(&rec->links.next, __ATOMIC_ACQUIRE);
+    return next < r->h->head ? next : 0;
 }
 
 /* Return parts of a record: its rendering, for a stream of one topic or of several; the event name
@@ -392,17 +431,13 @@ static inline uint64_t ring_record_size(const struct ring_record *rec)
     return ring_pad(size, (rec->flags & RING_KEYED) != 0);
 }
 
-/* The key of a record that has one, and takes `size` bytes. */
-static inline struct ring_key *ring_key_in(struct ring_record *rec, uint64_t size)
-{
-    assert((rec->flags & RING_KEYED) != 0);
-    return (struct ring_key *)(void *)((char *)rec + size - sizeof(struct ring_key));
-}
-
-/* Its size is asked of the parts, as `size` may lead over a hole. */
+/* The key of a record that has one. Its size is asked of the parts, as `size` may lead over a
+ * hole. */
 static inline struct ring_key *ring_key(struct ring_record *rec)
 {
-    return ring_key_in(rec, ring_record_size(rec));
+    assert((rec->flags & RING_KEYED) != 0);
+    char *end = (char *)rec + ring_record_size(rec);
+    return (struct ring_key *)(void *)(end - sizeof(struct ring_key));
 }
 
 /* Wipes what a record held: its bytes but for its topic's name, its key. It stays where it is, and
@@ -437,5 +472,61 @@ void ring_miss(struct ring *r, uint64_t n);
 /* Invalidates the record at `at`, so that ring_whole() does not find it and the next start does
  * without it. Until it is evicted it is there, and its topic has no name. */
 void ring_drop(struct ring *r, uint64_t at);
+
+/* ---- sharing --------------------------------------------------------------------------------- */
+
+/* Returns the bytes of a shared ring that are kept free: a 16th, or 4 MiB where that is more, but
+ * no more than a quarter. */
+static inline uint64_t ring_slack(uint64_t size)
+{
+    const uint64_t least = size / 4 < (4u << 20) ? size / 4 : 4u << 20;
+    return size / 16 > least ? size / 16 : least;
+}
+
+/* Notes in *s where a ring stands that is to be shared: for control_init(), by who made it. Returns
+ * through *c what else the page has of it. */
+void ring_share(const struct ring *r, struct control *c, struct control_state *s);
+
+/* Moves the ends and the newest id of a ring that is only looked at to where the page has them:
+ * for who syncs a store. It can't find anything then. */
+void ring_look(struct ring *r, const struct control *c);
+
+/* Joins, as worker `me` of that page, a ring that was made by ring_open() or ring_open_in() before
+ * the process was forked, or that is another struct: *r is a copy of that. Its arena is mapped to
+ * be read; the mapping that the copy has is for writing from then on. Nothing is followed yet: head
+ * is at tail. Returns 0, or minus an errno, with *r as it was. */
+int ring_join(struct ring *r, struct control *c, uint32_t me, uint32_t pid);
+
+/* Leaves: gives up what ring_join() made. The descriptor of the arena stays open. */
+void ring_leave(struct ring *r);
+
+/* Returns true if the page has a newer state than was followed. */
+static inline bool ring_news(const struct ring *r, uint64_t turn)
+{
+    return control_turn(r->shared) != turn;
+}
+
+/* Takes the next record into this view: head moves behind it. It was committed. */
+void ring_take(struct ring *r);
+
+/* This view has taken all that the state has: notes what no record tells. */
+void ring_taken(struct ring *r, const struct control_state *s);
+
+/* Evicts the oldest record, of which there must be one; renews the lease. */
+void ring_let_go(struct ring *r);
+void ring_renew(const struct ring *r);
+
+/* Puts a message, as ring_put() does, with those links (but for `o` and `next`), and what its key
+ * is linked to, and commits it.
+ * The lock is held, and all that is committed was taken; it is to be taken into this view, too,
+ * when the lock was given back. Adds to *evicted how many messages have gone below the new tail.
+ * Returns the record's offset; 0: there is no room beyond all leases; the page says now what is
+ * wanted: give the lock back, let go, wait, try again. */
+uint64_t ring_share_put(struct ring *r, const struct ring_message *m, uint64_t now_ms,
+                        const struct ring_links *links, uint64_t older, uint64_t *evicted);
+
+/* As ring_expire(), of a shared ring: has all let go of them. The lock is held, and all that is
+ * committed was taken. */
+unsigned ring_share_expire(struct ring *r, uint64_t before_ms, unsigned most);
 
 #endif

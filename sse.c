@@ -56,6 +56,7 @@ enum {
     LINGER_MS = 2000,    /* how long a refused client is still read */
     HOLD_READS = 64,     /* with --fsync always: bounds what is read at once, see reads_fit() */
     DRAIN_TICK_MS = 5,   /* sleep, while the server stops */
+    FOLLOW_TICK_MS = 1,  /* sleep, while other workers have yet to follow a purge */
 };
 
 static struct loop L;
@@ -96,6 +97,13 @@ static void handle_listener(int fd)
     acceptor_accept(&L.acceptor, fd);
 }
 
+static void handle_leash(int fd)
+{
+    acceptor_close_own(&L.acceptor, fd);
+    if (!L.server.clients.draining)
+        loop_drain_begin(&L, "the parent is gone");
+}
+
 static void handle_trial(int fd)
 {
     assert(fd == L.up.trial.out);
@@ -104,10 +112,9 @@ static void handle_trial(int fd)
 
 /* The handlers of the process's own descriptors, by kind. */
 static void (*const own_event[DESCRIPTORS])(int fd) = {
-    [DESCRIPTOR_LISTENER] = handle_listener,
-    [DESCRIPTOR_SIGNALS] = handle_signals,
-    [DESCRIPTOR_STORE] = commit_read_result,
-    [DESCRIPTOR_TRIAL] = handle_trial,
+    [DESCRIPTOR_LISTENER] = handle_listener, [DESCRIPTOR_SIGNALS] = handle_signals,
+    [DESCRIPTOR_STORE] = commit_read_result, [DESCRIPTOR_TRIAL] = handle_trial,
+    [DESCRIPTOR_WAKE] = workers_read_wake,   [DESCRIPTOR_LEASH] = handle_leash,
 };
 
 /* Returns true if a client has sent nothing but has much to get: requests go first. */
@@ -179,9 +186,11 @@ static int sleep_ms(void)
 {
     struct server *s = &L.server;
     if (s->clients.conns.ready_count != 0 || s->clients.conns.doomed != 0 ||
-        topic_queue_first(&s->topics) != 0 || L.sweep_left > 0 || broker_any_emptied(&s->broker) ||
-        commit_done(&L.t, s) || (L.up.passed && s->hold.running == 0))
+        topic_queue_first(&s->topics) != 0 || L.sweep_left > 0 || commit_done(&L.t, s) ||
+        (L.up.passed && s->hold.running == 0))
         return 0;
+    if (broker_any_emptied(&s->broker))
+        return broker_wipe_waits(&s->broker) ? FOLLOW_TICK_MS : 0;
     if (s->clients.draining)
         return DRAIN_TICK_MS;
     if (s->clients.conns.clients == 0 && !conn_buffers_stale(&s->clients.conns) &&
@@ -210,12 +219,42 @@ static void tick(void)
         loop_drain(&L);
 }
 
+/* Waits for events. A worker tells the others that it sleeps, and follows what they have put. */
+static int turn_wait(void)
+{
+    struct server *s = &L.server;
+    const bool shared = s->team.whole != NULL;
+    const int ms = sleep_ms();
+    int n = epoll_wait(L.acceptor.epoll, L.ev, LOOP_EVENTS_MAX,
+                       shared ? workers_doze(&L.workers, s, ms) : ms);
+    assert(n >= 0 || errno == EINTR);
+    clock_read(&L.clock, s);
+    if (shared) {
+        workers_rise(&L.workers);
+        broker_catch_up(&s->broker);
+        s->forget |= s->broker.purged;
+        s->broker.purged = false;
+        acceptor_balance(&L.acceptor);
+    }
+    return n;
+}
+
+/* Wakes the workers that have subscribers to what was put in this turn. */
+static void others_wake(void)
+{
+    workers_wake(&L.workers, L.server.team.wake);
+    L.server.team.wake = 0;
+}
+
+static void wake_now(uint64_t workers)
+{
+    workers_call(&L.workers, workers);
+}
+
 static void loop_turn(void)
 {
     struct server *s = &L.server;
-    int n = epoll_wait(L.acceptor.epoll, L.ev, LOOP_EVENTS_MAX, sleep_ms());
-    assert(n >= 0 || errno == EINTR);
-    clock_read(&L.clock, s);
+    int n = turn_wait();
     s->stat.turns++;
     loop_phase(&L, LOOP_PHASE_US);
     s->ex.brief = n > 1; /* a lone client delays nobody */
@@ -227,6 +266,8 @@ static void loop_turn(void)
     tick();
     if (s->hold.on)
         loop_commit(&L);
+    if (s->team.whole != NULL && s->team.wake != 0)
+        others_wake();
     loop_fanout(&L);
     loop_reap(&L);
     uint64_t took = clock_us(CLOCK_MONOTONIC) - L.clock.now_us;
@@ -252,7 +293,9 @@ static void server_make(void)
     L.t.poll_records = POLL_RECORDS;
     L.acceptor =
         (struct acceptor){.s = s, .t = &L.t, .epoll = -1, .spare = -1, .keeper = KEEPER_NONE};
+    L.acceptor.workers = L.workers.n > 0 ? &L.workers : NULL;
     L.up.acceptor = &L.acceptor;
+    s->team.wake_now = wake_now;
     L.times = (struct conn_times){s->config.opt.heartbeat_ms, s->config.opt.request_timeout_ms,
                                   s->config.opt.idle_timeout_ms, s->config.opt.write_timeout_ms,
                                   LINGER_MS};
@@ -324,6 +367,14 @@ static void page_lost(int sign)
     _exit(EX_IOERR);
 }
 
+/* Begins a server of several workers. Returns -1 in each of them, and in their parent, when all is
+ * over, the exit code. */
+static int workers_begin(uint32_t n)
+{
+    server_make();
+    return workers_run(&L.workers, &L.server, n, LOOP_BUFFER);
+}
+
 int main(int argc, char **argv)
 {
     int fd = -1, code = command_line(&L.server.config.opt, argc, argv);
@@ -333,6 +384,9 @@ int main(int argc, char **argv)
     enum handover_mode mode = handover_mode(&fd);
     sandbox_watch();
     (void)signal(SIGBUS, page_lost);
+    uint32_t workers = workers_wanted(&L.server.config.opt);
+    if (mode == HANDOVER_NONE && workers > 1 && (code = workers_begin(workers)) >= 0)
+        return code;
     if (mode == HANDOVER_NONE)
         server_start();
     else

@@ -1,14 +1,14 @@
 # The benches: included by the Makefile at the root. bench/README.md has the method and the results.
 
-BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c),$(sort $(wildcard bench/*.c)))
-BENCHES = $(addprefix $(OUT)/bench/,bench load floor count sse-still floor-still)
+BENCH_KIT = $(filter-out $(addprefix bench/,bench.c load.c floor.c count.c still.c crowd.c),$(sort $(wildcard bench/*.c)))
+BENCHES = $(addprefix $(OUT)/bench/,bench load floor count crowd sse-still floor-still)
 
 .PHONY: bench bench-check bench-record
 .PHONY: for-bench for-count # what these compile once bench/setup has run
 
 $(OUT)/bench/kit.a: $(BENCH_KIT:%.c=$(OUT)/%.o)
 	$(Q)rm -f $@; ar rcs $@ $^
-$(addprefix $(OUT)/bench/,bench load floor count): %: %.o $(OUT)/bench/kit.a
+$(addprefix $(OUT)/bench/,bench load floor count crowd): %: %.o $(OUT)/bench/kit.a
 	$(call say,link,$@)$(CC) $(CFLAGS) -o $@ $^ -pie $(LINK) -lm
 
 # The server and the floor, for which time stands still and chance is always the same: what they do

@@ -34,12 +34,12 @@ TARBALL = sse-$(VERSION)-linux-$(firstword $(subst -, ,$(machine)))
 
 # A small binary: see lib/lean/. SMALL is what of it not every compiler knows; each of its flags was measured. Its
 # canaries guard what has arrays of characters, of 4 bytes and up: those for all whose address is
-# taken would be 9 KB of it.
+# taken would be 9 KB of it. musl applies no RELRO to a static PIE, so that its padding would be for nothing.
 SMALL = -Oz -flto -flto-partition=one -fno-partial-inlining -fno-inline-functions-called-once \
         -fno-expensive-optimizations -fno-caller-saves -fno-move-loop-invariants -fno-tree-loop-im \
         -fno-if-conversion -fno-optimize-sibling-calls -fno-ipa-sra $(if $(x86),-malign-data=abi)
 IMAGE = OUT=build/image-$(call compiler,$(IMAGE_CC)) CC='$(IMAGE_CC)' LEAN=lib/lean/assert.c \
-        CPPFLAGS='-Ilib/lean -DLEAN' LDFLAGS=-Wl,-z,noseparate-code \
+        CPPFLAGS='-Ilib/lean -DLEAN' LDFLAGS='-Wl,-z,noseparate-code -Wl,-z,norelro' \
         HARDEN='$(strip $(subst -strong, --param=ssp-buffer-size=4,$(HARDEN)))'
 
 # The context is a directory with the binary alone. An engine counts as there when it answers.

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #include "lib/authority.h"
+#include "lib/control.h"
 #include "lib/cors.h"
 #include "lib/name.h"
 #include "lib/near.h"
@@ -43,6 +44,7 @@ enum kind {
     WORDS = 21, /* a list of any words */
     WORD = 22,  /* any, or "none" */
     PATHS = 23, /* a list of files' paths; "none" adds nothing */
+    CORES = 24, /* a number, or "auto": 0 */
 };
 
 #define KIB 1024ull
@@ -98,6 +100,7 @@ enum kind {
     X(NETWORKS, trust_proxy, ' ', "trust-proxy", "none", 0, NETS_MAX)                              \
     X(YES, proxy_protocol, ' ', "proxy-protocol", "no", 0, 1)                                      \
     X(ORIGINS, cors, ' ', "cors", "none", 0, OPT_LIST_MAX)                                         \
+    X(CORES, workers, ' ', "workers", "1", 1, CONTROL_WORKERS)                                     \
     X(USER, user, ' ', "user", "none", 0, 0)                                                       \
     X(YES, no_sandbox, ' ', "no-sandbox", "no", 0, 1)                                              \
     X(LEVEL, log, ' ', "log", "info", 0, 0)                                                        \
@@ -365,6 +368,9 @@ static bool set(const struct parser *x, const struct row *row, struct span value
     case USER:
     case WORD:
         return set_path(x, row, value);
+    case CORES:
+        good = span_eq(value, SPAN("auto")) || read_bounded(row, value, &v);
+        break;
     default:
         good = read_bounded(row, value, &v);
         break;
@@ -457,6 +463,9 @@ static void write_right(struct text *t, const struct row *row, struct span value
         break;
     case SYNC:
         text_str(t, "must be never, interval or always");
+        break;
+    case CORES:
+        write_range(t, row, "must be auto, or a number from ");
         break;
     case PATH:
         text_str(t, "must be a file, or none");
@@ -704,6 +713,16 @@ static enum opt_result no_store(const struct parser *x)
     return OPT_WRONG;
 }
 
+/* Fails for a sync that several processes cannot wait for. */
+static enum opt_result no_sync(const struct parser *x)
+{
+    const struct row *row = find_name(SPAN("fsync"));
+    assert(row != NULL);
+    write_subject(x->err, row, (enum source)x->by[row - rows]);
+    text_str(x->err, "always: needs --workers 1; with more, --fsync is interval or never");
+    return OPT_WRONG;
+}
+
 /* Checks options that depend on each other. */
 static enum opt_result check(const struct parser *x)
 {
@@ -714,6 +733,8 @@ static enum opt_result check(const struct parser *x)
     assert(message != NULL && line != NULL && head != NULL);
     if (o->store == NULL && is_given(x, "fsync"))
         return no_store(x);
+    if (o->fsync == OPT_FSYNC_ALWAYS && o->workers != 1)
+        return no_sync(x);
     if (o->max_message > most) {
         if (x->by[message - rows] != BY_NONE)
             return clash(x, message, o->max_message, ": must be at most ", most,
@@ -733,6 +754,7 @@ enum opt_result opt_parse(struct opt *o, int argc, char *const argv[], char *con
 {
     struct parser x = {.o = o, .err = err};
     memset(o, 0, sizeof(*o));
+    o->workers = 1; /* also for --explain-limits */
     enum opt_result result = do_flags(&x, argc, argv);
     if (result == OPT_RUN)
         result = do_variables(&x, envp);

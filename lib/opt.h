@@ -81,6 +81,7 @@ struct opt {
     bool proxy_protocol;         /* each connection begins with its header */
     struct opt_list trust_proxy; /* addresses, networks and "unix", which net_read() takes */
     struct opt_list cors;        /* origins; one may be "*" */
+    uint32_t workers;            /* processes that serve; 0: one for each core */
     const char *user; /* the user to become: NAME or UID, perhaps with :GROUP; NULL: none */
     bool no_sandbox;
     enum opt_log log;

@@ -100,7 +100,8 @@ static void histogram(struct text *t, const char *name, const char *help,
     text_str(t, "\n");
 }
 
-static void counter(struct text *t, const char *name, const char *help, uint64_t value)
+/* Begins one of which its number is to follow. */
+static void counter_front(struct text *t, const char *name, const char *help)
 {
     char bytes[64];
     struct text whole = text_for_string(bytes, sizeof bytes);
@@ -108,6 +109,11 @@ static void counter(struct text *t, const char *name, const char *help, uint64_t
     text_str(&whole, name);
     assert(!whole.full);
     metric(t, text_string(&whole), "_total", "counter", help);
+}
+
+static void counter(struct text *t, const char *name, const char *help, uint64_t value)
+{
+    counter_front(t, name, help);
     text_u64(t, value);
     text_str(t, "\n");
 }
@@ -132,6 +138,21 @@ void stat_write(struct text *t, const struct stat_counters *s)
 #define X(field, name, help) histogram(&copy, "sse_" name, help, &s->field);
     STAT_HISTOGRAMS(X)
 #undef X
+    take_over(t, &copy);
+}
+
+void stat_counter(struct text *t, const char *name, const char *help, uint64_t value)
+{
+    struct text copy = {t->p, t->n, t->cap, false};
+    counter(&copy, name, help, value);
+    take_over(t, &copy);
+}
+
+void stat_counter_us(struct text *t, const char *name, const char *help, uint64_t us)
+{
+    struct text copy = {t->p, t->n, t->cap, false};
+    counter_front(&copy, name, help);
+    seconds(&copy, us);
     take_over(t, &copy);
 }
 

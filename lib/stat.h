@@ -136,6 +136,11 @@ void stat_observe(struct stat_histogram *h, uint64_t us);
  * histogram its buckets, sum and count. */
 void stat_write(struct text *t, const struct stat_counters *s);
 
+/* Appends one more counter in the same format; `name` excludes "sse_" and "_total"; and one of a
+ * time, as stat_gauge_us() does. */
+void stat_counter(struct text *t, const char *name, const char *help, uint64_t value);
+void stat_counter_us(struct text *t, const char *name, const char *help, uint64_t us);
+
 /* Appends one gauge in the same format; `name` includes "sse_" and its unit. */
 void stat_gauge(struct text *t, const char *name, const char *help, uint64_t value);
 

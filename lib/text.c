@@ -32,7 +32,10 @@ static inline char *two(char *to, unsigned v)
 
 void text_u64(struct text *t, uint64_t v)
 {
-    text_pad(t, v, 1);
+    if (v < 10 && t->n < t->cap) /* as most are */
+        t->p[t->n++] = (char)('0' + v);
+    else
+        text_pad(t, v, 1);
 }
 
 void text_hex(struct text *t, uint64_t v, unsigned digits)

@@ -9,6 +9,9 @@ LOADS = $(call programs,load)
 FUZZERS = $(call programs,fuzz)
 # Those that run against the release binary as well, in the sandbox as it is shipped.
 SHIPPED = $(addprefix e2e/,sandbox ways poll socket drain systemd)
+# Those that run against several workers as well. Not so the others: they look into one process, count
+# what is each worker's own, or have an order that two connections do not have.
+SHARED = $(addprefix e2e/,conflate forward poll ready resume socket socket_json sse ways)
 # Those with a case "memory": the release's memory is measured, as sanitizers need some of their own.
 MEASURED = $(addprefix e2e/,poll_wait slow socket_many)
 
@@ -49,6 +52,7 @@ test: ## installs what is missing (as root), then runs every test
 	+@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz/run 0 $(FUZZERS:%=$(FUZZ)/test/%) | SSE_BIN=$(SAN)/sse \
 	 test/run test/readme test/recipe $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') \
+	 $(SHARED:%='SSE_BIN=$(SAN)/sse SSE_WORKERS=3 $(SAN)/test/%') \
 	 $(MEASURED:%='SSE_BIN=$(OUT)/sse CK_RUN_CASE=memory $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 
 test-pack: ## packages, images, another machine: installs what is missing (as root), tries them

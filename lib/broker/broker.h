@@ -13,6 +13,13 @@
  * record: this process, or an earlier one into a store's file. A held record is followed once it is
  * shown.
  *
+ * A SHARED RING (ring.h) is followed by broker_catch_up(): once a turn, and before each request, so
+ * that what another process has acknowledged is there. It evicts what is below the page's tail,
+ * takes what was committed, marks the topics of that for fan-out, and renews the lease. Between two
+ * calls the view stands still, but for broker_put(), which catches up, too. Topics that are opened
+ * for it are not limited: those with messages are what the processes let in together, and each has
+ * room for as many beside those that its own clients ask for.
+ *
  * INVARIANTS
  *   - A topic of the table has an open chain of its number, and no other chain is open.
  *   - A topic is `kept` in the table if and only if its chain has a message, shown or held.
@@ -43,6 +50,13 @@ struct broker {
     uint64_t *heap;       /* scratch memory for merging chains: a number per chain */
     void (*gone)(void *arg, uint32_t topic); /* called before a topic is freed; NULL: no callback */
     void *arg;
+    /* In a shared ring: */
+    uint64_t turn;      /* of the page's state that was followed last */
+    uint64_t put_n;     /* the id of the message that was put last, by this process */
+    uint64_t evicted;   /* messages that this process's own let go below the tail, so far */
+    uint64_t left_out;  /* by broker_link_shared() */
+    uint64_t purged_to; /* what was purged is wiped once all have followed up to here */
+    bool purged;        /* copies of its bytes are to be wiped; the caller clears it */
 };
 
 /* Return how many bytes broker_init() needs for a table of `entries` over a ring of `ring_size`
@@ -105,6 +119,33 @@ static inline uint64_t broker_put(struct broker *b, uint32_t topic, const struct
     return at;
 }
 
+/* Follows a shared ring up to what is committed now. */
+void broker_follow_shared(struct broker *b);
+static inline void broker_catch_up(struct broker *b)
+{
+    if (b->ring->shared != NULL && ring_news(b->ring, b->turn))
+        broker_follow_shared(b);
+}
+
+/* Does so in a ring that this process is the first to follow, as it was found in a store: the links
+ * of the records are not what they should be yet, and are written. Records for whose topics there
+ * is no room are left out for good, and counted in left_out. */
+void broker_link_shared(struct broker *b);
+
+/* Does what broker_put() does in a shared ring, which is caught up with before and after. Waits for
+ * others to let go of what is to be written over, BROKER_PAUSES times a fifth of a millisecond;
+ * calls `wake`, if not NULL, for those who hold it, as they may sleep. Returns the record's offset,
+ * the message's id in put_n (others may have put more by then); 0 with nothing put if there was no
+ * room in that time, or if another process has ended the topic meanwhile (broker_end()), or has put
+ * a message with that key (broker_once()). */
+#define BROKER_PAUSES 250u
+uint64_t broker_put_shared(struct broker *b, uint32_t topic, const struct ring_message *m,
+                           uint64_t now_ms, void (*wake)(uint64_t workers));
+
+/* Evicts messages put before `before_ms` of the ring's clock, `most` at most, in every view of a
+ * shared ring, too. Returns how many. */
+unsigned broker_expire(struct broker *b, uint64_t before_ms, unsigned most);
+
 /* Puts a message that is held (ring.h) until broker_show(). Returns the record's offset; 0 with
  * nothing done if the ring can hold no more. */
 uint64_t broker_hold(struct broker *b, uint32_t topic, const struct ring_message *m,
@@ -127,7 +168,8 @@ uint32_t broker_show(struct broker *b);
 
 /* Purges topic `topic`: puts a record that does, or holds it. Returns its offset; 0 if the ring can
  * hold no more, and nothing was done. What is purged is gone for readers once the record is shown,
- * and wiped by and by: broker_wipe(). A topic that has ended has no end then. */
+ * and wiped by and by: broker_wipe(); in a shared ring, once all have followed that record. A topic
+ * that has ended has no end then. */
 uint64_t broker_purge(struct broker *b, uint32_t topic, bool hold, uint64_t now_ms);
 
 /* Wipes purged records of a topic, about `most` bytes. Returns false if there are no more. */
@@ -140,7 +182,10 @@ void broker_release(struct broker *b, uint32_t id);
 /* Releases one topic whose messages were all evicted. Returns false if there is none. */
 bool broker_release_emptied(struct broker *b);
 
-/* Returns true if broker_release_emptied() has something to do. */
+/* Returns true if purged records are not to be wiped yet: other processes may send them still. */
+bool broker_wipe_waits(const struct broker *b);
+
+/* Returns true if broker_release_emptied() has something to do, now or once these have followed. */
 static inline bool broker_any_emptied(const struct broker *b)
 {
     return chains_any_emptied(&b->chains);

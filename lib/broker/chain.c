@@ -84,18 +84,19 @@ uint32_t chains_take_emptied(struct chains *c)
 /* Returns where the record after `last` in its chain jumps to (Myers): to the target of the second
  * of the two jumps before it, if these are of one length; else to `last`, as it also does where it
  * would have to read an evicted record. */
-static uint64_t jump_behind(const struct ring *r, uint64_t last)
+static inline __attribute__((always_inline)) uint64_t jump_behind(const struct ring *r,
+                                                                  uint64_t last)
 {
     uint64_t tail = ring_tail(r);
     if (last < tail)
         return last;
-    const struct ring_links *a = ring_links(r, last);
+    const struct ring_links *a = ring_linked(r, last);
     if (a->jump < tail)
         return last;
-    const struct ring_links *b = ring_links(r, a->jump);
+    const struct ring_links *b = ring_linked(r, a->jump);
     if (b->jump < tail)
         return last;
-    const struct ring_links *c = ring_links(r, b->jump);
+    const struct ring_links *c = ring_linked(r, b->jump);
     return a->depth - b->depth == b->depth - c->depth ? b->jump : last;
 }
 
@@ -106,6 +107,25 @@ static inline const struct ring_record *followed(struct chains *c, uint64_t at)
     assert(at == c->h->followed);
     c->h->followed = ring_behind(rec, at);
     return rec;
+}
+
+struct ring_links chain_plan(const struct chains *c, uint32_t topic)
+{
+    const struct chain *chain = chain_at(c, topic);
+    uint64_t prev = chain->last != 0 ? chain->last : chain->lost_at;
+    return (
+        struct ring_links){.prev = prev, .jump = jump_behind(c->ring, prev), .depth = chain->depth};
+}
+
+/* Makes the record at `at`, which has its links, the newest of the chain. */
+static inline void chain_append(struct chains *c, struct chain *chain, uint64_t at, bool shared)
+{
+    if (chain->last == 0)
+        chain->first = at;
+    else if (!shared || ring_raw_next(c->ring, chain->last) != at)
+        ring_link_next(c->ring, chain->last, at);
+    chain->last = at;
+    chain->count++;
 }
 
 void chain_link(struct chains *c, uint32_t topic, uint64_t at)
@@ -122,12 +142,35 @@ void chain_link(struct chains *c, uint32_t topic, uint64_t at)
     links->prev = chain->last != 0 ? chain->last : chain->lost_at;
     links->jump = jump_behind(c->ring, links->prev);
     assert(links->next == 0 && links->prev < at && links->jump <= links->prev);
-    if (chain->last != 0)
-        ring_link_next(c->ring, chain->last, at);
-    else
-        chain->first = at;
-    chain->last = at;
-    chain->count++;
+    chain_append(c, chain, at, false);
+}
+
+/* Writes the links of a record that is to be the newest of chain `topic`. */
+static void write_links(const struct chains *c, uint32_t topic, uint64_t at)
+{
+    const struct ring_links plan = chain_plan(c, topic);
+    struct ring_links *links = ring_links(c->ring, at);
+    assert(links->next == 0);
+    links->prev = plan.prev;
+    links->jump = plan.jump;
+    links->depth = plan.depth;
+}
+
+void chain_adopt(struct chains *c, uint32_t topic, uint64_t at, bool link)
+{
+    struct chain *chain = chain_at(c, topic);
+    uint32_t *entry = chain_entry(c, at);
+    assert(*entry == 0);
+    *entry = topic;
+    if (link)
+        write_links(c, topic, at);
+    const struct ring_record *rec = followed(c, at);
+    const struct ring_links *links = &rec->links;
+    assert(chain->last == 0 || (links->prev == chain->last && links->depth == chain->depth));
+    if ((rec->flags & RING_END) != 0)
+        chain_ends(c, chain, rec->n);
+    chain->depth = links->depth + 1;
+    chain_append(c, chain, at, true);
 }
 
 void chain_skip(struct chains *c, uint64_t at)
@@ -149,7 +192,7 @@ static void list_emptied(struct chains *c, uint32_t topic)
 /* Takes the oldest purged record off its chain. */
 static void wiped(struct chains *c, struct chain *chain)
 {
-    uint64_t at = chain->wipe, next = ring_next(ring_at(c->ring, at));
+    uint64_t at = chain->wipe, next = ring_next(c->ring, ring_at(c->ring, at));
     *chain_entry(c, at) = 0;
     chain->wipe = next; /* what came later is not linked to these */
     c->h->wiping -= chain->wipe == 0;
@@ -219,7 +262,7 @@ uint32_t chain_evict(struct chains *c)
         chain->end_n = 0;
         h->ended--;
     }
-    chain->first = ring_next(rec);
+    chain->first = ring_next(c->ring, rec);
     chain->count--;
     assert((chain->count == 0) == (chain->first == 0));
     if (chain->count > 0)

@@ -173,6 +173,12 @@ static inline uint32_t chain_unhold(struct chains *c, uint64_t at)
 /* Appends the record at `at`, the next one of the ring to be followed, to chain `topic`. */
 void chain_link(struct chains *c, uint32_t topic, uint64_t at);
 
+/* In a shared ring the record has its links already. chain_plan() returns what the next record of
+ * chain `topic` is to have for links, as whoever puts it knows them; chain_adopt() makes one that
+ * has them the newest, as chain_link() does, in whichever process. With `link` it writes them. */
+struct ring_links chain_plan(const struct chains *c, uint32_t topic);
+void chain_adopt(struct chains *c, uint32_t topic, uint64_t at, bool link);
+
 /* Leaves the record at `at`, the next one of the ring to be followed, out of all chains. */
 void chain_skip(struct chains *c, uint64_t at);
 

@@ -54,7 +54,7 @@ static unsigned merge_chains(const struct broker *b, uint32_t id, uint64_t *at, 
     heap_make(b->heap, n, heap_sink_number);
     while (n > 0 && got < most) {
         rec[got++] = b->heap[0];
-        n = heap_replace(b->heap, n, ring_next(ring_at(b->ring, b->heap[0])), 0);
+        n = heap_replace(b->heap, n, ring_next(b->ring, ring_at(b->ring, b->heap[0])), 0);
     }
     *at = n > 0 ? b->heap[0] : ring_head(b->ring);
     return got;
@@ -106,8 +106,8 @@ unsigned broker_collect(const struct broker *b, uint32_t id, uint64_t *at, uint6
     unsigned got = 0;
     if (topic_is_set(id))
         return collect_set(b, id, at, rec, most);
-    uint64_t next = chain_next(&b->chains, id, *at);
-    for (; next != 0 && got < most; next = ring_next(ring_at(r, next)))
+    uint64_t next = chain_next(&b->chains, id, *at), last = chain_at(&b->chains, id)->last;
+    for (; next != 0 && got < most; next = next != last ? ring_raw_next(r, next) : 0)
         rec[got++] = next;
     *at = next != 0 ? next : ring_head(r);
     return got;

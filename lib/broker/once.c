@@ -39,14 +39,32 @@ static inline uint64_t offset_in(uint64_t slot)
     return slot >> TAG_BITS << 4;
 }
 
-void once_add(struct once *o, uint64_t at)
+uint64_t once_newest(const struct once *o, const uint64_t key[2])
 {
-    struct ring_key *key = ring_key(ring_place(o->ring, at));
+    const struct once_line *line = &o->line[key[0] & o->mask];
+    return offset_in(line->slot[line->newest]);
+}
+
+/* Puts the record at `at`, which has that key, into a slot: that of the oldest of its line. */
+static inline void once_put(struct once *o, uint64_t at, const struct ring_key *key)
+{
     struct once_line *line = &o->line[key->hash[0] & o->mask];
-    key->older = offset_in(line->slot[line->newest]);
-    assert(key->older < at && at >> 56 == 0);
     line->newest = line->newest + 1 < ONCE_SLOTS ? line->newest + 1 : 0;
     line->slot[line->newest] = slot_of(at, key->hash[0]);
+    assert(at >> 56 == 0);
+}
+
+void once_adopt(struct once *o, uint64_t at)
+{
+    once_put(o, at, ring_key(ring_place(o->ring, at)));
+}
+
+void once_add(struct once *o, uint64_t at)
+{
+    struct ring_key *key = ring_key(ring_writable(o->ring, at));
+    key->older = once_newest(o, key->hash);
+    assert(key->older < at);
+    once_put(o, at, key);
 }
 
 /* Returns true if the record at `at`, which is there or held, has that key. */

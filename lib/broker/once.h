@@ -55,6 +55,12 @@ void once_hash(const struct once *o, struct span topic, struct span key, uint64_
 /* Adds the record at `at`, there or held, which has a key and is the newest that has one. */
 void once_add(struct once *o, uint64_t at);
 
+/* In a shared ring the record is linked already, to what once_newest() returns for its key, as
+ * whoever puts it knows that; once_adopt() adds one that is. Who came later may know of none where
+ * others know one that is evicted, which is the same. */
+uint64_t once_newest(const struct once *o, const uint64_t key[2]);
+void once_adopt(struct once *o, uint64_t at);
+
 /* Returns the offset of the record with that key, there or held; 0: there is none. */
 uint64_t once_find(const struct once *o, const uint64_t key[2]);
 

@@ -355,7 +355,7 @@ static unsigned newest(const struct broker *b, uint32_t id, uint64_t *at, uint64
     uint32_t weight = topic_weight(b->topics, id);
     for (unsigned steps = 0; *at < ring_head(b->ring) && got < most && steps < FIND_WALK; steps++) {
         const struct ring_record *record = ring_at(b->ring, *at);
-        uint64_t behind = ring_next(record);
+        uint64_t behind = ring_next(b->ring, record);
         if (behind == 0 || (b->chains.h->ended > 0 && is_bare(b, behind))) {
             uint32_t topic = broker_topic(b, *at);
             steps += weight;

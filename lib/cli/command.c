@@ -10,6 +10,7 @@
 #include "lib/cli/token.h"
 #include "lib/host/machine.h"
 #include "lib/host/process.h"
+#include "lib/host/workers.h"
 
 #include <sysexits.h>
 #include <unistd.h>
@@ -76,7 +77,7 @@ int command_line(struct opt *opt, int argc, char **argv)
     case OPT_VERSION:
         return print(opt_version());
     case OPT_EXPLAIN:
-        return machine_explain();
+        return machine_explain(workers_wanted(opt));
     case OPT_WRONG:
         process_fail(EX_USAGE, text_string(&err), " (sse --help lists all flags)", NULL);
     case OPT_RUN:

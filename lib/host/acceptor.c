@@ -23,6 +23,7 @@ enum {
     SHED_PART = 8,      /* ... but at most this part of the descriptors */
     HEARD = 16 << 10,   /* bytes read from a client that is refused at once */
     FULL = 4,           /* full batches of accepts in a row before the batch grows */
+    AWAY_MS = 100,      /* a worker leaves new clients to the others at most so long */
     LAST_ACCEPTS = 100, /* batches of ACCEPTOR_MAX clients still accepted at the end */
 };
 
@@ -41,19 +42,26 @@ bool acceptor_measure(struct acceptor *d, struct text *why)
     uint32_t admin = listen_given() > 0 || opt->admin.n > 0 ? ACCEPTOR_ADMIN + opt->admin.n : 0;
     uint32_t kept = RESERVE + listen_given() + d->shed_max + admin,
              room = max > kept ? max - kept : 1;
+    uint64_t processes = d->workers != NULL ? d->workers->n : 1, all = room * processes;
     d->s->clients.conns.max = max;
-    if (opt->max_connections > room) {
+    if (opt->max_connections > all) {
         text_str(why, "--max-connections ");
         text_u64(why, opt->max_connections);
         text_str(why, ": the limit of ");
         text_u64(why, max);
         text_str(why, " descriptors (ulimit -n) leaves room for ");
-        text_u64(why, room);
+        text_u64(why, all);
         return false;
     }
-    if (opt->max_connections == 0)
-        opt->max_connections = room;
-    return tables_fit(d->t, d->s, kept, why);
+    all = opt->max_connections > 0 ? opt->max_connections : all;
+    opt->max_connections = all < room ? (uint32_t)all : room; /* of this process */
+    if (!tables_fit(d->t, d->s, kept, why))
+        return false;
+    d->room = opt->max_connections;
+    if (all > d->room * processes)
+        all = d->room * processes;
+    opt->max_connections = all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
+    return true;
 }
 
 /* Adds a descriptor to epoll, with its slot's number and generation. Returns false with errno set
@@ -68,15 +76,22 @@ static bool watch(const struct acceptor *d, int fd, uint32_t events)
 
 struct conn *acceptor_add_own(struct acceptor *d, int fd, enum descriptor kind)
 {
-    return watch(d, fd, EPOLLIN) ? conn_open_own(&d->s->clients.conns, fd, kind) : NULL;
+    bool shared = kind == DESCRIPTOR_LISTENER && d->workers != NULL;
+    return watch(d, fd, shared ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN)
+               ? conn_open_own(&d->s->clients.conns, fd, kind)
+               : NULL;
 }
 
-/* Adds a listener to the table; `fd` may be minus an exit code. Returns 0, or an exit code. */
+void acceptor_close_own(struct acceptor *d, int fd)
+{
+    close(fd);
+    conn_free_own(&d->s->clients.conns, &d->s->clients.conns.conn[fd]);
+}
+
+/* Adds a listener to the table. Returns 0, or an exit code. */
 static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 {
     struct conn *c;
-    if (fd < 0)
-        return -fd;
     if ((c = acceptor_add_own(d, fd, DESCRIPTOR_LISTENER)) == NULL) {
         text_str(why, "epoll_ctl: ");
         text_str(why, strerror(errno));
@@ -89,23 +104,14 @@ static int listener(struct acceptor *d, int fd, bool admin, struct text *why)
 
 int acceptor_open(struct acceptor *d, int unsent, const struct user *user, struct text *why)
 {
-    const struct opt *opt = &d->s->config.opt;
-    unsigned given = listen_given();
+    struct listeners own, *l = &own;
     int err = 0;
-    for (unsigned i = 0; i < given && err == 0; i++) {
-        int fd = LISTEN_FIRST + (int)i, bad = listen_take(fd, opt->write_timeout_ms, unsent, why);
-        err = listener(d, bad < 0 ? bad : fd, listen_is_admin(fd), why);
-    }
-    for (unsigned i = 0; i < opt->bind.n && given == 0 && err == 0; i++)
-        err = listener(d,
-                       listen_at("--bind", opt->bind.item[i], opt->port, opt->write_timeout_ms,
-                                 unsent, user, why),
-                       false, why);
-    for (unsigned i = 0; i < opt->admin.n && err == 0; i++)
-        err = listener(d,
-                       listen_at("--admin", opt->admin.item[i], opt->port, opt->write_timeout_ms,
-                                 unsent, user, why),
-                       true, why);
+    if (d->workers != NULL)
+        l = &d->workers->listeners;
+    else
+        err = listen_all(&d->s->config.opt, unsent, user, l, why);
+    for (unsigned i = 0; i < l->n && err == 0; i++)
+        err = listener(d, l->fd[i], l->admin[i], why);
     acceptor_note_listeners(d);
     return err;
 }
@@ -136,21 +142,59 @@ void acceptor_note_listeners(struct acceptor *d)
 
 /* ---- pausing --------------------------------------------------------------------------------- */
 
-/* Pauses listeners, which would wake the loop in vain, until the next tick; or resumes them. */
-static void acceptor_pause(struct acceptor *d, enum acceptor_pause pause)
+/* Has a listener wake the loop, or not. epoll cannot modify one with EPOLLEXCLUSIVE, only remove
+ * and add it. Returns false on failure. */
+static bool listener_watch(const struct acceptor *d, int fd, bool stop)
+{
+    const struct conn *c = &d->s->clients.conns.conn[fd];
+    struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
+                             .data.u64 = (uint64_t)c->gen << 32 | (uint32_t)fd};
+    if (d->workers == NULL)
+        return epoll_ctl(d->epoll, EPOLL_CTL_MOD, fd, &ev) == 0 || stop;
+    if (stop)
+        return epoll_ctl(d->epoll, EPOLL_CTL_DEL, fd, NULL) == 0 || errno == ENOENT;
+    return watch(d, fd, EPOLLIN | EPOLLEXCLUSIVE) || errno == EEXIST;
+}
+
+/* Pauses listeners, which would wake the loop in vain or are left to other workers; or resumes
+ * them. */
+static void acceptor_set(struct acceptor *d, enum acceptor_pause pause, bool away)
 {
     struct conns *conns = &d->s->clients.conns;
-    for (uint32_t fd = 1; d->paused != pause && fd <= conns->top; fd++) {
+    bool same = d->paused == pause && d->away == away;
+    for (uint32_t fd = 1; !same && fd <= conns->top; fd++) {
         const struct conn *c = &conns->conn[fd];
-        bool stop =
-            pause == ACCEPTOR_CLOSED || (pause == ACCEPTOR_FULL && !(c->marks & CONN_ADMIN));
-        struct epoll_event ev = {.events = stop ? 0 : EPOLLIN,
-                                 .data.u64 = (uint64_t)c->gen << 32 | fd};
-        if (conn_is_own(c, DESCRIPTOR_LISTENER) &&
-            epoll_ctl(d->epoll, EPOLL_CTL_MOD, (int)fd, &ev) == -1 && !stop)
+        bool stop = pause == ACCEPTOR_CLOSED ||
+                    ((pause == ACCEPTOR_FULL || away) && !(c->marks & CONN_ADMIN));
+        if (conn_is_own(c, DESCRIPTOR_LISTENER) && !listener_watch(d, (int)fd, stop))
             return; /* the next tick tries again */
     }
     d->paused = (uint8_t)pause;
+    d->away = away;
+}
+
+/* Stops them until the next tick; or starts them again. */
+static void acceptor_pause(struct acceptor *d, enum acceptor_pause pause)
+{
+    acceptor_set(d, pause, d->away);
+}
+
+/* Leaves them to others, who have fewer connections, or comes back. */
+static void acceptor_stay_away(struct acceptor *d, bool away)
+{
+    workers_away(d->workers, away);
+    acceptor_set(d, d->paused, away);
+}
+
+void acceptor_balance(struct acceptor *d)
+{
+    if (workers_looks(d->workers)) { /* what is put into epoll anew is looked at */
+        acceptor_set(d, d->paused, true);
+        acceptor_set(d, d->paused, false);
+        workers_away(d->workers, d->away);
+    }
+    if (d->away && (!workers_over(d->workers) || d->s->clock.now - d->away_since > AWAY_MS))
+        acceptor_stay_away(d, false);
 }
 
 /* Reopens the spare descriptor when one is available. */
@@ -206,6 +250,15 @@ static void accept_spare(struct acceptor *d, int listener)
         acceptor_pause(d, ACCEPTOR_CLOSED);
 }
 
+/* Takes a client off the count of its address. */
+static void peer_left(struct acceptor *d, uint32_t peer)
+{
+    if (peer != 0 && d->workers != NULL)
+        tally_drop(&d->s->team.peers[d->s->team.me], peer);
+    else if (peer != 0)
+        peer_leave(&d->t->peers, peer);
+}
+
 /* Counts a client for its address, in entry *peer, unless it is a proxy, which many clients share.
  * Returns false if the address has too many. */
 static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, socklen_t len,
@@ -215,7 +268,14 @@ static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, sock
     *peer = 0;
     if (d->t->peer == NULL || nets_have(&d->s->config.proxies, a, len))
         return true;
-    *peer = peer_enter(&d->t->peers, a, len, &count);
+    if (d->workers != NULL) {
+        struct team *t = &d->s->team;
+        uint64_t key = addr_key(a, len);
+        *peer = key != 0 ? tally_add(&t->peers[t->me], key) : 0;
+        count = *peer != 0 ? team_peers(t, key) : 0;
+    } else {
+        *peer = peer_enter(&d->t->peers, a, len, &count);
+    }
     if (count <= d->s->config.opt.max_per_address)
         return true;
     d->s->stat.limit_per_address++;
@@ -288,6 +348,20 @@ static uint32_t acceptor_places_taken(const struct acceptor *d)
     return d->s->clients.conns.clients - d->shed - free;
 }
 
+void acceptor_count(const struct acceptor *d)
+{
+    if (d->workers != NULL)
+        workers_count(d->workers, d->s->clients.conns.clients, acceptor_places_taken(d));
+}
+
+/* Are there more connections than may be, with so many more? */
+static bool acceptor_full(const struct acceptor *d, uint32_t more)
+{
+    uint32_t own = acceptor_places_taken(d);
+    return own + more > d->room || (d->workers != NULL && whole_taken(d->workers->whole) + more >
+                                                              d->s->config.opt.max_connections);
+}
+
 static void let_in(struct acceptor *d, int fd, const struct sockaddr_storage *a, socklen_t len,
                    bool admin)
 {
@@ -299,8 +373,7 @@ static void let_in(struct acceptor *d, int fd, const struct sockaddr_storage *a,
     bool crowd = !preface && !admin && !peer_fits(d, a, len, &peer);
     struct conn *c = seat(d, fd, crowd);
     if (c == NULL) {
-        if (peer != 0)
-            peer_leave(&d->t->peers, peer);
+        peer_left(d, peer);
         return;
     }
     if (d->t->peer != NULL)
@@ -314,12 +387,13 @@ static void let_in(struct acceptor *d, int fd, const struct sockaddr_storage *a,
         c->marks = CONN_ADMIN;
         d->admin++;
     }
-    bool full = acceptor_places_taken(d) > s->config.opt.max_connections &&
-                !(admin && d->admin <= ACCEPTOR_ADMIN);
+    acceptor_count(d);
+    bool full = acceptor_full(d, 0) && !(admin && d->admin <= ACCEPTOR_ADMIN);
     s->stat.limit_connections += full && !crowd;
     if (full || crowd) {
         d->shed++;
         c->flags = (uint16_t)(c->flags | CONN_SHED | (crowd ? CONN_CROWD : 0));
+        acceptor_count(d);
     }
     s->stat.accepted++;
 }
@@ -357,13 +431,12 @@ int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes)
     return n;
 }
 
-void acceptor_accept(struct acceptor *d, int listener)
+static void accept_some(struct acceptor *d, int listener)
 {
     unsigned most = d->most > 0 ? d->most : 1;
     bool admin = (d->s->clients.conns.conn[listener].marks & CONN_ADMIN) != 0;
     for (unsigned i = 0; i < most; i++) {
-        if (d->shed >= d->shed_max &&
-            acceptor_places_taken(d) >= d->s->config.opt.max_connections &&
+        if (d->shed >= d->shed_max && acceptor_full(d, 1) &&
             !(admin && d->admin < ACCEPTOR_ADMIN)) {
             /* the kernel queues further clients until these are refused */
             enum acceptor_pause pause = admin ? ACCEPTOR_CLOSED : ACCEPTOR_FULL;
@@ -371,6 +444,8 @@ void acceptor_accept(struct acceptor *d, int listener)
                 acceptor_pause(d, pause);
             return;
         }
+        if (d->workers != NULL && !admin && i > 0 && workers_over(d->workers))
+            break;
         struct sockaddr_storage a;
         socklen_t len = sizeof a;
         int fd = accept4(listener, (struct sockaddr *)&a, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -394,6 +469,19 @@ void acceptor_accept(struct acceptor *d, int listener)
     }
 }
 
+void acceptor_accept(struct acceptor *d, int listener)
+{
+    accept_some(d, listener);
+    if (d->workers == NULL)
+        return;
+    workers_call_back(d->workers);
+    if (!d->away && !d->s->clients.draining && workers_over(d->workers)) {
+        d->away_since = d->s->clock.now;
+        acceptor_stay_away(d, true);
+        workers_pass_on(d->workers);
+    }
+}
+
 /* ---- leaving --------------------------------------------------------------------------------- */
 
 void acceptor_forget(struct acceptor *d, const struct conn *c)
@@ -403,8 +491,7 @@ void acceptor_forget(struct acceptor *d, const struct conn *c)
     d->admin -= (c->marks & CONN_ADMIN) != 0;
     if (d->t->peer == NULL)
         return;
-    if (d->t->peer[fd] != 0)
-        peer_leave(&d->t->peers, d->t->peer[fd]);
+    peer_left(d, d->t->peer[fd]);
     d->t->peer[fd] = 0;
 }
 
@@ -422,7 +509,8 @@ void acceptor_close(struct acceptor *d)
             d->most = ACCEPTOR_MAX;
             acceptor_accept(d, (int)fd);
         } while (d->s->stat.accepted - before == ACCEPTOR_MAX && ++times < LAST_ACCEPTS);
-        listen_unlink((int)fd);
+        if (d->workers == NULL)
+            listen_unlink((int)fd);
         close((int)fd);
         conn_free_own(conns, c);
     }

@@ -14,6 +14,9 @@
  *     have descriptors of their own and do not count for --max-connections, and these listeners are
  *     not paused while other clients are refused. They send no PROXY header, and --max-per-address
  *     does not apply to them.
+ *   - Workers share the listeners, each in its own epoll, EPOLLEXCLUSIVE. One that has more
+ *     connections than its share is `away` from them until it has not, or for AWAY_MS; then it
+ *     accepts one, as the worker that should may be stopped.
  *   - `shed` is the number of slots marked CONN_SHED, at most shed_max.
  *
  * OWNERSHIP: the acceptor owns the spare descriptor; the table of connections owns the listeners.
@@ -24,6 +27,7 @@
 #include "lib/host/keeper.h"
 #include "lib/host/tables.h"
 #include "lib/host/user.h"
+#include "lib/host/workers.h"
 
 #define ACCEPTOR_ADMIN 16u
 
@@ -37,13 +41,17 @@ struct acceptor {
     struct server *s;
     struct tables *t;
     int epoll, spare;
-    int keeper;        /* of the key file: keeper.h */
-    uint8_t paused;    /* enum acceptor_pause: which listeners are paused */
-    uint32_t admin;    /* connections accepted at an address of --admin */
-    uint32_t shed;     /* connections over a limit, being refused, ... */
-    uint32_t shed_max; /* ... and how many there may be */
-    unsigned most;     /* clients accepted at once, 0 for 1: as many as came lately; */
-    unsigned full;     /* how often in a row that many came */
+    int keeper;              /* of the key file: keeper.h */
+    uint8_t paused;          /* enum acceptor_pause: which listeners are paused */
+    bool away;               /* so are all but those of --admin: other workers have fewer clients */
+    uint64_t away_since;     /* ms */
+    uint32_t room;           /* connections that this process may have, of --max-connections */
+    struct workers *workers; /* NULL: this process is the whole server */
+    uint32_t admin;          /* connections accepted at an address of --admin */
+    uint32_t shed;           /* connections over a limit, being refused, ... */
+    uint32_t shed_max;       /* ... and how many there may be */
+    unsigned most;           /* clients accepted at once, 0 for 1: as many as came lately; */
+    unsigned full;           /* how often in a row that many came */
 };
 
 /* Finds how many connections the limit on descriptors and --max-memory allow; sets s->conns.max,
@@ -54,8 +62,8 @@ bool acceptor_measure(struct acceptor *d, struct text *why);
  * NULL with errno set if epoll refuses it. */
 struct conn *acceptor_add_own(struct acceptor *d, int fd, enum descriptor kind);
 
-/* Opens the listeners: those of --admin, and those that systemd passes or else those of --bind.
- * `unsent` and `user` as in listen.h. Returns 0, or an exit code with the reason in *why. */
+/* Opens the listeners (listen_all()), or takes those that the workers share. `unsent` and `user` as
+ * in listen.h. Returns 0, or an exit code with the reason in *why. */
 int acceptor_open(struct acceptor *d, int unsent, const struct user *user, struct text *why);
 
 /* Records in the server the addresses at which it is reached and whether one is of --admin, and in
@@ -73,11 +81,21 @@ void acceptor_accept(struct acceptor *d, int listener);
  * counted. */
 int acceptor_proxy_header(struct acceptor *d, struct conn *c, struct span bytes);
 
+/* Call once a turn, in a worker: resumes the listeners if it has no more than its share of
+ * clients. */
+void acceptor_balance(struct acceptor *d);
+
 /* Call once a tick: reopens the spare descriptor and resumes paused listeners. */
 void acceptor_tick(struct acceptor *d);
 
 /* Call before closing a connection: undoes what was counted for it. */
 void acceptor_forget(struct acceptor *d, const struct conn *c);
+
+/* Closes a descriptor of the process's own, but for listeners. */
+void acceptor_close_own(struct acceptor *d, int fd);
+
+/* Tells the other workers, if there are any, how many connections there are now. */
+void acceptor_count(const struct acceptor *d);
 
 /* Accepts the clients that still wait, and closes the listeners. */
 void acceptor_close(struct acceptor *d);

@@ -13,7 +13,7 @@
 
 static void tell_manager(struct server *s, const char *state)
 {
-    if (!notify(state))
+    if (s->team.whole == NULL && !notify(state)) /* else the parent does */
         s->log.say(OPT_LOG_WARN, "cannot notify", "error", strerror(errno), NULL);
 }
 
@@ -97,15 +97,15 @@ void announce_upgraded(struct server *s)
 
 void announce_stopping(struct server *s, const char *why)
 {
-    s->log.say(OPT_LOG_INFO, "stopping", "reason", why, "connections",
-               QUOTE_NUM(s->clients.conns.clients), NULL);
+    s->log.say(s->team.whole == NULL ? OPT_LOG_INFO : OPT_LOG_DEBUG, "stopping", "reason", why,
+               "connections", QUOTE_NUM(s->clients.conns.clients), NULL);
     tell_manager(s, "STOPPING=1");
 }
 
 void announce_stopped(struct server *s)
 {
-    s->log.say(OPT_LOG_INFO, "stopped", "seconds", QUOTE_NUM((s->clock.wall - s->started) / 1000),
-               "connections", QUOTE_NUM(s->stat.accepted), "published",
-               QUOTE_NUM(s->stat.published), "delivered", QUOTE_NUM(s->stat.delivered), "refused",
-               QUOTE_NUM(s->stat.refused), NULL);
+    s->log.say(s->team.whole == NULL ? OPT_LOG_INFO : OPT_LOG_DEBUG, "stopped", "seconds",
+               QUOTE_NUM((s->clock.wall - s->started) / 1000), "connections",
+               QUOTE_NUM(s->stat.accepted), "published", QUOTE_NUM(s->stat.published), "delivered",
+               QUOTE_NUM(s->stat.delivered), "refused", QUOTE_NUM(s->stat.refused), NULL);
 }

@@ -54,7 +54,7 @@ static uint64_t reckon(const struct budget_needs *n, struct budget *b)
     if (n->memory == 0 || descriptors > n->descriptors)
         descriptors = n->descriptors;
     b->descriptors = (uint32_t)descriptors;
-    b->entries = b->topics + b->descriptors;
+    b->entries = b->topics * (n->twice ? 2u : 1u) + b->descriptors;
     b->for_descriptors = pages((uint64_t)b->descriptors * n->per_descriptor);
     b->for_entries = entries_size(n, b->entries);
     b->for_buffers = buffers_size(n, b->buffers);
@@ -168,7 +168,7 @@ static void write_limit(struct text *t, uint64_t v, const char *what, const char
 /* Appends why the minimums do not fit: *b, part by part. Sets belong to connections. */
 static void write_sum(struct text *t, const struct budget_needs *n, const struct budget *b)
 {
-    uint64_t for_topics = b->topics * (b->for_entries / b->entries);
+    uint64_t for_topics = (n->twice ? 2u : 1u) * (b->for_entries / b->entries) * b->topics;
     uint64_t for_connections = b->for_entries - for_topics + b->for_descriptors;
     write_part(t, "--max-memory", n->memory);
     write_part(t, ": the ring (--ring) takes", pages(n->ring));

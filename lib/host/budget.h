@@ -39,6 +39,7 @@ struct budget_needs {
     uint32_t per_entry;            /* ... for each entry, besides what lib/topic takes for it */
     uint32_t descriptors;          /* the most there can be, ... */
     uint32_t reserve;              /* ... of which so many are not for connections */
+    bool twice;                    /* the table has room for as many topics again */
     uint8_t buffer_shift;          /* a unit of the buffers is 2^shift bytes */
     struct budget_limit connections, topics, buffers;
 };

@@ -51,6 +51,7 @@ static void memory_make(struct acceptor *d, const struct handover *from, const s
         s->config.opt.ring = from->ring_size;
         s->config.opt.ring_given = true;
     }
+    d->t->workers = d->workers;
     int code = keys_load(s, d->keeper, user, &why); /* likewise */
     if (code == 0 && !acceptor_measure(d, &why))
         code = EX_CONFIG;
@@ -66,6 +67,14 @@ static void signals_take(struct acceptor *d)
     if (fd == -1 || acceptor_add_own(d, fd, DESCRIPTOR_SIGNALS) == NULL)
         process_fail(EX_OSERR, "signalfd: ", strerror(errno), NULL);
     process_reap(); /* children that ended before */
+}
+
+/* Hears the other workers, and the end of the parent. */
+static bool workers_hear(struct acceptor *d)
+{
+    const struct workers *w = d->workers;
+    return w == NULL || (acceptor_add_own(d, w->wake[w->me], DESCRIPTOR_WAKE) != NULL &&
+                         acceptor_add_own(d, w->leash[0], DESCRIPTOR_LEASH) != NULL);
 }
 
 void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls_held *held)
@@ -93,14 +102,18 @@ void life_begin(struct acceptor *d, char *const argv[], int unsent, struct calls
         process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     d->keeper = keeper; /* from here on; the first read had the rights of the start */
     signals_take(d);
+    if (!workers_hear(d))
+        process_fail(EX_OSERR, "cannot start: ", strerror(errno), NULL);
     code = acceptor_open(d, unsent, &user, &why);
     if (code == 0)
         code = sandbox_enter(s, d->t, &user, argv, held, &why);
     if (code != 0)
         process_fail(code, text_string(&why), NULL);
     commit_start_thread(d);
-    announce_started(s, d->t);
-    keys_skipped(s);
+    if (d->workers == NULL || workers_ready(d->workers))
+        announce_started(s, d->t);
+    if (s->team.me == 0)
+        keys_skipped(s);
 }
 
 /* Returns true if it was the old program's own descriptor, and is closed: exec closes all but the
@@ -168,7 +181,7 @@ int life_end(struct acceptor *d)
     if (d->t->store.h != NULL)
         (void)commit_stop_thread(d); /* store_close() returns a failure again */
     for (uint32_t fd = 1; fd <= s->clients.conns.top; fd++) {
-        if (conn_is_own(&s->clients.conns.conn[fd], DESCRIPTOR_LISTENER))
+        if (conn_is_own(&s->clients.conns.conn[fd], DESCRIPTOR_LISTENER) && d->workers == NULL)
             listen_unlink((int)fd);
         if (s->clients.conns.conn[fd].state != CONN_FREE)
             close((int)fd);

@@ -70,10 +70,21 @@ static const struct row {
 uint64_t limits_connections(const struct limits *l, enum limit which)
 {
     const struct row *row = &rows[which];
-    uint64_t left = l->value[which], gone = l->used[which] + row->kept;
+    const bool each = which == LIMIT_DESCRIPTORS || which == LIMIT_NR_OPEN;
+    uint64_t left = l->value[which];
+    uint64_t gone = l->used[which] + (uint64_t)row->kept * (each ? 1 : l->workers);
     if (row->kind == OTHER || left == LIMIT_NONE)
         return LIMIT_NONE;
-    return left > gone ? (left - gone) / row->per : 0;
+    return left > gone ? (left - gone) / row->per * (each ? l->workers : 1) : 0;
+}
+
+/* Returns true if there is as much as workers and parent need of what is not for connections. */
+static bool enough(const struct limits *l, enum limit which)
+{
+    const uint64_t needed = rows[which].needed, n = l->workers;
+    return l->value[which] >= l->used[which] + (which == LIMIT_COMMIT          ? needed * n
+                                                : which == LIMIT_PIDS && n > 1 ? n + 1
+                                                                               : needed);
 }
 
 enum limit limits_first(const struct limits *l)
@@ -128,8 +139,7 @@ static void rows_write(struct text *t, const struct limits *l, enum kind kind, e
         column(t, span_of(row->name), 49, false);
         value(t, l->value[i], row->bytes, 21);
         if (kind == OTHER)
-            column(t, l->value[i] >= l->used[i] + row->needed ? SPAN("enough") : SPAN("TOO FEW"),
-                   15, true);
+            column(t, enough(l, (enum limit)i) ? SPAN("enough") : SPAN("TOO FEW"), 15, true);
         else
             value(t, limits_connections(l, (enum limit)i), false, 15);
         text_str(t, "\n      ");

@@ -32,6 +32,7 @@ enum limit {
 struct limits {
     uint64_t value[LIMITS];
     uint64_t used[LIMITS]; /* by other processes or by this one already */
+    uint32_t workers;      /* processes that serve, each with descriptors of its own: from 1 */
 };
 
 /* Returns how many connections a limit allows; LIMIT_NONE if any number, or if the limit is not of

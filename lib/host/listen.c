@@ -169,6 +169,40 @@ int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why)
     return 0;
 }
 
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+/* Adds one, or takes note of minus an exit code, which is returned without the sign. */
+static int listener_add(struct listeners *l, int fd, bool admin)
+{
+    if (fd < 0)
+        return -fd;
+    l->fd[l->n] = fd;
+    l->admin[l->n++] = admin;
+    return 0;
+}
+
+int listen_all(const struct opt *opt, int unsent, const struct user *user, struct listeners *l,
+               struct text *why)
+{
+    unsigned given = listen_given();
+    uint32_t patience = opt->write_timeout_ms;
+    int err = 0;
+    l->n = 0;
+    for (unsigned i = 0; i < given && err == 0; i++) {
+        int fd = LISTEN_FIRST + (int)i, bad = listen_take(fd, patience, unsent, why);
+        err = listener_add(l, bad < 0 ? bad : fd, listen_is_admin(fd));
+    }
+    for (unsigned i = 0; i < opt->bind.n && given == 0 && err == 0; i++)
+        err = listener_add(
+            l, listen_at("--bind", opt->bind.item[i], opt->port, patience, unsent, user, why),
+            false);
+    for (unsigned i = 0; i < opt->admin.n && err == 0; i++)
+        err = listener_add(
+            l, listen_at("--admin", opt->admin.item[i], opt->port, patience, unsent, user, why),
+            true);
+    return err;
+}
+
 /* ---- both ------------------------------------------------------------------------------------ */
 
 bool listen_address(int fd, struct text *t)

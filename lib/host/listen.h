@@ -8,6 +8,7 @@
 
 #include "lib/host/user.h"
 #include "lib/net.h"
+#include "lib/opt.h"
 
 /* Listens at `address`, the value of `flag` (ADDR, ADDR:PORT, unix:PATH), on `port` where it has
  * none. Removes a stale unix socket first. Accepted sockets inherit the listener's options: the
@@ -28,6 +29,19 @@ bool listen_is_admin(int fd);
 /* Sets one of those sockets up as listen_at() does. Returns 0; or minus an exit code with the
  * reason in *why, if it is not a listening stream socket. */
 int listen_take(int fd, uint32_t patience_ms, int unsent, struct text *why);
+
+/* The listeners of a server: those that systemd hands over, or else those of --bind; and those of
+ * --admin. */
+#define LISTENERS_MAX (1000u + 2 * OPT_LIST_MAX)
+struct listeners {
+    unsigned n;
+    int fd[LISTENERS_MAX];
+    bool admin[LISTENERS_MAX];
+};
+
+/* Opens them all. Returns 0, or an exit code with the reason in *why. */
+int listen_all(const struct opt *opt, int unsent, const struct user *user, struct listeners *l,
+               struct text *why);
 
 /* Appends a listener's address: "http://127.0.0.1:8080", "unix:/run/sse". Returns false if it has
  * none. */

@@ -143,6 +143,7 @@ void machine_limits(struct limits *l, const char *root)
     char buf[FILE_MAX];
     struct rlimit r;
     unsigned long page = getauxval(AT_PAGESZ);
+    l->workers = 1;
     for (unsigned i = 0; i < LIMITS; i++) {
         l->value[i] = LIMIT_NONE;
         l->used[i] = 0;
@@ -182,12 +183,13 @@ uint64_t machine_group_left(const char *root)
     return left(l.value[LIMIT_CGROUP], l.used[LIMIT_CGROUP]);
 }
 
-int machine_explain(void)
+int machine_explain(uint32_t workers)
 {
     char buf[FILE_MAX];
     struct limits l;
     struct text t = text_in(buf, sizeof buf);
     machine_limits(&l, "");
+    l.workers = workers;
     limits_write(&t, &l);
     return write(STDOUT_FILENO, t.p, t.n) == (ssize_t)t.n ? EX_OK : EX_IOERR;
 }

@@ -296,7 +296,7 @@ static int failed(struct text *why, const char *doing, int err)
 static int rights_drop(struct server *s, const struct tables *t, const struct user *u,
                        struct text *why)
 {
-    if (user_is_root() && !u->given)
+    if (user_is_root() && !u->given && s->team.me == 0)
         s->log.say(OPT_LOG_WARN, "runs as root; --user NAME drops that", NULL);
     if (!u->given && s->config.opt.no_sandbox)
         return 0;

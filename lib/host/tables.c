@@ -9,6 +9,7 @@
 
 #include "lib/host/budget.h"
 #include "lib/host/machine.h"
+#include "lib/host/workers.h"
 #include "lib/topic/names.h"
 #include "lib/topic/room.h"
 
@@ -120,15 +121,17 @@ static bool wants_bearers(const struct opt *opt)
     return opt->key_files.n > 0 && opt->max_revoked > 0;
 }
 
-/* Returns the bytes of the ring: an existing store keeps its size unless --ring is given. */
-static uint64_t ring_bytes(const struct server *s)
+/* Returns the bytes of the ring, and in *shared those that several workers have in common. An
+ * existing store keeps its size unless --ring is given. */
+static uint64_t ring_bytes(const struct server *s, uint64_t *shared)
 {
     struct stat st;
     uint64_t size = s->config.opt.ring;
     if (s->config.opt.store != NULL && !s->config.opt.ring_given &&
         stat(s->config.opt.store, &st) == 0 && (uint64_t)st.st_size > RING_PAGE)
         size = (uint64_t)st.st_size - RING_PAGE;
-    return size + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) + RING_PAGE +
+    *shared = size + RING_PAGE;
+    return *shared + size / RING_BLOCK * sizeof(uint64_t) + sizeof(struct ring_head) +
            broker_size(size, 0);
 }
 
@@ -150,12 +153,18 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
 {
     struct opt *opt = &s->config.opt;
     struct budget b;
+    uint64_t shared;
+    const uint64_t ring = ring_bytes(s, &shared), n = t->workers != NULL ? t->workers->n : 1,
+                   tallies =
+                       t->workers != NULL ? t->workers->tally_topics + t->workers->tally_peers : 0;
     const struct budget_needs needs = {
-        .memory = opt->max_memory,
-        .ring = ring_bytes(s),
+        .memory =
+            opt->max_memory > shared ? shared + (opt->max_memory - shared) / n : opt->max_memory,
+        .ring = ring,
+        .twice = n > 1,
         .scratch = shares_bytes(t, s),
         .fixed =
-            FIXED +
+            FIXED + tallies +
             (opt->key_files.n > 0 ? grants_size(opt->max_scopes) + sizeof(struct remember) : 0),
         .message = opt->max_message + 1024,
         .per_descriptor = (uint32_t)sizeof(struct conn) + (opt->max_per_address > 0 ? 36 + 4 : 0) +
@@ -169,12 +178,21 @@ bool tables_fit(struct tables *t, struct server *s, uint32_t reserve, struct tex
         .topics = {opt->max_topics, opt->topics_given},
         .buffers = {opt->max_buffers, opt->buffers_given},
     };
-    if (!budget_fit(&needs, &b, why))
+    if (!budget_fit(&needs, &b, why)) {
+        if (n > 1) {
+            text_str(why,
+                     " in each of the --workers, which share the ring; --max-memory for all: ");
+            budget_write_size(why, shared + n * (b.total - shared));
+        }
         return false;
+    }
     opt->max_connections = b.connections;
     opt->max_topics = b.topics;
     opt->max_buffers = b.buffers;
     t->entries = b.entries;
+    b.connections = (uint32_t)(b.connections * n);
+    b.buffers *= n;
+    b.total = shared + n * (b.total - shared);
     struct text room = text_for_string(t->room, sizeof t->room);
     budget_describe(&room, &b);
     t->worst = b.total;
@@ -221,6 +239,8 @@ static bool topics_make(struct tables *t, struct server *s, const struct handove
             return tables_failed(why, size[i]);
     if (!random_bytes(seed, sizeof seed, why))
         return false;
+    if (t->workers != NULL)
+        memcpy(seed, t->workers->whole->seed, sizeof seed);
     if (from != NULL)
         topics_attach(&s->topics, t->entries, p[0], p[1], p[2], p[3]);
     else
@@ -231,13 +251,10 @@ static bool topics_make(struct tables *t, struct server *s, const struct handove
     return true;
 }
 
-static bool peers_make(struct tables *t, const struct server *s, const struct handover *from,
-                       struct text *why)
+static bool peers_table_make(struct tables *t, const struct handover *from, uint32_t max,
+                             struct text *why)
 {
     uint64_t seed[2];
-    uint32_t max = s->clients.conns.max;
-    if (s->config.opt.max_per_address == 0)
-        return true;
     void *memory = memory_map(&t->memory, peers_size(max));
     if (memory == NULL)
         return tables_failed(why, peers_size(max));
@@ -247,6 +264,17 @@ static bool peers_make(struct tables *t, const struct server *s, const struct ha
         peers_attach(&t->peers, max, memory);
     else
         peers_init(&t->peers, max, memory, seed);
+    return true;
+}
+
+static bool peers_make(struct tables *t, const struct server *s, const struct handover *from,
+                       struct text *why)
+{
+    uint32_t max = s->clients.conns.max;
+    if (s->config.opt.max_per_address == 0)
+        return true;
+    if (t->workers == NULL && !peers_table_make(t, from, max, why))
+        return false; /* workers count in tables that they share */
     t->peer = memory_map(&t->memory, max * sizeof *t->peer);
     return t->peer != NULL || tables_failed(why, max * sizeof *t->peer);
 }
@@ -287,7 +315,7 @@ static bool bearers_make(struct tables *t, struct server *s, struct text *why)
     s->clients.bearer = memory_map(&t->memory, size);
     if (s->clients.bearer == NULL)
         return tables_failed(why, size);
-    if (opt->store != NULL)
+    if (opt->store != NULL || t->workers != NULL)
         return true;
     void *memory = memory_map(&t->memory, REVOKE_BYTES);
     if (memory == NULL)
@@ -298,15 +326,19 @@ static bool bearers_make(struct tables *t, struct server *s, struct text *why)
     return true;
 }
 
-/* Uses the table of revocations in the store that was opened. */
+/* Uses the table of revocations in the store that was opened, or that workers share. */
 static bool revocations_make(struct tables *t, struct server *s, struct text *why)
 {
     uint64_t seed[2];
-    if (t->store.h == NULL || !wants_bearers(&s->config.opt))
+    if ((t->store.h == NULL && t->workers == NULL) || !wants_bearers(&s->config.opt))
         return true;
     if (!random_bytes(seed, sizeof seed, why))
         return false;
-    uint32_t damaged = revoke_attach(&s->clients.revoked, store_revoked(&t->store), seed);
+    team_lock(s);
+    uint32_t damaged =
+        revoke_attach(&s->clients.revoked,
+                      t->workers != NULL ? t->workers->revoked : store_revoked(&t->store), seed);
+    team_unlock(s);
     if (damaged > 0)
         s->log.say(OPT_LOG_ERROR, "revocations of the store are damaged, and not in force", "count",
                    QUOTE_NUM(damaged), NULL);
@@ -356,31 +388,45 @@ static bool broker_make(struct tables *t, struct server *s, struct text *why)
     return true;
 }
 
-static bool stored_ring(struct tables *t, struct server *s, struct text *why)
+bool tables_store_open(struct store *store, struct server *s, struct store_report *report,
+                       struct text *why)
 {
-    char bytes[512];
-    struct text found = text_for_string(bytes, sizeof bytes);
-    struct store_report report;
     const struct store_ask ask = {.path = s->config.opt.store,
                                   .ring = s->config.opt.ring,
                                   .ring_given = s->config.opt.ring_given,
                                   .mode = s->config.opt.fsync,
                                   .wall_ms = s->clock.wall,
                                   .boot_ms = boot_ms()};
+    if (!store_open(store, &s->ring, &ask, report, why))
+        return false;
+    s->clock.ahead = report->clock_ms - s->clock.now;
+    return true;
+}
+
+void tables_store_say(struct server *s, const struct store_report *report)
+{
+    char bytes[512];
+    struct text found = text_for_string(bytes, sizeof bytes);
+    store_describe(report, &found);
+    bool bad =
+        report->dropped > 0 || report->places > 0 || report->cut > 0 || report->topics_full > 0;
+    s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->config.opt.store, "found",
+               text_string(&found), NULL);
+}
+
+static bool stored_ring(struct tables *t, struct server *s, struct text *why)
+{
+    struct store_report report;
     topics_limit(&s->topics, s->config.opt.max_topics + 1); /* plus the inside topic of /-/ready */
-    if (!store_open(&t->store, &s->ring, &ask, &report, why) || !broker_make(t, s, why))
+    if (!tables_store_open(&t->store, s, &report, why) || !broker_make(t, s, why))
         return false;
     store_follow(&s->broker, &report);
     ready_recover(&s->config, &s->broker, &s->ready);
-    s->clock.ahead = report.clock_ms - s->clock.now;
     if (s->config.opt.max_age_ms > 0 &&
         report.clock_ms > s->config.opt.max_age_ms) /* some may be older than that */
         while (ring_expire(&s->ring, report.clock_ms - s->config.opt.max_age_ms, UINT32_MAX) > 0) {
         }
-    store_describe(&report, &found);
-    bool bad = report.dropped > 0 || report.places > 0 || report.cut > 0 || report.topics_full > 0;
-    s->log.say(bad ? OPT_LOG_WARN : OPT_LOG_INFO, "store", "file", s->config.opt.store, "found",
-               text_string(&found), NULL);
+    tables_store_say(s, &report);
     return true;
 }
 
@@ -407,6 +453,8 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
             err = store_attach(&t->store, &s->ring, s->config.opt.fsync);
         s->clock.ahead = from->clock_ahead;
         s->hold.group = from->group;
+    } else if (t->workers != NULL) {
+        err = workers_join(t->workers, s);
     } else if (s->config.opt.store != NULL) {
         if (!stored_ring(t, s, why))
             return false;
@@ -418,8 +466,11 @@ bool tables_ring(struct tables *t, struct server *s, const struct handover *from
         errno = -err;
         return tables_failed(why, s->config.opt.ring);
     }
-    if ((from != NULL || s->config.opt.store == NULL) && !broker_make(t, s, why))
+    bool opened = from == NULL && t->workers == NULL && s->config.opt.store != NULL;
+    if (!opened && !broker_make(t, s, why))
         return false;
+    if (t->workers != NULL)
+        workers_follow(t->workers, s);
     if (!revocations_make(t, s, why))
         return false;
     s->ring.clock_ms = s->clock.now + s->clock.ahead;

@@ -12,6 +12,8 @@
 
 #define TABLES_SAME 4 /* ways in which a stream gets its messages */
 
+struct workers;
+
 struct tables {
     struct memory memory;
     struct share own;               /* for a subscriber at a place of its own */
@@ -20,12 +22,13 @@ struct tables {
     uint32_t *peer;                 /* ... and the entry of each connection, by descriptor; NULL:
                                      * addresses have no limit */
     struct store store;
-    uint64_t store_ticked; /* ms: commit.h */
-    char room[128];        /* the limits, in words */
-    uint64_t worst;        /* bytes of ring and tables at worst, ... */
-    uint64_t group_left;   /* ... and bytes that the control group leaves; UINT64_MAX: no limit */
-    uint32_t entries;      /* of the table of topics */
-    uint32_t poll_records; /* the most records in an answer to a poll */
+    struct workers *workers; /* NULL: this process is the whole server */
+    uint64_t store_ticked;   /* ms: commit.h */
+    char room[128];          /* the limits, in words */
+    uint64_t worst;          /* bytes of ring and tables at worst, ... */
+    uint64_t group_left;     /* ... and bytes that the control group leaves; UINT64_MAX: no limit */
+    uint32_t entries;        /* of the table of topics */
+    uint32_t poll_records;   /* the most records in an answer to a poll */
 };
 
 /* Reduces the limits that were not given until all fits into --max-memory, and sets s->conns.max,
@@ -44,6 +47,12 @@ bool tables_make(struct tables *t, struct server *s, const struct handover *from
  * *why set on failure. */
 bool tables_ring(struct tables *t, struct server *s, const struct handover *from, bool trial,
                  struct text *why);
+
+/* Open the store that s->opt has, as store_open() does, and set the ring's clock by it; log what it
+ * held. */
+bool tables_store_open(struct store *store, struct server *s, struct store_report *report,
+                       struct text *why);
+void tables_store_say(struct server *s, const struct store_report *report);
 
 /* Records in *h what of all this is handed over. */
 void tables_hand_over(const struct tables *t, const struct server *s, struct handover *h);

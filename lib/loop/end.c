@@ -45,6 +45,7 @@ static void conn_close(struct loop *l, struct conn *c)
     pass_forget(&s->clients, c);
     close(conn_fd(&s->clients.conns, c)); /* which removes it from epoll as well */
     conn_free(&s->clients.conns, c);
+    acceptor_count(&l->acceptor);
     if (topic != 0)
         serve_release(&s->broker, topic);
 }

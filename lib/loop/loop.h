@@ -20,6 +20,7 @@
 #include "lib/host/acceptor.h"
 #include "lib/host/clock.h"
 #include "lib/host/upgrade.h"
+#include "lib/host/workers.h"
 #include "lib/serve/conn.h"
 #include "lib/serve/drain.h"
 #include "lib/serve/server.h"
@@ -53,6 +54,7 @@ struct loop {
     struct conn_times times;
     struct tables t;
     struct upgrade up;
+    struct workers workers;
     struct epoll_event
         ev[LOOP_EVENTS_MAX]; /* not on the stack, so that the turn is part of main() */
     char out_bytes[LOOP_BUFFER];

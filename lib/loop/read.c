@@ -131,6 +131,7 @@ static size_t handle(struct loop *l, struct conn *c, char *buf, size_t len, size
         l->waits = s->hold.on && step_waits(l, c, buf[off]);
         if (l->waits || c->state == CONN_DOOMED || (c->state == CONN_HEAD && c->out != 0))
             break;
+        broker_catch_up(&s->broker); /* what other workers have acknowledged is to be there */
         used = serve_input(s, c, buf + off, len - off, seen);
         if (s->hold.put)
             conn_mark_published(l, c);

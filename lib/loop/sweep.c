@@ -118,7 +118,8 @@ void loop_sweep_some(struct loop *l)
         clock_wake(&l->clock, s);
         if (s->config.opt.max_age_ms > 0 && s->ring.clock_ms > s->config.opt.max_age_ms)
             s->stat.aged +=
-                ring_expire(&s->ring, s->ring.clock_ms - s->config.opt.max_age_ms, EXPIRES_MAX);
+                broker_expire(&s->broker, s->ring.clock_ms - s->config.opt.max_age_ms, EXPIRES_MAX);
+        whole_tell(s);
     }
     loop_phase(l, LOOP_PHASE_US);
     for (; l->sweep_left > 0 && !loop_spent(l, LOOP_CHEAP); l->sweep_left--) {

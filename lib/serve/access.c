@@ -48,8 +48,9 @@ static bool refuse_token(struct server *s, struct conn *c, const char *what, str
     text_string(&reason);
     s->stat.tokens_refused++;
     if (s->config.opt.max_failures > 0)
-        wait = throttle_fail(&s->clients.failures, s->ex.ask.from, s->clock.now,
-                             s->config.opt.max_failures);
+        wait =
+            throttle_fail(s->team.whole != NULL ? &s->team.whole->failures : &s->clients.failures,
+                          s->ex.ask.from, s->clock.now, s->config.opt.max_failures);
     if (wait == 0) {
         serve_refuse(s, c, 401, access_challenge(&s->config, &ch, 401, "invalid_token", why), what,
                      detail, NULL);

@@ -53,7 +53,9 @@ enum descriptor {
     DESCRIPTOR_SIGNALS = 1, /* the signalfd */
     DESCRIPTOR_STORE = 2,   /* the eventfd by which the store's thread says that a sync is done */
     DESCRIPTOR_TRIAL = 3,   /* the pipe from a trial of the next program */
-    DESCRIPTORS = 4,
+    DESCRIPTOR_WAKE = 4,    /* the eventfd by which other workers wake this one */
+    DESCRIPTOR_LEASH = 5,   /* the pipe that is closed when the parent of the workers is gone */
+    DESCRIPTORS = 6,
 };
 
 /* The transport of a subscriber. */

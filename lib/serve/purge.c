@@ -46,12 +46,10 @@ static bool put(struct server *s, struct conn *c, uint32_t id)
     uint64_t at = broker_purge(&s->broker, id, s->hold.on, s->clock.wall);
     if (s->hold.on)
         s->hold.put = s->hold.group;
+    s->team.wake = UINT64_MAX; /* all are to follow it */
     if (at != 0)
         return true;
-    s->stat.limit_unsynced++;
-    serve_refuse(s, c, 503, "Retry-After: 10\r\n",
-                 "the disk is too slow: as much waits to be synced as may, ",
-                 "half of --ring (--fsync always)", NULL);
+    serve_refuse(s, c, 503, "Retry-After: 10\r\n", submit_full(s), NULL);
     return false;
 }
 
@@ -81,7 +79,7 @@ static bool begin(struct server *s, struct conn *c, uint32_t id, struct span top
     }
     if (!put(s, c, id))
         return false;
-    c->purge.n = ring_given(&s->ring);
+    c->purge.n = s->ring.shared != NULL ? s->broker.put_n : ring_given(&s->ring);
     c->purge.messages = messages;
     c->purge.wiped = false;
     c->marks |= CONN_PURGES;

@@ -98,7 +98,11 @@ void serve_revoke(struct server *s, struct conn *c, struct span body)
     struct revocation x = {.until = 0};
     if (!read(s, c, body, &x))
         return;
-    if (!revoke_add(&s->clients.revoked, &x, s->clock.wall / 1000, s->config.opt.max_revoked)) {
+    team_lock(s);
+    bool added =
+        revoke_add(&s->clients.revoked, &x, s->clock.wall / 1000, s->config.opt.max_revoked);
+    team_unlock(s);
+    if (!added) {
         s->stat.limit_revoked++;
         serve_refuse(s, c, 503, NULL, "there are as many revocations as may be, ",
                      QUOTE_NUM(s->config.opt.max_revoked),

@@ -33,6 +33,7 @@
 #include "lib/serve/logger.h"
 #include "lib/serve/moment.h"
 #include "lib/serve/page.h"
+#include "lib/serve/whole.h"
 #include "lib/stat.h"
 
 /* Subscribers with pending messages whose sockets were full when the sweep looked. */
@@ -62,6 +63,7 @@ struct server {
     struct stat_counters stat;
     struct ready ready;
     struct hold hold;
+    struct team team;
     struct log log;
     uint64_t started;     /* ms, wall clock: when the server started; kept in upgrades */
     uint64_t turn_max_us; /* the longest turn of the loop so far */

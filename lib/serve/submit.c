@@ -107,6 +107,10 @@ uint64_t submit_record(struct server *s, uint32_t id, const struct ring_message 
         s->hold.put = s->hold.group;
         if (at == 0)
             return 0;
+    } else if (s->ring.shared != NULL) {
+        at = broker_put_shared(&s->broker, id, m, s->clock.wall, s->team.wake_now);
+        s->stat.evicted += s->broker.evicted;
+        s->broker.evicted = 0;
     } else {
         at = broker_put(&s->broker, id, m, s->clock.wall);
         s->stat.evicted += count + 1 - ring_count(&s->ring);
@@ -157,6 +161,52 @@ static bool submit_once(struct server *s, struct span topic, const struct batch_
     return true;
 }
 
+/* Refuses what comes behind the end of its topic. */
+static bool has_ended(struct server *s, struct span topic, uint32_t id, struct submission *p)
+{
+    s->stat.publish_ended++;
+    return refused(p, 409, "topic ", QUOTE(topic),
+                   " has ended: ", ID(&s->ring, broker_end(&s->broker, id)), " is its end", NULL);
+}
+
+const char *submit_full(struct server *s)
+{
+    if (s->ring.shared != NULL)
+        return "another worker is too slow: it still needs the oldest messages, "
+               "and there is no room for this one";
+    s->stat.limit_unsynced++;
+    return "the disk is too slow: as much waits to be synced as may, "
+           "half of --ring (--fsync always)";
+}
+
+/* A message was not put: another worker has just ended its topic, or published it, or there is no
+ * room. */
+static bool not_put(struct server *s, struct span topic, uint32_t id, const struct batch_message *m,
+                    struct submission *p)
+{
+    uint64_t key[2];
+    bool again = false;
+    if (broker_end(&s->broker, id) != 0)
+        return has_ended(s, topic, id, p);
+    serve_release(&s->broker, id);
+    if (m->key.n > 0 && (!submit_once(s, topic, m, key, &again, p) || again))
+        return again;
+    return refused(p, 503, submit_full(s), NULL);
+}
+
+/* Notes what was published, and whom it reaches. */
+static void count_published(struct server *s, uint32_t id, const struct batch_message *m,
+                            struct submission *p)
+{
+    s->stat.published += !m->bare;
+    s->stat.ended += m->end;
+    s->stat.published_bytes += m->data.n;
+    p->reach = topic_reach(&s->topics, id);
+    if (s->team.whole != NULL)
+        s->team.wake |= team_interest(s, id, &p->reach) | UINT64_C(1) << s->team.me;
+    p->n = s->ring.shared != NULL ? s->broker.put_n : ring_given(&s->ring);
+}
+
 bool submit_message(struct server *s, struct span topic, const struct batch_message *m,
                     struct submission *p)
 {
@@ -192,12 +242,8 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
             return refused(p, 400, "topic ", QUOTE(topic), " ", hint, NULL);
         }
     }
-    if (broker_end(&s->broker, id) != 0) {
-        s->stat.publish_ended++;
-        return refused(p, 409, "topic ", QUOTE(topic),
-                       " has ended: ", ID(&s->ring, broker_end(&s->broker, id)), " is its end",
-                       NULL);
-    }
+    if (broker_end(&s->broker, id) != 0)
+        return has_ended(s, topic, id, p);
     const struct ring_message message = {.topic = topic,
                                          .key = {key[0], key[1]},
                                          .event = m->event,
@@ -205,16 +251,8 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
                                          .binary = m->binary,
                                          .end = m->end,
                                          .bare = m->bare};
-    if (submit_record(s, id, &message) == 0) {
-        s->stat.limit_unsynced++;
-        serve_release(&s->broker, id);
-        return refused(p, 503, "the disk is too slow: as much waits to be synced as may, ",
-                       "half of --ring (--fsync always)", NULL);
-    }
-    s->stat.published += !m->bare;
-    s->stat.ended += m->end;
-    s->stat.published_bytes += m->data.n;
-    p->reach = topic_reach(&s->topics, id);
-    p->n = ring_given(&s->ring);
+    if (submit_record(s, id, &message) == 0)
+        return not_put(s, topic, id, m, p);
+    count_published(s, id, m, p);
     return true;
 }

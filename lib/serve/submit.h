@@ -28,6 +28,9 @@ struct submission {
 bool submit_message(struct server *s, struct span topic, const struct batch_message *m,
                     struct submission *p);
 
+/* Counts that there was no room, and returns what is to be said of it. */
+const char *submit_full(struct server *s);
+
 /* Puts a message into the ring as one of topic `id` and marks the topic for fan-out, or holds the
  * message until the next sync (struct hold); counts evictions. Returns the record's offset; 0 if
  * the ring can hold no more. */

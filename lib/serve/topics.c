@@ -100,10 +100,13 @@ static void write_id(const struct broker *broker, struct text *t, uint64_t at)
 }
 
 /* Appends one topic. Returns in how many sets it was searched for, at most. */
-static uint32_t write_topic(const struct broker *broker, struct text *t, uint32_t id)
+static uint32_t write_topic(const struct server *s, struct text *t, uint32_t id)
 {
+    const struct broker *broker = &s->broker;
     const struct chain *chain = chain_at(&broker->chains, id);
-    uint32_t reach = topic_reach(broker->topics, id);
+    uint32_t own = topic_reach(broker->topics, id), reach = own;
+    if (s->team.whole != NULL)
+        (void)team_interest(s, id, &reach);
     text_str(t, "{\"name\":");
     json_string(t, topic_name(broker->topics, id));
     text_str(t, ",\"subscribers\":");
@@ -120,7 +123,7 @@ static uint32_t write_topic(const struct broker *broker, struct text *t, uint32_
         text_str(t, "\"");
     }
     text_str(t, "}");
-    return reach - topic_group(broker->topics, id)->subscribers;
+    return own - topic_group(broker->topics, id)->subscribers;
 }
 
 void serve_topics(struct server *s, struct conn *c)
@@ -144,7 +147,7 @@ void serve_topics(struct server *s, struct conn *c)
         bool shown = name.p[0] != '-';
         if (shown && (q.match.n == 0 || topic_match(q.match, name))) {
             text_str(&t, n++ > 0 ? "," : "");
-            steps += write_topic(&s->broker, &t, id);
+            steps += write_topic(s, &t, id);
         }
         last = shown ? id : last;
         id = topic_after(&s->topics, id);

@@ -35,6 +35,8 @@ void topic_subscribe(struct topics *t, uint32_t id, uint32_t subscriber)
     t->h->subscribers++;
     t->h->version++;
     t->h->sets_version += e->subscribers == 1 && topic_is_set(id);
+    if (t->heard != NULL)
+        t->heard(t->heard_arg, id, true);
 }
 
 void topic_unsubscribe(struct topics *t, uint32_t subscriber)
@@ -61,6 +63,8 @@ void topic_unsubscribe(struct topics *t, uint32_t subscriber)
     if (e->todo > e->subscribers)
         e->todo = e->subscribers;
     t->h->version++;
+    if (t->heard != NULL)
+        t->heard(t->heard_arg, id, false);
 }
 
 /* ---- whom a topic reaches -------------------------------------------------------------------- */

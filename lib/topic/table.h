@@ -171,7 +171,10 @@ struct topics {
     } may;               /* room.c: what the set that is being made may still take */
     uint32_t topics_max; /* 0: as many topics as the table takes */
     uint32_t clock;      /* the caller's: what is marked is marked at that time */
-    char *links;         /* struct topic_link of subscriber i at links + i * stride */
+    void (*heard)(void *arg, uint32_t id, bool more); /* told of each who joined entry `id`, or
+                                                         left it; NULL: nobody is */
+    void *heard_arg;
+    char *links; /* struct topic_link of subscriber i at links + i * stride */
     size_t stride;
 };
 

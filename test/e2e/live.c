@@ -555,6 +555,14 @@ START_TEST(lines_are_right)
     ck_assert_uint_gt(fread(answer, 1, sizeof(answer) - 1, f), 0);
     pclose(f);
     ck_assert_int_eq(strncmp(answer, "{\"id\":\"", 7), 0);
+    snprintf(line, sizeof(line), "{ %s; } 2>/dev/null",
+             tab_eval(t, "[...document.querySelectorAll('#snips pre')].pop().textContent"));
+    f = popen(line, "re");
+    ck_assert_ptr_nonnull(f);
+    size_t got = fread(answer, 1, sizeof(answer) - 1, f);
+    pclose(f);
+    answer[got] = '\0';
+    ck_assert_ptr_nonnull(strstr(answer, "\"purged\":3}"));
     press(t, "Copy: Publish, curl");
     tab_wait(
         t,
@@ -622,12 +630,69 @@ END_TEST
 
 /* The lines to copy of the helper run in the page's own console, and nothing else from this origin
  * does: topics are at this origin. */
+/* Fills in a field of the page. */
+static void fill(struct tab *t, const char *id, const char *text)
+{
+    tab_eval(t, "document.getElementById('%s').value = '%s'", id, text);
+}
+
+/* Presses a button, and waits until the page says something that begins so. */
+static void press_and_read(struct tab *t, const char *label, const char *said)
+{
+    tab_eval(t, "document.getElementById('published').textContent = ''");
+    press(t, label);
+    tab_wait(t, "document.getElementById('published').textContent !== ''");
+    const char *text = tab_eval(t, "document.getElementById('published').textContent");
+    ck_assert_msg(strncmp(text, said, strlen(said)) == 0, "%s: %s", label, text);
+}
+
+static const char *state_of(struct tab *t)
+{
+    return tab_eval(t, "[...document.querySelectorAll('.state')].map(e => e.textContent).join()");
+}
+
+/* A message with a key is there once; a purge is told with its number; an end is told in all lanes,
+ * and what is published behind it is refused in words. */
+START_TEST(a_topic_lives_and_ends)
+{
+    e2e_start(&s, NULL);
+    struct tab *t = live(s.address[0]);
+    fill(t, "key", "order-7");
+    press_and_read(t, "Publish", "Published as ");
+    numbers_become(t, "got", "1,1,1,1");
+    press_and_read(t, "Publish", "Published before, as ");
+    fill(t, "text", "other");
+    press_and_read(t, "Publish", "Refused. 422 ");
+    fill(t, "key", "");
+    publish(t);
+    numbers_become(t, "got", "2,2,2,2");
+    press_and_read(t, "Purge it", "demo is purged of 2 messages");
+    press_and_read(t, "Purge it", "demo is purged of 0 messages");
+    press_and_read(t, "End the topic", "demo has ended");
+    tab_wait(t, "[...document.querySelectorAll('.state')].every(e => e.textContent === 'ended')");
+    press_and_read(t, "Publish", "Not published. 409 ");
+    tab_picture(t, "ended.png");
+    tab_eval(t, "document.querySelectorAll('.state').forEach(e => e.textContent = '')");
+    press(t, "Subscribe"); /* and who comes late is told as well */
+    tab_wait(t, "[...document.querySelectorAll('.state')].every(e => e.textContent === 'ended')");
+    ck_assert_str_eq(state_of(t), "ended,ended,ended,ended");
+    tab_wait(t, "[...document.querySelectorAll('.tile')].some(e =>"
+                " /topics ended 1.*messages purged 2.*duplicates 1/.test(e.textContent))");
+    ck_assert_str_eq(tab_eval(t, "document.querySelectorAll('.tile:not([hidden]) h3').length"),
+                     "9");
+    fill(t, "to", "another");
+    publish(t);
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
 START_TEST(the_snippet_of_the_helper_runs)
 {
     e2e_start(&s, NULL);
     struct tab *t = live(s.address[0]);
     tab_eval(t,
-             "window.seen = []; window.lines = [...document.querySelectorAll('.snip pre')].at(-1)"
+             "window.seen = []; window.lines = [...document.querySelectorAll('.snip pre')].at(-2)"
              ".textContent.replace('console.log(', 'window.seen.push(');"
              " window.lines.startsWith('const {subscribe} = await import(')");
     struct json_value v;
@@ -650,6 +715,69 @@ START_TEST(the_snippet_of_the_helper_runs)
 }
 END_TEST
 
+/* Nothing is wider than the window, no text is cut off, no part of a lane lies upon another;
+ * and an error is there where it should be alone. */
+static void look_at(struct tab *t, int width, bool dark, const char *state, bool wrong)
+{
+    char file[64];
+    tab_look(t, width, 800, width < 700, dark);
+    tab_eval(t, "scrollTo(0, 0); new Promise(f => setTimeout(f, 120))"); /* drawn anew by then */
+    snprintf(file, sizeof(file), "look-%d-%s-%s.png", width, dark ? "dark" : "light", state);
+    tab_picture(t, file);
+    ck_assert_str_eq(tab_eval(t, "document.documentElement.scrollWidth <= innerWidth"), "true");
+    ck_assert_str_eq(tab_eval(t, "[...document.querySelectorAll('button, h2, h3, p, dt, dd, pre,"
+                                 " output, .value, .state')].filter(e => e.scrollWidth >"
+                                 " e.clientWidth + 1 && getComputedStyle(e).display !== 'inline')"
+                                 ".map(e => e.textContent).join()"),
+                     "");
+    ck_assert_str_eq(tab_eval(t, "[...document.querySelectorAll('.lane')].map(l => [...l.children]"
+                                 ".map(e => e.getBoundingClientRect()).filter(b => b.height > 0))"
+                                 ".some(b => b.some((x, i) => i && x.top < b[i - 1].bottom - 1))"),
+                     "false");
+    ck_assert_str_eq(tab_eval(t, "[...document.querySelectorAll('.bad')].some(e =>"
+                                 " e.textContent !== '')"),
+                     wrong ? "true" : "false");
+}
+
+static void look_around(struct tab *t, const char *state, bool wrong)
+{
+    static const int widths[] = {360, 390, 768, 1280, 1440, 1920};
+    for (size_t i = 0; i < COUNT(widths); i++)
+        for (int dark = 0; dark < 2; dark++)
+            look_at(t, widths[i], dark, state, wrong);
+}
+
+/* At each width, light and dark: idle, 2 and 20 messages a second, the server gone, and back. */
+START_TEST(it_looks_right)
+{
+    static const struct {
+        const char *state;
+        int rate;
+    } streams[] = {{"2", 2}, {"20", 20}};
+    e2e_start(&s, NULL);
+    char port[8];
+    snprintf(port, sizeof(port), "%s", strrchr(s.address[0], ':') + 1);
+    struct tab *t = live(s.address[0]);
+    look_around(t, "idle", false);
+    for (size_t i = 0; i < COUNT(streams); i++) {
+        steady(t, streams[i].rate);
+        tab_wait(t, "+document.querySelector('.lane .got').textContent >= %d", 5 << 2 * i);
+        look_around(t, streams[i].state, false);
+    }
+    steady(t, 0);
+    e2e_stop(&s);
+    lanes_become(t, "bad");
+    tab_wait(t, "document.getElementById('away').textContent !== ''");
+    look_around(t, "gone", true);
+    e2e_start(&s, "--port", port, NULL);
+    lanes_become(t, "on");
+    tab_wait(t, "document.getElementById('away').textContent === ''");
+    look_around(t, "back", false);
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* An idle lane shows its heartbeats; of many arrows every n-th; the lanes are level. */
 START_TEST(it_is_legible)
 {
@@ -665,11 +793,8 @@ START_TEST(it_is_legible)
                                  " nth.length > 0 && nth.some(m => m.skip)"),
                      "true");
     for (size_t i = 0; i < COUNT(widths); i++) {
-        char file[64];
         tab_look(t, widths[i], 800, widths[i] < 700, i % 2 != 0);
         tab_eval(t, "scrollTo(0, 0)");
-        snprintf(file, sizeof(file), "width-%d.png", widths[i]);
-        tab_picture(t, file);
         ck_assert_str_eq(tab_eval(t, "document.documentElement.scrollWidth <= innerWidth"), "true");
         if (widths[i] >= 1280)
             ck_assert_str_eq(tab_eval(t, "new Set([...document.querySelectorAll('.seq')].map(e =>"
@@ -692,8 +817,10 @@ static TCase *truths(void)
     tcase_add_unchecked_fixture(tc, cdp_start, cdp_stop);
     tcase_add_test(tc, published_is_what_was_accepted);
     tcase_add_test(tc, the_socket_publishes);
+    tcase_add_test(tc, a_topic_lives_and_ends);
     tcase_add_test(tc, the_snippet_of_the_helper_runs);
     tcase_add_test(tc, it_is_legible);
+    tcase_add_test(tc, it_looks_right);
     return tc;
 }
 

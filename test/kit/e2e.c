@@ -94,11 +94,12 @@ static const char *binary(void)
     return access("build/gcc-asan/sse", X_OK) == 0 ? "build/gcc-asan/sse" : "./sse";
 }
 
-/* Puts what is meant for faults.c into the environment, behind its first `n`. */
-static void environment_faults(char *environment[], unsigned n, unsigned max)
+/* Puts what is meant for faults.c, and a number of workers, into the environment, behind its first
+ * `n`. */
+static void environment_more(char *environment[], unsigned n, unsigned max)
 {
     for (char **e = environ; *e != NULL && n < max - 1; e++)
-        if (strncmp(*e, "FAULTS_", 7) == 0)
+        if (strncmp(*e, "FAULTS_", 7) == 0 || strncmp(*e, "SSE_WORKERS=", 12) == 0)
             environment[n++] = *e;
 }
 
@@ -115,7 +116,7 @@ static void become(const char *const argv[], int out, int err, unsigned descript
     char *environment[8] = {inner ? first : asan, user, host};
     struct rlimit files = {descriptors, descriptors};
     int null = open("/dev/null", O_RDONLY);
-    environment_faults(environment, 3, 8);
+    environment_more(environment, 3, 8);
     snprintf(user, sizeof(user), "SSE_USER=%u:%u", geteuid(), getegid());
     if (dup2(null, 0) == -1 || dup2(out, 1) == -1 || dup2(err, 2) == -1)
         _exit(126);

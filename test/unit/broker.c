@@ -107,7 +107,8 @@ static void same(const struct view *a, const struct view *b)
         ck_assert_uint_ne(other, 0);
         const struct chain *x = chain_at(&a->b.chains, id), *y = chain_at(&b->b.chains, other);
         uint64_t i = x->first, j = y->first;
-        for (; i != 0 && j != 0; i = ring_next(ring_at(a->r, i)), j = ring_next(ring_at(b->r, j))) {
+        for (; i != 0 && j != 0;
+             i = ring_next(a->r, ring_at(a->r, i)), j = ring_next(b->r, ring_at(b->r, j))) {
             ck_assert_uint_eq(ring_at(a->r, i)->n, ring_at(b->r, j)->n);
             ck_assert(span_eq(ring_topic(ring_at(a->r, i)), name));
             ck_assert_uint_eq(broker_topic(&b->b, j), other);

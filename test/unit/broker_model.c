@@ -619,7 +619,7 @@ static void verify_record(const struct message *m)
     }
     MUST(rec->links.prev < m->at && rec->links.jump <= rec->links.prev);
     if (rec->links.prev >= P.tail)
-        MUST(ring_next(ring_at(&P.r, rec->links.prev)) == m->at);
+        MUST(ring_next(&P.r, ring_at(&P.r, rec->links.prev)) == m->at);
     else
         MUST(c->first == m->at && rec->links.prev <= c->lost_at);
     if (rec->links.jump >= P.tail)
@@ -648,7 +648,7 @@ static void verify(void)
         MUST(c->lost_n == P.topic[i].lost_n && c->lost_at == P.topic[i].lost_at);
         uint64_t x = c->first;
         for (uint32_t k = 1; k < c->count; k++)
-            x = ring_next(ring_at(&P.r, x));
+            x = ring_next(&P.r, ring_at(&P.r, x));
         MUST(x == c->last);
     }
     for (uint32_t id = 1; id <= CHAINS; id++)

@@ -271,7 +271,7 @@ static uint64_t look(const struct view *v, uint32_t topic, int times, uint64_t *
             ck_abort_msg("next at %u back", back);
         most = reads > most ? reads : most;
         if (chain_next(&v->c, topic, at - 1) != at ||
-            chain_next(&v->c, topic, at + 1) != ring_next(ring_at(v->r, at)))
+            chain_next(&v->c, topic, at + 1) != ring_next(v->r, ring_at(v->r, at)))
             ck_abort_msg("next around %u back", back);
         if (chain_count_from(&v->c, topic, at) != back)
             ck_abort_msg("count from %u back", back);

@@ -23,6 +23,7 @@ static struct limits nothing(void)
         l.value[i] = LIMIT_NONE;
         l.used[i] = 0;
     }
+    l.workers = 1;
     return l;
 }
 
@@ -78,6 +79,31 @@ START_TEST(stops_first)
              (unsigned long long)stops[_i].connections);
     ck_assert_msg(strstr(text, want) != NULL, "line %d: %s", stops[_i].line, text);
     ck_assert_ptr_nonnull(strstr(strstr(text, "To have more: "), stops[_i].lift));
+}
+END_TEST
+
+/* With more workers, each has descriptors of its own, and what is not for connections is needed for
+ * each. */
+START_TEST(workers_count)
+{
+    struct limits l = nothing();
+    l.workers = 4;
+    l.value[LIMIT_DESCRIPTORS] = 20000;
+    ck_assert_uint_eq(limits_connections(&l, LIMIT_DESCRIPTORS), 4 * 19696);
+    l.value[LIMIT_FILES] = 50000;
+    l.used[LIMIT_FILES] = 40000;
+    ck_assert_uint_eq(limits_connections(&l, LIMIT_FILES), 10000 - 4 * 304);
+    ck_assert_int_eq(limits_first(&l), LIMIT_FILES);
+    l.value[LIMIT_PIDS] = 5;
+    l.value[LIMIT_COMMIT] = 8ull << 30;
+    write_all(&l);
+    ck_assert_ptr_nonnull(strstr(line_of("processes of the control group"), "enough"));
+    ck_assert_ptr_nonnull(strstr(line_of("memory that may be reserved"), "enough"));
+    l.value[LIMIT_PIDS]--;
+    l.value[LIMIT_COMMIT]--;
+    write_all(&l);
+    ck_assert_ptr_nonnull(strstr(line_of("processes of the control group"), "TOO FEW"));
+    ck_assert_ptr_nonnull(strstr(line_of("memory that may be reserved"), "TOO FEW"));
 }
 END_TEST
 
@@ -273,6 +299,7 @@ int main(void)
     tcase_add_loop_test(values, stops_first, 0, (int)COUNT(stops));
     tcase_add_test(values, others_do_not_stop);
     tcase_add_test(values, units_and_columns);
+    tcase_add_test(values, workers_count);
     tcase_add_test(values, binary_explains);
     suite_add_tcase(s, values);
     tcase_add_checked_fixture(files, make_root, remove_root);

@@ -100,6 +100,7 @@ static const char *show(void)
     show_list(&t, "trust-proxy=", &opt.trust_proxy);
     show_number(&t, "proxy-protocol=", opt.proxy_protocol);
     show_list(&t, "cors=", &opt.cors);
+    show_number(&t, "workers=", opt.workers);
     text_str(&t, "user=");
     text_str(&t, opt.user != NULL ? opt.user : "(none)");
     show_number(&t, " no-sandbox=", opt.no_sandbox);
@@ -120,7 +121,7 @@ static const char defaults[] =
     "min-rate=500 write-timeout=30000 drain=5000 key-file= "
     "key-refresh=0 audience= issuer= claims=(none) anonymous=1 "
     "max-failures=60 max-scopes=16777216 max-revoked=1000 log-subject=0 trust-proxy= "
-    "proxy-protocol=0 cors= user=(none) "
+    "proxy-protocol=0 cors= workers=1 user=(none) "
     "no-sandbox=0 log=2 access-log=0 "
     "no-page=0 ";
 
@@ -247,6 +248,9 @@ static const struct {
     {__LINE__, "max-revoked", "1900", "max-revoked=1900"},
     {__LINE__, "log-subject", "yes", "log-subject=1"},
     {__LINE__, "max-failures", "0", "max-failures=0"},
+    {__LINE__, "workers", "1", "workers=1"},
+    {__LINE__, "workers", "64", "workers=64"},
+    {__LINE__, "workers", "auto", "workers=0"},
     {__LINE__, "max-failures", "1M", "max-failures=1048576"},
     {__LINE__, "max-scopes", "64K", "max-scopes=65536"},
     {__LINE__, "max-scopes", "1G", "max-scopes=1073741824"},
@@ -426,6 +430,8 @@ static const struct {
     {__LINE__, "audience", "", "must not be empty"},
     {__LINE__, "issuer", "", "must not be empty"},
     {__LINE__, "claims", "", "must be a name, or none"},
+    {__LINE__, "workers", "0", "must be auto, or a number from 1 to 64"},
+    {__LINE__, "workers", "65", "must be auto, or a number from 1 to 64"},
     {__LINE__, "max-failures", "1048577", "must be a number from 0 to 1M"},
     {__LINE__, "max-revoked", "1901", "must be a number from 0 to 1900"},
     {__LINE__, "log-subject", "maybe", YES_OF},
@@ -760,7 +766,7 @@ START_TEST(help_is_true)
         opt.store = store ? NULL : opt.store;
         ck_assert_str_eq(show(), defaults);
     }
-    ck_assert_uint_eq(flags, 50);
+    ck_assert_uint_eq(flags, 51);
     for (size_t i = 0; i < COUNT(good); i++) {
         char flag[64];
         snprintf(flag, sizeof(flag), "--%s ", good[i].name);
@@ -780,7 +786,7 @@ START_TEST(help_fits)
         struct span line = span_cut(&help, '\n');
         ck_assert_msg(line.n <= 80, "%.*s", (int)line.n, line.p);
     }
-    ck_assert_uint_le(lines_there, 58);
+    ck_assert_uint_le(lines_there, 59);
     ck_assert_str_eq(opt_version(), "sse 0.1.0\n");
 }
 END_TEST

@@ -236,9 +236,9 @@ static uint64_t verify(const struct process *p, uint64_t seed)
         const struct chain *c = &p->b.chains.chain[topic];
         uint32_t steps = 0;
         ck_assert_uint_eq(c->count, have[topic]);
-        for (uint64_t at = c->first; at != 0; at = ring_next(ring_at(r, at)), steps++) {
+        for (uint64_t at = c->first; at != 0; at = ring_next(r, ring_at(r, at)), steps++) {
             ck_assert_uint_eq(broker_topic(&p->b, at), topic);
-            ck_assert(ring_next(ring_at(r, at)) != 0 || at == c->last);
+            ck_assert(ring_next(r, ring_at(r, at)) != 0 || at == c->last);
             ck_assert_uint_eq(chain_from_newest(&p->b.chains, topic, c->count - steps), at);
         }
         ck_assert_uint_eq(steps, c->count);
