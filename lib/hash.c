@@ -291,9 +291,14 @@ static inline void sip_take(struct sip *sip, struct span s)
         memcpy(&w, p, sizeof(w));
         sip_word(sip, le64toh(w));
     }
-    uint64_t last = (uint64_t)(s.n & 0xff) << 56;
-    for (size_t i = 0; i < n; i++)
-        last |= (uint64_t)(unsigned char)p[i] << (8 * i);
+    uint64_t last = (uint64_t)(s.n & 0xff) << 56, w;
+    if (n > 0 && s.n >= 8) {
+        memcpy(&w, p + n - 8, sizeof(w)); /* the rest, and what is before it */
+        last |= le64toh(w) >> (8 * (8 - n));
+    } else {
+        for (size_t i = 0; i < n; i++)
+            last |= (uint64_t)(unsigned char)p[i] << (8 * i);
+    }
     sip_word(sip, last);
 }
 

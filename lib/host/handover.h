@@ -28,7 +28,7 @@
 
 /* Increment it when the tables change their meaning but not their sizes. */
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 8
+#define HANDOVER_VERSION 9
 #endif
 
 #define HANDOVER_ENV      "SSE_HANDOVER"

@@ -14,6 +14,7 @@
 #include "lib/serve/saved.h"
 #include "lib/serve/submit.h"
 #include "lib/utf8.h"
+#include "lib/word.h"
 
 #include <assert.h>
 
@@ -179,21 +180,38 @@ bool body_names_topics(const struct exchange *ex)
     return type.n > 0 && batch_kind(type) == BATCH_NDJSON;
 }
 
+/* Returns true if a key is ASCII that stands as it is in a string, as most are. */
+static bool key_plain(struct span s)
+{
+    char few[WORD_SIZE] = "        ";
+    uint64_t odd = 0;
+    if (s.n < WORD_SIZE) {
+        memcpy(few, s.p, s.n);
+        s = (struct span){few, WORD_SIZE};
+    }
+    for (size_t i = 0; i < s.n; i += WORD_SIZE) { /* the last word may begin in the one before it */
+        uint64_t w = word_at(s.p + (i < s.n - WORD_SIZE ? i : s.n - WORD_SIZE));
+        odd |= w | ((w ^ WORD_ONES * '"') - WORD_ONES) | ((w ^ WORD_ONES * '\\') - WORD_ONES);
+    }
+    return !word_has_high(odd);
+}
+
 /* Reads the key of a request: the field, a string (RFC 9651 section 3.3.3) or bare, or the
  * parameter. False: it has been refused. */
 static bool key_read(struct server *s, struct conn *c, struct span *key, char out[QUERY_MAX])
 {
     struct span field = http_field(&s->ex.req, HTTP_IDEMPOTENCY_KEY);
-    *key = query_value(&s->ex.query, QUERY_KEY, out, QUERY_MAX);
+    *key = (struct span){NULL, 0};
+    if (s->ex.query.has != 0)
+        *key = query_value(&s->ex.query, QUERY_KEY, out, QUERY_MAX);
     bool both = field.p != NULL && key->p != NULL, right = true;
     bool quoted = field.p != NULL && field.n > 1 && field.p[0] == '"';
-    struct span inner = {NULL, 0};
-    if (quoted)
-        inner = (struct span){field.p + 1, field.n - 2};
-    if (quoted && field.p[field.n - 1] == '"' && memchr(inner.p, '\\', inner.n) == NULL &&
-        memchr(inner.p, '"', inner.n) == NULL) {
-        *key = inner; /* as most are */
-    } else if (quoted) {
+    if (quoted && !both && field.p[field.n - 1] == '"' && field.n > 2 &&
+        field.n - 2 <= RING_NAME_MAX && key_plain((struct span){field.p + 1, field.n - 2})) {
+        *key = (struct span){field.p + 1, field.n - 2};
+        return true;
+    }
+    if (quoted) {
         size_t n = 0, i = 1;
         for (; i + 1 < field.n && n < QUERY_MAX && field.p[i] != '"'; i++) {
             i += field.p[i] == '\\';

@@ -141,11 +141,8 @@ static bool is_same(const struct ring_record *rec, const struct batch_message *m
 /* Looks for the message that was published with the key. *again: there is one, and *p tells of it;
  * what tells of it to a client waits for its sync. False: refused. */
 static bool submit_once(struct server *s, struct span topic, const struct batch_message *m,
-                        uint64_t key[2], bool *again, struct submission *p)
+                        const uint64_t key[2], bool *again, struct submission *p)
 {
-    if (m->key.n > RING_NAME_MAX)
-        return refused(p, 400, "a key has 1 to 255 bytes", NULL);
-    once_hash(&s->broker.once, topic, m->key, key);
     uint64_t at = broker_once(&s->broker, key);
     if (at == 0)
         return true;
@@ -216,6 +213,10 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
     bool made = false, again = false;
     uint64_t key[2] = {0, 0};
     p->duplicate = false;
+    if (m->key.n > RING_NAME_MAX)
+        return refused(p, 400, "a key has 1 to 255 bytes", NULL);
+    if (m->key.n > 0) /* first, as what it fetches takes a while */
+        once_hash(&s->broker.once, topic, m->key, key);
     size_t right = m->binary ? m->data.n : utf8_valid(m->data);
     if (m->event.n > 0 && !submit_check_event(m->event, p))
         return false;

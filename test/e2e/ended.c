@@ -386,6 +386,26 @@ START_TEST(wildcard)
 }
 END_TEST
 
+/* After an upgrade or a start: a wildcard from the beginning, which `all` was told of before, and
+ * who waits for what ends now. */
+static void goes_on(const char *all)
+{
+    char query[96], words[256];
+    begin_all(k, "/**", "since=earliest");
+    all_there(4);
+    snprintf(query, sizeof query, "last-event-id=%s", e2e_publish(&s, "/x", "stop"));
+    snprintf(words, sizeof words, "%s m:stop", all);
+    expect(k, words, "m:stop");
+    begin_all(k, "/v", query);
+    all_there(6);
+    e2e_publish(&s, "/v?end", "last");
+    expect(k, "m:last e:v .", NULL);
+    begin_all(k, "/v2,v", query); /* one has ended before it waits for the other */
+    all_there(4);
+    e2e_publish(&s, "/v2?end", "");
+    expect(k, "m:last e:v e:v2 .", NULL);
+}
+
 START_TEST(upgrades)
 {
     char from[64], query[96], end[64];
@@ -403,6 +423,7 @@ START_TEST(upgrades)
     past("/u", "since=now", "E:u .");
     refused("/u", end);
     back("/t,u", end);
+    goes_on("m:x m:one e:t m:two e:u");
     e2e_stop(&s);
 }
 END_TEST
@@ -425,6 +446,7 @@ START_TEST(kill_9)
     past("/u", "since=now", "E:u .");
     refused("/u", end);
     back("/t,u", end);
+    goes_on("m:x m:one m:two e:t e:u");
     e2e_stop(&s);
     unlink(path);
 }

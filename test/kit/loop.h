@@ -8,7 +8,7 @@
  *
  * A FOLLOWER reads what a subscriber was sent, byte by byte, against all messages there were: each
  * record as it was rendered, ids growing, no message of its topics left out unless a gap was told,
- * no gap told without a message lost.
+ * no gap told without a message lost, each end told once, and nothing behind the last of them.
  */
 #ifndef SSE_TEST_KIT_LOOP_H
 #define SSE_TEST_KIT_LOOP_H
@@ -113,14 +113,34 @@ int sse_main(int argc, char **argv);
 /* Message n is told.item[n - 1]; its texts stand in told.bytes. */
 struct told {
     size_t topic_at, topic_size, sse_at, sse_size, skip, data_at, data_size;
-    bool binary;
+    bool binary, end, bare, keyed;
+    bool purge; /* not a message: it purges */
+    bool wiped; /* before it was written down: its bytes are unknown */
+    enum {
+        TOLD_STAYS,
+        TOLD_PURGED,
+        TOLD_UNSURE, /* it was evicted or purged, whichever was first */
+    } fate;
 };
 
 static struct {
     struct told *item;
     size_t n, cap, bytes_cap, bytes_n;
     char *bytes;
+    uint64_t lost; /* the newest that was evicted, when it was last looked at */
 } told;
+
+static inline struct span told_topic(uint64_t n)
+{
+    const struct told *m = &told.item[n - 1];
+    return (struct span){told.bytes + m->topic_at, m->topic_size};
+}
+
+static inline struct span told_data(uint64_t n)
+{
+    const struct told *m = &told.item[n - 1];
+    return (struct span){told.bytes + m->data_at, m->data_size};
+}
 
 static inline void *grown(void *p, size_t n)
 {
@@ -141,6 +161,31 @@ static inline size_t told_bytes(struct span s)
     return at;
 }
 
+/* Message n purges those before it of its topic. */
+static inline void note_purge(uint64_t n)
+{
+    for (uint64_t i = told.lost + 1; i < n; i++)
+        if (!told.item[i - 1].purge && told.item[i - 1].fate == TOLD_STAYS &&
+            span_eq(told_topic(i), told_topic(n)))
+            told.item[i - 1].fate = i <= ring_lost(&S.ring) ? TOLD_UNSURE : TOLD_PURGED;
+}
+
+/* A key is at the front of the data of those who have one (fuzz/loop), up to a space: it is that of
+ * no other message of the topic that is there. And none follows an end that is there. */
+static inline void note_once(uint64_t n)
+{
+    struct span data = told_data(n), key = span_cut(&data, ' ');
+    for (uint64_t i = ring_lost(&S.ring) + 1; i < n; i++) {
+        if (told.item[i - 1].purge || told.item[i - 1].fate != TOLD_STAYS ||
+            !span_eq(told_topic(i), told_topic(n)))
+            continue;
+        assert(!told.item[i - 1].end);
+        struct span other = told_data(i);
+        assert(!told.item[i - 1].keyed || !told.item[n - 1].keyed ||
+               !span_eq(span_cut(&other, ' '), key));
+    }
+}
+
 /* Writes down the messages that came since the last call, before the ring loses them. */
 static inline void note_messages(void)
 {
@@ -154,11 +199,67 @@ static inline void note_messages(void)
             told.item = grown(told.item, told.cap * sizeof *told.item);
         }
         struct span name = ring_topic(r), sse = ring_sse(r, true), data = ring_data(r);
-        told.item[told.n++] = (struct told){told_bytes(name), name.n,
-                                            told_bytes(sse),  sse.n,
-                                            r->skip,          told_bytes(data),
-                                            data.n,           (r->flags & RING_BINARY) != 0};
+        told.item[told.n++] = (struct told){.topic_at = told_bytes(name),
+                                            .topic_size = name.n,
+                                            .sse_at = told_bytes(sse),
+                                            .sse_size = sse.n,
+                                            .skip = r->skip,
+                                            .data_at = told_bytes(data),
+                                            .data_size = data.n,
+                                            .binary = (r->flags & RING_BINARY) != 0,
+                                            .end = (r->flags & RING_END) != 0,
+                                            .bare = (r->flags & RING_BARE) != 0,
+                                            .keyed = (r->flags & RING_KEYED) != 0,
+                                            .purge = (r->flags & RING_PURGE) != 0,
+                                            .wiped = (r->flags & RING_WIPED) != 0};
+        if ((r->flags & RING_PURGE) != 0)
+            note_purge(told.n);
+        else if ((r->flags & RING_WIPED) == 0)
+            note_once(told.n);
     }
+    told.lost = ring_lost(&S.ring);
+}
+
+/* Returns true if the name is one of those that `what` lists. */
+static inline bool told_listed(const char *what, struct span name)
+{
+    struct span names = span_of(what);
+    while (names.n > 0)
+        if (span_eq(span_cut(&names, ','), name))
+            return true;
+    return false;
+}
+
+/* Returns true if each topic of `what` has an end among the messages up to n: whoever had all of
+ * them may get no more. A wildcard never ends. */
+static inline bool told_may_be_over(const char *what, uint64_t n)
+{
+    struct span names = span_of(what);
+    while (names.n > 0) {
+        struct span name = span_cut(&names, ',');
+        bool ended = false;
+        for (uint64_t i = 1; i <= n && !ended; i++)
+            ended = told.item[i - 1].end && span_eq(told_topic(i), name);
+        if (!ended)
+            return false;
+    }
+    return true;
+}
+
+/* Returns true if each has one that is there still. */
+static inline bool told_is_over(const char *what, uint64_t n)
+{
+    struct span names = span_of(what);
+    while (names.n > 0) {
+        struct span name = span_cut(&names, ',');
+        bool ended = false;
+        for (uint64_t i = ring_lost(&S.ring) + 1; i <= n && !ended; i++)
+            ended = told.item[i - 1].end && told.item[i - 1].fate == TOLD_STAYS &&
+                    span_eq(told_topic(i), name);
+        if (!ended)
+            return false;
+    }
+    return true;
 }
 
 /* ---- starting, stopping, time ---------------------------------------------------------------- */
@@ -193,7 +294,7 @@ static inline void start(const struct opt *opt, unsigned descriptors)
     kernel_reset();
     kernel.fds_max = descriptors;
     kernel.before_read = note_messages;
-    told.n = told.bytes_n = 0;
+    told.n = told.bytes_n = told.lost = 0;
     memset(&S, 0, offsetof(struct server, ex.path)); /* the rest is large, and scratch memory */
     memset(&L, 0, (size_t)(L.out_bytes - (char *)&L));
     S.config.opt = *opt;
@@ -387,6 +488,7 @@ struct follower {
     struct kernel_peer *p;
     char what[256]; /* names and wildcards, as in the path */
     bool several;   /* they make a set */
+    bool resumes;   /* it came with an id: it was told of what ended before */
     enum {
         FOLLOW_HEAD,
         FOLLOW_OPENING,
@@ -398,28 +500,37 @@ struct follower {
     bool lost;                            /* a gap must be told next */
     size_t pos;                           /* bytes that were looked at */
     uint64_t last;                        /* n of the last id it was told */
-    unsigned messages, gaps, checkpoints, beats;
-    char reason[16]; /* of the last gap */
+    uint64_t ending;                      /* the message just before, whose end must be next */
+    unsigned messages, gaps, checkpoints, beats, ends;
+    uint64_t end[16]; /* those whose ends it was told, the latest of them */
+    char reason[16];  /* of the last gap */
 };
 
 /* Returns true if `what` selects this message. */
 static inline bool follower_wants(const struct follower *f, uint64_t n)
 {
-    const struct told *m = &told.item[n - 1];
-    struct span names = span_of(f->what), name = {told.bytes + m->topic_at, m->topic_size};
-    while (names.n > 0)
+    struct span names = span_of(f->what), name = told_topic(n);
+    while (names.n > 0 && !told.item[n - 1].purge)
         if (topic_match(span_cut(&names, ','), name))
             return true;
     return false;
 }
 
-/* Returns true if a message that it wants is between two ids, both excluded. */
-static inline bool follower_missed(const struct follower *f, uint64_t after, uint64_t before)
+/* Returns true if a message that it wants, and must get, is between two ids, both excluded; with
+ * `unsure`, if one is that it may have lost. */
+static inline bool follower_missed_any(const struct follower *f, uint64_t after, uint64_t before,
+                                       bool unsure)
 {
     for (uint64_t n = after + 1; n < before; n++)
-        if (follower_wants(f, n))
+        if (follower_wants(f, n) && (told.item[n - 1].fate == TOLD_STAYS ||
+                                     (unsure && told.item[n - 1].fate == TOLD_UNSURE)))
             return true;
     return false;
+}
+
+static inline bool follower_missed(const struct follower *f, uint64_t after, uint64_t before)
+{
+    return follower_missed_any(f, after, before, false);
 }
 
 static inline struct follower follower(struct kernel_peer *p, const char *what)
@@ -484,7 +595,7 @@ static inline void follow_gap(struct follower *f, struct span block)
     assert(!f->lost || unknown);
     /* no false alarm, where what was lost can be known */
     assert(unknown || chains_forgotten(&S.broker.chains) > 0 ||
-           follower_missed(f, f->last, id + 1));
+           follower_missed_any(f, f->last, id + 1, true));
     snprintf(f->reason, sizeof f->reason, "%.*s", (int)reason.n, reason.p);
     f->last = id;
     f->lost = false;
@@ -503,9 +614,41 @@ static inline void follow_message(struct follower *f, struct span block)
     const struct told *m = &told.item[c.n - 1];
     size_t skip = f->several ? 0 : m->skip;
     struct span sse = {told.bytes + m->sse_at + skip, m->sse_size - skip};
-    assert(span_eq(sse, (struct span){block.p, block.n + 1}));
+    assert(!m->bare && (m->end ? sse.n > block.n + 1 : sse.n == block.n + 1));
+    assert(m->wiped || memcmp(sse.p, block.p, block.n + 1) == 0);
+    f->ending = m->end ? c.n : 0;
     f->last = c.n;
     f->messages++;
+}
+
+/* The end of a topic: its record's, or told to one who begins behind it, with the id where it
+ * begins. */
+static inline void follow_ended(struct follower *f, struct span block)
+{
+    struct span all = block, id, name, topic = line_take(&block, "event: ended");
+    struct cursor c;
+    assert(topic.p != NULL && topic.n == 0);
+    name = line_take(&block, "data: {\"topic\":\"");
+    assert(name.p != NULL && name.n > 2 && memcmp(name.p + name.n - 2, "\"}", 2) == 0);
+    name.n -= 2;
+    id = line_take(&block, "id: ");
+    bool right = cursor_read(id, &c), late = c.n <= f->last && c.n != f->ending;
+    assert(right && block.n == 0 && c.n > 0 && c.n <= told.n && !f->lost);
+    uint64_t n = c.n;
+    if (late) /* the newest of that topic */
+        while (n > 0 && !(told.item[n - 1].end && span_eq(told_topic(n), name)))
+            n--;
+    assert(n > 0 && told.item[n - 1].end && follower_wants(f, n));
+    assert(late ? f->messages + f->gaps == 0 && !f->resumes && told_listed(f->what, name)
+                : !follower_missed(f, f->last, n));
+    const struct told *m = &told.item[n - 1];
+    assert(late || m->wiped ||
+           memcmp(told.bytes + m->sse_at + m->sse_size - (all.n + 1), all.p, all.n + 1) == 0);
+    for (size_t i = 0; i < sizeof f->end / sizeof f->end[0]; i++)
+        assert(f->end[i] != n);
+    f->end[f->ends++ % (sizeof f->end / sizeof f->end[0])] = n;
+    f->last = late ? f->last : n;
+    f->ending = 0;
 }
 
 static inline void follow_checkpoint(struct follower *f, struct span block)
@@ -520,8 +663,12 @@ static inline void follow_checkpoint(struct follower *f, struct span block)
 /* Takes one block, without its empty line. */
 static inline void follow_block(struct follower *f, struct span block)
 {
+    bool ended = span_begins(block, SPAN("event: ended\n"));
+    assert(f->ending == 0 || ended);
     if (f->state == FOLLOW_OPENING)
         follow_opening(f, block);
+    else if (ended)
+        follow_ended(f, block);
     else if (span_begins(block, SPAN("event: gap\n")))
         follow_gap(f, block);
     else if (span_begins(block, SPAN("id: ")))
@@ -594,6 +741,7 @@ static inline void follow_to_the_end(struct follower *f)
     follow(f);
     assert(!f->p->closed && f->state == FOLLOW_EVENTS && !f->lost);
     assert(f->pos == f->p->out.n && !follower_missed(f, f->last, told.n + 1));
+    assert(f->ending == 0 && !told_is_over(f->what, told.n));
 }
 
 #endif

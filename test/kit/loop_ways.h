@@ -14,22 +14,27 @@
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* Returns true if one of the names and wildcards selects message n. */
-static inline bool wants(const char *what, uint64_t n)
+/* Returns true if one of the names and wildcards selects record n. */
+static inline bool wants_record(const char *what, uint64_t n)
 {
-    const struct told *m = &told.item[n - 1];
-    struct span names = span_of(what), name = {told.bytes + m->topic_at, m->topic_size};
+    struct span names = span_of(what), name = told_topic(n);
     while (names.n > 0)
         if (topic_match(span_cut(&names, ','), name))
             return true;
     return false;
 }
 
-/* The next message behind `after` that it selects; 0: none. */
+/* Returns true if it selects message n. */
+static inline bool wants(const char *what, uint64_t n)
+{
+    return !told.item[n - 1].bare && !told.item[n - 1].purge && wants_record(what, n);
+}
+
+/* The next message behind `after` that it selects, and that nobody purged; 0: none. */
 static inline uint64_t wanted_next(const char *what, uint64_t after)
 {
     for (uint64_t n = after + 1; n <= told.n; n++)
-        if (wants(what, n))
+        if (told.item[n - 1].fate == TOLD_STAYS && wants(what, n))
             return n;
     return 0;
 }
@@ -78,13 +83,13 @@ static inline uint64_t object_check(const struct json_value *object, const char 
     bool has = member(object, "id", &v);
     assert(has);
     uint64_t n = id_of(&v);
-    assert(n > 0 && wants(what, n) && (!*known || wanted_next(what, last) == n));
+    uint64_t next = wanted_next(what, last);
+    assert(n > 0 && wants(what, n) && (!*known || next == 0 || next >= n));
     const struct told *m = &told.item[n - 1];
     has = member(object, "topic", &v);
     assert(has && string_is(&v, (struct span){told.bytes + m->topic_at, m->topic_size}));
     has = member(object, m->binary ? "base64" : "data", &v);
-    assert(has &&
-           (m->binary || string_is(&v, (struct span){told.bytes + m->data_at, m->data_size})));
+    assert(has && (m->binary || m->wiped || string_is(&v, told_data(n))));
     *known = true;
     return n;
 }
@@ -97,7 +102,7 @@ struct polled {
     struct span head, body;
     uint64_t id; /* its cursor */
     unsigned messages;
-    bool gap;
+    bool gap, ended;
 };
 
 /* Looks at the front of `s`. 0: it is not whole; else its bytes. `after` is the cursor that was
@@ -122,6 +127,8 @@ static inline size_t poll_check(struct span s, const char *what, uint64_t after,
     bool right = cursor_read((struct span){id + 17, strcspn(id + 17, "\r")}, &c);
     assert(right && c.n <= told.n);
     a->id = c.n;
+    a->ended = memmem(s.p, a->head.n, "\r\nEnded: true\r\n", 15) != NULL;
+    assert(a->ended ? told_may_be_over(what, a->id) : !told_is_over(what, a->id));
     if (a->status != 200) {
         assert((a->status == 204 || a->status == 304) && a->body.n == 0);
         assert(!known || a->id >= after);
@@ -132,12 +139,13 @@ static inline size_t poll_check(struct span s, const char *what, uint64_t after,
     right = right && member(&v, "gap", &item) && member(&v, "messages", &list);
     assert(right && (item.kind == JSON_NULL || item.kind == JSON_OBJECT));
     a->gap = item.kind == JSON_OBJECT;
+    assert(member(&v, "ended", &item) == a->ended);
     known = known && !a->gap;
     while (json_next(&list, &pos, &name, &item)) {
         after = object_check(&item, what, after, &known);
         a->messages++;
     }
-    assert(a->gap || a->messages > 0);
+    assert(a->gap || a->messages > 0 || a->ended);
     assert(!known ||
            (a->id >= after && (wanted_next(what, after) == 0 || wanted_next(what, after) > a->id)));
     return a->head.n + a->body.n;
@@ -160,7 +168,8 @@ struct talker {
     } state;
     size_t pos;
     uint64_t last;
-    unsigned messages, gaps, checkpoints, pings, pongs, answers, errors, code;
+    unsigned messages, gaps, checkpoints, pings, pongs, answers, errors, code, ends;
+    uint64_t end[16]; /* those whose ends it was told, the latest of them */
 };
 
 /* Asks for one. `cursor` is the n it begins behind, or -1: now; then only json tells where that
@@ -207,6 +216,22 @@ static inline void frame_send(struct kernel_peer *p, unsigned opcode, const char
     kernel_send(p, bytes, frame_put(bytes, 0x80 | opcode, text, strlen(text)));
 }
 
+/* The end of a topic: a record's, told once to those whose topics stay what they are. */
+static inline void talk_ended(struct talker *t, const struct json_value *ended)
+{
+    struct json_value topic, id;
+    bool has = member(ended, "topic", &topic) && member(ended, "id", &id);
+    assert(has && !t->stranger);
+    uint64_t n = id_of(&id), next = wanted_next(t->what, t->last);
+    assert(n > 0 && told.item[n - 1].end && string_is(&topic, told_topic(n)));
+    assert(t->loose || wants_record(t->what, n));
+    assert(!t->known || n <= t->last || next == 0 || next > n);
+    for (size_t i = 0; i < sizeof t->end / sizeof t->end[0]; i++)
+        assert(t->loose || t->end[i] != n);
+    t->end[t->ends++ % (sizeof t->end / sizeof t->end[0])] = n;
+    t->last = n > t->last ? n : t->last;
+}
+
 static inline void talk_object(struct talker *t, struct span text)
 {
     struct json_value object, v;
@@ -218,6 +243,8 @@ static inline void talk_object(struct talker *t, struct span text)
         t->answers++;
     } else if (member(&object, "error", &v)) {
         t->errors++;
+    } else if (member(&object, "ended", &v)) {
+        talk_ended(t, &v);
     } else if (member(&object, "gap", &v)) {
         struct json_value reason;
         assert((t->known || t->loose) && member(&v, "reason", &reason));
@@ -255,7 +282,7 @@ static inline void talk_data(struct talker *t, unsigned opcode, struct span data
     t->last = wanted_next(t->what, t->last);
     assert(t->last != 0);
     const struct told *m = &told.item[t->last - 1];
-    assert(span_eq(data, (struct span){told.bytes + m->data_at, m->data_size}));
+    assert(m->wiped || span_eq(data, told_data(t->last)));
     assert(opcode == (m->binary ? WS_BINARY : WS_TEXT));
     t->messages++;
 }
@@ -267,6 +294,8 @@ static inline void talk_frame(struct talker *t, unsigned opcode, struct span dat
         t->state = TALK_OVER;
         t->code = data.n >= 2 ? (unsigned)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1])
                               : WS_NO_CODE;
+        if (t->code == WS_NORMAL && data.n > 2 && !t->loose)
+            assert(span_eq(span_from(data, 2), SPAN("ended")) && told_may_be_over(t->what, told.n));
     } else if (opcode == WS_PING) {
         t->pings++;
     } else if (opcode == WS_PONG) {
@@ -346,6 +375,7 @@ static inline void talk_to_the_end(struct talker *t)
     talk(t);
     assert(!t->p->closed && t->state == TALK_OPEN && t->pos == t->p->out.n);
     assert(!t->known || t->loose || wanted_next(t->what, t->last) == 0);
+    assert(t->loose || !told_is_over(t->what, told.n));
 }
 
 #endif

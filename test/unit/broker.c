@@ -299,6 +299,37 @@ START_TEST(held_purges)
 END_TEST
 
 /* The next program of a process goes on with all of it. */
+/* A ring full of small messages with keys has more of them than the index has slots: each is found,
+ * and none that is evicted is. */
+START_TEST(keys)
+{
+    struct ring r;
+    struct view v;
+    static uint64_t at[2000], key[COUNT(at)][2];
+    char text[16];
+    unsigned full = 0;
+    open_ring(&r);
+    view(&v, &r);
+    for (unsigned i = 0; i < COUNT(at); i++) {
+        struct ring_message m = {.topic = SPAN("t"), .data = SPAN("x")};
+        snprintf(text, sizeof text, "%u", i);
+        once_hash(&v.b.once, m.topic, span_of(text), key[i]);
+        memcpy(m.key, key[i], sizeof m.key);
+        ck_assert_uint_eq(broker_once(&v.b, key[i]), 0);
+        at[i] = broker_put(&v.b, topic(&v, "t"), &m, EPOCH);
+        for (unsigned k = 0; k <= i && i % 97 == 0; k++)
+            ck_assert_uint_eq(broker_once(&v.b, key[k]), at[k] >= ring_tail(&r) ? at[k] : 0);
+    }
+    for (uint64_t l = 0; l <= v.b.once.mask; l++) {
+        const struct once_line *line = &v.b.once.line[l];
+        size_t oldest = (line->newest + 1) % ONCE_SLOTS;
+        full += line->slot[oldest] >> 8 > ring_tail(&r);
+    }
+    ck_assert_uint_gt(full, 5);
+    view_free(&v);
+    ring_close(&r);
+}
+
 START_TEST(taken_over)
 {
     struct ring r;
@@ -362,6 +393,7 @@ int main(void)
     tcase_add_test(c, kept);
     tcase_add_test(c, held);
     tcase_add_test(c, held_purges);
+    tcase_add_test(c, keys);
     tcase_add_test(c, taken_over);
     suite_add_tcase(s, c);
     TCase *a = tcase_create("contracts");
