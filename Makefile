@@ -91,10 +91,11 @@ $(OUT)/static: $(OUT)/flags Makefile
 	 done; rm -f $@.c $@.out
 
 # What the binary has in itself is packed, the same bytes each time: what a browser loads, without indentation and
-# lines of comment, and what --help says.
+# lines of comment, a style without blanks besides, and what --help says.
 build/page/%: lib/serve/% Makefile | $(OUT)/flags
 	@mkdir -p $(@D)
-	$(Q)sed 's/^ *//; /^\/\/ /d; s/ \/\/ [^"`]*$$//' $< >$@
+	$(Q)sed -e 's/^ *//; /^$$/d; /^\/\/ /d; s/ \/\/ [^"`]*$$//' \
+	 -e '/<style>/,/<\/style>/{s/\([{:;,]\) /\1/g; s/ {/{/g; s/;* *}/}/g;}' $< >$@
 build/page/%.gz: build/page/%
 	$(Q)gzip -9nc $< >$@
 build/page/help.gz: lib/cli/help.txt | $(OUT)/flags

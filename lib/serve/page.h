@@ -27,8 +27,8 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "OnW/DSwEnV3HETNfoWzVA37HE7VCqvHAU8fIY+1/d4g="
-#define PAGE_STYLE  "1YHTxnITAwMNWzii62flHWT7EntqeYK6TT1cNEnV0hw="
+#define PAGE_SCRIPT "9X8YS8q53nOaOZPgVks5FPWiJdE1I25XWWzmQJdnCoo="
+#define PAGE_STYLE  "3N1Fy3crBl8oZf+4wDJlFKbr26NaRkgzUGKndoBYsMA="
 
 /* The same of the whole helper, which the page loads with this as its `integrity`, so that code in
  * the page's console can import it. */
