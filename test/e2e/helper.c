@@ -137,8 +137,8 @@ END_TEST
 
 /* ---- a topic's end ---- */
 
-/* It says so, once, and asks for no more; so does one that comes after. EventSource itself stops for
- * good, told 204 when it comes back. */
+/* It says so, once, and asks for no more; so does one that comes after. EventSource itself stops
+ * for good, told 204 when it comes back. */
 START_TEST(stops_at_an_end)
 {
     e2e_start(&s, "--retry", "100ms", NULL);
