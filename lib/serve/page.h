@@ -27,7 +27,7 @@
 #include "lib/text.h"
 
 /* Base64 of SHA-256 over what stands between <script> and </script>, <style> and </style>. */
-#define PAGE_SCRIPT "tBEbmmzYeL/5W85ldKAakvi5J8JcIPRXf4XTPC8rrOQ="
+#define PAGE_SCRIPT "oQmQGFng/zt377BqKn2Q4/HYj/bXwCiIW7poe9TUZ30="
 #define PAGE_STYLE  "1YHTxnITAwMNWzii62flHWT7EntqeYK6TT1cNEnV0hw="
 
 /* The same of the whole helper, which the page loads with this as its `integrity`, so that code in

@@ -391,7 +391,10 @@ START_TEST(every_control_has_a_name)
         "textbox Topics (a,b/*,c/**)",
         "textbox Token (if required)",
         "textbox Publish to",
-        "textbox Event name, if any",
+        "textbox Event name (optional)",
+        "textbox Key (optional)",
+        "button End the topic",
+        "button Purge it",
         "textbox Text",
         "slider Steady stream: off",
         "slider Interval of short polling",
@@ -628,8 +631,6 @@ START_TEST(the_socket_publishes)
 }
 END_TEST
 
-/* The lines to copy of the helper run in the page's own console, and nothing else from this origin
- * does: topics are at this origin. */
 /* Fills in a field of the page. */
 static void fill(struct tab *t, const char *id, const char *text)
 {
@@ -662,7 +663,7 @@ START_TEST(a_topic_lives_and_ends)
     numbers_become(t, "got", "1,1,1,1");
     press_and_read(t, "Publish", "Published before, as ");
     fill(t, "text", "other");
-    press_and_read(t, "Publish", "Refused. 422 ");
+    press_and_read(t, "Publish", "Not published. 422 ");
     fill(t, "key", "");
     publish(t);
     numbers_become(t, "got", "2,2,2,2");
@@ -671,6 +672,7 @@ START_TEST(a_topic_lives_and_ends)
     press_and_read(t, "End the topic", "demo has ended");
     tab_wait(t, "[...document.querySelectorAll('.state')].every(e => e.textContent === 'ended')");
     press_and_read(t, "Publish", "Not published. 409 ");
+    tab_wait(t, "document.getElementById('all').textContent === 'Resume all'");
     tab_picture(t, "ended.png");
     tab_eval(t, "document.querySelectorAll('.state').forEach(e => e.textContent = '')");
     press(t, "Subscribe"); /* and who comes late is told as well */
@@ -687,6 +689,30 @@ START_TEST(a_topic_lives_and_ends)
 }
 END_TEST
 
+/* Of a few workers each is shown, of many those that have the most and the least. */
+START_TEST(workers_are_told_apart)
+{
+    static const struct {
+        const char *workers, *shown;
+    } table[] = {{"2", "worker 0 \\d+worker 1 \\d+started again 0"},
+                 {"6", "most \\d+least \\d+started again 0"}};
+    for (size_t i = 0; i < COUNT(table); i++) {
+        char file[32];
+        e2e_start(&s, "--workers", table[i].workers, NULL);
+        struct tab *t = live(s.address[0]);
+        tab_wait(t, "/Connections by worker%s/.test(tiles.at(-1).el.textContent)",
+                 table[i].shown);
+        ck_assert_str_eq(tab_eval(t, "tiles.at(-1).el.hidden"), "false");
+        snprintf(file, sizeof(file), "workers-%s.png", table[i].workers);
+        tab_picture(t, file);
+        tab_close(t);
+        e2e_stop(&s);
+    }
+}
+END_TEST
+
+/* The lines to copy of the helper run in the page's own console, and nothing else from this origin
+ * does: topics are at this origin. */
 START_TEST(the_snippet_of_the_helper_runs)
 {
     e2e_start(&s, NULL);
@@ -818,6 +844,7 @@ static TCase *truths(void)
     tcase_add_test(tc, published_is_what_was_accepted);
     tcase_add_test(tc, the_socket_publishes);
     tcase_add_test(tc, a_topic_lives_and_ends);
+    tcase_add_test(tc, workers_are_told_apart);
     tcase_add_test(tc, the_snippet_of_the_helper_runs);
     tcase_add_test(tc, it_is_legible);
     tcase_add_test(tc, it_looks_right);

@@ -330,6 +330,7 @@ void tab_look(struct tab *t, int width, int height, bool phone, bool dark)
              "{\"width\":%d,\"height\":%d,\"deviceScaleFactor\":%d,\"mobile\":%s}", width, height,
              phone ? 2 : 1, phone ? "true" : "false");
     command(t, "Emulation.setDeviceMetricsOverride", params);
+    command(t, "Emulation.setScrollbarsHidden", "{\"hidden\":true}"); /* as wide as its picture */
     snprintf(params, sizeof(params),
              "{\"features\":[{\"name\":\"prefers-color-scheme\",\"value\":\"%s\"}]}",
              dark ? "dark" : "light");
