@@ -135,6 +135,102 @@ START_TEST(goes_on_where_the_page_was)
 }
 END_TEST
 
+/* ---- a topic's end ---- */
+
+/* It says so, once, and asks for no more; so does one that comes after. EventSource itself stops
+ * for good, told 204 when it comes back. */
+START_TEST(stops_at_an_end)
+{
+    e2e_start(&s, "--retry", "100ms", NULL);
+    struct tab *t = page_open(NULL, s.address[0]);
+    tab_eval(t, "source = new EventSource('/news'); source.addEventListener('ended', e => "
+                "say(`source ${e.data}`)); 0");
+    tab_wait(t, "source.readyState === 1");
+    subscribe(t, "/", "topics: ['news', 'other'], onended: () => say('ended'),");
+    tab_eval(t, "helper.subscribe('/news', {onended: () => say('one ended')}); 0");
+    expect_subscribers(3);
+    e2e_publish(&s, "/news?end", "last");
+    tab_wait(t, "source.readyState === 2"); /* closed, and not about to come back */
+    tab_wait(t, "got.length >= 3");
+    e2e_publish(&s, "/other?end", "");
+    tab_wait(t, "got.includes('ended')");
+    size_t asked = t->nasked;
+    e2e_sleep_ms(1500);
+    ck_assert_str_eq(tab_eval(t, "got.sort().join('|')"),
+                     "ended|news last|one ended|source {\"topic\":\"news\"}");
+    ck_assert_uint_eq(t->nasked, asked);
+    tab_eval(t, "got = []; 0");
+    subscribe(t, "/news", "since: 'earliest', onended: () => say('ended'),");
+    expect(t, "ended"); /* this page has had it */
+    tab_close(t);
+    t = page_open(NULL, s.address[0]);
+    subscribe(t, "/news", "since: 'earliest', onended: () => say('ended'),");
+    expect(t, "message last|ended");
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
+/* Has a tab show the page of README.md's recipe. */
+static void recipe(struct tab *t)
+{
+    static char readme[1 << 17];
+    char url[300];
+    FILE *f = fopen("README.md", "re");
+    ck_assert_ptr_nonnull(f);
+    readme[fread(readme, 1, sizeof readme - 1, f)] = '\0';
+    fclose(f);
+    char *html = strstr(readme, "```html\n"), *end;
+    ck_assert(html != NULL && (end = strstr(html, "\n```\n")) != NULL);
+    *end = '\0';
+    snprintf(url, sizeof url, "%s/-/healthy#answers/7", s.address[0]);
+    tab_go(t, "about:blank#away");
+    tab_go(t, url);
+    tab_eval(t,
+             "page = new DOMParser().parseFromString(String.raw`%s`, 'text/html');"
+             "document.body.replaceChildren(page.querySelector('#answer'));"
+             "script = document.createElement('script'); script.type = 'module';"
+             "script.text = page.querySelector('script').text; document.body.append(script); 0",
+             html + strlen("```html\n"));
+}
+
+static void shows(struct tab *t, const char *text)
+{
+    tab_wait(t, "document.querySelector('#answer').textContent === '%s'", text);
+}
+
+/* It reloads midway, is left and comes back after the end; a second device comes late. */
+START_TEST(shows_the_recipe)
+{
+    e2e_start(&s, NULL);
+    struct tab *t = page_open(NULL, s.address[0]);
+    recipe(t);
+    e2e_publish(&s, "/answers/7", "The ");
+    e2e_publish(&s, "/answers/7", "quick ");
+    shows(t, "The quick ");
+    recipe(t);
+    shows(t, "The quick ");
+    e2e_publish(&s, "/answers/7", "brown ");
+    shows(t, "The quick brown ");
+    tab_go(t, "about:blank#away");
+    e2e_publish(&s, "/answers/7", "fox ");
+    recipe(t);
+    shows(t, "The quick brown fox ");
+    e2e_publish(&s, "/answers/7?end", "");
+    shows(t, "The quick brown fox  (that is all)");
+    recipe(t);
+    shows(t, "The quick brown fox  (that is all)");
+    struct tab *second = page_open(NULL, s.address[0]);
+    recipe(second);
+    shows(second, "The quick brown fox  (that is all)");
+    ck_assert_str_eq(t->wrong, "");
+    ck_assert_str_eq(second->wrong, "");
+    tab_close(second);
+    tab_close(t);
+    e2e_stop(&s);
+}
+END_TEST
+
 /* Names are those of EventSource, in whichever way the messages come. */
 START_TEST(tells_of_several_topics)
 {
@@ -474,6 +570,8 @@ static TCase *cases(void)
     tcase_add_test(tc, tells_messages);
     tcase_add_test(tc, begins_where_it_is_to);
     tcase_add_test(tc, goes_on_where_the_page_was);
+    tcase_add_test(tc, stops_at_an_end);
+    tcase_add_test(tc, shows_the_recipe);
     tcase_add_test(tc, tells_of_several_topics);
     tcase_add_test(tc, tells_of_gaps);
     tcase_add_test(tc, tells_of_refusals);
