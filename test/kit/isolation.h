@@ -398,7 +398,7 @@ static unsigned iso_free(void)
 {
     unsigned client = 1 + iso_pick(ISO_CLIENTS - 1);
     struct iso_client *c = &iso[client];
-    if (c->open && (c->keeps || c->waits)) {
+    if (c->open && (c->keeps || c->asked)) {
         iso_hang_up(client);
         c->open = false;
     }
@@ -448,7 +448,7 @@ static void iso_step(void)
         iso_publish(client, ISO_TENANTS);
     else if (c->socket && c->keeps && what % 2 == 0)
         iso_frame(client);
-    else if (c->keeps || c->waits) {
+    else if (c->keeps || c->asked) { /* one that asks again has another token then */
         if (what % 2 == 0) {
             iso_hang_up(client);
             c->open = false;
