@@ -52,8 +52,8 @@ test: ## installs what is missing (as root), then runs every test
 	+@$(parallel) V=$(V) for-test for-fuzz >build/test.log 2>&1 || { cat build/test.log; exit 1; }
 	@test/fuzz/run 0 $(FUZZERS:%=$(FUZZ)/test/%) | SSE_BIN=$(SAN)/sse \
 	 test/run test/readme test/recipe $(CHECKS:%=$(SAN)/test/%) $(SHIPPED:%='SSE_BIN=$(OUT)/sse $(SAN)/test/%') \
-	 $(SHARED:%='SSE_BIN=$(SAN)/sse SSE_WORKERS=3 $(SAN)/test/%') \
-	 $(MEASURED:%='SSE_BIN=$(OUT)/sse CK_RUN_CASE=memory $(SAN)/test/%') - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
+	 $(patsubst %,'SSE_BIN=$(SAN)/sse SSE_WORKERS=3 $(SAN)/test/%',$(filter $(CHECKS),$(SHARED))) \
+	 $(patsubst %,'SSE_BIN=$(OUT)/sse CK_RUN_CASE=memory $(SAN)/test/%',$(filter $(CHECKS),$(MEASURED))) - -- $(LOADS:%='$(OUT)/test/% $(OUT)/sse')
 
 test-pack: ## packages, images, another machine: installs what is missing (as root), tries them
 	@test/setup pack

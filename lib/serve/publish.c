@@ -183,9 +183,10 @@ bool body_names_topics(const struct exchange *ex)
 /* Returns true if a key is ASCII that stands as it is in a string, as most are. */
 static bool key_plain(struct span s)
 {
-    char few[WORD_SIZE] = "        ";
+    char few[WORD_SIZE];
     uint64_t odd = 0;
     if (s.n < WORD_SIZE) {
+        memset(few, ' ', sizeof few);
         memcpy(few, s.p, s.n);
         s = (struct span){few, WORD_SIZE};
     }
