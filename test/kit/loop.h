@@ -584,7 +584,7 @@ static inline void follow_opening(struct follower *f, struct span block)
 
 static inline void follow_gap(struct follower *f, struct span block)
 {
-    uint64_t id;
+    uint64_t id = 0;
     assert(line_take(&block, "event: ").p != NULL);
     struct span data = line_take(&block, "data: {\"reason\":\"");
     bool right = data.p != NULL && id_take(&block, &id);
