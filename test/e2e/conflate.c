@@ -6,6 +6,7 @@
 #include "lib/serve/queue.h"
 #include "lib/serve/subscriber.h"
 #include "test/kit/answers.h"
+#include "test/kit/life.h"
 #include "test/kit/serve_unit.h"
 #include "test/kit/socket.h"
 
@@ -423,16 +424,6 @@ static struct e2e_server s;
 static struct e2e_response r;
 static struct poll_answer a;
 
-static long metric(const char *name)
-{
-    char line[100];
-    e2e_ask(&s, &r, "GET /-/metrics HTTP/1.1\r\nHost: t\r\n\r\n");
-    snprintf(line, sizeof(line), "\n%s ", name);
-    const char *at = strstr(r.body, line);
-    ck_assert_msg(at != NULL, "no metric %s: %s", name, r.body);
-    return strtol(at + strlen(line), NULL, 10);
-}
-
 START_TEST(test_snapshot)
 {
     char id[4][64];
@@ -468,7 +459,7 @@ START_TEST(test_snapshot)
         socket_expect_text(raw, "%s", data);
         socket_expect_in(json, data);
     }
-    ck_assert_int_eq(metric("sse_messages_conflated_total"), 2 + 2 + 1 + 1 + 2);
+    metric_becomes(&s, "messages_conflated_total", 2 + 2 + 1 + 1 + 2);
     e2e_ask(&s, &r, "GET /a?conflate=x HTTP/1.1\r\nHost: t\r\nAccept: text/event-stream\r\n\r\n");
     e2e_expect_status(&r, 400, "conflate=x");
     e2e_stop(&s);
@@ -498,10 +489,10 @@ START_TEST(test_slow)
         for (const char *id = c->buf; (id = strstr(id, "\nid: ")) != NULL; id++)
             got++;
         ck_assert_uint_lt(got, 200);
-        ck_assert_int_gt(metric("sse_messages_conflated_total"), 50);
+        ck_assert_int_gt(metric(&s, "messages_conflated_total"), 50);
     }
     ck_assert_ptr_null(strstr(c->buf, "event: gap"));
-    ck_assert_int_eq(metric("sse_gaps_lagged_total"), 0);
+    ck_assert_int_eq(metric(&s, "gaps_lagged_total"), 0);
     e2e_stop(&s);
 }
 END_TEST
