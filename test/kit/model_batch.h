@@ -45,8 +45,8 @@ static inline void log_bytes(struct batch_log *log, struct span s)
 static inline void log_message(struct batch_log *log, const struct batch_message *m)
 {
     char line[96];
-    int n =
-        snprintf(line, sizeof(line), "%zu %zu %c ", m->event.n, m->data.n, m->binary ? 'b' : 't');
+    int n = snprintf(line, sizeof(line), "%zu %zu %c%s%s ", m->event.n, m->data.n,
+                     m->binary ? 'b' : 't', m->end ? " ends" : "", m->bare ? " bare" : "");
     log_bytes(log, (struct span){line, (size_t)n});
     n = snprintf(line, sizeof(line), m->topic.p != NULL ? "topic %zu\n" : "\n", m->topic.n);
     log_bytes(log, (struct span){line, (size_t)n});
@@ -174,7 +174,9 @@ static inline struct batch_log plain_read(struct span s)
             s = span_from(s, n + 1 < s.n && s.p[n] == '\r' && s.p[n + 1] == '\n' ? n + 2 : n + 1);
         if (n > 0 && !over)
             continue;
-        if (any)
+        if (any && span_eq(event, SPAN("ended")))
+            log_message(&log, &(struct batch_message){.end = true, .bare = true});
+        else if (any)
             log_message(&log,
                         &(struct batch_message){.event = event, .data = {data.p, data.n - 1}});
         event = (struct span){NULL, 0};
