@@ -92,7 +92,7 @@ static inline void workers_rise(const struct workers *w)
     control_awake(w->control, w->me);
 }
 
-/* Wakes those of these workers that sleep, and those that have much to follow. */
+/* Wakes those workers of the mask that sleep, and all that have much to follow. */
 void workers_wake(const struct workers *w, uint64_t mask);
 
 /* Wakes these, whatever they do. */

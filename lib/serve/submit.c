@@ -182,9 +182,8 @@ const char *submit_full(struct server *s)
 /* A message was not put: another worker has just ended its topic, or published it, or there is no
  * room. */
 static bool not_put(struct server *s, struct span topic, uint32_t id, const struct batch_message *m,
-                    struct submission *p)
+                    const uint64_t key[2], struct submission *p)
 {
-    uint64_t key[2];
     bool again = false;
     if (broker_end(&s->broker, id) != 0)
         return has_ended(s, topic, id, p);
@@ -194,7 +193,7 @@ static bool not_put(struct server *s, struct span topic, uint32_t id, const stru
     return refused(p, 503, submit_full(s), NULL);
 }
 
-/* Notes what was published, and whom it reaches. */
+/* Notes what was published, and how many subscribers it reaches. */
 static void count_published(struct server *s, uint32_t id, const struct batch_message *m,
                             struct submission *p)
 {
@@ -252,7 +251,7 @@ bool submit_message(struct server *s, struct span topic, const struct batch_mess
                                          .end = m->end,
                                          .bare = m->bare};
     if (submit_record(s, id, &message) == 0)
-        return not_put(s, topic, id, m, p);
+        return not_put(s, topic, id, m, key, p);
     count_published(s, id, m, p);
     return true;
 }

@@ -276,6 +276,38 @@ START_TEST(known_to_all)
 }
 END_TEST
 
+/* A message that is sent to all workers at the same moment, with one key, is published once: all
+ * are answered with its id. */
+START_TEST(key_at_once)
+{
+    enum { CLIENTS = 16, ROUNDS = 300 };
+    struct e2e_conn *c[CLIENTS];
+    struct e2e_response r;
+    e2e_start(&s, "--workers", "4", NULL);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        c[i] = e2e_open(&s);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        char text[128], id[64] = "";
+        unsigned made = 0;
+        snprintf(text, sizeof text,
+                 "POST /t?key=k%u HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nm", round);
+        for (unsigned i = 0; i < CLIENTS; i++)
+            e2e_send(c[i], text);
+        for (unsigned i = 0; i < CLIENTS; i++) {
+            e2e_response(c[i], &r);
+            ck_assert_msg(r.status == 201 || r.status == 200, "round %u: %s", round, r.body);
+            made += r.status == 201;
+            *strchrnul(r.body, ',') = '\0';
+            if (i == 0)
+                snprintf(id, sizeof id, "%.60s", r.body);
+            ck_assert_str_eq(r.body, id);
+        }
+        ck_assert_uint_eq(made, 1);
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
 /* If the parent dies, the workers end. */
 START_TEST(orphans)
 {
@@ -305,6 +337,7 @@ int main(void)
     tcase_add_test(tc, stopped);
     tcase_add_test(tc, orphans);
     tcase_add_test(tc, known_to_all);
+    tcase_add_test(tc, key_at_once);
     tcase_add_test(tc, stored);
     suite_add_tcase(suite, tc);
     return run(suite);
