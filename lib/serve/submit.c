@@ -185,12 +185,11 @@ static bool not_put(struct server *s, struct span topic, uint32_t id, const stru
                     const uint64_t key[2], struct submission *p)
 {
     bool again = false;
-    if (broker_end(&s->broker, id) != 0)
+    bool known = m->key.n > 0 && (!submit_once(s, topic, m, key, &again, p) || again);
+    if (!known && broker_end(&s->broker, id) != 0)
         return has_ended(s, topic, id, p);
     serve_release(&s->broker, id);
-    if (m->key.n > 0 && (!submit_once(s, topic, m, key, &again, p) || again))
-        return again;
-    return refused(p, 503, submit_full(s), NULL);
+    return known ? again : refused(p, 503, submit_full(s), NULL);
 }
 
 /* Notes what was published, and how many subscribers it reaches. */

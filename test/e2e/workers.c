@@ -277,7 +277,7 @@ START_TEST(known_to_all)
 END_TEST
 
 /* A message that is sent to all workers at the same moment, with one key, is published once: all
- * are answered with its id. */
+ * are answered with its id, also if it ends its topic. */
 START_TEST(key_at_once)
 {
     enum { CLIENTS = 16, ROUNDS = 300 };
@@ -290,7 +290,8 @@ START_TEST(key_at_once)
         char text[128], id[64] = "";
         unsigned made = 0;
         snprintf(text, sizeof text,
-                 "POST /t?key=k%u HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nm", round);
+                 "POST /t%u?key=k%s HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nm", round,
+                 round % 2 != 0 ? "&end" : "");
         for (unsigned i = 0; i < CLIENTS; i++)
             e2e_send(c[i], text);
         for (unsigned i = 0; i < CLIENTS; i++) {
