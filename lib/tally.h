@@ -8,8 +8,8 @@
  * right wherever its owner dies; whoever buries it clears the memory. A place whose count is 0 may
  * be given to another key; who reads meanwhile may see one that was there a moment ago.
  *
- * Keys are hashes or numbers that no two things share, and not 0. The caller sees to it that peers
- * can't choose where they collide.
+ * Keys are hashes, and not 0, keyed by the caller so that clients
+ * cannot choose where they collide.
  *
  * MEMORY: handed by the caller, tally_size() zeroed bytes; touched as used.
  */

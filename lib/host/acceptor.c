@@ -268,14 +268,8 @@ static bool peer_fits(struct acceptor *d, const struct sockaddr_storage *a, sock
     *peer = 0;
     if (d->t->peer == NULL || nets_have(&d->s->config.proxies, a, len))
         return true;
-    if (d->workers != NULL) {
-        struct team *t = &d->s->team;
-        uint64_t key = addr_key(a, len);
-        *peer = key != 0 ? tally_add(&t->peers[t->me], key) : 0;
-        count = *peer != 0 ? team_peers(t, key) : 0;
-    } else {
-        *peer = peer_enter(&d->t->peers, a, len, &count);
-    }
+    *peer = d->workers != NULL ? team_peer_enter(&d->s->team, addr_key(a, len), &count)
+                               : peer_enter(&d->t->peers, a, len, &count);
     if (count <= d->s->config.opt.max_per_address)
         return true;
     d->s->stat.limit_per_address++;

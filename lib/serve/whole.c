@@ -3,6 +3,7 @@
  */
 #include "lib/serve/whole.h"
 
+#include "lib/hash.h"
 #include "lib/serve/server.h"
 #include "lib/topic/room.h"
 
@@ -146,12 +147,17 @@ uint64_t team_interest(const struct server *s, uint32_t topic, uint32_t *reach)
     return mask;
 }
 
-uint32_t team_peers(const struct team *t, uint64_t key)
+uint32_t team_peer_enter(struct team *t, uint64_t address, uint32_t *count)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < t->whole->workers; i++)
-        n += tally_count(&t->peers[i], key);
-    return n;
+    const uint64_t *seed = t->whole->seed;
+    uint64_t key =
+        hash_table(seed[0], seed[1], (struct span){(const char *)&address, sizeof address});
+    key = key != 0 ? key : 1;
+    uint32_t place = address != 0 ? tally_add(&t->peers[t->me], key) : 0;
+    *count = 0;
+    for (uint32_t i = 0; i < t->whole->workers && place != 0; i++)
+        *count += tally_count(&t->peers[i], key);
+    return place;
 }
 
 uint64_t whole_taken(const struct whole *w)

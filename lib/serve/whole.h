@@ -89,8 +89,10 @@ void team_heard(void *server, uint32_t id, bool more);
  * to *reach. To be called behind a put. */
 uint64_t team_interest(const struct server *s, uint32_t topic, uint32_t *reach);
 
-/* Returns how many connections all workers have from the address of that key. */
-uint32_t team_peers(const struct team *t, uint64_t key);
+/* Counts one more connection from an address, by its addr_key(), under a hash that clients cannot
+ * choose. Returns its place in this worker's table, for tally_drop(), with *count how many all
+ * workers have from there; 0, with *count 0: it is none (key 0), or there is no place for it. */
+uint32_t team_peer_enter(struct team *t, uint64_t address, uint32_t *count);
 
 /* Adds the counters of `from` to those of `to`. */
 void whole_add(struct stat_counters *to, const struct stat_counters *from);

@@ -108,6 +108,38 @@ START_TEST(limits_of_the_whole)
 }
 END_TEST
 
+/* Asks over a new connection that a PROXY header says is of prefix::1. Returns the status. */
+static int ask_of(uint64_t prefix)
+{
+    char text[256];
+    struct e2e_response r;
+    struct e2e_conn *c = e2e_open(&s);
+    snprintf(text, sizeof text,
+             "PROXY TCP6 %x:%x:%x:%x::1 ::1 1 2\r\nGET /news HTTP/1.1\r\nHost: t\r\n\r\n",
+             (unsigned)(prefix >> 48), (unsigned)(prefix >> 32 & 0xffff),
+             (unsigned)(prefix >> 16 & 0xffff), (unsigned)(prefix & 0xffff));
+    e2e_send(c, text);
+    e2e_response(c, &r);
+    return r.status;
+}
+
+/* Whoever has many addresses can't choose those that a table of counts has no place for: these are
+ * all in one place if they are hashed without a secret. */
+START_TEST(addresses_are_counted)
+{
+    e2e_start(&s, "--workers", "2", "--max-per-address", "1", "--proxy-protocol", NULL);
+    uint64_t prefix = UINT64_C(0x20010db800000000);
+    for (unsigned n = 0; n < 60; prefix++) {
+        if ((prefix * UINT64_C(0x9E3779B97F4A7C15) >> 32 & 0x3ffff) != 0)
+            continue;
+        ck_assert_int_eq(ask_of(prefix), 204);
+        ck_assert_msg(ask_of(prefix) == 503, "address %u has two connections", n);
+        n++;
+    }
+    e2e_stop(&s);
+}
+END_TEST
+
 /* Connections are shared evenly. */
 START_TEST(balance)
 {
@@ -333,6 +365,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, one_server, 1, 4);
     tcase_add_test(tc, limits_of_the_whole);
+    tcase_add_test(tc, addresses_are_counted);
     tcase_add_test(tc, balance);
     tcase_add_test(tc, killed);
     tcase_add_test(tc, stopped);
