@@ -288,11 +288,13 @@ static size_t poll_answer(struct server *s, struct conn *c, uint32_t id, bool ta
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-void poll_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
-                   struct conn *c)
+void poll_wait_end(const struct config *config, const struct broker *broker,
+                   struct clients *clients, struct exchange *ex, struct conn *c)
 {
-    saved_resume_conn(clients, ex, c, topic_name(broker->topics, c->link.topic),
-                      transport_of(c)->name);
+    struct span name = {NULL, 0};
+    if (config->opt.access_log)
+        name = topic_name(broker->topics, c->link.topic);
+    saved_resume_conn(clients, ex, c, name, transport_of(c)->name);
     topic_unsubscribe(broker->topics, (uint32_t)conn_fd(&clients->conns, c));
     conn_go(&clients->conns, c, CONN_HEAD);
 }
@@ -364,7 +366,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     struct gap gap;
     const struct gap *lost = gap_if_overtaken(&s->broker, &s->stat, c, &gap) ? &gap : NULL;
     if (lost == NULL && woken_fits(&s->broker, &s->clients, &s->clock, &s->ex, c)) {
-        poll_wait_end(&s->broker, &s->clients, &s->ex, c);
+        poll_wait_end(&s->config, &s->broker, &s->clients, &s->ex, c);
         serve_answer_copy(s, c, 200, (struct span){s->ex.woken.bytes, s->ex.woken.size},
                           s->ex.woken.body);
         serve_release(&s->broker, id);
@@ -381,7 +383,7 @@ void poll_wake(struct server *s, struct conn *c, bool timeout)
     }
     bool fits = lost == NULL && s->ex.poll.records > 0 && (c->flags & CONN_CONFLATE) == 0;
     size_t from = s->ex.out.n;
-    poll_wait_end(&s->broker, &s->clients, &s->ex, c);
+    poll_wait_end(&s->config, &s->broker, &s->clients, &s->ex, c);
     size_t body = poll_answer(s, c, id, tagged, lost);
     woken_keep(&s->ex, fits && body > 0, from, body);
     serve_release(&s->broker, id); /* which fan-out does when it is through */

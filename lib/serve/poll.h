@@ -16,9 +16,10 @@ void serve_poll(struct server *s, struct conn *c, struct span names);
 void poll_wait_begin(struct server *s, struct conn *c, uint32_t id, enum conn_transport transport,
                      uint64_t ms);
 
-/* Ends the wait: the poll is the current request again. */
-void poll_wait_end(const struct broker *broker, struct clients *clients, struct exchange *ex,
-                   struct conn *c);
+/* Ends the wait: the poll is the current request again; with an access log, its topic is the
+ * path. */
+void poll_wait_end(const struct config *config, const struct broker *broker,
+                   struct clients *clients, struct exchange *ex, struct conn *c);
 
 /* For the table of transports (transport.h). */
 void poll_wake(struct server *s, struct conn *c, bool timeout);

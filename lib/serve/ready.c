@@ -93,7 +93,7 @@ void serve_ready(struct server *s, struct conn *c)
 void ready_wake(struct server *s, struct conn *c, bool timeout)
 {
     uint32_t id = c->link.topic;
-    poll_wait_end(&s->broker, &s->clients, &s->ex, c);
+    poll_wait_end(&s->config, &s->broker, &s->clients, &s->ex, c);
     s->ex.ask.path = SPAN("/-/ready");
     if (!timeout && newest_found(&s->broker)) {
         s->ready.ok_ms = s->clock.now;

@@ -7,6 +7,7 @@
 #include "lib/serve/pass.h"
 
 #include <assert.h>
+#include <string.h>
 
 struct saved saved_of(const struct config *config, struct exchange *ex)
 {
@@ -58,25 +59,26 @@ static inline void resume(const struct clients *clients, struct exchange *ex, co
                           const struct saved *a, struct span topic, const char *log_way)
 {
     struct span none = {NULL, 0};
-    struct text path = text_in(ex->path, sizeof ex->path);
     if (topic.p != NULL) {
-        text_str(&path, "/");
-        text_add(&path, topic);
+        assert(topic.n < sizeof ex->path);
+        ex->path[0] = '/';
+        memcpy(ex->path + 1, topic.p, topic.n);
     }
-    ex->ask = (struct context){.method = (enum http_method)a->method,
-                               .keep_alive = a->keep_alive && !clients->draining,
-                               .local = a->local,
-                               .foreign = a->foreign,
-                               .named = true,
-                               .minor = a->minor,
-                               .cors = a->cors,
-                               .waits = a->wait > 0,
-                               .wait = a->wait,
-                               .from = a->from,
-                               .path = topic.p != NULL ? text_span(&path) : none,
-                               .conn = c,
-                               .log_way = log_way,
-                               .began = a->began};
+    ex->ask =
+        (struct context){.method = (enum http_method)a->method,
+                         .keep_alive = a->keep_alive && !clients->draining,
+                         .local = a->local,
+                         .foreign = a->foreign,
+                         .named = true,
+                         .minor = a->minor,
+                         .cors = a->cors,
+                         .waits = a->wait > 0,
+                         .wait = a->wait,
+                         .from = a->from,
+                         .path = topic.p != NULL ? (struct span){ex->path, topic.n + 1} : none,
+                         .conn = c,
+                         .log_way = log_way,
+                         .began = a->began};
 }
 
 void saved_resume(const struct clients *clients, struct exchange *ex, const struct conn *c,

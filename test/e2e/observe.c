@@ -416,7 +416,7 @@ END_TEST
 
 START_TEST(one_line_each)
 {
-    e2e_start(&s, "--log", "info", "--access-log", "--topic", "news", NULL);
+    e2e_start(&s, "--log", "info", "--access-log", "--topic", "news", "--topic", "a", NULL);
     const char *line = log_line("msg=started");
     ck_assert_ptr_nonnull(strstr(line, "level=info msg=started version=\"sse "));
     ck_assert_ptr_nonnull(strstr(line, s.address[0]));
@@ -430,6 +430,15 @@ START_TEST(one_line_each)
     e2e_close(c);
     becomes("sse_subscriptions", 0);
     log_line("msg=end topic=news way=sse reason=\"closed by the peer\" peer=127.0.0.1:");
+    c = e2e_open(&s);
+    e2e_send(c, "GET /a,news HTTP/1.1\r\nHost: t\r\nAccept: application/json\r\n"
+                "Prefer: wait=60\r\n\r\n");
+    becomes("sse_connections{way=\"longpoll\"}", 1);
+    e2e_publish(&s, "/news", "hello");
+    e2e_response(c, &r);
+    line = log_line("msg=request method=GET path=/a,news status=200 bytes=");
+    ck_assert_ptr_nonnull(strstr(line, " way=longpoll peer=127.0.0.1:"));
+    e2e_close(c);
     e2e_ask(&s, &r, "GET /other?x=y HTTP/1.1\r\nHost: t\r\n\r\n");
     log_line("level=info msg=refused method=GET path=/other status=404 detail=\"there is no topic "
              "other: this server has only those that --topic names\" peer=127.0.0.1:");
