@@ -159,6 +159,9 @@ START_TEST(test_handshake_limits)
     socket_open(&s, "/news", NULL);
     socket_open(&s, "/a/b", NULL);
     socket_open(&s, "/a/c", NULL);
+    e2e_publish(&s, "/news", "x"); /* each of several workers knows the topics of messages */
+    e2e_publish(&s, "/a/b", "x");
+    e2e_publish(&s, "/a/c", "x");
     ask(&s, c, "/a/d", "Sec-WebSocket-Version: 13\r\n" SOCKET_KEY);
     e2e_expect_status(&r, 503, "--max-topics");
     e2e_stop(&s);
