@@ -175,12 +175,28 @@ static void step_subscribe(struct client *c)
  * first. */
 static const char *const waited[] = {"a", "a,b", "*", "c/**"};
 
+/* Looks at the answer to a DELETE: the record that it names is one that purges. */
+static void purge_answered(struct span body)
+{
+    struct json_value object, id, count;
+    size_t at;
+    bool good = json_read(body, &object, &at) && member(&object, "purged", &count) &&
+                member(&object, "id", &id);
+    assert(good);
+    if (id.kind == JSON_NULL)
+        assert(span_eq(count.raw, SPAN("0")));
+    else
+        assert(told.item[id_of(&id) - 1].purge);
+}
+
 /* Looks at an answer, which may be one to a poll. */
 static void answered(struct span s)
 {
     static const char applied[] = "\r\nPreference-Applied: wait=";
     const char *end = memmem(s.p, s.n, "\r\n\r\n", 4);
     size_t head = (size_t)(end - s.p) + 4;
+    if (stands_in(end, s.n - (size_t)(end - s.p), ",\"purged\":"))
+        purge_answered(span_from(s, head));
     if (!stands_in(s.p, head, "\r\nVary: Accept, Prefer\r\n") ||
         (stands_in(s.p, head, "\r\nContent-Type: ") &&
          !stands_in(s.p, head, "\r\nContent-Type: application/json\r\n")))
@@ -558,6 +574,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (unsigned i = 0; i < STEPS_MAX && script.n > 0; i++)
         step();
     make_well();
+    assert(told.purges == S.stat.purges);
     for (unsigned i = 0; i < CLIENTS; i++)
         check_client(&clients[i]);
     stop();

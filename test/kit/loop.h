@@ -114,8 +114,9 @@ int sse_main(int argc, char **argv);
 struct told {
     size_t topic_at, topic_size, sse_at, sse_size, skip, data_at, data_size;
     bool binary, end, bare, keyed;
-    bool purge; /* not a message: it purges */
-    bool wiped; /* before it was written down: its bytes are unknown */
+    bool purge;         /* not a message: it purges */
+    bool wiped;         /* before it was written down: its bytes are unknown */
+    uint64_t purged_by; /* the message that purged it */
     enum {
         TOLD_STAYS,
         TOLD_PURGED,
@@ -128,7 +129,23 @@ static struct {
     size_t n, cap, bytes_cap, bytes_n;
     char *bytes;
     uint64_t lost; /* the newest that was evicted, when it was last looked at */
+    uint64_t purges;
 } told;
+
+/* What a peer had been sent, or was kept for it, when message `purge` came: what is purged does not
+ * begin behind that. Peers that came later have none. */
+struct promised {
+    uint64_t purge;
+    const struct kernel_peer *p;
+    size_t bytes;
+};
+
+static struct {
+    struct promised *item;
+    size_t n, cap;
+    const struct kernel_peer *reads; /* which is looked at, ... */
+    size_t at;                       /* ... from this byte of what it was sent on */
+} promised;
 
 static inline struct span told_topic(uint64_t n)
 {
@@ -161,13 +178,52 @@ static inline size_t told_bytes(struct span s)
     return at;
 }
 
+static inline void note_promised(uint64_t purge)
+{
+    for (const struct kernel_peer *p = kernel.peers; p != NULL; p = p->previous) {
+        if (promised.n == promised.cap) {
+            promised.cap = promised.cap * 2 + 64;
+            promised.item = grown(promised.item, promised.cap * sizeof *promised.item);
+        }
+        size_t kept = 0;
+        if (p->fd > 0)
+            kept = conn_out(&S.clients.conns, &S.clients.conns.conn[p->fd]).n;
+        promised.item[promised.n++] = (struct promised){purge, p, p->out.n + kept};
+    }
+}
+
 /* Message n purges those before it of its topic. */
 static inline void note_purge(uint64_t n)
 {
-    for (uint64_t i = told.lost + 1; i < n; i++)
-        if (!told.item[i - 1].purge && told.item[i - 1].fate == TOLD_STAYS &&
-            span_eq(told_topic(i), told_topic(n)))
-            told.item[i - 1].fate = i <= ring_lost(&S.ring) ? TOLD_UNSURE : TOLD_PURGED;
+    for (uint64_t i = told.lost + 1; i < n; i++) {
+        struct told *m = &told.item[i - 1];
+        if (m->purge || m->fate != TOLD_STAYS || !span_eq(told_topic(i), told_topic(n)))
+            continue;
+        m->fate = i <= ring_lost(&S.ring) ? TOLD_UNSURE : TOLD_PURGED;
+        m->purged_by = n;
+    }
+    note_promised(n);
+    told.purges++;
+}
+
+/* Message n is in what the peer that is looked at was sent: not later than it was purged. */
+static inline void told_in_time(uint64_t n)
+{
+    size_t bytes = 0;
+    if (told.item[n - 1].fate != TOLD_PURGED)
+        return;
+    for (size_t i = 0; i < promised.n; i++)
+        if (promised.item[i].purge == told.item[n - 1].purged_by &&
+            promised.item[i].p == promised.reads)
+            bytes = promised.item[i].bytes;
+    assert(promised.at < bytes);
+}
+
+/* What is looked at next is what a peer was sent from byte `at` on. */
+static inline void look_from(const struct kernel_peer *p, size_t at)
+{
+    promised.reads = p;
+    promised.at = at;
 }
 
 /* A key is at the front of the data of those who have one (fuzz/loop), up to a space: it is that of
@@ -230,36 +286,33 @@ static inline bool told_listed(const char *what, struct span name)
     return false;
 }
 
-/* Returns true if each topic of `what` has an end among the messages up to n: whoever had all of
- * them may get no more. A wildcard never ends. */
-static inline bool told_may_be_over(const char *what, uint64_t n)
+/* Returns true if each topic of `what` has an end among the messages above `lost` and up to n, one
+ * that is there still if `stays`. A wildcard never ends. */
+static inline bool told_ends(const char *what, uint64_t lost, uint64_t n, bool stays)
 {
     struct span names = span_of(what);
     while (names.n > 0) {
         struct span name = span_cut(&names, ',');
         bool ended = false;
-        for (uint64_t i = 1; i <= n && !ended; i++)
-            ended = told.item[i - 1].end && span_eq(told_topic(i), name);
+        for (uint64_t i = lost + 1; i <= n && !ended; i++)
+            ended = told.item[i - 1].end && span_eq(told_topic(i), name) &&
+                    (!stays || told.item[i - 1].fate == TOLD_STAYS);
         if (!ended)
             return false;
     }
     return true;
 }
 
-/* Returns true if each has one that is there still. */
+/* Returns true if whoever had all messages up to n may get no more of these topics. */
+static inline bool told_may_be_over(const char *what, uint64_t n)
+{
+    return told_ends(what, 0, n, false);
+}
+
+/* Returns true if whoever had all messages up to n gets no more of these topics. */
 static inline bool told_is_over(const char *what, uint64_t n)
 {
-    struct span names = span_of(what);
-    while (names.n > 0) {
-        struct span name = span_cut(&names, ',');
-        bool ended = false;
-        for (uint64_t i = ring_lost(&S.ring) + 1; i <= n && !ended; i++)
-            ended = told.item[i - 1].end && told.item[i - 1].fate == TOLD_STAYS &&
-                    span_eq(told_topic(i), name);
-        if (!ended)
-            return false;
-    }
-    return true;
+    return told_ends(what, ring_lost(&S.ring), n, true);
 }
 
 /* ---- starting, stopping, time ---------------------------------------------------------------- */
@@ -294,7 +347,7 @@ static inline void start(const struct opt *opt, unsigned descriptors)
     kernel_reset();
     kernel.fds_max = descriptors;
     kernel.before_read = note_messages;
-    told.n = told.bytes_n = told.lost = 0;
+    told.n = told.bytes_n = told.lost = told.purges = promised.n = 0;
     memset(&S, 0, offsetof(struct server, ex.path)); /* the rest is large, and scratch memory */
     memset(&L, 0, (size_t)(L.out_bytes - (char *)&L));
     S.config.opt = *opt;
@@ -616,6 +669,7 @@ static inline void follow_message(struct follower *f, struct span block)
     struct span sse = {told.bytes + m->sse_at + skip, m->sse_size - skip};
     assert(!m->bare && (m->end ? sse.n > block.n + 1 : sse.n == block.n + 1));
     assert(m->wiped || memcmp(sse.p, block.p, block.n + 1) == 0);
+    told_in_time(c.n);
     f->ending = m->end ? c.n : 0;
     f->last = c.n;
     f->messages++;
@@ -717,6 +771,7 @@ static inline void follow(struct follower *f)
     while (f->pos < f->p->out.n && f->state < FOLLOW_FRAMES) {
         struct span s = {f->p->out.p + f->pos, f->p->out.n - f->pos};
         const char *end;
+        look_from(f->p, f->pos);
         if (f->state == FOLLOW_HEAD) {
             if (!follow_answer(f, s))
                 return;

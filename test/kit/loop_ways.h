@@ -90,6 +90,7 @@ static inline uint64_t object_check(const struct json_value *object, const char 
     assert(has && string_is(&v, (struct span){told.bytes + m->topic_at, m->topic_size}));
     has = member(object, m->binary ? "base64" : "data", &v);
     assert(has && (m->binary || m->wiped || string_is(&v, told_data(n))));
+    told_in_time(n);
     *known = true;
     return n;
 }
@@ -315,6 +316,7 @@ static inline void talk_lines(struct talker *t)
     while (t->pos < t->p->out.n &&
            (end = memchr(t->p->out.p + t->pos, '\n', t->p->out.n - t->pos)) != NULL) {
         struct span line = {t->p->out.p + t->pos, (size_t)(end - t->p->out.p) - t->pos};
+        look_from(t->p, t->pos);
         if (line.n == 0)
             t->pings++;
         else
@@ -354,6 +356,7 @@ static inline void talk(struct talker *t)
         struct span s = {t->p->out.p + t->pos, t->p->out.n - t->pos}, data;
         unsigned opcode;
         size_t n;
+        look_from(t->p, t->pos);
         if (t->state == TALK_HEAD) {
             const char *end = memmem(s.p, s.n, "\r\n\r\n", 4);
             if (end == NULL)
