@@ -26,7 +26,7 @@ enum {
     SECONDS = 1200, /* for all of it */
 };
 
-/* A server of the row at hand, and its load. */
+/* A server of the current row, and its load. */
 struct side {
     struct server server;
     pid_t load;

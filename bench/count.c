@@ -109,7 +109,7 @@ static bool read_part(const char *path, uint64_t *n)
     return whole;
 }
 
-/* Ends a count and begins the next; gives the instructions. */
+/* Ends a count and begins the next; returns the instructions. */
 static uint64_t mark(void)
 {
     char path[128];
@@ -149,7 +149,7 @@ static size_t await(int fd, enum wire_way way, char *buf, size_t room)
     }
 }
 
-/* A request on a connection that stays, and its answer; gives the status. */
+/* A request on a connection that stays, and its answer; returns the status. */
 static unsigned ask(int fd, const char *request, size_t n, struct wire_cursor *cursor)
 {
     char buf[64 << 10];
@@ -351,7 +351,7 @@ static bool same(const char *line, const char *key, const char *now)
     return strncmp(line, key, n) != 0 || strcmp(line + n, now) == 0;
 }
 
-/* Compares with what was recorded; gives how many have grown too much. */
+/* Compares with what was recorded; returns how many have grown too much. */
 static unsigned compare(const char *path)
 {
     char line[512];

@@ -212,7 +212,7 @@ static void begin(int fd, unsigned number, enum form form, bool replay)
         leave(fd);
 }
 
-/* Handles a request; gives its bytes, 0 if it is not complete. The head's last line end is a NUL
+/* Handles a request; returns its bytes, 0 if it is not complete. The head's last line end is a NUL
  * meanwhile. */
 static size_t request(int fd, char *p, size_t n)
 {

@@ -27,7 +27,7 @@ void *take(size_t n, size_t size);
 /* A number from the command line, within bounds. */
 unsigned long number(const char *flag, const char *text, unsigned long least, unsigned long most);
 
-/* The descriptor limit at its highest. Gives it. */
+/* The descriptor limit at its highest. Returns it. */
 unsigned long raise_descriptors(void);
 
 /* This process, and the children it has from now on, run on that core alone; -1: where they
@@ -47,7 +47,7 @@ pid_t spawn(const char *const argv[], int core, int *in, int *out);
 /* Forks: 0 in the child, which dies with its parent. */
 pid_t fork_leashed(void);
 
-/* Ends a child of ours by a signal, later by SIGKILL; gives its status. */
+/* Ends a child of ours by a signal, later by SIGKILL; returns its status. */
 int finish(pid_t pid, int signal);
 
 /* Reads a line, without its end, that must come within so many seconds; false: there is no more. */

@@ -95,7 +95,7 @@ static void request(struct load_put *p, struct publisher *pub, unsigned count, b
     send_all(pub->fd, p->out, n);
 }
 
-/* Reads answers; gives how many came. */
+/* Reads answers; returns how many came. */
 static unsigned answers(struct publisher *pub, int flags)
 {
     char *p = pub->rest;

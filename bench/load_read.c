@@ -86,7 +86,7 @@ static void polled(struct reader *r, struct client *c, const char *p, size_t n)
     ask(r, c);
 }
 
-/* Takes what is complete of p[0..n); gives its bytes. */
+/* Takes what is complete of p[0..n); returns its bytes. */
 static size_t take_bytes(struct reader *r, struct client *c, const char *p, size_t n)
 {
     struct wire_answer a;

@@ -45,7 +45,7 @@ struct wire_data {
     uint64_t number, ns;
 };
 
-/* Writes a request that publishes size bytes to topic `topic`; gives its bytes. */
+/* Writes a request that publishes size bytes to topic `topic`; returns its bytes. */
 size_t wire_publish(char *to, enum wire_dialect dialect, unsigned topic, const struct wire_data *d,
                     size_t size);
 
@@ -58,8 +58,8 @@ size_t wire_ask(char *to, enum wire_dialect dialect, enum wire_way way, const ch
  * cursor is NULL. */
 bool wire_read_answer(const char *p, size_t n, struct wire_answer *a, struct wire_cursor *cursor);
 
-/* Reads the data of the first message in p[0..n); gives what is behind its numbers, NULL: there is
- * none. */
+/* Reads the data of the first message in p[0..n); returns the byte after its numbers, NULL if there
+ * is no message. */
 const char *wire_read_data(const char *p, size_t n, struct wire_data *d);
 
 /* Looks at the bytes of a stream: how many the first complete message takes, 0: there is none. */

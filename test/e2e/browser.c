@@ -394,7 +394,7 @@ static void wait_connections(struct e2e_conn *c, int wanted)
     e2e_fail("there were not %d connections in time: %s", wanted, r.body);
 }
 
-/* Publishes over c; gives the id, in a static buffer. */
+/* Publishes over c; returns the id, in a static buffer. */
 static const char *publish_over(struct e2e_conn *c, const char *target, const char *text)
 {
     static struct e2e_response r;
@@ -536,7 +536,7 @@ END_TEST
 
 /* ---- all four ways ---- */
 
-/* Publishes from the page; gives the id, in one of 8 static buffers in turn. */
+/* Publishes from the page; returns the id, in one of 8 static buffers in turn. */
 static const char *page_publish(const char *url, const char *path, const char *data)
 {
     static char ids[8][64];

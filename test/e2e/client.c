@@ -457,7 +457,7 @@ static const char *fake_url(void)
     return text;
 }
 
-/* Takes the next client's request and gives it this answer, in pieces of so many bytes. Gives the
+/* Takes the next client's request and gives it this answer, in pieces of so many bytes. Returns the
  * socket. */
 static int answers_with(const char *answer, size_t piece)
 {

@@ -449,7 +449,7 @@ static void job_show(const struct job *j)
     }
 }
 
-/* Shows what was wrong; gives how many. */
+/* Shows what was wrong; returns how many. */
 static unsigned jobs_bad(unsigned from)
 {
     unsigned bad = 0;

@@ -180,7 +180,7 @@ START_TEST(headers_tell_clients_apart)
 }
 END_TEST
 
-/* Sends a header and a request, and gives the status. */
+/* Sends a header and a request, and returns the status. */
 static int ask_as(const char *header, const char *request)
 {
     struct e2e_conn *c = e2e_open(&s);

@@ -30,7 +30,7 @@ static void health_with(int line, const char *const flags[], int status, const c
 #define health(status, text, ...) \
     health_with(__LINE__, (const char *const[]){"health", __VA_ARGS__, NULL}, status, text)
 
-/* Runs it with these variables and no arguments; gives its exit status. */
+/* Runs it with these variables and no arguments; returns its exit status. */
 static int health_by(const char *variables)
 {
     char command[1024];

@@ -332,7 +332,7 @@ END_TEST
 
 /* ---- curl ---- */
 
-/* Runs a shell command with $U being the server's address; it must succeed. Gives its output. */
+/* Runs a shell command with $U being the server's address; it must succeed. Returns its output. */
 static const char *shell(const char *command)
 {
     static char line[4096], text[16384];

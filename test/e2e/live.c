@@ -496,7 +496,7 @@ START_TEST(motion_can_be_little)
 }
 END_TEST
 
-/* Contrast of text with what is behind it (WCAG 2.2, 1.4.3), in either scheme. */
+/* Contrast of text with its background (WCAG 2.2, 1.4.3), in either scheme. */
 START_TEST(text_can_be_read)
 {
     e2e_start(&s, NULL);

@@ -484,7 +484,7 @@ static const char *data_of(unsigned i, size_t *size)
     return data;
 }
 
-/* Checks one answer against the next messages of those selected; gives the next one's number. */
+/* Checks one answer against the next messages of those selected; returns the next one's number. */
 static unsigned carried(unsigned next, unsigned selected, const char *what)
 {
     char *text = a.parsed;

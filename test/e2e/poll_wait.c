@@ -32,7 +32,7 @@ __attribute__((format(printf, 1, 2))) static const char *print(const char *forma
     return to;
 }
 
-/* Publishes; gives to how many subscribers. */
+/* Publishes; returns to how many subscribers. */
 static unsigned long publish(const char *target, const char *data)
 {
     e2e_ask(&s, &r, "POST %s HTTP/1.1\r\nHost: t\r\nContent-Length: %zu\r\n\r\n%s", target,
@@ -273,7 +273,7 @@ START_TEST(test_pipelined)
 }
 END_TEST
 
-/* One that goes away while it waits is noticed at once, however it goes. */
+/* A client that closes while it waits is noticed at once, however it closes. */
 START_TEST(test_gone)
 {
     e2e_start(&s, NULL);
@@ -834,7 +834,7 @@ static int crowd_open(unsigned k)
     return fd;
 }
 
-/* Each must have the answer with this message; gives the time of the last, in ms. */
+/* Each must have the answer with this message; returns the time of the last, in ms. */
 static int64_t crowd_read(const int *fds, unsigned n, const char *data, int64_t start)
 {
     for (unsigned k = 0; k < n; k++) {

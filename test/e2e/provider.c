@@ -10,7 +10,7 @@
 static struct e2e_server s;
 static struct e2e_response r;
 
-/* Runs a command in the test's directory; gives what it prints, in one of 8 buffers in turn. */
+/* Runs a command in the test's directory; returns what it prints, in one of 8 buffers in turn. */
 static const char *sh(const char *command)
 {
     static char outs[8][4096];

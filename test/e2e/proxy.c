@@ -335,7 +335,7 @@ static void socket_send(struct e2e_conn *c, unsigned opcode, const char *payload
     e2e_send(c, payload);
 }
 
-/* Reads the next frame that is no ping; gives its payload, in a static buffer. */
+/* Reads the next frame that is no ping; returns its payload, in a static buffer. */
 static const char *socket_frame(struct e2e_conn *c, unsigned opcode)
 {
     static char payload[65536];

@@ -345,7 +345,7 @@ START_TEST(test_access_log)
 END_TEST
 
 /* Starts the harness's server with its stderr at a pipe, by a script that the harness takes for the
- * binary; gives the pipe, which is at `path`. */
+ * binary; returns the pipe, which is at `path`. */
 static int start_with_log_pipe(const char *dir, const char *path)
 {
     char script[64], bin[256], proc[64];
@@ -371,7 +371,7 @@ static int start_with_log_pipe(const char *dir, const char *path)
     return log;
 }
 
-/* Empties the pipe; gives how many lines were in it, each of which must be whole. */
+/* Empties the pipe; returns how many lines were in it, each of which must be whole. */
 static int take_log(int fd)
 {
     static char text[1 << 20];

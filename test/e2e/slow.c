@@ -379,7 +379,7 @@ END_TEST
 
 /* ---- turns ---- */
 
-/* Reads and drops what comes to these connections, in a process of its own; gives its id. */
+/* Reads and drops what comes to these connections, in a process of its own; returns its id. */
 static pid_t read_all(struct e2e_conn *const c[], size_t n)
 {
     enum { EVENTS = 64, AT_ONCE = 1 << 20 };

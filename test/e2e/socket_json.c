@@ -286,7 +286,7 @@ START_TEST(test_held_already)
     e2e_stop(&s);
 }
 
-/* The server's own topic can't be had, though it is there. */
+/* The server's own topic is unavailable, though it exists. */
 START_TEST(test_inside_topic)
 {
     struct e2e_response r;

@@ -187,7 +187,7 @@ START_TEST(test_each_message_once)
     e2e_stop(&s);
 }
 
-/* Opens `n` sockets; gives what the server's memory grew by. */
+/* Opens `n` sockets; returns what the server's memory grew by. */
 static long open_many(struct e2e_conn **c, unsigned n, const char *fields)
 {
     long before = e2e_memory(&s, "VmRSS");

@@ -61,8 +61,8 @@ static void teardown(void)
     ck_assert_int_eq(rmdir(dir), 0);
 }
 
-/* Runs a shell's command line in the directory, with the program as $sse, whatever its path; gives
- * its exit status, and in `out` what it writes. */
+/* Runs a shell's command line in the directory, with the program as $sse, whatever its path.
+ * Returns its exit status, and in `out` what it writes. */
 __attribute__((format(printf, 1, 2))) static int shell(const char *format, ...)
 {
     char command[AUTH_TOKEN_MAX + 1024], line[sizeof(command) + 512];
@@ -513,7 +513,7 @@ START_TEST(modes)
 }
 END_TEST
 
-/* What is no file, or can't be had; none of them is waited for. */
+/* What is no file, or cannot be read; none of them is waited for. */
 START_TEST(no_files)
 {
     ck_assert_int_eq(mkfifo(path_of("fifo"), 0600), 0);

@@ -4,7 +4,7 @@
  *
  * Clients are processes, and so are the publishers (ways.h). A client takes a session after the
  * other: at random a way, a spelling for its cursor, and a number of bytes and a time after which
- * it goes away. It keeps what had come whole, and goes on from there. In the end it compares what
+ * it closes. It keeps what had come whole, and goes on from there. In the end it compares what
  * it got, and which gaps it was told of, with what was published.
  */
 #include "test/kit/ways.h"
@@ -63,8 +63,8 @@ struct client {
     /* the session */
     enum way way;
     struct e2e_conn *c;
-    size_t budget;    /* bytes that still come before it goes away */
-    int64_t deadline; /* when it goes away if nothing comes */
+    size_t budget;    /* bytes that still come before it closes */
+    int64_t deadline; /* when it closes if nothing comes */
     bool reusable;    /* its connection can take another request */
     char asked[1024], head[2048];
 };
@@ -288,7 +288,7 @@ static bool more(struct client *k)
     }
 }
 
-/* Reads a head; gives its status, 0 if the session ends before. */
+/* Reads a head; returns its status, 0 if the session ends before. */
 static int read_head(struct client *k)
 {
     const char *end;
@@ -440,7 +440,7 @@ static void poll_json(struct client *k, struct span body)
         wrong(k, "the body's cursor is %.*s", (int)id.raw.n, id.raw.p);
 }
 
-/* Takes the lines there are of a body of `left` bytes; gives how many bytes that was. */
+/* Takes the lines there are of a body of `left` bytes; returns how many bytes that was. */
 static size_t poll_lines(struct client *k, size_t left)
 {
     struct span line;

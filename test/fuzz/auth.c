@@ -2,8 +2,9 @@
  * auth.c - tokens, key files, signed URLs and scopes.
  *
  * The first byte chooses. 't': a token. 's': a header and claims, a line each, which are signed
- * here, so that what is behind the signature is reached. 'k': a key file. 'u': the topics, expiry
- * and signature of a URL, a line each. 'n': a scope, names of a URL, and a name, a line each.
+ * here, so that the code after the signature check is reached. 'k': a key file. 'u': the topics,
+ * expiry and signature of a URL, a line each. 'n': a scope, names of a URL, and a name, a line
+ * each.
  */
 #include "test/kit/auth_kit.h"
 

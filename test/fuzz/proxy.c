@@ -1,6 +1,6 @@
 /*
  * proxy.c - PROXY headers from anyone: what comes of one does not depend on how its bytes were cut,
- * nor on what is behind it, and an address is one of those that can be.
+ * nor on the bytes after it, and an address is one of those that can be.
  */
 #include "lib/proxy.h"
 

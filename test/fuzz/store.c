@@ -146,7 +146,7 @@ static void make_image(void)
     assert(close(fd) == 0);
 }
 
-/* One change; gives the file's size then. */
+/* One change; returns the file's size then. */
 static size_t change(char *bytes, size_t size, const uint8_t *in)
 {
     size_t at = (in[0] | (size_t)in[1] << 8 | (size_t)in[2] << 16) % FILE_SIZE, n = in[4];

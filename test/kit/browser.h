@@ -354,7 +354,7 @@ static void page_serve(int64_t deadline)
             continue;
         if (peer->kind == PEER_REQUEST)
             request_input(peer);
-        else if (peer->kind == PEER_WAITING) /* a page that goes away */
+        else if (peer->kind == PEER_WAITING) /* a page that closes */
             peer_free(peer, CUT_CLOSE);
         else
             proxy_input(peer);

@@ -36,7 +36,7 @@ const char *cdp_directory(void);
 struct tab *tab_open(const struct tab *beside, const char *url);
 void tab_close(struct tab *t);
 
-/* Sends a command; `params` is a JSON object, "" for none. Gives its result, good until the next
+/* Sends a command; `params` is a JSON object, "" for none. Returns its result, good until the next
  * call. */
 struct json_value tab_send(struct tab *t, const char *method, const char *params);
 

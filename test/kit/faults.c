@@ -113,7 +113,7 @@ static int fault(const char *call, const void *from)
         return __real_##call arguments;              \
     }
 
-/* One that gives the errno. */
+/* One that returns the errno. */
 #define WRAP_ERROR(call, parameters, arguments)              \
     int __real_##call parameters;                            \
     int __wrap_##call parameters;                            \

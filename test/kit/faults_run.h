@@ -513,7 +513,7 @@ static inline void descriptors_settle(void)
     broken("it has %u descriptors, not %u as when it began", n, run_.descriptors);
 }
 
-/* Reads the lines with its addresses; a listener whose address can't be had has none. */
+/* Reads the lines with its addresses; a listener whose address is taken has none. */
 static inline void ready_wait(int out, unsigned listeners)
 {
     char text[1024] = "";

@@ -1,5 +1,5 @@
 /*
- * nginx.h - an nginx before the server, for tests whose server goes away and comes back, or whose
+ * nginx.h - an nginx before the server, for tests whose server ends and comes back, or whose
  * answers are held up. It dies with the test that started it.
  */
 #ifndef SSE_TEST_KIT_NGINX_H

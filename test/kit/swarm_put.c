@@ -204,8 +204,7 @@ static void post_write(struct swarm *s, struct swarm_publisher *pub)
     in_flight(pub, 1);
 }
 
-/* Lines of NDJSON into body_bytes, `count` at most, as far as they fit; gives
- * how many. */
+/* Writes lines of NDJSON into body_bytes, `count` at most, as far as they fit. Returns how many. */
 static unsigned lines_write(struct swarm *s, struct swarm_publisher *pub, struct text *t,
                             unsigned count)
 {

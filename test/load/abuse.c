@@ -93,7 +93,7 @@ static int subscribed(unsigned from, int room, const char *request)
 }
 
 /* Publishes `f WHO N` to the topic, or each to a new one below it, N from 0 to `count` or until it
- * is told to end, with a pause of `ms` after each BURST; gives how many were answered. */
+ * is told to end, with a pause of `ms` after each BURST; returns how many were answered. */
 static long publish(unsigned from, int who, const char *topic, bool new_topics, long count, int ms)
 {
     int fd = connected(from, 0);
@@ -167,8 +167,8 @@ struct drip {
     double since;
 };
 
-/* Looks whether it has been ended, which it must be by a 408; gives how late that was, or -1. What
- * is late is the answer, not this process, which may get its turn late itself. */
+/* Looks whether it has been ended, which it must be by a 408. Returns how late that was, or -1. The
+ * answer's time counts, not this process's, which may get its turn late itself. */
 static double drip_ended(struct drip *d)
 {
     char buf[512];
@@ -310,7 +310,7 @@ static void run_resets(void)
 
 /* ---- 6: no descriptors left ---------------------------------------------------------------- */
 
-/* Reads a refusal to its end; gives whether it is one that tells the client to come back. */
+/* Reads a refusal to its end; returns whether it is one that tells the client to come back. */
 static bool refused_politely(int fd, char *buf, size_t size)
 {
     size_t n = 0;

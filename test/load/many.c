@@ -41,7 +41,7 @@ enum {
     LINE_BYTES = 100,  /* bytes of a line of the stream */
 };
 
-/* What a subscriber has received: the line at hand, the number of the message due. */
+/* What a subscriber has received: the current line, the number of the message due. */
 struct subscriber {
     int fd;
     int due;

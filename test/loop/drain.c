@@ -38,8 +38,8 @@ static void term(void)
             kernel.stale.data.u64 = (uint64_t)S.clients.conns.conn[fd].gen << 32 | fd;
 }
 
-/* The loop goes on for so long, or until it stops, and neither spins nor sleeps for ever. Gives the
- * time that took. */
+/* The loop goes on for so long, or until it stops, and neither spins nor sleeps for ever. Returns
+ * the time that took. */
 static uint64_t goes_on(uint64_t ms)
 {
     uint64_t begin = kernel.mono_ms, turns = 0;
@@ -295,7 +295,7 @@ START_TEST(waiting)
 }
 END_TEST
 
-/* A WebSocket, whose socket is full or not, is told that the server goes away. */
+/* A WebSocket, whose socket is full or not, is sent 1001, as the server goes away. */
 START_TEST(sockets)
 {
     static const size_t windows[] = {KERNEL_NO_END, 1, 1000, 3004, 3005};

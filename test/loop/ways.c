@@ -258,7 +258,7 @@ START_TEST(answers_cut_anywhere)
 }
 END_TEST
 
-/* A client that goes away while it waits is let go at once. */
+/* A client that closes while it waits is closed at once. */
 START_TEST(leaves_while_waiting)
 {
     struct opt o = options();
@@ -419,7 +419,7 @@ static void cut_socket(size_t window, bool json, enum inside what)
     kernel_take(p, KERNEL_NO_END);
     kernel_window(p, KERNEL_NO_END);
     settle();
-    /* who subscribes to more while it is behind gets that from where it is */
+    /* a client that subscribes to more while messages are pending gets that from where it is */
     if (what == INSIDE_SUBSCRIBE && memmem(p->out.p, p->out.n, "not for it", 10) != NULL)
         snprintf(T[0].what, sizeof T[0].what, "t,u");
     talk(&T[0]);

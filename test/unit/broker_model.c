@@ -566,7 +566,7 @@ static void ask_entry(uint32_t id, struct span name)
         MUST(ring_find(&P.r, ring_before(&P.r, last).n) == last);
 }
 
-/* Is it known that entry `id` gets nothing more from a place on, and which of its topics ended? */
+/* Asks whether entry `id` gets nothing more from a place on, and which of its topics ended. */
 static void ask_over(uint32_t id, struct span name)
 {
     uint64_t at = pick(4) > 0 ? P.head : any_place();

@@ -253,7 +253,7 @@ static unsigned log_2(uint64_t n)
     return log;
 }
 
-/* Looks for random places of a chain in every way; gives the most steps that one look took. */
+/* Looks for random places of a chain in every way; returns the most steps that one look took. */
 static uint64_t look(const struct view *v, uint32_t topic, int times, uint64_t *state)
 {
     const struct chain *c = &v->c.chain[topic];

@@ -11,7 +11,8 @@
 
 /* ---- the machine ----------------------------------------------------------------------------- */
 
-/* Runs it as the kernel does; gives what it ends with, and the instructions that took to *steps. */
+/* Runs it as the kernel does. Returns what it ends with, and to *steps how many instructions that
+ * took. */
 static uint32_t machine(const struct filter_insn *insns, uint32_t n, const struct filter_data *d,
                         unsigned *steps)
 {

@@ -18,7 +18,7 @@ static void set_up(void)
         ck_assert_ptr_null(net_read(span_of(trusted[proxies.n]), &proxies.net[proxies.n]));
 }
 
-/* Walks through lines, from the proxy 127.0.0.1, each on the heap in its exact size. Gives what
+/* Walks through lines, from the proxy 127.0.0.1, each on the heap in its exact size. Returns what
  * came of it as text: "nothing", "unknown", the client, with "local" behind it. */
 static const char *walk(const char *const lines[], size_t n, bool forwarded)
 {

@@ -113,7 +113,7 @@ START_TEST(whose)
 }
 END_TEST
 
-/* Opens or makes a file as the server does; gives the errno. */
+/* Opens or makes a file as the server does; returns the errno. */
 static int opened(const char *path, const struct user *u, int flags, struct stat *st)
 {
     struct guard g;

@@ -111,7 +111,7 @@ static bool alike(const struct verdict *a, const struct verdict *b)
     return a->rc == b->rc && strcmp(a->text, b->text) == 0;
 }
 
-/* Gives the verdict on a head, having seen that it is the same however the bytes come. */
+/* Returns the verdict on a head, having seen that it is the same however the bytes come. */
 static void judge(struct verdict *whole, int line, const char *in, size_t n,
                   const struct http_limits *limits)
 {

@@ -11,7 +11,7 @@
 
 static char packed[ROOM], out[ROOM], text[ROOM];
 
-/* Unpacks a copy of it on the heap into memory of just that room, into `out`; gives the bytes, -1
+/* Unpacks a copy of it on the heap into memory of just that room, into `out`; returns the bytes, -1
  * if it is refused. */
 static long unpack(struct span gzip, size_t room)
 {

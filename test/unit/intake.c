@@ -32,7 +32,7 @@ static struct intake *add(struct intake *in, struct span bytes)
     return larger;
 }
 
-/* Takes all there is, as [EVENT|DATA], or <EVENT|DATA> where binary; gives the result at the
+/* Takes all there is, as [EVENT|DATA], or <EVENT|DATA> where binary; returns the result at the
  * end. */
 static enum batch_result take(struct intake *in, bool end, struct text *log, const char **why)
 {

@@ -133,7 +133,7 @@ START_TEST(ends_its_lines)
 }
 END_TEST
 
-/* Reads "KEY=VALUE" at *p as logfmt has it; gives the value's length, its bytes in out. */
+/* Reads "KEY=VALUE" at *p as logfmt has it; returns the value's length, its bytes in out. */
 static size_t read_pair(const char **p, const char *key, char *out)
 {
     size_t n = 0;

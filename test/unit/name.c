@@ -196,7 +196,7 @@ END_TEST
 
 #define WORD 24
 
-/* All lists of 1 to `depth` of the segments, joined; gives how many. The last `only` of the
+/* All lists of 1 to `depth` of the segments, joined; returns how many. The last `only` of the
  * segments stand at the end only. */
 static size_t words_of(char (*out)[WORD], const char *const *segment, size_t segments, size_t only,
                        unsigned depth)

@@ -146,7 +146,7 @@ START_TEST(grow)
 }
 END_TEST
 
-/* It grows where it stands if what is behind is free, also over several sizes at once. */
+/* It grows where it stands if the blocks after it are free, also over several sizes at once. */
 START_TEST(grow_in_place)
 {
     struct fixture f = make(64, 5);

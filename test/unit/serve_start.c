@@ -12,7 +12,7 @@
 
 /* ---- subscribers ----------------------------------------------------------------------------- */
 
-/* Subscribes with a connection of its own; `fields` as lines. Gives it, with its answer in
+/* Subscribes with a connection of its own; `fields` as lines. Returns it, with its answer in
  * u->got. */
 static struct conn *subscribe(struct unit *u, int fd, const char *path, const char *fields)
 {

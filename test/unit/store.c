@@ -207,7 +207,7 @@ static bool is_made(const struct ring *r, const struct ring_record *rec, uint64_
            span_eq(ring_sse(rec, true), (struct span){text, layout.size});
 }
 
-/* All that is to hold of a ring, and each of its records is one that was put; gives the number. */
+/* Checks all invariants of a ring, and that each record is one that was put. Returns how many. */
 static uint64_t verify(const struct process *p, uint64_t seed)
 {
     const struct ring *r = &p->r;

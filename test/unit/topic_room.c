@@ -137,7 +137,7 @@ START_TEST(no_memory)
             pool_free(p, *last);
             *last = 0;
         }
-        /* what needs more than a unit at once can't be had of scattered ones */
+        /* scattered units are no use to what needs several together */
         ck_assert(done || scattered);
         for (uint32_t i = 0; i < n; i++)
             if (block[i] != 0)
